@@ -1,0 +1,145 @@
+//! The one public error, with predicates.
+
+use std::path::PathBuf;
+
+/// The result of a fallible operation of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A field of a record is not acceptable.
+    #[error("{field}: {reason}")]
+    InvalidRecord {
+        /// Name of the field in the record.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A query is not acceptable.
+    #[error("{parameter}: {reason}")]
+    InvalidQuery {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A configuration value is not acceptable.
+    #[error("{key}: {reason}")]
+    InvalidConfig {
+        /// Dotted name of the key, or the file.
+        key: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The queue of records that wait to be written is full; nothing was taken.
+    #[error("the ingest queue is full ({queued_records} records wait); send again in a second")]
+    Overloaded {
+        /// Records that wait.
+        queued_records: usize,
+    },
+    /// The service is shutting down; nothing was taken.
+    #[error("the service is shutting down")]
+    Closed,
+    /// The file cannot be used as a database of this program.
+    #[error("{path}: {reason}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// A statement failed; the transaction was rolled back.
+    #[error("{operation}: {source}")]
+    Storage {
+        /// What was attempted.
+        operation: &'static str,
+        /// The cause.
+        source: StorageError,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// The cause of a failed storage operation, without naming the storage library.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StorageError {
+    /// The kind of failure.
+    pub kind: StorageErrorKind,
+    /// The library's own words.
+    pub message: String,
+}
+
+/// Kinds of failed storage operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageErrorKind {
+    /// No space left on the disk.
+    DiskFull,
+    /// The file or its directory cannot be written.
+    ReadOnly,
+    /// The file is damaged.
+    Damaged,
+    /// Another process holds a lock.
+    Busy,
+    /// The statement took too long or was stopped.
+    Interrupted,
+    /// The statement itself is not acceptable.
+    Statement,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    /// A record's field that is not acceptable.
+    pub fn invalid_record(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::InvalidRecord { field, reason: reason.into() }
+    }
+
+    /// A query parameter that is not acceptable.
+    pub fn invalid_query(parameter: &'static str, reason: impl Into<String>) -> Self {
+        Self::InvalidQuery { parameter, reason: reason.into() }
+    }
+
+    /// A configuration value that is not acceptable.
+    pub fn invalid_config(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidConfig { key: key.into(), reason: reason.into() }
+    }
+
+    /// A file that cannot be used.
+    pub fn database(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Database { path: path.into(), reason: reason.into() }
+    }
+
+    /// Whether the caller sent something that will never be acceptable.
+    pub const fn is_invalid_input(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidRecord { .. } | Self::InvalidQuery { .. } | Self::InvalidConfig { .. }
+        )
+    }
+
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Overloaded { .. } => true,
+            Self::Storage { source, .. } => matches!(
+                source.kind,
+                StorageErrorKind::DiskFull | StorageErrorKind::Busy | StorageErrorKind::Interrupted
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the disk has no space left.
+    pub const fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if matches!(source.kind, StorageErrorKind::DiskFull))
+    }
+}

@@ -1,0 +1,8 @@
+//! Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
+
+pub mod config;
+pub mod error;
+pub mod model;
+
+pub use config::Config;
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! The `chatgauge` program.
+
+fn main() {}

@@ -1,0 +1,354 @@
+//! The request record: one AI chat request as the app saw it, already checked.
+
+use std::fmt;
+
+use compact_str::CompactString;
+
+use super::{LatencyKind, Timestamp};
+
+/// A short identifier: a pseudonym, a space, a model. Up to 24 bytes live without an allocation.
+pub type Name = CompactString;
+
+/// Limits of the fields of a record, checked once at the edge.
+pub mod limits {
+    /// Longest `space`, `provider`, `model`, `request_id`, `provider_response_id`, in bytes.
+    pub const NAME_BYTES: usize = 128;
+    /// Longest `user` and `session` as sent (only a keyed hash is kept), in bytes.
+    pub const HASHED_INPUT_BYTES: usize = 512;
+    /// Longest `operation`, `error_code`, `finish_reason`, tag key and tag value, in bytes.
+    pub const LABEL_BYTES: usize = 64;
+    /// Most tags of one record.
+    pub const TAGS: usize = 8;
+    /// Longest latency, in microseconds: one day.
+    pub const LATENCY_US: u64 = 86_400_000_000;
+    /// Most tokens of one kind in one record.
+    pub const TOKENS: u64 = 1_000_000_000;
+    /// Highest cost of one record, in nano-USD: one million dollars.
+    pub const COST_NANO_USD: i64 = 1_000_000_000_000_000;
+    /// Highest `attempt`.
+    pub const ATTEMPT: u64 = 1_000;
+    /// How far `started_at` may lie ahead of the arrival, in milliseconds: clocks differ.
+    pub const FUTURE_MS: i64 = 5 * 60_000;
+    /// Earliest `started_at`, in Unix milliseconds: 2000-01-01, so that a date in seconds is caught.
+    pub const EARLIEST_MS: i64 = 946_684_800_000;
+    /// `context + llm` may pass `total` by this much before it is an error, in microseconds.
+    pub const ROUNDING_US: u64 = 1_000;
+}
+
+macro_rules! spelled_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant = $code,)+ }
+
+        impl $name {
+            /// Every value, in the order of their codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The code in the database.
+            pub const fn code(self) -> i64 { self as i64 }
+
+            /// The value with this code in the database.
+            pub fn from_code(code: i64) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.code() == code)
+            }
+
+            /// The spelling in the API, the views and the configuration.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The value with this spelling.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
+        }
+    };
+}
+
+spelled_enum! {
+    /// The route by which a record came.
+    Source {
+        /// The in-process collector.
+        Collector = 1, "collector";
+        /// `POST /api/requests`.
+        Rest = 2, "rest";
+        /// The pass-through gateway.
+        Gateway = 3, "gateway";
+        /// OpenTelemetry.
+        Otlp = 4, "otlp";
+        /// LiteLLM's webhook.
+        Litellm = 5, "litellm";
+        /// A file.
+        Import = 6, "import";
+    }
+}
+
+spelled_enum! {
+    /// The kind of an error; every error has exactly one.
+    ErrorType {
+        /// No connection, or a broken one.
+        Network = 1, "network";
+        /// Somebody waited too long.
+        Timeout = 2, "timeout";
+        /// The provider asked to slow down.
+        RateLimit = 3, "rate_limit";
+        /// The provider failed.
+        Server = 4, "server";
+        /// The request was not acceptable.
+        Validation = 5, "validation";
+        /// The credentials were not acceptable.
+        Auth = 6, "auth";
+        /// A content policy stopped it.
+        ContentFilter = 7, "content_filter";
+        /// None of the others.
+        Other = 8, "other";
+    }
+}
+
+spelled_enum! {
+    /// Who said what a request cost.
+    CostSource {
+        /// The sender of the record.
+        Client = 1, "client";
+        /// The provider's own figure.
+        Provider = 2, "provider";
+        /// The price table.
+        Table = 3, "table";
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was answered.
+    Success,
+    /// It failed.
+    Error(ErrorType),
+    /// The caller went away; neither success nor error.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The spellings of the three kinds of outcome.
+    pub const KINDS: [&'static str; 3] = ["success", "error", "cancelled"];
+
+    /// `success`, `error` or `cancelled`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error(_) => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The code in the database: 0 success, 1-8 the error type, 9 cancelled.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Success => 0,
+            Self::Error(kind) => kind.code(),
+            Self::Cancelled => Self::CANCELLED_CODE,
+        }
+    }
+
+    /// The database code of a cancelled request.
+    pub const CANCELLED_CODE: i64 = 9;
+
+    /// The outcome with this code in the database.
+    pub fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Success),
+            Self::CANCELLED_CODE => Some(Self::Cancelled),
+            other => ErrorType::from_code(other).map(Self::Error),
+        }
+    }
+
+    /// The error type, when it is an error.
+    pub const fn error_type(self) -> Option<ErrorType> {
+        match self {
+            Self::Error(kind) => Some(kind),
+            Self::Success | Self::Cancelled => None,
+        }
+    }
+}
+
+/// The identity that the sender gave a request; UUIDs are kept as 16 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RequestId {
+    /// A UUID in its canonical lower-case form.
+    Uuid([u8; 16]),
+    /// Any other identifier.
+    Text(Name),
+}
+
+impl RequestId {
+    /// Packs canonical UUIDs, keeps everything else as it is.
+    pub fn parse(text: &str) -> Self {
+        match uuid::Uuid::try_parse(text) {
+            Ok(id) if is_canonical(text, id) => Self::Uuid(id.into_bytes()),
+            _ => Self::Text(Name::new(text)),
+        }
+    }
+
+    /// The time inside a `UUIDv7`.
+    pub fn uuid_v7_time(&self) -> Option<Timestamp> {
+        let Self::Uuid(bytes) = self else { return None };
+        let id = uuid::Uuid::from_bytes(*bytes);
+        if id.get_version_num() != 7 {
+            return None;
+        }
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        let ms = i64::try_from(seconds).ok()?.checked_mul(1_000)? + i64::from(nanos / 1_000_000);
+        Some(Timestamp::from_unix_ms(ms))
+    }
+}
+
+fn is_canonical(text: &str, id: uuid::Uuid) -> bool {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    *id.hyphenated().encode_lower(&mut buffer) == *text
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(bytes) => uuid::Uuid::from_bytes(*bytes).hyphenated().fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// One AI chat request, checked: the core trusts it.
+///
+/// Unknown is `None`, never 0. Identifiers of people are pseudonyms by now; there is no field that
+/// could hold what people wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestRecord {
+    /// Identity, together with `started_at`.
+    pub request_id: RequestId,
+    /// Start of the request.
+    pub started_at: Timestamp,
+    /// `started_at` is the time of arrival and the sender chose `request_id`: the id alone must
+    /// recognise the record when it is sent again later.
+    pub dated_on_arrival: bool,
+    /// The route by which it came.
+    pub source: Source,
+    /// `chat`, `completion`, `responses`, `embedding`, ...
+    pub operation: Option<Name>,
+    /// Pseudonym of the user.
+    pub user: Option<Name>,
+    /// Workspace, project or team.
+    pub space: Option<Name>,
+    /// Keyed hash of the session.
+    pub session: Option<i64>,
+    /// Who ran the model.
+    pub provider: Option<Name>,
+    /// Name of the model.
+    pub model: Option<Name>,
+    /// Latencies in microseconds, by [`LatencyKind::index`].
+    pub latency_us: [Option<u64>; 4],
+    /// Input tokens.
+    pub prompt_tokens: Option<u64>,
+    /// Output tokens.
+    pub completion_tokens: Option<u64>,
+    /// The part of `prompt_tokens` that the provider had in its prompt cache.
+    pub cached_prompt_tokens: Option<u64>,
+    /// The part of `completion_tokens` spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// Cost in nano-USD.
+    pub cost_nano_usd: Option<i64>,
+    /// Who said so; present exactly when `cost_nano_usd` is.
+    pub cost_source: Option<CostSource>,
+    /// The app's own answer cache served it.
+    pub cache_hit: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Short machine-readable code of the error.
+    pub error_code: Option<Name>,
+    /// HTTP status of the answer.
+    pub http_status: Option<u16>,
+    /// Why the model stopped.
+    pub finish_reason: Option<Name>,
+    /// 0 for the first try, 1 for the first retry, ...
+    pub attempt: u32,
+    /// Whether the answer was streamed.
+    pub streamed: Option<bool>,
+    /// The provider's identity of the answer.
+    pub provider_response_id: Option<Name>,
+    /// Few, short, identifier-like tags as canonical JSON.
+    pub tags: Option<String>,
+}
+
+impl RequestRecord {
+    /// A successful request of which nothing but identity and start is known.
+    pub fn new(request_id: RequestId, started_at: Timestamp, source: Source) -> Self {
+        Self {
+            request_id,
+            started_at,
+            dated_on_arrival: false,
+            source,
+            operation: None,
+            user: None,
+            space: None,
+            session: None,
+            provider: None,
+            model: None,
+            latency_us: [None; 4],
+            prompt_tokens: None,
+            completion_tokens: None,
+            cached_prompt_tokens: None,
+            reasoning_tokens: None,
+            cost_nano_usd: None,
+            cost_source: None,
+            cache_hit: false,
+            outcome: Outcome::Success,
+            error_code: None,
+            http_status: None,
+            finish_reason: None,
+            attempt: 0,
+            streamed: None,
+            provider_response_id: None,
+            tags: None,
+        }
+    }
+
+    /// One latency, in microseconds.
+    pub const fn latency(&self, kind: LatencyKind) -> Option<u64> {
+        self.latency_us[kind.index()]
+    }
+
+    /// Prompt plus completion tokens; an unknown part counts as nothing, both unknown is unknown.
+    pub fn total_tokens(&self) -> Option<u64> {
+        match (self.prompt_tokens, self.completion_tokens) {
+            (None, None) => None,
+            (prompt, completion) => Some(prompt.unwrap_or(0) + completion.unwrap_or(0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_uuids_are_packed_so_that_every_id_reads_back_as_sent() {
+        for text in [
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+            "01890A5D-AC96-774B-BCCE-B302099A8057",
+            "01890a5dac96774bbcceb302099a8057",
+            "req_1",
+        ] {
+            assert_eq!(RequestId::parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_uuid_v7_tells_its_time() {
+        let id = RequestId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
+        assert_eq!(id.uuid_v7_time(), Some(Timestamp::from_unix_ms(0x0189_0a5d_ac96)));
+        assert_eq!(RequestId::parse("4f6d1f0a-1a2b-4c3d-8e9f-001122334455").uuid_v7_time(), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! Summaries that people read: data points, latency, token and error statistics.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::measures::{as_f64, percent, ratio};
+use super::{Count, ErrorType, LatencyMeasures, Measures, Stat, Timestamp};
+
+/// One value of a metric at one time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricDataPoint {
+    /// Start of the bucket.
+    pub timestamp: Timestamp,
+    /// The value in the metric's unit; `None` for an average, rate or percentile over nothing.
+    pub value: Option<f64>,
+    /// Facts about the value.
+    pub metadata: PointMetadata,
+}
+
+/// Facts about one data point.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PointMetadata {
+    /// Requests that the value is based on.
+    pub count: i64,
+    /// The bucket had not ended when the answer was made.
+    pub incomplete: bool,
+}
+
+/// Latency statistics, in milliseconds; all `None` over nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LatencyStats {
+    /// Sum over count.
+    pub average_ms: Option<f64>,
+    /// 50th percentile.
+    pub median_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Least.
+    pub min_ms: Option<f64>,
+    /// Greatest.
+    pub max_ms: Option<f64>,
+}
+
+impl From<&LatencyMeasures> for LatencyStats {
+    fn from(latency: &LatencyMeasures) -> Self {
+        Self {
+            average_ms: latency.stat_ms(Stat::Average),
+            median_ms: latency.stat_ms(Stat::Median),
+            p95_ms: latency.stat_ms(Stat::P95),
+            p99_ms: latency.stat_ms(Stat::P99),
+            min_ms: latency.stat_ms(Stat::Min),
+            max_ms: latency.stat_ms(Stat::Max),
+        }
+    }
+}
+
+/// Token usage over a window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TokenUsageStats {
+    /// Prompt plus completion tokens.
+    pub total: i64,
+    /// Input tokens.
+    pub prompt: i64,
+    /// Output tokens.
+    pub completion: i64,
+    /// Total tokens by user pseudonym.
+    pub by_user: BTreeMap<String, i64>,
+    /// Total tokens by space.
+    pub by_space: BTreeMap<String, i64>,
+    /// Total tokens over the requests of which tokens are known; `None` over nothing.
+    pub average_per_request: Option<f64>,
+}
+
+impl TokenUsageStats {
+    /// The totals of `measures`, without the maps.
+    pub fn totals(measures: &Measures) -> Self {
+        let known = measures.get(Count::TotalTokensKnown);
+        Self {
+            total: measures.total_tokens(),
+            prompt: measures.get(Count::PromptTokens),
+            completion: measures.get(Count::CompletionTokens),
+            average_per_request: (known > 0).then(|| ratio(measures.total_tokens(), known)),
+            ..Self::default()
+        }
+    }
+}
+
+/// Errors over a window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ErrorStats {
+    /// Errors as percent of all requests; `None` over nothing.
+    pub total_error_rate: Option<f64>,
+    /// Errors of each type as percent of all requests; every type is present.
+    pub error_rate_by_type: BTreeMap<&'static str, Option<f64>>,
+    /// Errors of each type; every type is present.
+    pub error_count_by_type: BTreeMap<&'static str, i64>,
+    /// All errors.
+    pub total_errors: i64,
+    /// All requests.
+    pub total_requests: i64,
+}
+
+impl From<&Measures> for ErrorStats {
+    fn from(measures: &Measures) -> Self {
+        let requests = measures.requests();
+        let counts = || {
+            ErrorType::ALL.iter().map(|kind| (kind.as_str(), measures.get(Count::of_error(*kind))))
+        };
+        Self {
+            total_error_rate: percent(measures.errors(), requests),
+            error_rate_by_type: counts().map(|(kind, n)| (kind, percent(n, requests))).collect(),
+            error_count_by_type: counts().collect(),
+            total_errors: measures.errors(),
+            total_requests: requests,
+        }
+    }
+}
+
+/// The 0-based position of quantile `q` among `count` sorted values by nearest rank,
+/// `ceil(q * count) - 1`; `None` when there are none.
+///
+/// # Example
+/// ```
+/// use chatgauge::model::stats::nearest_rank;
+/// assert_eq!(nearest_rank(100, 0.95), Some(94));
+/// assert_eq!(nearest_rank(1, 0.5), Some(0));
+/// assert_eq!(nearest_rank(0, 0.5), None);
+/// ```
+pub fn nearest_rank(count: u64, q: f64) -> Option<u64> {
+    let last = count.checked_sub(1)?;
+    let exact = q * as_f64(i64::try_from(count).unwrap_or(i64::MAX));
+    // 0.95 * 100 is 95.00000000000001 in floating point; the rank meant is 95.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float-to-int cast saturates, and the result is clamped"
+    )]
+    let rank = (exact - 1e-9 * exact.max(1.0)).ceil() as u64;
+    Some(rank.saturating_sub(1).min(last))
+}
+
+/// The value at quantile `q` of unsorted `values` by nearest rank; `None` when there are none.
+pub fn exact_quantile(values: &mut [u64], q: f64) -> Option<u64> {
+    let rank = nearest_rank(u64::try_from(values.len()).ok()?, q)?;
+    let index = usize::try_from(rank).ok()?;
+    Some(*values.select_nth_unstable(index).1)
+}

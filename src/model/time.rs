@@ -1,0 +1,447 @@
+//! Instants, half-open ranges, rolling windows, rollup levels and calendar buckets.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// One minute, in milliseconds.
+pub const MINUTE_MS: i64 = 60_000;
+/// One quarter of an hour, in milliseconds: every UTC offset is a multiple of it.
+pub const QUARTER_HOUR_MS: i64 = 15 * MINUTE_MS;
+/// One hour, in milliseconds.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// One UTC day, in milliseconds.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// An instant in Unix milliseconds (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant `ms` milliseconds after the Unix epoch.
+    pub const fn from_unix_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_unix_ms(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved by `ms` milliseconds (negative: earlier), saturating at the ends of `i64`.
+    pub const fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// The start of the aligned interval of `width_ms` that contains this instant.
+    pub const fn floor_to(self, width_ms: i64) -> Self {
+        Self(self.0 - self.0.rem_euclid(width_ms))
+    }
+
+    /// The first aligned boundary of `width_ms` at or after this instant.
+    pub const fn ceil_to(self, width_ms: i64) -> Self {
+        let floor = self.floor_to(width_ms);
+        if floor.0 == self.0 { floor } else { Self(floor.0 + width_ms) }
+    }
+
+    /// Parses an RFC 3339 date-time, e.g. `2026-01-02T03:04:05.678Z`; `None` if it is not one.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_millis()))
+    }
+
+    /// The same instant as a `chrono` date-time, clamped to the years chrono can show.
+    pub fn to_utc(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0).unwrap_or(if self.0 < 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        })
+    }
+
+    /// RFC 3339 with the offset of `tz` and milliseconds only when they are not zero.
+    pub fn to_rfc3339_in(self, tz: Tz) -> String {
+        let local = self.to_utc().with_timezone(&tz);
+        local.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_rfc3339_in(Tz::UTC))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A half-open interval `[start, end)`; empty when `end <= start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimeRange {
+    /// First instant inside.
+    pub start: Timestamp,
+    /// First instant after.
+    pub end: Timestamp,
+}
+
+impl TimeRange {
+    /// The range `[start, end)`.
+    pub const fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self { start, end }
+    }
+
+    /// The range between two Unix millisecond values.
+    pub const fn from_unix_ms(start_ms: i64, end_ms: i64) -> Self {
+        Self::new(Timestamp::from_unix_ms(start_ms), Timestamp::from_unix_ms(end_ms))
+    }
+
+    /// Whether no instant lies inside.
+    pub fn is_empty(self) -> bool {
+        self.end <= self.start
+    }
+
+    /// Length in milliseconds, 0 when empty.
+    pub fn width_ms(self) -> i64 {
+        self.end.0.saturating_sub(self.start.0).max(0)
+    }
+
+    /// Whether `at` lies inside.
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// The part that both ranges share.
+    pub fn intersect(self, other: Self) -> Self {
+        Self::new(self.start.max(other.start), self.end.min(other.end))
+    }
+
+    /// The range of the same calendar length just before this one.
+    ///
+    /// Lengths of whole local days shift by days of `tz`, so that a change of daylight saving time
+    /// does not skew the comparison; other lengths shift by their width.
+    pub fn previous(self, tz: Tz) -> Self {
+        let (start, end) = (local_date(self.start, tz), local_date(self.end, tz));
+        let whole_days = day_start(start, tz) == self.start
+            && day_start(end, tz) == self.end
+            && !self.is_empty();
+        if whole_days {
+            let days = (end - start).num_days().unsigned_abs();
+            if let Some(earlier) = start.checked_sub_days(Days::new(days)) {
+                return Self::new(day_start(earlier, tz), self.start);
+            }
+        }
+        Self::new(self.start.plus_ms(-self.width_ms()), self.start)
+    }
+}
+
+/// A rolling window that ends now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeWindow {
+    /// The last 60 seconds.
+    Minute,
+    /// The last 60 minutes.
+    Hour,
+    /// The last 24 hours.
+    Day,
+    /// The last 7 times 24 hours.
+    Week,
+    /// The last 30 times 24 hours.
+    Month,
+}
+
+impl TimeWindow {
+    /// Every window, shortest first.
+    pub const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// Length in milliseconds.
+    pub const fn width_ms(self) -> i64 {
+        match self {
+            Self::Minute => MINUTE_MS,
+            Self::Hour => HOUR_MS,
+            Self::Day => DAY_MS,
+            Self::Week => 7 * DAY_MS,
+            Self::Month => 30 * DAY_MS,
+        }
+    }
+
+    /// The spelling in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
+    /// The window with this spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.as_str() == text)
+    }
+
+    /// `[now - width, now]`: the record that happened in this very millisecond is inside.
+    pub const fn ending_at(self, now: Timestamp) -> TimeRange {
+        let end = now.plus_ms(1);
+        TimeRange::new(end.plus_ms(-self.width_ms()), end)
+    }
+}
+
+/// The width of the buckets of one rollup level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// One minute.
+    Minute,
+    /// Fifteen minutes.
+    QuarterHour,
+    /// One UTC day.
+    Day,
+}
+
+impl Level {
+    /// Every level, finest first.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::QuarterHour, Self::Day];
+
+    /// Bucket width in milliseconds.
+    pub const fn width_ms(self) -> i64 {
+        match self {
+            Self::Minute => MINUTE_MS,
+            Self::QuarterHour => QUARTER_HOUR_MS,
+            Self::Day => DAY_MS,
+        }
+    }
+
+    /// Bucket width in minutes: what the `level_minutes` columns hold.
+    pub const fn minutes(self) -> i64 {
+        self.width_ms() / MINUTE_MS
+    }
+}
+
+/// The calendar buckets an answer is cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Aggregation {
+    /// One minute.
+    Minute,
+    /// Fifteen minutes.
+    QuarterHour,
+    /// One local hour.
+    Hourly,
+    /// One local day (23 or 25 hours long when clocks change).
+    Daily,
+    /// Seven local days from Monday.
+    Weekly,
+    /// One local calendar month.
+    Monthly,
+}
+
+impl Aggregation {
+    /// Every aggregation, finest first.
+    pub const ALL: [Self; 6] =
+        [Self::Minute, Self::QuarterHour, Self::Hourly, Self::Daily, Self::Weekly, Self::Monthly];
+
+    /// The spelling in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::QuarterHour => "15m",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
+
+    /// The aggregation with this spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|aggregation| aggregation.as_str() == text)
+    }
+
+    /// The least width one of its buckets can have, in milliseconds.
+    pub const fn min_width_ms(self) -> i64 {
+        match self {
+            Self::Minute => MINUTE_MS,
+            Self::QuarterHour => QUARTER_HOUR_MS,
+            Self::Hourly => HOUR_MS,
+            Self::Daily => 23 * HOUR_MS,
+            Self::Weekly => 7 * DAY_MS - HOUR_MS,
+            Self::Monthly => 28 * DAY_MS - HOUR_MS,
+        }
+    }
+
+    /// The start of the bucket of `tz` that contains `at`.
+    ///
+    /// Local hours start where the wall clock shows minute 0, which in zones such as Asia/Kathmandu
+    /// is at 15 or 45 minutes past the UTC hour.
+    pub fn bucket_start(self, at: Timestamp, tz: Tz) -> Timestamp {
+        match self {
+            Self::Minute => at.floor_to(MINUTE_MS),
+            Self::QuarterHour => at.floor_to(QUARTER_HOUR_MS),
+            Self::Hourly => local_hour_start(at, tz),
+            Self::Daily => day_start(local_date(at, tz), tz),
+            Self::Weekly => {
+                let date = local_date(at, tz);
+                let back = Days::new(u64::from(date.weekday().num_days_from_monday()));
+                day_start(date.checked_sub_days(back).unwrap_or(date), tz)
+            }
+            Self::Monthly => {
+                let date = local_date(at, tz);
+                day_start(date.with_day(1).unwrap_or(date), tz)
+            }
+        }
+    }
+
+    /// The start of the bucket after the one that starts at `start`.
+    pub fn next_start(self, start: Timestamp, tz: Tz) -> Timestamp {
+        let date = local_date(start, tz);
+        let next_date = match self {
+            Self::Minute => return start.plus_ms(MINUTE_MS),
+            Self::QuarterHour => return start.plus_ms(QUARTER_HOUR_MS),
+            Self::Hourly => return local_hour_end(start, tz),
+            Self::Daily => date.checked_add_days(Days::new(1)),
+            Self::Weekly => date.checked_add_days(Days::new(7)),
+            Self::Monthly => {
+                date.with_day(1).and_then(|first| first.checked_add_months(Months::new(1)))
+            }
+        };
+        let next = next_date.map_or(start, |date| day_start(date, tz));
+        if next > start { next } else { start.plus_ms(self.min_width_ms()) }
+    }
+
+    /// The starts of all buckets that meet `range`, followed by the end of the last one.
+    ///
+    /// An empty range has no buckets and gives an empty list.
+    pub fn boundaries(self, range: TimeRange, tz: Tz) -> Vec<Timestamp> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        let mut boundary = self.bucket_start(range.start, tz);
+        let mut boundaries = vec![boundary];
+        while boundary < range.end {
+            boundary = self.next_start(boundary, tz);
+            boundaries.push(boundary);
+        }
+        boundaries
+    }
+
+    /// An upper bound of the number of buckets that meet `range`.
+    pub fn max_buckets(self, range: TimeRange) -> i64 {
+        range.width_ms() / self.min_width_ms() + 2
+    }
+}
+
+/// The calendar date that the wall clock of `tz` shows at `at`.
+pub fn local_date(at: Timestamp, tz: Tz) -> NaiveDate {
+    at.to_utc().with_timezone(&tz).date_naive()
+}
+
+/// The first instant of a local date; where midnight is skipped, the first instant after the gap.
+pub fn day_start(date: NaiveDate, tz: Tz) -> Timestamp {
+    let midnight = date.and_time(NaiveTime::MIN);
+    match tz.from_local_datetime(&midnight) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Timestamp(at.timestamp_millis()),
+        LocalResult::None => {
+            // The gap is at most a day (Pacific/Apia skipped one); its end is on a quarter hour.
+            let before = tz.from_utc_datetime(&(midnight - chrono::Duration::days(1)));
+            let mut at = Timestamp(before.timestamp_millis()).floor_to(QUARTER_HOUR_MS);
+            while local_naive_ms(at, tz) < midnight.and_utc().timestamp_millis() {
+                at = at.plus_ms(QUARTER_HOUR_MS);
+            }
+            at
+        }
+    }
+}
+
+fn local_naive_ms(at: Timestamp, tz: Tz) -> i64 {
+    at.to_utc().with_timezone(&tz).naive_local().and_utc().timestamp_millis()
+}
+
+fn offset_ms(at: Timestamp, tz: Tz) -> i64 {
+    local_naive_ms(at, tz) - at.to_utc().timestamp_millis()
+}
+
+/// Walks back from `at` in quarter hours while the wall clock stays within the same unbroken hour.
+fn local_hour_start(at: Timestamp, tz: Tz) -> Timestamp {
+    let offset = offset_ms(at, tz);
+    let start = Timestamp(at.0 + offset).floor_to(HOUR_MS).plus_ms(-offset);
+    // An offset that is no multiple of a quarter hour (historic local mean times) keeps the plain
+    // hour; a change of offset inside the hour starts a new bucket at the change.
+    let mut cut = start;
+    while offset_ms(cut, tz) != offset && cut < at {
+        cut = cut.plus_ms(QUARTER_HOUR_MS).min(at);
+    }
+    cut
+}
+
+fn local_hour_end(start: Timestamp, tz: Tz) -> Timestamp {
+    let offset = offset_ms(start, tz);
+    let end = Timestamp(start.0 + offset).floor_to(HOUR_MS).plus_ms(HOUR_MS - offset);
+    let mut cut = start;
+    while cut < end && offset_ms(cut, tz) == offset {
+        cut = cut.plus_ms(QUARTER_HOUR_MS);
+    }
+    cut.min(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn days_of_23_and_25_hours_are_cut_at_local_midnight() {
+        let tz = chrono_tz::Europe::Warsaw;
+        let range = TimeRange::new(at("2026-03-28T23:00:00Z"), at("2026-03-30T22:00:00Z"));
+        let days = Aggregation::Daily.boundaries(range, tz);
+        let widths: Vec<i64> = days.windows(2).map(|w| (w[1].0 - w[0].0) / HOUR_MS).collect();
+        assert_eq!(widths, [23, 24]);
+        let autumn = TimeRange::new(at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z"));
+        let hours = Aggregation::Hourly.boundaries(autumn, tz);
+        assert_eq!(hours.len() - 1, 25);
+    }
+
+    #[test]
+    fn kathmandu_hours_start_at_a_quarter_to() {
+        let tz = chrono_tz::Asia::Kathmandu;
+        let start = Aggregation::Hourly.bucket_start(at("2026-01-01T00:20:00Z"), tz);
+        assert_eq!(start, at("2026-01-01T00:15:00Z"));
+        assert_eq!(day_start(local_date(start, tz), tz), at("2025-12-31T18:15:00Z"));
+    }
+
+    #[test]
+    fn a_half_hour_change_of_offset_still_tiles_the_day() {
+        let tz = chrono_tz::Australia::Lord_Howe;
+        let range = TimeRange::new(at("2026-04-03T00:00:00Z"), at("2026-04-06T00:00:00Z"));
+        let hours = Aggregation::Hourly.boundaries(range, tz);
+        assert!(hours.windows(2).all(|w| w[0] < w[1] && w[1].0 - w[0].0 <= HOUR_MS));
+        for pair in hours.windows(2) {
+            assert_eq!(Aggregation::Hourly.bucket_start(pair[0], tz), pair[0]);
+            assert_eq!(Aggregation::Hourly.bucket_start(pair[1].plus_ms(-1), tz), pair[0]);
+        }
+    }
+
+    #[test]
+    fn a_skipped_date_has_no_bucket_of_its_own() {
+        let tz = chrono_tz::Pacific::Apia;
+        let range = TimeRange::new(at("2011-12-29T00:00:00Z"), at("2012-01-01T00:00:00Z"));
+        let days = Aggregation::Daily.boundaries(range, tz);
+        assert!(days.windows(2).all(|w| w[0] < w[1]), "{days:?}");
+    }
+
+    #[test]
+    fn the_previous_of_whole_local_days_is_whole_local_days() {
+        let tz = chrono_tz::Europe::Warsaw;
+        let day = NaiveDate::from_ymd_opt(2026, 3, 30).unwrap();
+        let range = TimeRange::new(day_start(day, tz), day_start(day.succ_opt().unwrap(), tz));
+        let previous = range.previous(tz);
+        assert_eq!(previous.start, day_start(day.pred_opt().unwrap(), tz));
+        assert_eq!(previous.width_ms(), 23 * HOUR_MS);
+    }
+}

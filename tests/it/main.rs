@@ -1,0 +1,1 @@
+//! Integration tests: one binary, one link of the bundled SQLite.
