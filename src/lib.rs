@@ -3,6 +3,8 @@
 pub mod config;
 pub mod error;
 pub mod model;
+pub mod query;
+pub mod service;
 
 pub use config::Config;
 pub use error::{Error, Result};
