@@ -5,6 +5,7 @@ pub mod error;
 pub mod model;
 pub mod query;
 pub mod service;
+pub mod store;
 
 pub use config::Config;
 pub use error::{Error, Result};
