@@ -4,6 +4,7 @@ pub mod config;
 pub mod error;
 pub mod model;
 pub mod query;
+pub mod rollup;
 pub mod service;
 pub mod store;
 

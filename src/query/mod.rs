@@ -1,5 +1,6 @@
 //! Questions and answers: the planner, the executor and what is built on them.
 
+pub mod plan;
 pub mod types;
 
 pub use types::{

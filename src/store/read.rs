@@ -8,7 +8,8 @@ use super::select::{RawSelect, RollupSelect, SketchSelect, Statement, page_state
 use super::{RollupKey, names::ResolvedFilter};
 use crate::error::Result;
 use crate::model::{
-    CostSource, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp,
+    CostSource, LatencyKind, Level, Name, Outcome, RequestId, RequestRecord, Source, TimeRange,
+    Timestamp,
 };
 
 /// A read transaction: everything it answers is of one moment.
@@ -104,6 +105,28 @@ impl<'a> Reader<'a> {
             rows.collect()
         };
         read().map_err(storage("reading the days"))
+    }
+
+    /// Whether a UTC day has raw rows, or rollup rows at a level.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn day_holds(&self, day_ms: i64, level: Option<Level>) -> Result<bool> {
+        let sql = match level {
+            None => {
+                "select exists (select 1 from requests
+                     where started_at_ms >= ?1 and started_at_ms < ?1 + 86400000 and ?2 is null)"
+            }
+            Some(_) => {
+                "select exists (select 1 from rollup_all
+                     where level_minutes = ?2 and bucket_ms >= ?1 and bucket_ms < ?1 + 86400000)"
+            }
+        };
+        let query = || {
+            let mut statement = self.connection().prepare_cached(sql)?;
+            statement.query_row((day_ms, level.map(Level::minutes)), |row| row.get(0))
+        };
+        query().map_err(storage("looking for old rows"))
     }
 
     fn for_each(
