@@ -1,8 +1,25 @@
 //! Questions and answers: the planner, the executor and what is built on them.
 
+mod aggregator;
+mod answer;
+mod breakdown;
+mod current;
+mod engine;
+mod errors_by_type;
+mod execute;
+mod heatmap;
+mod hot;
 pub mod plan;
+mod sealed;
+mod table;
+mod trend;
 pub mod types;
+mod values;
 
+pub use aggregator::MetricsAggregator;
+pub use engine::{Engine, MAX_PAGE};
+pub use hot::{MetricsStore, TimeSeriesBuffer};
+pub use trend::{data_points, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
     Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend, TrendDirection,

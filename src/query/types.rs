@@ -145,7 +145,7 @@ pub struct CurrentMetrics {
     pub requests_per_day: i64,
     /// Latency over the window, by [`LatencyKind::index`].
     pub latency: [LatencyStats; 4],
-    /// Everything else over the window.
+    /// Counts and sums over the window.
     pub window: Measures,
     /// Total tokens of the local day so far.
     pub today_total_tokens: i64,
