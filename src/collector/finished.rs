@@ -45,7 +45,7 @@ impl FinishedRequest {
     /// # Errors
     /// When the wall clock stood before the year 2000 at the start: there is no honest place in
     /// time for the request.
-    pub fn into_record(self, identify: &impl Identify) -> Result<RequestRecord> {
+    pub fn into_record(self, identify: &(impl Identify + ?Sized)) -> Result<RequestRecord> {
         let state = *self.0;
         if state.started_at.as_unix_ms() < limits::EARLIEST_MS {
             let reason = format!("{} is before 2000: set the clock", state.started_at);

@@ -18,6 +18,8 @@ const REPORT_DROPS_EVERY_US: u64 = 60_000_000;
 ///
 /// A request that ends never wakes the drain thread, because waking is a system call on the path
 /// of the request. The drain thread looks again by itself, less often while nothing happens.
+///
+/// What waits when the queue is dropped is lost: drain it first.
 #[derive(Debug)]
 pub struct CollectorQueue {
     receiver: Receiver<FinishedRequest>,
@@ -42,7 +44,8 @@ impl CollectorQueue {
         loop {
             let waiting = self.receiver.len();
             self.shared.handover.answer(self.taken + as_u64(waiting));
-            let batch: Vec<_> = self.receiver.try_iter().take(max).collect();
+            let mut batch = Vec::with_capacity(waiting.min(max));
+            batch.extend(self.receiver.try_iter().take(waiting.min(max)));
             self.taken += as_u64(batch.len());
             if !batch.is_empty() {
                 self.poll = POLL_MIN;
