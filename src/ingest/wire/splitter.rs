@@ -1,7 +1,8 @@
 //! Cuts a body that arrives in pieces into single records, in bounded memory.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
+use super::scan::{Scan, Stop};
 use super::{BodyProblem, MAX_RECORD_BYTES};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -86,41 +87,12 @@ enum State {
     AfterArray,
 }
 
-/// Where in the structure of a value the scan is; needs no stack, whatever the depth.
-#[derive(Clone, Copy, Debug, Default)]
-struct Scan {
-    in_array: bool,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    /// The last byte outside strings that was no white space.
-    last: u8,
-    /// Nothing but a line end came since.
-    after_line_end: bool,
-    has_line_ends: bool,
-}
-
-/// Why a scan stopped, and where.
-enum Stop {
-    OutOfBytes,
-    /// After the closing brace of an object.
-    ObjectEnd(usize),
-    /// At the comma after an element.
-    Comma(usize),
-    /// At the bracket after the last element.
-    ArrayEnd(usize),
-    /// At a line end inside a string, where JSON allows none.
-    BrokenLine(usize),
-    /// At a brace that can only begin another record.
-    NextLine(usize),
-}
-
 impl Splitter {
     /// A splitter for one body.
     pub fn new(framing: Framing) -> Self {
         Self {
             state: State::Start { framing, bom_bytes: 0 },
-            scan: Scan::default(),
+            scan: Scan::of_object(),
             held: Vec::new(),
             too_long: false,
             begins_as_json: false,
@@ -215,7 +187,7 @@ impl Splitter {
     }
 
     fn begin_object<'b>(&mut self, is_first: bool, rest: &'b [u8]) -> &'b [u8] {
-        self.scan = Scan::default();
+        self.scan = Scan::of_object();
         self.go(State::Object { is_first }, rest)
     }
 
@@ -249,7 +221,7 @@ impl Splitter {
             Stop::ObjectEnd(end) => {
                 let (record, rest) = bytes.split_at(end);
                 self.complete(record, sink, Kind::Record);
-                let on_one_line = is_first && !self.scan.has_line_ends;
+                let on_one_line = is_first && !self.scan.has_line_ends();
                 let next = if on_one_line { State::AfterFirst } else { State::BetweenObjects };
                 return self.go(next, rest);
             }
@@ -286,7 +258,7 @@ impl Splitter {
             Some(b']') => (State::AfterArray, !is_first),
             Some(b',') => (State::BeforeElement { is_first: false }, true),
             Some(_) => {
-                self.scan = Scan { in_array: true, ..Scan::default() };
+                self.scan = Scan::of_element();
                 return self.go(State::Element, rest);
             }
         };
@@ -345,110 +317,6 @@ impl Splitter {
     }
 }
 
-impl Scan {
-    fn run(&mut self, bytes: &[u8]) -> Stop {
-        // A local copy lives in registers.
-        let mut scan = *self;
-        let stop = scan.run_local(bytes);
-        *self = scan;
-        stop
-    }
-
-    fn run_local(&mut self, bytes: &[u8]) -> Stop {
-        let mut at = 0;
-        loop {
-            if self.in_string {
-                match self.skip_string(bytes, at) {
-                    Ok(next) => at = next,
-                    Err(stop) => return stop,
-                }
-            }
-            let Some(&byte) = bytes.get(at) else { return Stop::OutOfBytes };
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    if byte == b'{' && self.is_next_record() {
-                        return Stop::NextLine(at);
-                    }
-                    self.depth += 1;
-                }
-                b'}' | b']' => {
-                    if self.in_array && self.depth == 0 && byte == b']' {
-                        return Stop::ArrayEnd(at);
-                    }
-                    self.depth = self.depth.saturating_sub(1);
-                    if !self.in_array && self.depth == 0 {
-                        return Stop::ObjectEnd(at + 1);
-                    }
-                }
-                b',' if self.in_array && self.depth == 0 => return Stop::Comma(at),
-                b'\n' => {
-                    (self.after_line_end, self.has_line_ends) = (true, true);
-                    at += 1;
-                    continue;
-                }
-                b' ' | b'\t' | b'\r' => {
-                    self.after_line_end = false;
-                    at += 1;
-                    continue;
-                }
-                _ => {}
-            }
-            self.last = byte;
-            self.after_line_end = false;
-            at += 1;
-        }
-    }
-
-    /// The position after the closing quote.
-    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
-        if self.escaped && at < bytes.len() {
-            self.escaped = false;
-            at += 1;
-        }
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let Some(offset) = memchr3(b'"', b'\\', b'\n', rest) else {
-                return Err(Stop::OutOfBytes);
-            };
-            at += offset;
-            match rest.get(offset) {
-                Some(b'"') => {
-                    self.in_string = false;
-                    return Ok(at + 1);
-                }
-                Some(b'\\') if at + 1 == bytes.len() => {
-                    self.escaped = true;
-                    return Err(Stop::OutOfBytes);
-                }
-                Some(b'\\') => at += 2,
-                // In an array the parser of the element will say so.
-                _ if self.in_array => at += 1,
-                _ => return Err(Stop::BrokenLine(at)),
-            }
-        }
-    }
-
-    /// Whether a brace here begins another record because the line before was cut off.
-    ///
-    /// That takes a brace at the start of a line where an object cannot stand. Directly inside the
-    /// record none can stand at the start of a line except after a colon, which nobody writes.
-    fn is_next_record(self) -> bool {
-        !self.in_array
-            && self.after_line_end
-            && self.depth > 0
-            && (self.depth == 1 || !matches!(self.last, b'[' | b',' | b':'))
-    }
-}
-
-/// What follows the object at the start of `text`, when that is another object.
-pub(super) fn next_object(text: &str) -> Option<&str> {
-    match Scan::default().run(text.as_bytes()) {
-        Stop::ObjectEnd(end) => text.get(end..).map(str::trim_start).filter(|s| s.starts_with('{')),
-        _ => None,
-    }
-}
-
 fn after(bytes: &[u8], at: usize) -> &[u8] {
     bytes.get(at..).unwrap_or_default()
 }
@@ -460,216 +328,4 @@ fn skip_space(bytes: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TOO_LONG: &str = "<too long>";
-
-    /// What comes out of a body cut at every `step` bytes, as text, and how it ended.
-    fn split_by(
-        body: &[u8],
-        framing: Framing,
-        step: usize,
-    ) -> (Vec<String>, Result<(), BodyProblem>) {
-        let mut found = Vec::new();
-        let mut splitter = Splitter::new(framing);
-        let mut sink = |piece: Piece<'_>| {
-            found.push(match piece {
-                Piece::Record(bytes) | Piece::Line(bytes) => {
-                    String::from_utf8_lossy(bytes).trim().to_owned()
-                }
-                Piece::TooLong => TOO_LONG.to_owned(),
-                Piece::Malformed(reason) => format!("<{reason}>"),
-            });
-        };
-        let mut ended =
-            body.chunks(step.max(1)).try_for_each(|chunk| splitter.push(chunk, &mut sink));
-        if ended.is_ok() {
-            ended = splitter.finish(&mut sink);
-        }
-        (found, ended)
-    }
-
-    /// The same for several ways to cut the body, which must not matter.
-    fn split(body: &str, framing: Framing) -> (Vec<String>, Result<(), BodyProblem>) {
-        let whole = split_by(body.as_bytes(), framing, usize::MAX);
-        for step in [1, 2, 3, 7, 64] {
-            assert_eq!(split_by(body.as_bytes(), framing, step), whole, "{body:?} in {step}s");
-        }
-        whole
-    }
-
-    fn records(body: &str) -> Vec<String> {
-        let (found, ended) = split(body, Framing::Auto);
-        ended.unwrap();
-        found
-    }
-
-    #[test]
-    fn every_framing_gives_its_records() {
-        let (a, b) = (r#"{"a":1}"#, r#"{"b":"}]\"\\,{","c":[{"d":[]}]}"#);
-        for body in [
-            format!("{a}{b}"),
-            format!("{a} \t{b}"),
-            format!("{a}\n{b}"),
-            format!("\n\n{a}\r\n\r\n{b}\r\n"),
-            format!("[{a},{b}]"),
-            format!(" [ {a} , {b} ] \n"),
-            format!("[\n{a},\n{b}\n]\n"),
-            format!("\u{feff}{a}\n{b}"),
-            format!("\u{feff}[{a},{b}]"),
-        ] {
-            assert_eq!(records(&body), [a, b], "{body}");
-        }
-        assert_eq!(records(a), [a]);
-        assert_eq!(records("[]"), [""; 0]);
-        assert_eq!(records(" [ ] "), [""; 0]);
-        assert_eq!(split(&format!("{a}\n\n{b}"), Framing::Lines).0, [a, b]);
-        assert_eq!(split("", Framing::Lines), (vec![], Ok(())));
-    }
-
-    #[test]
-    fn objects_over_several_lines_are_whole() {
-        let pretty = "{\n  \"a\": [\n    {\n      \"b\": 1\n    }\n  ],\n  \"c\": {}\n}";
-        assert_eq!(records(&format!("{pretty}\n{pretty}\n")), [pretty, pretty]);
-        let flush_left = "{\n\"a\":[\n{\n\"b\":1\n},\n{}\n]\n}";
-        assert_eq!(records(flush_left), [flush_left]);
-    }
-
-    #[test]
-    fn a_broken_line_costs_only_itself() {
-        let good = r#"{"a":1}"#;
-        for broken in [
-            r#"{"a""#,
-            r#"{"a":"#,
-            r#"{"a":1"#,
-            r#"{"a":1,"#,
-            r#"{"a":"x"#,
-            r#"{"a":"x\"#,
-            r#"{"a":[1"#,
-            r#"{"a":{"b":"x"#,
-            "hello",
-            "}",
-            "]",
-            "{]",
-            r#""text""#,
-            "1",
-            "null",
-            "{\"a\":1}}",
-        ] {
-            let (found, ended) = split(&format!("{good}\n{broken}\n{good}\n"), Framing::Auto);
-            assert_eq!(ended, Ok(()));
-            assert_eq!(found, [good, broken, good]);
-            let (found, ended) = split(&format!("{broken}\n{good}\n{good}\n"), Framing::Lines);
-            assert_eq!((found.len(), ended), (3, Ok(())), "{broken}");
-            let (found, ended) = split(&format!("{good}\n{broken}"), Framing::Auto);
-            assert_eq!(
-                (found.as_slice(), ended),
-                ([good.to_owned(), broken.to_owned()].as_slice(), Ok(()))
-            );
-        }
-    }
-
-    #[test]
-    fn a_broken_first_line_is_recognised_without_a_content_type() {
-        let good = r#"{"a":1}"#;
-        for broken in
-            [r#"{"a""#, r#"{"a":"#, r#"{"a":1"#, r#"{"a":1,"#, r#"{"a":"x"#, r#"{"a":[1"#, "hello"]
-        {
-            let (found, ended) = split(&format!("{broken}\n{good}\n{good}\n"), Framing::Auto);
-            assert_eq!(ended, Ok(()));
-            assert_eq!(
-                found.get(1..),
-                Some([good.to_owned(), good.to_owned()].as_slice()),
-                "{broken}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_body_that_is_cut_off_is_unreadable() {
-        for body in [
-            "",
-            " \n",
-            "\u{feff}",
-            "{",
-            r#"{"a":"#,
-            r#"{"a":"x"#,
-            "[",
-            "[{}",
-            "[{},",
-            r#"[{"a":"x"#,
-            "[1",
-        ] {
-            let (_, ended) = split(body, Framing::Auto);
-            assert!(matches!(ended, Err(BodyProblem::Unreadable { .. })), "{body}");
-        }
-        for body in ["[] {}", "[{}]]", "[{}],", "[][]"] {
-            assert!(split(body, Framing::Auto).1.is_err(), "{body}");
-        }
-    }
-
-    #[test]
-    fn elements_that_are_no_objects_come_out_too() {
-        assert_eq!(
-            records(r#"[1,"a,]",null,[1,2],{"a":]},{}]"#),
-            ["1", r#""a,]""#, "null", "[1,2]", r#"{"a":]}"#, "{}"]
-        );
-        let missing = "<an element of the array is missing beside a comma>";
-        assert_eq!(records("[,{},]"), [missing, "{}", missing]);
-    }
-
-    #[test]
-    fn a_record_that_is_too_long_is_skipped_without_being_held() {
-        let long = format!(r#"{{"a":"{}"}}"#, "x\\\"{[".repeat(2 << 20));
-        let nested = format!("{}{}", r#"{"a":"#.repeat(1 << 20), "}".repeat(1 << 20));
-        for body in [
-            format!("[{{}},{long},{{}}]"),
-            format!("{{}}\n{long}\n{{}}"),
-            format!("{{}}{long}{{}}"),
-            format!("{{}}{nested}{{}}"),
-        ] {
-            for step in [997, 65_536, usize::MAX] {
-                let (found, ended) = split_by(body.as_bytes(), Framing::Auto, step);
-                assert_eq!(
-                    (found.as_slice(), ended),
-                    (["{}", TOO_LONG, "{}"].map(str::to_owned).as_slice(), Ok(()))
-                );
-            }
-            let mut splitter = Splitter::new(Framing::Auto);
-            for chunk in body.as_bytes().chunks(4_096) {
-                splitter.push(chunk, &mut |_| ()).unwrap();
-                assert!(splitter.held.capacity() <= 2 * MAX_RECORD_BYTES);
-            }
-        }
-        let fits = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_RECORD_BYTES - 8));
-        assert_eq!((fits.len(), records(&fits)), (MAX_RECORD_BYTES, vec![fits]));
-    }
-
-    #[test]
-    fn the_next_object_on_a_line_is_found() {
-        assert_eq!(next_object(r#"{"a":"}"} {"b":1} x"#), Some(r#"{"b":1} x"#));
-        assert_eq!(next_object("{} x"), None);
-        assert_eq!(next_object("{}"), None);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
-
-        #[test]
-        fn the_cut_never_matters(
-            body in r#"([\[\]{},:"\\ \n\r]|\{"a":1\}|[a1é\u{feff}]|\{\}\n){0,60}"#,
-            cuts in proptest::collection::vec(0_usize..200, 0..8),
-            lines: bool,
-        ) {
-            let framing = if lines { Framing::Lines } else { Framing::Auto };
-            let whole = split_by(body.as_bytes(), framing, usize::MAX);
-            prop_assert_eq!(&split_by(body.as_bytes(), framing, 1), &whole);
-            for cut in cuts {
-                prop_assert_eq!(&split_by(body.as_bytes(), framing, cut + 1), &whole);
-            }
-        }
-    }
-}
+mod tests;
