@@ -1,3 +1,3 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
-mod collector;
+mod edge;
