@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod error;
+pub mod generate;
 pub mod model;
 pub mod query;
 pub mod service;
