@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod dimension;
+pub mod distribution;
+pub mod grouping;
 pub mod measures;
 pub mod metric;
 pub mod record;
@@ -11,7 +13,9 @@ pub mod time;
 
 pub use clock::{Clock, ManualClock};
 pub use dimension::{Dimension, Filter};
-pub use measures::{Count, LatencyMeasures, Measures};
+pub use distribution::Distribution;
+pub use grouping::{Grouping, KeyColumn, ROLLUPS, Rollup};
+pub use measures::{Column, Count, Measured, Measures};
 pub use metric::{LatencyKind, MetricType, Stat};
 pub use record::{CostSource, ErrorType, Name, Outcome, RequestId, RequestRecord, Source};
 pub use sketch::Sketch;
