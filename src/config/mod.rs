@@ -1,10 +1,20 @@
-//! Configuration: `RawConfig` as typed, `Config` checked.
+//! Configuration: [`RawConfig`] as typed, [`Config`] checked.
+//!
+//! Layers, each over the one before: the defaults, a TOML file, environment variables `CHATGAUGE_*`,
+//! flags. `data/config.example.toml` documents every key.
+
+mod check;
+mod layers;
+mod raw;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+
+pub use layers::{Flag, LOG_VARIABLE};
+pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,3 +190,6 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
