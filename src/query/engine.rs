@@ -12,12 +12,12 @@ use super::plan::key_columns;
 use super::sealed::SealedCache;
 use super::table::GroupKey;
 use super::types::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, Query,
-    RequestsPage, RequestsQuery, StoredRequest,
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
+    Query, RequestsPage, RequestsQuery, StoredRequest,
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, LatencyKind, Measures, TimeWindow, Timestamp};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Bytes that sums of past days may take.
@@ -110,8 +110,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn heatmap(&self, query: &Query, kind: LatencyKind) -> Result<Heatmap> {
-        super::heatmap::heatmap(self, query, kind)
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        super::heatmap::heatmap(self, query)
     }
 
     /// Values of a dimension that start with `prefix`, busiest first.

@@ -1,7 +1,7 @@
 //! Counts of requests by latency over time, from the same distributions as the percentiles.
 
 use super::engine::Engine;
-use super::types::{Heatmap, Query};
+use super::types::{Heatmap, HeatmapQuery, Query};
 use crate::error::Result;
 use crate::model::sketch::bin_bounds_us;
 use crate::model::{LatencyKind, Measures};
@@ -13,12 +13,15 @@ const BINS_PER_ROW: u16 = 20;
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn heatmap(engine: &Engine, query: &Query, kind: LatencyKind) -> Result<Heatmap> {
+pub(super) fn heatmap(engine: &Engine, query: &HeatmapQuery) -> Result<Heatmap> {
+    let kind = query.kind;
     let query = Query {
+        aggregation: Some(query.aggregation),
+        tz: query.tz,
+        filter: query.filter.clone(),
         quantiles: vec![kind],
-        group_by: Vec::new(),
         metrics: vec![crate::model::MetricType::RequestRate],
-        ..query.clone()
+        ..Query::total(query.range)
     };
     let answer = engine.query(&query)?;
     let mut buckets =

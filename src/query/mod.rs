@@ -11,16 +11,20 @@ mod heatmap;
 mod hot;
 pub mod plan;
 mod sealed;
+pub mod status;
 mod table;
 mod trend;
 pub mod types;
 mod values;
 
+pub use crate::model::{SqlAnswer, SqlValue};
 pub use aggregator::MetricsAggregator;
 pub use engine::{Engine, MAX_PAGE};
 pub use hot::{MetricsStore, TimeSeriesBuffer};
+pub use status::{ModelTotals, Status};
 pub use trend::{data_points, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
-    Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend, TrendDirection,
+    HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend,
+    TrendDirection,
 };

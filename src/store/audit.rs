@@ -1,28 +1,13 @@
 //! The audit log: who did what, when.
 
-use serde::Serialize;
-
 use super::error::storage;
 use super::read::Reader;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::Timestamp;
+use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
 
 /// Entries kept; the oldest go first.
 const KEPT_ENTRIES: i64 = 100_000;
-
-/// One entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// `admin`, `key:<id>`, `cli` or `service`.
-    pub actor: String,
-    /// What, e.g. `key.create`.
-    pub action: String,
-    /// On what; never a secret, never content.
-    pub detail: String,
-}
 
 impl Writer {
     /// Appends entries.
@@ -33,13 +18,15 @@ impl Writer {
         self.transaction(|transaction| {
             let append = || -> rusqlite::Result<()> {
                 let mut insert = transaction.prepare_cached(
-                    "insert into audit_log (at_ms, actor, action, detail) values (?1, ?2, ?3, ?4)",
+                    "insert into audit_log (at_ms, actor, action, target, detail)
+                     values (?1, ?2, ?3, ?4, ?5)",
                 )?;
                 for entry in entries {
                     insert.execute((
                         entry.at.as_unix_ms(),
-                        &entry.actor,
-                        &entry.action,
+                        entry.actor.as_str(),
+                        entry.action.as_str(),
+                        &entry.target,
                         &entry.detail,
                     ))?;
                 }
@@ -56,24 +43,27 @@ impl Writer {
 }
 
 impl Reader<'_> {
-    /// The latest entries, newest first.
+    /// Entries with their ids, newest first, older than the entry `before`.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>> {
-        let read = || -> rusqlite::Result<Vec<AuditEntry>> {
+    pub fn audit(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
+        let read = || -> rusqlite::Result<Vec<(i64, AuditEntry)>> {
             let mut statement = self.connection().prepare_cached(
-                "select at_ms, actor, action, detail from audit_log
-                 order by audit_id desc limit ?1",
+                "select audit_id, at_ms, actor, action, target, detail from audit_log
+                 where audit_id < ?1 order by audit_id desc limit ?2",
             )?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map([limit], |row| {
-                Ok(AuditEntry {
-                    at: Timestamp::from_unix_ms(row.get(0)?),
-                    actor: row.get(1)?,
-                    action: row.get(2)?,
-                    detail: row.get(3)?,
-                })
+            let rows = statement.query_map((before.unwrap_or(i64::MAX), limit), |row| {
+                let action: String = row.get(3)?;
+                let entry = AuditEntry {
+                    at: Timestamp::from_unix_ms(row.get(1)?),
+                    actor: Name::from(row.get::<_, String>(2)?),
+                    action: AuditAction::parse(&action).unwrap_or(AuditAction::Read),
+                    target: row.get(4)?,
+                    detail: row.get(5)?,
+                };
+                Ok((row.get(0)?, entry))
             })?;
             rows.collect()
         };

@@ -6,55 +6,54 @@ use super::error::storage;
 use super::read::Reader;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::Timestamp;
+use crate::model::{KeyInfo, Name, Scope, Timestamp};
 
-/// A stored key; the secret itself is nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKey {
-    /// The public part of the key.
-    pub key_id: String,
-    /// What the key is for.
-    pub name: String,
-    /// SHA-256 of the secret part.
-    pub secret_sha256: Vec<u8>,
-    /// Space-separated scopes.
-    pub scopes: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
+const COLUMNS: &str = "key_id, name, scopes, spaces, created_at_ms, expires_at_ms, \
+     last_used_at_ms, revoked_at_ms, secret_sha256";
 
-const COLUMNS: &str = "key_id, name, secret_sha256, scopes, created_at_ms, revoked_at_ms";
-
-fn read_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
-    Ok(ApiKey {
-        key_id: row.get(0)?,
-        name: row.get(1)?,
-        secret_sha256: row.get(2)?,
-        scopes: row.get(3)?,
+fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyInfo> {
+    let time = |position: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(position)?.map(Timestamp::from_unix_ms))
+    };
+    let scopes: String = row.get(2)?;
+    let spaces: Option<String> = row.get(3)?;
+    Ok(KeyInfo {
+        key_id: Name::from(row.get::<_, String>(0)?),
+        name: Name::from(row.get::<_, String>(1)?),
+        scopes: scopes.split_whitespace().filter_map(Scope::parse).collect(),
+        // A list that cannot be read allows nothing, rather than everything.
+        spaces: spaces.map(|json| serde_json::from_str(&json).unwrap_or_default()),
         created_at: Timestamp::from_unix_ms(row.get(4)?),
-        revoked_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_unix_ms),
+        expires_at: time(5)?,
+        last_used_at: time(6)?,
+        revoked_at: time(7)?,
     })
 }
 
 impl Writer {
-    /// Stores a key.
+    /// Stores a key with the SHA-256 of its secret.
     ///
     /// # Errors
     /// When the transaction failed.
-    pub fn insert_key(&mut self, key: &ApiKey) -> Result<()> {
+    pub fn insert_key(&mut self, key: &KeyInfo, secret_sha256: &[u8]) -> Result<()> {
+        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+        let spaces = key.spaces.as_ref().map(|spaces| {
+            serde_json::Value::from(spaces.iter().map(Name::as_str).collect::<Vec<_>>()).to_string()
+        });
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "insert into api_keys (key_id, name, secret_sha256, scopes, created_at_ms)
-                     values (?1, ?2, ?3, ?4, ?5)",
+                    "insert into api_keys (key_id, name, secret_sha256, scopes, spaces,
+                                           created_at_ms, expires_at_ms)
+                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     (
-                        &key.key_id,
-                        &key.name,
-                        &key.secret_sha256,
-                        &key.scopes,
+                        key.key_id.as_str(),
+                        key.name.as_str(),
+                        secret_sha256,
+                        scopes.join(" "),
+                        spaces,
                         key.created_at.as_unix_ms(),
+                        key.expires_at.map(Timestamp::as_unix_ms),
                     ),
                 )
                 .map_err(storage("storing the key"))?;
@@ -62,45 +61,62 @@ impl Writer {
         })
     }
 
-    /// Revokes a key; `false` when there is no such key or it was revoked before.
+    /// Revokes a key; a key that was revoked before keeps the earlier time.
     ///
     /// # Errors
     /// When the transaction failed.
-    pub fn revoke_key(&mut self, key_id: &str, now: Timestamp) -> Result<bool> {
+    pub fn revoke_key(&mut self, key_id: &str, now: Timestamp) -> Result<()> {
         self.transaction(|transaction| {
-            let revoked = transaction
+            transaction
                 .execute(
                     "update api_keys set revoked_at_ms = ?1
                      where key_id = ?2 and revoked_at_ms is null",
                     (now.as_unix_ms(), key_id),
                 )
                 .map_err(storage("revoking the key"))?;
-            Ok(revoked == 1)
+            Ok(())
+        })
+    }
+
+    /// Notes when a key was last accepted.
+    ///
+    /// # Errors
+    /// When the transaction failed.
+    pub fn touch_key(&mut self, key_id: &str, now: Timestamp) -> Result<()> {
+        self.transaction(|transaction| {
+            transaction
+                .execute(
+                    "update api_keys set last_used_at_ms = ?1 where key_id = ?2",
+                    (now.as_unix_ms(), key_id),
+                )
+                .map_err(storage("noting the use of a key"))?;
+            Ok(())
         })
     }
 }
 
 impl Reader<'_> {
-    /// All keys, oldest first.
+    /// All keys, newest first.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn keys(&self) -> Result<Vec<ApiKey>> {
-        let read = || -> rusqlite::Result<Vec<ApiKey>> {
-            let sql = format!("select {COLUMNS} from api_keys order by created_at_ms, key_id");
+    pub fn keys(&self) -> Result<Vec<KeyInfo>> {
+        let read = || -> rusqlite::Result<Vec<KeyInfo>> {
+            let sql = format!("select {COLUMNS} from api_keys order by created_at_ms desc, key_id");
             self.connection().prepare_cached(&sql)?.query_map([], read_key)?.collect()
         };
         read().map_err(storage("reading keys"))
     }
 
-    /// One key.
+    /// One key with the SHA-256 of its secret.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn key(&self, key_id: &str) -> Result<Option<ApiKey>> {
+    pub fn key(&self, key_id: &str) -> Result<Option<(KeyInfo, Vec<u8>)>> {
         let read = || {
             let sql = format!("select {COLUMNS} from api_keys where key_id = ?1");
-            self.connection().prepare_cached(&sql)?.query_row([key_id], read_key).optional()
+            let mut statement = self.connection().prepare_cached(&sql)?;
+            statement.query_row([key_id], |row| Ok((read_key(row)?, row.get(8)?))).optional()
         };
         read().map_err(storage("reading a key"))
     }

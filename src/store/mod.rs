@@ -20,15 +20,13 @@ mod sql_console;
 mod writer;
 
 pub use append::Appended;
-pub use audit::AuditEntry;
 pub use intern::DimensionCaps;
-pub use keys::ApiKey;
 pub use names::{ModelRow, ResolvedFilter};
-pub use open::{FileSizes, Store};
+pub use open::{FileSizes, Stop, StopFactory, Store};
 pub use prune::pruned_flag;
 pub use read::{DayRow, NameTable, Reader};
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
 pub use row::RequestRow;
 pub use select::{RawSelect, RollupSelect, SketchSelect};
-pub use sql_console::{SqlAnswer, SqlLimits};
+pub use sql_console::SqlLimits;
 pub use writer::{WriteGate, WriteJob, Writer};

@@ -31,12 +31,27 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The WAL is cut back to this size after a checkpoint.
 const WAL_LIMIT_BYTES: i64 = 64 << 20;
 
+/// Asked now and then while a statement runs; `true` stops it.
+pub type Stop = Box<dyn FnMut() -> bool + Send>;
+/// Makes a [`Stop`] for each read.
+pub type StopFactory = Arc<dyn Fn() -> Stop + Send + Sync>;
+
+/// Steps of SQLite's machine between two questions whether to stop.
+pub(super) const STEPS_PER_CHECK: i32 = 4_000;
+
 /// An open database file: the pool of readers and, for the process that may write, the lock.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     path: PathBuf,
     readers: Pool<SqliteConnectionManager>,
+    stop: Option<StopFactory>,
     _lock: Option<Arc<File>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Bytes on disk.
@@ -65,6 +80,7 @@ impl Store {
         let store = Self {
             path: path.clone(),
             readers: open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?,
+            stop: None,
             _lock: Some(Arc::new(lock)),
         };
         Ok((store, Writer::new(connection, config)?))
@@ -81,11 +97,30 @@ impl Store {
         }
         inspect(path)?;
         let readers = open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?;
-        let store = Self { path: path.clone(), readers, _lock: None };
+        let store = Self { path: path.clone(), readers, stop: None, _lock: None };
         let connection = store.readers.get().map_err(|source| pool(&source))?;
         check_version(path, &connection)?;
         drop(connection);
         Ok(store)
+    }
+
+    /// Opens an existing file beside a server that may hold it, for a few small writes.
+    ///
+    /// # Errors
+    /// As [`Self::open_read_only`].
+    pub fn open_beside(config: &StoreConfig) -> Result<(Self, Writer)> {
+        let store = Self::open_read_only(config)?;
+        let flags = write_flags() & !OpenFlags::SQLITE_OPEN_CREATE;
+        let unusable = |source: rusqlite::Error| unusable(&config.path, &source);
+        let mut connection = Connection::open_with_flags(&config.path, flags).map_err(unusable)?;
+        prepare_writer(&mut connection, config).map_err(unusable)?;
+        Ok((store, Writer::new(connection, config)?))
+    }
+
+    /// The same store with reads that are stopped when `stop` says so.
+    #[must_use]
+    pub fn with_stop(&self, stop: StopFactory) -> Self {
+        Self { stop: Some(stop), ..self.clone() }
     }
 
     /// The file.
@@ -99,8 +134,19 @@ impl Store {
     /// When no connection is free, and whatever `read` returns.
     pub fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
         let mut connection = self.readers.get().map_err(|source| pool(&source))?;
-        let transaction = connection.transaction().map_err(storage("beginning to read"))?;
-        read(&Reader::new(&transaction))
+        let limit = |connection: &Connection, stop: Option<Stop>| {
+            connection
+                .progress_handler(STEPS_PER_CHECK, stop)
+                .map_err(storage("limiting the time of a read"))
+        };
+        if let Some(stop) = &self.stop {
+            limit(&connection, Some(stop()))?;
+        }
+        let result = read_in_transaction(&mut connection, read);
+        if self.stop.is_some() {
+            limit(&connection, None)?;
+        }
+        result
     }
 
     /// Bytes on disk now.
@@ -108,6 +154,14 @@ impl Store {
         let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
         FileSizes { database_bytes: size(&self.path), wal_bytes: size(&beside(&self.path, "-wal")) }
     }
+}
+
+fn read_in_transaction<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&Reader<'_>) -> Result<T>,
+) -> Result<T> {
+    let transaction = connection.transaction().map_err(storage("beginning to read"))?;
+    read(&Reader::new(&transaction))
 }
 
 /// The path with `suffix` appended to its file name.

@@ -4,38 +4,30 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Rows};
-use serde_json::Value;
 
 use super::error::storage;
-use super::open::{Store, prepare_reader};
+use super::open::{STEPS_PER_CHECK, Stop, Store, prepare_reader};
 use crate::error::{Error, Result, StorageErrorKind};
+use crate::model::{SqlAnswer, SqlValue};
 
 /// Bounds of one statement.
-#[derive(Debug)]
-pub struct SqlLimits<Stop> {
+pub struct SqlLimits {
     /// Most rows.
     pub max_rows: usize,
-    /// Asked every few thousand steps; `true` stops the statement.
+    /// Asked every few thousand steps.
     pub stop: Stop,
 }
 
-/// Rows of a statement.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SqlAnswer {
-    /// Names of the columns.
-    pub columns: Vec<String>,
-    /// Values; blobs as hexadecimal text.
-    pub rows: Vec<Vec<Value>>,
-    /// There were more rows than the bounds allow.
-    pub truncated: bool,
+impl std::fmt::Debug for SqlLimits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlLimits").field("max_rows", &self.max_rows).finish_non_exhaustive()
+    }
 }
 
 /// Longest value and statement, in bytes.
 const MAX_VALUE_BYTES: i32 = 4 << 20;
 /// Most bytes of text and blobs in one answer.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
-/// Steps of SQLite's machine between two looks at the clock.
-const STEPS_PER_CHECK: i32 = 4_000;
 
 impl Store {
     /// Runs one statement that can only read.
@@ -43,10 +35,7 @@ impl Store {
     /// # Errors
     /// [`Error::InvalidQuery`] when the statement is not acceptable, would write, or names what is not
     /// to be read; a retryable storage error when it was stopped.
-    pub fn sql<Stop>(&self, sql: &str, limits: SqlLimits<Stop>) -> Result<SqlAnswer>
-    where
-        Stop: FnMut() -> bool + Send + 'static,
-    {
+    pub fn sql(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(self.path(), flags)
             .map_err(storage("opening a reading connection"))?;
@@ -55,10 +44,7 @@ impl Store {
     }
 }
 
-fn restrict<Stop>(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()>
-where
-    Stop: FnMut() -> bool + Send + 'static,
-{
+fn restrict(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()> {
     prepare_reader(connection, 2 << 20)?;
     // Sorting a whole table must not take the server's memory.
     connection.pragma_update(None, "temp_store", "file")?;
@@ -107,7 +93,7 @@ fn collect(
     columns: Vec<String>,
     max_rows: usize,
 ) -> rusqlite::Result<SqlAnswer> {
-    let mut answer = SqlAnswer { columns, ..SqlAnswer::default() };
+    let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false, elapsed_us: 0 };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         if answer.rows.len() == max_rows || bytes > MAX_ANSWER_BYTES {
@@ -116,8 +102,8 @@ fn collect(
         }
         let mut values = Vec::with_capacity(answer.columns.len());
         for position in 0..answer.columns.len() {
-            let value = json(row.get_ref(position)?);
-            bytes += value.as_str().map_or(8, str::len);
+            let value = read_value(row.get_ref(position)?);
+            bytes += bytes_of(&value);
             values.push(value);
         }
         answer.rows.push(values);
@@ -125,12 +111,20 @@ fn collect(
     Ok(answer)
 }
 
-fn json(value: ValueRef<'_>) -> Value {
+fn read_value(value: ValueRef<'_>) -> SqlValue {
     match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => number.into(),
-        ValueRef::Real(number) => number.into(),
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
-        ValueRef::Blob(bytes) => data_encoding::HEXLOWER.encode(bytes).into(),
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(number) => SqlValue::Integer(number),
+        ValueRef::Real(number) => SqlValue::Real(number),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+    }
+}
+
+const fn bytes_of(value: &SqlValue) -> usize {
+    match value {
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => 8,
+        SqlValue::Text(text) => text.len(),
+        SqlValue::Blob(bytes) => bytes.len(),
     }
 }
