@@ -55,8 +55,10 @@ pub struct StoreConfig {
     pub synchronous: Synchronous,
     /// Connections for reading.
     pub readers: u32,
-    /// Page cache of each connection, in bytes.
+    /// Page cache of each reading connection, in bytes.
     pub page_cache_bytes: u64,
+    /// Page cache of the writing connection, in bytes.
+    pub writer_page_cache_bytes: u64,
     /// Most distinct users; more go to `(other)`.
     pub max_users: u64,
     /// Most distinct spaces; more go to `(other)`.
@@ -149,7 +151,8 @@ impl Default for Config {
                 key_path: None,
                 synchronous: Synchronous::Full,
                 readers: 4,
-                page_cache_bytes: 4 << 20,
+                page_cache_bytes: 2 << 20,
+                writer_page_cache_bytes: 16 << 20,
                 max_users: 1_000_000,
                 max_spaces: 10_000,
                 max_models: 2_000,
