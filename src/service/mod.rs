@@ -28,6 +28,7 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use keys::{make_key, random_text};
 
 /// The service: one database file, its writer, compactor and readers. Clones share it.
 ///
@@ -301,13 +302,8 @@ impl Chatgauge {
     pub fn simulate(&self, request: SimulateRequest) -> Result<AppendReport> {
         let end = self.now();
         let start = end.plus_ms(-i64::from(request.minutes.max(1)) * MINUTE_MS);
-        let workload = Workload {
-            seed: request.seed,
-            start,
-            end,
-            requests: u64::from(request.requests),
-            ..Workload::default()
-        };
+        let range = TimeRange::new(start, end);
+        let workload = Workload::new(request.seed, range, u64::from(request.requests));
         let mut report = AppendReport::default();
         let mut records = workload.records();
         let mut offset = 0;

@@ -5,10 +5,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::Shared;
-use crate::collector::{CollectorQueue, FinishedRequest, Handover};
+use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
 use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
-use crate::model::RequestRecord;
+use crate::model::{Name, RequestRecord};
+use crate::privacy::Pseudonymizer;
 use crate::store::Writer;
 
 /// The name of the writer's thread, the last to end.
@@ -55,6 +56,23 @@ impl Shared {
     }
 }
 
+/// The collector knows only what it needs of the pseudonymizer.
+struct Pseudonyms<'a>(&'a Pseudonymizer);
+
+impl Identify for Pseudonyms<'_> {
+    fn user(&self, id: &str) -> Name {
+        self.0.user(id)
+    }
+
+    fn session(&self, id: &str) -> i64 {
+        self.0.session(id)
+    }
+
+    fn identifier(&self, text: &str) -> Name {
+        self.0.identifier(text)
+    }
+}
+
 /// Hands finished requests of the in-process collector to the writer.
 fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
     let handover = finished.handover();
@@ -81,7 +99,7 @@ fn submit_finished(
     let count = batch.len();
     let mut records: Vec<RequestRecord> = Vec::with_capacity(count);
     for request in batch {
-        match request.into_record(&shared.pseudonymizer) {
+        match request.into_record(&Pseudonyms(&shared.pseudonymizer)) {
             Ok(record) => records.push(record),
             Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
         }
