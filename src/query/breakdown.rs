@@ -1,6 +1,8 @@
 //! The leading groups of one dimension: rows + other = total, from one snapshot.
 
-use super::engine::{Engine, GroupTotal};
+use super::engine::Engine;
+use super::execute::Executed;
+use super::table::GroupKey;
 use super::types::{Breakdown, BreakdownQuery, BreakdownRow, Query};
 use crate::error::Result;
 use crate::model::dimension::OTHER_NAME;
@@ -25,21 +27,21 @@ pub(super) fn breakdown(engine: &Engine, query: &BreakdownQuery) -> Result<Break
         quantiles: quantiles.into_iter().collect(),
         ..Query::total(query.range)
     };
-    let ((mut breakdown, values), names) = engine.group_totals(&plain, |totals| {
-        let (exact, complete_from) = (totals.exact, totals.complete_from);
-        let (leading, rest, total) = split(totals.groups, query);
-        let keys = leading.iter().map(|group| group.key).collect();
+    let ((mut breakdown, values), names) = engine.pick_groups(&plain, |executed| {
+        let split = split(&executed, query);
+        let row = |name: &str, measures: &Measures| row(name, measures, &split.total, query);
         let breakdown = Breakdown {
             rows: Vec::new(),
-            other: row(OTHER_NAME, &rest, &total, query),
-            total: row(TOTAL_NAME, &total, &total, query),
-            exact,
-            complete_from,
+            other: row(OTHER_NAME, &split.other),
+            total: row(TOTAL_NAME, &split.total),
+            exact: executed.exact,
+            complete_from: executed.complete_from,
         };
-        let rows: Vec<BreakdownRow> =
-            leading.iter().map(|group| row("", &group.measures, &total, query)).collect();
+        let (keys, leading): (Vec<GroupKey>, Vec<Measures>) = split.leading.into_iter().unzip();
+        let rows = leading.iter().map(|measures| row("", measures)).collect();
         ((breakdown, rows), keys)
     })?;
+    let values: Vec<BreakdownRow> = values;
     breakdown.rows = values
         .into_iter()
         .zip(names)
@@ -49,35 +51,54 @@ pub(super) fn breakdown(engine: &Engine, query: &BreakdownQuery) -> Result<Break
 }
 
 /// The leading groups in order, what the others add up to, and the total.
-fn split(
-    mut groups: Vec<GroupTotal>,
-    query: &BreakdownQuery,
-) -> (Vec<GroupTotal>, Measures, Measures) {
-    let value = |group: &GroupTotal| group.measures.value(query.metric, query.stat);
-    let mut total = sum(&groups);
-    groups.retain(|group| group.measures.requests() > 0);
-    groups.sort_by(|a, b| {
-        let by_value = value(b).unwrap_or(f64::MIN).total_cmp(&value(a).unwrap_or(f64::MIN));
-        by_value.then(a.key.cmp(&b.key))
-    });
-    let rest = groups.split_off(query.limit.min(groups.len()));
-    if total.requests() == 0 {
-        total = Measures::default();
-    }
-    (groups, sum(&rest), total)
+struct Split {
+    leading: Vec<(GroupKey, Measures)>,
+    other: Measures,
+    total: Measures,
 }
 
-fn sum(groups: &[GroupTotal]) -> Measures {
-    let mut total = Measures::default();
-    for group in groups {
-        for (mine, theirs) in total.distributions.iter_mut().zip(&group.measures.distributions) {
-            if mine.is_none() && theirs.is_some() {
-                *mine = Some(crate::model::Distribution::exact());
-            }
+/// A group while the order is decided: there may be many thousands.
+struct Candidate {
+    value: f64,
+    key: GroupKey,
+    row: usize,
+}
+
+fn split(executed: &Executed, query: &BreakdownQuery) -> Split {
+    let table = &executed.table;
+    let measures = |row: usize| {
+        let mut measures = table.measures(row);
+        if let Some(errors) = &executed.errors {
+            errors.apply(&mut measures);
         }
-        total.merge(&group.measures);
+        measures
+    };
+    let mut candidates: Vec<Candidate> = table
+        .groups()
+        .map(|(key, row)| {
+            let value = measures(row).value(query.metric, query.stat).unwrap_or(f64::MIN);
+            Candidate { value, key, row }
+        })
+        .collect();
+    let order = |a: &Candidate, b: &Candidate| b.value.total_cmp(&a.value).then(a.key.cmp(&b.key));
+    if query.limit < candidates.len() && query.limit > 0 {
+        candidates.select_nth_unstable_by(query.limit, order);
     }
-    total
+    let rest = candidates.split_off(query.limit.min(candidates.len()));
+    candidates.sort_unstable_by(order);
+    let sum = |rows: &[Candidate], mut total: Measures| {
+        rows.iter().for_each(|candidate| table.add_row_to(candidate.row, &mut total));
+        total
+    };
+    let mut other = sum(&rest, Measures::default());
+    let mut total = sum(&candidates, other.clone());
+    if let Some(errors) = &executed.errors {
+        errors.apply(&mut other);
+        errors.apply(&mut total);
+    }
+    let leading =
+        candidates.iter().map(|candidate| (candidate.key, measures(candidate.row))).collect();
+    Split { leading, other, total }
 }
 
 fn row(name: &str, measures: &Measures, total: &Measures, query: &BreakdownQuery) -> BreakdownRow {

@@ -18,7 +18,7 @@ use super::types::{
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, Measures, TimeWindow, Timestamp};
+use crate::model::{Dimension, Filter, KeyColumn, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Bytes that sums of past days may take.
@@ -35,19 +35,6 @@ pub struct Engine {
     max_points: usize,
     hot_hits: AtomicU64,
     hot_misses: AtomicU64,
-}
-
-/// One group of a grouped total.
-pub(super) struct GroupTotal {
-    pub(super) key: GroupKey,
-    pub(super) measures: Measures,
-}
-
-/// All groups of a query without buckets, not named yet.
-pub(super) struct GroupTotals {
-    pub(super) groups: Vec<GroupTotal>,
-    pub(super) exact: bool,
-    pub(super) complete_from: Option<Timestamp>,
 }
 
 impl Engine {
@@ -154,26 +141,14 @@ impl Engine {
         })
     }
 
-    /// The totals of all groups, and their names for those that `pick` chooses, in its order.
-    pub(super) fn group_totals<T>(
+    /// Executes a query and names the groups that `pick` chooses, in its order.
+    pub(super) fn pick_groups<T>(
         &self,
         query: &Query,
-        pick: impl FnOnce(GroupTotals) -> (T, Vec<GroupKey>),
+        pick: impl FnOnce(Executed) -> (T, Vec<GroupKey>),
     ) -> Result<(T, Vec<Vec<String>>)> {
         self.with_snapshot(query, |reader, executed| {
-            let (exact, complete_from) = (executed.exact, executed.complete_from);
-            let errors = executed.errors;
-            let groups = executed
-                .table
-                .into_rows()
-                .map(|(_, key, mut measures)| {
-                    if let Some(errors) = &errors {
-                        errors.apply(&mut measures);
-                    }
-                    GroupTotal { key, measures }
-                })
-                .collect();
-            let (picked, keys) = pick(GroupTotals { groups, exact, complete_from });
+            let (picked, keys) = pick(executed);
             Ok((picked, group_names(reader, &query.group_by, &keys)?))
         })
     }

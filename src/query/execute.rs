@@ -308,7 +308,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Days that are over come from the cache as long as nothing arrived late for them.
+    /// Days come from the cache as long as nothing arrived for them: those that are over together, the
+    /// newest, which changes all the time, by itself.
     fn sealed_days(
         &mut self,
         grouping: Grouping,
@@ -318,16 +319,26 @@ impl Run<'_> {
     ) -> Result<()> {
         let open_ms = days.last().map_or(i64::MIN, |day| day.day_ms);
         let cut = Timestamp::from_unix_ms(open_ms).clamp(range.start, range.end);
-        let closed = TimeRange::new(range.start, cut);
-        self.level(grouping, Level::Day, TimeRange::new(cut, range.end))?;
-        if closed.width_ms() <= DAY_MS {
-            return self.level(grouping, Level::Day, closed);
+        for part in [TimeRange::new(range.start, cut), TimeRange::new(cut, range.end)] {
+            if !part.is_empty() {
+                self.sealed_part(grouping, part, days, sealed)?;
+            }
         }
-        let changed_seq = touched(days, closed).map(|day| day.changed_seq).max().unwrap_or(0);
+        Ok(())
+    }
+
+    fn sealed_part(
+        &mut self,
+        grouping: Grouping,
+        range: TimeRange,
+        days: &[DayRow],
+        sealed: &SealedCache,
+    ) -> Result<()> {
+        let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
         let key = SealedKey {
             grouping,
-            range: closed,
-            boundaries: self.inner_boundaries(closed),
+            range,
+            boundaries: self.inner_boundaries(range),
             dimensions: self.groups.dimensions.clone(),
             filter: self.filter.clone(),
             columns: self.table.columns().to_vec(),
@@ -338,7 +349,7 @@ impl Run<'_> {
         }
         let columns = self.table.columns().to_vec();
         let whole = std::mem::replace(&mut self.table, Table::new(columns, Vec::new(), false));
-        let read = self.level(grouping, Level::Day, closed);
+        let read = self.level(grouping, Level::Day, range);
         let part = std::mem::replace(&mut self.table, whole);
         read?;
         self.table.merge(&part);

@@ -117,6 +117,34 @@ impl Table {
         self.values.capacity() * 8 + self.index.capacity() * (size_of::<(u32, GroupKey)>() + 16)
     }
 
+    /// The groups with the positions of their rows, of a table without buckets.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (GroupKey, usize)> {
+        self.index.iter().map(|((_, group), row)| (*group, *row))
+    }
+
+    /// The measures of one row.
+    pub(super) fn measures(&self, row: usize) -> Measures {
+        let mut measures = Measures::default();
+        self.add_row_to(row, &mut measures);
+        measures
+    }
+
+    /// Merges one row into `total`, wanted columns only.
+    pub(super) fn add_row_to(&self, row: usize, total: &mut Measures) {
+        let values = &self.values[row * self.columns.len()..];
+        for (column, value) in self.columns.iter().zip(values) {
+            let slot = &mut total.values[column.index()];
+            *slot = column.merge(*slot, *value);
+        }
+        let distributions = &self.distributions[row * self.kinds.len()..];
+        for (kind, distribution) in self.kinds.iter().zip(distributions) {
+            match &mut total.distributions[kind.index()] {
+                Some(mine) => mine.merge(distribution),
+                empty => *empty = Some(distribution.clone()),
+            }
+        }
+    }
+
     /// Every row as bucket, group and measures.
     pub(super) fn into_rows(self) -> impl Iterator<Item = (u32, GroupKey, Measures)> {
         let (columns, kinds) = (self.columns, self.kinds);
