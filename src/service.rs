@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::model::{Clock, Dimension, Filter, RequestRecord, TimeWindow, Timestamp};
+use crate::model::{
+    AuditEntry, Clock, CreatedKey, Dimension, Filter, KeyGrant, KeyInfo, NewKey, RequestRecord,
+    SimulateRequest, TimeWindow, Timestamp,
+};
 use crate::query::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Query, RequestsPage,
-    RequestsQuery,
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
+    ModelTotals, Query, RequestsPage, RequestsQuery, SqlAnswer, Status,
 };
 
 /// What became of a batch of records.
@@ -114,6 +117,112 @@ impl Chatgauge {
         limit: usize,
     ) -> Result<Vec<DimensionValue>> {
         unimplemented!("{dimension:?} {prefix} {limit}")
+    }
+
+    /// Counts of requests by latency over time.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        unimplemented!("{query:?}")
+    }
+
+    /// Microseconds since an arbitrary fixed point; never goes back.
+    pub fn monotonic_us(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// Requests that the in-process collector saw start and not end; an atomic read.
+    pub fn in_flight(&self) -> u64 {
+        unimplemented!()
+    }
+
+    /// Runs one read-only statement, within the limits of time and rows of the configuration.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](crate::Error::InvalidQuery) of the parameter `sql` when the statement is not
+    /// acceptable, with the database's own words.
+    pub fn sql(&self, statement: &str) -> Result<SqlAnswer> {
+        unimplemented!("{statement}")
+    }
+
+    /// How every part is doing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        unimplemented!()
+    }
+
+    /// Whether records can be stored and questions answered right now; quick.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn ready(&self) -> Result<()> {
+        unimplemented!()
+    }
+
+    /// Everything ever stored, by provider and model.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn prometheus_totals(&self) -> Result<Vec<ModelTotals>> {
+        unimplemented!()
+    }
+
+    /// Makes up traffic and stores it.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn simulate(&self, request: SimulateRequest) -> Result<AppendReport> {
+        unimplemented!("{request:?}")
+    }
+
+    /// What the key `cg_<id>_<secret>` allows; `None` when it is unknown, expired or revoked. Called for
+    /// every request on the server's own threads: a read of memory, at worst of one indexed row.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn authenticate_key(&self, token: &str) -> Result<Option<KeyGrant>> {
+        unimplemented!("{}", token.len())
+    }
+
+    /// Every key, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn keys(&self) -> Result<Vec<KeyInfo>> {
+        unimplemented!()
+    }
+
+    /// Makes a key; only a hash of its secret is kept.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn create_key(&self, key: &NewKey) -> Result<CreatedKey> {
+        unimplemented!("{key:?}")
+    }
+
+    /// Revokes a key at once; `None` when there is no such key.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn revoke_key(&self, key_id: &str) -> Result<Option<KeyInfo>> {
+        unimplemented!("{key_id}")
+    }
+
+    /// Notes a line in the audit trail without waiting for the disk.
+    pub fn audit(&self, entry: AuditEntry) {
+        unimplemented!("{entry:?}")
+    }
+
+    /// Lines of the audit trail, newest first: at most `limit` before the line `before`, each with
+    /// its id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn audit_trail(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
+        unimplemented!("{before:?} {limit}")
     }
 
     /// Drains the queues, commits and stops the threads.

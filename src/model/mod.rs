@@ -1,19 +1,25 @@
 //! Pure values: the request record, time, measures, metrics, dimensions. No SQL, no I/O, no clock.
 
+pub mod audit;
 pub mod clock;
 pub mod dimension;
+pub mod key;
 pub mod measures;
 pub mod metric;
 pub mod record;
+pub mod simulate;
 pub mod sketch;
 pub mod stats;
 pub mod time;
 
+pub use audit::{AuditAction, AuditEntry};
 pub use clock::{Clock, ManualClock};
 pub use dimension::{Dimension, Filter};
+pub use key::{CreatedKey, KeyGrant, KeyInfo, NewKey, Scope};
 pub use measures::{Count, LatencyMeasures, Measures};
 pub use metric::{LatencyKind, MetricType, Stat};
 pub use record::{CostSource, ErrorType, Name, Outcome, RequestId, RequestRecord, Source};
+pub use simulate::SimulateRequest;
 pub use sketch::Sketch;
 pub use stats::{ErrorStats, LatencyStats, MetricDataPoint, TokenUsageStats};
 pub use time::{Aggregation, Level, TimeRange, TimeWindow, Timestamp};

@@ -144,6 +144,21 @@ pub struct CurrentMetrics {
     pub exact: bool,
 }
 
+/// Which requests, by which latency, cut into which buckets.
+#[derive(Clone, Debug)]
+pub struct HeatmapQuery {
+    /// Requests that started in here.
+    pub range: TimeRange,
+    /// The calendar buckets.
+    pub aggregation: Aggregation,
+    /// The zone that hours, days, weeks and months are cut in.
+    pub tz: Tz,
+    /// The latency.
+    pub kind: LatencyKind,
+    /// Which requests.
+    pub filter: Filter,
+}
+
 /// Counts of requests by latency over time.
 #[derive(Clone, Debug)]
 pub struct Heatmap {

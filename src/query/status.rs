@@ -1,0 +1,149 @@
+//! How the service is doing, in numbers.
+
+use serde::Serialize;
+
+use crate::model::{Measures, Timestamp};
+
+/// The state of every part of the service; durations in ms, sizes in bytes, counters since the start
+/// unless they say otherwise.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Start of the service.
+    pub started_at: Timestamp,
+    /// Version of the schema of the file.
+    pub schema_version: u32,
+    /// Taking records in.
+    pub ingest: IngestStatus,
+    /// The in-process collector.
+    pub collector: CollectorStatus,
+    /// Rolling up.
+    pub compactor: CompactorStatus,
+    /// The file.
+    pub storage: StorageStatus,
+    /// The hot cache.
+    pub cache: CacheStatus,
+    /// Distinct values of the interned dimensions.
+    pub dimensions: DimensionsStatus,
+    /// What is wrong, in words; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// The queue and the writer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct IngestStatus {
+    /// Records that wait for the writer.
+    pub queue_records: u64,
+    /// Most records that may wait.
+    pub queue_max_records: u64,
+    /// Records stored.
+    pub accepted_total: u64,
+    /// Records that were stored before.
+    pub duplicates_total: u64,
+    /// Records refused one by one because of a field.
+    pub rejected_total: u64,
+    /// Records refused because the queue was full.
+    pub overloaded_total: u64,
+    /// Content-like fields dropped unread.
+    pub dropped_content_fields_total: u64,
+    /// Transactions.
+    pub commits_total: u64,
+    /// Transactions that failed and were rolled back.
+    pub failed_commits_total: u64,
+    /// Median time of a transaction of the last minutes.
+    pub commit_median_ms: Option<f64>,
+    /// 99th percentile of the time of a transaction of the last minutes.
+    pub commit_p99_ms: Option<f64>,
+    /// Sum of the times of all transactions, in seconds.
+    pub commit_seconds_total: f64,
+    /// End of the last transaction that succeeded.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_commit_at: Option<Timestamp>,
+}
+
+/// The in-process collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct CollectorStatus {
+    /// Requests started and not completed.
+    pub in_flight: u64,
+    /// Records that wait to be handed to the writer.
+    pub queue_records: u64,
+    /// Records dropped because the queue was full.
+    pub dropped_total: u64,
+    /// Requests that were started and never completed.
+    pub abandoned_total: u64,
+}
+
+/// The compactor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct CompactorStatus {
+    /// Raw rows after the watermark.
+    pub lag_records: u64,
+    /// Age of the oldest raw row after the watermark.
+    pub lag_ms: u64,
+    /// The last raw row that the rollups include.
+    pub watermark_seq: i64,
+    /// Raw rows rolled up.
+    pub compacted_total: u64,
+    /// Runs that failed and were rolled back.
+    pub failed_runs_total: u64,
+}
+
+/// The file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct StorageStatus {
+    /// The database file.
+    pub database_bytes: u64,
+    /// Its write-ahead log.
+    pub wal_bytes: u64,
+    /// The part of the database file that is free for reuse.
+    pub free_bytes: u64,
+    /// Raw rows kept.
+    pub requests: u64,
+    /// Start of the oldest request of which the raw row is kept.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub oldest_request_at: Option<Timestamp>,
+    /// The last write failed for want of space.
+    pub disk_full: bool,
+}
+
+/// The hot cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct CacheStatus {
+    /// Memory in use.
+    pub bytes: u64,
+    /// Most memory it may use.
+    pub max_bytes: u64,
+    /// Groups held.
+    pub groups: u64,
+    /// Answers given.
+    pub hits_total: u64,
+    /// Questions passed on to the database.
+    pub misses_total: u64,
+}
+
+/// Distinct values of the interned dimensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct DimensionsStatus {
+    /// Users.
+    pub users: u64,
+    /// Spaces.
+    pub spaces: u64,
+    /// Pairs of provider and model.
+    pub models: u64,
+    /// Operations, error codes and finish reasons together.
+    pub labels: u64,
+    /// Records of which a value went to `(other)` because a cap was reached.
+    pub overflowed_total: u64,
+}
+
+/// Everything ever stored of one model, retention notwithstanding: what never goes back, even over a
+/// restart.
+#[derive(Clone, Debug)]
+pub struct ModelTotals {
+    /// Who runs the model; `(none)` when unknown.
+    pub provider: String,
+    /// Name of the model; `(none)` when unknown.
+    pub model: String,
+    /// Sums, with a sketch of each of the four latencies.
+    pub measures: Measures,
+}
