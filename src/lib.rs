@@ -2,7 +2,9 @@
 
 pub mod config;
 pub mod error;
+pub mod ingest;
 pub mod model;
+pub mod privacy;
 pub mod query;
 pub mod service;
 

@@ -1,0 +1,3 @@
+//! Taking records in.
+
+pub mod wire;

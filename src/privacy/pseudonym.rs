@@ -1,0 +1,200 @@
+//! Keyed hashes that stand for users, sessions and identifiers that look personal.
+
+use std::fmt;
+use std::sync::Arc;
+
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::looks_personal;
+use crate::model::Name;
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// Bytes of a hash that a pseudonym keeps: 80 bits are 16 base32 characters without padding.
+const KEPT_BYTES: usize = 10;
+/// Base32 characters of a pseudonym.
+const KEPT_CHARS: usize = 16;
+/// Characters of the prefix of a pseudonym.
+const PREFIX_CHARS: usize = 2;
+
+const USER_PREFIX: &str = "u_";
+const IDENTIFIER_PREFIX: &str = "h_";
+const SESSION_PREFIX: &str = "s_";
+
+/// Turns identities into pseudonyms with a secret key; clones share the key.
+///
+/// The same text gives the same pseudonym as long as the key stays. Without the key nobody can
+/// compute or confirm one, unlike a plain hash of an e-mail address.
+#[derive(Clone)]
+pub struct Pseudonymizer {
+    keyed: Arc<Keyed>,
+}
+
+/// One prepared state for each purpose: key and purpose are absorbed once, not for every record.
+struct Keyed {
+    user: HmacSha256,
+    session: HmacSha256,
+    identifier: HmacSha256,
+}
+
+impl fmt::Debug for Pseudonymizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pseudonymizer(..)")
+    }
+}
+
+impl Pseudonymizer {
+    /// A pseudonymizer with this key.
+    pub fn from_key(key: [u8; 32]) -> Self {
+        // HMAC pads a short key with zeros to one block of its hash.
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&key);
+        let base = HmacSha256::new(&block.into());
+        let for_purpose = |purpose: &[u8]| base.clone().chain_update(purpose).chain_update([0]);
+        Self {
+            keyed: Arc::new(Keyed {
+                user: for_purpose(b"user"),
+                session: for_purpose(b"session"),
+                identifier: for_purpose(b"identifier"),
+            }),
+        }
+    }
+
+    /// The pseudonym of a user: `u_` and 16 characters; a text that is one already stays as it is.
+    pub fn user(&self, id: &str) -> Name {
+        if is_pseudonym(id) { Name::new(id) } else { short_name(USER_PREFIX, &self.keyed.user, id) }
+    }
+
+    /// The keyed hash of a session; a text printed by [`session_name`] gives its number back.
+    pub fn session(&self, id: &str) -> i64 {
+        if let Some(session) = parse_session_name(id) {
+            return session;
+        }
+        let mut first = [0; 8];
+        fill(&mut first, &self.keyed.session, id);
+        i64::from_be_bytes(first)
+    }
+
+    /// The text itself, or `h_` and 16 characters when it [looks personal](looks_personal).
+    pub fn identifier(&self, text: &str) -> Name {
+        if looks_personal(text) {
+            short_name(IDENTIFIER_PREFIX, &self.keyed.identifier, text)
+        } else {
+            Name::new(text)
+        }
+    }
+}
+
+/// Whether `text` has the form of a user's pseudonym.
+pub fn is_pseudonym(text: &str) -> bool {
+    text.len() == PREFIX_CHARS + KEPT_CHARS
+        && text
+            .strip_prefix(USER_PREFIX)
+            .is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+}
+
+/// The printed form of a session's hash: `s_` and 16 hexadecimal digits.
+pub fn session_name(session: i64) -> String {
+    format!("{SESSION_PREFIX}{session:016x}")
+}
+
+fn parse_session_name(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(SESSION_PREFIX)?;
+    let is_printed_form =
+        digits.len() == 16 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_printed_form {
+        return None;
+    }
+    u64::from_str_radix(digits, 16).ok().map(u64::cast_signed)
+}
+
+fn short_name(prefix: &str, state: &HmacSha256, text: &str) -> Name {
+    let mut hash = [0; KEPT_BYTES];
+    fill(&mut hash, state, text);
+    let mut encoded = [0; KEPT_CHARS];
+    BASE32_NOPAD.encode_mut(&hash, &mut encoded);
+    let mut name = Name::const_new("");
+    name.push_str(prefix);
+    for byte in encoded {
+        name.push(char::from(byte.to_ascii_lowercase()));
+    }
+    name
+}
+
+/// Fills `out` with the first bytes of the hash of `text`.
+fn fill(out: &mut [u8], state: &HmacSha256, text: &str) {
+    let hash = state.clone().chain_update(text.as_bytes()).finalize().into_bytes();
+    for (out, byte) in out.iter_mut().zip(hash) {
+        *out = byte;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pseudonymizer() -> Pseudonymizer {
+        Pseudonymizer::from_key([7; 32])
+    }
+
+    #[test]
+    fn a_pseudonym_is_stable_keyed_and_tells_nothing() {
+        let name = pseudonymizer().user("alice@example.com");
+        assert!(is_pseudonym(&name), "{name}");
+        assert_eq!(name, pseudonymizer().user("alice@example.com"));
+        assert_ne!(name, pseudonymizer().user("bob@example.com"));
+        assert_ne!(name, Pseudonymizer::from_key([8; 32]).user("alice@example.com"));
+        assert_eq!(format!("{:?}", pseudonymizer()), "Pseudonymizer(..)");
+    }
+
+    #[test]
+    fn the_hash_is_hmac_sha256_of_purpose_zero_byte_and_text() {
+        // python3: hmac.new(bytes([7])*32, b"user\0alice", "sha256"), base32, first 10 bytes
+        assert_eq!(pseudonymizer().user("alice"), "u_os2kjtfjnp5vltea");
+    }
+
+    #[test]
+    fn purposes_do_not_share_hashes() {
+        let user = pseudonymizer().user("alice@example.com");
+        let identifier = pseudonymizer().identifier("alice@example.com");
+        assert!(identifier.starts_with("h_"));
+        assert_ne!(user.get(2..), identifier.get(2..));
+    }
+
+    #[test]
+    fn what_only_resembles_a_pseudonym_is_hashed() {
+        for text in [
+            "u_",
+            "u_ABCDEFGHIJKLMNOP",
+            "u_abcdefghijklmno1",
+            "u_abcdefghijklmnopq",
+            "ü_abcdefghijklmnop",
+        ] {
+            assert!(!is_pseudonym(text), "{text}");
+            assert_ne!(pseudonymizer().user(text), text);
+        }
+        for text in ["s_", "s_0123456789ABCDEF", "s_+123456789abcdef", "s_0123456789abcde"] {
+            assert_ne!(session_name(pseudonymizer().session(text)), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn printed_forms_are_accepted_back_unchanged(text in ".*", session: i64) {
+            let pseudonymizer = pseudonymizer();
+            let name = pseudonymizer.user(&text);
+            prop_assert!(is_pseudonym(&name));
+            prop_assert!(!looks_personal(&name));
+            prop_assert_eq!(pseudonymizer.user(&name), name);
+            prop_assert_eq!(pseudonymizer.session(&session_name(session)), session);
+            let identifier = pseudonymizer.identifier(&text);
+            prop_assert_eq!(pseudonymizer.identifier(&identifier), identifier);
+        }
+    }
+}
