@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod error;
+pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod privacy;

@@ -8,6 +8,7 @@ use crate::model::{
     AuditEntry, Clock, CreatedKey, Dimension, Filter, KeyGrant, KeyInfo, NewKey, RequestRecord,
     SimulateRequest, TimeWindow, Timestamp,
 };
+use crate::privacy::Pseudonymizer;
 use crate::query::{
     Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
     ModelTotals, Query, RequestsPage, RequestsQuery, SqlAnswer, Status,
@@ -117,6 +118,11 @@ impl Chatgauge {
         limit: usize,
     ) -> Result<Vec<DimensionValue>> {
         unimplemented!("{dimension:?} {prefix} {limit}")
+    }
+
+    /// What stands for users and personal-looking identifiers.
+    pub fn pseudonymizer(&self) -> &Pseudonymizer {
+        unimplemented!()
     }
 
     /// Counts of requests by latency over time.
