@@ -1,0 +1,324 @@
+//! The rules of the contract: a draft becomes a record or one clear problem.
+
+use super::numbers::{as_whole_i64, scaled, whole};
+use super::{Draft, Field, FieldCounts, RecordProblem, Scalar};
+use crate::model::record::limits;
+use crate::model::{
+    CostSource, ErrorType, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
+};
+use crate::privacy::{Pseudonymizer, is_label};
+
+/// How a missing dimension shows in answers; sent back in, it means missing.
+const NONE: &str = "(none)";
+/// From here on a time in the future is rather one in a finer unit: the year 4969 in milliseconds.
+const LOOKS_LIKE_MICROSECONDS: i64 = limits::EARLIEST_MS * 100;
+
+/// What the rules need to know besides the record.
+#[derive(Clone, Debug)]
+pub struct RecordContext {
+    /// Time of arrival.
+    pub now: Timestamp,
+    /// The route by which the records come.
+    pub source: Source,
+    /// Makes pseudonyms of identities.
+    pub pseudonymizer: Pseudonymizer,
+    /// Makes the identity of a record that has none.
+    pub new_id: fn(Timestamp) -> RequestId,
+}
+
+impl RecordContext {
+    /// A context whose new identities are [fresh](fresh_request_id).
+    pub fn new(now: Timestamp, source: Source, pseudonymizer: Pseudonymizer) -> Self {
+        Self { now, source, pseudonymizer, new_id: fresh_request_id }
+    }
+}
+
+/// A random `UUIDv7` that carries the time `at`.
+pub fn fresh_request_id(at: Timestamp) -> RequestId {
+    let ms = u64::try_from(at.as_unix_ms()).unwrap_or(0);
+    let id = uuid::Builder::from_unix_timestamp_millis(ms, &rand::random()).into_uuid();
+    RequestId::Uuid(id.into_bytes())
+}
+
+impl Draft<'_> {
+    /// Makes a record of the draft; values that were dropped as possible content are counted.
+    ///
+    /// # Errors
+    /// When a field breaks a rule; the problem names it and says what would be right.
+    pub fn check(
+        self,
+        context: &RecordContext,
+        counts: &mut FieldCounts,
+    ) -> Result<RequestRecord, RecordProblem> {
+        let mut check = Check { draft: &self, context, counts };
+        let (request_id, started_at, dated_on_arrival) = check.identity()?;
+        let mut record = RequestRecord::new(request_id, started_at, context.source);
+        record.dated_on_arrival = dated_on_arrival;
+        record.operation = check.label(Field::Operation)?;
+        record.user = check.hashed(Field::User)?.map(|id| context.pseudonymizer.user(id));
+        record.session = check.hashed(Field::Session)?.map(|id| context.pseudonymizer.session(id));
+        record.space = check.dimension(Field::Space)?;
+        record.provider = check.dimension(Field::Provider)?;
+        record.model = check.dimension(Field::Model)?;
+        record.latency_us = check.latencies()?;
+        record.prompt_tokens = check.tokens(Field::PromptTokens)?;
+        record.completion_tokens = check.tokens(Field::CompletionTokens)?;
+        record.cached_prompt_tokens =
+            check.part(Field::CachedPromptTokens, Field::PromptTokens, record.prompt_tokens)?;
+        record.reasoning_tokens = check.part(
+            Field::ReasoningTokens,
+            Field::CompletionTokens,
+            record.completion_tokens,
+        )?;
+        record.cost_nano_usd = check.cost()?;
+        record.cost_source = record.cost_nano_usd.map(|_| CostSource::Client);
+        record.cache_hit = check.boolean(Field::CacheHit)?.unwrap_or(false);
+        record.outcome = check.outcome()?;
+        record.error_code = check.label(Field::ErrorCode)?;
+        record.http_status = check.http_status()?;
+        record.finish_reason = check.label(Field::FinishReason)?;
+        record.attempt = check.attempt()?;
+        record.streamed = check.boolean(Field::Streamed)?;
+        record.provider_response_id = check.name(Field::ProviderResponseId)?;
+        record.tags = self.tags.check(&context.pseudonymizer, counts)?;
+        Ok(record)
+    }
+}
+
+struct Check<'c, 'a> {
+    draft: &'c Draft<'a>,
+    context: &'c RecordContext,
+    counts: &'c mut FieldCounts,
+}
+
+impl<'c> Check<'c, '_> {
+    /// Identity, start, and whether the start is the arrival of an id that the sender chose.
+    fn identity(&self) -> Result<(RequestId, Timestamp, bool), RecordProblem> {
+        let id = self.name(Field::RequestId)?.map(|id| RequestId::parse(&id));
+        let started_at = self.started_at()?;
+        match (id, started_at) {
+            (Some(id), Some(at)) => Ok((id, at, false)),
+            (None, at) => {
+                let at = at.unwrap_or(self.context.now);
+                Ok(((self.context.new_id)(at), at, false))
+            }
+            (Some(id), None) => match id.uuid_v7_time() {
+                Some(at) => Ok((id, self.uuid_time(at)?, false)),
+                None => Ok((id, self.context.now, true)),
+            },
+        }
+    }
+
+    fn started_at(&self) -> Result<Option<Timestamp>, RecordProblem> {
+        let problem = |reason: &str| RecordProblem::new(Field::StartedAt.name(), reason);
+        let ms = match self.draft.get(Field::StartedAt) {
+            Scalar::Null => return Ok(None),
+            Scalar::Int(ms) => *ms,
+            Scalar::Float(number) => as_whole_i64(*number)
+                .ok_or_else(|| problem("epoch milliseconds must be a whole number in range"))?,
+            Scalar::Str(text) => match text.trim() {
+                "" => return Ok(None),
+                text => Timestamp::parse_rfc3339(text)
+                    .ok_or_else(|| problem(unparsable_time(text)))?
+                    .as_unix_ms(),
+            },
+            Scalar::Bool(_) | Scalar::Complex => {
+                return Err(problem("must be an RFC 3339 date-time or epoch milliseconds"));
+            }
+        };
+        match self.time_fault(ms) {
+            Some(reason) => Err(problem(reason)),
+            None => Ok(Some(Timestamp::from_unix_ms(ms))),
+        }
+    }
+
+    fn uuid_time(&self, at: Timestamp) -> Result<Timestamp, RecordProblem> {
+        if self.time_fault(at.as_unix_ms()).is_none() {
+            return Ok(at);
+        }
+        let reason = "is a UUIDv7 whose time is before 2000 or in the future; send started_at";
+        Err(RecordProblem::new(Field::RequestId.name(), reason))
+    }
+
+    fn time_fault(&self, ms: i64) -> Option<&'static str> {
+        let is_number = !matches!(self.draft.get(Field::StartedAt), Scalar::Str(_));
+        if ms > self.context.now.as_unix_ms().saturating_add(limits::FUTURE_MS) {
+            return Some(if is_number && ms >= LOOKS_LIKE_MICROSECONDS {
+                "looks like microseconds or nanoseconds, send milliseconds"
+            } else {
+                "is more than 5 minutes in the future"
+            });
+        }
+        if ms >= limits::EARLIEST_MS {
+            return None;
+        }
+        Some(if is_number && ms >= 0 {
+            "looks like seconds, send milliseconds; times before 2000-01-01 are not accepted"
+        } else {
+            "is before 2000-01-01"
+        })
+    }
+
+    /// A trimmed string without control characters, `None` when absent or empty.
+    fn text(&self, field: Field, max_bytes: usize) -> Result<Option<&'c str>, RecordProblem> {
+        let Some(text) = self.untrusted_text(field)? else { return Ok(None) };
+        let problem = |reason: String| RecordProblem::new(field.name(), reason);
+        if text.len() > max_bytes {
+            let found = text.len();
+            return Err(problem(format!("must have at most {max_bytes} bytes, has {found}")));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(problem("must not contain control characters".to_owned()));
+        }
+        Ok(Some(text))
+    }
+
+    fn untrusted_text(&self, field: Field) -> Result<Option<&'c str>, RecordProblem> {
+        match self.draft.get(field) {
+            Scalar::Null => Ok(None),
+            Scalar::Str(text) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+            Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Complex => {
+                Err(RecordProblem::new(field.name(), "must be a string"))
+            }
+        }
+    }
+
+    fn hashed(&self, field: Field) -> Result<Option<&'c str>, RecordProblem> {
+        self.text(field, limits::HASHED_INPUT_BYTES)
+    }
+
+    fn name(&self, field: Field) -> Result<Option<Name>, RecordProblem> {
+        let text = self.text(field, limits::NAME_BYTES)?;
+        Ok(text.map(|text| self.context.pseudonymizer.identifier(text)))
+    }
+
+    fn dimension(&self, field: Field) -> Result<Option<Name>, RecordProblem> {
+        Ok(self.name(field)?.filter(|name| name != NONE))
+    }
+
+    /// A short code. Anything else in its place may be a message, so it is dropped and counted.
+    fn label(&mut self, field: Field) -> Result<Option<Name>, RecordProblem> {
+        let Some(text) = self.untrusted_text(field)? else { return Ok(None) };
+        if is_label(text) {
+            return Ok(Some(self.context.pseudonymizer.identifier(text)));
+        }
+        self.counts.dropped(field.name());
+        Ok(None)
+    }
+
+    fn boolean(&self, field: Field) -> Result<Option<bool>, RecordProblem> {
+        match self.draft.get(field) {
+            Scalar::Null => Ok(None),
+            Scalar::Bool(value) => Ok(Some(*value)),
+            Scalar::Int(_) | Scalar::Float(_) | Scalar::Str(_) | Scalar::Complex => {
+                Err(RecordProblem::new(field.name(), "must be true or false"))
+            }
+        }
+    }
+
+    fn latency(&self, field: Field) -> Result<Option<u64>, RecordProblem> {
+        scaled(field, self.draft.get(field), 1_000, limits::LATENCY_US)
+    }
+
+    /// The four latencies in microseconds, made to fit exactly where only rounding kept them apart.
+    fn latencies(&self) -> Result<[Option<u64>; 4], RecordProblem> {
+        let total = self.latency(Field::TotalLatency)?;
+        let mut context = self.latency(Field::ContextLatency)?;
+        let sent_llm = self.latency(Field::LlmLatency)?;
+        let mut llm = sent_llm;
+        let mut first_token = self.latency(Field::TimeToFirstToken)?;
+        if let Some(total) = total {
+            let parts = context.unwrap_or(0) + llm.unwrap_or(0);
+            let excess = parts.saturating_sub(total);
+            if excess > limits::ROUNDING_US {
+                let reason = "is less than context_latency_ms + llm_latency_ms";
+                return Err(RecordProblem::new(Field::TotalLatency.name(), reason));
+            }
+            let from_llm = excess.min(llm.unwrap_or(0));
+            llm = llm.map(|us| us - from_llm);
+            context = context.map(|us| us.saturating_sub(excess - from_llm));
+        }
+        if let (Some(first), Some(sent_limit)) = (first_token, sent_llm.or(total)) {
+            if first > sent_limit + limits::ROUNDING_US {
+                let limit =
+                    if sent_llm.is_some() { Field::LlmLatency } else { Field::TotalLatency };
+                let reason = format!("is more than {}", limit.name());
+                return Err(RecordProblem::new(Field::TimeToFirstToken.name(), reason));
+            }
+            first_token = llm.or(total).map(|limit| first.min(limit));
+        }
+        let mut latency_us = [None; 4];
+        latency_us[LatencyKind::Total.index()] = total;
+        latency_us[LatencyKind::Context.index()] = context;
+        latency_us[LatencyKind::Llm.index()] = llm;
+        latency_us[LatencyKind::TimeToFirstToken.index()] = first_token;
+        Ok(latency_us)
+    }
+
+    fn tokens(&self, field: Field) -> Result<Option<u64>, RecordProblem> {
+        whole(field, self.draft.get(field), limits::TOKENS)
+    }
+
+    /// Tokens that are a part of others.
+    fn part(
+        &self,
+        field: Field,
+        of: Field,
+        all: Option<u64>,
+    ) -> Result<Option<u64>, RecordProblem> {
+        let part = self.tokens(field)?;
+        if let (Some(part), Some(all)) = (part, all)
+            && part > all
+        {
+            let reason = format!("is a part of {} and must not be more", of.name());
+            return Err(RecordProblem::new(field.name(), reason));
+        }
+        Ok(part)
+    }
+
+    fn cost(&self) -> Result<Option<i64>, RecordProblem> {
+        let max = limits::COST_NANO_USD.unsigned_abs();
+        let nano_usd = scaled(Field::Cost, self.draft.get(Field::Cost), 1_000_000_000, max)?;
+        Ok(nano_usd.and_then(|nano_usd| i64::try_from(nano_usd).ok()))
+    }
+
+    fn outcome(&self) -> Result<Outcome, RecordProblem> {
+        let cancelled = self.boolean(Field::Cancelled)?.unwrap_or(false);
+        let Some(kind) = self.untrusted_text(Field::ErrorType)? else {
+            return Ok(if cancelled { Outcome::Cancelled } else { Outcome::Success });
+        };
+        let kind = ErrorType::parse(kind).ok_or_else(|| {
+            let known: Vec<_> = ErrorType::ALL.iter().map(|kind| kind.as_str()).collect();
+            let reason = format!("must be one of {}", known.join(", "));
+            RecordProblem::new(Field::ErrorType.name(), reason)
+        })?;
+        if cancelled {
+            let reason = "a cancelled request is no error: send either cancelled or error_type";
+            return Err(RecordProblem::new(Field::Cancelled.name(), reason));
+        }
+        Ok(Outcome::Error(kind))
+    }
+
+    fn http_status(&self) -> Result<Option<u16>, RecordProblem> {
+        let field = Field::HttpStatus;
+        let Some(status) = whole(field, self.draft.get(field), 599)? else { return Ok(None) };
+        match u16::try_from(status) {
+            Ok(status @ 100..=599) => Ok(Some(status)),
+            _ => Err(RecordProblem::new(field.name(), "must be from 100 to 599")),
+        }
+    }
+
+    fn attempt(&self) -> Result<u32, RecordProblem> {
+        let attempt = whole(Field::Attempt, self.draft.get(Field::Attempt), limits::ATTEMPT)?;
+        Ok(attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(0))
+    }
+}
+
+fn unparsable_time(text: &str) -> &'static str {
+    if text.parse::<f64>().is_ok() {
+        "epoch milliseconds must be sent as a number, not as a string"
+    } else {
+        "must be an RFC 3339 date-time such as 2026-01-02T03:04:05.678Z, or epoch milliseconds as a \
+         number"
+    }
+}
