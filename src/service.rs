@@ -176,6 +176,11 @@ impl Chatgauge {
         unimplemented!()
     }
 
+    /// Counts what was turned away at the edge, for [`status`](Self::status).
+    pub fn note_rejected(&self, records: u64, dropped_content_fields: u64) {
+        unimplemented!("{records} {dropped_content_fields}")
+    }
+
     /// Makes up traffic and stores it.
     ///
     /// # Errors

@@ -134,10 +134,8 @@ impl From<AuditEntry> for AuditEntryBody {
 
 fn check(body: &NewKeyBody, now: Timestamp) -> Result<NewKey, Problem> {
     if !is_label(&body.name) {
-        let reason = format!(
-            "must be 1 to {} letters, digits and any of _ . : / -",
-            limits::LABEL_BYTES
-        );
+        let reason =
+            format!("must be 1 to {} letters, digits and any of _ . : / -", limits::LABEL_BYTES);
         return Err(Problem::field("name", reason));
     }
     let mut scopes = Vec::new();
@@ -271,8 +269,7 @@ pub(crate) async fn audit(
     let limit = params.limit()?.unwrap_or(DEFAULT_LINES);
     let lines = app.ask(move |service| service.audit_trail(before, limit)).await?;
     let last = lines.last().filter(|_| lines.len() == limit);
-    let next_cursor =
-        last.map(|(id, _)| data_encoding::BASE64URL_NOPAD.encode(&id.to_be_bytes()));
+    let next_cursor = last.map(|(id, _)| data_encoding::BASE64URL_NOPAD.encode(&id.to_be_bytes()));
     let entries = lines.into_iter().map(|(_, entry)| entry.into()).collect();
     Ok(Json(AuditBody { entries, next_cursor }))
 }

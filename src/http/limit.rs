@@ -33,9 +33,7 @@ impl Client {
     /// The client behind an address.
     pub(crate) fn of_peer(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                Self::Peer(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)))
-            }
+            IpAddr::V6(v6) => Self::Peer(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64))),
             v4 @ IpAddr::V4(_) => Self::Peer(v4),
         }
     }

@@ -17,7 +17,7 @@ use super::params::{
     AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUESTS, SQL,
     openapi_parameters,
 };
-use super::problem::{self, Problem, ProblemBody, Violation};
+use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
 
 const BEARER: &str = "bearer";
@@ -45,8 +45,7 @@ pub(crate) fn base() -> OpenApi {
         .security_scheme(BEARER, SecurityScheme::Http(token))
         .schema("Problem", ProblemBody::schema())
         .schema("Violation", Violation::schema())
-        .schema(super::ingest::IngestReport::name(), super::ingest::IngestReport::schema())
-        .schema(super::ingest::RejectionBody::name(), super::ingest::RejectionBody::schema())
+        .schema(Stored::name(), Stored::schema())
         .build();
     OpenApiBuilder::new()
         .info(info)
@@ -153,7 +152,7 @@ documented_problems! {
     ];
     /// What can go wrong with a batch of records as a whole.
     IngestProblems = [
-        ("400", "The body cannot be read; `report`, when present, says what was stored before that."),
+        ("400", "The body cannot be read; `stored`, when present, says what was stored before that."),
         ("401", "No token, or one that is not good."),
         ("403", "The key lacks the scope ingest."),
         ("408", "The body stopped arriving."),
@@ -161,6 +160,6 @@ documented_problems! {
         ("415", "The content type or encoding is not supported."),
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "The queue or the disk is full, or the server is shutting down; nothing of the records \
-                 that `report` does not count was stored: send again."),
+                 that `stored` does not count was stored: send again."),
     ];
 }

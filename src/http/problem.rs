@@ -110,9 +110,7 @@ impl Kind {
             Self::Unavailable => {
                 ("unavailable", "The server cannot do this now", StatusCode::SERVICE_UNAVAILABLE)
             }
-            Self::Internal => {
-                ("internal", "The server failed", StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            Self::Internal => ("internal", "The server failed", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 }
@@ -126,14 +124,26 @@ pub(crate) struct Violation {
     pub(crate) detail: String,
 }
 
+/// Records that are on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(crate) struct Stored {
+    /// Stored now.
+    pub(crate) accepted: usize,
+    /// Stored before.
+    pub(crate) duplicates: usize,
+}
+
 /// A failed request: a public part for the caller and a cause for the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Details>);
+
+#[derive(Clone, Debug)]
+struct Details {
     kind: Kind,
     detail: String,
     errors: Vec<Violation>,
     headers: HeaderMap,
-    report: Option<serde_json::Value>,
+    stored: Option<Stored>,
     cause: Option<String>,
 }
 
@@ -155,23 +165,22 @@ pub(crate) struct ProblemBody<'a> {
     /// Each thing that is wrong, where it can be told.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Violation],
-    /// For a body that was partly stored before it turned out unreadable: what was stored.
+    /// What was stored of a large body of records before something went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<super::ingest::IngestReport>)]
-    report: Option<&'a serde_json::Value>,
+    stored: Option<Stored>,
 }
 
 impl Problem {
     /// A problem of this kind.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
             headers: HeaderMap::new(),
-            report: None,
+            stored: None,
             cause: None,
-        }
+        }))
     }
 
     /// A parameter that is not acceptable.
@@ -189,7 +198,7 @@ impl Problem {
 
     fn violation(kind: Kind, parameter: Cow<'static, str>, reason: String) -> Self {
         let mut problem = Self::new(kind, format!("{parameter}: {reason}"));
-        problem.errors.push(Violation { parameter, detail: reason });
+        problem.0.errors.push(Violation { parameter, detail: reason });
         problem
     }
 
@@ -208,59 +217,60 @@ impl Problem {
     /// Adds a header to the answer.
     #[must_use]
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
-    /// Says what was stored all the same.
+    /// Says what was stored all the same, if anything was.
     #[must_use]
-    pub(crate) fn with_report(mut self, report: serde_json::Value) -> Self {
-        self.report = Some(report);
+    pub(crate) fn with_stored(mut self, stored: Stored) -> Self {
+        self.0.stored = Some(stored).filter(|stored| *stored != Stored::default());
         self
     }
 
     fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+        self.0.cause = Some(cause.into());
         self
     }
 
     /// The status of the answer.
-    pub(crate) const fn status(&self) -> StatusCode {
-        self.kind.facts().2
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.kind.facts().2
     }
 
     /// The kind of problem.
     #[cfg(test)]
-    pub(crate) const fn kind(&self) -> Kind {
-        self.kind
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// The public words.
+    #[cfg(test)]
     pub(crate) fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What the log is told beside the public words.
     pub(crate) fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// The last part of the problem's type.
-    pub(crate) const fn slug(&self) -> &'static str {
-        self.kind.facts().0
+    pub(crate) fn slug(&self) -> &'static str {
+        self.0.kind.facts().0
     }
 
     /// The body, for the request with this id.
     pub(crate) fn body(&self, instance: &str) -> Vec<u8> {
-        let (slug, title, status) = self.kind.facts();
+        let (slug, title, status) = self.0.kind.facts();
         let body = ProblemBody {
             kind: format!("{TYPE_PREFIX}{slug}"),
             title,
             status: status.as_u16(),
-            detail: &self.detail,
+            detail: &self.0.detail,
             instance,
-            errors: &self.errors,
-            report: self.report.as_ref(),
+            errors: &self.0.errors,
+            stored: self.0.stored,
         };
         // Strings and numbers only: this cannot fail, and an empty body is still an error status.
         serde_json::to_vec(&body).unwrap_or_default()
@@ -312,7 +322,7 @@ impl From<Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        response.headers_mut().extend(self.headers.clone());
+        response.headers_mut().extend(self.0.headers.clone());
         response.extensions_mut().insert(self);
         response
     }

@@ -192,7 +192,8 @@ pub(crate) async fn list(
     let page = app.ask(move |service| service.requests(&query)).await?;
     let next_cursor = page.next_cursor.map(encode_cursor);
     let mut headers = HeaderMap::new();
-    if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&params, range, cursor)) {
+    if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&params, range, cursor))
+    {
         headers.insert(header::LINK, link);
     }
     let requests =
@@ -239,7 +240,10 @@ mod tests {
         let body = serde_json::to_value(RequestBody::new(&record, zone)).unwrap();
         assert_eq!(body["total_latency_ms"], 1.5);
         assert_eq!(body["cost_usd"], 0.0025);
-        assert_eq!((&body["outcome"], &body["error_type"]), (&"error".into(), &"rate_limit".into()));
+        assert_eq!(
+            (&body["outcome"], &body["error_type"]),
+            (&"error".into(), &"rate_limit".into())
+        );
         assert_eq!(body["tags"]["env"], "prod");
         assert_eq!(body["prompt_tokens"], serde_json::Value::Null);
     }

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Principal;
@@ -33,7 +32,7 @@ pub(crate) struct RowsBody {
     /// Names of the columns.
     columns: Vec<String>,
     /// The values of each row: null, number or text; bytes are hexadecimal text.
-    #[schema(value_type = Vec<Vec<Value>>)]
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     rows: Vec<Vec<SqlValue>>,
     /// There were more rows than the limit allows.
     truncated: bool,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::auth::{Access, Auth, Principal};
 use super::limit::{Limiter, Policy};
@@ -11,12 +11,17 @@ use super::params::{Param, Params};
 use super::problem::{Kind, Problem};
 use crate::config::HttpConfig;
 use crate::error::Error;
+use crate::ingest::wire::ContentEncoding;
 use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope};
 use crate::service::Chatgauge;
 
 /// Most questions answered at once: more would only wait for the same readers, each holding memory.
 const CONCURRENT_QUESTIONS: usize = 8;
+/// Most uncompressed bodies read at once; each holds up to three batches of records.
+const CONCURRENT_PLAIN_BODIES: usize = 32;
+/// Most compressed bodies read at once; each holds a thread and a window of up to 8 MiB besides.
+const CONCURRENT_COMPRESSED_BODIES: usize = 8;
 /// How long a question waits for its turn before the caller is told to come back.
 const TURN_WAIT: Duration = Duration::from_secs(2);
 
@@ -35,6 +40,8 @@ struct Inner {
     read: Limiter,
     trail: Trail,
     turns: Arc<Semaphore>,
+    plain_bodies: Arc<Semaphore>,
+    compressed_bodies: Arc<Semaphore>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
 }
 
@@ -62,6 +69,8 @@ impl App {
                     reads: Limiter::new(Policy { name: "audit", quota: 1, window_s: 3_600 }),
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
+                plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
+                compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
                 openapi: std::sync::OnceLock::new(),
                 service,
                 config,
@@ -111,15 +120,7 @@ impl App {
         T: Send + 'static,
         F: FnOnce(&Chatgauge) -> Result<T, Error> + Send + 'static,
     {
-        let turn = Arc::clone(&self.inner.turns).acquire_owned();
-        let turn = match tokio::time::timeout(TURN_WAIT, turn).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) => return Err(Error::Closed.into()),
-            Err(_) => {
-                let detail = "too many queries are running; send this one again in a second";
-                return Err(Problem::new(Kind::Overloaded, detail).retry_after(1));
-            }
-        };
+        let turn = turn(&self.inner.turns, "queries").await?;
         let service = self.service().clone();
         let answer = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even when the caller has gone away meanwhile.
@@ -129,6 +130,20 @@ impl App {
         match answer.await {
             Ok(answer) => answer.map_err(Problem::from),
             Err(error) => Err(Problem::internal(format!("a query did not finish: {error}"))),
+        }
+    }
+
+    /// A turn to read a body of records.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub(crate) async fn body_turn(
+        &self,
+        encoding: ContentEncoding,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        match encoding {
+            ContentEncoding::Identity => turn(&self.inner.plain_bodies, "uploads").await,
+            _ => turn(&self.inner.compressed_bodies, "compressed uploads").await,
         }
     }
 
@@ -161,6 +176,19 @@ impl App {
     ) {
         let (at, actor) = (self.service().now(), Name::new(actor));
         self.service().audit(AuditEntry { at, actor, action, target, detail });
+    }
+}
+
+/// Waits for a turn, but not for long.
+async fn turn(turns: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
+    let turn = Arc::clone(turns).acquire_owned();
+    match tokio::time::timeout(TURN_WAIT, turn).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) => Err(Error::Closed.into()),
+        Err(_) => {
+            let detail = format!("too many {what} at once; send this one again in a second");
+            Err(Problem::new(Kind::Overloaded, detail).retry_after(1))
+        }
     }
 }
 

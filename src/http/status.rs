@@ -183,7 +183,9 @@ pub(crate) async fn healthz() -> Json<WordBody> {
     ),
     security(()),
 )]
-pub(crate) async fn readyz(State(app): State<App>) -> Result<(StatusCode, Json<WordBody>), Problem> {
+pub(crate) async fn readyz(
+    State(app): State<App>,
+) -> Result<(StatusCode, Json<WordBody>), Problem> {
     match app.service().ready() {
         Ok(()) => Ok((StatusCode::OK, Json(WordBody { status: "ok" }))),
         Err(error) => {

@@ -7,6 +7,7 @@ pub mod types;
 pub use sql::{SqlAnswer, SqlValue};
 pub use status::{ModelTotals, Status};
 pub use types::{
-    Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
-    Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend, TrendDirection,
+    Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
+    HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend,
+    TrendDirection,
 };

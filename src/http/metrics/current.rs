@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Extension, RawQuery, State};
 use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +12,8 @@ use crate::http::openapi::{self, ReadProblems};
 use crate::http::params::CURRENT;
 use crate::http::problem::Problem;
 use crate::http::state::{App, params};
-use crate::model::{Count, ErrorStats, LatencyKind, LatencyStats, TimeWindow, TokenUsageStats};
 use crate::model::measures::percent;
+use crate::model::{Count, ErrorStats, LatencyKind, LatencyStats, TimeWindow, TokenUsageStats};
 use crate::query::CurrentMetrics;
 
 /// The numbers of this moment.
@@ -157,7 +157,11 @@ impl CurrentBody {
                 by_type: errors.error_count_by_type,
                 total: errors.total_errors,
             },
-            cache: Cache { hit_rate_percent: percent(hits, requests), hits, misses: requests - hits },
+            cache: Cache {
+                hit_rate_percent: percent(hits, requests),
+                hits,
+                misses: requests - hits,
+            },
             cost_usd: measures.cost_usd(),
             requests,
             in_flight,

@@ -114,7 +114,12 @@ struct Figures {
 }
 
 impl View {
-    fn points(&self, starts: &[String], ends: &[Timestamp], buckets: &[Measures]) -> Vec<DataPoint> {
+    fn points(
+        &self,
+        starts: &[String],
+        ends: &[Timestamp],
+        buckets: &[Measures],
+    ) -> Vec<DataPoint> {
         let rows = starts.iter().zip(ends).zip(buckets);
         rows.map(|((start, end), measures)| DataPoint {
             timestamp: start.clone(),
@@ -149,7 +154,12 @@ impl View {
         }
     }
 
-    fn body(&self, query: &Query, answer: &Answer, before: Option<(&Query, &Answer)>) -> HistoricalBody {
+    fn body(
+        &self,
+        query: &Query,
+        answer: &Answer,
+        before: Option<(&Query, &Answer)>,
+    ) -> HistoricalBody {
         let Figures { data_points, series, omitted_series } = self.figures(query, answer);
         let previous = before.map(|(query, answer)| {
             let Figures { data_points, series, .. } = self.figures(query, answer);
@@ -253,11 +263,8 @@ mod tests {
 
     fn answer(group: &[&str]) -> Answer {
         let mut one = Measures::default();
-        let record = RequestRecord::new(
-            RequestId::parse("r"),
-            Timestamp::from_unix_ms(0),
-            Source::Rest,
-        );
+        let record =
+            RequestRecord::new(RequestId::parse("r"), Timestamp::from_unix_ms(0), Source::Rest);
         one.add(&record);
         let group = group.iter().map(|name| (*name).to_owned()).collect();
         Answer {

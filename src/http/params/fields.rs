@@ -7,8 +7,8 @@ use super::time::{parse_instant, parse_zone};
 use crate::http::problem::Problem;
 use crate::model::record::limits;
 use crate::model::{
-    Aggregation, Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, Outcome, Source, Stat,
-    TimeRange, TimeWindow, Timestamp,
+    Aggregation, Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, Outcome, Source,
+    Stat, TimeRange, TimeWindow, Timestamp,
 };
 
 /// Buckets that an aggregation chosen here gives at most, roughly.
@@ -86,9 +86,8 @@ impl Params<'_> {
             users: self.names("user", limits::HASHED_INPUT_BYTES, user_name)?,
             models: self.names("model", limits::NAME_BYTES, stored_name)?,
             providers: self.names("provider", limits::NAME_BYTES, stored_name)?,
-            error_types: self.choices("error_type", ErrorType::parse, ErrorType::ALL, |value| {
-                value.as_str()
-            })?,
+            error_types: self
+                .choices("error_type", ErrorType::parse, ErrorType::ALL, |value| value.as_str())?,
             outcomes: self.choices(
                 "outcome",
                 |text| Outcome::KINDS.into_iter().find(|kind| *kind == text),
@@ -158,8 +157,13 @@ impl Params<'_> {
     }
 
     /// `type` or `metric`, by the name of the parameter.
-    pub(crate) fn metric(&self, parameter: &'static str, default: MetricType) -> Result<MetricType> {
-        let metric = self.choice(parameter, MetricType::parse, &MetricType::ALL, MetricType::as_str)?;
+    pub(crate) fn metric(
+        &self,
+        parameter: &'static str,
+        default: MetricType,
+    ) -> Result<MetricType> {
+        let metric =
+            self.choice(parameter, MetricType::parse, &MetricType::ALL, MetricType::as_str)?;
         Ok(metric.unwrap_or(default))
     }
 
@@ -347,7 +351,9 @@ mod tests {
     #[test]
     fn groups_come_by_commas_or_repeated() {
         let expected = vec![Dimension::Space, Dimension::User];
-        for query in ["group_by=space,user", "group_by=space&group_by=user", "group_by=space,%20user"] {
+        for query in
+            ["group_by=space,user", "group_by=space&group_by=user", "group_by=space,%20user"]
+        {
             assert_eq!(with(query, |params| params.group_by()).unwrap(), expected, "{query}");
         }
         for query in ["group_by=space,space", "group_by=colour", "group_by=space,user,model"] {

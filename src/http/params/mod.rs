@@ -10,12 +10,12 @@ use std::borrow::Cow;
 use crate::http::problem::Problem;
 
 pub(crate) use fields::{Compare, Zone};
-pub(crate) use table::{Param, openapi_parameters};
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{
     AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUESTS, SQL,
 };
+pub(crate) use table::{Param, openapi_parameters};
 
 /// Longest value of a parameter, in bytes, after decoding.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -63,7 +63,7 @@ impl<'a> Params<'a> {
 
     /// The value of a parameter.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.pairs.iter().find(|(param, _)| param.name == name).map(|(_, value)| &**value)
     }
 
     /// The values of a repeatable parameter, in order.

@@ -4,7 +4,9 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, Required};
 
-use crate::model::{Aggregation, Dimension, ErrorType, MetricType, Outcome, Source, Stat, TimeWindow};
+use crate::model::{
+    Aggregation, Dimension, ErrorType, MetricType, Outcome, Source, Stat, TimeWindow,
+};
 
 /// What values a parameter takes.
 #[derive(Clone, Copy, Debug)]
@@ -66,31 +68,21 @@ static START_OF_ALL: Param = Param::new(
     Values::Text,
     "First instant inside, in the forms of the other routes. Default: the beginning.",
 );
-static END: Param = Param::new(
-    "end",
-    Values::Text,
-    "First instant after, in the forms of `start`. Default: now.",
-);
+static END: Param =
+    Param::new("end", Values::Text, "First instant after, in the forms of `start`. Default: now.");
 static TZ: Param = Param::new(
     "tz",
     Values::Text,
     "IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: \
      the configured zone, shown in UTC.",
 );
-static TYPE: Param =
-    Param::new("type", Values::OneOf(metrics), "The metric.").required();
+static TYPE: Param = Param::new("type", Values::OneOf(metrics), "The metric.").required();
 static METRIC: Param =
     Param::new("metric", Values::OneOf(metrics), "The metric. Default: request_rate.");
-static LATENCY: Param = Param::new(
-    "type",
-    Values::OneOf(latencies),
-    "The latency. Default: total_latency.",
-);
-static STAT: Param = Param::new(
-    "stat",
-    Values::OneOf(stats),
-    "The statistic, for latencies. Default: average.",
-);
+static LATENCY: Param =
+    Param::new("type", Values::OneOf(latencies), "The latency. Default: total_latency.");
+static STAT: Param =
+    Param::new("stat", Values::OneOf(stats), "The statistic, for latencies. Default: average.");
 static AGGREGATION: Param = Param::new(
     "aggregation",
     Values::OneOf(aggregations),
@@ -135,8 +127,7 @@ static PREFIX: Param = Param {
     may_be_empty: true,
     ..Param::new("prefix", Values::Text, "What the values start with. Default: anything.")
 };
-static STATEMENT: Param =
-    Param::new("sql", Values::Text, "One read-only statement.").required();
+static STATEMENT: Param = Param::new("sql", Values::Text, "One read-only statement.").required();
 
 static SPACE: Param =
     Param::new("space", Values::Text, "Only these spaces; `(none)`: without one.").repeated();
@@ -199,23 +190,73 @@ pub(crate) const CURRENT: &[&Param] =
     &[&WINDOW, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME, &SOURCE, &STREAMED];
 /// `/api/metrics/historical`.
 pub(crate) const HISTORICAL: &[&Param] = &[
-    &TYPE, &START, &END, &AGGREGATION, &STAT, &TZ, &GROUP_BY, &SERIES_LIMIT, &COMPARE, &SPACE, &USER,
-    &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME, &SOURCE, &STREAMED,
+    &TYPE,
+    &START,
+    &END,
+    &AGGREGATION,
+    &STAT,
+    &TZ,
+    &GROUP_BY,
+    &SERIES_LIMIT,
+    &COMPARE,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
 ];
 /// `/api/metrics/breakdown`.
 pub(crate) const BREAKDOWN: &[&Param] = &[
-    &BY, &METRIC, &STAT, &START, &END, &TZ, &ROWS_LIMIT, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE,
-    &OUTCOME, &SOURCE, &STREAMED,
+    &BY,
+    &METRIC,
+    &STAT,
+    &START,
+    &END,
+    &TZ,
+    &ROWS_LIMIT,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
 ];
 /// `/api/metrics/heatmap`.
 pub(crate) const HEATMAP: &[&Param] = &[
-    &LATENCY, &START, &END, &AGGREGATION, &TZ, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME,
-    &SOURCE, &STREAMED,
+    &LATENCY,
+    &START,
+    &END,
+    &AGGREGATION,
+    &TZ,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
 ];
 /// `GET /api/requests`.
 pub(crate) const REQUESTS: &[&Param] = &[
-    &START_OF_ALL, &END, &TZ, &PAGE_LIMIT, &CURSOR, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE,
-    &OUTCOME, &SOURCE, &STREAMED,
+    &START_OF_ALL,
+    &END,
+    &TZ,
+    &PAGE_LIMIT,
+    &CURSOR,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
 ];
 /// `/api/dimensions/{name}/values`.
 pub(crate) const DIMENSION_VALUES: &[&Param] = &[&PREFIX, &VALUES_LIMIT];

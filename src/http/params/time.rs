@@ -93,7 +93,8 @@ fn relative(steps: &str, now: Timestamp, tz: Tz) -> Option<Timestamp> {
             // A plus that was not percent-encoded arrives as a space.
             '+' | '-' | ' ' => {
                 let text = rest.as_str();
-                let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits =
+                    text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 let (count, after) = text.split_at(digits);
                 let count: u32 = count.parse().ok().filter(|count| *count <= 1_000_000)?;
                 rest = after.chars();

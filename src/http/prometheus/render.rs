@@ -8,9 +8,8 @@ use crate::model::{Count, ErrorType, LatencyKind, LatencyMeasures, Measures, Ske
 use crate::query::{ModelTotals, Status};
 
 /// Bounds of durations in seconds, as the OpenTelemetry conventions for generative AI advise.
-const DURATION_BOUNDS_S: [f64; 14] = [
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
-];
+const DURATION_BOUNDS_S: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
 /// Everything that is shown, as of one moment.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +58,7 @@ impl Text {
     }
 
     fn push(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        drop(self.out.write_fmt(text));
+        self.out.write_fmt(text).unwrap_or_else(|_| unreachable!("a string takes everything"));
     }
 
     fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
@@ -85,6 +83,9 @@ fn model_labels(totals: &ModelTotals) -> [(&'static str, &str); 2] {
     [("gen_ai_provider_name", &totals.provider), ("gen_ai_request_model", &totals.model)]
 }
 
+/// Name, help and value of a counter that each model has.
+type Family = (&'static str, &'static str, fn(&Measures) -> f64);
+
 fn counters(text: &mut Text, totals: &[ModelTotals]) {
     text.family(
         "chatgauge_requests_total",
@@ -94,17 +95,13 @@ fn counters(text: &mut Text, totals: &[ModelTotals]) {
     for model in totals {
         outcomes(text, model);
     }
-    let families: [(&str, &str, fn(&Measures) -> f64); 8] = [
-        (
-            "gen_ai_client_inference_usage_input_tokens_total",
-            "Input tokens.",
-            |measures| as_f64(measures.get(Count::PromptTokens)),
-        ),
-        (
-            "gen_ai_client_inference_usage_output_tokens_total",
-            "Output tokens.",
-            |measures| as_f64(measures.get(Count::CompletionTokens)),
-        ),
+    let families: [Family; 8] = [
+        ("gen_ai_client_inference_usage_input_tokens_total", "Input tokens.", |measures| {
+            as_f64(measures.get(Count::PromptTokens))
+        }),
+        ("gen_ai_client_inference_usage_output_tokens_total", "Output tokens.", |measures| {
+            as_f64(measures.get(Count::CompletionTokens))
+        }),
         (
             "gen_ai_client_inference_usage_cache_read_input_tokens_total",
             "Input tokens that the provider had in its prompt cache; part of the input tokens.",
@@ -121,9 +118,11 @@ fn counters(text: &mut Text, totals: &[ModelTotals]) {
         ("chatgauge_costed_requests_total", "Requests of which the cost is known.", |measures| {
             as_f64(measures.get(Count::CostKnown))
         }),
-        ("chatgauge_cache_hits_total", "Requests that the app's answer cache served.", |measures| {
-            as_f64(measures.get(Count::CacheHits))
-        }),
+        (
+            "chatgauge_cache_hits_total",
+            "Requests that the app's answer cache served.",
+            |measures| as_f64(measures.get(Count::CacheHits)),
+        ),
         ("chatgauge_cache_misses_total", "Requests that it did not serve.", |measures| {
             as_f64(measures.requests() - measures.get(Count::CacheHits))
         }),
@@ -213,14 +212,18 @@ fn durations(text: &mut Text, totals: &[ModelTotals]) {
     }
 }
 
-fn histogram(text: &mut Text, name: &str, labels: &[(&'static str, &str); 2], latency: &LatencyMeasures) {
+fn histogram(
+    text: &mut Text,
+    name: &str,
+    labels: &[(&'static str, &str); 2],
+    latency: &LatencyMeasures,
+) {
     let [provider, model] = *labels;
     let bucket = format!("{name}_bucket");
     if let Some(sketch) = &latency.sketch {
         for (bound, count) in DURATION_BOUNDS_S.iter().zip(cumulative(sketch)) {
             let bound = bound.to_string();
-            // A sketch read while its row was being merged could be ahead of `known` by nothing, but a
-            // scraper refuses a bucket above the total, so it is kept below by construction.
+            // A scraper refuses a bucket above the total.
             let count = count.min(latency.known);
             text.sample(&bucket, &[provider, model, ("le", &bound)], as_f64(count));
         }
@@ -255,13 +258,21 @@ fn own_metrics(text: &mut Text, status: &Status) {
     let gauges = [
         ("chatgauge_queue_records", "Records that wait for the writer.", ingest.queue_records),
         ("chatgauge_queue_max_records", "Most records that may wait.", ingest.queue_max_records),
-        ("chatgauge_in_flight_requests", "Requests started and not completed.", collector.in_flight),
+        (
+            "chatgauge_in_flight_requests",
+            "Requests started and not completed.",
+            collector.in_flight,
+        ),
         ("chatgauge_compaction_lag_records", "Raw rows not rolled up yet.", compactor.lag_records),
         ("chatgauge_database_bytes", "Size of the database file.", storage.database_bytes),
         ("chatgauge_wal_bytes", "Size of the write-ahead log.", storage.wal_bytes),
         ("chatgauge_raw_requests", "Raw rows kept.", storage.requests),
         ("chatgauge_cache_bytes", "Memory of the hot cache.", cache.bytes),
-        ("chatgauge_problems", "Things that are wrong; see /api/status.", status.problems.len() as u64),
+        (
+            "chatgauge_problems",
+            "Things that are wrong; see /api/status.",
+            status.problems.len() as u64,
+        ),
     ];
     for (name, help, value) in gauges {
         text.single(name, "gauge", help, unsigned(value));
@@ -273,15 +284,27 @@ fn own_metrics(text: &mut Text, status: &Status) {
         ("chatgauge_records_accepted_total", "Records stored.", ingest.accepted_total),
         ("chatgauge_records_duplicate_total", "Records sent again.", ingest.duplicates_total),
         ("chatgauge_records_rejected_total", "Records not acceptable.", ingest.rejected_total),
-        ("chatgauge_records_overloaded_total", "Records refused, queue full.", ingest.overloaded_total),
-        ("chatgauge_collector_dropped_total", "Records the collector dropped.", collector.dropped_total),
+        (
+            "chatgauge_records_overloaded_total",
+            "Records refused, queue full.",
+            ingest.overloaded_total,
+        ),
+        (
+            "chatgauge_collector_dropped_total",
+            "Records the collector dropped.",
+            collector.dropped_total,
+        ),
         (
             "chatgauge_content_fields_dropped_total",
             "Content-like fields dropped unread.",
             ingest.dropped_content_fields_total,
         ),
         ("chatgauge_commits_total", "Transactions.", ingest.commits_total),
-        ("chatgauge_failed_commits_total", "Transactions rolled back.", ingest.failed_commits_total),
+        (
+            "chatgauge_failed_commits_total",
+            "Transactions rolled back.",
+            ingest.failed_commits_total,
+        ),
         ("chatgauge_records_compacted_total", "Raw rows rolled up.", compactor.compacted_total),
     ];
     for (name, help, value) in counters {
@@ -295,3 +318,6 @@ fn own_metrics(text: &mut Text, status: &Status) {
     text.family("chatgauge_build_info", "gauge", "Version of the program.");
     text.sample("chatgauge_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
 }
+
+#[cfg(test)]
+mod tests;
