@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use rustc_hash::FxHashSet;
@@ -25,6 +25,8 @@ const TOKEN_BYTES_MAX: usize = 512;
 const KEY_PREFIX: &str = "cg_";
 /// Most tokens remembered as good.
 const GOOD_TOKENS_MAX: usize = 1_000;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 type TokenDigest = [u8; 32];
 
@@ -232,6 +234,9 @@ pub(crate) async fn gate(
     let now_us = app.service().monotonic_us();
     let peer = peer_of(&request);
     let token = bearer(request.headers());
+    if app.auth().access.open {
+        check_origin(request.headers())?;
+    }
     let find_key = |token: &str| app.service().authenticate_key(token);
     let principal = match app.auth().authenticate(token, &peer, now_us, find_key) {
         Ok(principal) => principal,
@@ -274,6 +279,28 @@ fn peer_of(request: &Request) -> Client {
     // Without a connection (a test that calls the router) everybody is one peer.
     let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
     Client::of_peer(connection.map_or(unknown, |ConnectInfo(address)| address.ip()))
+}
+
+/// Without tokens, whatever page a browser on this machine shows could use the server: a request from
+/// another site, or through a name that somebody made point here, is refused.
+fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let from_other_site =
+        text(FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let host = text(header::HOST).unwrap_or("localhost");
+    if from_other_site || !is_local_name(host) {
+        let detail = "the server runs without tokens and takes requests for localhost only";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    Ok(())
+}
+
+/// Whether a `Host` header is `localhost` or an address, which no name server can redirect.
+fn is_local_name(host: &str) -> bool {
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -373,6 +400,24 @@ mod tests {
         let auth = Auth::new(Access::open());
         let anyone = auth.authenticate(None, &PEER, 0, find).unwrap();
         assert!(anyone.permits(Scope::Admin));
+    }
+
+    #[test]
+    fn open_access_is_not_for_pages_of_other_sites() {
+        let of = |host: &'static str, site: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            if let Some(site) = site {
+                headers.insert(FETCH_SITE, HeaderValue::from_static(site));
+            }
+            check_origin(&headers).is_ok()
+        };
+        for host in ["localhost:8089", "127.0.0.1:8089", "[::1]:8089", "LOCALHOST"] {
+            assert!(of(host, None), "{host}");
+        }
+        assert!(of("localhost", Some("same-origin")) && of("localhost", Some("none")));
+        assert!(!of("localhost", Some("cross-site")) && !of("localhost", Some("same-site")));
+        assert!(!of("evil.example:8089", None) && !of("", None));
     }
 
     #[test]

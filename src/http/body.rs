@@ -28,11 +28,15 @@ impl<S: Sync> FromRequest<S> for SmallBody {
     }
 }
 
-/// Reads a small JSON body.
+/// Reads a small JSON object.
 ///
 /// # Errors
 /// 400 with the place of the mistake.
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // An array would be taken for the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Kind::InvalidBody, "send a JSON object"));
+    }
     serde_json::from_slice(body)
         .map_err(|error| Problem::new(Kind::InvalidBody, format!("not the JSON expected: {error}")))
 }

@@ -61,7 +61,7 @@ fn the_operations_are_stable() {
 
 #[test]
 fn every_route_is_registered_with_its_description() {
-    // `routes!` adds a route to the router and to the document at once; a bare `.route(` would not.
+    // `routes!` adds a route to the router and to the document at once; the router's own method would not.
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http");
     let bare = concat!(".rou", "te(");
     let mut folders = vec![std::path::PathBuf::from(root)];

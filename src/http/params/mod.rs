@@ -119,7 +119,7 @@ fn unknown(name: &str, allowed: &[&'static Param]) -> Problem {
 /// The candidate that differs least from what was typed, if it is near enough to have been meant.
 fn closest<'c>(typed: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let typed = typed.to_ascii_lowercase();
-    let most_edits = (typed.len() / 3).max(1);
+    let most_edits = typed.len().div_ceil(3).max(1);
     candidates
         .map(|candidate| (edits(&typed, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(edits, _)| *edits <= most_edits)
