@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::collector::TelemetryCollector;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{
@@ -54,6 +55,11 @@ impl Chatgauge {
 
     /// The current instant.
     pub fn now(&self) -> Timestamp {
+        unimplemented!()
+    }
+
+    /// The collector that records requests of this process.
+    pub fn collector(&self) -> TelemetryCollector {
         unimplemented!()
     }
 

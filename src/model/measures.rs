@@ -1,6 +1,7 @@
 //! What one rollup row, one bucket of an answer and one hot-cache slot carry.
 
-use super::{LatencyKind, MetricType, Outcome, RequestRecord, Sketch, Stat};
+use super::distribution::Distribution;
+use super::{ErrorType, LatencyKind, LatencyStats, MetricType, Outcome, RequestRecord, Stat};
 
 /// A counter or sum of [`Measures`]; the names are the columns of the rollup tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +49,7 @@ pub enum Count {
 }
 
 impl Count {
-    /// Every counter, in the order of [`Measures::counts`].
+    /// Every counter, in the order of the columns.
     pub const ALL: [Self; 20] = [
         Self::Requests,
         Self::ErrorsNetwork,
@@ -72,180 +73,211 @@ impl Count {
         Self::CostNanoUsd,
     ];
 
-    /// Number of counters.
-    pub const LEN: usize = Self::ALL.len();
-
     /// The counter of one error type.
-    pub const fn of_error(kind: super::ErrorType) -> Self {
+    pub const fn of_error(kind: ErrorType) -> Self {
         Self::ALL[kind as usize]
+    }
+}
+
+/// How two values of one column combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// They add up.
+    Sum,
+    /// The lesser counts.
+    Min,
+    /// The greater counts.
+    Max,
+}
+
+/// A plain column of a rollup table: a [`Count`], or `known`, `sum`, `min`, `max` of a latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Column(u8);
+
+/// Number of plain columns.
+pub const COLUMNS: usize = COLUMN_NAMES.len();
+
+const COLUMN_NAMES: [&str; 36] = [
+    "requests",
+    "errors_network",
+    "errors_timeout",
+    "errors_rate_limit",
+    "errors_server",
+    "errors_validation",
+    "errors_auth",
+    "errors_content_filter",
+    "errors_other",
+    "cancelled",
+    "cache_hits",
+    "prompt_tokens_known",
+    "prompt_tokens",
+    "completion_tokens_known",
+    "completion_tokens",
+    "total_tokens_known",
+    "cached_prompt_tokens",
+    "reasoning_tokens",
+    "cost_known",
+    "cost_nano_usd",
+    "total_latency_known",
+    "total_latency_sum_us",
+    "total_latency_min_us",
+    "total_latency_max_us",
+    "context_latency_known",
+    "context_latency_sum_us",
+    "context_latency_min_us",
+    "context_latency_max_us",
+    "llm_latency_known",
+    "llm_latency_sum_us",
+    "llm_latency_min_us",
+    "llm_latency_max_us",
+    "time_to_first_token_known",
+    "time_to_first_token_sum_us",
+    "time_to_first_token_min_us",
+    "time_to_first_token_max_us",
+];
+
+impl Column {
+    /// Every column, in the order of the rollup tables.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0u8..).take(COLUMNS).map(Self)
+    }
+
+    /// The column of a counter.
+    pub const fn count(count: Count) -> Self {
+        Self(count as u8)
+    }
+
+    /// The four columns of a latency: known, sum, min, max.
+    pub const fn latency(kind: LatencyKind) -> [Self; 4] {
+        let first = 20 + 4 * kind as u8;
+        [Self(first), Self(first + 1), Self(first + 2), Self(first + 3)]
+    }
+
+    /// The position in arrays of [`COLUMNS`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
     }
 
     /// The column name.
-    pub const fn column(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::ErrorsNetwork => "errors_network",
-            Self::ErrorsTimeout => "errors_timeout",
-            Self::ErrorsRateLimit => "errors_rate_limit",
-            Self::ErrorsServer => "errors_server",
-            Self::ErrorsValidation => "errors_validation",
-            Self::ErrorsAuth => "errors_auth",
-            Self::ErrorsContentFilter => "errors_content_filter",
-            Self::ErrorsOther => "errors_other",
-            Self::Cancelled => "cancelled",
-            Self::CacheHits => "cache_hits",
-            Self::PromptTokensKnown => "prompt_tokens_known",
-            Self::PromptTokens => "prompt_tokens",
-            Self::CompletionTokensKnown => "completion_tokens_known",
-            Self::CompletionTokens => "completion_tokens",
-            Self::TotalTokensKnown => "total_tokens_known",
-            Self::CachedPromptTokens => "cached_prompt_tokens",
-            Self::ReasoningTokens => "reasoning_tokens",
-            Self::CostKnown => "cost_known",
-            Self::CostNanoUsd => "cost_nano_usd",
+    pub const fn name(self) -> &'static str {
+        COLUMN_NAMES[self.index()]
+    }
+
+    /// How two values combine.
+    pub const fn combine(self) -> Combine {
+        match self.0.checked_sub(20) {
+            Some(offset) if offset % 4 == 2 => Combine::Min,
+            Some(offset) if offset % 4 == 3 => Combine::Max,
+            _ => Combine::Sum,
+        }
+    }
+
+    /// The value over nothing, neutral to [`Self::merge`].
+    pub const fn empty(self) -> i64 {
+        match self.combine() {
+            Combine::Sum => 0,
+            Combine::Min => i64::MAX,
+            Combine::Max => i64::MIN,
+        }
+    }
+
+    /// Combines two values.
+    pub fn merge(self, mine: i64, theirs: i64) -> i64 {
+        match self.combine() {
+            Combine::Sum => mine.saturating_add(theirs),
+            Combine::Min => mine.min(theirs),
+            Combine::Max => mine.max(theirs),
         }
     }
 }
 
-/// One latency over many requests; requests of which it is unknown take no part.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LatencyMeasures {
-    /// Requests with this latency known.
-    pub known: i64,
-    /// Sum in microseconds.
-    pub sum_us: i64,
-    /// Least value in microseconds; meaningless when `known` is 0.
-    pub min_us: i64,
-    /// Greatest value in microseconds; meaningless when `known` is 0.
-    pub max_us: i64,
-    /// Distribution; `None` where quantiles are not kept.
-    pub sketch: Option<Sketch>,
+/// The columns that a metric's value needs.
+pub fn columns_of(metric: MetricType) -> Vec<Column> {
+    let counts: &[Count] = match metric {
+        MetricType::RequestRate => &[Count::Requests],
+        MetricType::PromptTokens => &[Count::PromptTokensKnown, Count::PromptTokens],
+        MetricType::CompletionTokens => &[Count::CompletionTokensKnown, Count::CompletionTokens],
+        MetricType::TotalTokens => {
+            &[Count::TotalTokensKnown, Count::PromptTokens, Count::CompletionTokens]
+        }
+        MetricType::ErrorRate => &[
+            Count::ErrorsNetwork,
+            Count::ErrorsTimeout,
+            Count::ErrorsRateLimit,
+            Count::ErrorsServer,
+            Count::ErrorsValidation,
+            Count::ErrorsAuth,
+            Count::ErrorsContentFilter,
+            Count::ErrorsOther,
+        ],
+        MetricType::CacheHitRate => &[Count::CacheHits],
+        MetricType::Cost => &[Count::CostKnown, Count::CostNanoUsd],
+        MetricType::TotalLatency
+        | MetricType::ContextLatency
+        | MetricType::LlmLatency
+        | MetricType::TimeToFirstToken => &[],
+    };
+    let latency = metric.latency().map(Column::latency).into_iter().flatten();
+    counts.iter().copied().map(Column::count).chain(latency).collect()
 }
 
-impl LatencyMeasures {
-    fn add(&mut self, value_us: u64) {
-        let value = i64::try_from(value_us).unwrap_or(i64::MAX);
-        self.widen(value, value);
-        self.known += 1;
-        self.sum_us = self.sum_us.saturating_add(value);
-        if let Some(sketch) = &mut self.sketch {
-            sketch.add(value_us);
-        }
-    }
-
-    fn widen(&mut self, min_us: i64, max_us: i64) {
-        if self.known == 0 {
-            (self.min_us, self.max_us) = (min_us, max_us);
-        } else {
-            self.min_us = self.min_us.min(min_us);
-            self.max_us = self.max_us.max(max_us);
-        }
-    }
-
-    /// Adds `other`; its sketch is taken only where this one keeps a sketch.
-    pub fn merge(&mut self, other: &Self) {
-        if other.known == 0 {
-            return;
-        }
-        self.widen(other.min_us, other.max_us);
-        self.known += other.known;
-        self.sum_us = self.sum_us.saturating_add(other.sum_us);
-        if let (Some(mine), Some(theirs)) = (&mut self.sketch, &other.sketch) {
-            mine.merge(theirs);
-        }
-    }
-
-    /// Sum over count, in milliseconds; `None` over nothing.
-    pub fn average_ms(&self) -> Option<f64> {
-        (self.known > 0).then(|| ratio(self.sum_us, self.known) / 1_000.0)
-    }
-
-    /// A statistic in milliseconds; `None` over nothing, or for a percentile without a sketch.
-    pub fn stat_ms(&self, stat: Stat) -> Option<f64> {
-        if self.known == 0 {
-            return None;
-        }
-        match stat {
-            Stat::Average => self.average_ms(),
-            Stat::Min => Some(ratio(self.min_us, 1_000)),
-            Stat::Max => Some(ratio(self.max_us, 1_000)),
-            Stat::Median | Stat::P95 | Stat::P99 => {
-                let us = self.sketch.clone()?.quantile(stat.quantile()?)?;
-                // The sketch knows a value within 1 %; the extremes are known exactly.
-                Some(us.clamp(as_f64(self.min_us), as_f64(self.max_us)) / 1_000.0)
-            }
-        }
-    }
-}
-
-/// Counts, sums and distributions over a set of requests; merging is associative and commutative.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Counts, sums, extremes and distributions over a set of requests.
+///
+/// Merging is associative and commutative, so the parts of an answer may be merged in any order.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measures {
-    /// By [`Count`].
-    pub counts: [i64; Count::LEN],
-    /// By [`LatencyKind::index`].
-    pub latency: [LatencyMeasures; 4],
+    /// By [`Column::index`].
+    pub values: [i64; COLUMNS],
+    /// By [`LatencyKind::index`]; `None` where quantiles are not kept.
+    pub distributions: [Option<Distribution>; 4],
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        let mut values = [0; COLUMNS];
+        for column in Column::all() {
+            values[column.index()] = column.empty();
+        }
+        Self { values, distributions: [None, None, None, None] }
+    }
 }
 
 impl Measures {
-    /// Empty measures that keep a sketch of each latency in `kinds`.
-    pub fn with_sketches(kinds: &[LatencyKind]) -> Self {
-        let mut measures = Self::default();
-        for kind in kinds {
-            measures.latency[kind.index()].sketch = Some(Sketch::default());
-        }
-        measures
+    /// Empty measures that keep a sketch of every latency.
+    pub fn with_sketches() -> Self {
+        let sketch = || Some(Distribution::sketch());
+        Self { distributions: [sketch(), sketch(), sketch(), sketch()], ..Self::default() }
     }
 
     /// One counter.
     pub const fn get(&self, count: Count) -> i64 {
-        self.counts[count as usize]
+        self.values[count as usize]
     }
 
     /// Adds `amount` to one counter.
     pub fn bump(&mut self, count: Count, amount: i64) {
-        let slot = &mut self.counts[count as usize];
+        let slot = &mut self.values[count as usize];
         *slot = slot.saturating_add(amount);
     }
 
     /// Adds one request.
-    pub fn add(&mut self, record: &impl Measured) {
-        self.bump(Count::Requests, 1);
-        match record.outcome() {
-            Outcome::Success => {}
-            Outcome::Error(kind) => self.bump(Count::of_error(kind), 1),
-            Outcome::Cancelled => self.bump(Count::Cancelled, 1),
-        }
-        self.bump(Count::CacheHits, i64::from(record.cache_hit()));
-        let tokens = record.tokens();
-        self.add_known(Count::PromptTokensKnown, Count::PromptTokens, tokens.prompt);
-        self.add_known(Count::CompletionTokensKnown, Count::CompletionTokens, tokens.completion);
-        let any_known = tokens.prompt.is_some() || tokens.completion.is_some();
-        self.bump(Count::TotalTokensKnown, i64::from(any_known));
-        self.bump(Count::CachedPromptTokens, tokens.cached_prompt.unwrap_or(0));
-        self.bump(Count::ReasoningTokens, tokens.reasoning.unwrap_or(0));
-        self.add_known(Count::CostKnown, Count::CostNanoUsd, record.cost_nano_usd());
+    pub fn add(&mut self, request: &impl Measured) {
+        add_request(&mut self.values, request);
         for kind in LatencyKind::ALL {
-            if let Some(value_us) = record.latency_us(kind) {
-                self.latency[kind.index()].add(value_us);
+            let slot = &mut self.distributions[kind.index()];
+            if let (Some(distribution), Some(value_us)) = (slot, request.latency_us(kind)) {
+                distribution.add(value_us);
             }
         }
     }
 
-    fn add_known(&mut self, known: Count, sum: Count, value: Option<i64>) {
-        if let Some(value) = value {
-            self.bump(known, 1);
-            self.bump(sum, value);
-        }
-    }
-
-    /// Adds `other`.
+    /// Adds `other`; a distribution is taken only where this one keeps one.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
-            *mine = mine.saturating_add(theirs);
-        }
-        for (mine, theirs) in self.latency.iter_mut().zip(&other.latency) {
-            mine.merge(theirs);
+        merge_values(&mut self.values, &other.values);
+        for (mine, theirs) in self.distributions.iter_mut().zip(&other.distributions) {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                mine.merge(theirs);
+            }
         }
     }
 
@@ -256,7 +288,14 @@ impl Measures {
 
     /// Number of errors of all types.
     pub fn errors(&self) -> i64 {
-        super::ErrorType::ALL.iter().map(|kind| self.get(Count::of_error(*kind))).sum()
+        ErrorType::ALL.iter().map(|kind| self.get(Count::of_error(*kind))).sum()
+    }
+
+    /// Forgets the errors of all types but those in `kept`.
+    pub fn keep_errors(&mut self, kept: &[ErrorType]) {
+        for kind in ErrorType::ALL.iter().filter(|kind| !kept.contains(kind)) {
+            self.values[Count::of_error(*kind) as usize] = 0;
+        }
     }
 
     /// Prompt plus completion tokens.
@@ -266,7 +305,7 @@ impl Measures {
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.latency.iter().filter_map(|l| l.sketch.as_ref()).map(Sketch::heap_bytes).sum()
+        self.distributions.iter().flatten().map(Distribution::heap_bytes).sum()
     }
 
     /// The number of requests that a metric's value is based on.
@@ -283,7 +322,7 @@ impl Measures {
             | MetricType::ContextLatency
             | MetricType::LlmLatency
             | MetricType::TimeToFirstToken => {
-                metric.latency().map_or(0, |kind| self.latency[kind.index()].known)
+                metric.latency().map_or(0, |kind| self.latency_columns(kind)[0])
             }
         }
     }
@@ -305,7 +344,7 @@ impl Measures {
             | MetricType::ContextLatency
             | MetricType::LlmLatency
             | MetricType::TimeToFirstToken => {
-                metric.latency().and_then(|kind| self.latency[kind.index()].stat_ms(stat))
+                metric.latency().and_then(|kind| self.latency_ms(kind, stat))
             }
         }
     }
@@ -317,6 +356,91 @@ impl Measures {
         }
         Some(ratio(self.get(Count::CostNanoUsd), 1_000_000_000))
     }
+
+    fn latency_columns(&self, kind: LatencyKind) -> [i64; 4] {
+        Column::latency(kind).map(|column| self.values[column.index()])
+    }
+
+    /// A statistic of a latency in milliseconds; `None` over nothing, or for a percentile where no
+    /// distribution is kept.
+    pub fn latency_ms(&self, kind: LatencyKind, stat: Stat) -> Option<f64> {
+        let [known, sum_us, min_us, max_us] = self.latency_columns(kind);
+        if known == 0 {
+            return None;
+        }
+        match stat {
+            Stat::Average => Some(ratio(sum_us, known) / 1_000.0),
+            Stat::Min => Some(ratio(min_us, 1_000)),
+            Stat::Max => Some(ratio(max_us, 1_000)),
+            Stat::Median | Stat::P95 | Stat::P99 => {
+                let mut distribution = self.distributions[kind.index()].clone()?;
+                let us = distribution.quantile(stat.quantile()?)?;
+                // A sketch knows a value within 1 %; the extremes are known exactly.
+                Some(us.clamp(as_f64(min_us), as_f64(max_us)) / 1_000.0)
+            }
+        }
+    }
+
+    /// All statistics of a latency.
+    pub fn latency_stats(&self, kind: LatencyKind) -> LatencyStats {
+        let stat = |stat| self.latency_ms(kind, stat);
+        LatencyStats {
+            average_ms: stat(Stat::Average),
+            median_ms: stat(Stat::Median),
+            p95_ms: stat(Stat::P95),
+            p99_ms: stat(Stat::P99),
+            min_ms: stat(Stat::Min),
+            max_ms: stat(Stat::Max),
+        }
+    }
+}
+
+/// Combines two rows of plain values, column by column.
+pub fn merge_values(mine: &mut [i64; COLUMNS], theirs: &[i64; COLUMNS]) {
+    for column in Column::all() {
+        let slot = &mut mine[column.index()];
+        *slot = column.merge(*slot, theirs[column.index()]);
+    }
+}
+
+/// Adds one request to a row of plain values.
+pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
+    let mut bump = |count: Count, amount: i64| values[count as usize] += amount;
+    bump(Count::Requests, 1);
+    match request.outcome() {
+        Outcome::Success => {}
+        Outcome::Error(kind) => bump(Count::of_error(kind), 1),
+        Outcome::Cancelled => bump(Count::Cancelled, 1),
+    }
+    bump(Count::CacheHits, i64::from(request.cache_hit()));
+    let tokens = request.tokens();
+    let mut bump_known = |known: Count, sum: Count, value: Option<i64>| {
+        if let Some(value) = value {
+            bump(known, 1);
+            bump(sum, value);
+        }
+    };
+    bump_known(Count::PromptTokensKnown, Count::PromptTokens, tokens.prompt);
+    bump_known(Count::CompletionTokensKnown, Count::CompletionTokens, tokens.completion);
+    bump_known(Count::CostKnown, Count::CostNanoUsd, request.cost_nano_usd());
+    let any_known = tokens.prompt.is_some() || tokens.completion.is_some();
+    bump(Count::TotalTokensKnown, i64::from(any_known));
+    bump(Count::CachedPromptTokens, tokens.cached_prompt.unwrap_or(0));
+    bump(Count::ReasoningTokens, tokens.reasoning.unwrap_or(0));
+    for kind in LatencyKind::ALL {
+        if let Some(value_us) = request.latency_us(kind) {
+            add_latency(values, kind, value_us);
+        }
+    }
+}
+
+fn add_latency(values: &mut [i64; COLUMNS], kind: LatencyKind, value_us: u64) {
+    let value = i64::try_from(value_us).unwrap_or(i64::MAX);
+    let [known, sum, min, max] = Column::latency(kind).map(Column::index);
+    values[known] += 1;
+    values[sum] = values[sum].saturating_add(value);
+    values[min] = values[min].min(value);
+    values[max] = values[max].max(value);
 }
 
 /// The token counts of one request.
@@ -376,11 +500,11 @@ impl Measured for RequestRecord {
 
 /// `part / whole * 100`; `None` when `whole` is 0.
 pub fn percent(part: i64, whole: i64) -> Option<f64> {
-    (whole != 0).then(|| ratio(part, whole) * 100.0)
+    (whole != 0).then(|| as_f64(part) * 100.0 / as_f64(whole))
 }
 
 /// `dividend / divisor` as a float; infinite or NaN when `divisor` is 0.
-pub fn ratio(dividend: i64, divisor: i64) -> f64 {
+pub const fn ratio(dividend: i64, divisor: i64) -> f64 {
     as_f64(dividend) / as_f64(divisor)
 }
 

@@ -34,20 +34,6 @@ pub struct Sketch {
     pending: Vec<u16>,
 }
 
-fn bin_of(value_us: u64) -> u16 {
-    if value_us == 0 {
-        return 0;
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float-to-int cast saturates, and 2^64 µs falls in bin 2,219"
-    )]
-    let index = ((value_us as f64).ln() * INVERSE_LN_GAMMA).ceil() as u16;
-    index + 1
-}
-
 fn value_of(bin: u16) -> f64 {
     if bin == 0 { 0.0 } else { 2.0 * GAMMA.powi(i32::from(bin) - 1) / (GAMMA + 1.0) }
 }
@@ -61,9 +47,29 @@ pub fn bin_bounds_us(bin: u16) -> (f64, f64) {
 }
 
 impl Sketch {
+    /// The index of the bin that a value in microseconds falls in.
+    pub fn bin_of(value_us: u64) -> u16 {
+        if value_us == 0 {
+            return 0;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float-to-int cast saturates, and 2^64 µs falls in bin 2,219"
+        )]
+        let index = ((value_us as f64).ln() * INVERSE_LN_GAMMA).ceil() as u16;
+        index + 1
+    }
+
     /// Adds one value, in microseconds.
     pub fn add(&mut self, value_us: u64) {
-        self.pending.push(bin_of(value_us));
+        self.add_bin(Self::bin_of(value_us));
+    }
+
+    /// Adds one value by its [bin](Self::bin_of).
+    pub fn add_bin(&mut self, bin: u16) {
+        self.pending.push(bin);
         if self.pending.len() >= PENDING_LIMIT {
             self.fold();
         }

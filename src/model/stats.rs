@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::measures::{as_f64, percent, ratio};
-use super::{Count, ErrorType, LatencyMeasures, Measures, Stat, Timestamp};
+use super::{Count, ErrorType, Measures, Timestamp};
 
 /// One value of a metric at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,19 +42,6 @@ pub struct LatencyStats {
     pub min_ms: Option<f64>,
     /// Greatest.
     pub max_ms: Option<f64>,
-}
-
-impl From<&LatencyMeasures> for LatencyStats {
-    fn from(latency: &LatencyMeasures) -> Self {
-        Self {
-            average_ms: latency.stat_ms(Stat::Average),
-            median_ms: latency.stat_ms(Stat::Median),
-            p95_ms: latency.stat_ms(Stat::P95),
-            p99_ms: latency.stat_ms(Stat::P99),
-            min_ms: latency.stat_ms(Stat::Min),
-            max_ms: latency.stat_ms(Stat::Max),
-        }
-    }
 }
 
 /// Token usage over a window.

@@ -1,11 +1,28 @@
 //! Questions and answers: the planner, the executor and what is built on them.
 
-pub mod sql;
+mod aggregator;
+mod answer;
+mod breakdown;
+mod current;
+mod engine;
+mod errors_by_type;
+mod execute;
+mod heatmap;
+mod hot;
+pub mod plan;
+mod sealed;
 pub mod status;
+mod table;
+mod trend;
 pub mod types;
+mod values;
 
-pub use sql::{SqlAnswer, SqlValue};
+pub use crate::model::{SqlAnswer, SqlValue};
+pub use aggregator::MetricsAggregator;
+pub use engine::{Engine, MAX_PAGE};
+pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};
+pub use trend::{data_points, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
     HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend,

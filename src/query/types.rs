@@ -23,9 +23,16 @@ pub struct Query {
     pub group_by: Vec<Dimension>,
     /// Which requests.
     pub filter: Filter,
+    /// Metrics that will be read from the answer; empty: all.
+    pub metrics: Vec<MetricType>,
     /// Latencies whose percentiles are wanted.
     pub quantiles: Vec<LatencyKind>,
+    /// Most series of a grouped answer; the smaller groups become one series `(other)`.
+    pub max_series: usize,
 }
+
+/// Series of a grouped answer unless the query says otherwise.
+pub const DEFAULT_MAX_SERIES: usize = 50;
 
 impl Query {
     /// Everything in `range` as one bucket, in UTC, without percentiles.
@@ -36,7 +43,9 @@ impl Query {
             tz: Tz::UTC,
             group_by: Vec::new(),
             filter: Filter::default(),
+            metrics: Vec::new(),
             quantiles: Vec::new(),
+            max_series: DEFAULT_MAX_SERIES,
         }
     }
 }
@@ -136,7 +145,7 @@ pub struct CurrentMetrics {
     pub requests_per_day: i64,
     /// Latency over the window, by [`LatencyKind::index`].
     pub latency: [LatencyStats; 4],
-    /// Everything else over the window.
+    /// Counts and sums over the window.
     pub window: Measures,
     /// Total tokens of the local day so far.
     pub today_total_tokens: i64,

@@ -1,5 +1,7 @@
 //! A real server on a free port, with a database of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,13 +10,13 @@ use chatgauge::{Chatgauge, Config};
 use serde_json::Value;
 
 /// The admin token of every test server.
-pub const ADMIN_TOKEN: &str = "test-admin-token";
+pub(crate) const ADMIN_TOKEN: &str = "test-admin-token";
 
 /// A server that stops when it is dropped.
 #[derive(Debug)]
-pub struct TestServer {
+pub(crate) struct TestServer {
     /// The service behind it.
-    pub service: Chatgauge,
+    pub(crate) service: Chatgauge,
     address: SocketAddr,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -24,36 +26,36 @@ pub struct TestServer {
 
 /// An answer as a client sees it.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The headers.
-    pub headers: ureq::http::HeaderMap,
+    pub(crate) headers: ureq::http::HeaderMap,
     /// The body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// One header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 impl TestServer {
     /// A server with the default configuration.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(|_| {})
     }
 
     /// A server whose configuration was changed by `change`.
-    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.store.path = directory.path().join("test.db");
@@ -98,17 +100,17 @@ impl TestServer {
     }
 
     /// The URL of a path.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// `GET`, as the administrator.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.get_as(path, Some(ADMIN_TOKEN))
     }
 
     /// `GET` with any token, or none.
-    pub fn get_as(&self, path: &str, token: Option<&str>) -> Answer {
+    pub(crate) fn get_as(&self, path: &str, token: Option<&str>) -> Answer {
         let mut request = self.agent.get(self.url(path));
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
@@ -117,7 +119,7 @@ impl TestServer {
     }
 
     /// `POST` with any headers, as the administrator unless they say otherwise.
-    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = self.agent.post(self.url(path));
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
             request = request.header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
@@ -129,13 +131,13 @@ impl TestServer {
     }
 
     /// `POST` of JSON, as the administrator.
-    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
         let body = serde_json::to_vec(body).unwrap();
         self.post(path, &[("Content-Type", "application/json")], &body)
     }
 
     /// Sends records and asserts that all were accepted.
-    pub fn ingest(&self, records: &Value) {
+    pub(crate) fn ingest(&self, records: &Value) {
         let answer = self.post_json("/api/requests", records);
         let report = answer.json();
         assert_eq!(answer.status, 200, "{report}");

@@ -12,6 +12,7 @@ use crate::http::params::{Compare, HISTORICAL, Zone};
 use crate::http::problem::Problem;
 use crate::http::state::{App, params};
 use crate::model::{Aggregation, Measures, MetricType, Stat, TimeRange, Timestamp};
+use crate::query::types::DEFAULT_MAX_SERIES;
 use crate::query::{Answer, Query};
 
 /// One metric over time.
@@ -44,12 +45,10 @@ pub(crate) struct HistoricalBody {
     /// One for each bucket, without `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_points: Option<Vec<DataPoint>>,
-    /// One for each group that has requests, largest first, with `group_by`.
+    /// One for each group that has requests, largest first, with `group_by`; beyond `limit`, the others
+    /// together are `(other)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<Vec<SeriesBody>>,
-    /// Groups left out because of `limit`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    omitted_series: Option<usize>,
     /// The range before, with `compare=previous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<PreviousBody>,
@@ -104,13 +103,11 @@ struct View {
     aggregation: Aggregation,
     zone: Zone,
     now: Timestamp,
-    limit: Option<usize>,
 }
 
 struct Figures {
     data_points: Option<Vec<DataPoint>>,
     series: Option<Vec<SeriesBody>>,
-    omitted_series: Option<usize>,
 }
 
 impl View {
@@ -137,21 +134,16 @@ impl View {
         if query.group_by.is_empty() {
             let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
             let data_points = Some(self.points(&starts, ends, buckets));
-            return Figures { data_points, series: None, omitted_series: None };
+            return Figures { data_points, series: None };
         }
-        let shown = self.limit.unwrap_or(usize::MAX).min(answer.series.len());
-        let series = answer.series.iter().take(shown).map(|series| {
+        let series = answer.series.iter().map(|series| {
             let names = query.group_by.iter().zip(&series.group);
             let group = names
                 .map(|(dimension, name)| (dimension.as_str().to_owned(), name.clone().into()))
                 .collect();
             SeriesBody { group, data_points: self.points(&starts, ends, &series.buckets) }
         });
-        Figures {
-            data_points: None,
-            series: Some(series.collect()),
-            omitted_series: self.limit.map(|_| answer.series.len() - shown),
-        }
+        Figures { data_points: None, series: Some(series.collect()) }
     }
 
     fn body(
@@ -160,9 +152,9 @@ impl View {
         answer: &Answer,
         before: Option<(&Query, &Answer)>,
     ) -> HistoricalBody {
-        let Figures { data_points, series, omitted_series } = self.figures(query, answer);
+        let Figures { data_points, series } = self.figures(query, answer);
         let previous = before.map(|(query, answer)| {
-            let Figures { data_points, series, .. } = self.figures(query, answer);
+            let Figures { data_points, series } = self.figures(query, answer);
             let TimeRange { start, end } = query.range;
             let (start, end) = (self.zone.show(start), self.zone.show(end));
             PreviousBody { start, end, data_points, series }
@@ -182,7 +174,6 @@ impl View {
             complete_from: complete_from.map(|at| self.zone.show(at)),
             data_points,
             series,
-            omitted_series,
             previous,
         }
     }
@@ -216,7 +207,6 @@ pub(crate) async fn historical(
         aggregation: params.aggregation(range)?,
         zone,
         now,
-        limit: params.limit()?,
     };
     let wants_percentile = view.stat.quantile().is_some();
     let query = Query {
@@ -225,6 +215,8 @@ pub(crate) async fn historical(
         tz: zone.tz,
         group_by: params.group_by()?,
         filter: app.filter(&params, &principal)?,
+        metrics: vec![metric],
+        max_series: params.limit()?.unwrap_or(DEFAULT_MAX_SERIES),
         quantiles: metric.latency().filter(|_| wants_percentile).into_iter().collect(),
     };
     let before = match params.compare()? {
@@ -257,7 +249,6 @@ mod tests {
             aggregation: Aggregation::Hourly,
             zone: Zone { tz: Tz::UTC, shown: Tz::UTC },
             now: Timestamp::from_unix_ms(5_400_000),
-            limit: None,
         }
     }
 

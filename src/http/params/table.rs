@@ -110,7 +110,7 @@ static WINDOW: Param = Param::new(
 static SERIES_LIMIT: Param = Param::new(
     "limit",
     Values::Count { max: 1_000 },
-    "Most series, largest first, with `group_by`. Default: all.",
+    "Most series, largest first, with `group_by`; the rest becomes one series `(other)`. Default: 50.",
 );
 static ROWS_LIMIT: Param = Param::new(
     "limit",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::model::measures::as_f64;
 use crate::model::sketch::bin_bounds_us;
-use crate::model::{Count, ErrorType, LatencyKind, LatencyMeasures, Measures, Sketch};
+use crate::model::{Column, Count, Distribution, ErrorType, LatencyKind, Measures};
 use crate::query::{ModelTotals, Status};
 
 /// Bounds of durations in seconds, as the OpenTelemetry conventions for generative AI advise.
@@ -204,24 +204,36 @@ fn durations(text: &mut Text, totals: &[ModelTotals]) {
     for (name, kind, help) in families {
         text.family(name, "histogram", help);
         for model in totals {
-            let latency = &model.measures.latency[kind.index()];
+            let [known, sum_us, ..] = Column::latency(kind);
+            let latency = Latency {
+                known: model.measures.values[known.index()],
+                sum_us: model.measures.values[sum_us.index()],
+                distribution: model.measures.distributions[kind.index()].as_ref(),
+            };
             if latency.known > 0 {
-                histogram(text, name, &model_labels(model), latency);
+                histogram(text, name, &model_labels(model), &latency);
             }
         }
     }
+}
+
+/// One latency of one model.
+struct Latency<'a> {
+    known: i64,
+    sum_us: i64,
+    distribution: Option<&'a Distribution>,
 }
 
 fn histogram(
     text: &mut Text,
     name: &str,
     labels: &[(&'static str, &str); 2],
-    latency: &LatencyMeasures,
+    latency: &Latency<'_>,
 ) {
     let [provider, model] = *labels;
     let bucket = format!("{name}_bucket");
-    if let Some(sketch) = &latency.sketch {
-        for (bound, count) in DURATION_BOUNDS_S.iter().zip(cumulative(sketch)) {
+    if let Some(distribution) = latency.distribution {
+        for (bound, count) in DURATION_BOUNDS_S.iter().zip(cumulative(distribution)) {
             let bound = bound.to_string();
             // A scraper refuses a bucket above the total.
             let count = count.min(latency.known);
@@ -235,9 +247,9 @@ fn histogram(
 
 /// Values at or below each bound. A bin of the sketch counts where its middle lies, so a bound is off by
 /// at most 1 %; a value never moves to another bin, so the counts never go back.
-fn cumulative(sketch: &Sketch) -> [i64; DURATION_BOUNDS_S.len()] {
+fn cumulative(distribution: &Distribution) -> [i64; DURATION_BOUNDS_S.len()] {
     let mut counts = [0_i64; DURATION_BOUNDS_S.len()];
-    for (bin, count) in sketch.clone().bins() {
+    for (bin, count) in distribution.clone().as_sketch_mut().bins() {
         let (low_us, high_us) = bin_bounds_us(*bin);
         let middle_s = f64::midpoint(low_us, high_us) / 1e6;
         let count = i64::try_from(*count).unwrap_or(i64::MAX);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::draft::{as_text, parse_first};
-use super::splitter::next_object;
+use super::scan::next_object;
 use super::{
     BodyProblem, Draft, FieldCounts, Framing, MAX_RECORD_BYTES, Piece, RecordContext,
     RecordProblem, Splitter, parse_record,

@@ -322,3 +322,6 @@ fn unparsable_time(text: &str) -> &'static str {
          number"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,3 +250,147 @@ fn zstd_problem(error: &io::Error) -> BodyProblem {
     }
     damaged(ContentEncoding::Zstd)
 }
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    const ALL: [ContentEncoding; 4] = [
+        ContentEncoding::Identity,
+        ContentEncoding::Gzip,
+        ContentEncoding::Zstd,
+        ContentEncoding::Deflate,
+    ];
+
+    fn compress(encoding: ContentEncoding, bytes: &[u8]) -> Vec<u8> {
+        match encoding {
+            ContentEncoding::Identity => bytes.to_vec(),
+            ContentEncoding::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            ContentEncoding::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            ContentEncoding::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        }
+    }
+
+    fn inflate(
+        encoding: ContentEncoding,
+        bytes: &[u8],
+        step: usize,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, BodyProblem> {
+        let mut found = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            assert!(encoding == ContentEncoding::Identity || bytes.len() <= OUTPUT_BYTES);
+            found.extend_from_slice(bytes);
+            Ok(())
+        };
+        let mut inflater = Inflater::new(encoding, limit_bytes)?;
+        for chunk in bytes.chunks(step) {
+            inflater.push(chunk, &mut sink)?;
+        }
+        inflater.finish(&mut sink)?;
+        Ok(found)
+    }
+
+    fn sample() -> Vec<u8> {
+        (0..40_000)
+            .flat_map(|number: u32| format!("{{\"n\":{}}}\n", number * 7919).into_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn what_was_compressed_comes_out_however_it_arrives() {
+        let plain = sample();
+        for encoding in ALL {
+            let body = compress(encoding, &plain);
+            for step in [1, 13, 4_096, body.len()] {
+                assert_eq!(
+                    inflate(encoding, &body, step, u64::MAX).unwrap(),
+                    plain,
+                    "{encoding:?}"
+                );
+            }
+            assert_eq!(ContentEncoding::parse(&encoding.as_str().to_uppercase()), Some(encoding));
+        }
+        assert_eq!(ContentEncoding::parse("br"), None);
+    }
+
+    #[test]
+    fn several_members_are_one_body() {
+        for encoding in [ContentEncoding::Gzip, ContentEncoding::Zstd] {
+            let body =
+                [compress(encoding, b"{}\n"), compress(encoding, b""), compress(encoding, b"[]")]
+                    .concat();
+            for step in [1, body.len()] {
+                assert_eq!(inflate(encoding, &body, step, 100).unwrap(), b"{}\n[]", "{encoding:?}");
+            }
+        }
+        let body = [compress(ContentEncoding::Deflate, b"{}"), b"more".to_vec()].concat();
+        assert!(inflate(ContentEncoding::Deflate, &body, body.len(), 100).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_cut_off_anywhere_is_unreadable() {
+        for encoding in [ContentEncoding::Gzip, ContentEncoding::Zstd, ContentEncoding::Deflate] {
+            let body = compress(encoding, b"{\"a\":1}");
+            for end in 0..body.len() {
+                let problem = inflate(encoding, &body[..end], 5, 100).unwrap_err();
+                assert!(problem.to_string().contains("cut off"), "{encoding:?} {end}: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_found_and_the_decoder_is_not_asked_again() {
+        for encoding in [ContentEncoding::Gzip, ContentEncoding::Zstd, ContentEncoding::Deflate] {
+            let problem = inflate(encoding, b"this is not compressed at all", 7, 100).unwrap_err();
+            assert!(problem.to_string().contains("damaged"), "{problem}");
+            let mut inflater = Inflater::new(encoding, 100).unwrap();
+            let mut sink = |_: &[u8]| Ok(());
+            for _ in 0..3 {
+                assert!(inflater.push(&[b'x'; 64], &mut sink).is_err());
+            }
+            assert!(inflater.finish(&mut sink).is_err());
+        }
+        let mut body = compress(ContentEncoding::Gzip, &sample());
+        let middle = body.len() / 2;
+        body[middle] ^= 0xff;
+        assert!(
+            !inflate(ContentEncoding::Gzip, &body, 1_000, u64::MAX).unwrap_err().is_too_large()
+        );
+    }
+
+    #[test]
+    fn a_bomb_meets_the_limit_first() {
+        let zeros = vec![0; 32 << 20];
+        for encoding in ALL {
+            let body = compress(encoding, &zeros);
+            for step in [64, body.len()] {
+                let problem = inflate(encoding, &body, step, 1 << 20).unwrap_err();
+                assert_eq!(problem, BodyProblem::TooLarge { limit_bytes: 1 << 20 });
+            }
+        }
+        assert!(inflate(ContentEncoding::Identity, b"12345", 5, 5).is_ok());
+    }
+
+    #[test]
+    fn a_window_that_takes_too_much_memory_is_refused() {
+        use zstd::stream::raw::CParameter;
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.set_parameter(CParameter::WindowLog(27)).unwrap();
+        encoder.write_all(&sample()).unwrap();
+        let body = encoder.finish().unwrap();
+        let problem = inflate(ContentEncoding::Zstd, &body, body.len(), u64::MAX).unwrap_err();
+        assert!(problem.to_string().contains("window"), "{problem}");
+    }
+}

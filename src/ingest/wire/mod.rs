@@ -15,6 +15,7 @@ mod inflate;
 mod numbers;
 mod problem;
 mod scalar;
+mod scan;
 mod splitter;
 mod tags;
 

@@ -1,7 +1,8 @@
 //! Cuts a body that arrives in pieces into single records, in bounded memory.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
+use super::scan::{Scan, Stop};
 use super::{BodyProblem, MAX_RECORD_BYTES};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -86,41 +87,12 @@ enum State {
     AfterArray,
 }
 
-/// Where in the structure of a value the scan is; needs no stack, whatever the depth.
-#[derive(Clone, Copy, Debug, Default)]
-struct Scan {
-    in_array: bool,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    /// The last byte outside strings that was no white space.
-    last: u8,
-    /// Nothing but a line end came since.
-    after_line_end: bool,
-    has_line_ends: bool,
-}
-
-/// Why a scan stopped, and where.
-enum Stop {
-    OutOfBytes,
-    /// After the closing brace of an object.
-    ObjectEnd(usize),
-    /// At the comma after an element.
-    Comma(usize),
-    /// At the bracket after the last element.
-    ArrayEnd(usize),
-    /// At a line end inside a string, where JSON allows none.
-    BrokenLine(usize),
-    /// At a brace that can only begin another record.
-    NextLine(usize),
-}
-
 impl Splitter {
     /// A splitter for one body.
     pub fn new(framing: Framing) -> Self {
         Self {
             state: State::Start { framing, bom_bytes: 0 },
-            scan: Scan::default(),
+            scan: Scan::of_object(),
             held: Vec::new(),
             too_long: false,
             begins_as_json: false,
@@ -215,7 +187,7 @@ impl Splitter {
     }
 
     fn begin_object<'b>(&mut self, is_first: bool, rest: &'b [u8]) -> &'b [u8] {
-        self.scan = Scan::default();
+        self.scan = Scan::of_object();
         self.go(State::Object { is_first }, rest)
     }
 
@@ -249,7 +221,7 @@ impl Splitter {
             Stop::ObjectEnd(end) => {
                 let (record, rest) = bytes.split_at(end);
                 self.complete(record, sink, Kind::Record);
-                let on_one_line = is_first && !self.scan.has_line_ends;
+                let on_one_line = is_first && !self.scan.has_line_ends();
                 let next = if on_one_line { State::AfterFirst } else { State::BetweenObjects };
                 return self.go(next, rest);
             }
@@ -286,7 +258,7 @@ impl Splitter {
             Some(b']') => (State::AfterArray, !is_first),
             Some(b',') => (State::BeforeElement { is_first: false }, true),
             Some(_) => {
-                self.scan = Scan { in_array: true, ..Scan::default() };
+                self.scan = Scan::of_element();
                 return self.go(State::Element, rest);
             }
         };
@@ -345,110 +317,6 @@ impl Splitter {
     }
 }
 
-impl Scan {
-    fn run(&mut self, bytes: &[u8]) -> Stop {
-        // A local copy lives in registers.
-        let mut scan = *self;
-        let stop = scan.run_local(bytes);
-        *self = scan;
-        stop
-    }
-
-    fn run_local(&mut self, bytes: &[u8]) -> Stop {
-        let mut at = 0;
-        loop {
-            if self.in_string {
-                match self.skip_string(bytes, at) {
-                    Ok(next) => at = next,
-                    Err(stop) => return stop,
-                }
-            }
-            let Some(&byte) = bytes.get(at) else { return Stop::OutOfBytes };
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    if byte == b'{' && self.is_next_record() {
-                        return Stop::NextLine(at);
-                    }
-                    self.depth += 1;
-                }
-                b'}' | b']' => {
-                    if self.in_array && self.depth == 0 && byte == b']' {
-                        return Stop::ArrayEnd(at);
-                    }
-                    self.depth = self.depth.saturating_sub(1);
-                    if !self.in_array && self.depth == 0 {
-                        return Stop::ObjectEnd(at + 1);
-                    }
-                }
-                b',' if self.in_array && self.depth == 0 => return Stop::Comma(at),
-                b'\n' => {
-                    (self.after_line_end, self.has_line_ends) = (true, true);
-                    at += 1;
-                    continue;
-                }
-                b' ' | b'\t' | b'\r' => {
-                    self.after_line_end = false;
-                    at += 1;
-                    continue;
-                }
-                _ => {}
-            }
-            self.last = byte;
-            self.after_line_end = false;
-            at += 1;
-        }
-    }
-
-    /// The position after the closing quote.
-    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
-        if self.escaped && at < bytes.len() {
-            self.escaped = false;
-            at += 1;
-        }
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let Some(offset) = memchr3(b'"', b'\\', b'\n', rest) else {
-                return Err(Stop::OutOfBytes);
-            };
-            at += offset;
-            match rest.get(offset) {
-                Some(b'"') => {
-                    self.in_string = false;
-                    return Ok(at + 1);
-                }
-                Some(b'\\') if at + 1 == bytes.len() => {
-                    self.escaped = true;
-                    return Err(Stop::OutOfBytes);
-                }
-                Some(b'\\') => at += 2,
-                // In an array the parser of the element will say so.
-                _ if self.in_array => at += 1,
-                _ => return Err(Stop::BrokenLine(at)),
-            }
-        }
-    }
-
-    /// Whether a brace here begins another record because the line before was cut off.
-    ///
-    /// That takes a brace at the start of a line where an object cannot stand. Directly inside the
-    /// record none can stand at the start of a line except after a colon, which nobody writes.
-    fn is_next_record(self) -> bool {
-        !self.in_array
-            && self.after_line_end
-            && self.depth > 0
-            && (self.depth == 1 || !matches!(self.last, b'[' | b',' | b':'))
-    }
-}
-
-/// What follows the object at the start of `text`, when that is another object.
-pub(super) fn next_object(text: &str) -> Option<&str> {
-    match Scan::default().run(text.as_bytes()) {
-        Stop::ObjectEnd(end) => text.get(end..).map(str::trim_start).filter(|s| s.starts_with('{')),
-        _ => None,
-    }
-}
-
 fn after(bytes: &[u8], at: usize) -> &[u8] {
     bytes.get(at..).unwrap_or_default()
 }
@@ -458,3 +326,6 @@ fn skip_space(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| !is_space(byte)).unwrap_or(bytes.len());
     after(bytes, end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ fn status() -> Status {
 }
 
 fn totals(model: &str) -> ModelTotals {
-    let mut measures = Measures::with_sketches(&LatencyKind::ALL);
+    let mut measures = Measures::with_sketches();
     let at = Timestamp::from_unix_ms(0);
     for (ms, outcome) in [
         (5, Outcome::Success),

@@ -1,10 +1,20 @@
-//! Configuration: `RawConfig` as typed, `Config` checked.
+//! Configuration: [`RawConfig`] as typed, [`Config`] checked.
+//!
+//! Layers, each over the one before: the defaults, a TOML file, environment variables `CHATGAUGE_*`,
+//! flags. `data/config.example.toml` documents every key.
+
+mod check;
+mod layers;
+mod raw;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+
+pub use layers::{Flag, LOG_VARIABLE};
+pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +55,10 @@ pub struct StoreConfig {
     pub synchronous: Synchronous,
     /// Connections for reading.
     pub readers: u32,
-    /// Page cache of each connection, in bytes.
+    /// Page cache of each reading connection, in bytes.
     pub page_cache_bytes: u64,
+    /// Page cache of the writing connection, in bytes.
+    pub writer_page_cache_bytes: u64,
     /// Most distinct users; more go to `(other)`.
     pub max_users: u64,
     /// Most distinct spaces; more go to `(other)`.
@@ -139,7 +151,8 @@ impl Default for Config {
                 key_path: None,
                 synchronous: Synchronous::Full,
                 readers: 4,
-                page_cache_bytes: 4 << 20,
+                page_cache_bytes: 2 << 20,
+                writer_page_cache_bytes: 16 << 20,
                 max_users: 1_000_000,
                 max_spaces: 10_000,
                 max_models: 2_000,
@@ -177,3 +190,6 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

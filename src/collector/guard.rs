@@ -1,0 +1,214 @@
+//! The guards that follow a request and its LLM calls.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::info::Usage;
+use super::state::RequestState;
+use super::{End, Shared};
+use crate::model::{ErrorType, Outcome, RequestId};
+
+/// The error code of a request whose guard was dropped by a panic.
+pub const PANIC_CODE: &str = "panic";
+
+const NO_ID: RequestId = RequestId::Uuid([0; 16]);
+
+/// One request under way. It owns what it knows and can move into a task, a thread or a body.
+///
+/// The request ends once: with [`complete`](Self::complete), [`record_error`](Self::record_error)
+/// or [`discard`](Self::discard), or, when the guard is just dropped, as cancelled, with what was
+/// known by then. A guard dropped by a panic ends as a server error with the code [`PANIC_CODE`].
+///
+/// # Example
+/// A second end does not compile:
+/// ```compile_fail,E0382
+/// fn end_twice(request: chatgauge::RequestGuard) {
+///     request.complete();
+///     request.complete();
+/// }
+/// ```
+#[must_use = "a request whose guard is dropped at once counts as cancelled"]
+pub struct RequestGuard {
+    shared: Arc<Shared>,
+    /// `None` only once the request has ended.
+    state: Option<Box<RequestState>>,
+}
+
+impl RequestGuard {
+    pub(super) fn new(shared: Arc<Shared>, state: Box<RequestState>) -> Self {
+        Self { shared, state: Some(state) }
+    }
+
+    /// The identity of the request.
+    pub fn request_id(&self) -> &RequestId {
+        self.state.as_ref().map_or(&NO_ID, |state| &state.request_id)
+    }
+
+    /// The context is assembled; the first call wins.
+    ///
+    /// The context latency is the time since the start without time spent in LLM calls.
+    pub fn context_assembled(&mut self) {
+        self.at_now(RequestState::context_assembled);
+    }
+
+    /// The app's own answer cache was asked; not the provider's prompt cache. The last call wins.
+    pub fn cache_lookup(&mut self, hit: bool) {
+        self.update(|state| state.cache_hit = hit);
+    }
+
+    /// An LLM call begins; each call is one attempt, and the last one gives provider and model.
+    ///
+    /// The LLM latency is the sum over all attempts. For a call that outlives a scope, such as a
+    /// streamed body, see [`llm_started`](Self::llm_started).
+    pub fn llm_call(&mut self, provider: &str, model: &str) -> LlmGuard<'_> {
+        self.llm_started(provider, model);
+        LlmGuard { request: self }
+    }
+
+    /// Like [`llm_call`](Self::llm_call) without a guard: the attempt lasts until
+    /// [`llm_finished`](Self::llm_finished), the next attempt or the end of the request.
+    pub fn llm_started(&mut self, provider: &str, model: &str) {
+        self.at_now(|state, now_us| state.llm_started(provider, model, now_us));
+    }
+
+    /// Ends the attempt under way, if there is one.
+    pub fn llm_finished(&mut self) {
+        self.at_now(|state, now_us| state.llm_ended(None, now_us));
+    }
+
+    /// The error type of the last attempt, when it [failed](LlmGuard::fail).
+    pub fn last_failure(&self) -> Option<ErrorType> {
+        self.state.as_ref().and_then(|state| state.last_failure())
+    }
+
+    /// The first generated delta of any channel is here; the first call of an attempt wins.
+    ///
+    /// Measured from the start of the attempt; without one, from the end of the context assembly
+    /// or else the start.
+    pub fn first_token(&mut self) {
+        self.at_now(RequestState::first_token);
+    }
+
+    /// The tokens so far; replaces what was told before, and is kept however the request ends.
+    pub fn usage(&mut self, usage: Usage) {
+        self.update(|state| state.usage = usage);
+    }
+
+    /// Why the model stopped.
+    pub fn finish_reason(&mut self, finish_reason: impl AsRef<str>) {
+        self.update(|state| state.set_finish_reason(finish_reason.as_ref()));
+    }
+
+    /// HTTP status of the answer.
+    pub fn http_status(&mut self, http_status: u16) {
+        self.update(|state| state.http_status = Some(http_status));
+    }
+
+    /// Cost in US dollars.
+    pub fn cost_usd(&mut self, cost_usd: f64) {
+        self.update(|state| state.cost_usd = Some(cost_usd));
+    }
+
+    /// The provider's identity of the answer.
+    pub fn provider_response_id(&mut self, id: impl AsRef<str>) {
+        self.update(|state| state.set_provider_response_id(id.as_ref()));
+    }
+
+    /// The request was answered.
+    pub fn complete(mut self) {
+        self.update(|state| state.outcome = Outcome::Success);
+        self.end();
+    }
+
+    /// The request failed.
+    pub fn record_error(mut self, kind: ErrorType) {
+        self.update(|state| state.fail(kind, None));
+        self.end();
+    }
+
+    /// The request failed, with a short machine-readable code; never a message.
+    pub fn record_error_code(mut self, kind: ErrorType, code: impl AsRef<str>) {
+        self.update(|state| state.fail(kind, Some(code.as_ref())));
+        self.end();
+    }
+
+    /// Forgets the request: for health checks and tests.
+    pub fn discard(mut self) {
+        self.state = None;
+        self.shared.exit(End::Discarded);
+    }
+
+    fn end(&mut self) {
+        if let Some(mut state) = self.state.take() {
+            state.end(self.shared.clock.monotonic_us());
+            self.shared.exit(End::Finished(state));
+        }
+    }
+
+    fn update(&mut self, change: impl FnOnce(&mut RequestState)) {
+        if let Some(state) = &mut self.state {
+            change(state);
+        }
+    }
+
+    fn at_now(&mut self, change: impl FnOnce(&mut RequestState, u64)) {
+        let now_us = self.shared.clock.monotonic_us();
+        self.update(|state| change(state, now_us));
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        if self.state.is_some() {
+            if std::thread::panicking() {
+                self.update(|state| state.fail(ErrorType::Server, Some(PANIC_CODE)));
+            }
+            self.end();
+        }
+    }
+}
+
+impl fmt::Debug for RequestGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestGuard")
+            .field("request_id", self.request_id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One attempt at an LLM call; dropped without an end it was cancelled.
+#[derive(Debug)]
+#[must_use = "an attempt whose guard is dropped at once has no duration"]
+pub struct LlmGuard<'a> {
+    request: &'a mut RequestGuard,
+}
+
+impl LlmGuard<'_> {
+    /// The first generated delta of any channel is here; the first call wins.
+    pub fn first_token(&mut self) {
+        self.request.first_token();
+    }
+
+    /// The tokens so far; replaces what was told before.
+    pub fn usage(&mut self, usage: Usage) {
+        self.request.usage(usage);
+    }
+
+    /// The call was answered.
+    pub fn ok(self) {
+        self.request.llm_finished();
+    }
+
+    /// The call failed; the request goes on, with another attempt or without.
+    pub fn fail(self, kind: ErrorType) {
+        self.request.at_now(|state, now_us| state.llm_ended(Some(kind), now_us));
+    }
+}
+
+impl Drop for LlmGuard<'_> {
+    fn drop(&mut self) {
+        if self.request.state.as_ref().is_some_and(|state| state.llm_is_open()) {
+            self.request.llm_finished();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What the application tells: about a request at its start, and about its answer.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::record::limits;
+use crate::model::{Name, RequestId, Source};
+
+/// What is known of a request when it starts.
+///
+/// Names longer than their [limit](crate::model::record::limits) are cut; identities longer than
+/// theirs (user, session, request id) are left out, because a cut identity is another identity.
+///
+/// # Example
+/// ```
+/// use chatgauge::RequestInfo;
+/// let info = RequestInfo::chat("gpt-5").user("alice").space("sales").streamed(true).tag("tier", "pro");
+/// # drop(info);
+/// ```
+#[derive(Clone)]
+#[must_use = "it says nothing until a request is started with it"]
+pub struct RequestInfo {
+    pub(super) request_id: Option<RequestId>,
+    pub(super) source: Source,
+    pub(super) operation: Name,
+    pub(super) user: Option<Name>,
+    pub(super) space: Option<Name>,
+    pub(super) session: Option<Name>,
+    pub(super) provider: Option<Name>,
+    pub(super) model: Option<Name>,
+    pub(super) streamed: Option<bool>,
+    pub(super) tags: Vec<(Name, Name)>,
+}
+
+impl RequestInfo {
+    /// A request of an operation such as `chat`, `completion`, `responses` or `embedding`.
+    pub fn new(operation: impl AsRef<str>) -> Self {
+        Self {
+            request_id: None,
+            source: Source::Collector,
+            operation: cut(operation.as_ref(), limits::LABEL_BYTES),
+            user: None,
+            space: None,
+            session: None,
+            provider: None,
+            model: None,
+            streamed: None,
+            tags: Vec::new(),
+        }
+    }
+
+    /// A chat request to a model.
+    pub fn chat(model: impl AsRef<str>) -> Self {
+        Self::new("chat").model(model)
+    }
+
+    /// Who asked; only a keyed pseudonym of it is stored.
+    pub fn user(mut self, user: impl AsRef<str>) -> Self {
+        self.user = whole(user.as_ref(), limits::HASHED_INPUT_BYTES);
+        self
+    }
+
+    /// The workspace, project or team.
+    pub fn space(mut self, space: impl AsRef<str>) -> Self {
+        self.space = Some(cut(space.as_ref(), limits::NAME_BYTES));
+        self
+    }
+
+    /// The conversation; only a keyed hash of it is stored.
+    pub fn session(mut self, session: impl AsRef<str>) -> Self {
+        self.session = whole(session.as_ref(), limits::HASHED_INPUT_BYTES);
+        self
+    }
+
+    /// Who runs the model.
+    pub fn provider(mut self, provider: impl AsRef<str>) -> Self {
+        self.provider = Some(cut(provider.as_ref(), limits::NAME_BYTES));
+        self
+    }
+
+    /// The model asked for.
+    pub fn model(mut self, model: impl AsRef<str>) -> Self {
+        self.model = Some(cut(model.as_ref(), limits::NAME_BYTES));
+        self
+    }
+
+    /// Whether the answer is streamed.
+    pub fn streamed(mut self, streamed: bool) -> Self {
+        self.streamed = Some(streamed);
+        self
+    }
+
+    /// The application's own id of the request; without one, or when it is empty, longer than its
+    /// limit or holds control characters, a `UUIDv7` is made.
+    pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
+        let request_id = request_id.as_ref();
+        let usable = !request_id.is_empty()
+            && request_id.len() <= limits::NAME_BYTES
+            && !request_id.contains(char::is_control);
+        self.request_id = usable.then(|| RequestId::parse(request_id));
+        self
+    }
+
+    /// A short, identifier-like tag; at most [`limits::TAGS`], more are left out.
+    pub fn tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        if self.tags.len() < limits::TAGS {
+            let key = cut(key.as_ref(), limits::LABEL_BYTES);
+            self.tags.push((key, cut(value.as_ref(), limits::LABEL_BYTES)));
+        }
+        self
+    }
+
+    /// The route by which the request came; [`Source::Collector`] unless told otherwise.
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+}
+
+/// User, session and tags stay out: what is formatted ends in logs.
+impl fmt::Debug for RequestInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestInfo")
+            .field("request_id", &self.request_id)
+            .field("operation", &self.operation)
+            .field("space", &self.space)
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tokens of one answer so far; unknown is `None`, never 0.
+///
+/// # Example
+/// ```
+/// use chatgauge::Usage;
+/// let usage = Usage { cached_prompt_tokens: Some(1_024), ..Usage::new(1_200, 85) };
+/// assert_eq!(usage.reasoning_tokens, None);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Input tokens.
+    pub prompt_tokens: Option<u64>,
+    /// Output tokens.
+    pub completion_tokens: Option<u64>,
+    /// The part of `prompt_tokens` that the provider had in its prompt cache.
+    pub cached_prompt_tokens: Option<u64>,
+    /// The part of `completion_tokens` spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Input and output tokens, without details.
+    pub const fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        Self {
+            prompt_tokens: Some(prompt_tokens),
+            completion_tokens: Some(completion_tokens),
+            cached_prompt_tokens: None,
+            reasoning_tokens: None,
+        }
+    }
+}
+
+/// What is known of a request started by id when it completes; unknown is `None`.
+///
+/// The total latency is measured; latencies that do not fit into it are cut to fit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Completion {
+    /// Tokens.
+    pub usage: Usage,
+    /// Time to assemble the context before the LLM call.
+    pub context_latency: Option<Duration>,
+    /// Time inside the LLM call.
+    pub llm_latency: Option<Duration>,
+    /// From the start of the LLM call to the first generated delta.
+    pub time_to_first_token: Option<Duration>,
+    /// The app's own answer cache served it.
+    pub cache_hit: bool,
+    /// Who ran the model, when it differs from the start.
+    pub provider: Option<Name>,
+    /// The model that answered, when it differs from the start.
+    pub model: Option<Name>,
+    /// Why the model stopped.
+    pub finish_reason: Option<Name>,
+    /// HTTP status of the answer.
+    pub http_status: Option<u16>,
+    /// Cost in US dollars.
+    pub cost_usd: Option<f64>,
+    /// The provider's identity of the answer.
+    pub provider_response_id: Option<Name>,
+}
+
+/// At most the first `max_bytes` bytes, never a part of a character: what waits in the queue is
+/// bounded, whatever the caller passes.
+pub(super) fn cut(text: &str, max_bytes: usize) -> Name {
+    Name::new(text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default())
+}
+
+/// The text when it is not longer than `max_bytes`.
+pub(super) fn whole(text: &str, max_bytes: usize) -> Option<Name> {
+    (text.len() <= max_bytes).then(|| Name::new(text))
+}

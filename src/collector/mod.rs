@@ -1,0 +1,230 @@
+//! Recording from within the process: guards that follow a request, and a queue that never blocks.
+//!
+//! [`TelemetryCollector`] is the application's side: starting and ending a request costs well under
+//! a microsecond and never waits. [`CollectorQueue`] is the other side: one thread takes finished
+//! requests, pseudonymises them and stores them. Between the two lies a bounded lock-free queue; when
+//! it is full, requests are dropped and counted.
+
+mod counters;
+mod finished;
+mod guard;
+mod ids;
+mod info;
+mod open;
+mod queue;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+pub use counters::CollectorStats;
+pub use finished::{FinishedRequest, Identify};
+pub use guard::{LlmGuard, PANIC_CODE, RequestGuard};
+pub use info::{Completion, RequestInfo, Usage};
+pub use queue::{CollectorQueue, Handover};
+
+use counters::{Counters, Exit};
+use ids::IdSource;
+use open::OpenRequests;
+use queue::Progress;
+use state::RequestState;
+
+use crate::config::IngestConfig;
+use crate::model::{Clock, ErrorType, Outcome, RequestId};
+
+/// The error code of a request that was started by id and never ended.
+pub const ABANDONED_CODE: &str = "abandoned";
+
+/// Most requests that can be open by id; some 500 bytes each.
+pub const OPEN_BY_ID_MAX: usize = 16_384;
+
+/// Records requests of the process it lives in. Clones share everything.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+/// use chatgauge::{Config, RequestInfo, SystemClock, TelemetryCollector, Usage};
+///
+/// let clock = Arc::new(SystemClock::new());
+/// let (telemetry, _queue) = TelemetryCollector::new(&Config::default().ingest, clock);
+/// let mut request = telemetry.start_request(RequestInfo::chat("gpt-5").user("alice"));
+/// request.context_assembled();
+/// let mut llm = request.llm_call("openai", "gpt-5");
+/// llm.usage(Usage::new(1_200, 85));
+/// llm.ok();
+/// request.complete();
+/// assert_eq!(telemetry.stats().completed, 1);
+/// ```
+#[derive(Clone)]
+pub struct TelemetryCollector {
+    shared: Arc<Shared>,
+}
+
+/// What all clones, guards and the queue share.
+struct Shared {
+    clock: Arc<dyn Clock>,
+    ids: IdSource,
+    sender: Sender<FinishedRequest>,
+    counters: Counters,
+    open: OpenRequests,
+    abandoned_after_us: u64,
+    handover: Progress,
+}
+
+/// How a request ends.
+enum End {
+    Finished(Box<RequestState>),
+    /// It could not be taken in.
+    Refused,
+    Discarded,
+}
+
+impl Shared {
+    fn state(&self, mut info: RequestInfo) -> Box<RequestState> {
+        let started_at = self.clock.now();
+        let request_id = info.request_id.take().unwrap_or_else(|| self.ids.next(started_at));
+        self.counters.start();
+        Box::new(RequestState::new(info, request_id, started_at, self.clock.monotonic_us()))
+    }
+
+    /// The one way out: whatever happens to a request, here it stops being in flight.
+    fn exit(&self, end: End) {
+        let exit = match end {
+            End::Finished(state) => match self.sender.try_send(FinishedRequest(state)) {
+                Ok(()) => Exit::Completed,
+                Err(_full_or_closed) => Exit::Dropped,
+            },
+            End::Refused => Exit::Dropped,
+            End::Discarded => Exit::Discarded,
+        };
+        self.counters.exit(exit);
+    }
+
+    /// Nobody knows when it ended: it has no total latency.
+    fn abandon(&self, mut state: Box<RequestState>) {
+        state.fail(ErrorType::Other, Some(ABANDONED_CODE));
+        self.counters.abandon();
+        self.exit(End::Finished(state));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.counters.stats(self.sender.len());
+        f.debug_struct("Shared").field("stats", &stats).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TelemetryCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TelemetryCollector").field("stats", &self.stats()).finish()
+    }
+}
+
+impl TelemetryCollector {
+    /// A collector and the queue that its finished requests go to.
+    ///
+    /// When the queue is dropped, requests are counted as dropped and the application goes on.
+    pub fn new(config: &IngestConfig, clock: Arc<dyn Clock>) -> (Self, CollectorQueue) {
+        let capacity = config.collector_queue_max_records.max(1);
+        let (sender, receiver) = crossbeam_channel::bounded(capacity);
+        let shared = Arc::new(Shared {
+            clock,
+            ids: IdSource::new(),
+            sender,
+            counters: Counters::default(),
+            open: OpenRequests::new(OPEN_BY_ID_MAX),
+            abandoned_after_us: u64::try_from(config.abandoned_after.as_micros())
+                .unwrap_or(u64::MAX),
+            handover: Progress::default(),
+        });
+        let queue = CollectorQueue::new(receiver, Arc::clone(&shared));
+        (Self { shared }, queue)
+    }
+
+    /// Starts a request; its guard follows it to its end.
+    pub fn start_request(&self, info: RequestInfo) -> RequestGuard {
+        RequestGuard::new(Arc::clone(&self.shared), self.shared.state(info))
+    }
+
+    /// Starts a request that is ended by its id, for code through which a guard cannot travel.
+    ///
+    /// A request that nobody ends is [swept](Self::sweep_abandoned) as abandoned; so is the earlier
+    /// one when an id is still open. Beyond [`OPEN_BY_ID_MAX`] open requests it is dropped and
+    /// counted, and its id is unknown later.
+    pub fn start_request_by_id(&self, info: RequestInfo) -> RequestId {
+        let state = self.shared.state(info);
+        let id = state.request_id.clone();
+        match self.shared.open.insert(state) {
+            Ok(None) => {}
+            Ok(Some(earlier)) => self.shared.abandon(earlier),
+            Err(_refused) => self.shared.exit(End::Refused),
+        }
+        id
+    }
+
+    /// The request was answered; `false`, and counted, when no request with this id is open.
+    pub fn complete_request(&self, id: &RequestId, completion: &Completion) -> bool {
+        self.end_by_id(id, |state| {
+            state.apply(completion);
+            state.outcome = Outcome::Success;
+        })
+    }
+
+    /// The request failed; `false`, and counted, when no request with this id is open.
+    pub fn record_error(&self, id: &RequestId, kind: ErrorType) -> bool {
+        self.end_by_id(id, |state| state.fail(kind, None))
+    }
+
+    /// Like [`record_error`](Self::record_error), with a short machine-readable code.
+    pub fn record_error_code(&self, id: &RequestId, kind: ErrorType, code: &str) -> bool {
+        self.end_by_id(id, |state| state.fail(kind, Some(code)))
+    }
+
+    /// The caller went away; `false`, and counted, when no request with this id is open.
+    pub fn cancel_request(&self, id: &RequestId) -> bool {
+        self.end_by_id(id, |state| state.outcome = Outcome::Cancelled)
+    }
+
+    fn end_by_id(&self, id: &RequestId, change: impl FnOnce(&mut RequestState)) -> bool {
+        let Some(mut state) = self.shared.open.remove(id) else {
+            self.shared.counters.unknown_id();
+            return false;
+        };
+        state.end(self.shared.clock.monotonic_us());
+        change(&mut state);
+        self.shared.exit(End::Finished(state));
+        true
+    }
+
+    /// Ends the requests by id that are open for longer than `abandoned_after` as errors of type
+    /// `other` with the code [`ABANDONED_CODE`], and says how many there were.
+    ///
+    /// The age is monotonic: a wall clock that is set forward abandons nothing.
+    pub fn sweep_abandoned(&self) -> usize {
+        let now_us = self.shared.clock.monotonic_us();
+        let Some(cutoff_us) = now_us.checked_sub(self.shared.abandoned_after_us) else {
+            return 0;
+        };
+        let abandoned = self.shared.open.remove_started_until(cutoff_us);
+        let count = abandoned.len();
+        abandoned.into_iter().for_each(|state| self.shared.abandon(state));
+        count
+    }
+
+    /// Waits until every request that ended before is acknowledged by the drain side; `false` when
+    /// that took longer than `timeout` or nobody drains the queue any more.
+    ///
+    /// The only call that waits; for the end of a program and for tests.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.shared.handover.flush(timeout)
+    }
+
+    /// The collector's own numbers.
+    pub fn stats(&self) -> CollectorStats {
+        self.shared.counters.stats(self.shared.sender.len())
+    }
+}

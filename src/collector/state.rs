@@ -1,0 +1,203 @@
+//! One request under way: pure bookkeeping, every instant is an argument.
+
+use std::time::Duration;
+
+use super::info::{Completion, RequestInfo, Usage, cut, whole};
+use crate::model::record::limits;
+use crate::model::{ErrorType, LatencyKind, Name, Outcome, RequestId, Timestamp};
+
+/// Everything that is known of a request; instants are monotonic microseconds of one clock.
+pub(super) struct RequestState {
+    pub(super) request_id: RequestId,
+    pub(super) info: RequestInfo,
+    pub(super) started_at: Timestamp,
+    pub(super) started_us: u64,
+    pub(super) usage: Usage,
+    pub(super) cost_usd: Option<f64>,
+    pub(super) cache_hit: bool,
+    pub(super) outcome: Outcome,
+    pub(super) error_code: Option<Name>,
+    pub(super) http_status: Option<u16>,
+    pub(super) finish_reason: Option<Name>,
+    pub(super) provider_response_id: Option<Name>,
+    total_us: Option<u64>,
+    context_us: Option<u64>,
+    time_to_first_token_us: Option<u64>,
+    llm: LlmCalls,
+}
+
+/// The attempts of one request: they follow each other and never overlap.
+#[derive(Default)]
+struct LlmCalls {
+    attempts: u32,
+    /// Sum over the attempts that ended.
+    ended_us: u64,
+    /// Start of the last attempt.
+    last_started_us: Option<u64>,
+    /// The last attempt has not ended.
+    is_open: bool,
+    last_failure: Option<ErrorType>,
+    /// Given by the caller instead of measured.
+    stated_us: Option<u64>,
+}
+
+impl LlmCalls {
+    fn open_us(&self, now_us: u64) -> u64 {
+        match self.last_started_us {
+            Some(started_us) if self.is_open => now_us.saturating_sub(started_us),
+            _ => 0,
+        }
+    }
+
+    fn end(&mut self, now_us: u64) {
+        self.ended_us += self.open_us(now_us);
+        self.is_open = false;
+    }
+
+    fn total_us(&self) -> Option<u64> {
+        self.stated_us.or((self.attempts > 0).then_some(self.ended_us))
+    }
+}
+
+impl RequestState {
+    pub(super) fn new(
+        info: RequestInfo,
+        request_id: RequestId,
+        started_at: Timestamp,
+        started_us: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            info,
+            started_at,
+            started_us,
+            usage: Usage::default(),
+            cost_usd: None,
+            cache_hit: false,
+            outcome: Outcome::Cancelled,
+            error_code: None,
+            http_status: None,
+            finish_reason: None,
+            provider_response_id: None,
+            total_us: None,
+            context_us: None,
+            time_to_first_token_us: None,
+            llm: LlmCalls::default(),
+        }
+    }
+
+    /// Time spent in LLM calls before (to rewrite the query, say) is not context time, so that
+    /// context and LLM latency never count the same moment twice.
+    pub(super) fn context_assembled(&mut self, now_us: u64) {
+        if self.context_us.is_none() {
+            let in_llm_us = self.llm.ended_us + self.llm.open_us(now_us);
+            let elapsed_us = now_us.saturating_sub(self.started_us);
+            self.context_us = Some(elapsed_us.saturating_sub(in_llm_us));
+        }
+    }
+
+    pub(super) fn llm_started(&mut self, provider: &str, model: &str, now_us: u64) {
+        self.llm.end(now_us);
+        self.llm.attempts = self.llm.attempts.saturating_add(1);
+        self.llm.last_started_us = Some(now_us);
+        self.llm.is_open = true;
+        self.llm.last_failure = None;
+        // The user waits for the first token of the attempt that answers.
+        self.time_to_first_token_us = None;
+        self.info.provider = Some(cut(provider, limits::NAME_BYTES));
+        self.info.model = Some(cut(model, limits::NAME_BYTES));
+    }
+
+    pub(super) const fn llm_is_open(&self) -> bool {
+        self.llm.is_open
+    }
+
+    pub(super) fn llm_ended(&mut self, failure: Option<ErrorType>, now_us: u64) {
+        if self.llm.is_open {
+            self.llm.end(now_us);
+            self.llm.last_failure = failure;
+        }
+    }
+
+    pub(super) const fn last_failure(&self) -> Option<ErrorType> {
+        self.llm.last_failure
+    }
+
+    /// Measured from the start of the last attempt; of a request that names no attempt, from the
+    /// end of the context assembly, or else from the start.
+    pub(super) fn first_token(&mut self, now_us: u64) {
+        if self.time_to_first_token_us.is_none() {
+            let asked_us = self
+                .llm
+                .last_started_us
+                .unwrap_or_else(|| self.started_us.saturating_add(self.context_us.unwrap_or(0)));
+            self.time_to_first_token_us = Some(now_us.saturating_sub(asked_us));
+        }
+    }
+
+    pub(super) fn set_finish_reason(&mut self, finish_reason: &str) {
+        self.finish_reason = Some(cut(finish_reason, limits::LABEL_BYTES));
+    }
+
+    /// A cut identity is another identity, by which two requests could be taken for one.
+    pub(super) fn set_provider_response_id(&mut self, id: &str) {
+        self.provider_response_id = whole(id, limits::NAME_BYTES);
+    }
+
+    pub(super) fn fail(&mut self, kind: ErrorType, code: Option<&str>) {
+        self.outcome = Outcome::Error(kind);
+        self.error_code = code.map(|code| cut(code, limits::LABEL_BYTES));
+    }
+
+    pub(super) fn apply(&mut self, completion: &Completion) {
+        let us = |latency: Option<Duration>| {
+            latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX))
+        };
+        self.usage = completion.usage;
+        self.context_us = us(completion.context_latency);
+        self.llm.stated_us = us(completion.llm_latency);
+        self.time_to_first_token_us = us(completion.time_to_first_token);
+        self.cache_hit = completion.cache_hit;
+        if let Some(provider) = &completion.provider {
+            self.info.provider = Some(cut(provider, limits::NAME_BYTES));
+        }
+        if let Some(model) = &completion.model {
+            self.info.model = Some(cut(model, limits::NAME_BYTES));
+        }
+        if let Some(finish_reason) = &completion.finish_reason {
+            self.set_finish_reason(finish_reason);
+        }
+        if let Some(id) = &completion.provider_response_id {
+            self.set_provider_response_id(id);
+        }
+        self.http_status = completion.http_status;
+        self.cost_usd = completion.cost_usd;
+    }
+
+    /// Stops every measurement.
+    pub(super) fn end(&mut self, now_us: u64) {
+        self.llm.end(now_us);
+        self.total_us = Some(now_us.saturating_sub(self.started_us));
+    }
+
+    /// 0 for the first try, 1 for the first retry, ...
+    pub(super) fn attempt(&self) -> u32 {
+        let most = u32::try_from(limits::ATTEMPT).unwrap_or(u32::MAX);
+        self.llm.attempts.saturating_sub(1).min(most)
+    }
+
+    /// By [`LatencyKind::index`], within their limit and so that context + LLM <= total.
+    pub(super) fn latency_us(&self) -> [Option<u64>; 4] {
+        let total = self.total_us.map(|us| us.min(limits::LATENCY_US));
+        let room = total.unwrap_or(limits::LATENCY_US);
+        let context = self.context_us.map(|us| us.min(room));
+        let llm = self.llm.total_us().map(|us| us.min(room - context.unwrap_or(0)));
+        let mut latency_us = [None; 4];
+        latency_us[LatencyKind::Total.index()] = total;
+        latency_us[LatencyKind::Context.index()] = context;
+        latency_us[LatencyKind::Llm.index()] = llm;
+        latency_us[LatencyKind::TimeToFirstToken.index()] =
+            self.time_to_first_token_us.map(|us| us.min(room));
+        latency_us
+    }
+}

@@ -1,0 +1,254 @@
+//! Reading the layers and remembering where each key was set.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, RawConfig};
+use crate::error::{Error, Result};
+
+/// What the names of our environment variables start with.
+const PREFIX: &str = "CHATGAUGE_";
+/// Short names of the keys that everybody sets.
+const SHORT_NAMES: [(&str, &str); 3] = [
+    ("CHATGAUGE_DB", "store.path"),
+    ("CHATGAUGE_LISTEN", "http.listen"),
+    ("CHATGAUGE_ADMIN_TOKEN", "http.admin_token"),
+];
+/// Names the configuration file, like `--config`.
+const FILE_VARIABLE: &str = "CHATGAUGE_CONFIG";
+/// What is logged, e.g. `info` or `chatgauge=debug`.
+pub const LOG_VARIABLE: &str = "CHATGAUGE_LOG";
+
+/// A key set on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag as typed, e.g. `--listen`.
+    pub flag: String,
+    /// The key, e.g. `http.listen`.
+    pub key: String,
+    /// The value as typed.
+    pub value: String,
+}
+
+impl Config {
+    /// The defaults, overlaid by the file (if one is named), the environment and the flags.
+    ///
+    /// Of `environment` only variables that start with `CHATGAUGE_` are looked at:
+    /// `CHATGAUGE_<SECTION>_<KEY>`, and the short `CHATGAUGE_DB`, `CHATGAUGE_LISTEN`,
+    /// `CHATGAUGE_ADMIN_TOKEN`. `CHATGAUGE_CONFIG` names the file when `file` does not. An empty
+    /// variable is as good as none.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](Error::InvalidConfig) for the first unknown or unacceptable key, with the
+    /// place where it was set; [`Io`](Error::Io) when the file cannot be read.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Result<Self> {
+        let environment: BTreeMap<String, String> = environment
+            .into_iter()
+            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
+            .collect();
+        let mut layers = Layers::default();
+        match (file, environment.get(FILE_VARIABLE)) {
+            (Some(path), _) => layers.add_file(path)?,
+            (None, Some(path)) => layers.add_file(Path::new(path))?,
+            (None, None) => {}
+        }
+        layers.add_environment(&environment)?;
+        for Flag { flag, key, value } in flags {
+            layers.add_text(&key, &value, flag)?;
+        }
+        layers.check()
+    }
+
+    /// Every key with its value, as TOML; the admin token only as `(hidden)`.
+    pub fn to_toml(&self) -> String {
+        let mut raw = RawConfig::from(self);
+        if self.http.admin_token.is_some() {
+            raw.http.admin_token = Some("(hidden)".to_owned());
+        }
+        toml::to_string(&raw).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Layers {
+    merged: RawConfig,
+    /// Where each key was set last.
+    origins: BTreeMap<String, String>,
+}
+
+impl Layers {
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let place = |span: Option<Range<usize>>| match span {
+            Some(span) => format!("{}, line {}", path.display(), line_of(&text, span.start)),
+            None => path.display().to_string(),
+        };
+        // Here and below: not the library's picture of the line, which may hold the token.
+        let table = DeTable::parse(&text).map_err(|error| {
+            Error::invalid_config(place(error.span()), error.message().to_owned())
+        })?;
+        let keys = leaves(table.get_ref());
+        let layer: RawConfig = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| line_of(&text, span.start));
+            let key = keys.iter().find(|(_, span)| line == Some(line_of(&text, span.start)));
+            let place = place(error.span());
+            let place = key.map_or_else(|| place.clone(), |(key, _)| format!("{place}: {key}"));
+            Error::invalid_config(place, error.message().to_owned())
+        })?;
+        for (key, span) in keys {
+            self.origins.insert(key, place(Some(span)));
+        }
+        self.merged.overlay(layer);
+        Ok(())
+    }
+
+    fn add_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<()> {
+        let known = known_variables();
+        let mut set_by = BTreeMap::new();
+        for (name, value) in environment {
+            if [FILE_VARIABLE, LOG_VARIABLE].contains(&name.as_str()) {
+                continue;
+            }
+            let key = known.get(name).ok_or_else(|| unknown_variable(name, &known))?;
+            if let Some(other) = set_by.insert(key.clone(), name) {
+                let reason = format!("{other} sets the same key, {key}; set one of them");
+                return Err(Error::invalid_config(name, reason));
+            }
+            self.add_text(key, value, name.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Sets one key from text; what kind of value the text is depends on the key.
+    fn add_text(&mut self, key: &str, text: &str, origin: String) -> Result<()> {
+        let known = known_keys();
+        let Some(kind) = known.get(key) else {
+            let reason = format!("there is no such key; {}", near(key, known.keys()));
+            return Err(Error::invalid_config(format!("{origin}: {key}"), reason));
+        };
+        let value = read_as(kind, text).map_err(|reason| {
+            Error::invalid_config(format!("{origin}: {key}"), format!("{text:?} {reason}"))
+        })?;
+        self.merged.overlay(single(key, value)?);
+        self.origins.insert(key.to_owned(), origin);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<Config> {
+        self.merged.check().map_err(|error| match error {
+            Error::InvalidConfig { key, reason } => {
+                let origin = self.origins.get(&key);
+                let key = origin.map_or_else(|| key.clone(), |origin| format!("{origin}: {key}"));
+                Error::InvalidConfig { key, reason }
+            }
+            other => other,
+        })
+    }
+}
+
+/// Every key with its default, which tells what kind of value it takes.
+fn known_keys() -> BTreeMap<String, Value> {
+    let defaults = toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default();
+    let mut keys = BTreeMap::new();
+    for (name, value) in defaults {
+        if let Value::Table(section) = value {
+            keys.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        } else {
+            keys.insert(name, value);
+        }
+    }
+    keys
+}
+
+/// The variables, and the key that each sets.
+fn known_variables() -> BTreeMap<String, String> {
+    let long = known_keys().into_keys().map(|key| {
+        let name = format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase());
+        (name, key)
+    });
+    long.chain(SHORT_NAMES.map(|(name, key)| (name.to_owned(), key.to_owned()))).collect()
+}
+
+fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
+    match kind {
+        Value::Integer(_) => {
+            let number = text.trim().replace('_', "").parse();
+            number.map(Value::Integer).map_err(|_| "is not a whole number")
+        }
+        Value::Boolean(_) => match text.trim() {
+            "true" | "1" => Ok(Value::Boolean(true)),
+            "false" | "0" => Ok(Value::Boolean(false)),
+            _ => Err("is neither true nor false"),
+        },
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+/// The layer in which one known key is set.
+fn single(key: &str, value: Value) -> Result<RawConfig> {
+    let table = match key.split_once('.') {
+        None => toml::Table::from_iter([(key.to_owned(), value)]),
+        Some((section, name)) => {
+            let inner = toml::Table::from_iter([(name.to_owned(), value)]);
+            toml::Table::from_iter([(section.to_owned(), Value::Table(inner))])
+        }
+    };
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| Error::invalid_config(key, error.message().to_owned()))
+}
+
+fn unknown_variable(name: &str, known: &BTreeMap<String, String>) -> Error {
+    let reason = format!("there is no such variable; {}", near(name, known.keys()));
+    Error::invalid_config(name, reason)
+}
+
+/// "did you mean": the known names that are nearest to `name`.
+fn near<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    const MOST: usize = 3;
+    let mut by_distance: Vec<_> = known.map(|other| (distance(name, other), other)).collect();
+    by_distance.sort_unstable();
+    let names: Vec<_> = by_distance.into_iter().take(MOST).map(|(_, other)| &**other).collect();
+    format!("did you mean {}?", names.join(" or "))
+}
+
+/// Insertions, deletions and replacements of single bytes that lead from one text to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// The dotted keys of a document and where they stand.
+fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        if let DeValue::Table(section) = value.get_ref() {
+            let inner = leaves(section).into_iter();
+            found.extend(inner.map(|(name, span)| (format!("{}.{name}", key.get_ref()), span)));
+        } else {
+            found.push((key.get_ref().to_string(), key.span()));
+        }
+    }
+    found
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

@@ -1,0 +1,129 @@
+use std::path::Path;
+
+use super::*;
+use crate::error::Error;
+
+const EXAMPLE: &str = include_str!("../../data/config.example.toml");
+
+fn load(
+    toml: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&str, &str, &str)],
+) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chatgauge.toml");
+    std::fs::write(&path, toml).unwrap();
+    let environment =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let flags = flags.iter().map(|(flag, key, value)| Flag {
+        flag: (*flag).to_owned(),
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    });
+    let shorten = format!("{}/", directory.path().display());
+    Config::load(Some(&path), environment, flags)
+        .map_err(|error| error.to_string().replace(&shorten, ""))
+}
+
+#[test]
+fn the_example_file_has_every_key_with_its_default() {
+    let raw: RawConfig = toml::from_str(EXAMPLE).unwrap();
+    assert_eq!(raw, RawConfig::from(&Config::default()));
+    assert_eq!(raw.check().unwrap(), Config::default());
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(Config::load(None, [], []).unwrap(), Config::default());
+}
+
+#[test]
+fn each_layer_overrides_the_one_before() {
+    let file = "time_zone = \"Europe/Warsaw\"\n[store]\npath = \"a.db\"\nreaders = 2\n[query]\ntimeout_ms = 5\n";
+    let environment = [
+        ("CHATGAUGE_DB", "b.db"),
+        ("CHATGAUGE_QUERY_TIMEOUT_MS", "1_000"),
+        ("CHATGAUGE_HTTP_NO_AUTH", "true"),
+        ("CHATGAUGE_LOG", "debug"),
+        ("CHATGAUGE_ADMIN_TOKEN", ""),
+        ("HOME", "/root"),
+    ];
+    let flags = [("--db", "store.path", "c.db"), ("--listen", "http.listen", "localhost:1")];
+    let config = load(file, &environment, &flags).unwrap();
+    assert_eq!(config.time_zone, Tz::Europe__Warsaw);
+    assert_eq!(config.store.path, Path::new("c.db"));
+    assert_eq!(config.store.readers, 2);
+    assert_eq!(config.query.timeout, Duration::from_secs(1));
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:1");
+    assert_eq!(config.http.admin_token, None);
+    assert!(config.http.no_auth);
+}
+
+#[test]
+fn errors_name_the_place_the_key_and_what_is_allowed() {
+    let refusals = [
+        load("[http]\nlisten = 5", &[], &[]),
+        load("[http]\n\nlisten = \"nowhere\"", &[], &[]),
+        load("[htp]\n", &[], &[]),
+        load("[retention]\nmax_bytes = 5", &[], &[]),
+        load("[store\n", &[], &[]),
+        load("", &[("CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES", "50000001")], &[]),
+        load("", &[("CHATGAUGE_LISTN", "x")], &[]),
+        load("", &[("CHATGAUGE_STORE_READERS", "many")], &[]),
+        load("", &[("CHATGAUGE_DB", "a"), ("CHATGAUGE_STORE_PATH", "b")], &[]),
+        load("", &[], &[("--set", "retention.raw_day", "1")]),
+        load("time_zone = \"Mars\"", &[], &[]),
+    ];
+    let text: String =
+        refusals.map(|refusal| format!("{}\n", refusal.unwrap_err())).into_iter().collect();
+    assert_eq!(
+        text,
+        "\
+chatgauge.toml, line 2: http.listen: invalid type: integer `5`, expected a string
+chatgauge.toml, line 3: http.listen: \"nowhere\" is not an IP address and a port such as 127.0.0.1:8089 or [::1]:8089
+chatgauge.toml, line 1: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `query`, `http`
+chatgauge.toml, line 2: retention.max_bytes: 5 is neither 0 (no limit) nor at least 10000000
+chatgauge.toml, line 1: unclosed table, expected `]`
+CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES: query.hot_cache_max_bytes: 50000001 is not between 1000000 and 50000000
+CHATGAUGE_LISTN: there is no such variable; did you mean CHATGAUGE_LISTEN or CHATGAUGE_DB or CHATGAUGE_HTTP_LISTEN?
+CHATGAUGE_STORE_READERS: store.readers: \"many\" is not a whole number
+CHATGAUGE_STORE_PATH: CHATGAUGE_DB sets the same key, store.path; set one of them
+--set: retention.raw_day: there is no such key; did you mean retention.raw_days or retention.max_bytes or retention.minute_days?
+chatgauge.toml, line 1: time_zone: \"Mars\" is not an IANA time zone such as Europe/Warsaw
+"
+    );
+}
+
+#[test]
+fn a_public_address_without_auth_is_refused() {
+    let refused = load("[http]\nlisten = \"0.0.0.0:80\"\nno_auth = true", &[], &[]).unwrap_err();
+    assert_eq!(
+        refused,
+        "chatgauge.toml, line 3: http.no_auth: must be false when http.listen is 0.0.0.0:80, which \
+         other machines can reach; listen on 127.0.0.1 or keep the tokens"
+    );
+    assert!(load("[http]\nlisten = \"[::1]:80\"\nno_auth = true", &[], &[]).is_ok());
+    assert!(load("[http]\nlisten = \"0.0.0.0:80\"", &[], &[]).is_ok());
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let path = Path::new("/nonexistent/chatgauge.toml");
+    assert!(matches!(Config::load(Some(path), [], []), Err(Error::Io { .. })));
+    let variable = ("CHATGAUGE_CONFIG".to_owned(), "/nonexistent/chatgauge.toml".to_owned());
+    assert!(matches!(Config::load(None, [variable], []), Err(Error::Io { .. })));
+}
+
+#[test]
+fn printing_shows_what_is_in_effect_and_hides_the_token() {
+    let environment = [("CHATGAUGE_ADMIN_TOKEN", "hunter2"), ("CHATGAUGE_STORE_READERS", "9")];
+    let config = load("", &environment, &[]).unwrap();
+    let printed = config.to_toml();
+    assert!(!printed.contains("hunter2"));
+    let raw: RawConfig = toml::from_str(&printed).unwrap();
+    assert_eq!(raw.check().unwrap().store, config.store);
+    let wrong = load("[http]\nadmin_token = \"hunter2 with spaces\"\n", &[], &[]).unwrap_err();
+    assert!(!wrong.contains("hunter2"), "{wrong}");
+    let wrong = load("[http]\nadmin_token = \"hunter2\n", &[], &[]).unwrap_err();
+    assert!(!wrong.contains("hunter2"), "{wrong}");
+}

@@ -1,0 +1,78 @@
+//! The distribution of a latency: exact values where raw rows answer, a sketch where rollups do.
+
+use super::Sketch;
+use super::stats::exact_quantile;
+
+/// Values of which quantiles can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Distribution {
+    /// Every value, in microseconds.
+    Exact(Vec<u64>),
+    /// Within [`RELATIVE_ERROR`](super::sketch::RELATIVE_ERROR).
+    Sketch(Sketch),
+}
+
+impl Distribution {
+    /// An empty sketch.
+    pub fn sketch() -> Self {
+        Self::Sketch(Sketch::default())
+    }
+
+    /// No values yet, all to be kept.
+    pub const fn exact() -> Self {
+        Self::Exact(Vec::new())
+    }
+
+    /// Adds one value, in microseconds.
+    pub fn add(&mut self, value_us: u64) {
+        match self {
+            Self::Exact(values) => values.push(value_us),
+            Self::Sketch(sketch) => sketch.add(value_us),
+        }
+    }
+
+    /// Adds all values of `other`; exact and sketched values make a sketch.
+    pub fn merge(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Exact(mine), Self::Exact(theirs)) => mine.extend_from_slice(theirs),
+            (Self::Sketch(mine), Self::Sketch(theirs)) => mine.merge(theirs),
+            (Self::Sketch(mine), Self::Exact(theirs)) => {
+                theirs.iter().for_each(|value| mine.add(*value));
+            }
+            (Self::Exact(_), Self::Sketch(_)) => {
+                self.as_sketch_mut();
+                self.merge(other);
+            }
+        }
+    }
+
+    /// This distribution as a sketch, converted when it held exact values.
+    pub fn as_sketch_mut(&mut self) -> &mut Sketch {
+        if let Self::Exact(values) = self {
+            let mut sketch = Sketch::default();
+            values.iter().for_each(|value| sketch.add(*value));
+            *self = Self::Sketch(sketch);
+        }
+        match self {
+            Self::Sketch(sketch) => sketch,
+            Self::Exact(_) => unreachable!("just converted"),
+        }
+    }
+
+    /// The value at quantile `q` by nearest rank, in microseconds; `None` when empty.
+    pub fn quantile(&mut self, q: f64) -> Option<f64> {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "a day in µs is far below 2^53")]
+            Self::Exact(values) => exact_quantile(values, q).map(|value| value as f64),
+            Self::Sketch(sketch) => sketch.quantile(q),
+        }
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Exact(values) => values.capacity() * 8,
+            Self::Sketch(sketch) => sketch.heap_bytes(),
+        }
+    }
+}

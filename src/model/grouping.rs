@@ -1,0 +1,121 @@
+//! Which rollups exist: one literal table.
+
+use super::{Dimension, Level};
+
+/// The set of dimensions that the rows of one rollup table are keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grouping {
+    /// No dimension: everything together.
+    All,
+    /// By space.
+    Space,
+    /// By provider and model.
+    Model,
+    /// By user.
+    User,
+    /// By space, and by provider and model.
+    SpaceModel,
+    /// By space and user.
+    SpaceUser,
+}
+
+/// A column that keys rollup rows and that raw rows carry too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyColumn {
+    /// `space_id`.
+    Space,
+    /// `user_id`.
+    User,
+    /// `model_id`: a pair of provider and model name.
+    Model,
+}
+
+impl KeyColumn {
+    /// The column name.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Space => "space_id",
+            Self::User => "user_id",
+            Self::Model => "model_id",
+        }
+    }
+
+    /// The key column that carries a dimension; `None` for error types, which are measures.
+    pub const fn of(dimension: Dimension) -> Option<Self> {
+        match dimension {
+            Dimension::Space => Some(Self::Space),
+            Dimension::User => Some(Self::User),
+            Dimension::Model | Dimension::Provider => Some(Self::Model),
+            Dimension::ErrorType => None,
+        }
+    }
+}
+
+/// One rollup table: its grouping, its levels, and whether it keeps distributions.
+#[derive(Clone, Copy, Debug)]
+pub struct Rollup {
+    /// The grouping.
+    pub grouping: Grouping,
+    /// The levels, finest first.
+    pub levels: &'static [Level],
+    /// Whether a sketch of each latency is kept beside the plain measures.
+    pub sketches: bool,
+}
+
+/// Every rollup there is, the cheapest to read first.
+///
+/// A level is here where many requests meet in one row. Measured on the project's own workload, ten
+/// million requests in 30 days: users by 15 minutes would hold 0.6 rows a request and gain nothing
+/// over the raw rows, users by day hold 0.03.
+pub const ROLLUPS: [Rollup; 6] = [
+    Rollup { grouping: Grouping::All, levels: &Level::ALL, sketches: true },
+    Rollup { grouping: Grouping::Model, levels: &[Level::QuarterHour, Level::Day], sketches: true },
+    Rollup { grouping: Grouping::Space, levels: &[Level::QuarterHour, Level::Day], sketches: true },
+    Rollup { grouping: Grouping::SpaceModel, levels: &[Level::Day], sketches: false },
+    Rollup { grouping: Grouping::User, levels: &[Level::Day], sketches: false },
+    Rollup { grouping: Grouping::SpaceUser, levels: &[Level::Day], sketches: false },
+];
+
+impl Grouping {
+    /// The table of plain measures.
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::All => "rollup_all",
+            Self::Space => "rollup_space",
+            Self::Model => "rollup_model",
+            Self::User => "rollup_user",
+            Self::SpaceModel => "rollup_space_model",
+            Self::SpaceUser => "rollup_space_user",
+        }
+    }
+
+    /// The table of sketches, where there is one.
+    pub const fn sketch_table(self) -> &'static str {
+        match self {
+            Self::All => "sketch_all",
+            Self::Space => "sketch_space",
+            Self::Model => "sketch_model",
+            Self::User | Self::SpaceModel | Self::SpaceUser => "",
+        }
+    }
+
+    /// The key columns, in the order of the primary key.
+    pub const fn keys(self) -> &'static [KeyColumn] {
+        match self {
+            Self::All => &[],
+            Self::Space => &[KeyColumn::Space],
+            Self::Model => &[KeyColumn::Model],
+            Self::User => &[KeyColumn::User],
+            Self::SpaceModel => &[KeyColumn::Space, KeyColumn::Model],
+            Self::SpaceUser => &[KeyColumn::Space, KeyColumn::User],
+        }
+    }
+
+    /// The row of [`ROLLUPS`] for this grouping.
+    pub fn rollup(self) -> &'static Rollup {
+        ROLLUPS
+            .iter()
+            .find(|rollup| rollup.grouping == self)
+            .unwrap_or_else(|| unreachable!("every grouping has a row in ROLLUPS"))
+    }
+}

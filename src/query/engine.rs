@@ -1,0 +1,238 @@
+//! The engine: one snapshot per question.
+
+use std::sync::{PoisonError, RwLock};
+
+use chrono_tz::Tz;
+
+use super::answer::{answer, group_names};
+use super::errors_by_type::{by_error_type, expands};
+use super::execute::{Executed, execute};
+use super::hot::{HotSlice, MetricsStore};
+use super::plan::key_columns;
+use super::sealed::SealedCache;
+use super::table::GroupKey;
+use super::types::{
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
+    Query, RequestsPage, RequestsQuery, StoredRequest,
+};
+use crate::config::QueryConfig;
+use crate::error::{Error, Result};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, TimeWindow, Timestamp};
+use crate::store::{Reader, Store};
+
+/// Bytes that sums of past days may take.
+const SEALED_CACHE_BYTES: usize = 8_000_000;
+/// Most requests of one page.
+pub const MAX_PAGE: usize = 1_000;
+
+/// Answers questions about one database file.
+#[derive(Debug)]
+pub struct Engine {
+    store: Store,
+    hot: RwLock<MetricsStore>,
+    sealed: SealedCache,
+    max_points: usize,
+}
+
+/// One group of a grouped total.
+pub(super) struct GroupTotal {
+    pub(super) key: GroupKey,
+    pub(super) measures: Measures,
+}
+
+/// All groups of a query without buckets, not named yet.
+pub(super) struct GroupTotals {
+    pub(super) groups: Vec<GroupTotal>,
+    pub(super) exact: bool,
+    pub(super) complete_from: Option<Timestamp>,
+}
+
+impl Engine {
+    /// An engine over `store`, with an empty hot cache.
+    pub fn new(store: Store, config: &QueryConfig) -> Self {
+        Self {
+            store,
+            hot: RwLock::new(MetricsStore::new(config.hot_cache_max_bytes)),
+            sealed: SealedCache::new(SEALED_CACHE_BYTES.min(config.hot_cache_max_bytes)),
+            max_points: config.max_points,
+        }
+    }
+
+    /// Adds what was committed since to the hot cache.
+    ///
+    /// # Errors
+    /// When the file cannot be read; the cache is rebuilt later then.
+    pub fn catch_up(&self, now: Timestamp) -> Result<()> {
+        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+        self.store.read(|reader| hot.catch_up(reader, now))
+    }
+
+    /// Bytes of the hot cache and of the sums of past days.
+    pub fn cache_bytes(&self) -> usize {
+        let hot = self.hot.read().unwrap_or_else(PoisonError::into_inner);
+        hot.bytes() + self.sealed.bytes()
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    /// When the query asks for too much or the file cannot be read.
+    pub fn query(&self, query: &Query) -> Result<Answer> {
+        if expands(query) {
+            return by_error_type(self, query);
+        }
+        self.with_snapshot(query, |reader, executed| answer(reader, query, executed))
+    }
+
+    /// The leading groups of a dimension.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
+        super::breakdown::breakdown(self, query)
+    }
+
+    /// The numbers of this moment.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn current(
+        &self,
+        filter: &Filter,
+        window: TimeWindow,
+        tz: Tz,
+        now: Timestamp,
+    ) -> Result<CurrentMetrics> {
+        super::current::current(self, filter, window, tz, now)
+    }
+
+    /// Counts of requests by latency over time.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        super::heatmap::heatmap(self, query)
+    }
+
+    /// Values of a dimension that start with `prefix`, busiest first.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn dimension_values(
+        &self,
+        dimension: Dimension,
+        prefix: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<DimensionValue>> {
+        super::values::dimension_values(self, dimension, prefix, limit, now)
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Several queries answered from one snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn query_all(&self, queries: &[Query]) -> Result<Vec<Answer>> {
+        let slices: Vec<_> = queries.iter().map(|query| self.hot_slice(query)).collect();
+        self.store.read(|reader| {
+            let pairs = queries.iter().zip(&slices);
+            pairs
+                .map(|(query, hot)| {
+                    let executed = self.execute(reader, query, hot.as_ref())?;
+                    answer(reader, query, executed)
+                })
+                .collect()
+        })
+    }
+
+    /// The totals of all groups, and their names for those that `pick` chooses, in its order.
+    pub(super) fn group_totals<T>(
+        &self,
+        query: &Query,
+        pick: impl FnOnce(GroupTotals) -> (T, Vec<GroupKey>),
+    ) -> Result<(T, Vec<Vec<String>>)> {
+        self.with_snapshot(query, |reader, executed| {
+            let (exact, complete_from) = (executed.exact, executed.complete_from);
+            let errors = executed.errors;
+            let groups = executed
+                .table
+                .into_rows()
+                .map(|(_, key, mut measures)| {
+                    if let Some(errors) = &errors {
+                        errors.apply(&mut measures);
+                    }
+                    GroupTotal { key, measures }
+                })
+                .collect();
+            let (picked, keys) = pick(GroupTotals { groups, exact, complete_from });
+            Ok((picked, group_names(reader, &query.group_by, &keys)?))
+        })
+    }
+
+    fn with_snapshot<T>(
+        &self,
+        query: &Query,
+        then: impl FnOnce(&Reader<'_>, Executed) -> Result<T>,
+    ) -> Result<T> {
+        let hot = self.hot_slice(query);
+        self.store.read(|reader| {
+            let executed = self.execute(reader, query, hot.as_ref())?;
+            then(reader, executed)
+        })
+    }
+
+    fn execute(
+        &self,
+        reader: &Reader<'_>,
+        query: &Query,
+        hot: Option<&HotSlice>,
+    ) -> Result<Executed> {
+        execute(reader, query, hot, &self.sealed, self.max_points)
+    }
+
+    /// Taken before the snapshot, so that the snapshot has every row of the slice.
+    fn hot_slice(&self, query: &Query) -> Option<HotSlice> {
+        let hot = self.hot.read().unwrap_or_else(PoisonError::into_inner);
+        hot.slice(query.range, &keys_of(query))
+    }
+
+    /// A page of stored requests.
+    ///
+    /// # Errors
+    /// When the page is too large or the file cannot be read.
+    pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
+        if query.limit == 0 || query.limit > MAX_PAGE {
+            return Err(Error::invalid_query("limit", format!("must be 1 to {MAX_PAGE}")));
+        }
+        let before = query.cursor.map(|(at, seq)| (at.as_unix_ms(), seq));
+        let mut rows = self.store.read(|reader| {
+            let filter = reader.resolve(&query.filter)?;
+            if filter.matches_nothing() {
+                return Ok(Vec::new());
+            }
+            reader.page(&filter, query.range, before, query.limit + 1)
+        })?;
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let last = rows.last().map(|(seq, record)| (record.started_at, *seq));
+        let requests =
+            rows.into_iter().map(|(seq, record)| StoredRequest { seq, record }).collect();
+        Ok(RequestsPage { requests, next_cursor: last.filter(|_| more) })
+    }
+}
+
+fn keys_of(query: &Query) -> Vec<KeyColumn> {
+    let filter = &query.filter;
+    let filtered = [
+        (Dimension::Space, filter.spaces.is_empty()),
+        (Dimension::User, filter.users.is_empty()),
+        (Dimension::Model, filter.models.is_empty()),
+        (Dimension::Provider, filter.providers.is_empty()),
+    ];
+    let filtered = filtered.into_iter().filter(|(_, empty)| !empty).map(|(dimension, _)| dimension);
+    key_columns(query.group_by.iter().copied().chain(filtered))
+}

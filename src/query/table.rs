@@ -1,0 +1,137 @@
+//! Rows of an answer while it is gathered: flat, with only the columns that were asked for.
+
+use rustc_hash::FxHashMap;
+
+use crate::model::measures::{COLUMNS, add_request};
+use crate::model::{Column, Distribution, LatencyKind, Measured, Measures};
+
+/// The ids of a group, in the order of the query's dimensions; unused places are 0.
+pub(super) type GroupKey = [i64; 3];
+
+/// Values by bucket and group.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    columns: Vec<Column>,
+    kinds: Vec<LatencyKind>,
+    exact: bool,
+    index: FxHashMap<(u32, GroupKey), usize>,
+    values: Vec<i64>,
+    distributions: Vec<Distribution>,
+}
+
+impl Table {
+    /// A table of `columns`, with a distribution of each of `kinds`, of exact values or as sketches.
+    pub(super) fn new(columns: Vec<Column>, kinds: Vec<LatencyKind>, exact: bool) -> Self {
+        Self {
+            columns,
+            kinds,
+            exact,
+            index: FxHashMap::default(),
+            values: Vec::new(),
+            distributions: Vec::new(),
+        }
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn row(&mut self, bucket: u32, group: GroupKey) -> usize {
+        let next = self.index.len();
+        let row = *self.index.entry((bucket, group)).or_insert(next);
+        if row == next {
+            self.values.extend(self.columns.iter().map(|column| column.empty()));
+            let empty = || if self.exact { Distribution::exact() } else { Distribution::sketch() };
+            self.distributions.extend(self.kinds.iter().map(|_| empty()));
+        }
+        row
+    }
+
+    /// Adds a row of the wanted columns.
+    pub(super) fn add_values(&mut self, bucket: u32, group: GroupKey, values: &[i64]) {
+        let start = self.row(bucket, group) * self.columns.len();
+        for (offset, column) in self.columns.iter().enumerate() {
+            let slot = &mut self.values[start + offset];
+            *slot = column.merge(*slot, values[offset]);
+        }
+    }
+
+    /// Adds an encoded sketch; `false` when the bytes are damaged.
+    pub(super) fn add_sketch(
+        &mut self,
+        bucket: u32,
+        group: GroupKey,
+        kind: LatencyKind,
+        bytes: &[u8],
+    ) -> bool {
+        let Some(offset) = self.kinds.iter().position(|wanted| *wanted == kind) else {
+            return true;
+        };
+        let row = self.row(bucket, group);
+        let slot = &mut self.distributions[row * self.kinds.len() + offset];
+        slot.as_sketch_mut().merge_encoded(bytes).is_some()
+    }
+
+    /// Adds one request.
+    pub(super) fn add_request(&mut self, bucket: u32, group: GroupKey, request: &impl Measured) {
+        let mut all = Measures::default().values;
+        add_request(&mut all, request);
+        self.add_all_columns(bucket, group, &all);
+        let row = self.row(bucket, group);
+        for (offset, kind) in self.kinds.iter().enumerate() {
+            if let Some(value_us) = request.latency_us(*kind) {
+                self.distributions[row * self.kinds.len() + offset].add(value_us);
+            }
+        }
+    }
+
+    fn add_all_columns(&mut self, bucket: u32, group: GroupKey, all: &[i64; COLUMNS]) {
+        let start = self.row(bucket, group) * self.columns.len();
+        for (offset, column) in self.columns.iter().enumerate() {
+            let slot = &mut self.values[start + offset];
+            *slot = column.merge(*slot, all[column.index()]);
+        }
+    }
+
+    /// Adds whole measures.
+    pub(super) fn add_measures(&mut self, bucket: u32, group: GroupKey, measures: &Measures) {
+        self.add_all_columns(bucket, group, &measures.values);
+        let row = self.row(bucket, group);
+        for (offset, kind) in self.kinds.iter().enumerate() {
+            if let Some(distribution) = &measures.distributions[kind.index()] {
+                self.distributions[row * self.kinds.len() + offset].merge(distribution);
+            }
+        }
+    }
+
+    /// Adds all rows of a table of the same columns.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (&(bucket, group), &row) in &other.index {
+            let start = row * other.columns.len();
+            self.add_values(bucket, group, &other.values[start..start + other.columns.len()]);
+        }
+    }
+
+    /// Bytes on the heap, for caches; distributions are not counted.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.values.capacity() * 8 + self.index.capacity() * (size_of::<(u32, GroupKey)>() + 16)
+    }
+
+    /// Every row as bucket, group and measures.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = (u32, GroupKey, Measures)> {
+        let (columns, kinds) = (self.columns, self.kinds);
+        let (values, mut distributions) = (self.values, self.distributions);
+        self.index.into_iter().map(move |((bucket, group), row)| {
+            let mut measures = Measures::default();
+            for (offset, column) in columns.iter().enumerate() {
+                measures.values[column.index()] = values[row * columns.len() + offset];
+            }
+            for (offset, kind) in kinds.iter().enumerate() {
+                let slot = &mut distributions[row * kinds.len() + offset];
+                measures.distributions[kind.index()] =
+                    Some(std::mem::replace(slot, Distribution::exact()));
+            }
+            (bucket, group, measures)
+        })
+    }
+}

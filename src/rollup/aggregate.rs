@@ -1,0 +1,164 @@
+//! What a set of raw rows adds to every rollup.
+
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::measures::{COLUMNS, add_request, merge_values};
+use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
+use crate::model::{Grouping, LatencyKind, Level, Measured, Measures, Sketch};
+use crate::store::{DayDelta, RequestRow, RollupDelta, RollupKey, RollupPart};
+
+type Values = [i64; COLUMNS];
+
+/// Plain measures with a sketch of each latency.
+#[derive(Debug)]
+struct Sketched {
+    values: Values,
+    sketches: [Sketch; 4],
+}
+
+impl Default for Sketched {
+    fn default() -> Self {
+        Self { values: Measures::default().values, sketches: <[Sketch; 4]>::default() }
+    }
+}
+
+impl Sketched {
+    fn add(&mut self, row: &RequestRow, bins: [Option<u16>; 4]) {
+        add_request(&mut self.values, row);
+        for (sketch, bin) in self.sketches.iter_mut().zip(bins) {
+            if let Some(bin) = bin {
+                sketch.add_bin(bin);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        merge_values(&mut self.values, &other.values);
+        for (mine, theirs) in self.sketches.iter_mut().zip(&other.sketches) {
+            mine.merge(theirs);
+        }
+    }
+}
+
+/// Rows keyed by the start of their bucket and one or two ids.
+type Plain = FxHashMap<RollupKey, Box<Values>>;
+type WithSketches = FxHashMap<RollupKey, Box<Sketched>>;
+
+/// Gathers raw rows at the finest level of each rollup; coarser levels are derived at the end.
+#[derive(Debug, Default)]
+pub struct Aggregate {
+    all_by_minute: WithSketches,
+    space_by_quarter: WithSketches,
+    model_by_quarter: WithSketches,
+    space_user_by_day: Plain,
+    space_model_by_day: Plain,
+    days: FxHashMap<i64, DayDelta>,
+}
+
+const fn key(at_ms: i64, width_ms: i64, ids: [i64; 2]) -> RollupKey {
+    RollupKey { bucket_ms: at_ms - at_ms.rem_euclid(width_ms), ids }
+}
+
+fn plain_slot(map: &mut Plain, key: RollupKey) -> &mut Values {
+    map.entry(key).or_insert_with(|| Box::new(Measures::default().values))
+}
+
+impl Aggregate {
+    /// Adds one row.
+    pub fn add(&mut self, row: &RequestRow) {
+        let at = row.started_at_ms;
+        let bins = LatencyKind::ALL.map(|kind| row.latency_us(kind).map(Sketch::bin_of));
+        let (space, user, model) = (row.space_id, row.user_id, row.model_id);
+        self.all_by_minute.entry(key(at, MINUTE_MS, [0, 0])).or_default().add(row, bins);
+        let by_space = key(at, QUARTER_HOUR_MS, [space, 0]);
+        self.space_by_quarter.entry(by_space).or_default().add(row, bins);
+        let by_model = key(at, QUARTER_HOUR_MS, [model, 0]);
+        self.model_by_quarter.entry(by_model).or_default().add(row, bins);
+        add_request(plain_slot(&mut self.space_user_by_day, key(at, DAY_MS, [space, user])), row);
+        add_request(plain_slot(&mut self.space_model_by_day, key(at, DAY_MS, [space, model])), row);
+        self.add_day(at);
+    }
+
+    fn add_day(&mut self, at_ms: i64) {
+        let day_ms = key(at_ms, DAY_MS, [0, 0]).bucket_ms;
+        let day = self.days.entry(day_ms).or_insert(DayDelta {
+            day_ms,
+            requests: 0,
+            min_started_at_ms: at_ms,
+            max_started_at_ms: at_ms,
+        });
+        day.requests += 1;
+        day.min_started_at_ms = day.min_started_at_ms.min(at_ms);
+        day.max_started_at_ms = day.max_started_at_ms.max(at_ms);
+    }
+
+    /// Everything gathered, in the order of the keys.
+    pub fn finish(self) -> RollupDelta {
+        let all_by_quarter = coarser(&self.all_by_minute, QUARTER_HOUR_MS);
+        let all_by_day = coarser(&all_by_quarter, DAY_MS);
+        let space_by_day = coarser(&self.space_by_quarter, DAY_MS);
+        let model_by_day = coarser(&self.model_by_quarter, DAY_MS);
+        let mut user_by_day = Plain::default();
+        for (by_space_user, values) in &self.space_user_by_day {
+            let by_user = RollupKey { ids: [by_space_user.ids[1], 0], ..*by_space_user };
+            merge_values(plain_slot(&mut user_by_day, by_user), values);
+        }
+        let mut days: Vec<DayDelta> = self.days.into_values().collect();
+        days.sort_unstable_by_key(|day| day.day_ms);
+        let parts = vec![
+            sketched_part(Grouping::All, Level::Minute, self.all_by_minute),
+            sketched_part(Grouping::All, Level::QuarterHour, all_by_quarter),
+            sketched_part(Grouping::All, Level::Day, all_by_day),
+            sketched_part(Grouping::Space, Level::QuarterHour, self.space_by_quarter),
+            sketched_part(Grouping::Space, Level::Day, space_by_day),
+            sketched_part(Grouping::Model, Level::QuarterHour, self.model_by_quarter),
+            sketched_part(Grouping::Model, Level::Day, model_by_day),
+            plain_part(Grouping::SpaceModel, self.space_model_by_day),
+            plain_part(Grouping::User, user_by_day),
+            plain_part(Grouping::SpaceUser, self.space_user_by_day),
+        ];
+        RollupDelta { parts, days }
+    }
+}
+
+fn coarser(fine: &WithSketches, width_ms: i64) -> WithSketches {
+    let mut coarse = WithSketches::default();
+    for (fine_key, sketched) in fine {
+        coarse.entry(key(fine_key.bucket_ms, width_ms, fine_key.ids)).or_default().merge(sketched);
+    }
+    coarse
+}
+
+fn sorted<V>(map: FxHashMap<RollupKey, V>) -> Vec<(RollupKey, V)>
+where
+    RollupKey: Eq + Hash,
+{
+    let mut rows: Vec<(RollupKey, V)> = map.into_iter().collect();
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    rows
+}
+
+fn plain_part(grouping: Grouping, map: Plain) -> RollupPart {
+    let rows = sorted(map).into_iter().map(|(key, values)| (key, *values)).collect();
+    RollupPart { grouping, level: Level::Day, rows, sketches: Vec::new() }
+}
+
+fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupPart {
+    let mut part = RollupPart {
+        grouping,
+        level,
+        rows: Vec::with_capacity(map.len()),
+        sketches: Vec::with_capacity(map.len() * 4),
+    };
+    for (key, sketched) in sorted(map) {
+        part.rows.push((key, sketched.values));
+        for (kind, sketch) in LatencyKind::ALL.into_iter().zip(sketched.sketches) {
+            if !sketch.is_empty() {
+                part.sketches.push((key, kind, sketch));
+            }
+        }
+    }
+    part
+}

@@ -1,0 +1,15 @@
+//! Rolling up: raw rows after the watermark become rollups; old rows and rollups are deleted.
+//!
+//! Rollups are a pure function of the raw rows up to the watermark. Late rows, imports of last year and
+//! restarts need no special case: every row is added to the buckets of its own start, once, in the
+//! transaction that moves the watermark past it.
+
+mod aggregate;
+mod check;
+mod compactor;
+mod retention;
+
+pub use aggregate::Aggregate;
+pub use check::{CheckReport, check, rebuild};
+pub use compactor::{Compactor, Progress};
+pub use retention::{Retention, RetentionReport};

@@ -1,0 +1,177 @@
+//! Retention, by age and by size, per level; in bounded steps; only what the watermark has passed.
+
+use crate::config::RetentionConfig;
+use crate::error::Result;
+use crate::model::time::DAY_MS;
+use crate::model::{Level, Timestamp};
+use crate::store::{DayRow, Store, WriteGate, pruned_flag};
+
+/// Raw rows deleted in one transaction: a few milliseconds of the writing thread.
+const STEP_ROWS: u32 = 2_000;
+/// Free pages given back in one step.
+const STEP_PAGES: u32 = 512;
+/// Ids that came without a time are remembered this long: twice what is promised.
+const UNDATED_MS: i64 = 2 * DAY_MS;
+
+/// Deletes what has outlived its time.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    store: Store,
+    config: RetentionConfig,
+}
+
+/// What one run deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionReport {
+    /// Raw rows.
+    pub raw_rows: usize,
+    /// Rollup rows.
+    pub rollup_rows: usize,
+    /// Bytes given back to the file system.
+    pub freed_bytes: i64,
+}
+
+impl Retention {
+    /// Retention of `store`.
+    pub const fn new(store: Store, config: RetentionConfig) -> Self {
+        Self { store, config }
+    }
+
+    /// Deletes everything that is due; `keep_going` is asked between steps.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written; what was deleted until then stays deleted.
+    pub fn run(
+        &self,
+        gate: &dyn WriteGate,
+        now: Timestamp,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<RetentionReport> {
+        let mut report = RetentionReport::default();
+        for day in self.store.read(|reader| reader.days())? {
+            self.prune_aged(gate, &day, now, keep_going, &mut report)?;
+        }
+        self.prune_by_size(gate, keep_going, &mut report)?;
+        while keep_going()
+            && gate.write(move |writer| {
+                writer.prune_undated_ids(now.plus_ms(-UNDATED_MS), STEP_ROWS)
+            })? == STEP_ROWS as usize
+        {}
+        report.freed_bytes = self.shrink(gate, keep_going)?;
+        Ok(report)
+    }
+
+    fn prune_aged(
+        &self,
+        gate: &dyn WriteGate,
+        day: &DayRow,
+        now: Timestamp,
+        keep_going: &dyn Fn() -> bool,
+        report: &mut RetentionReport,
+    ) -> Result<()> {
+        let age_days = age_days(day, now);
+        if age_days >= i64::from(self.config.raw_days) && self.holds(day, None)? {
+            report.raw_rows += prune_raw(gate, day, keep_going)?;
+        }
+        let levels = [
+            (Level::Minute, self.config.minute_days),
+            (Level::QuarterHour, self.config.quarter_hour_days),
+        ];
+        for (level, kept_days) in levels {
+            if age_days >= i64::from(kept_days) && keep_going() && self.holds(day, Some(level))? {
+                report.rollup_rows += prune_level(gate, day, level)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is something to delete: after the first pruning, only late arrivals.
+    fn holds(&self, day: &DayRow, level: Option<Level>) -> Result<bool> {
+        self.store.read(|reader| reader.day_holds(day.day_ms, level))
+    }
+
+    /// While the file is too large: raw rows of the oldest days, then their finest rollups.
+    fn prune_by_size(
+        &self,
+        gate: &dyn WriteGate,
+        keep_going: &dyn Fn() -> bool,
+        report: &mut RetentionReport,
+    ) -> Result<()> {
+        let Some(max_bytes) = self.config.max_bytes else { return Ok(()) };
+        let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+        let days = self.store.read(|reader| reader.days())?;
+        for level in [None, Some(Level::Minute), Some(Level::QuarterHour)] {
+            for day in days.iter().filter(|day| day.pruned & pruned_flag(level) == 0) {
+                if !keep_going() || self.store.read(|reader| reader.page_bytes())?.0 <= max_bytes {
+                    return Ok(());
+                }
+                tracing::warn!(
+                    day = %Timestamp::from_unix_ms(day.day_ms),
+                    level_minutes = level.map_or(0, Level::minutes),
+                    max_bytes,
+                    "the database passed its size limit; the oldest rows go"
+                );
+                match level {
+                    None => report.raw_rows += prune_raw(gate, day, keep_going)?,
+                    Some(level) => report.rollup_rows += prune_level(gate, day, level)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the raw rows of the oldest day that has some, when the disk is full.
+    ///
+    /// Returns the rows deleted; 0 when there is nothing left to shed.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn shed_oldest(&self, gate: &dyn WriteGate) -> Result<usize> {
+        let days = self.store.read(|reader| reader.days())?;
+        let flag = pruned_flag(None);
+        let Some(day) = days.iter().find(|day| day.pruned & flag == 0) else { return Ok(0) };
+        prune_raw(gate, day, &|| true)
+    }
+
+    fn shrink(&self, gate: &dyn WriteGate, keep_going: &dyn Fn() -> bool) -> Result<i64> {
+        let free_bytes = || self.store.read(|reader| Ok(reader.page_bytes()?.1));
+        let before = free_bytes()?;
+        let mut left = before;
+        while left > 0 && keep_going() {
+            gate.write(|writer| writer.shrink(STEP_PAGES))?;
+            let now_left = free_bytes()?;
+            if now_left >= left {
+                break;
+            }
+            left = now_left;
+        }
+        if left < before {
+            gate.write(|writer| writer.checkpoint())?;
+        }
+        Ok(before - left)
+    }
+}
+
+/// Days since the end of the day or the last arrival of one of its records, whichever is later.
+fn age_days(day: &DayRow, now: Timestamp) -> i64 {
+    let since_ms = (day.day_ms + DAY_MS).max(day.changed_at_ms);
+    (now.as_unix_ms() - since_ms).div_euclid(DAY_MS)
+}
+
+fn prune_raw(gate: &dyn WriteGate, day: &DayRow, keep_going: &dyn Fn() -> bool) -> Result<usize> {
+    let day_ms = day.day_ms;
+    let mut deleted = 0;
+    while keep_going() {
+        let step = gate.write(move |writer| writer.prune_raw(day_ms, STEP_ROWS))?;
+        deleted += step;
+        if step < STEP_ROWS as usize {
+            break;
+        }
+    }
+    Ok(deleted)
+}
+
+fn prune_level(gate: &dyn WriteGate, day: &DayRow, level: Level) -> Result<usize> {
+    let day_ms = day.day_ms;
+    gate.write(move |writer| writer.prune_level(day_ms, level))
+}

@@ -1,0 +1,184 @@
+//! Appending records: one transaction for any number of batches, idempotent.
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Transaction};
+use sha2::{Digest, Sha256};
+
+use super::dedup::RecentResponses;
+use super::error::storage;
+use super::intern::Interner;
+use super::writer::Writer;
+use crate::error::Result;
+use crate::model::{LatencyKind, RequestId, RequestRecord, Timestamp};
+
+/// What became of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Records stored.
+    pub accepted: usize,
+    /// Positions of the records that were stored before.
+    pub duplicates: Vec<usize>,
+}
+
+/// Whether a record was new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It is stored now.
+    New,
+    /// It was stored before.
+    Duplicate,
+}
+
+const INSERT: &str = "insert into requests (
+    started_at_ms, request_id, source, user_id, space_id, model_id, operation_id, outcome, cache_hit,
+    attempt, streamed, http_status, error_code_id, finish_reason_id, session, total_latency_us,
+    context_latency_us, llm_latency_us, time_to_first_token_us, prompt_tokens, completion_tokens,
+    cached_prompt_tokens, reasoning_tokens, cost_nano_usd, cost_source, provider_response_id, tags)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+        ?22, ?23, ?24, ?25, ?26, ?27)
+on conflict (started_at_ms, request_id) do nothing";
+
+impl Writer {
+    /// Stores the batches in one transaction; they are on disk when this returns.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was stored then.
+    pub fn append(
+        &mut self,
+        batches: &[&[RequestRecord]],
+        now: Timestamp,
+    ) -> Result<Vec<Appended>> {
+        let result = self.try_append(batches, now);
+        if result.is_err() {
+            self.forget_uncommitted()?;
+        }
+        result
+    }
+
+    fn try_append(
+        &mut self,
+        batches: &[&[RequestRecord]],
+        now: Timestamp,
+    ) -> Result<Vec<Appended>> {
+        let (connection, interner, recent) = self.parts();
+        let transaction = super::writer::begin(connection)?;
+        let appended = append_batches(&transaction, interner, recent, batches, now)
+            .map_err(storage("storing requests"))?;
+        transaction.commit().map_err(storage("committing requests"))?;
+        Ok(appended)
+    }
+}
+
+fn append_batches(
+    transaction: &Transaction<'_>,
+    interner: &mut Interner,
+    recent: &mut RecentResponses,
+    batches: &[&[RequestRecord]],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Appended>> {
+    let mut insert = transaction.prepare_cached(INSERT)?;
+    let mut appended = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let mut report = Appended::default();
+        for (position, record) in batch.iter().enumerate() {
+            match append_one(transaction, &mut insert, interner, recent, record, now)? {
+                Stored::New => report.accepted += 1,
+                Stored::Duplicate => report.duplicates.push(position),
+            }
+        }
+        appended.push(report);
+    }
+    Ok(appended)
+}
+
+fn append_one(
+    transaction: &Transaction<'_>,
+    insert: &mut CachedStatement<'_>,
+    interner: &mut Interner,
+    recent: &mut RecentResponses,
+    record: &RequestRecord,
+    now: Timestamp,
+) -> rusqlite::Result<Stored> {
+    if record.dated_on_arrival && !note_undated(transaction, &record.request_id, now)? {
+        return Ok(Stored::Duplicate);
+    }
+    if recent.is_repeat(record) {
+        return Ok(Stored::Duplicate);
+    }
+    bind(transaction, insert, interner, record)?;
+    let inserted = insert.raw_execute()?;
+    Ok(if inserted == 1 { Stored::New } else { Stored::Duplicate })
+}
+
+/// Notes an id that came without a time; `false` when it was noted before.
+fn note_undated(
+    transaction: &Transaction<'_>,
+    id: &RequestId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let digest = Sha256::digest(id.to_string().as_bytes());
+    let noted = transaction
+        .prepare_cached(
+            "insert into undated_ids (id_hash, seen_at_ms) values (?1, ?2) on conflict do nothing",
+        )?
+        .execute((&digest[..16], now.as_unix_ms()))?;
+    Ok(noted == 1)
+}
+
+fn bind(
+    transaction: &Transaction<'_>,
+    insert: &mut CachedStatement<'_>,
+    interner: &mut Interner,
+    record: &RequestRecord,
+) -> rusqlite::Result<()> {
+    let user_id = interner.user(transaction, record.user.as_ref())?;
+    let space_id = interner.space(transaction, record.space.as_ref())?;
+    let model_id = interner.model(transaction, record.provider.as_ref(), record.model.as_ref())?;
+    let latency = |kind| record.latency(kind).map(saturate);
+    let values: [&dyn ToSql; 27] = [
+        &record.started_at.as_unix_ms(),
+        &record.request_id,
+        &record.source.code(),
+        &user_id,
+        &space_id,
+        &model_id,
+        &interner.label(transaction, record.operation.as_ref())?,
+        &record.outcome.code(),
+        &record.cache_hit,
+        &record.attempt,
+        &record.streamed,
+        &record.http_status,
+        &interner.label(transaction, record.error_code.as_ref())?,
+        &interner.label(transaction, record.finish_reason.as_ref())?,
+        &record.session,
+        &latency(LatencyKind::Total),
+        &latency(LatencyKind::Context),
+        &latency(LatencyKind::Llm),
+        &latency(LatencyKind::TimeToFirstToken),
+        &record.prompt_tokens.map(saturate),
+        &record.completion_tokens.map(saturate),
+        &record.cached_prompt_tokens.map(saturate),
+        &record.reasoning_tokens.map(saturate),
+        &record.cost_nano_usd,
+        &record.cost_source.map(crate::model::CostSource::code),
+        &record.provider_response_id.as_deref(),
+        &record.tags,
+    ];
+    for (position, value) in values.into_iter().enumerate() {
+        insert.raw_bind_parameter(position + 1, value)?;
+    }
+    Ok(())
+}
+
+fn saturate(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl ToSql for RequestId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Uuid(bytes) => ValueRef::Blob(bytes),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}

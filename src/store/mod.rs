@@ -1,0 +1,32 @@
+//! The database file: the only place that names the SQLite library.
+//!
+//! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
+//! Every pragma is set in [`open`], by role, on every connection.
+
+mod append;
+mod audit;
+mod dedup;
+mod error;
+mod intern;
+mod keys;
+mod names;
+mod open;
+mod prune;
+mod read;
+mod rollups;
+mod row;
+mod select;
+mod sql_console;
+mod writer;
+
+pub use append::Appended;
+pub use intern::DimensionCaps;
+pub use names::{ModelRow, ResolvedFilter};
+pub use open::{FileSizes, Stop, StopFactory, Store};
+pub use prune::pruned_flag;
+pub use read::{DayRow, NameTable, Reader};
+pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
+pub use row::RequestRow;
+pub use select::{RawSelect, RollupSelect, SketchSelect};
+pub use sql_console::SqlLimits;
+pub use writer::{WriteGate, WriteJob, Writer};

@@ -1,0 +1,143 @@
+//! Deleting in bounded steps, and giving the space back.
+
+use rusqlite::Transaction;
+
+use super::error::storage;
+use super::rollups::{RollupPart, merge_parts};
+use super::writer::Writer;
+use crate::error::Result;
+use crate::model::time::DAY_MS;
+use crate::model::{Level, ROLLUPS, Timestamp};
+
+/// The bit of `days.pruned` for a rollup level, or for raw rows when `None`.
+pub const fn pruned_flag(level: Option<Level>) -> i64 {
+    match level {
+        None => 1,
+        Some(Level::Minute) => 2,
+        Some(Level::QuarterHour) => 4,
+        Some(Level::Day) => 8,
+    }
+}
+
+impl Writer {
+    /// Deletes up to `limit` rolled-up raw rows of one UTC day and notes that the day is incomplete.
+    ///
+    /// Returns the number of rows deleted; fewer than `limit` means that none is left.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn prune_raw(&mut self, day_ms: i64, limit: u32) -> Result<usize> {
+        self.transaction(|transaction| {
+            prune_raw(transaction, day_ms, limit).map_err(storage("deleting old requests"))
+        })
+    }
+
+    /// Deletes the rollup rows of one UTC day at one level and notes it.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn prune_level(&mut self, day_ms: i64, level: Level) -> Result<usize> {
+        self.transaction(|transaction| {
+            let deleted = delete_level(transaction, day_ms, level)
+                .map_err(storage("deleting old rollups"))?;
+            mark_pruned(transaction, day_ms, Some(level))
+                .map_err(storage("noting what is gone"))?;
+            Ok(deleted)
+        })
+    }
+
+    /// Replaces the rollup rows of one UTC day at the levels of `parts`.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn replace_rollups(
+        &mut self,
+        day_ms: i64,
+        levels: &[Level],
+        parts: Vec<RollupPart>,
+    ) -> Result<()> {
+        self.transaction(|transaction| {
+            let replace = || -> rusqlite::Result<()> {
+                for level in levels {
+                    delete_level(transaction, day_ms, *level)?;
+                }
+                merge_parts(transaction, parts)
+            };
+            replace().map_err(storage("rebuilding rollups"))
+        })
+    }
+
+    /// Forgets up to `limit` ids that came without a time and were seen before `before`.
+    ///
+    /// # Errors
+    /// When the transaction failed.
+    pub fn prune_undated_ids(&mut self, before: Timestamp, limit: u32) -> Result<usize> {
+        self.transaction(|transaction| {
+            transaction
+                .execute(
+                    "delete from undated_ids where id_hash in (
+                         select id_hash from undated_ids where seen_at_ms < ?1 limit ?2)",
+                    (before.as_unix_ms(), limit),
+                )
+                .map_err(storage("forgetting old ids"))
+        })
+    }
+
+    /// Gives up to `pages` free pages back to the file system.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn shrink(&mut self, pages: u32) -> Result<()> {
+        let shrink = || -> rusqlite::Result<()> {
+            let sql = format!("pragma incremental_vacuum({pages})");
+            let mut statement = self.connection().prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        shrink().map_err(storage("shrinking the file"))
+    }
+}
+
+fn prune_raw(transaction: &Transaction<'_>, day_ms: i64, limit: u32) -> rusqlite::Result<usize> {
+    mark_pruned(transaction, day_ms, None)?;
+    transaction
+        .prepare_cached(
+            "delete from requests where seq in (
+                 select seq from requests indexed by requests__started_at_ms_request_id
+                 where started_at_ms >= ?1 and started_at_ms < ?2
+                   and +seq <= (select watermark_seq from rollup_state)
+                 limit ?3)",
+        )?
+        .execute((day_ms, day_ms + DAY_MS, limit))
+}
+
+fn mark_pruned(
+    transaction: &Transaction<'_>,
+    day_ms: i64,
+    level: Option<Level>,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("update days set pruned = pruned | ?1 where day_ms = ?2")?
+        .execute((pruned_flag(level), day_ms))?;
+    Ok(())
+}
+
+fn delete_level(
+    transaction: &Transaction<'_>,
+    day_ms: i64,
+    level: Level,
+) -> rusqlite::Result<usize> {
+    let mut deleted = 0;
+    for rollup in ROLLUPS.iter().filter(|rollup| rollup.levels.contains(&level)) {
+        let sketches = rollup.sketches.then(|| rollup.grouping.sketch_table());
+        for table in [Some(rollup.grouping.table()), sketches].into_iter().flatten() {
+            deleted += transaction
+                .prepare_cached(&format!(
+                    "delete from {table} where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3"
+                ))?
+                .execute((level.minutes(), day_ms, day_ms + DAY_MS))?;
+        }
+    }
+    Ok(deleted)
+}

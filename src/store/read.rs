@@ -1,0 +1,369 @@
+//! Reading inside one snapshot.
+
+use rusqlite::{Connection, Row, Transaction, params_from_iter};
+
+use super::error::storage;
+use super::row::{ROW_COLUMNS, RequestRow};
+use super::select::{RawSelect, RollupSelect, SketchSelect, Statement, page_statement};
+use super::{RollupKey, names::ResolvedFilter};
+use crate::error::Result;
+use crate::model::{
+    CostSource, LatencyKind, Level, Name, Outcome, RequestId, RequestRecord, Source, TimeRange,
+    Timestamp,
+};
+
+/// A read transaction: everything it answers is of one moment.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    transaction: &'a Transaction<'a>,
+}
+
+/// What is known of one UTC day that has, or had, requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayRow {
+    /// Start of the day, in Unix milliseconds.
+    pub day_ms: i64,
+    /// Requests ever rolled up.
+    pub requests: i64,
+    /// Earliest start, in Unix milliseconds.
+    pub min_started_at_ms: i64,
+    /// Latest start, in Unix milliseconds.
+    pub max_started_at_ms: i64,
+    /// Watermark at the last change.
+    pub changed_seq: i64,
+    /// Time of the last change, in Unix milliseconds.
+    pub changed_at_ms: i64,
+    /// Levels that retention removed.
+    pub pruned: i64,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(transaction: &'a Transaction<'a>) -> Self {
+        Self { transaction }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        self.transaction
+    }
+
+    fn number(&self, operation: &'static str, sql: &str) -> Result<i64> {
+        let query = || self.connection().prepare_cached(sql)?.query_row([], |row| row.get(0));
+        query().map_err(storage(operation))
+    }
+
+    /// The last raw row that the rollups include.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn watermark_seq(&self) -> Result<i64> {
+        self.number("reading the watermark", "select watermark_seq from rollup_state")
+    }
+
+    /// The last raw row ever stored.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_seq(&self) -> Result<i64> {
+        self.number(
+            "reading the last row",
+            "select coalesce((select seq from sqlite_sequence where name = 'requests'), 0)",
+        )
+    }
+
+    /// Bytes in use and bytes of free pages inside the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn page_bytes(&self) -> Result<(i64, i64)> {
+        let size = self.number("reading the page size", "select * from pragma_page_size")?;
+        let pages = self.number("counting pages", "select * from pragma_page_count")?;
+        let free = self.number("counting free pages", "select * from pragma_freelist_count")?;
+        Ok((size * (pages - free), size * free))
+    }
+
+    /// All days that have, or had, requests, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn days(&self) -> Result<Vec<DayRow>> {
+        let read = || -> rusqlite::Result<Vec<DayRow>> {
+            let mut statement = self.connection().prepare_cached(
+                "select day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
+                        changed_at_ms, pruned from days order by day_ms",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(DayRow {
+                    day_ms: row.get(0)?,
+                    requests: row.get(1)?,
+                    min_started_at_ms: row.get(2)?,
+                    max_started_at_ms: row.get(3)?,
+                    changed_seq: row.get(4)?,
+                    changed_at_ms: row.get(5)?,
+                    pruned: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(storage("reading the days"))
+    }
+
+    /// Whether a UTC day has raw rows, or rollup rows at a level.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn day_holds(&self, day_ms: i64, level: Option<Level>) -> Result<bool> {
+        let sql = match level {
+            None => {
+                "select exists (select 1 from requests
+                     where started_at_ms >= ?1 and started_at_ms < ?1 + 86400000 and ?2 is null)"
+            }
+            Some(_) => {
+                "select exists (select 1 from rollup_all
+                     where level_minutes = ?2 and bucket_ms >= ?1 and bucket_ms < ?1 + 86400000)"
+            }
+        };
+        let query = || {
+            let mut statement = self.connection().prepare_cached(sql)?;
+            statement.query_row((day_ms, level.map(Level::minutes)), |row| row.get(0))
+        };
+        query().map_err(storage("looking for old rows"))
+    }
+
+    fn for_each(
+        &self,
+        operation: &'static str,
+        statement: &Statement,
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        let mut run = || -> rusqlite::Result<()> {
+            let mut prepared = self.connection().prepare_cached(&statement.sql)?;
+            let mut rows = prepared.query(params_from_iter(&statement.values))?;
+            while let Some(row) = rows.next()? {
+                each(row)?;
+            }
+            Ok(())
+        };
+        run().map_err(storage(operation))
+    }
+
+    /// Hands each row's bucket, key and wanted columns to `each`, in the order of the columns.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn rollup_rows(
+        &self,
+        select: &RollupSelect<'_>,
+        mut each: impl FnMut(RollupKey, &[i64]),
+    ) -> Result<()> {
+        let keys = select.grouping.keys().len();
+        let mut values = vec![0; select.columns.len()];
+        self.for_each("reading rollups", &select.statement(), |row| {
+            for (position, column) in select.columns.iter().enumerate() {
+                let value: Option<i64> = row.get(1 + keys + position)?;
+                values[position] = value.unwrap_or_else(|| column.empty());
+            }
+            each(read_key(row, keys)?, &values);
+            Ok(())
+        })
+    }
+
+    /// Hands each sketch's bucket, key, latency and bytes to `each`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sketches(
+        &self,
+        select: &SketchSelect<'_>,
+        mut each: impl FnMut(RollupKey, LatencyKind, &[u8]),
+    ) -> Result<()> {
+        let keys = select.grouping.keys().len();
+        self.for_each("reading sketches", &select.statement(), |row| {
+            let kind = usize::from(row.get::<_, u8>(1 + keys)?);
+            let bytes = row.get_ref(2 + keys)?;
+            if let (Some(kind), Ok(bytes)) = (LatencyKind::ALL.get(kind), bytes.as_blob()) {
+                each(read_key(row, keys)?, *kind, bytes);
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands each selected raw row to `each`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn raw_rows(
+        &self,
+        select: &RawSelect<'_>,
+        mut each: impl FnMut(&RequestRow),
+    ) -> Result<()> {
+        self.for_each("reading requests", &select.statement(), |row| {
+            each(&RequestRow::read(row)?);
+            Ok(())
+        })
+    }
+
+    /// Hands up to `limit` raw rows after `seq` to `each`, in order of arrival.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn rows_after(
+        &self,
+        seq: i64,
+        limit: u32,
+        mut each: impl FnMut(&RequestRow),
+    ) -> Result<()> {
+        let sql = format!("select {ROW_COLUMNS} from requests where seq > ? order by seq limit ?");
+        let values = vec![seq.into(), i64::from(limit).into()];
+        self.for_each("reading new requests", &Statement { sql, values }, |row| {
+            each(&RequestRow::read(row)?);
+            Ok(())
+        })
+    }
+
+    /// A page of whole records, newest first, with their `seq`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn page(
+        &self,
+        filter: &ResolvedFilter,
+        range: TimeRange,
+        before: Option<(i64, i64)>,
+        limit: usize,
+    ) -> Result<Vec<(i64, RequestRecord)>> {
+        let mut page = Vec::new();
+        let statement = page_statement(RECORD_COLUMNS, filter, range, before, limit);
+        self.for_each("reading requests", &statement, |row| {
+            page.push((row.get(0)?, read_record(row)?));
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
+    /// Hands whole records of a range to `each`, in order of start.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or `each` fails.
+    pub fn records(
+        &self,
+        range: TimeRange,
+        mut each: impl FnMut(&RequestRecord) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!(
+            "select {RECORD_COLUMNS} from requests
+             where started_at_ms >= ? and started_at_ms < ? order by started_at_ms, request_id"
+        );
+        let values = vec![range.start.as_unix_ms().into(), range.end.as_unix_ms().into()];
+        let mut failed = None;
+        self.for_each("reading requests", &Statement { sql, values }, |row| {
+            if failed.is_none() {
+                failed = each(&read_record(row)?).err();
+            }
+            Ok(())
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Names of a dimension that start with `prefix`, with their ids.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn names_with_prefix(
+        &self,
+        table: NameTable,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(i64, String)>> {
+        let sql = match table {
+            NameTable::Spaces => "select space_id, name from spaces",
+            NameTable::Users => "select user_id, name from users",
+        };
+        let sql = format!("{sql} where substr(name, 1, length(?1)) = ?1 limit ?2");
+        let values =
+            vec![prefix.to_owned().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+        let mut names = Vec::new();
+        self.for_each("reading names", &Statement { sql, values }, |row| {
+            names.push((row.get(0)?, row.get(1)?));
+            Ok(())
+        })?;
+        Ok(names)
+    }
+}
+
+/// A dictionary of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameTable {
+    /// Spaces.
+    Spaces,
+    /// Pseudonyms of users.
+    Users,
+}
+
+fn read_key(row: &Row<'_>, keys: usize) -> rusqlite::Result<RollupKey> {
+    let mut key = RollupKey { bucket_ms: row.get(0)?, ids: [0; 2] };
+    for position in 0..keys {
+        key.ids[position] = row.get(1 + position)?;
+    }
+    Ok(key)
+}
+
+const RECORD_COLUMNS: &str = "seq, started_at_ms, request_id, source,
+    (select name from users u where u.user_id = requests.user_id and u.user_id > 0),
+    (select name from spaces s where s.space_id = requests.space_id and s.space_id > 0),
+    (select nullif(provider, '(none)') from models m where m.model_id = requests.model_id),
+    (select nullif(name, '(none)') from models m where m.model_id = requests.model_id),
+    (select name from labels l where l.label_id = operation_id and l.label_id > 0),
+    outcome, cache_hit, attempt, streamed, http_status,
+    (select name from labels l where l.label_id = error_code_id and l.label_id > 0),
+    (select name from labels l where l.label_id = finish_reason_id and l.label_id > 0),
+    session, total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us,
+    prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens,
+    cost_nano_usd, cost_source, provider_response_id, tags";
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
+    let name = |position: usize| -> rusqlite::Result<Option<Name>> {
+        Ok(row.get::<_, Option<String>>(position)?.map(Name::from))
+    };
+    let unsigned = |position: usize| -> rusqlite::Result<Option<u64>> {
+        Ok(row.get::<_, Option<i64>>(position)?.and_then(|value| u64::try_from(value).ok()))
+    };
+    let source = Source::from_code(row.get(3)?).unwrap_or(Source::Rest);
+    let started_at = Timestamp::from_unix_ms(row.get(1)?);
+    Ok(RequestRecord {
+        user: name(4)?,
+        space: name(5)?,
+        provider: name(6)?,
+        model: name(7)?,
+        operation: name(8)?,
+        outcome: Outcome::from_code(row.get(9)?).unwrap_or(Outcome::Success),
+        cache_hit: row.get(10)?,
+        attempt: row.get(11)?,
+        streamed: row.get(12)?,
+        http_status: row.get(13)?,
+        error_code: name(14)?,
+        finish_reason: name(15)?,
+        session: row.get(16)?,
+        latency_us: [unsigned(17)?, unsigned(18)?, unsigned(19)?, unsigned(20)?],
+        prompt_tokens: unsigned(21)?,
+        completion_tokens: unsigned(22)?,
+        cached_prompt_tokens: unsigned(23)?,
+        reasoning_tokens: unsigned(24)?,
+        cost_nano_usd: row.get(25)?,
+        cost_source: row.get::<_, Option<i64>>(26)?.and_then(CostSource::from_code),
+        provider_response_id: name(27)?,
+        tags: row.get(28)?,
+        ..RequestRecord::new(read_request_id(row, 2)?, started_at, source)
+    })
+}
+
+fn read_request_id(row: &Row<'_>, position: usize) -> rusqlite::Result<RequestId> {
+    use rusqlite::types::ValueRef;
+    Ok(match row.get_ref(position)? {
+        ValueRef::Blob(bytes) => match bytes.try_into() {
+            Ok(uuid) => RequestId::Uuid(uuid),
+            Err(_) => RequestId::Text(Name::from(format!("{bytes:02x?}"))),
+        },
+        ValueRef::Text(text) => RequestId::Text(Name::from_utf8_lossy(text)),
+        _ => RequestId::Text(Name::from(row.get::<_, i64>(position)?.to_string())),
+    })
+}

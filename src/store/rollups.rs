@@ -1,0 +1,243 @@
+//! Merging what the compactor aggregated into the rollup tables.
+
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params_from_iter};
+
+use super::error::storage;
+use super::writer::Writer;
+use crate::error::Result;
+use crate::model::measures::COLUMNS;
+use crate::model::measures::Combine;
+use crate::model::{Column, Grouping, LatencyKind, Level, Sketch, Timestamp};
+
+/// The key of a rollup row: its bucket and the ids of the grouping's key columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RollupKey {
+    /// Start of the bucket, in Unix milliseconds.
+    pub bucket_ms: i64,
+    /// Ids in the order of [`Grouping::keys`]; unused places are 0.
+    pub ids: [i64; 2],
+}
+
+/// What some raw rows add to one rollup at one level, in the order of the keys.
+#[derive(Clone, Debug)]
+pub struct RollupPart {
+    /// The rollup.
+    pub grouping: Grouping,
+    /// The level.
+    pub level: Level,
+    /// Plain measures by [`Column::index`].
+    pub rows: Vec<(RollupKey, [i64; COLUMNS])>,
+    /// Sketches that are not empty.
+    pub sketches: Vec<(RollupKey, LatencyKind, Sketch)>,
+}
+
+/// What some raw rows add to one UTC day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayDelta {
+    /// Start of the day, in Unix milliseconds.
+    pub day_ms: i64,
+    /// Requests.
+    pub requests: i64,
+    /// Earliest start, in Unix milliseconds.
+    pub min_started_at_ms: i64,
+    /// Latest start, in Unix milliseconds.
+    pub max_started_at_ms: i64,
+}
+
+/// What some raw rows add to all rollups.
+#[derive(Clone, Debug, Default)]
+pub struct RollupDelta {
+    /// By rollup and level.
+    pub parts: Vec<RollupPart>,
+    /// By day.
+    pub days: Vec<DayDelta>,
+}
+
+impl Writer {
+    /// Adds a delta and moves the watermark from `from_seq` to `upto_seq`, in one transaction.
+    ///
+    /// Returns `false`, and changes nothing, when the watermark is not at `from_seq`.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn merge_rollups(
+        &mut self,
+        delta: RollupDelta,
+        from_seq: i64,
+        upto_seq: i64,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.transaction(|transaction| {
+            let moved = transaction
+                .execute(
+                    "update rollup_state set watermark_seq = ?1 where watermark_seq = ?2",
+                    (upto_seq, from_seq),
+                )
+                .map_err(storage("moving the watermark"))?;
+            if moved == 0 {
+                return Ok(false);
+            }
+            merge_days(transaction, &delta.days, upto_seq, now).map_err(storage("merging days"))?;
+            merge_parts(transaction, delta.parts).map_err(storage("merging rollups"))?;
+            Ok(true)
+        })
+    }
+}
+
+pub(super) fn merge_parts(
+    transaction: &Transaction<'_>,
+    parts: Vec<RollupPart>,
+) -> rusqlite::Result<()> {
+    for part in parts {
+        merge_rows(transaction, &part)?;
+        merge_sketches(transaction, part)?;
+    }
+    Ok(())
+}
+
+fn merge_days(
+    transaction: &Transaction<'_>,
+    days: &[DayDelta],
+    changed_seq: i64,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut upsert = transaction.prepare_cached(
+        "insert into days (day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
+                           changed_at_ms)
+         values (?1, ?2, ?3, ?4, ?5, ?6)
+         on conflict (day_ms) do update set
+             requests = requests + excluded.requests,
+             min_started_at_ms = min(min_started_at_ms, excluded.min_started_at_ms),
+             max_started_at_ms = max(max_started_at_ms, excluded.max_started_at_ms),
+             changed_seq = excluded.changed_seq,
+             changed_at_ms = excluded.changed_at_ms",
+    )?;
+    for day in days {
+        upsert.execute((
+            day.day_ms,
+            day.requests,
+            day.min_started_at_ms,
+            day.max_started_at_ms,
+            changed_seq,
+            now.as_unix_ms(),
+        ))?;
+    }
+    Ok(())
+}
+
+fn key_names(grouping: Grouping) -> Vec<&'static str> {
+    ["level_minutes", "bucket_ms"]
+        .into_iter()
+        .chain(grouping.keys().iter().map(|key| key.column()))
+        .collect()
+}
+
+/// `insert ... on conflict do update` of one rollup table, from the names of the columns.
+fn upsert_sql(grouping: Grouping) -> String {
+    let keys = key_names(grouping);
+    let names: Vec<&str> = keys.iter().copied().chain(Column::all().map(Column::name)).collect();
+    let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+    let updates: Vec<String> = Column::all().map(update_of).collect();
+    format!(
+        "insert into {} ({}) values ({}) on conflict ({}) do update set {}",
+        grouping.table(),
+        names.join(", "),
+        places.join(", "),
+        keys.join(", "),
+        updates.join(", ")
+    )
+}
+
+fn update_of(column: Column) -> String {
+    let name = column.name();
+    let extreme = |function: &str| {
+        format!(
+            "{name} = {function}(ifnull({name}, excluded.{name}), ifnull(excluded.{name}, {name}))"
+        )
+    };
+    match column.combine() {
+        Combine::Sum => format!("{name} = {name} + excluded.{name}"),
+        Combine::Min => extreme("min"),
+        Combine::Max => extreme("max"),
+    }
+}
+
+fn merge_rows(transaction: &Transaction<'_>, part: &RollupPart) -> rusqlite::Result<()> {
+    let keys = part.grouping.keys().len();
+    let mut upsert = transaction.prepare_cached(&upsert_sql(part.grouping))?;
+    for (key, values) in &part.rows {
+        bind_key(&mut upsert, part.level, key, keys)?;
+        for column in Column::all() {
+            let value = values[column.index()];
+            let known = (value != column.empty() || column.empty() == 0).then_some(value);
+            upsert.raw_bind_parameter(3 + keys + column.index(), known)?;
+        }
+        upsert.raw_execute()?;
+    }
+    Ok(())
+}
+
+fn bind_key(
+    statement: &mut CachedStatement<'_>,
+    level: Level,
+    key: &RollupKey,
+    keys: usize,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, level.minutes())?;
+    statement.raw_bind_parameter(2, key.bucket_ms)?;
+    for position in 0..keys {
+        statement.raw_bind_parameter(3 + position, key.ids[position])?;
+    }
+    Ok(())
+}
+
+fn merge_sketches(transaction: &Transaction<'_>, part: RollupPart) -> rusqlite::Result<()> {
+    if part.sketches.is_empty() {
+        return Ok(());
+    }
+    let mut names = key_names(part.grouping);
+    names.push("kind");
+    let conditions: Vec<String> =
+        names.iter().zip(1..).map(|(name, place)| format!("{name} = ?{place}")).collect();
+    let table = part.grouping.sketch_table();
+    let mut select = transaction.prepare_cached(&format!(
+        "select sketch from {table} where {}",
+        conditions.join(" and ")
+    ))?;
+    let places: Vec<String> = (1..=names.len() + 4).map(|place| format!("?{place}")).collect();
+    let mut replace = transaction.prepare_cached(&format!(
+        "insert or replace into {table} ({}, p50_us, p95_us, p99_us, sketch) values ({})",
+        names.join(", "),
+        places.join(", ")
+    ))?;
+    for (key, kind, mut sketch) in part.sketches {
+        let mut values = vec![part.level.minutes(), key.bucket_ms];
+        values.extend(&key.ids[..part.grouping.keys().len()]);
+        values.push(i64::try_from(kind.index()).unwrap_or(0));
+        let stored: Option<Vec<u8>> =
+            select.query_row(params_from_iter(&values), |row| row.get(0)).optional()?;
+        if let Some(stored) = stored
+            && sketch.merge_encoded(&stored).is_none()
+        {
+            tracing::error!(
+                table,
+                bucket_ms = key.bucket_ms,
+                "a stored sketch is damaged; run `chatgauge rebuild`"
+            );
+        }
+        for (position, value) in values.iter().enumerate() {
+            replace.raw_bind_parameter(position + 1, value)?;
+        }
+        for (position, q) in [0.50, 0.95, 0.99].into_iter().enumerate() {
+            replace.raw_bind_parameter(values.len() + 1 + position, rounded(sketch.quantile(q)))?;
+        }
+        replace.raw_bind_parameter(values.len() + 4, sketch.encode())?;
+        replace.raw_execute()?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a sketch's value is far below 2^63 µs")]
+fn rounded(quantile_us: Option<f64>) -> i64 {
+    quantile_us.unwrap_or(0.0).round() as i64
+}

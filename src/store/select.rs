@@ -1,0 +1,253 @@
+//! Selections turned into SQL: the only dynamic SQL of the program.
+//!
+//! The text is built from column names of closed enums; every value is bound.
+
+use std::fmt::Write as _;
+
+use rusqlite::types::Value;
+
+use super::names::ResolvedFilter;
+use super::row::ROW_COLUMNS;
+use crate::model::{Column, Grouping, KeyColumn, LatencyKind, Level, TimeRange};
+
+/// Plain measures of one grouping at one level.
+#[derive(Clone, Debug)]
+pub struct RollupSelect<'a> {
+    /// The rollup.
+    pub grouping: Grouping,
+    /// The level.
+    pub level: Level,
+    /// Buckets that start in here.
+    pub range: TimeRange,
+    /// The columns wanted.
+    pub columns: &'a [Column],
+    /// Restrictions on the key columns of the grouping; others are not looked at.
+    pub filter: &'a ResolvedFilter,
+}
+
+/// Sketches of one grouping at one level.
+#[derive(Clone, Debug)]
+pub struct SketchSelect<'a> {
+    /// The rollup.
+    pub grouping: Grouping,
+    /// The level.
+    pub level: Level,
+    /// Buckets that start in here.
+    pub range: TimeRange,
+    /// The latencies wanted.
+    pub kinds: &'a [LatencyKind],
+    /// Restrictions on the key columns of the grouping; others are not looked at.
+    pub filter: &'a ResolvedFilter,
+}
+
+/// Raw rows.
+#[derive(Clone, Debug)]
+pub struct RawSelect<'a> {
+    /// Rows that started in here.
+    pub range: TimeRange,
+    /// Rows with a greater `seq`: those that the rollups do not include.
+    pub after_seq: Option<i64>,
+    /// Rows with at most this `seq`: those that the rollups include.
+    pub upto_seq: Option<i64>,
+    /// Restrictions.
+    pub filter: &'a ResolvedFilter,
+}
+
+/// Text and values of a statement.
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+impl Statement {
+    fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), values: Vec::new() }
+    }
+
+    /// Appends text in which each `?` takes the next of `values`.
+    fn push(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(sql);
+        self.values.extend(values);
+    }
+
+    fn push_ids(&mut self, column: &str, ids: &[i64]) {
+        let sql = format!(" and {column} in (select value from json_each(?))");
+        self.push(&sql, [Value::Text(json_array(ids))]);
+    }
+}
+
+/// The point look-ups of a bucket series pay off while there are few of them.
+const POINT_LOOKUPS: i64 = 4_096;
+
+fn json_array(ids: &[i64]) -> String {
+    let mut text = String::from("[");
+    for (position, id) in ids.iter().enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        write!(text, "{comma}{id}").unwrap_or_else(|_| unreachable!("writing to a String"));
+    }
+    text.push(']');
+    text
+}
+
+impl RollupSelect<'_> {
+    pub(super) fn statement(&self) -> Statement {
+        let columns: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
+        keyed(self.grouping, self.grouping.table(), self.level, self.range, self.filter, &columns)
+    }
+}
+
+impl SketchSelect<'_> {
+    pub(super) fn statement(&self) -> Statement {
+        let table = self.grouping.sketch_table();
+        let mut statement =
+            keyed(self.grouping, table, self.level, self.range, self.filter, &["kind", "sketch"]);
+        let kinds: Vec<i64> =
+            self.kinds.iter().map(|kind| i64::try_from(kind.index()).unwrap_or(0)).collect();
+        statement.push_ids("r.kind", &kinds);
+        statement
+    }
+}
+
+/// `select bucket, keys, columns` of a rollup table, by point look-ups where the keys are named.
+fn keyed(
+    grouping: Grouping,
+    table: &str,
+    level: Level,
+    range: TimeRange,
+    filter: &ResolvedFilter,
+    columns: &[&str],
+) -> Statement {
+    let mut list = String::from("r.bucket_ms");
+    for name in grouping.keys().iter().map(|key| key.column()).chain(columns.iter().copied()) {
+        list.push_str(", r.");
+        list.push_str(name);
+    }
+    let (from, to) = (range.start.as_unix_ms(), range.end.as_unix_ms());
+    let buckets = range.width_ms() / level.width_ms();
+    let first_ids = grouping.keys().first().and_then(|key| filter.ids(*key));
+    let mut statement = match first_ids {
+        Some(ids) if buckets * i64::try_from(ids.len()).unwrap_or(i64::MAX) <= POINT_LOOKUPS => {
+            point_lookups(&list, table, grouping, level, (from, to), ids)
+        }
+        _ => {
+            let mut scan = Statement::new(format!("select {list} from {table} r"));
+            scan.push(
+                " where r.level_minutes = ? and r.bucket_ms >= ? and r.bucket_ms < ?",
+                [level.minutes(), from, to].map(Value::Integer),
+            );
+            scan
+        }
+    };
+    for key in grouping.keys() {
+        if let Some(ids) = filter.ids(*key) {
+            statement.push_ids(&format!("r.{}", key.column()), ids);
+        }
+    }
+    statement
+}
+
+fn point_lookups(
+    list: &str,
+    table: &str,
+    grouping: Grouping,
+    level: Level,
+    (from, to): (i64, i64),
+    ids: &[i64],
+) -> Statement {
+    let key = grouping.keys()[0].column();
+    let mut statement = Statement::new("");
+    statement.push(
+        "with recursive b(t) as (select ? where ? < ? union all select t + ? from b where t + ? < ?)",
+        [from, from, to, level.width_ms(), level.width_ms(), to].map(Value::Integer),
+    );
+    statement.push(
+        &format!(
+            " select {list} from b cross join json_each(?) i cross join {table} r \
+             where r.level_minutes = ? and r.bucket_ms = b.t and r.{key} = i.value"
+        ),
+        [Value::Text(json_array(ids)), Value::Integer(level.minutes())],
+    );
+    statement
+}
+
+impl RawSelect<'_> {
+    pub(super) fn statement(&self) -> Statement {
+        let mut statement = Statement::new(format!("select {ROW_COLUMNS} from requests"));
+        self.conditions(&mut statement);
+        statement
+    }
+
+    /// The conditions with the index that suits them: the tail is read in order of arrival, users by
+    /// their own index, everything else by time. A unary plus keeps a column away from the planner.
+    fn conditions(&self, statement: &mut Statement) {
+        let by_user =
+            self.filter.ids(KeyColumn::User).is_some_and(|ids| ids.iter().all(|id| *id > 1));
+        let time = match (self.after_seq, by_user) {
+            (Some(_), _) => "+started_at_ms",
+            (None, true) => {
+                statement.push(" indexed by requests__user_id_started_at_ms", []);
+                "started_at_ms"
+            }
+            (None, false) => {
+                statement.push(" indexed by requests__started_at_ms_request_id", []);
+                "started_at_ms"
+            }
+        };
+        let (from, to) = (self.range.start.as_unix_ms(), self.range.end.as_unix_ms());
+        statement.push(
+            &format!(" where {time} >= ? and {time} < ?"),
+            [Value::Integer(from), Value::Integer(to)],
+        );
+        if by_user && self.after_seq.is_none() {
+            statement.push(" and user_id > 1", []);
+        }
+        if let Some(seq) = self.after_seq {
+            statement.push(" and seq > ?", [Value::Integer(seq)]);
+        }
+        if let Some(seq) = self.upto_seq {
+            statement.push(" and +seq <= ?", [Value::Integer(seq)]);
+        }
+        push_filter(statement, self.filter);
+    }
+}
+
+/// Appends every restriction of the filter, as conditions on `requests`.
+pub(super) fn push_filter(statement: &mut Statement, filter: &ResolvedFilter) {
+    for key in [KeyColumn::Space, KeyColumn::User, KeyColumn::Model] {
+        if let Some(ids) = filter.ids(key) {
+            statement.push_ids(key.column(), ids);
+        }
+    }
+    if let Some(codes) = &filter.outcomes {
+        statement.push_ids("outcome", codes);
+    }
+    if let Some(codes) = &filter.sources {
+        statement.push_ids("source", codes);
+    }
+    if let Some(streamed) = filter.streamed {
+        statement.push(" and streamed = ?", [Value::Integer(i64::from(streamed))]);
+    }
+}
+
+/// A page of whole rows, newest first, older than `before` when given.
+pub(super) fn page_statement(
+    columns: &str,
+    filter: &ResolvedFilter,
+    range: TimeRange,
+    before: Option<(i64, i64)>,
+    limit: usize,
+) -> Statement {
+    let mut statement = Statement::new(format!("select {columns} from requests"));
+    RawSelect { range, after_seq: None, upto_seq: None, filter }.conditions(&mut statement);
+    if let Some((started_at_ms, seq)) = before {
+        statement.push(
+            " and (started_at_ms, seq) < (?, ?)",
+            [Value::Integer(started_at_ms), Value::Integer(seq)],
+        );
+    }
+    statement.push(
+        " order by started_at_ms desc, seq desc limit ?",
+        [Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))],
+    );
+    statement
+}
