@@ -68,17 +68,18 @@ fn lines_and_compressed_bodies_are_read() {
 #[ignore = "needs the store"]
 fn what_cannot_be_read_is_a_clear_problem() {
     let server = TestServer::with(|config| config.http.body_max_bytes = 1_000);
-    let cases: [(&[(&str, &str)], &[u8], u16); 6] = [
-        (&[JSON], b"", 400),
-        (&[JSON], b"[{\"a\":", 400),
-        (&[("Content-Type", "text/csv")], b"a,b", 415),
-        (&[JSON, ("Content-Encoding", "br")], b"{}", 415),
-        (&[JSON, ("Content-Encoding", "gzip")], b"{}", 400),
-        (&[JSON], &[b' '; 1_001], 413),
-    ];
-    for (headers, body, status) in cases {
-        let answer = server.post("/api/requests", headers, body);
-        assert_eq!(answer.status, status, "{headers:?}");
+    let identity = "identity";
+    for (content_type, encoding, body, status) in [
+        (JSON.1, identity, &b""[..], 400),
+        (JSON.1, identity, b"[{\"a\":", 400),
+        ("text/csv", identity, b"a,b", 415),
+        (JSON.1, "br", b"{}", 415),
+        (JSON.1, "gzip", b"{}", 400),
+        (JSON.1, identity, &[b' '; 1_001], 413),
+    ] {
+        let headers = [("Content-Type", content_type), ("Content-Encoding", encoding)];
+        let answer = server.post("/api/requests", &headers, body);
+        assert_eq!(answer.status, status, "{content_type} {encoding}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         let problem = answer.json();
         assert_eq!(problem["status"], status, "{problem}");
