@@ -121,7 +121,7 @@ fn print_table(current: &CurrentMetrics) {
         println!("  {title:<22} {:>10}", shown(window.value(metric, Stat::Average)));
     }
     for kind in LatencyKind::ALL {
-        let average_ms = window.latency[kind.index()].average_ms();
+        let average_ms = window.latency_ms(kind, Stat::Average);
         println!("  {:<22} {:>10} ms on average", kind.stem(), shown(average_ms));
     }
 }

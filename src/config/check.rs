@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::layers::HIDDEN_TOKEN;
 use super::raw::{RawCompactor, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
 use super::{
     CompactorConfig, Config, HOT_CACHE_LIMIT_BYTES, HttpConfig, IngestConfig, QueryConfig,
@@ -62,7 +63,10 @@ fn check_store(raw: &RawStore, store: &mut StoreConfig) -> Result<()> {
     }
     set(&mut store.readers, "store.readers", raw.readers, 1..=64)?;
     let cache = 65_536..=1_073_741_824;
-    set(&mut store.page_cache_bytes, "store.page_cache_bytes", raw.page_cache_bytes, cache)?;
+    let key = "store.page_cache_bytes";
+    set(&mut store.page_cache_bytes, key, raw.page_cache_bytes, cache.clone())?;
+    let key = "store.writer_page_cache_bytes";
+    set(&mut store.writer_page_cache_bytes, key, raw.writer_page_cache_bytes, cache)?;
     set(&mut store.max_users, "store.max_users", raw.max_users, 1..=MANY)?;
     set(&mut store.max_spaces, "store.max_spaces", raw.max_spaces, 1..=MANY)?;
     set(&mut store.max_models, "store.max_models", raw.max_models, 1..=MANY)?;
@@ -130,6 +134,10 @@ fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
         // It travels in a header.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason = "must be visible ASCII characters without spaces";
+            return Err(Error::invalid_config("http.admin_token", reason));
+        }
+        if token == HIDDEN_TOKEN {
+            let reason = format!("{HIDDEN_TOKEN} is what `config print` shows instead of a token");
             return Err(Error::invalid_config("http.admin_token", reason));
         }
         http.admin_token = (!token.is_empty()).then(|| token.clone());

@@ -23,6 +23,9 @@ const FILE_VARIABLE: &str = "CHATGAUGE_CONFIG";
 /// What is logged, e.g. `info` or `chatgauge=debug`.
 pub const LOG_VARIABLE: &str = "CHATGAUGE_LOG";
 
+/// Stands for the admin token where the configuration is printed; a guessable one if it were taken.
+pub(super) const HIDDEN_TOKEN: &str = "(hidden)";
+
 /// A key set on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flag {
@@ -71,7 +74,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut raw = RawConfig::from(self);
         if self.http.admin_token.is_some() {
-            raw.http.admin_token = Some("(hidden)".to_owned());
+            raw.http.admin_token = Some(HIDDEN_TOKEN.to_owned());
         }
         toml::to_string(&raw).unwrap_or_default()
     }

@@ -57,8 +57,10 @@ section! {
         synchronous: String,
         /// Connections for reading.
         readers: i64,
-        /// Page cache of each connection, in bytes.
+        /// Page cache of each reading connection, in bytes.
         page_cache_bytes: i64,
+        /// Page cache of the writing connection, in bytes.
+        writer_page_cache_bytes: i64,
         /// Most distinct users.
         max_users: i64,
         /// Most distinct spaces.
@@ -172,6 +174,7 @@ impl From<&Config> for RawConfig {
                 synchronous: Some(store.synchronous.as_str().to_owned()),
                 readers: number(store.readers),
                 page_cache_bytes: number(store.page_cache_bytes),
+                writer_page_cache_bytes: number(store.writer_page_cache_bytes),
                 max_users: number(store.max_users),
                 max_spaces: number(store.max_spaces),
                 max_models: number(store.max_models),

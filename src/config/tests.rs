@@ -71,7 +71,7 @@ fn errors_name_the_place_the_key_and_what_is_allowed() {
         load("", &[("CHATGAUGE_LISTN", "x")], &[]),
         load("", &[("CHATGAUGE_STORE_READERS", "many")], &[]),
         load("", &[("CHATGAUGE_DB", "a"), ("CHATGAUGE_STORE_PATH", "b")], &[]),
-        load("", &[], &[("--set", "retention.raw_day", "1")]),
+        load("", &[], &[("--option", "retention.raw_day", "1")]),
         load("time_zone = \"Mars\"", &[], &[]),
     ];
     let text: String =
@@ -88,7 +88,7 @@ CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES: query.hot_cache_max_bytes: 50000001 is not 
 CHATGAUGE_LISTN: there is no such variable; did you mean CHATGAUGE_LISTEN or CHATGAUGE_DB or CHATGAUGE_HTTP_LISTEN?
 CHATGAUGE_STORE_READERS: store.readers: \"many\" is not a whole number
 CHATGAUGE_STORE_PATH: CHATGAUGE_DB sets the same key, store.path; set one of them
---set: retention.raw_day: there is no such key; did you mean retention.raw_days or retention.max_bytes or retention.minute_days?
+--option: retention.raw_day: there is no such key; did you mean retention.raw_days or retention.max_bytes or retention.minute_days?
 chatgauge.toml, line 1: time_zone: \"Mars\" is not an IANA time zone such as Europe/Warsaw
 "
     );
@@ -120,7 +120,9 @@ fn printing_shows_what_is_in_effect_and_hides_the_token() {
     let config = load("", &environment, &[]).unwrap();
     let printed = config.to_toml();
     assert!(!printed.contains("hunter2"));
-    let raw: RawConfig = toml::from_str(&printed).unwrap();
+    let mut raw: RawConfig = toml::from_str(&printed).unwrap();
+    assert!(raw.check().is_err(), "a printed configuration must not make (hidden) the token");
+    raw.http.admin_token = None;
     assert_eq!(raw.check().unwrap().store, config.store);
     let wrong = load("[http]\nadmin_token = \"hunter2 with spaces\"\n", &[], &[]).unwrap_err();
     assert!(!wrong.contains("hunter2"), "{wrong}");

@@ -40,6 +40,7 @@ struct Inner {
     read: Limiter,
     trail: Trail,
     turns: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
     plain_bodies: Arc<Semaphore>,
     compressed_bodies: Arc<Semaphore>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
@@ -69,6 +70,7 @@ impl App {
                     reads: Limiter::new(Policy { name: "audit", quota: 1, window_s: 3_600 }),
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
+                probes: Arc::new(Semaphore::new(1)),
                 plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
                 compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
                 openapi: std::sync::OnceLock::new(),
@@ -121,16 +123,30 @@ impl App {
         F: FnOnce(&Chatgauge) -> Result<T, Error> + Send + 'static,
     {
         let turn = turn(&self.inner.turns, "queries").await?;
+        self.run(turn, question).await?.map_err(Problem::from)
+    }
+
+    /// Asks whether the service is ready; one probe at a time, because anybody may ask.
+    ///
+    /// # Errors
+    /// 503 when too many ask.
+    pub(crate) async fn probe(&self) -> Result<Result<(), Error>, Problem> {
+        let turn = turn(&self.inner.probes, "probes").await?;
+        self.run(turn, Chatgauge::ready).await
+    }
+
+    async fn run<T, F>(&self, turn: OwnedSemaphorePermit, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Chatgauge) -> T + Send + 'static,
+    {
         let service = self.service().clone();
-        let answer = tokio::task::spawn_blocking(move || {
+        let done = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even when the caller has gone away meanwhile.
             let _turn = turn;
-            question(&service)
+            work(&service)
         });
-        match answer.await {
-            Ok(answer) => answer.map_err(Problem::from),
-            Err(error) => Err(Problem::internal(format!("a query did not finish: {error}"))),
-        }
+        done.await.map_err(|error| Problem::internal(format!("a query did not finish: {error}")))
     }
 
     /// A turn to read a body of records.

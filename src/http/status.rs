@@ -186,7 +186,7 @@ pub(crate) async fn healthz() -> Json<WordBody> {
 pub(crate) async fn readyz(
     State(app): State<App>,
 ) -> Result<(StatusCode, Json<WordBody>), Problem> {
-    match app.service().ready() {
+    match app.probe().await? {
         Ok(()) => Ok((StatusCode::OK, Json(WordBody { status: "ok" }))),
         Err(error) => {
             // Open to all, so without words about files and disks; those are in the log.

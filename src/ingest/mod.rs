@@ -1,3 +1,6 @@
-//! Taking records in.
+//! Taking records in: the bounded queue, the group commit, and the wire formats that end in records.
 
+mod queue;
 pub mod wire;
+
+pub use queue::{AppendReport, IngestStats, OnCommitted, Queue, QueueConsumer};

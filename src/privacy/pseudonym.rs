@@ -19,8 +19,8 @@ const KEPT_CHARS: usize = 16;
 /// Characters of the prefix of a pseudonym.
 const PREFIX_CHARS: usize = 2;
 
-const USER_PREFIX: &str = "u_";
-const IDENTIFIER_PREFIX: &str = "h_";
+const USER_PREFIX: &[u8; PREFIX_CHARS] = b"u_";
+const IDENTIFIER_PREFIX: &[u8; PREFIX_CHARS] = b"h_";
 const SESSION_PREFIX: &str = "s_";
 
 /// Turns identities into pseudonyms with a secret key; clones share the key.
@@ -91,8 +91,9 @@ impl Pseudonymizer {
 pub fn is_pseudonym(text: &str) -> bool {
     text.len() == PREFIX_CHARS + KEPT_CHARS
         && text
+            .as_bytes()
             .strip_prefix(USER_PREFIX)
-            .is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+            .is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
 }
 
 /// The printed form of a session's hash: `s_` and 16 hexadecimal digits.
@@ -110,17 +111,15 @@ fn parse_session_name(text: &str) -> Option<i64> {
     u64::from_str_radix(digits, 16).ok().map(u64::cast_signed)
 }
 
-fn short_name(prefix: &str, state: &HmacSha256, text: &str) -> Name {
+fn short_name(prefix: &[u8; PREFIX_CHARS], state: &HmacSha256, text: &str) -> Name {
     let mut hash = [0; KEPT_BYTES];
     fill(&mut hash, state, text);
-    let mut encoded = [0; KEPT_CHARS];
-    BASE32_NOPAD.encode_mut(&hash, &mut encoded);
-    let mut name = Name::const_new("");
-    name.push_str(prefix);
-    for byte in encoded {
-        name.push(char::from(byte.to_ascii_lowercase()));
-    }
-    name
+    let mut name = [0; PREFIX_CHARS + KEPT_CHARS];
+    let (start, encoded) = name.split_at_mut(PREFIX_CHARS);
+    start.copy_from_slice(prefix);
+    BASE32_NOPAD.encode_mut(&hash, encoded);
+    name.make_ascii_lowercase();
+    Name::from_utf8_lossy(&name)
 }
 
 /// Fills `out` with the first bytes of the hash of `text`.

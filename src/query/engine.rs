@@ -1,5 +1,6 @@
 //! The engine: one snapshot per question.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use chrono_tz::Tz;
@@ -32,6 +33,8 @@ pub struct Engine {
     hot: RwLock<MetricsStore>,
     sealed: SealedCache,
     max_points: usize,
+    hot_hits: AtomicU64,
+    hot_misses: AtomicU64,
 }
 
 /// One group of a grouped total.
@@ -55,6 +58,8 @@ impl Engine {
             hot: RwLock::new(MetricsStore::new(config.hot_cache_max_bytes)),
             sealed: SealedCache::new(SEALED_CACHE_BYTES.min(config.hot_cache_max_bytes)),
             max_points: config.max_points,
+            hot_hits: AtomicU64::new(0),
+            hot_misses: AtomicU64::new(0),
         }
     }
 
@@ -197,7 +202,20 @@ impl Engine {
     /// Taken before the snapshot, so that the snapshot has every row of the slice.
     fn hot_slice(&self, query: &Query) -> Option<HotSlice> {
         let hot = self.hot.read().unwrap_or_else(PoisonError::into_inner);
-        hot.slice(query.range, &keys_of(query))
+        let slice = hot.slice(query.range, &keys_of(query));
+        let counter = if slice.is_some() { &self.hot_hits } else { &self.hot_misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        slice
+    }
+
+    /// Queries that the hot cache could help with, and the others, since the start.
+    pub fn hot_uses(&self) -> (u64, u64) {
+        (self.hot_hits.load(Ordering::Relaxed), self.hot_misses.load(Ordering::Relaxed))
+    }
+
+    /// Groups in the hot cache.
+    pub fn hot_groups(&self) -> usize {
+        self.hot.read().unwrap_or_else(PoisonError::into_inner).groups()
     }
 
     /// A page of stored requests.

@@ -309,6 +309,10 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
 }
 
 /// The newest schema that this program knows.
+pub fn schema_version() -> u32 {
+    u32::try_from(supported_version()).unwrap_or(0)
+}
+
 fn supported_version() -> i64 {
     let runner = embedded::migrations::runner();
     runner

@@ -97,6 +97,14 @@ impl Writer {
         self.interner.caps()
     }
 
+    /// Proves that the file can be written, without changing it.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn probe(&mut self) -> Result<()> {
+        begin(&mut self.connection)?.rollback().map_err(storage("probing the file"))
+    }
+
     /// Moves the write-ahead log into the database file and truncates it.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
 
 #[test]
-#[ignore = "needs the store"]
 fn every_described_get_route_answers_and_needs_a_token() {
     let server = TestServer::start();
     let document = server.get_as("/api/openapi.json", None).json();
@@ -32,7 +31,6 @@ fn every_described_get_route_answers_and_needs_a_token() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn a_batch_is_answered_record_by_record() {
     let server = TestServer::start();
     let batch = json!([
@@ -54,7 +52,6 @@ fn a_batch_is_answered_record_by_record() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn lines_and_compressed_bodies_are_read() {
     let server = TestServer::start();
     let lines = b"{\"request_id\":\"a\"}\n{\"request_id\":\"b\"}\n";
@@ -65,7 +62,6 @@ fn lines_and_compressed_bodies_are_read() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn what_cannot_be_read_is_a_clear_problem() {
     let server = TestServer::with(|config| config.http.body_max_bytes = 1_000);
     let identity = "identity";
@@ -88,7 +84,6 @@ fn what_cannot_be_read_is_a_clear_problem() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn unknown_parameters_and_routes_and_methods_are_problems() {
     let server = TestServer::start();
     for (path, status) in [
@@ -109,7 +104,6 @@ fn unknown_parameters_and_routes_and_methods_are_problems() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn keys_do_what_their_scopes_say_until_they_are_revoked() {
     let server = TestServer::start();
     let made = server.post_json("/api/keys", &json!({"name": "app", "scopes": ["ingest"]}));
@@ -127,7 +121,6 @@ fn keys_do_what_their_scopes_say_until_they_are_revoked() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn reads_over_the_limit_are_429_with_headers() {
     let server = TestServer::with(|config| config.http.read_per_minute = 2);
     assert_eq!(server.get("/api/status").header("ratelimit-policy"), Some("\"read\";q=2;w=60"));
@@ -137,7 +130,6 @@ fn reads_over_the_limit_are_429_with_headers() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn a_plain_user_id_filters_as_its_pseudonym_does() {
     let server = TestServer::start();
     server.ingest(&json!([{"user": "alice"}, {"user": "bob"}]));
@@ -151,7 +143,6 @@ fn a_plain_user_id_filters_as_its_pseudonym_does() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn pages_follow_each_other_to_the_end() {
     let server = TestServer::start();
     let records: Vec<_> = (0..25).map(|n| json!({"request_id": format!("r{n}")})).collect();
@@ -171,7 +162,6 @@ fn pages_follow_each_other_to_the_end() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn without_tokens_pages_of_other_sites_are_kept_out() {
     let server = TestServer::with(|config| config.http.no_auth = true);
     assert_eq!(server.get_as("/api/status", None).status, 200);

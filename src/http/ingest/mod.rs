@@ -147,7 +147,7 @@ pub(crate) async fn ingest(
     let spaces = principal.spaces().map(<[_]>::to_vec);
     let intake = Intake::new(service.clone(), context, format.framing, queue_max_records, spaces);
     let outcome = stream::read(intake, request.into_body(), format.encoding, app.config()).await?;
-    service.note_rejected(
+    service.note_refused(
         u64::try_from(outcome.rejected_records).unwrap_or(u64::MAX),
         outcome.fields.dropped_content.values().sum(),
     );

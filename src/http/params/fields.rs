@@ -106,7 +106,8 @@ impl Params<'_> {
         stored: &dyn Fn(&str) -> Name,
     ) -> Result<Vec<Name>> {
         let mut names = Vec::new();
-        for text in self.all(parameter) {
+        // Values of records are trimmed before they are stored or hashed.
+        for text in self.all(parameter).map(str::trim) {
             if text.len() > bytes_max {
                 let reason = format!("is longer than {bytes_max} bytes, so nothing can match");
                 return Err(Problem::parameter(parameter, reason));

@@ -167,7 +167,7 @@ impl<'c> Check<'c, '_> {
             let found = text.len();
             return Err(problem(format!("must have at most {max_bytes} bytes, has {found}")));
         }
-        if text.chars().any(char::is_control) {
+        if has_control_characters(text) {
             return Err(problem("must not contain control characters".to_owned()));
         }
         Ok(Some(text))
@@ -312,6 +312,11 @@ impl<'c> Check<'c, '_> {
         let attempt = whole(Field::Attempt, self.draft.get(Field::Attempt), limits::ATTEMPT)?;
         Ok(attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(0))
     }
+}
+
+fn has_control_characters(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(char::is_control)
 }
 
 fn unparsable_time(text: &str) -> &'static str {

@@ -1,0 +1,122 @@
+//! Flags that set the configuration, and `chatgauge config`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::config::{Config, Flag};
+use crate::error::Result;
+
+use super::print;
+
+/// Where the configuration comes from; the same for every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); data/config.example.toml documents every key
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database file [default: chatgauge.db]
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<String>,
+    /// Any key of the configuration, e.g. `retention.raw_days=90`
+    #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = parse_option)]
+    pub options: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    /// The configuration from the defaults, the file, the environment and these flags.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a key is not acceptable.
+    pub fn load(&self) -> Result<Config> {
+        self.load_with([])
+    }
+
+    /// Like [`load`](Self::load), with more flags: `(flag, key, value)`, `None` when not typed.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a key is not acceptable.
+    pub fn load_with<const N: usize>(
+        &self,
+        more: [(&str, &str, Option<String>); N],
+    ) -> Result<Config> {
+        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+        let options = self.options.iter().map(|(key, value)| ("--option", &**key, value.clone()));
+        let own = [("--db", "store.path", self.db.clone())];
+        let typed = own
+            .into_iter()
+            .chain(more)
+            .filter_map(|(flag, key, value)| value.map(|value| (flag, key, value)));
+        let flags = options.chain(typed).map(|(flag, key, value)| Flag {
+            flag: flag.to_owned(),
+            key: key.to_owned(),
+            value,
+        });
+        Config::load(self.config.as_deref(), environment, flags)
+    }
+}
+
+fn parse_option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("has no \"=\"; write key=value")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge config check --config chatgauge.toml
+  CHATGAUGE_RETENTION_RAW_DAYS=90 chatgauge config print";
+
+/// Checks or prints the configuration.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ConfigCommand {
+    #[command(subcommand)]
+    action: ConfigAction,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum ConfigAction {
+    /// Say whether the configuration is acceptable
+    #[command(after_help = EXAMPLES)]
+    Check(ConfigOutput),
+    /// Print every key with the value in effect
+    #[command(after_help = EXAMPLES)]
+    Print(ConfigOutput),
+}
+
+#[derive(Clone, Debug, Args)]
+struct ConfigOutput {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ConfigCommand {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the configuration is not acceptable.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        match &self.action {
+            ConfigAction::Check(ConfigOutput { config, json }) => {
+                config.load()?;
+                print(
+                    out,
+                    if *json { "{\"ok\":true}\n" } else { "the configuration is acceptable\n" },
+                )
+            }
+            ConfigAction::Print(ConfigOutput { config, json }) => {
+                let toml = config.load()?.to_toml();
+                if !json {
+                    return print(out, &toml);
+                }
+                let value: toml::Table = toml.parse().unwrap_or_default();
+                print(out, &format!("{}\n", serde_json::json!(value)))
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `chatgauge export`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+use super::config::ConfigArgs;
+use super::import::field::{FIELDS, TAGS};
+use super::select::plain;
+use super::window::{FilterArgs, WindowArgs};
+use crate::error::{Error, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge export day > requests.ndjson
+  chatgauge export --start 2026-01-01 --end 2026-02-01 --format csv --output january.csv
+
+Newest first. `chatgauge import` reads both formats; users stay pseudonyms.";
+
+/// Writes stored requests as NDJSON or CSV.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ExportCommand {
+    /// Which time.
+    #[command(flatten)]
+    pub window: WindowArgs,
+    /// Which requests.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What the output consists of
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ExportFormat,
+    /// The same as --format ndjson
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Where to write; by default standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What an export consists of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line
+    #[default]
+    Ndjson,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// Writes records, given as JSON objects of the contract, one after the other.
+#[derive(Debug)]
+pub struct Exporter<W: Write> {
+    out: W,
+    format: ExportFormat,
+}
+
+/// Columns of a CSV export after the fields of a record.
+const MORE_COLUMNS: [&str; 3] = [TAGS.name, "source", "outcome"];
+
+impl<W: Write> Exporter<W> {
+    /// Begins an export; CSV gets its header.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(out: W, format: ExportFormat) -> Result<Self> {
+        let mut exporter = Self { out, format };
+        if format == ExportFormat::Csv {
+            exporter.write_row(columns().map(str::to_owned))?;
+        }
+        Ok(exporter)
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, json: &[u8]) -> Result<()> {
+        match self.format {
+            ExportFormat::Ndjson => {
+                let written = self.out.write_all(json).and_then(|()| self.out.write_all(b"\n"));
+                written.map_err(failed)
+            }
+            ExportFormat::Csv => {
+                let record: Map<String, Value> =
+                    serde_json::from_slice(json).map_err(|error| failed(error.into()))?;
+                self.write_row(
+                    columns().map(|name| record.get(name).map(plain).unwrap_or_default()),
+                )
+            }
+        }
+    }
+
+    /// Ends the export.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(failed)
+    }
+
+    fn write_row(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
+        let mut row = csv::WriterBuilder::new().buffer_capacity(1 << 10).from_writer(Vec::new());
+        row.write_record(cells).map_err(|error| failed(error.into()))?;
+        let bytes = row.into_inner().map_err(|error| failed(error.into_error()))?;
+        self.out.write_all(&bytes).map_err(failed)
+    }
+}
+
+fn columns() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|field| field.name).chain(MORE_COLUMNS)
+}
+
+fn failed(source: std::io::Error) -> Error {
+    Error::Io { path: "the export".into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &[u8] =
+        br#"{"request_id":"r1","space":"a, b","prompt_tokens":7,"tags":{"k":"v"},"outcome":"success"}"#;
+
+    fn export(format: ExportFormat) -> String {
+        let mut out = Vec::new();
+        let mut exporter = Exporter::new(&mut out, format).unwrap();
+        exporter.write(RECORD).unwrap();
+        exporter.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn records_are_written_in_both_formats() {
+        let csv = export(ExportFormat::Csv);
+        let mut lines = csv.lines();
+        assert!(lines.next().unwrap().starts_with("request_id,started_at,operation,user,space,"));
+        assert_eq!(
+            lines.next().unwrap(),
+            r#"r1,,,,"a, b",,,,,,,,7,,,,,,,,,,,,,,"{""k"":""v""}",,success"#
+        );
+        assert_eq!(export(ExportFormat::Ndjson).as_bytes(), [RECORD, b"\n"].concat());
+    }
+}

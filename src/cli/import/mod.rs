@@ -1,0 +1,321 @@
+//! `chatgauge import`: history from NDJSON and CSV files.
+
+pub mod checkpoint;
+pub mod field;
+pub mod identity;
+pub mod input;
+pub mod mapping;
+pub mod rows;
+pub mod summary;
+pub mod time;
+mod tracked;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use chrono_tz::Tz;
+use clap::Args;
+
+use super::config::ConfigArgs;
+use super::print;
+use crate::error::{Error, Result};
+use crate::model::RequestRecord;
+use crate::service::AppendReport;
+
+pub use checkpoint::Checkpoint;
+pub use identity::RowIds;
+pub use input::{FileFormat, Input};
+pub use mapping::MappingRules;
+pub use rows::{CsvRows, NdjsonRows, RowReader};
+pub use summary::ImportSummary;
+pub use time::TimeFormat;
+use tracked::TrackedSink;
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge import requests.ndjson.gz
+  chatgauge import trace.csv --set model=gpt-4 --set space=chat \\
+      --map started_at=TIMESTAMP,prompt_tokens=ContextTokens,completion_tokens=GeneratedTokens
+  chatgauge import log.csv --map started_at=time,total_latency_ms=seconds \\
+      --scale total_latency_ms=1000 --tz Europe/Warsaw --dry-run
+  zcat old/*.gz | chatgauge import - --format ndjson
+
+A row without request_id gets one made of what it says, so importing a file again stores nothing
+twice. Fields that are not given stay unknown. Columns that are called like a field need no --map.";
+
+/// Stores requests from NDJSON and CSV files, plain or compressed with gzip or zstd.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImportCommand {
+    /// Files; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What the files consist of; by default their names or their first character tell
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+    /// Which column of a CSV file gives a field
+    #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
+    pub map: Vec<String>,
+    /// A value that every request gets
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub constants: Vec<String>,
+    /// What a column's numbers are multiplied by, e.g. 1000 to make milliseconds of seconds
+    #[arg(long, value_name = "FIELD=FACTOR", value_delimiter = ',')]
+    pub scale: Vec<String>,
+    /// How instants are written
+    #[arg(long, value_enum, default_value_t)]
+    pub time_format: TimeFormat,
+    /// Zone of instants that name none
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub tz: Tz,
+    /// What separates the columns; a tab for .tsv files
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    pub delimiter: Option<u8>,
+    /// Tells identical rows of different files apart
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub id_salt: String,
+    /// Skip what an interrupted import of the same file had stored
+    #[arg(long)]
+    pub resume: bool,
+    /// Read and check everything, store nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Requests stored at a time
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub batch: u32,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why one row is not acceptable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Name of the field.
+    pub field: Cow<'static, str>,
+    /// What is wrong; never the value itself, so that equal reasons can be counted.
+    pub reason: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// The `field` of a problem with the row as a whole.
+    pub const ROW: &'static str = "(row)";
+
+    /// A problem with one field.
+    pub fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Cow::Borrowed(field), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+/// Where the rows of one file go.
+pub trait RowSink {
+    /// Makes a record of a JSON object of the contract.
+    ///
+    /// # Errors
+    /// When it is not acceptable.
+    fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection>;
+
+    /// Stores records; after it the first `rows` rows of the file are done with. Not called in a dry
+    /// run.
+    ///
+    /// # Errors
+    /// When they could not be stored.
+    fn store(&mut self, records: Vec<RequestRecord>, rows: u64) -> Result<AppendReport>;
+}
+
+impl ImportCommand {
+    /// The rules that rows are read by.
+    pub fn rules(&self) -> MappingRules {
+        MappingRules {
+            map: self.map.clone(),
+            constants: self.constants.clone(),
+            scale: self.scale.clone(),
+            time_format: self.time_format,
+            tz: self.tz,
+        }
+    }
+
+    /// Everything that decides what a file's rows become, as text, for [`Checkpoint::new`].
+    pub fn rules_text(&self) -> String {
+        format!("{:?} {:?} {:?} {:?}", self.rules(), self.format, self.delimiter, self.id_salt)
+    }
+
+    /// The rows of an opened file.
+    ///
+    /// # Errors
+    /// When the format cannot be told or the rules do not fit the file.
+    pub fn rows(&self, path: &Path, mut input: Input) -> Result<Box<dyn RowReader>> {
+        let format = match self.format {
+            Some(format) => format,
+            None => input.format(path)?,
+        };
+        let (rules, ids) = (self.rules(), RowIds::new(&self.id_salt));
+        Ok(match format {
+            FileFormat::Ndjson => Box::new(NdjsonRows::new(input.reader, &rules, ids)?),
+            FileFormat::Csv => {
+                let delimiter = self.delimiter.unwrap_or_else(|| delimiter_by_name(path));
+                Box::new(CsvRows::new(input.reader, delimiter, &rules, ids)?)
+            }
+        })
+    }
+
+    /// Imports all files into `sink`, which stores in `database`, and prints the summary. The exit
+    /// code is a failure when there were rows and not one was acceptable.
+    ///
+    /// # Errors
+    /// When a file cannot be read or a batch could not be stored; the summary of what was done before
+    /// is printed then too.
+    pub fn run(
+        &self,
+        database: &Path,
+        sink: &mut dyn RowSink,
+        out: &mut dyn Write,
+    ) -> Result<ExitCode> {
+        let mut summary = ImportSummary::default();
+        let mut files = self.files.iter();
+        let ended = files.try_for_each(|file| self.run_file(file, database, sink, &mut summary));
+        let summary = summary.finish();
+        let text = if self.json {
+            serde_json::to_string(&summary).unwrap_or_default() + "\n"
+        } else {
+            summary.to_text()
+        };
+        print(out, &text)?;
+        ended?;
+        let is_in_vain = summary.rejected > 0 && summary.rejected == summary.rows;
+        Ok(if is_in_vain { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn run_file(
+        &self,
+        file: &Path,
+        database: &Path,
+        sink: &mut dyn RowSink,
+        summary: &mut ImportSummary,
+    ) -> Result<()> {
+        let is_file = file != Path::new("-");
+        let checkpoint = if is_file && !self.dry_run {
+            Some(Checkpoint::new(database, file, &self.rules_text())?)
+        } else {
+            None
+        };
+        let resumed = match &checkpoint {
+            Some(checkpoint) if self.resume => checkpoint.rows(),
+            Some(checkpoint) => {
+                // One that starts over must not be resumed behind its own end.
+                checkpoint.clear();
+                0
+            }
+            None => 0,
+        };
+        let input = Input::open(file)?;
+        let mut tracked = TrackedSink::new(sink, checkpoint, &input);
+        let mut rows = self.rows(file, input)?;
+        self.import_rows(file, &mut *rows, resumed, &mut tracked, summary)?;
+        tracked.finish();
+        Ok(())
+    }
+
+    /// Brings all rows of one file into `sink` and counts them in `summary`; the first `resumed` rows
+    /// are passed over.
+    ///
+    /// # Errors
+    /// When the file cannot be read on (what came before is stored) or a batch could not be stored.
+    pub fn import_rows(
+        &self,
+        path: &Path,
+        rows: &mut dyn RowReader,
+        resumed: u64,
+        sink: &mut dyn RowSink,
+        summary: &mut ImportSummary,
+    ) -> Result<()> {
+        summary.dry_run = self.dry_run;
+        let mut pending =
+            Pending { capacity: usize::try_from(self.batch).unwrap_or(1), ..Pending::default() };
+        let (mut json, mut row) = (Vec::new(), 0);
+        let ended = loop {
+            let outcome = match rows.read_row(&mut json) {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => break Ok(()),
+                Err(source) => break Err(Error::Io { path: path.to_owned(), source }),
+            };
+            row += 1;
+            summary.rows += 1;
+            if row <= resumed {
+                summary.resumed += 1;
+                continue;
+            }
+            match outcome.and_then(|()| sink.parse(&json)) {
+                Ok(record) => {
+                    summary.note_start(record.started_at);
+                    pending.records.push(record);
+                }
+                Err(rejection) => summary.reject(row, rejection),
+            }
+            if pending.records.len() >= pending.capacity {
+                pending.flush(self.dry_run, row, sink, summary)?;
+            }
+        };
+        pending.flush(self.dry_run, row, sink, summary)?;
+        for column in rows.ignored_columns() {
+            if !summary.ignored_columns.contains(column) {
+                summary.ignored_columns.push(column.clone());
+            }
+        }
+        ended
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    records: Vec<RequestRecord>,
+    capacity: usize,
+}
+
+impl Pending {
+    fn flush(
+        &mut self,
+        dry_run: bool,
+        rows: u64,
+        sink: &mut dyn RowSink,
+        summary: &mut ImportSummary,
+    ) -> Result<()> {
+        let records = std::mem::take(&mut self.records);
+        if dry_run {
+            summary.accepted += records.len() as u64;
+        } else if !records.is_empty() {
+            let report = sink.store(records, rows)?;
+            summary.accepted += report.accepted as u64;
+            summary.duplicates += report.duplicates.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn delimiter_by_name(path: &Path) -> u8 {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    if name.ends_with(".tsv") || name.contains(".tsv.") { b'\t' } else { b',' }
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" | b"tab" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("one ASCII character other than a quote, or \"tab\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

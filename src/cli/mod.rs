@@ -1,0 +1,123 @@
+//! The command line: one struct a command.
+//!
+//! Results go to standard output, everything else to standard error. Every command prints JSON with
+//! `--json`. Exit codes: 0 done, 1 failed, 2 not understood.
+
+pub mod config;
+pub mod export;
+pub mod import;
+pub mod keys;
+pub mod report;
+pub mod select;
+pub mod serve;
+pub mod table;
+pub mod upkeep;
+pub mod window;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge demo                                 see it with a month of made-up history
+  chatgauge serve --db chatgauge.db              take records in and answer, on 127.0.0.1:8089
+  chatgauge report day                           a summary of the last 24 hours
+  chatgauge import requests.ndjson.gz            store history from a file
+
+CHATGAUGE_* variables set any key of the configuration; CHATGAUGE_LOG=debug shows more.";
+
+/// Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "chatgauge", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Take records in and answer over HTTP
+    Serve(serve::ServeCommand),
+    /// Seed a month of history, keep simulated traffic flowing and serve it
+    Demo(serve::DemoCommand),
+    /// Store requests from NDJSON and CSV files
+    Import(Box<import::ImportCommand>),
+    /// Write stored requests as NDJSON or CSV
+    Export(export::ExportCommand),
+    /// Answer one read-only SQL statement
+    Sql(select::SqlCommand),
+    /// Print a summary of a window
+    Report(report::ReportCommand),
+    /// Recompute the rollups from the raw rows and compare
+    Check(upkeep::CheckCommand),
+    /// Build the rollups anew from the raw rows
+    Rebuild(upkeep::RebuildCommand),
+    /// Create, list and revoke API keys
+    Key(keys::KeyCommand),
+    /// Print what a user is stored as
+    Pseudonym(keys::PseudonymCommand),
+    /// Check or print the configuration
+    Config(config::ConfigCommand),
+}
+
+/// Runs the program with the arguments of the process.
+///
+/// # Errors
+/// When the command failed.
+pub fn run() -> Result<ExitCode> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version are "errors" for clap, with exit code 0.
+            drop(usage.print());
+            return Ok(u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from));
+        }
+    };
+    let mut out = io::stdout().lock();
+    match &cli.command {
+        Command::Config(command) => command.run(&mut out)?,
+        _ => return Err(Error::invalid_config("command", "is not part of this build")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints text; a reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Io { path: "standard output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("chatgauge "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,115 @@
+//! `chatgauge sql`.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::config::ConfigArgs;
+use super::table::{Cell, Table};
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge sql 'select * from usage_daily order by day desc limit 7'
+  chatgauge sql --format csv 'select * from request_log limit 1000' > requests.csv
+
+Only reading is possible. The views request_log, usage_hourly, usage_daily and latency_daily have
+names and units for people.";
+
+/// Answers one read-only SQL statement.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SqlCommand {
+    /// The statement
+    pub statement: String,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SqlFormat,
+    /// The same as --format ndjson
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SqlFormat {
+    /// Aligned columns
+    #[default]
+    Table,
+    /// Comma-separated values
+    Csv,
+    /// One JSON object a row
+    Ndjson,
+}
+
+impl SqlCommand {
+    /// The rows in the format asked for.
+    pub fn output(&self, columns: &[String], rows: &[Vec<Value>]) -> String {
+        match if self.json { SqlFormat::Ndjson } else { self.format } {
+            SqlFormat::Table => as_table(columns, rows),
+            SqlFormat::Csv => as_csv(columns, rows),
+            SqlFormat::Ndjson => as_ndjson(columns, rows),
+        }
+    }
+}
+
+fn as_table(columns: &[String], rows: &[Vec<Value>]) -> String {
+    let mut table = Table::new(columns);
+    for row in rows {
+        table.push(row.iter().map(|value| match value {
+            Value::Number(number) => Cell::number(number),
+            other => Cell::text(plain(other)),
+        }));
+    }
+    table.to_text()
+}
+
+fn as_csv(columns: &[String], rows: &[Vec<Value>]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to memory cannot fail, and every row has the columns of the header.
+    drop(writer.write_record(columns));
+    for row in rows {
+        drop(writer.write_record(row.iter().map(plain)));
+    }
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
+    let object = |row: &Vec<Value>| {
+        let members = columns.iter().cloned().zip(row.iter().cloned());
+        format!("{}\n", Value::Object(members.collect()))
+    };
+    rows.iter().map(object).collect()
+}
+
+/// A value without the quotes of JSON; null is empty.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_printed_in_every_format() {
+        let columns = ["model".to_owned(), "requests".to_owned()];
+        let rows = [vec![json!("a,b"), json!(12)], vec![json!(null), json!(7.5)]];
+        assert_eq!(
+            as_table(&columns, &rows),
+            "model  requests\na,b          12\n            7.5\n"
+        );
+        assert_eq!(as_csv(&columns, &rows), "model,requests\n\"a,b\",12\n,7.5\n");
+        assert_eq!(
+            as_ndjson(&columns, &rows),
+            "{\"model\":\"a,b\",\"requests\":12}\n{\"model\":null,\"requests\":7.5}\n"
+        );
+    }
+}

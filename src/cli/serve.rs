@@ -1,0 +1,163 @@
+//! `chatgauge serve` and `chatgauge demo`.
+
+use clap::Args;
+
+use super::config::ConfigArgs;
+use crate::config::Config;
+use crate::error::Result;
+use crate::generate::Workload;
+use crate::model::time::DAY_MS;
+use crate::model::{TimeRange, Timestamp};
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  chatgauge serve --db chatgauge.db --listen 127.0.0.1:8089
+  CHATGAUGE_ADMIN_TOKEN=... chatgauge serve --config chatgauge.toml --listen 0.0.0.0:8089";
+
+/// Flags of a server.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServerArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// IP address and port [default: 127.0.0.1:8089]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Ask for no token; only on a loopback address
+    #[arg(long)]
+    pub no_auth: bool,
+    /// Zone of "today" in answers that do not name one [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+}
+
+impl ServerArgs {
+    /// The configuration with these flags.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::load`].
+    pub fn load(&self) -> Result<Config> {
+        self.config.load_with([
+            ("--listen", "http.listen", self.listen.clone()),
+            ("--no-auth", "http.no_auth", self.no_auth.then(|| "true".to_owned())),
+            ("--time-zone", "time_zone", self.time_zone.clone()),
+        ])
+    }
+}
+
+/// Takes records in and answers over HTTP until SIGTERM or Ctrl-C.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeCommand {
+    /// Flags of the server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  chatgauge demo
+  chatgauge demo --requests 5000000 --per-second 50 --listen 127.0.0.1:9000
+
+Running it again goes on with the same file; remove chatgauge-demo.db* to start over.";
+
+/// The database of the demo unless another one is named.
+const DEMO_DATABASE: &str = "chatgauge-demo.db";
+
+/// Seeds a month of history, keeps simulated traffic flowing and serves it.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub struct DemoCommand {
+    /// Flags of the server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Requests of history
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    pub requests: u64,
+    /// Days of history
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3_650))]
+    pub days: u16,
+    /// Simulated requests a second from now on, about; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 3.0, value_parser = parse_rate)]
+    pub per_second: f64,
+    /// Another seed, other requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl DemoCommand {
+    /// The configuration: its own database unless one is named.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::load`].
+    pub fn load(&self) -> Result<Config> {
+        let mut config = self.server.load()?;
+        if config.store.path == Config::default().store.path {
+            config.store.path = DEMO_DATABASE.into();
+        }
+        Ok(config)
+    }
+
+    /// The history up to `now`.
+    pub fn history(&self, now: Timestamp) -> Workload {
+        let range = TimeRange::new(now.plus_ms(-i64::from(self.days) * DAY_MS), now);
+        Workload { extras: true, ..Workload::new(self.seed, range, self.requests) }
+    }
+}
+
+/// What a demo prints: where it is, how to get in and what to try.
+pub fn demo_text(base_url: &str, admin_token: &str) -> String {
+    format!(
+        "\
+chatgauge is running at {base_url} with made-up traffic. Admin token: {admin_token}
+
+Try:
+  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/metrics/current'
+  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/metrics/breakdown?by=space&metric=total_tokens&limit=5'
+  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/requests' \\
+      -d '{{\"user\":\"me\",\"space\":\"demo\",\"model\":\"gpt-5\",\"total_latency_ms\":1200,\"prompt_tokens\":900,\"completion_tokens\":150}}'
+
+Ctrl-C stops it.
+"
+    )
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if (0.0..=10_000.0).contains(&rate) { Ok(rate) } else { Err("use 0 to 10000".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let args = ["chatgauge", "serve", "--db", "a.db", "--listen", "[::1]:1", "--no-auth"];
+        let Command::Serve(serve) = Cli::try_parse_from(args).unwrap().command else { panic!() };
+        let config = serve.server.load().unwrap();
+        assert_eq!(config.store.path, std::path::Path::new("a.db"));
+        assert_eq!(config.http.listen.to_string(), "[::1]:1");
+        assert!(config.http.no_auth);
+        let args = ["chatgauge", "serve", "--listen", "0.0.0.0:1", "-o", "http.no_auth=true"];
+        let Command::Serve(serve) = Cli::try_parse_from(args).unwrap().command else { panic!() };
+        let refused = serve.server.load().unwrap_err().to_string();
+        assert!(refused.starts_with("--option: http.no_auth: must be false"), "{refused}");
+    }
+
+    #[test]
+    fn a_demo_has_its_own_database_and_a_month_that_ends_now() {
+        let Command::Demo(demo) = Cli::try_parse_from(["chatgauge", "demo"]).unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!(demo.load().unwrap().store.path, std::path::Path::new("chatgauge-demo.db"));
+        let now = Timestamp::from_unix_ms(1_767_323_045_000);
+        let history = demo.history(now);
+        assert_eq!((history.end, history.requests), (now, 300_000));
+        assert!(demo_text("http://127.0.0.1:8089", "t").matches("  curl ").count() == 3);
+    }
+}

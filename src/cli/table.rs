@@ -1,0 +1,132 @@
+//! Plain aligned tables for a terminal.
+
+use std::fmt::Display;
+
+/// A cell: text, or a number, which stands at the right edge of its column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    is_number: bool,
+}
+
+impl Cell {
+    /// A cell with text; control characters become spaces, so that no stored name can move the
+    /// cursor or change colours.
+    pub fn text(text: impl AsRef<str>) -> Self {
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        Self { text: text.as_ref().chars().map(clean).collect(), is_number: false }
+    }
+
+    /// A cell with a number.
+    pub fn number(number: impl Display) -> Self {
+        Self { text: number.to_string(), is_number: true }
+    }
+
+    /// A cell with a number of so many decimals, `-` when it is not known.
+    pub fn decimal(number: Option<f64>, decimals: usize) -> Self {
+        let text = number.map_or_else(|| "-".to_owned(), |number| format!("{number:.decimals$}"));
+        Self { text, is_number: true }
+    }
+}
+
+/// A header and rows.
+#[derive(Clone, Debug)]
+pub struct Table {
+    header: Vec<Cell>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new<T: AsRef<str>>(header: impl IntoIterator<Item = T>) -> Self {
+        Self { header: header.into_iter().map(Cell::text).collect(), rows: Vec::new() }
+    }
+
+    /// Appends a row; missing cells are empty.
+    pub fn push(&mut self, row: impl IntoIterator<Item = Cell>) {
+        self.rows.push(row.into_iter().collect());
+    }
+
+    /// Whether there are no rows.
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Lines of aligned columns, two spaces apart, without trailing spaces. A column of numbers has
+    /// its header at the right too.
+    pub fn to_text(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
+        let lines = || std::iter::once(&self.header).chain(&self.rows);
+        let is_number = |column: usize| {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(column)).peekable();
+            cells.peek().is_some() && cells.all(|cell| cell.is_number || cell.text.is_empty())
+        };
+        let layout: Vec<(usize, bool)> = (0..columns)
+            .map(|column| {
+                let widths = lines().filter_map(|line| line.get(column));
+                (widths.map(|cell| width(&cell.text)).max().unwrap_or(0), is_number(column))
+            })
+            .collect();
+        lines().map(|line| render_line(line, &layout)).collect()
+    }
+}
+
+fn render_line(line: &[Cell], layout: &[(usize, bool)]) -> String {
+    let mut text = String::new();
+    for (column, (column_width, is_number)) in layout.iter().enumerate() {
+        let cell = line.get(column).map_or("", |cell| &cell.text);
+        let padding = " ".repeat(column_width.saturating_sub(width(cell)));
+        if column > 0 {
+            text.push_str("  ");
+        }
+        let (before, after) = if *is_number { (&*padding, "") } else { ("", &*padding) };
+        text.extend([before, cell, after]);
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+/// Columns that a text takes in a terminal, for the scripts that names are written in.
+fn width(text: &str) -> usize {
+    text.chars()
+        .map(|c| match u32::from(c) {
+            // Combining marks, zero-width characters, variation selectors.
+            0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+            // Hangul, CJK, full-width forms, emoji.
+            0x1100..=0x115f
+            | 0x2e80..=0xa4cf
+            | 0xac00..=0xd7a3
+            | 0xf900..=0xfaff
+            | 0xfe30..=0xfe6f
+            | 0xff00..=0xff60
+            | 0xffe0..=0xffe6
+            | 0x1f300..=0x1faff
+            | 0x20000..=0x3fffd => 2,
+            _ => 1,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_numbers_stand_at_the_right() {
+        let mut table = Table::new(["space", "requests", "p95 ms"]);
+        table.push([Cell::text("search"), Cell::number(12_345), Cell::decimal(Some(8.25), 1)]);
+        table.push([Cell::text("検索"), Cell::number(7), Cell::decimal(None, 1)]);
+        table.push([Cell::text("a\u{1b}[31m\n")]);
+        assert_eq!(
+            table.to_text(),
+            "\
+space    requests  p95 ms
+search      12345     8.2
+検索            7       -
+a [31m
+"
+        );
+        assert_eq!(Table::new(["a", "b"]).to_text(), "a  b\n");
+    }
+}

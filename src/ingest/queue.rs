@@ -1,0 +1,307 @@
+//! The bounded queue before the writer, and the group commit behind it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::config::IngestConfig;
+use crate::error::{Error, Result};
+use crate::model::{Clock, RequestRecord, Timestamp};
+use crate::store::{Appended, WriteGate, WriteJob, Writer};
+
+/// What became of a batch of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppendReport {
+    /// Records stored.
+    pub accepted: usize,
+    /// Positions, in the batch, of records that were stored before.
+    pub duplicates: Vec<usize>,
+}
+
+/// Called once with the outcome of a batch, on the writer's thread: it must be short.
+pub type OnCommitted = Box<dyn FnOnce(Result<AppendReport>) + Send>;
+
+struct Batch {
+    records: Vec<RequestRecord>,
+    on_committed: OnCommitted,
+}
+
+enum Command {
+    Append(Batch),
+    Job(WriteJob),
+    Stop,
+}
+
+/// Commits whose times are remembered for the percentiles.
+const REMEMBERED_COMMITS: usize = 1_024;
+
+/// Counters since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngestStats {
+    /// Records that wait for the writer.
+    pub queued_records: usize,
+    /// Records stored.
+    pub accepted: u64,
+    /// Records that were stored before.
+    pub duplicates: u64,
+    /// Records refused because the queue was full.
+    pub overloaded: u64,
+    /// Transactions.
+    pub commits: u64,
+    /// Transactions that failed and were rolled back.
+    pub failed_commits: u64,
+    /// Times of the latest transactions, in microseconds, oldest first.
+    pub commit_us: Vec<u64>,
+    /// Sum of the times of all transactions, in microseconds.
+    pub commit_total_us: u64,
+    /// End of the last transaction that succeeded.
+    pub last_commit_at: Option<Timestamp>,
+    /// The last transaction failed for want of space.
+    pub disk_full: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queued_records: AtomicUsize,
+    closed: AtomicBool,
+    accepted: AtomicU64,
+    duplicates: AtomicU64,
+    overloaded: AtomicU64,
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+    commit_total_us: AtomicU64,
+    last_commit_ms: AtomicI64,
+    last_job_us: AtomicU64,
+    disk_full: AtomicBool,
+    commit_us: Mutex<VecDeque<u64>>,
+}
+
+/// The way into the queue; clones share it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    sender: Sender<Command>,
+    shared: Arc<Shared>,
+    max_records: usize,
+}
+
+/// The writer's end of the queue.
+#[derive(Debug)]
+pub struct QueueConsumer {
+    receiver: Receiver<Command>,
+    shared: Arc<Shared>,
+    commit_max_records: usize,
+}
+
+impl Queue {
+    /// A queue and the writer's end of it.
+    pub fn new(config: &IngestConfig) -> (Self, QueueConsumer) {
+        // Bounded by the number of records, which is what takes memory; jobs are few.
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared::default());
+        let queue =
+            Self { sender, shared: Arc::clone(&shared), max_records: config.queue_max_records };
+        let commit_max_records = config.commit_max_records;
+        (queue, QueueConsumer { receiver, shared, commit_max_records })
+    }
+
+    /// Hands over a batch without waiting.
+    ///
+    /// An empty queue takes a batch of any size, so that no batch is refused for ever.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the queue is full and [`Error::Closed`] once it is closed; nothing
+    /// was taken then, and the callback is dropped uncalled.
+    pub fn submit(&self, records: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<()> {
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        let count = records.len();
+        let queued = self.shared.queued_records.fetch_add(count, Ordering::SeqCst);
+        if queued > 0 && queued + count > self.max_records {
+            self.shared.queued_records.fetch_sub(count, Ordering::SeqCst);
+            self.shared.overloaded.fetch_add(as_u64(count), Ordering::Relaxed);
+            return Err(Error::Overloaded { queued_records: queued });
+        }
+        self.sender.send(Command::Append(Batch { records, on_committed })).map_err(|_| {
+            self.shared.queued_records.fetch_sub(count, Ordering::SeqCst);
+            Error::Closed
+        })
+    }
+
+    /// Refuses new batches; what is queued is still written.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        // When the writer is gone already there is nobody to stop.
+        drop(self.sender.send(Command::Stop));
+    }
+
+    /// Records that wait for the writer.
+    pub fn queued_records(&self) -> usize {
+        self.shared.queued_records.load(Ordering::SeqCst)
+    }
+
+    /// Whether the last transaction failed for want of space.
+    pub fn is_disk_full(&self) -> bool {
+        self.shared.disk_full.load(Ordering::Relaxed)
+    }
+
+    /// How long the last job kept the writer, in microseconds.
+    pub fn last_job_us(&self) -> u64 {
+        self.shared.last_job_us.load(Ordering::Relaxed)
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> IngestStats {
+        let shared = &self.shared;
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let last_commit_ms = shared.last_commit_ms.load(Ordering::Relaxed);
+        let commit_us = shared.commit_us.lock().unwrap_or_else(PoisonError::into_inner);
+        IngestStats {
+            queued_records: self.queued_records(),
+            accepted: load(&shared.accepted),
+            duplicates: load(&shared.duplicates),
+            overloaded: load(&shared.overloaded),
+            commits: load(&shared.commits),
+            failed_commits: load(&shared.failed_commits),
+            commit_us: commit_us.iter().copied().collect(),
+            commit_total_us: load(&shared.commit_total_us),
+            last_commit_at: (last_commit_ms != 0).then(|| Timestamp::from_unix_ms(last_commit_ms)),
+            disk_full: self.is_disk_full(),
+        }
+    }
+}
+
+impl WriteGate for Queue {
+    fn hand_over(&self, job: WriteJob) -> Result<()> {
+        self.sender.send(Command::Job(job)).map_err(|_| Error::Closed)
+    }
+}
+
+impl QueueConsumer {
+    /// Writes until the queue is closed and empty; each wait gathers what came meanwhile into one
+    /// transaction.
+    pub fn run(self, writer: &mut Writer, clock: &dyn Clock) {
+        let mut stopping = false;
+        loop {
+            let command =
+                if stopping { self.receiver.try_recv().ok() } else { self.receiver.recv().ok() };
+            match command {
+                None => return,
+                Some(Command::Stop) => stopping = true,
+                Some(Command::Job(job)) => self.run_job(job, writer, clock),
+                Some(Command::Append(batch)) => {
+                    let (batches, next) = self.gather(batch);
+                    self.commit(batches, writer, clock);
+                    match next {
+                        Some(Command::Job(job)) => self.run_job(job, writer, clock),
+                        Some(Command::Stop) => stopping = true,
+                        Some(Command::Append(batch)) => {
+                            self.commit(vec![batch], writer, clock);
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the batches that wait behind `first`, up to the size of a transaction, and the command
+    /// that ended the gathering.
+    fn gather(&self, first: Batch) -> (Vec<Batch>, Option<Command>) {
+        let mut records = first.records.len();
+        let mut batches = vec![first];
+        while records < self.commit_max_records {
+            match self.receiver.try_recv() {
+                Ok(Command::Append(batch)) => {
+                    records += batch.records.len();
+                    batches.push(batch);
+                }
+                Ok(other) => return (batches, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (batches, None)
+    }
+
+    fn run_job(&self, job: WriteJob, writer: &mut Writer, clock: &dyn Clock) {
+        let started_us = clock.monotonic_us();
+        job(writer);
+        let took_us = clock.monotonic_us() - started_us;
+        self.shared.last_job_us.store(took_us, Ordering::Relaxed);
+    }
+
+    fn commit(&self, batches: Vec<Batch>, writer: &mut Writer, clock: &dyn Clock) {
+        let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+        let started_us = clock.monotonic_us();
+        let result = {
+            let slices: Vec<&[RequestRecord]> =
+                batches.iter().map(|batch| batch.records.as_slice()).collect();
+            writer.append(&slices, clock.now())
+        };
+        self.note_commit(clock.monotonic_us() - started_us, clock.now(), result.as_ref().err());
+        self.shared.queued_records.fetch_sub(records, Ordering::SeqCst);
+        match result {
+            Ok(appended) => self.acknowledge(batches, appended),
+            // One batch must not fail for another's sake.
+            Err(error) if batches.len() > 1 && !error.is_disk_full() => {
+                tracing::warn!(%error, batches = batches.len(), "a commit failed; its batches are tried one by one");
+                for batch in batches {
+                    self.shared.queued_records.fetch_add(batch.records.len(), Ordering::SeqCst);
+                    self.commit(vec![batch], writer, clock);
+                }
+            }
+            Err(error) => refuse(batches, &error),
+        }
+    }
+
+    fn acknowledge(&self, batches: Vec<Batch>, appended: Vec<Appended>) {
+        for (batch, appended) in batches.into_iter().zip(appended) {
+            let report =
+                AppendReport { accepted: appended.accepted, duplicates: appended.duplicates };
+            self.shared.accepted.fetch_add(as_u64(report.accepted), Ordering::Relaxed);
+            self.shared.duplicates.fetch_add(as_u64(report.duplicates.len()), Ordering::Relaxed);
+            (batch.on_committed)(Ok(report));
+        }
+    }
+
+    fn note_commit(&self, took_us: u64, now: Timestamp, error: Option<&Error>) {
+        let shared = &self.shared;
+        shared.disk_full.store(error.is_some_and(Error::is_disk_full), Ordering::Relaxed);
+        if error.is_some() {
+            shared.failed_commits.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        shared.commits.fetch_add(1, Ordering::Relaxed);
+        shared.commit_total_us.fetch_add(took_us, Ordering::Relaxed);
+        shared.last_commit_ms.store(now.as_unix_ms(), Ordering::Relaxed);
+        let mut commit_us = shared.commit_us.lock().unwrap_or_else(PoisonError::into_inner);
+        if commit_us.len() == REMEMBERED_COMMITS {
+            commit_us.pop_front();
+        }
+        commit_us.push_back(took_us);
+    }
+}
+
+/// Tells every sender of a failed transaction.
+fn refuse(batches: Vec<Batch>, error: &Error) {
+    tracing::error!(%error, batches = batches.len(), "records could not be stored");
+    for batch in batches {
+        (batch.on_committed)(Err(same_failure(error)));
+    }
+}
+
+/// The error once more, for another sender.
+fn same_failure(error: &Error) -> Error {
+    match error {
+        Error::Storage { operation, source } => {
+            Error::Storage { operation, source: source.clone() }
+        }
+        _ => Error::Closed,
+    }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

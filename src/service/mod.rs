@@ -1,0 +1,414 @@
+//! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
+
+mod keys;
+mod status;
+mod threads;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::collector::TelemetryCollector;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::generate::Workload;
+use crate::ingest::Queue;
+pub use crate::ingest::{AppendReport, OnCommitted};
+use crate::model::time::MINUTE_MS;
+use crate::model::{
+    AuditEntry, Clock, Dimension, Filter, RequestRecord, SimulateRequest, SqlAnswer, TimeRange,
+    TimeWindow, Timestamp,
+};
+use crate::privacy::{Pseudonymizer, load_or_create_key};
+use crate::query::{
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Engine, Heatmap,
+    HeatmapQuery, MetricsAggregator, Query, RequestsPage, RequestsQuery,
+};
+use crate::rollup::{Compactor, Retention};
+use crate::store::{SqlLimits, Stop, Store, WriteGate};
+use crate::system_clock::SystemClock;
+pub use keys::{make_key, random_text};
+
+/// The service: one database file, its writer, compactor and readers. Clones share it.
+///
+/// When the last clone goes, the queues are drained and the threads end, as by
+/// [`shutdown`](Self::shutdown).
+#[derive(Clone, Debug)]
+pub struct Chatgauge {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
+}
+
+/// What the threads and the callers share.
+struct Shared {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    queue: Queue,
+    engine: Arc<Engine>,
+    collector: TelemetryCollector,
+    pseudonymizer: Pseudonymizer,
+    compactor: Mutex<Compactor>,
+    retention: Retention,
+    keys: keys::KeyCache,
+    started_at: Timestamp,
+    compacted: AtomicU64,
+    failed_compactions: AtomicU64,
+    rejected: AtomicU64,
+    dropped_content_fields: AtomicU64,
+    stopping: Mutex<bool>,
+    stopping_changed: Condvar,
+    closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The file of the pseudonyms' key: as configured, else beside the database.
+pub fn key_path(config: &Config) -> PathBuf {
+    config.store.key_path.clone().unwrap_or_else(|| {
+        let mut name = config.store.path.clone().into_os_string();
+        name.push(".key");
+        PathBuf::from(name)
+    })
+}
+
+/// The pseudonymizer of a database, from its key file; the key is made when there is none.
+///
+/// # Errors
+/// When the key file cannot be read, or is readable by others.
+pub fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
+    Ok(Pseudonymizer::from_key(load_or_create_key(&key_path(config))?))
+}
+
+impl Chatgauge {
+    /// Opens the database and starts the threads, with the system's clock.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn open(config: Config) -> Result<Self> {
+        Self::open_with_clock(config, Arc::new(SystemClock::default()))
+    }
+
+    /// Like [`open`](Self::open), with a clock of the caller's.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let (store, writer) = Store::open(&config.store)?;
+        let pseudonymizer = pseudonymizer(&config)?;
+        let (queue, consumer) = Queue::new(&config.ingest);
+        let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
+        let timed = store.with_stop(deadline(&config, &clock));
+        let shared = Arc::new(Shared {
+            engine: Arc::new(Engine::new(timed, &config.query)),
+            compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
+            retention: Retention::new(store.clone(), config.retention.clone()),
+            keys: keys::KeyCache::default(),
+            started_at: clock.now(),
+            compacted: AtomicU64::new(0),
+            failed_compactions: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            dropped_content_fields: AtomicU64::new(0),
+            stopping: Mutex::new(false),
+            stopping_changed: Condvar::new(),
+            closed: AtomicBool::new(false),
+            config,
+            clock,
+            store,
+            queue,
+            collector,
+            pseudonymizer,
+        });
+        let threads = threads::start(&shared, writer, consumer, finished)?;
+        Ok(Self { inner: Arc::new(Inner { shared, threads: Mutex::new(threads) }) })
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.shared().config
+    }
+
+    /// The current instant.
+    pub fn now(&self) -> Timestamp {
+        self.shared().clock.now()
+    }
+
+    /// Microseconds since an arbitrary fixed point; never goes back.
+    pub fn monotonic_us(&self) -> u64 {
+        self.shared().clock.monotonic_us()
+    }
+
+    /// What stands for users and personal-looking identifiers.
+    pub fn pseudonymizer(&self) -> &Pseudonymizer {
+        &self.shared().pseudonymizer
+    }
+
+    /// The collector of this process.
+    pub fn collector(&self) -> TelemetryCollector {
+        self.shared().collector.clone()
+    }
+
+    /// The questions that programs ask most.
+    pub fn aggregator(&self) -> MetricsAggregator {
+        let shared = self.shared();
+        MetricsAggregator::new(
+            Arc::clone(&shared.engine),
+            Arc::clone(&shared.clock),
+            shared.config.time_zone,
+        )
+    }
+
+    /// The database file, for reading.
+    pub fn store(&self) -> &Store {
+        &self.shared().store
+    }
+
+    /// Requests that the in-process collector saw start and not end.
+    pub fn in_flight(&self) -> u64 {
+        self.shared().collector.stats().in_flight
+    }
+
+    /// Counts records and fields that an edge refused or dropped before they came here.
+    pub fn note_refused(&self, rejected_records: u64, dropped_content_fields: u64) {
+        let shared = self.shared();
+        shared.rejected.fetch_add(rejected_records, Ordering::Relaxed);
+        shared.dropped_content_fields.fetch_add(dropped_content_fields, Ordering::Relaxed);
+    }
+
+    /// Hands a batch to the writer without waiting; `on_committed` hears when it is on disk.
+    ///
+    /// # Errors
+    /// [`Overloaded`](crate::Error::Overloaded) when the queue is full, [`Closed`](crate::Error::Closed)
+    /// while shutting down; the callback is dropped uncalled then, and nothing was taken.
+    pub fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<()> {
+        self.shared().queue.submit(batch, on_committed)
+    }
+
+    /// Stores a batch and waits until it is on disk.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and when the write failed; nothing was stored then.
+    pub fn record(&self, batch: Vec<RequestRecord>) -> Result<AppendReport> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        // The receiver below waits; if it is gone, its thread is too.
+        let on_committed: OnCommitted = Box::new(move |outcome| drop(sender.send(outcome)));
+        self.submit(batch, on_committed)?;
+        receiver.recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Rolls up until nothing is left to roll up.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn compact(&self) -> Result<()> {
+        threads::compact(self.shared())
+    }
+
+    /// Deletes everything that has outlived its time, now.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn prune(&self) -> Result<crate::rollup::RetentionReport> {
+        let shared = self.shared();
+        shared.retention.run(&shared.queue, self.now(), &|| !shared.is_stopping())
+    }
+
+    /// Answers a query from one snapshot.
+    ///
+    /// # Errors
+    /// When the query asks for too much or the file cannot be read.
+    pub fn query(&self, query: &Query) -> Result<Answer> {
+        self.shared().engine.query(query)
+    }
+
+    /// The leading groups of a dimension.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
+        self.shared().engine.breakdown(query)
+    }
+
+    /// Counts of requests by latency over time.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        self.shared().engine.heatmap(query)
+    }
+
+    /// The numbers of this moment.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
+        let tz = self.config().time_zone;
+        self.shared().engine.current(filter, window, tz, self.now())
+    }
+
+    /// A page of stored requests, newest first.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
+        self.shared().engine.requests(query)
+    }
+
+    /// Values of a dimension that start with `prefix`, busiest first.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn dimension_values(
+        &self,
+        dimension: Dimension,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<DimensionValue>> {
+        self.shared().engine.dimension_values(dimension, prefix, limit, self.now())
+    }
+
+    /// Runs one read-only statement, within the limits of time and rows of the configuration.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](crate::Error::InvalidQuery) of the parameter `sql` when the statement is not
+    /// acceptable, with the database's own words.
+    pub fn sql(&self, statement: &str) -> Result<SqlAnswer> {
+        let shared = self.shared();
+        let started_us = shared.clock.monotonic_us();
+        let stop = deadline(&shared.config, &shared.clock)();
+        let limits = SqlLimits { max_rows: shared.config.query.sql_max_rows, stop };
+        let answer = shared.store.sql(statement, limits)?;
+        Ok(SqlAnswer { elapsed_us: shared.clock.monotonic_us() - started_us, ..answer })
+    }
+
+    /// Makes up traffic and stores it.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn simulate(&self, request: SimulateRequest) -> Result<AppendReport> {
+        let end = self.now();
+        let start = end.plus_ms(-i64::from(request.minutes.max(1)) * MINUTE_MS);
+        let range = TimeRange::new(start, end);
+        let workload = Workload::new(request.seed, range, u64::from(request.requests));
+        let mut report = AppendReport::default();
+        let mut records = workload.records();
+        let mut offset = 0;
+        loop {
+            let batch: Vec<RequestRecord> =
+                records.by_ref().take(self.config().ingest.commit_max_records).collect();
+            if batch.is_empty() {
+                return Ok(report);
+            }
+            let size = batch.len();
+            let stored = self.record(batch)?;
+            report.accepted += stored.accepted;
+            report.duplicates.extend(stored.duplicates.iter().map(|position| position + offset));
+            offset += size;
+        }
+    }
+
+    /// Notes a line in the audit trail without waiting for the disk.
+    pub fn audit(&self, entry: AuditEntry) {
+        let note = self.shared().queue.hand_over(Box::new(move |writer| {
+            if let Err(error) = writer.append_audit(&[entry]) {
+                tracing::error!(%error, "a line of the audit trail could not be written");
+            }
+        }));
+        if note.is_err() {
+            tracing::warn!("a line of the audit trail came after the end");
+        }
+    }
+
+    /// Lines of the audit trail, newest first: at most `limit` before the line `before`, each with
+    /// its id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn audit_trail(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
+        self.shared().store.read(|reader| reader.audit(before, limit))
+    }
+
+    /// Drains the queues, commits and stops the threads; a second call does nothing.
+    ///
+    /// # Errors
+    /// When a thread had died.
+    pub fn shutdown(&self) -> Result<()> {
+        self.inner.shutdown()
+    }
+}
+
+impl Inner {
+    fn shutdown(&self) -> Result<()> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.shared.stop();
+        let mut died = Vec::new();
+        // In the order they were started: the writer's queue is closed once all who feed it ended.
+        for (name, thread) in threads.drain(..) {
+            if name == threads::WRITER {
+                self.shared.queue.close();
+            }
+            if thread.join().is_err() {
+                died.push(name);
+            }
+        }
+        if died.is_empty() {
+            return Ok(());
+        }
+        tracing::error!(threads = died.join(", "), "threads had died");
+        Err(Error::Closed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // There is nobody to tell; what went wrong is in the log.
+        drop(self.shutdown());
+    }
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopping_changed.notify_all();
+    }
+}
+
+/// Makes deadlines for reads from the configured timeout.
+fn deadline(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Arc<dyn Fn() -> Stop + Send + Sync + 'static> {
+    let timeout_us = u64::try_from(config.query.timeout.as_micros()).unwrap_or(u64::MAX);
+    let clock = Arc::clone(clock);
+    Arc::new(move || {
+        let clock = Arc::clone(&clock);
+        let end_us = clock.monotonic_us().saturating_add(timeout_us);
+        Box::new(move || clock.monotonic_us() > end_us)
+    })
+}
+
+/// A range that holds every request.
+fn all_time() -> TimeRange {
+    TimeRange::from_unix_ms(0, i64::MAX / 2)
+}

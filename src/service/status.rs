@@ -1,0 +1,222 @@
+//! How every part is doing.
+
+use std::sync::atomic::Ordering;
+
+use super::{Chatgauge, Shared, all_time};
+use crate::error::{Error, Result};
+use crate::model::measures::as_f64;
+use crate::model::stats::exact_quantile;
+use crate::model::{Dimension, LatencyKind, Measures, Timestamp};
+use crate::query::status::{
+    CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
+};
+use crate::query::{ModelTotals, Query, Status};
+use crate::store::{WriteGate, pruned_flag};
+
+/// A lag of more than this, in milliseconds, is a problem.
+const LAG_PROBLEM_MS: u64 = 60_000;
+/// Most pairs of provider and model in a scrape; more are summed as `(other)`.
+const SCRAPED_MODELS: usize = 500;
+
+impl Chatgauge {
+    /// How every part is doing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        let shared = self.shared();
+        let (storage, compactor) = shared.read_status(self.now())?;
+        let ingest = shared.ingest_status();
+        let mut status = Status {
+            started_at: shared.started_at,
+            schema_version: crate::store::schema_version(),
+            ingest,
+            collector: shared.collector_status(),
+            compactor,
+            storage,
+            cache: shared.cache_status(),
+            dimensions: shared.dimensions_status()?,
+            problems: Vec::new(),
+        };
+        status.problems = problems(&status);
+        Ok(status)
+    }
+
+    /// Whether records can be stored and questions answered right now; quick.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn ready(&self) -> Result<()> {
+        let shared = self.shared();
+        if shared.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        let gate: &dyn WriteGate = &shared.queue;
+        gate.write(|writer| writer.probe())?;
+        shared.store.read(|reader| reader.watermark_seq())?;
+        Ok(())
+    }
+
+    /// Everything ever stored, by provider and model, whatever retention deleted since.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn prometheus_totals(&self) -> Result<Vec<ModelTotals>> {
+        let query = Query {
+            group_by: vec![Dimension::Provider, Dimension::Model],
+            quantiles: LatencyKind::ALL.to_vec(),
+            max_series: SCRAPED_MODELS,
+            ..Query::total(all_time())
+        };
+        let answer = self.query(&query)?;
+        let totals = answer.series.into_iter().map(|series| {
+            let mut names = series.group.into_iter();
+            let (provider, model) = (names.next(), names.next());
+            let mut buckets = series.buckets.into_iter();
+            ModelTotals {
+                provider: provider.unwrap_or_default(),
+                model: model.unwrap_or_default(),
+                measures: buckets.next().unwrap_or_else(Measures::default),
+            }
+        });
+        Ok(totals.collect())
+    }
+}
+
+impl Shared {
+    fn ingest_status(&self) -> IngestStatus {
+        let stats = self.queue.stats();
+        let mut commit_us = stats.commit_us;
+        let mut quantile_ms = |q| exact_quantile(&mut commit_us, q).map(ms);
+        IngestStatus {
+            queue_records: as_u64(stats.queued_records),
+            queue_max_records: as_u64(self.config.ingest.queue_max_records),
+            accepted_total: stats.accepted,
+            duplicates_total: stats.duplicates,
+            rejected_total: self.rejected.load(Ordering::Relaxed),
+            overloaded_total: stats.overloaded,
+            dropped_content_fields_total: self.dropped_content_fields.load(Ordering::Relaxed),
+            commits_total: stats.commits,
+            failed_commits_total: stats.failed_commits,
+            commit_median_ms: quantile_ms(0.50),
+            commit_p99_ms: quantile_ms(0.99),
+            commit_seconds_total: ms(stats.commit_total_us) / 1_000.0,
+            last_commit_at: stats.last_commit_at,
+        }
+    }
+
+    fn collector_status(&self) -> CollectorStatus {
+        let stats = self.collector.stats();
+        CollectorStatus {
+            in_flight: stats.in_flight,
+            queue_records: stats.queued,
+            dropped_total: stats.dropped,
+            abandoned_total: stats.abandoned,
+        }
+    }
+
+    fn cache_status(&self) -> CacheStatus {
+        let (hits_total, misses_total) = self.engine.hot_uses();
+        CacheStatus {
+            bytes: as_u64(self.engine.cache_bytes()),
+            max_bytes: as_u64(self.config.query.hot_cache_max_bytes),
+            groups: as_u64(self.engine.hot_groups()),
+            hits_total,
+            misses_total,
+        }
+    }
+
+    fn dimensions_status(&self) -> Result<DimensionsStatus> {
+        let gate: &dyn WriteGate = &self.queue;
+        let [users, spaces, models, labels] = gate.write(|writer| Ok(writer.dimension_caps()))?;
+        let overflowed_total =
+            [users, spaces, models, labels].iter().map(|(_, caps)| caps.overflowed).sum();
+        Ok(DimensionsStatus {
+            users: users.1.distinct,
+            spaces: spaces.1.distinct,
+            models: models.1.distinct,
+            labels: labels.1.distinct,
+            overflowed_total,
+        })
+    }
+
+    fn read_status(&self, now: Timestamp) -> Result<(StorageStatus, CompactorStatus)> {
+        let sizes = self.store.file_sizes();
+        let disk_full = self.queue.is_disk_full();
+        self.store.read(|reader| {
+            let (watermark_seq, last_seq) = (reader.watermark_seq()?, reader.last_seq()?);
+            let days = reader.days()?;
+            let kept = || days.iter().filter(|day| day.pruned & pruned_flag(None) == 0);
+            let lag_records = unsigned(last_seq - watermark_seq);
+            let oldest_at = kept().map(|day| day.min_started_at_ms).min();
+            let changed_at = days.iter().map(|day| day.changed_at_ms).max();
+            let lag_ms = match changed_at {
+                Some(changed_at_ms) if lag_records > 0 => {
+                    unsigned(now.as_unix_ms() - changed_at_ms)
+                }
+                None if lag_records > 0 => {
+                    unsigned(now.as_unix_ms() - self.started_at.as_unix_ms())
+                }
+                _ => 0,
+            };
+            let storage = StorageStatus {
+                database_bytes: sizes.database_bytes,
+                wal_bytes: sizes.wal_bytes,
+                free_bytes: unsigned(reader.page_bytes()?.1),
+                requests: unsigned(kept().map(|day| day.requests).sum()) + lag_records,
+                oldest_request_at: oldest_at.map(Timestamp::from_unix_ms),
+                disk_full,
+            };
+            let compactor = CompactorStatus {
+                lag_records,
+                lag_ms,
+                watermark_seq,
+                compacted_total: self.compacted.load(Ordering::Relaxed),
+                failed_runs_total: self.failed_compactions.load(Ordering::Relaxed),
+            };
+            Ok((storage, compactor))
+        })
+    }
+}
+
+/// What an operator should know, in words.
+fn problems(status: &Status) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut note = |is_so: bool, what: String| problems.extend(is_so.then_some(what));
+    note(
+        status.storage.disk_full,
+        "the disk is full; records are refused until there is room".into(),
+    );
+    note(
+        status.compactor.lag_ms > LAG_PROBLEM_MS,
+        format!("rollups lag {} s behind", status.compactor.lag_ms / 1_000),
+    );
+    note(
+        status.collector.dropped_total > 0,
+        format!("{} collected requests were dropped", status.collector.dropped_total),
+    );
+    note(
+        status.dimensions.overflowed_total > 0,
+        format!(
+            "{} values went to (other): a cap on distinct values is reached",
+            status.dimensions.overflowed_total
+        ),
+    );
+    note(
+        status.ingest.failed_commits_total > 0,
+        format!("{} commits failed", status.ingest.failed_commits_total),
+    );
+    problems
+}
+
+fn ms(us: u64) -> f64 {
+    as_f64(i64::try_from(us).unwrap_or(i64::MAX)) / 1_000.0
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,205 @@
+//! The threads: writer, collector, compactor, retention.
+
+use std::sync::{Arc, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::Shared;
+use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
+use crate::error::{Error, Result};
+use crate::ingest::QueueConsumer;
+use crate::model::{Name, RequestRecord};
+use crate::privacy::Pseudonymizer;
+use crate::store::Writer;
+
+/// The name of the writer's thread, the last to end.
+pub(super) const WRITER: &str = "writer";
+/// Longest wait of the collector's thread before it looks whether to stop.
+const COLLECTOR_WAIT: Duration = Duration::from_millis(50);
+/// Most requests that the collector's thread hands over at once.
+const COLLECTOR_BATCH: usize = 2_000;
+/// Wait before records of the collector are offered again to a full queue.
+const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// Time between two looks for abandoned requests and a full disk.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
+type Threads = Vec<(&'static str, JoinHandle<()>)>;
+
+/// Starts the threads; they are listed in the order in which they are to be stopped.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    mut writer: Writer,
+    consumer: QueueConsumer,
+    finished: CollectorQueue,
+) -> Result<Threads> {
+    let spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| -> Result<_> {
+        let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(run);
+        let thread = thread.map_err(|source| Error::Io { path: name.into(), source })?;
+        Ok((name, thread))
+    };
+    let (a, b, c, d) =
+        (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    Ok(vec![
+        spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
+        spawn("retention", Box::new(move || retain(&b)))?,
+        spawn("compactor", Box::new(move || keep_compacting(&c)))?,
+        spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
+    ])
+}
+
+impl Shared {
+    /// Waits for `interval` or the end; `true` at the end.
+    fn wait(&self, interval: Duration) -> bool {
+        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.stopping_changed.wait_timeout_while(stopping, interval, |stop| !*stop);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The collector knows only what it needs of the pseudonymizer.
+struct Pseudonyms<'a>(&'a Pseudonymizer);
+
+impl Identify for Pseudonyms<'_> {
+    fn user(&self, id: &str) -> Name {
+        self.0.user(id)
+    }
+
+    fn session(&self, id: &str) -> i64 {
+        self.0.session(id)
+    }
+
+    fn identifier(&self, text: &str) -> Name {
+        self.0.identifier(text)
+    }
+}
+
+/// Hands finished requests of the in-process collector to the writer.
+fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
+    let handover = finished.handover();
+    loop {
+        let stopping = shared.is_stopping();
+        let wait = if stopping { Duration::ZERO } else { COLLECTOR_WAIT };
+        let batch = finished.next_batch(COLLECTOR_BATCH, wait);
+        if batch.is_empty() {
+            if stopping {
+                return;
+            }
+            continue;
+        }
+        submit_finished(shared, batch, &handover, stopping);
+    }
+}
+
+fn submit_finished(
+    shared: &Shared,
+    batch: Vec<FinishedRequest>,
+    handover: &Handover,
+    stopping: bool,
+) {
+    let count = batch.len();
+    let mut records: Vec<RequestRecord> = Vec::with_capacity(count);
+    for request in batch {
+        match request.into_record(&Pseudonyms(&shared.pseudonymizer)) {
+            Ok(record) => records.push(record),
+            Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
+        }
+    }
+    loop {
+        let done = handover.clone();
+        let result = shared.queue.submit(
+            records.clone(),
+            Box::new(move |outcome| {
+                if let Err(error) = outcome {
+                    tracing::error!(%error, requests = count, "collected requests were lost");
+                }
+                done.acknowledge(count);
+            }),
+        );
+        match result {
+            Ok(()) => return,
+            // The collector's own queue drops and counts while this one waits its turn.
+            Err(Error::Overloaded { .. }) if !stopping => {
+                if shared.wait(RETRY_WAIT) {
+                    std::thread::sleep(RETRY_WAIT);
+                }
+            }
+            Err(Error::Overloaded { .. }) => std::thread::sleep(RETRY_WAIT),
+            Err(error) => {
+                tracing::error!(%error, requests = count, "collected requests were lost");
+                handover.acknowledge(count);
+                return;
+            }
+        }
+    }
+}
+
+/// Rolls up until nothing is left, then brings the hot cache up to date.
+pub(super) fn compact(shared: &Shared) -> Result<()> {
+    let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let busy = shared.queue.queued_records() > 0;
+        let progress = compactor.run_once(&shared.queue, shared.clock.now())?;
+        shared.compacted.fetch_add(u64::from(progress.rows), std::sync::atomic::Ordering::Relaxed);
+        if progress.rows > 0 && progress.more {
+            compactor.adapt(shared.queue.last_job_us(), busy);
+        }
+        if !progress.more || shared.is_stopping() {
+            break;
+        }
+    }
+    drop(compactor);
+    shared.engine.catch_up(shared.clock.now())
+}
+
+fn keep_compacting(shared: &Shared) {
+    loop {
+        if let Err(error) = compact(shared) {
+            shared.failed_compactions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tracing::error!(%error, "rolling up failed; it is tried again");
+        }
+        if shared.wait(shared.config.compactor.interval) {
+            return;
+        }
+    }
+}
+
+fn retain(shared: &Shared) {
+    let interval = shared.config.retention.interval;
+    let mut since_last = interval;
+    loop {
+        if since_last >= interval {
+            since_last = Duration::ZERO;
+            let keep_going = || !shared.is_stopping();
+            match shared.retention.run(&shared.queue, shared.clock.now(), &keep_going) {
+                Ok(report) if report.raw_rows + report.rollup_rows > 0 => tracing::info!(
+                    raw_rows = report.raw_rows,
+                    rollup_rows = report.rollup_rows,
+                    freed_bytes = report.freed_bytes,
+                    "old rows were deleted"
+                ),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "deleting old rows failed; it is tried again")
+                }
+            }
+        }
+        if shared.wait(SWEEP_INTERVAL.min(interval)) {
+            return;
+        }
+        since_last += SWEEP_INTERVAL.min(interval);
+        shared.collector.sweep_abandoned();
+        relieve_full_disk(shared);
+    }
+}
+
+/// On a full disk raw rows of the oldest day make room, so that new records and rollups can be kept.
+fn relieve_full_disk(shared: &Shared) {
+    if !shared.queue.is_disk_full() {
+        return;
+    }
+    match shared.retention.shed_oldest(&shared.queue, shared.clock.now()) {
+        Ok(0) => tracing::error!("the disk is full and there is nothing left to shed"),
+        Ok(raw_rows) => tracing::warn!(raw_rows, "the disk is full; the oldest raw rows were shed"),
+        Err(error) => tracing::error!(%error, "the disk is full and shedding rows failed"),
+    }
+}

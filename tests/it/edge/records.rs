@@ -1,0 +1,81 @@
+//! Any record that can come in.
+
+use chatgauge::model::{
+    CostSource, ErrorType, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
+};
+use proptest::prelude::*;
+
+fn identifier() -> impl Strategy<Value = Name> {
+    "[a-zA-Z][a-zA-Z0-9_.:/-]{0,30}".prop_map(Name::from)
+}
+
+fn any_text() -> impl Strategy<Value = Name> {
+    "[a-zA-Zé][a-zA-Z0-9é\"\\\\ _./-]{0,20}[a-zA-Z]".prop_map(Name::from)
+}
+
+prop_compose! {
+    fn latencies()(total in 0_u64..=86_400_000_000)(
+        parts in (0..=total).prop_flat_map(|llm| (0..=llm, Just(llm))),
+        total in Just(total),
+        known in any::<[bool; 4]>(),
+    ) -> [Option<u64>; 4] {
+        let (first, llm) = parts;
+        let all = [total, total - llm, llm, first];
+        std::array::from_fn(|kind| known[kind].then_some(all[kind]))
+    }
+}
+
+prop_compose! {
+    fn usage()(
+        prompt in proptest::option::of(0_u64..=1_000_000_000),
+        completion in proptest::option::of(0_u64..=1_000_000_000),
+        parts in any::<[Option<u64>; 2]>(),
+        cost in proptest::option::of(0_i64..=1_000_000_000_000_000),
+    ) -> ([Option<u64>; 4], Option<i64>) {
+        let part = |part: Option<u64>, all: Option<u64>| part.map(|part| part % (all.unwrap_or(1_000) + 1));
+        ([prompt, completion, part(parts[0], prompt), part(parts[1], completion)], cost)
+    }
+}
+
+prop_compose! {
+    /// Any record that a sender could have made through the REST interface.
+    pub(super) fn record()(
+        id in prop_oneof![
+            any::<[u8; 16]>().prop_map(RequestId::Uuid),
+            any_text().prop_map(|text| RequestId::parse(&text)),
+        ],
+        ms in 946_684_800_000..=super::NOW_MS + 300_000,
+        names in proptest::array::uniform4(proptest::option::of(any_text())),
+        labels in proptest::array::uniform3(proptest::option::of(identifier())),
+        user in proptest::option::of(".{1,20}"),
+        session in any::<Option<i64>>(),
+        latency_us in latencies(),
+        (tokens, cost) in usage(),
+        outcome in prop_oneof![
+            Just(Outcome::Success), Just(Outcome::Cancelled),
+            proptest::sample::select(ErrorType::ALL).prop_map(Outcome::Error),
+        ],
+        (cache_hit, streamed, status, attempt) in
+            any::<(bool, Option<bool>)>().prop_flat_map(|(hit, streamed)| {
+                (Just(hit), Just(streamed), proptest::option::of(100_u16..600), 0_u32..=1_000)
+            }),
+        tags in proptest::option::of(Just(r#"{"a":1,"b":"x","c":true,"d":1.5}"#.to_owned())),
+    ) -> RequestRecord {
+        let mut record = RequestRecord::new(id, Timestamp::from_unix_ms(ms), Source::Rest);
+        let [space, provider, model, response_id] = names;
+        (record.space, record.provider, record.model) = (space, provider, model);
+        record.provider_response_id = response_id;
+        [record.operation, record.error_code, record.finish_reason] = labels;
+        record.user = user.map(|user| super::context().pseudonymizer.user(&user));
+        (record.session, record.latency_us, record.tags) = (session, latency_us, tags);
+        [
+            record.prompt_tokens, record.completion_tokens, record.cached_prompt_tokens,
+            record.reasoning_tokens,
+        ] = tokens;
+        record.cost_nano_usd = cost;
+        record.cost_source = cost.map(|_| CostSource::Client);
+        (record.cache_hit, record.streamed, record.http_status) = (cache_hit, streamed, status);
+        (record.attempt, record.outcome) = (attempt, outcome);
+        record
+    }
+}
