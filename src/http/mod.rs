@@ -11,6 +11,7 @@ mod frame;
 mod ingest;
 mod keys;
 mod limit;
+mod listen;
 mod metrics;
 mod openapi;
 mod params;
@@ -38,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::service::Chatgauge;
 use auth::Gate;
+use listen::BoundedListener;
 use state::App;
 
 /// How long requests under way may take to end when the server shuts down.
@@ -120,12 +122,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let router = router(service, access);
-    let listener = listener.tap_io(|stream| {
-        // Without it small answers wait for the acknowledgement of the ones before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
-    });
+    // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
+    let listener = BoundedListener::new(listener).tap_io(|_| ());
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let shutdown = async move {
         shutdown.await;

@@ -130,6 +130,12 @@ impl TestServer {
         read(request.send(body).unwrap())
     }
 
+    /// `DELETE`, as the administrator.
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        let request = self.agent.delete(self.url(path));
+        read(request.header("Authorization", format!("Bearer {ADMIN_TOKEN}")).call().unwrap())
+    }
+
     /// `POST` of JSON, as the administrator.
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
         let body = serde_json::to_vec(body).unwrap();
