@@ -5,6 +5,7 @@ pub mod collector;
 pub mod config;
 pub mod error;
 pub mod generate;
+pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod privacy;

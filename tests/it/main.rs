@@ -1,3 +1,5 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
 mod edge;
+mod harness;
+mod http;

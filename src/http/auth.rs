@@ -1,0 +1,446 @@
+//! Who is asking, and whether they may: bearer tokens, scopes, and a brake on guessing.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use rustc_hash::FxHashSet;
+use sha2::{Digest, Sha256};
+
+use super::limit::{Client, Limiter, Policy};
+use super::problem::{Kind, Problem};
+use super::state::App;
+use crate::error::Error;
+use crate::model::{AuditAction, Filter, KeyGrant, Name, Scope};
+
+/// Refused tokens a minute and peer; a person who mistypes makes a few.
+const FAILURES: Policy = Policy { name: "failed-auth", quota: 20, window_s: 60 };
+/// Longest token looked at, in bytes.
+const TOKEN_BYTES_MAX: usize = 512;
+/// Prefix of a key, as opposed to the admin token.
+const KEY_PREFIX: &str = "cg_";
+/// Most tokens remembered as good.
+const GOOD_TOKENS_MAX: usize = 1_000;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+type TokenDigest = [u8; 32];
+
+/// Who may come in; holds only a hash of the admin token.
+#[derive(Clone)]
+pub struct Access {
+    admin: Option<TokenDigest>,
+    open: bool,
+}
+
+impl Access {
+    /// Everybody may do everything: for loopback addresses only.
+    pub const fn open() -> Self {
+        Self { admin: None, open: true }
+    }
+
+    /// The holder of this token may do everything; keys, what their scopes say.
+    pub fn admin_token(token: &str) -> Self {
+        Self { admin: Some(digest(token)), open: false }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+/// Who is asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// Name in the audit trail.
+    pub(crate) actor: Name,
+    /// Whose requests count together.
+    pub(crate) client: Client,
+    scopes: Vec<Scope>,
+    spaces: Option<Vec<Name>>,
+}
+
+impl Principal {
+    fn unrestricted(actor: &str, client: Client) -> Self {
+        Self { actor: Name::new(actor), client, scopes: vec![Scope::Admin], spaces: None }
+    }
+
+    fn of_key(grant: KeyGrant) -> Self {
+        let actor = Name::new(format!("key:{}", grant.key_id));
+        let client = Client::Key(grant.key_id);
+        Self { actor, client, scopes: grant.scopes, spaces: grant.spaces }
+    }
+
+    fn permits(&self, needed: Scope) -> bool {
+        self.scopes.iter().any(|scope| scope.implies(needed))
+    }
+
+    /// The only spaces this one may send to and ask about; `None`: all.
+    pub(crate) fn spaces(&self) -> Option<&[Name]> {
+        self.spaces.as_deref()
+    }
+
+    /// Narrows a filter to the spaces that the key is bound to.
+    ///
+    /// # Errors
+    /// When it asks for another space.
+    pub(crate) fn restrict(&self, filter: &mut Filter) -> Result<(), Problem> {
+        let Some(allowed) = &self.spaces else { return Ok(()) };
+        if filter.spaces.is_empty() {
+            filter.spaces.clone_from(allowed);
+        } else if let Some(space) = filter.spaces.iter().find(|space| !allowed.contains(space)) {
+            let detail = format!("this key is not for the space {space}");
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that are bound to spaces: for answers that cannot be narrowed.
+    ///
+    /// # Errors
+    /// When the key is bound to spaces.
+    pub(crate) fn require_all_spaces(&self) -> Result<(), Problem> {
+        match self.spaces {
+            None => Ok(()),
+            Some(_) => {
+                let detail = "this answer covers all spaces and the key is bound to some";
+                Err(Problem::new(Kind::Forbidden, detail))
+            }
+        }
+    }
+}
+
+/// Tells good tokens from bad.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    access: Access,
+    failures: Limiter,
+    /// Hashes of tokens that were good once: their holders are let try even when a neighbour behind
+    /// the same address is guessing.
+    good: Mutex<FxHashSet<TokenDigest>>,
+}
+
+/// Why somebody was not let in.
+#[derive(Debug)]
+enum Refusal {
+    /// No token was shown.
+    Missing,
+    /// The token shown is not good.
+    Bad,
+    /// Too many bad tokens came from this peer.
+    TooMany(Box<Problem>),
+    /// It could not be found out.
+    Failed(Error),
+}
+
+impl Auth {
+    /// Asks for a token as `access` says.
+    pub(crate) fn new(access: Access) -> Self {
+        Self { access, failures: Limiter::new(FAILURES), good: Mutex::default() }
+    }
+
+    fn authenticate(
+        &self,
+        token: Option<&str>,
+        peer: &Client,
+        now_us: u64,
+        find_key: impl FnOnce(&str) -> Result<Option<KeyGrant>, Error>,
+    ) -> Result<Principal, Refusal> {
+        if self.access.open {
+            return Ok(Principal::unrestricted("open", peer.clone()));
+        }
+        let token = token.ok_or(Refusal::Missing)?;
+        let digest = digest(token);
+        if !self.is_known_good(&digest) {
+            let verdict = self.failures.peek(peer, now_us);
+            if !verdict.allowed {
+                return Err(Refusal::TooMany(Box::new(verdict.refusal())));
+            }
+        }
+        if self.access.admin.is_some_and(|admin| equal(&admin, &digest)) {
+            self.remember(digest);
+            return Ok(Principal::unrestricted("admin", Client::Admin));
+        }
+        let grant = if token.starts_with(KEY_PREFIX) {
+            find_key(token).map_err(Refusal::Failed)?
+        } else {
+            None
+        };
+        if let Some(grant) = grant {
+            self.remember(digest);
+            return Ok(Principal::of_key(grant));
+        }
+        self.failures.take(peer, now_us);
+        Err(Refusal::Bad)
+    }
+
+    fn is_known_good(&self, digest: &TokenDigest) -> bool {
+        self.good.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    fn remember(&self, digest: TokenDigest) {
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if good.len() >= GOOD_TOKENS_MAX && !good.contains(&digest) {
+            good.clear();
+        }
+        good.insert(digest);
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (detail, challenge) = match refusal {
+            Refusal::TooMany(problem) => return *problem,
+            Refusal::Failed(error) => return error.into(),
+            Refusal::Missing => {
+                ("send Authorization: Bearer <token>", r#"Bearer realm="chatgauge""#)
+            }
+            Refusal::Bad => (
+                "the token is unknown, expired or revoked",
+                r#"Bearer realm="chatgauge", error="invalid_token""#,
+            ),
+        };
+        Self::new(Kind::Unauthorized, detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+            .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+}
+
+/// What a group of routes asks of its callers.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    /// The server.
+    pub(crate) app: App,
+    /// The scope needed.
+    pub(crate) scope: Scope,
+}
+
+/// The layer in front of every route that is not open to all: token, scope, rate limit.
+///
+/// # Errors
+/// 401, 403 or 429.
+pub(crate) async fn gate(
+    State(gate): State<Gate>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Gate { app, scope } = gate;
+    let now_us = app.service().monotonic_us();
+    let peer = peer_of(&request);
+    let token = bearer(request.headers());
+    if app.auth().access.open {
+        check_origin(request.headers())?;
+    }
+    let find_key = |token: &str| app.service().authenticate_key(token);
+    let principal = match app.auth().authenticate(token, &peer, now_us, find_key) {
+        Ok(principal) => principal,
+        Err(refusal) => {
+            if matches!(refusal, Refusal::Bad) {
+                app.note_bad_token(&peer, now_us, request.uri().path());
+            }
+            return Err(refusal.into());
+        }
+    };
+    if !principal.permits(scope) {
+        return Err(missing_scope(scope));
+    }
+    let verdict = app.limiter(scope).take(&principal.client, now_us);
+    if !verdict.allowed {
+        return Err(verdict.refusal());
+    }
+    if scope == Scope::Read {
+        app.note_access(&principal, now_us);
+    }
+    request.extensions_mut().insert(principal);
+    let mut response = next.run(request).await;
+    verdict.write_headers(response.headers_mut());
+    Ok(response)
+}
+
+fn missing_scope(scope: Scope) -> Problem {
+    let scope = scope.as_str();
+    let challenge = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
+    let problem = Problem::new(Kind::Forbidden, format!("the key lacks the scope {scope}"))
+        .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
+}
+
+fn peer_of(request: &Request) -> Client {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // Without a connection (a test that calls the router) everybody is one peer.
+    let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
+    Client::of_peer(connection.map_or(unknown, |ConnectInfo(address)| address.ip()))
+}
+
+/// Without tokens, whatever page a browser on this machine shows could use the server: a request from
+/// another site, or through a name that somebody made point here, is refused.
+fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let from_other_site =
+        text(FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let host = text(header::HOST).unwrap_or("localhost");
+    if from_other_site || !is_local_name(host) {
+        let detail = "the server runs without tokens and takes requests for localhost only";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    Ok(())
+}
+
+/// Whether a `Host` header is `localhost` or an address, which no name server can redirect.
+fn is_local_name(host: &str) -> bool {
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    let plausible = scheme.eq_ignore_ascii_case("bearer")
+        && !token.is_empty()
+        && token.len() <= TOKEN_BYTES_MAX;
+    plausible.then_some(token)
+}
+
+fn digest(token: &str) -> TokenDigest {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Compares without stopping at the first difference.
+fn equal(a: &TokenDigest, b: &TokenDigest) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    std::hint::black_box(difference) == 0
+}
+
+impl App {
+    /// Notes, once a minute and peer, that a token was refused. The address stays out of the trail.
+    fn note_bad_token(&self, peer: &Client, now_us: u64, path: &str) {
+        if self.trail().bad_tokens.take(peer, now_us).allowed {
+            let target = path.chars().take(128).collect();
+            self.audit("unknown", AuditAction::AuthFailed, Some(target), None);
+        }
+    }
+
+    /// Notes, once an hour and reader, that figures were read.
+    fn note_access(&self, principal: &Principal, now_us: u64) {
+        if self.trail().reads.take(&principal.client, now_us).allowed {
+            self.audit(&principal.actor, AuditAction::Read, None, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: Client = Client::Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
+    fn find(token: &str) -> Result<Option<KeyGrant>, Error> {
+        Ok((token == "cg_k1_secret").then(|| KeyGrant {
+            key_id: "k1".into(),
+            name: "app".into(),
+            scopes: vec![Scope::Ingest],
+            spaces: Some(vec!["a".into()]),
+        }))
+    }
+
+    fn auth() -> Auth {
+        Auth::new(Access::admin_token("root"))
+    }
+
+    #[test]
+    fn the_admin_token_and_good_keys_come_in() {
+        let auth = auth();
+        let admin = auth.authenticate(Some("root"), &PEER, 0, find).unwrap();
+        assert!(Scope::ALL.into_iter().all(|scope| admin.permits(scope)));
+        let key = auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
+        assert_eq!(key.actor, "key:k1");
+        assert!(key.permits(Scope::Ingest) && !key.permits(Scope::Read));
+    }
+
+    #[test]
+    fn others_are_refused_and_told_how() {
+        let auth = auth();
+        for token in [None, Some("Root"), Some("cg_k1_other"), Some("cg_k1_secre")] {
+            let refusal = auth.authenticate(token, &PEER, 0, find).unwrap_err();
+            assert_eq!(Problem::from(refusal).status().as_u16(), 401, "{token:?}");
+        }
+        let problem = missing_scope(Scope::Read);
+        assert_eq!(problem.status().as_u16(), 403);
+        assert!(problem.detail().contains("read"));
+    }
+
+    #[test]
+    fn guessing_is_slowed_but_not_for_holders_of_good_tokens() {
+        let auth = auth();
+        auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
+        for _ in 0..FAILURES.quota {
+            auth.authenticate(Some("guess"), &PEER, 0, find).unwrap_err();
+        }
+        let refusal = auth.authenticate(Some("root"), &PEER, 0, find).unwrap_err();
+        assert_eq!(Problem::from(refusal).status().as_u16(), 429, "even a lucky guess");
+        auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
+        let elsewhere = Client::of_peer(std::net::IpAddr::from([10, 0, 0, 1]));
+        auth.authenticate(Some("root"), &elsewhere, 0, find).unwrap();
+    }
+
+    #[test]
+    fn open_access_asks_for_nothing() {
+        let auth = Auth::new(Access::open());
+        let anyone = auth.authenticate(None, &PEER, 0, find).unwrap();
+        assert!(anyone.permits(Scope::Admin));
+    }
+
+    #[test]
+    fn open_access_is_not_for_pages_of_other_sites() {
+        let of = |host: &'static str, site: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            if let Some(site) = site {
+                headers.insert(FETCH_SITE, HeaderValue::from_static(site));
+            }
+            check_origin(&headers).is_ok()
+        };
+        for host in ["localhost:8089", "127.0.0.1:8089", "[::1]:8089", "LOCALHOST"] {
+            assert!(of(host, None), "{host}");
+        }
+        assert!(of("localhost", Some("same-origin")) && of("localhost", Some("none")));
+        assert!(!of("localhost", Some("cross-site")) && !of("localhost", Some("same-site")));
+        assert!(!of("evil.example:8089", None) && !of("", None));
+    }
+
+    #[test]
+    fn a_key_bound_to_spaces_sees_only_those() {
+        let principal = auth().authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
+        let mut filter = Filter::default();
+        principal.restrict(&mut filter).unwrap();
+        assert_eq!(filter.spaces, ["a"]);
+        let mut other = Filter { spaces: vec!["a".into(), "b".into()], ..Filter::default() };
+        assert_eq!(principal.restrict(&mut other).unwrap_err().kind(), Kind::Forbidden);
+        assert!(principal.require_all_spaces().is_err());
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(with("bearer  x "), Some("x".to_owned()));
+        for value in ["Basic eDp5", "Bearer", "Bearer ", "x"] {
+            assert_eq!(with(value), None, "{value}");
+        }
+    }
+}

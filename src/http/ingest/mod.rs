@@ -1,0 +1,208 @@
+//! `POST /api/requests`: records in, an answer for each of them out.
+
+mod intake;
+mod stream;
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Principal;
+use super::openapi::IngestProblems;
+use super::params::NONE;
+use super::problem::{Kind, Problem};
+use super::state::{App, params};
+use crate::ingest::wire::{ContentEncoding, Framing, RecordContext, Rejection};
+use crate::model::Source;
+use intake::{Intake, Outcome};
+
+/// What became of the records of a body.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IngestReport {
+    /// Records stored: they are on disk.
+    accepted: usize,
+    /// Records that were stored before.
+    duplicates: usize,
+    /// The records that were not acceptable, at most the first 1,000.
+    rejected: Vec<RejectionBody>,
+    /// All records that were not acceptable, when not all are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected_total: Option<usize>,
+    /// Unknown fields, by name, with how often they came.
+    ignored_fields: BTreeMap<String, u64>,
+    /// Fields that may carry content, by name, with how often they came; they were dropped unread.
+    dropped_content_fields: BTreeMap<String, u64>,
+}
+
+/// Why one record was not acceptable.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RejectionBody {
+    /// Position in the body, from 0.
+    index: usize,
+    /// Name of the field, or `(record)`.
+    field: &'static str,
+    /// What is wrong and what would be right.
+    reason: String,
+}
+
+impl From<Outcome> for IngestReport {
+    fn from(outcome: Outcome) -> Self {
+        let listed = outcome.rejected.len();
+        let body = |Rejection { index, field, reason }| RejectionBody { index, field, reason };
+        Self {
+            accepted: outcome.stored.accepted,
+            duplicates: outcome.stored.duplicates,
+            rejected: outcome.rejected.into_iter().map(body).collect(),
+            rejected_total: Some(outcome.rejected_records).filter(|total| *total != listed),
+            ignored_fields: outcome.fields.ignored,
+            dropped_content_fields: outcome.fields.dropped_content,
+        }
+    }
+}
+
+/// How a body is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Format {
+    framing: Framing,
+    encoding: ContentEncoding,
+}
+
+fn format_of(headers: &HeaderMap) -> Result<Format, Problem> {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let content_type = text(header::CONTENT_TYPE).unwrap_or("application/json");
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let framing = match essence.as_str() {
+        "application/json" => Framing::Auto,
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonlines" => Framing::Lines,
+        _ => {
+            let detail = "send Content-Type: application/json or application/x-ndjson";
+            return Err(unsupported(
+                detail,
+                header::ACCEPT,
+                "application/json, application/x-ndjson",
+            ));
+        }
+    };
+    let encoding = text(header::CONTENT_ENCODING).unwrap_or("identity");
+    let encoding = ContentEncoding::parse(encoding).ok_or_else(|| {
+        let detail = format!("the content encodings are {}", ContentEncoding::ACCEPTED);
+        unsupported(&detail, header::ACCEPT_ENCODING, ContentEncoding::ACCEPTED)
+    })?;
+    Ok(Format { framing, encoding })
+}
+
+fn unsupported(detail: &str, name: HeaderName, accepted: &'static str) -> Problem {
+    let accepted = HeaderValue::from_static(accepted);
+    Problem::new(Kind::UnsupportedMediaType, detail).with_header(name, accepted)
+}
+
+fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > max_bytes => Err(stream::too_large(max_bytes)),
+        _ => Ok(()),
+    }
+}
+
+/// Send records
+///
+/// One object, an array of objects, or one object on each line. Every record gets its own verdict; a bad
+/// one never costs the others. The answer comes when the accepted ones are on disk.
+#[utoipa::path(
+    post,
+    path = "/api/requests",
+    operation_id = "requests_ingest",
+    tag = "requests",
+    request_body(
+        content(("application/json"), ("application/x-ndjson")),
+        description = "Records; `Content-Encoding` gzip, zstd and deflate are understood.",
+    ),
+    responses(
+        (status = 200, description = "At least one record was accepted, or there were none.",
+         body = IngestReport),
+        (status = 422, description = "Every record was rejected.", body = IngestReport),
+        IngestProblems,
+    ),
+)]
+pub(crate) async fn ingest(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<IngestReport>), Problem> {
+    params(query.as_deref(), NONE)?;
+    let format = format_of(request.headers())?;
+    check_length(request.headers(), app.config().body_max_bytes)?;
+    let _turn = app.body_turn(format.encoding).await?;
+    let service = app.service();
+    let context = RecordContext::new(service.now(), Source::Rest, service.pseudonymizer().clone());
+    let queue_max_records = service.config().ingest.queue_max_records;
+    let spaces = principal.spaces().map(<[_]>::to_vec);
+    let intake = Intake::new(service.clone(), context, format.framing, queue_max_records, spaces);
+    let outcome = stream::read(intake, request.into_body(), format.encoding, app.config()).await?;
+    service.note_refused(
+        u64::try_from(outcome.rejected_records).unwrap_or(u64::MAX),
+        outcome.fields.dropped_content.values().sum(),
+    );
+    let status =
+        if outcome.all_rejected() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, Json(outcome.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &'static str, encoding: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !content_type.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if !encoding.is_empty() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        headers
+    }
+
+    #[test]
+    fn known_types_and_encodings_are_read() {
+        let of = |content_type, encoding| format_of(&headers(content_type, encoding)).unwrap();
+        let plain = Format { framing: Framing::Auto, encoding: ContentEncoding::Identity };
+        assert_eq!(of("", ""), plain);
+        assert_eq!(of("Application/JSON; charset=utf-8", "identity"), plain);
+        let lines = Format { framing: Framing::Lines, encoding: ContentEncoding::Zstd };
+        assert_eq!(of("application/x-ndjson", "zstd"), lines);
+    }
+
+    #[test]
+    fn others_are_415_and_say_what_is_accepted() {
+        for (content_type, encoding, named) in [
+            ("text/csv", "", header::ACCEPT),
+            ("application/x-www-form-urlencoded", "", header::ACCEPT),
+            ("application/json", "br", header::ACCEPT_ENCODING),
+            ("application/json", "gzip, gzip", header::ACCEPT_ENCODING),
+        ] {
+            let problem = format_of(&headers(content_type, encoding)).unwrap_err();
+            assert_eq!(problem.status().as_u16(), 415);
+            let response = axum::response::IntoResponse::into_response(problem);
+            assert!(response.headers().contains_key(named), "{content_type} {encoding}");
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_the_body() {
+        let mut headers = HeaderMap::new();
+        assert!(check_length(&headers, 10).is_ok());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("10"));
+        assert!(check_length(&headers, 10).is_ok());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("11"));
+        assert_eq!(check_length(&headers, 10).unwrap_err().kind(), Kind::BodyTooLarge);
+    }
+}

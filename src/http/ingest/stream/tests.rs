@@ -1,0 +1,182 @@
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::config::Config;
+use crate::error::Error;
+use crate::ingest::wire::{Framing, RecordContext};
+use crate::model::{Name, RequestRecord, Source as Route, Timestamp};
+use crate::privacy::Pseudonymizer;
+use crate::service::{AppendReport, OnCommitted};
+
+/// Takes batches up to a limit and answers at once.
+#[derive(Clone, Debug, Default)]
+struct FakeWriter {
+    batches: Arc<Mutex<Vec<usize>>>,
+    max_batches: Option<usize>,
+}
+
+impl Writer for FakeWriter {
+    fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<(), Error> {
+        let mut batches = self.batches.lock().unwrap();
+        if self.max_batches.is_some_and(|max| batches.len() >= max) {
+            return Err(Error::Overloaded { queued_records: 1 });
+        }
+        batches.push(batch.len());
+        let duplicates = if batch.len() == 1 { vec![] } else { vec![0] };
+        on_committed(Ok(AppendReport { accepted: batch.len() - duplicates.len(), duplicates }));
+        Ok(())
+    }
+}
+
+struct Case {
+    writer: FakeWriter,
+    encoding: ContentEncoding,
+    spaces: Option<Vec<Name>>,
+}
+
+impl Case {
+    fn plain() -> Self {
+        Self { writer: FakeWriter::default(), encoding: ContentEncoding::Identity, spaces: None }
+    }
+
+    fn send(&self, body: Vec<u8>) -> Result<Outcome, Problem> {
+        let context = RecordContext::new(
+            Timestamp::from_unix_ms(1_767_323_045_678),
+            Route::Rest,
+            Pseudonymizer::from_key([1; 32]),
+        );
+        let intake =
+            Intake::new(self.writer.clone(), context, Framing::Auto, 50_000, self.spaces.clone());
+        let config = Config::default().http;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(read(intake, Body::from(body), self.encoding, &config))
+    }
+
+    fn batches(&self) -> Vec<usize> {
+        self.writer.batches.lock().unwrap().clone()
+    }
+}
+
+fn lines(count: usize) -> Vec<u8> {
+    br#"{"space":"a"}
+"#
+    .repeat(count)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_small_body_is_one_batch() {
+    let case = Case::plain();
+    let outcome = case.send(lines(3)).unwrap();
+    assert_eq!((outcome.stored.accepted, outcome.stored.duplicates), (2, 1));
+    assert_eq!(case.batches(), [3]);
+}
+
+#[test]
+fn a_small_body_that_breaks_off_stores_nothing() {
+    for encoding in [ContentEncoding::Identity, ContentEncoding::Gzip] {
+        let case = Case { encoding, ..Case::plain() };
+        let mut body = b"[{\"space\":\"a\"},{\"space\":".to_vec();
+        if encoding == ContentEncoding::Gzip {
+            body = gzip(&body);
+        }
+        let problem = case.send(body).unwrap_err();
+        assert_eq!(problem.kind(), Kind::InvalidBody);
+        assert_eq!(case.batches(), [0; 0], "{encoding:?}");
+    }
+}
+
+#[test]
+fn a_large_body_goes_in_batches_and_says_what_was_stored_when_it_breaks_off() {
+    for encoding in [ContentEncoding::Identity, ContentEncoding::Gzip] {
+        let case = Case { encoding, ..Case::plain() };
+        let body = lines(25_000);
+        let compress = |body: Vec<u8>| match encoding {
+            ContentEncoding::Gzip => gzip(&body),
+            _ => body,
+        };
+        let outcome = case.send(compress(body.clone())).unwrap();
+        assert_eq!(outcome.stored.accepted + outcome.stored.duplicates, 25_000);
+        assert!(case.batches().iter().all(|records| *records <= 10_000), "{:?}", case.batches());
+
+        let mut cut = body;
+        cut.extend_from_slice(b"{\"space\":");
+        let problem = Case { encoding, ..Case::plain() }.send(compress(cut)).map(drop);
+        // On lines of their own, a line that is cut off costs only itself.
+        assert!(problem.is_ok(), "{problem:?}");
+
+        let case = Case { encoding, ..Case::plain() };
+        let mut array = b"[".to_vec();
+        array.extend(br#"{"space":"a"},"#.repeat(25_000));
+        let problem = case.send(compress(array)).unwrap_err();
+        let body = String::from_utf8(problem.body("id")).unwrap();
+        let stored: usize = case.batches().iter().sum();
+        assert!((10_000..=25_000).contains(&stored), "{stored}");
+        let duplicates = case.batches().len();
+        let expected =
+            format!(r#""stored":{{"accepted":{},"duplicates":{duplicates}}}"#, stored - duplicates);
+        assert!(body.contains(&expected), "{body}");
+    }
+}
+
+#[test]
+fn a_bomb_of_records_is_handed_over_while_it_unfolds() {
+    let case = Case { encoding: ContentEncoding::Gzip, ..Case::plain() };
+    let bomb = gzip(&b"{}\n".repeat(1_000_000));
+    assert!(bomb.len() < 10_000);
+    let outcome = case.send(bomb).unwrap();
+    assert_eq!(outcome.stored.accepted + outcome.stored.duplicates, 1_000_000);
+    assert!(case.batches().iter().all(|records| *records <= 10_000));
+}
+
+#[test]
+fn a_full_queue_is_503_with_what_was_stored() {
+    for (encoding, max_batches) in
+        [(ContentEncoding::Identity, 0), (ContentEncoding::Identity, 1), (ContentEncoding::Gzip, 1)]
+    {
+        let mut case = Case { encoding, ..Case::plain() };
+        case.writer.max_batches = Some(max_batches);
+        let body = lines(25_000);
+        let body = if encoding == ContentEncoding::Gzip { gzip(&body) } else { body };
+        let problem = case.send(body).unwrap_err();
+        assert_eq!(problem.kind(), Kind::Overloaded);
+        let body = String::from_utf8(problem.body("id")).unwrap();
+        assert_eq!(body.contains("\"stored\""), max_batches > 0, "{body}");
+    }
+}
+
+#[test]
+fn a_key_bound_to_spaces_sends_only_those() {
+    let case = Case { spaces: Some(vec!["a".into()]), ..Case::plain() };
+    let body = br#"[{"space":"b"},{"space":"a"},{},{"prompt_tokens":-1}]"#.to_vec();
+    let outcome = case.send(body).unwrap();
+    assert_eq!(outcome.stored.accepted, 1);
+    let rejected: Vec<(usize, &str)> =
+        outcome.rejected.iter().map(|rejection| (rejection.index, rejection.field)).collect();
+    assert_eq!(rejected, [(0, "space"), (2, "space"), (3, "prompt_tokens")]);
+    assert_eq!(outcome.rejected_records, 3);
+}
+
+#[test]
+fn only_rejected_records_make_a_422() {
+    let outcome = Case::plain().send(br#"[{"prompt_tokens":-1}]"#.to_vec()).unwrap();
+    assert!(outcome.all_rejected());
+    let outcome = Case::plain().send(b"[]".to_vec()).unwrap();
+    assert!(!outcome.all_rejected());
+}
+
+#[test]
+fn too_large_is_413_as_sent_and_as_decompressed() {
+    let case = Case::plain();
+    let problem = case.send(vec![b' '; (32 << 20) + 1]).unwrap_err();
+    assert_eq!(problem.kind(), Kind::BodyTooLarge);
+    let case = Case { encoding: ContentEncoding::Gzip, ..Case::plain() };
+    let problem = case.send(gzip(&vec![b' '; (256 << 20) + 1])).unwrap_err();
+    assert_eq!(problem.kind(), Kind::BodyTooLarge);
+}

@@ -1,0 +1,169 @@
+//! Taking connections: not too many, and none that is silent for ever.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+
+/// Most connections at once; more wait in the backlog of the system. One takes about 20 KiB.
+const CONNECTIONS_MAX: usize = 1_024;
+/// A connection on which nothing moved for this long is closed. Longer than the longest query, so that
+/// only idle ones and ones that send their headers too slowly are met.
+const SILENCE_LIMIT: Duration = Duration::from_secs(75);
+
+/// A listener with a limit of connections.
+#[derive(Debug)]
+pub(super) struct BoundedListener {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+}
+
+impl BoundedListener {
+    /// Takes the connections of `listener`.
+    pub(super) fn new(listener: TcpListener) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    }
+}
+
+impl Listener for BoundedListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        // Errors of `accept` are logged, waited out and retried in there.
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        if let Err(error) = stream.set_nodelay(true) {
+            // Small answers may then wait for the acknowledgement of the ones before.
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        let silence = Box::pin(tokio::time::sleep(SILENCE_LIMIT));
+        (Connection { stream, silence, _permit: permit }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that ends when it is silent for too long.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    silence: Pin<Box<Sleep>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    fn note_movement(&mut self) {
+        self.silence.as_mut().reset(Instant::now() + SILENCE_LIMIT);
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(context, buffer) {
+            this.note_movement();
+            return Poll::Ready(result);
+        }
+        ready!(this.silence.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes));
+        this.note_movement();
+        Poll::Ready(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices));
+        this.note_movement();
+        Poll::Ready(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(test);
+    }
+
+    #[test]
+    fn a_connection_passes_bytes_and_gives_its_place_back() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut listener = BoundedListener::new(listener);
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let (mut server, _) = listener.accept().await;
+            assert_eq!(listener.permits.available_permits(), CONNECTIONS_MAX - 1);
+            client.write_all(b"ping").await.unwrap();
+            let mut bytes = [0; 4];
+            server.read_exact(&mut bytes).await.unwrap();
+            server.write_all(b"pong").await.unwrap();
+            client.read_exact(&mut bytes).await.unwrap();
+            assert_eq!(&bytes, b"pong");
+            drop(server);
+            assert_eq!(listener.permits.available_permits(), CONNECTIONS_MAX);
+        });
+    }
+
+    #[test]
+    fn silence_ends_a_connection() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut listener = BoundedListener::new(listener);
+            let _client = TcpStream::connect(address).await.unwrap();
+            let (mut server, _) = listener.accept().await;
+            server.silence.as_mut().reset(Instant::now());
+            let error = server.read_u8().await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}

@@ -1,0 +1,298 @@
+//! `GET /api/metrics/historical`: one metric over time.
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::http::auth::Principal;
+use crate::http::openapi::{self, ReadProblems};
+use crate::http::params::{Compare, HISTORICAL, Zone};
+use crate::http::problem::Problem;
+use crate::http::state::{App, params};
+use crate::model::{Aggregation, Measures, MetricType, Stat, TimeRange, Timestamp};
+use crate::query::types::DEFAULT_MAX_SERIES;
+use crate::query::{Answer, Query};
+
+/// One metric over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HistoricalBody {
+    /// The metric.
+    #[serde(rename = "type")]
+    metric: &'static str,
+    /// Unit of the values: requests (a bucket), ms, tokens, percent or usd.
+    unit: &'static str,
+    /// The statistic, for latencies.
+    stat: &'static str,
+    /// First instant inside, resolved.
+    #[schema(format = DateTime)]
+    start: String,
+    /// First instant after, resolved.
+    #[schema(format = DateTime)]
+    end: String,
+    /// Width of the buckets.
+    aggregation: &'static str,
+    /// The zone that the buckets are cut in.
+    tz: &'static str,
+    /// Percentiles are exact, not within 1 %.
+    exact: bool,
+    /// When part of the range has outlived the rows that would answer it: the first instant from which
+    /// the answer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    complete_from: Option<String>,
+    /// One for each bucket, without `group_by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_points: Option<Vec<DataPoint>>,
+    /// One for each group that has requests, largest first, with `group_by`; beyond `limit`, the others
+    /// together are `(other)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<Vec<SeriesBody>>,
+    /// The range before, with `compare=previous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<PreviousBody>,
+}
+
+/// The same figures for the range of the same calendar length just before.
+#[derive(Debug, Serialize, ToSchema)]
+struct PreviousBody {
+    /// First instant inside.
+    #[schema(format = DateTime)]
+    start: String,
+    /// First instant after.
+    #[schema(format = DateTime)]
+    end: String,
+    /// One for each bucket, without `group_by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_points: Option<Vec<DataPoint>>,
+    /// One for each group that has requests, with `group_by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<Vec<SeriesBody>>,
+}
+
+/// The points of one group.
+#[derive(Debug, Serialize, ToSchema)]
+struct SeriesBody {
+    /// The value of each dimension of `group_by`.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    group: Map<String, Value>,
+    /// One for each bucket.
+    data_points: Vec<DataPoint>,
+}
+
+/// One bucket.
+#[derive(Debug, Serialize, ToSchema)]
+struct DataPoint {
+    /// Start of the bucket.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// The value; null for an average, rate or percentile over nothing.
+    value: Option<f64>,
+    /// Requests that the value is based on.
+    count: i64,
+    /// The bucket has not ended yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
+}
+
+/// What is shown of an answer.
+struct View {
+    metric: MetricType,
+    stat: Stat,
+    aggregation: Aggregation,
+    zone: Zone,
+    now: Timestamp,
+}
+
+struct Figures {
+    data_points: Option<Vec<DataPoint>>,
+    series: Option<Vec<SeriesBody>>,
+}
+
+impl View {
+    fn points(
+        &self,
+        starts: &[String],
+        ends: &[Timestamp],
+        buckets: &[Measures],
+    ) -> Vec<DataPoint> {
+        let rows = starts.iter().zip(ends).zip(buckets);
+        rows.map(|((start, end), measures)| DataPoint {
+            timestamp: start.clone(),
+            value: measures.value(self.metric, self.stat),
+            count: measures.samples(self.metric),
+            incomplete: *end > self.now,
+        })
+        .collect()
+    }
+
+    fn figures(&self, query: &Query, answer: &Answer) -> Figures {
+        let ends = answer.boundaries.get(1..).unwrap_or_default();
+        let starts: Vec<String> =
+            answer.boundaries.iter().take(ends.len()).map(|at| self.zone.show(*at)).collect();
+        if query.group_by.is_empty() {
+            let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
+            let data_points = Some(self.points(&starts, ends, buckets));
+            return Figures { data_points, series: None };
+        }
+        let series = answer.series.iter().map(|series| {
+            let names = query.group_by.iter().zip(&series.group);
+            let group = names
+                .map(|(dimension, name)| (dimension.as_str().to_owned(), name.clone().into()))
+                .collect();
+            SeriesBody { group, data_points: self.points(&starts, ends, &series.buckets) }
+        });
+        Figures { data_points: None, series: Some(series.collect()) }
+    }
+
+    fn body(
+        &self,
+        query: &Query,
+        answer: &Answer,
+        before: Option<(&Query, &Answer)>,
+    ) -> HistoricalBody {
+        let Figures { data_points, series } = self.figures(query, answer);
+        let previous = before.map(|(query, answer)| {
+            let Figures { data_points, series } = self.figures(query, answer);
+            let TimeRange { start, end } = query.range;
+            let (start, end) = (self.zone.show(start), self.zone.show(end));
+            PreviousBody { start, end, data_points, series }
+        });
+        let exact = answer.exact && before.is_none_or(|(_, answer)| answer.exact);
+        let complete_from = before.and_then(|(_, answer)| answer.complete_from);
+        let complete_from = answer.complete_from.or(complete_from);
+        HistoricalBody {
+            metric: self.metric.as_str(),
+            unit: self.metric.unit(),
+            stat: self.stat.as_str(),
+            start: self.zone.show(query.range.start),
+            end: self.zone.show(query.range.end),
+            aggregation: self.aggregation.as_str(),
+            tz: self.zone.tz.name(),
+            exact,
+            complete_from: complete_from.map(|at| self.zone.show(at)),
+            data_points,
+            series,
+            previous,
+        }
+    }
+}
+
+/// One metric over time
+///
+/// Empty buckets are present. The first bucket of an unaligned range carries its aligned start but counts
+/// only from `start`.
+#[utoipa::path(
+    get,
+    path = "/api/metrics/historical",
+    operation_id = "metrics_historical",
+    tag = "metrics",
+    params(openapi::HistoricalParams),
+    responses((status = 200, description = "The values.", body = HistoricalBody), ReadProblems),
+)]
+pub(crate) async fn historical(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<HistoricalBody>, Problem> {
+    let params = params(query.as_deref(), HISTORICAL)?;
+    let now = app.service().now();
+    let zone = params.zone(app.service().config().time_zone)?;
+    let range = params.range(now, zone.tz)?;
+    let metric = params.metric("type", MetricType::RequestRate)?;
+    let view = View {
+        metric,
+        stat: params.stat(metric)?,
+        aggregation: params.aggregation(range)?,
+        zone,
+        now,
+    };
+    let wants_percentile = view.stat.quantile().is_some();
+    let query = Query {
+        range,
+        aggregation: Some(view.aggregation),
+        tz: zone.tz,
+        group_by: params.group_by()?,
+        filter: app.filter(&params, &principal)?,
+        metrics: vec![metric],
+        max_series: params.limit()?.unwrap_or(DEFAULT_MAX_SERIES),
+        quantiles: metric.latency().filter(|_| wants_percentile).into_iter().collect(),
+    };
+    let before = match params.compare()? {
+        Compare::Nothing => None,
+        Compare::Previous => Some(Query { range: range.previous(zone.tz), ..query.clone() }),
+    };
+    let body = app.ask(move |service| {
+        let answer = service.query(&query)?;
+        let before = match &before {
+            Some(before) => Some((before, service.query(before)?)),
+            None => None,
+        };
+        let before = before.as_ref().map(|(query, answer)| (*query, answer));
+        Ok(view.body(&query, &answer, before))
+    });
+    Ok(Json(body.await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Dimension, RequestId, RequestRecord, Source};
+    use crate::query::Series;
+    use chrono_tz::Tz;
+
+    fn view() -> View {
+        View {
+            metric: MetricType::RequestRate,
+            stat: Stat::Average,
+            aggregation: Aggregation::Hourly,
+            zone: Zone { tz: Tz::UTC, shown: Tz::UTC },
+            now: Timestamp::from_unix_ms(5_400_000),
+        }
+    }
+
+    fn answer(group: &[&str]) -> Answer {
+        let mut one = Measures::default();
+        let record =
+            RequestRecord::new(RequestId::parse("r"), Timestamp::from_unix_ms(0), Source::Rest);
+        one.add(&record);
+        let group = group.iter().map(|name| (*name).to_owned()).collect();
+        Answer {
+            boundaries: [0, 3_600_000, 7_200_000].map(Timestamp::from_unix_ms).to_vec(),
+            series: vec![Series { group, buckets: vec![one, Measures::default()] }],
+            exact: true,
+            complete_from: None,
+        }
+    }
+
+    fn query(group_by: Vec<Dimension>) -> Query {
+        Query { group_by, ..Query::total(TimeRange::from_unix_ms(0, 5_400_000)) }
+    }
+
+    #[test]
+    fn empty_buckets_are_present_and_the_open_one_is_marked() {
+        let body = view().body(&query(vec![]), &answer(&[]), None);
+        let body = serde_json::to_value(body).unwrap();
+        assert_eq!(
+            body["data_points"],
+            serde_json::json!([
+                {"timestamp": "1970-01-01T00:00:00Z", "value": 1.0, "count": 1},
+                {"timestamp": "1970-01-01T01:00:00Z", "value": 0.0, "count": 0, "incomplete": true},
+            ])
+        );
+        assert_eq!((body.get("series"), body.get("previous")), (None, None));
+    }
+
+    #[test]
+    fn groups_are_named_and_the_range_before_is_beside() {
+        let query = query(vec![Dimension::Space, Dimension::Model]);
+        let answer = answer(&["a", "m"]);
+        let body = view().body(&query, &answer, Some((&query, &answer)));
+        let body = serde_json::to_value(body).unwrap();
+        let group = serde_json::json!({"space": "a", "model": "m"});
+        assert_eq!(body["series"][0]["group"], group);
+        assert_eq!(body["previous"]["series"][0]["group"], group);
+        assert_eq!(body.get("data_points"), None);
+    }
+}

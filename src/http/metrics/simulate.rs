@@ -1,0 +1,112 @@
+//! `POST /api/metrics/simulate`: made-up traffic, to see how everything looks.
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::auth::Principal;
+use crate::http::body::{SmallBody, parse_json};
+use crate::http::openapi::AdminProblems;
+use crate::http::params::NONE;
+use crate::http::problem::Problem;
+use crate::http::state::{App, params};
+use crate::model::simulate::{SIMULATED_MINUTES_MAX, SIMULATED_REQUESTS_MAX};
+use crate::model::{AuditAction, SimulateRequest};
+
+/// What traffic to make up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimulateBody {
+    /// Number of requests.
+    #[serde(default = "default_requests")]
+    #[schema(minimum = 1, maximum = 100_000, default = 1_000)]
+    requests: u32,
+    /// They start within this many minutes before now.
+    #[serde(default = "default_minutes")]
+    #[schema(minimum = 1, maximum = 44_640, default = 60)]
+    minutes: u32,
+    /// What the randomness starts from: the same seed makes the same traffic.
+    #[serde(default)]
+    seed: Option<u64>,
+}
+
+/// What was made up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SimulatedBody {
+    /// Records stored.
+    accepted: usize,
+    /// Records that were stored before.
+    duplicates: usize,
+    /// The seed, to make the same traffic again.
+    seed: u64,
+}
+
+const fn default_requests() -> u32 {
+    1_000
+}
+
+const fn default_minutes() -> u32 {
+    60
+}
+
+fn check(body: &SimulateBody, seed: u64) -> Result<SimulateRequest, Problem> {
+    let SimulateBody { requests, minutes, .. } = *body;
+    for (field, value, max) in [
+        ("requests", requests, SIMULATED_REQUESTS_MAX),
+        ("minutes", minutes, SIMULATED_MINUTES_MAX),
+    ] {
+        if !(1..=max).contains(&value) {
+            return Err(Problem::field(field, format!("must be a number from 1 to {max}")));
+        }
+    }
+    Ok(SimulateRequest { requests, minutes, seed: body.seed.unwrap_or(seed) })
+}
+
+/// Make up traffic
+#[utoipa::path(
+    post,
+    path = "/api/metrics/simulate",
+    operation_id = "metrics_simulate",
+    tag = "admin",
+    request_body = SimulateBody,
+    responses((status = 200, description = "It is stored.", body = SimulatedBody), AdminProblems),
+)]
+pub(crate) async fn simulate(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+    SmallBody(body): SmallBody,
+) -> Result<Json<SimulatedBody>, Problem> {
+    params(query.as_deref(), NONE)?;
+    let body = if body.is_empty() { b"{}" } else { &body[..] };
+    let request = check(&parse_json(body)?, app.service().monotonic_us())?;
+    let detail = format!("{} requests over {} minutes", request.requests, request.minutes);
+    app.audit(&principal.actor, AuditAction::Simulate, None, Some(detail));
+    let report = app.ask(move |service| service.simulate(request)).await?;
+    let duplicates = report.duplicates.len();
+    Ok(Json(SimulatedBody { accepted: report.accepted, duplicates, seed: request.seed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_is_limited_and_the_seed_is_optional() {
+        let of = |text: &str| parse_json(text.as_bytes()).and_then(|body| check(&body, 7));
+        assert_eq!(of("{}").unwrap(), SimulateRequest { requests: 1_000, minutes: 60, seed: 7 });
+        assert_eq!(of(r#"{"seed":1}"#).unwrap().seed, 1);
+        for text in [
+            r#"{"requests":0}"#,
+            r#"{"requests":100001}"#,
+            r#"{"minutes":0}"#,
+            r#"{"request":1}"#,
+            r#"{"requests":-1}"#,
+            "[]",
+            "",
+        ] {
+            assert_eq!(of(text).unwrap_err().status().as_u16(), 400, "{text}");
+        }
+    }
+}

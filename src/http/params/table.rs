@@ -1,0 +1,317 @@
+//! Every parameter of every route: its name, its meaning and what values it takes.
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, Required};
+
+use crate::model::{
+    Aggregation, Dimension, ErrorType, MetricType, Outcome, Source, Stat, TimeWindow,
+};
+
+/// What values a parameter takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values {
+    /// Any text.
+    Text,
+    /// A whole number from 1 up.
+    Count {
+        /// The greatest.
+        max: u32,
+    },
+    /// `true` or `false`.
+    Flag,
+    /// One of a list.
+    OneOf(fn() -> Vec<&'static str>),
+}
+
+/// One parameter of a query string.
+#[derive(Debug)]
+pub(crate) struct Param {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it is for.
+    pub(crate) description: &'static str,
+    /// What values it takes.
+    pub(crate) values: Values,
+    /// Whether it may be given more than once, as alternatives.
+    pub(crate) repeated: bool,
+    /// Whether it must be given.
+    pub(crate) required: bool,
+    /// Whether an empty value means something.
+    pub(crate) may_be_empty: bool,
+}
+
+impl Param {
+    const fn new(name: &'static str, values: Values, description: &'static str) -> Self {
+        Self { name, description, values, repeated: false, required: false, may_be_empty: false }
+    }
+
+    const fn repeated(mut self) -> Self {
+        self.repeated = true;
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+}
+
+static START: Param = Param::new(
+    "start",
+    Values::Text,
+    "First instant inside: RFC 3339, a date, epoch seconds or milliseconds, or relative such as \
+     now-1h or now-7d/d. Default: 24 hours before `end`.",
+);
+static START_OF_ALL: Param = Param::new(
+    "start",
+    Values::Text,
+    "First instant inside, in the forms of the other routes. Default: the beginning.",
+);
+static END: Param =
+    Param::new("end", Values::Text, "First instant after, in the forms of `start`. Default: now.");
+static TZ: Param = Param::new(
+    "tz",
+    Values::Text,
+    "IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: \
+     the configured zone, shown in UTC.",
+);
+static TYPE: Param = Param::new("type", Values::OneOf(metrics), "The metric.").required();
+static METRIC: Param =
+    Param::new("metric", Values::OneOf(metrics), "The metric. Default: request_rate.");
+static LATENCY: Param =
+    Param::new("type", Values::OneOf(latencies), "The latency. Default: total_latency.");
+static STAT: Param =
+    Param::new("stat", Values::OneOf(stats), "The statistic, for latencies. Default: average.");
+static AGGREGATION: Param = Param::new(
+    "aggregation",
+    Values::OneOf(aggregations),
+    "Width of the buckets. Default: the finest that gives at most about 400 buckets.",
+);
+static GROUP_BY: Param = Param::new(
+    "group_by",
+    Values::Text,
+    "One series for each value of these dimensions (space, user, model, provider, error_type), separated \
+     by commas.",
+)
+.repeated();
+static COMPARE: Param = Param::new(
+    "compare",
+    Values::OneOf(|| vec!["previous"]),
+    "`previous` adds the same figures for the range of the same calendar length just before.",
+);
+static BY: Param =
+    Param::new("by", Values::OneOf(dimensions), "The dimension to break down by.").required();
+static WINDOW: Param = Param::new(
+    "window",
+    Values::OneOf(windows),
+    "The rolling window of everything but the request rates. Default: hour.",
+);
+static SERIES_LIMIT: Param = Param::new(
+    "limit",
+    Values::Count { max: 1_000 },
+    "Most series, largest first, with `group_by`; the rest becomes one series `(other)`. Default: 50.",
+);
+static ROWS_LIMIT: Param = Param::new(
+    "limit",
+    Values::Count { max: 1_000 },
+    "Most rows. Default: 20; the rest is `other`.",
+);
+static PAGE_LIMIT: Param =
+    Param::new("limit", Values::Count { max: 1_000 }, "Most lines of the page. Default: 100.");
+static VALUES_LIMIT: Param =
+    Param::new("limit", Values::Count { max: 1_000 }, "Most values. Default: 50.");
+static CURSOR: Param =
+    Param::new("cursor", Values::Text, "Where the page before ended: its `next_cursor`.");
+static PREFIX: Param = Param {
+    may_be_empty: true,
+    ..Param::new("prefix", Values::Text, "What the values start with. Default: anything.")
+};
+static STATEMENT: Param = Param::new("sql", Values::Text, "One read-only statement.").required();
+
+static SPACE: Param =
+    Param::new("space", Values::Text, "Only these spaces; `(none)`: without one.").repeated();
+static USER: Param = Param::new(
+    "user",
+    Values::Text,
+    "Only these users: the plain id, hashed on arrival, or the pseudonym.",
+)
+.repeated();
+static MODEL: Param = Param::new("model", Values::Text, "Only these models.").repeated();
+static PROVIDER: Param = Param::new("provider", Values::Text, "Only these providers.").repeated();
+static ERROR_TYPE: Param =
+    Param::new("error_type", Values::OneOf(error_types), "Only errors of these types.").repeated();
+static OUTCOME: Param =
+    Param::new("outcome", Values::OneOf(|| Outcome::KINDS.to_vec()), "Only these outcomes.")
+        .repeated();
+static SOURCE: Param =
+    Param::new("source", Values::OneOf(sources), "Only requests that came by these routes.")
+        .repeated();
+static STREAMED: Param =
+    Param::new("streamed", Values::Flag, "Only streamed requests, or only others.");
+
+fn metrics() -> Vec<&'static str> {
+    MetricType::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn latencies() -> Vec<&'static str> {
+    let is_latency = |value: &&MetricType| value.latency().is_some();
+    MetricType::ALL.iter().filter(is_latency).map(|value| value.as_str()).collect()
+}
+
+fn stats() -> Vec<&'static str> {
+    Stat::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn aggregations() -> Vec<&'static str> {
+    Aggregation::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn dimensions() -> Vec<&'static str> {
+    Dimension::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn windows() -> Vec<&'static str> {
+    TimeWindow::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn error_types() -> Vec<&'static str> {
+    ErrorType::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn sources() -> Vec<&'static str> {
+    Source::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+/// A route without parameters.
+pub(crate) const NONE: &[&Param] = &[];
+/// `/api/metrics/current`.
+pub(crate) const CURRENT: &[&Param] =
+    &[&WINDOW, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME, &SOURCE, &STREAMED];
+/// `/api/metrics/historical`.
+pub(crate) const HISTORICAL: &[&Param] = &[
+    &TYPE,
+    &START,
+    &END,
+    &AGGREGATION,
+    &STAT,
+    &TZ,
+    &GROUP_BY,
+    &SERIES_LIMIT,
+    &COMPARE,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
+/// `/api/metrics/breakdown`.
+pub(crate) const BREAKDOWN: &[&Param] = &[
+    &BY,
+    &METRIC,
+    &STAT,
+    &START,
+    &END,
+    &TZ,
+    &ROWS_LIMIT,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
+/// `/api/metrics/heatmap`.
+pub(crate) const HEATMAP: &[&Param] = &[
+    &LATENCY,
+    &START,
+    &END,
+    &AGGREGATION,
+    &TZ,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
+/// `GET /api/requests`.
+pub(crate) const REQUESTS: &[&Param] = &[
+    &START_OF_ALL,
+    &END,
+    &TZ,
+    &PAGE_LIMIT,
+    &CURSOR,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
+/// `/api/dimensions/{name}/values`.
+pub(crate) const DIMENSION_VALUES: &[&Param] = &[&PREFIX, &VALUES_LIMIT];
+/// `GET /api/sql`.
+pub(crate) const SQL: &[&Param] = &[&STATEMENT];
+/// `/api/audit`.
+pub(crate) const AUDIT: &[&Param] = &[&PAGE_LIMIT, &CURSOR];
+
+/// Every table with the id of its operation.
+#[cfg(test)]
+pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static Param])> {
+    vec![
+        ("metrics_current", CURRENT),
+        ("metrics_historical", HISTORICAL),
+        ("metrics_breakdown", BREAKDOWN),
+        ("metrics_heatmap", HEATMAP),
+        ("requests_list", REQUESTS),
+        ("dimension_values", DIMENSION_VALUES),
+        ("sql_get", SQL),
+        ("audit_trail", AUDIT),
+    ]
+}
+
+/// The parameters of a route as the OpenAPI document describes them.
+pub(crate) fn openapi_parameters(params: &[&Param]) -> Vec<Parameter> {
+    params.iter().map(|param| describe(param)).collect()
+}
+
+fn describe(param: &Param) -> Parameter {
+    let schema: Schema = value_schema(param.values);
+    let schema = if param.repeated {
+        Schema::Array(ArrayBuilder::new().items(RefOr::T(schema)).build())
+    } else {
+        schema
+    };
+    ParameterBuilder::new()
+        .name(param.name)
+        .parameter_in(ParameterIn::Query)
+        .required(if param.required { Required::True } else { Required::False })
+        .description(Some(param.description))
+        .schema(Some(schema))
+        .build()
+}
+
+fn value_schema(values: Values) -> Schema {
+    let object = match values {
+        Values::Text => ObjectBuilder::new().schema_type(Type::String),
+        Values::Flag => ObjectBuilder::new().schema_type(Type::Boolean),
+        Values::Count { max } => ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1_i32))
+            .maximum(Some(f64::from(max))),
+        Values::OneOf(list) => {
+            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(list()))
+        }
+    };
+    Schema::Object(object.build())
+}

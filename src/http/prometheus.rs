@@ -1,0 +1,46 @@
+//! `/metrics`: the Prometheus text format 0.0.4.
+//!
+//! Counters come from the database, so that they survive restarts. There is no user label, and no
+//! space label: their number is not bounded by anything the scraper would like.
+
+mod render;
+
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Principal;
+use super::openapi::ReadProblems;
+use super::params::NONE;
+use super::problem::Problem;
+use super::state::{App, params};
+use render::Snapshot;
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Metrics for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "prometheus_metrics",
+    tag = "status",
+    responses(
+        (status = 200, description = "Text format 0.0.4.", body = String,
+         content_type = "text/plain; version=0.0.4"),
+        ReadProblems,
+    ),
+)]
+pub(crate) async fn metrics(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    principal.require_all_spaces()?;
+    params(query.as_deref(), NONE)?;
+    let text = app.ask(|service| {
+        let (totals, status) = (service.prometheus_totals()?, service.status()?);
+        Ok(render::render(Snapshot { totals: &totals, status: &status }))
+    });
+    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    Ok(([content_type], text.await?).into_response())
+}

@@ -1,0 +1,250 @@
+//! `GET /api/requests`: stored requests, newest first, page by page.
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Principal;
+use super::openapi::{self, ReadProblems};
+use super::params::{Params, REQUESTS, Zone};
+use super::problem::Problem;
+use super::state::{App, params};
+use crate::model::measures::ratio;
+use crate::model::{LatencyKind, RequestRecord, TimeRange, Timestamp};
+use crate::privacy::session_name;
+use crate::query::RequestsQuery;
+
+const DEFAULT_LINES: usize = 100;
+const CURSOR_BYTES: usize = 16;
+
+/// A page of stored requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RequestsBody {
+    /// Newest first.
+    requests: Vec<RequestBody>,
+    /// What to send as `cursor` for the next page; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// One stored request; unknown is null.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RequestBody {
+    /// The sender's id, or the one given on arrival.
+    request_id: String,
+    /// Start.
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// The route by which it came.
+    source: &'static str,
+    /// `chat`, `completion`, `responses`, `embedding`, ...
+    operation: Option<String>,
+    /// Pseudonym of the user.
+    user: Option<String>,
+    /// Workspace, project or team.
+    space: Option<String>,
+    /// Keyed hash of the session.
+    session: Option<String>,
+    /// Who ran the model.
+    provider: Option<String>,
+    /// Name of the model.
+    model: Option<String>,
+    /// From the start of the request to its end.
+    total_latency_ms: Option<f64>,
+    /// Time to assemble the context.
+    context_latency_ms: Option<f64>,
+    /// Time inside the LLM call.
+    llm_latency_ms: Option<f64>,
+    /// From the start of the LLM call to the first generated delta.
+    time_to_first_token_ms: Option<f64>,
+    /// Input tokens.
+    prompt_tokens: Option<u64>,
+    /// Output tokens.
+    completion_tokens: Option<u64>,
+    /// The part of the input that the provider had in its prompt cache.
+    cached_prompt_tokens: Option<u64>,
+    /// The part of the output spent on reasoning.
+    reasoning_tokens: Option<u64>,
+    /// Cost.
+    cost_usd: Option<f64>,
+    /// Who said so: client, provider or table.
+    cost_source: Option<&'static str>,
+    /// The app's own answer cache served it.
+    cache_hit: bool,
+    /// success, error or cancelled.
+    outcome: &'static str,
+    /// The kind of error.
+    error_type: Option<&'static str>,
+    /// Short code of the error.
+    error_code: Option<String>,
+    /// The caller went away.
+    cancelled: bool,
+    /// HTTP status of the answer.
+    http_status: Option<u16>,
+    /// Why the model stopped.
+    finish_reason: Option<String>,
+    /// 0 for the first try, 1 for the first retry, ...
+    attempt: u32,
+    /// Whether the answer was streamed.
+    streamed: Option<bool>,
+    /// The provider's identity of the answer.
+    provider_response_id: Option<String>,
+    /// Short tags.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    tags: Option<serde_json::Value>,
+}
+
+impl RequestBody {
+    fn new(record: &RequestRecord, zone: Zone) -> Self {
+        let latency = |kind| record.latency(kind).map(us_to_ms);
+        let text = |name: &Option<crate::model::Name>| name.as_ref().map(ToString::to_string);
+        Self {
+            request_id: record.request_id.to_string(),
+            started_at: zone.show(record.started_at),
+            source: record.source.as_str(),
+            operation: text(&record.operation),
+            user: text(&record.user),
+            space: text(&record.space),
+            session: record.session.map(session_name),
+            provider: text(&record.provider),
+            model: text(&record.model),
+            total_latency_ms: latency(LatencyKind::Total),
+            context_latency_ms: latency(LatencyKind::Context),
+            llm_latency_ms: latency(LatencyKind::Llm),
+            time_to_first_token_ms: latency(LatencyKind::TimeToFirstToken),
+            prompt_tokens: record.prompt_tokens,
+            completion_tokens: record.completion_tokens,
+            cached_prompt_tokens: record.cached_prompt_tokens,
+            reasoning_tokens: record.reasoning_tokens,
+            cost_usd: record.cost_nano_usd.map(|nano| ratio(nano, 1_000_000_000)),
+            cost_source: record.cost_source.map(|source| source.as_str()),
+            cache_hit: record.cache_hit,
+            outcome: record.outcome.as_str(),
+            error_type: record.outcome.error_type().map(|kind| kind.as_str()),
+            error_code: text(&record.error_code),
+            cancelled: record.outcome == crate::model::Outcome::Cancelled,
+            http_status: record.http_status,
+            finish_reason: text(&record.finish_reason),
+            attempt: record.attempt,
+            streamed: record.streamed,
+            provider_response_id: text(&record.provider_response_id),
+            tags: record.tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()),
+        }
+    }
+}
+
+fn us_to_ms(us: u64) -> f64 {
+    ratio(i64::try_from(us).unwrap_or(i64::MAX), 1_000)
+}
+
+fn encode_cursor((at, seq): (Timestamp, i64)) -> String {
+    let mut bytes = [0; CURSOR_BYTES];
+    bytes[..8].copy_from_slice(&at.as_unix_ms().to_be_bytes());
+    bytes[8..].copy_from_slice(&seq.to_be_bytes());
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+fn decode_cursor(bytes: [u8; CURSOR_BYTES]) -> (Timestamp, i64) {
+    let both = u128::from_be_bytes(bytes);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
+    let (at, seq) = ((both >> 64) as u64, both as u64);
+    (Timestamp::from_unix_ms(at.cast_signed()), seq.cast_signed())
+}
+
+/// The link to the next page; its range is resolved, so that `now` does not move between pages.
+fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<HeaderValue> {
+    let (start, end) = (range.start, range.end);
+    let others = params.to_query(&["start", "end", "cursor"]);
+    let others = if others.is_empty() { others } else { format!("{others}&") };
+    let query = format!("{others}start={start}&end={end}&cursor={cursor}");
+    HeaderValue::from_str(&format!("</api/requests?{query}>; rel=\"next\"")).ok()
+}
+
+/// Stored requests, newest first
+#[utoipa::path(
+    get,
+    path = "/api/requests",
+    operation_id = "requests_list",
+    tag = "requests",
+    params(openapi::RequestsParams),
+    responses(
+        (status = 200, description = "A page; the header Link names the next.", body = RequestsBody,
+         headers(("Link" = String, description = "The next page, as `rel=\"next\"`."))),
+        ReadProblems,
+    ),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<(HeaderMap, Json<RequestsBody>), Problem> {
+    let params = params(query.as_deref(), REQUESTS)?;
+    let zone = params.zone(app.service().config().time_zone)?;
+    let range = params.range_of_all(app.service().now(), zone.tz)?;
+    let query = RequestsQuery {
+        range,
+        filter: app.filter(&params, &principal)?,
+        limit: params.limit()?.unwrap_or(DEFAULT_LINES),
+        cursor: params.cursor()?.map(decode_cursor),
+    };
+    let page = app.ask(move |service| service.requests(&query)).await?;
+    let next_cursor = page.next_cursor.map(encode_cursor);
+    let mut headers = HeaderMap::new();
+    if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&params, range, cursor))
+    {
+        headers.insert(header::LINK, link);
+    }
+    let requests =
+        page.requests.iter().map(|stored| RequestBody::new(&stored.record, zone)).collect();
+    Ok((headers, Json(RequestsBody { requests, next_cursor })))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use super::*;
+    use crate::model::{ErrorType, Outcome, RequestId, Source};
+
+    #[test]
+    fn cursors_read_back() {
+        for cursor in [(0, 0), (1_767_323_045_678, 42), (-1, i64::MAX)] {
+            let cursor = (Timestamp::from_unix_ms(cursor.0), cursor.1);
+            let text = encode_cursor(cursor);
+            let query = format!("cursor={text}");
+            let params = Params::parse(&query, REQUESTS).unwrap();
+            assert_eq!(decode_cursor(params.cursor().unwrap().unwrap()), cursor);
+        }
+    }
+
+    #[test]
+    fn the_next_page_has_the_same_filters_and_a_fixed_range() {
+        let params = Params::parse("space=a+b&start=now-1h&cursor=AA", REQUESTS).unwrap();
+        let link = next_link(&params, TimeRange::from_unix_ms(0, 1), "BB").unwrap();
+        let expected = "</api/requests?space=a+b&start=1970-01-01T00:00:00Z\
+                        &end=1970-01-01T00:00:00.001Z&cursor=BB>; rel=\"next\"";
+        assert_eq!(link, expected);
+    }
+
+    #[test]
+    fn a_record_shows_every_field_and_null_for_the_unknown() {
+        let at = Timestamp::from_unix_ms(0);
+        let mut record = RequestRecord::new(RequestId::parse("r1"), at, Source::Rest);
+        record.outcome = Outcome::Error(ErrorType::RateLimit);
+        record.latency_us[0] = Some(1_500);
+        record.cost_nano_usd = Some(2_500_000);
+        record.tags = Some(r#"{"env":"prod"}"#.into());
+        let zone = Zone { tz: Tz::UTC, shown: Tz::UTC };
+        let body = serde_json::to_value(RequestBody::new(&record, zone)).unwrap();
+        assert_eq!(body["total_latency_ms"], 1.5);
+        assert_eq!(body["cost_usd"], 0.0025);
+        assert_eq!(
+            (&body["outcome"], &body["error_type"]),
+            (&"error".into(), &"rate_limit".into())
+        );
+        assert_eq!(body["tags"]["env"], "prod");
+        assert_eq!(body["prompt_tokens"], serde_json::Value::Null);
+    }
+}

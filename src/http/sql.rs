@@ -1,0 +1,151 @@
+//! `/api/sql`: one read-only statement over the open schema, for administrators.
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Principal;
+use super::body::{SmallBody, parse_json};
+use super::openapi::{self, AdminProblems};
+use super::params::{NONE, SQL};
+use super::problem::Problem;
+use super::state::{App, params};
+use crate::model::AuditAction;
+use crate::model::measures::as_f64;
+use crate::query::SqlValue;
+
+/// Longest part of a statement that the audit trail keeps, in characters.
+const AUDITED_CHARS: usize = 200;
+
+/// A statement.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatementBody {
+    /// One read-only statement, such as `select * from usage_daily limit 10`.
+    sql: String,
+}
+
+/// Rows of a statement.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RowsBody {
+    /// Names of the columns.
+    columns: Vec<String>,
+    /// The values of each row: null, number or text; bytes are hexadecimal text.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
+    rows: Vec<Vec<SqlValue>>,
+    /// There were more rows than the limit allows.
+    truncated: bool,
+    /// How long it took.
+    elapsed_ms: f64,
+}
+
+/// Run a statement given in the query string
+#[utoipa::path(
+    get,
+    path = "/api/sql",
+    operation_id = "sql_get",
+    tag = "admin",
+    params(openapi::SqlParams),
+    responses((status = 200, description = "The rows.", body = RowsBody), AdminProblems),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RowsBody>, Problem> {
+    let params = params(query.as_deref(), SQL)?;
+    let statement = params.one("sql").unwrap_or_default().to_owned();
+    run(&app, &principal, statement).await
+}
+
+/// Run a statement given in the body
+#[utoipa::path(
+    post,
+    path = "/api/sql",
+    operation_id = "sql_post",
+    tag = "admin",
+    request_body = StatementBody,
+    responses((status = 200, description = "The rows.", body = RowsBody), AdminProblems),
+)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+    SmallBody(body): SmallBody,
+) -> Result<Json<RowsBody>, Problem> {
+    params(query.as_deref(), NONE)?;
+    let StatementBody { sql } = parse_json(&body)?;
+    run(&app, &principal, sql).await
+}
+
+async fn run(
+    app: &App,
+    principal: &Principal,
+    statement: String,
+) -> Result<Json<RowsBody>, Problem> {
+    // The text of an administrator's statement can name a user; the trail keeps its shape only.
+    app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
+    let answer = app.ask(move |service| service.sql(&statement)).await?;
+    let elapsed_us = i64::try_from(answer.elapsed_us).unwrap_or(i64::MAX);
+    Ok(Json(RowsBody {
+        columns: answer.columns,
+        rows: answer.rows,
+        truncated: answer.truncated,
+        elapsed_ms: as_f64(elapsed_us) / 1_000.0,
+    }))
+}
+
+/// The statement without what stands between quotes, on one line and not too long.
+fn shape(statement: &str) -> String {
+    let mut shape = String::new();
+    let mut quote = None;
+    for c in statement.chars() {
+        if shape.len() >= AUDITED_CHARS {
+            break;
+        }
+        match quote {
+            Some(open) if c == open => {
+                shape.push_str("?'");
+                quote = None;
+            }
+            Some(_) => {}
+            None if c == '\'' || c == '"' => {
+                shape.push('\'');
+                quote = Some(c);
+            }
+            None if c.is_control() => shape.push(' '),
+            None => shape.push(c),
+        }
+    }
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trail_keeps_no_text_between_quotes() {
+        let text = "select *\nfrom requests where user = 'alice@example.com' and n = \"bob\"";
+        let expected = "select * from requests where user = '?' and n = '?'";
+        assert_eq!(shape(text), expected);
+        assert_eq!(shape("select 'it''s'"), "select '?''?'");
+        assert_eq!(shape("select 'open"), "select '");
+        assert!(shape(&"x".repeat(1_000)).len() <= AUDITED_CHARS);
+    }
+
+    #[test]
+    fn values_are_json_of_their_kind() {
+        let row = vec![
+            SqlValue::Null,
+            SqlValue::Integer(i64::MAX),
+            SqlValue::Real(0.5),
+            SqlValue::Real(f64::INFINITY),
+            SqlValue::Text("é".into()),
+            SqlValue::Blob(vec![0, 0xff]),
+        ];
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(text, r#"[null,9223372036854775807,0.5,null,"é","00ff"]"#);
+    }
+}

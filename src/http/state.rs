@@ -1,0 +1,220 @@
+//! What every handler shares: the service, the limits, and the one way to ask a blocking question.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::auth::{Access, Auth, Principal};
+use super::limit::{Limiter, Policy};
+use super::params::{Param, Params};
+use super::problem::{Kind, Problem};
+use crate::config::HttpConfig;
+use crate::error::Error;
+use crate::ingest::wire::ContentEncoding;
+use crate::model::dimension::{NONE_NAME, OTHER_NAME};
+use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope};
+use crate::service::Chatgauge;
+
+/// Most questions answered at once: more would only wait for the same readers, each holding memory.
+const CONCURRENT_QUESTIONS: usize = 8;
+/// Most uncompressed bodies read at once; each holds up to three batches of records.
+const CONCURRENT_PLAIN_BODIES: usize = 32;
+/// Most compressed bodies read at once; each holds a thread and a window of up to 8 MiB besides.
+const CONCURRENT_COMPRESSED_BODIES: usize = 8;
+/// How long a question waits for its turn before the caller is told to come back.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+
+/// The server's state; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    service: Chatgauge,
+    config: HttpConfig,
+    auth: Auth,
+    ingest: Limiter,
+    read: Limiter,
+    trail: Trail,
+    turns: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+    plain_bodies: Arc<Semaphore>,
+    compressed_bodies: Arc<Semaphore>,
+    openapi: std::sync::OnceLock<axum::body::Bytes>,
+}
+
+/// How often the same thing is noted in the audit trail.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    /// Refused tokens, by peer.
+    pub(crate) bad_tokens: Limiter,
+    /// Reads, by reader.
+    pub(crate) reads: Limiter,
+}
+
+impl App {
+    /// The state of a server for `service`.
+    pub(crate) fn new(service: Chatgauge, access: Access) -> Self {
+        let config = service.config().http.clone();
+        let per_minute = |name, quota| Limiter::new(Policy { name, quota, window_s: 60 });
+        Self {
+            inner: Arc::new(Inner {
+                auth: Auth::new(access),
+                ingest: per_minute("ingest", config.ingest_per_minute),
+                read: per_minute("read", config.read_per_minute),
+                trail: Trail {
+                    bad_tokens: per_minute("audit", 1),
+                    reads: Limiter::new(Policy { name: "audit", quota: 1, window_s: 3_600 }),
+                },
+                turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
+                probes: Arc::new(Semaphore::new(1)),
+                plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
+                compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
+                openapi: std::sync::OnceLock::new(),
+                service,
+                config,
+            }),
+        }
+    }
+
+    /// The service.
+    pub(crate) fn service(&self) -> &Chatgauge {
+        &self.inner.service
+    }
+
+    /// The section of the configuration that is about this server.
+    pub(crate) fn config(&self) -> &HttpConfig {
+        &self.inner.config
+    }
+
+    /// Who may come in.
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.inner.auth
+    }
+
+    /// What keeps the audit trail short.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.inner.trail
+    }
+
+    /// The OpenAPI document, set once all routes are known.
+    pub(crate) fn openapi(&self) -> &std::sync::OnceLock<axum::body::Bytes> {
+        &self.inner.openapi
+    }
+
+    /// The limiter of the routes that need `scope`.
+    pub(crate) fn limiter(&self, scope: Scope) -> &Limiter {
+        match scope {
+            Scope::Ingest => &self.inner.ingest,
+            Scope::Read | Scope::Metrics | Scope::Admin => &self.inner.read,
+        }
+    }
+
+    /// Asks the service a question on a thread that may block, when it is this question's turn.
+    ///
+    /// # Errors
+    /// What the service answers, or 503 when too many questions wait.
+    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Chatgauge) -> Result<T, Error> + Send + 'static,
+    {
+        let turn = turn(&self.inner.turns, "queries").await?;
+        self.run(turn, question).await?.map_err(Problem::from)
+    }
+
+    /// Asks whether the service is ready; one probe at a time, because anybody may ask.
+    ///
+    /// # Errors
+    /// 503 when too many ask.
+    pub(crate) async fn probe(&self) -> Result<Result<(), Error>, Problem> {
+        let turn = turn(&self.inner.probes, "probes").await?;
+        self.run(turn, Chatgauge::ready).await
+    }
+
+    async fn run<T, F>(&self, turn: OwnedSemaphorePermit, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Chatgauge) -> T + Send + 'static,
+    {
+        let service = self.service().clone();
+        let done = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, even when the caller has gone away meanwhile.
+            let _turn = turn;
+            work(&service)
+        });
+        done.await.map_err(|error| Problem::internal(format!("a query did not finish: {error}")))
+    }
+
+    /// A turn to read a body of records.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub(crate) async fn body_turn(
+        &self,
+        encoding: ContentEncoding,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        match encoding {
+            ContentEncoding::Identity => turn(&self.inner.plain_bodies, "uploads").await,
+            _ => turn(&self.inner.compressed_bodies, "compressed uploads").await,
+        }
+    }
+
+    /// The filter of a reading request, narrowed to what its sender may see.
+    ///
+    /// # Errors
+    /// 400 for a value that is not acceptable, 403 for a space that is out of bounds.
+    pub(crate) fn filter(
+        &self,
+        params: &Params<'_>,
+        principal: &Principal,
+    ) -> Result<Filter, Problem> {
+        let pseudonymizer = self.service().pseudonymizer();
+        let user = |text: &str| match text {
+            NONE_NAME | OTHER_NAME => Name::new(text),
+            _ => pseudonymizer.user(text),
+        };
+        let mut filter = params.filter(&user, &|text| pseudonymizer.identifier(text))?;
+        principal.restrict(&mut filter)?;
+        Ok(filter)
+    }
+
+    /// Notes a line in the audit trail.
+    pub(crate) fn audit(
+        &self,
+        actor: &str,
+        action: AuditAction,
+        target: Option<String>,
+        detail: Option<String>,
+    ) {
+        let (at, actor) = (self.service().now(), Name::new(actor));
+        self.service().audit(AuditEntry { at, actor, action, target, detail });
+    }
+}
+
+/// Waits for a turn, but not for long.
+async fn turn(turns: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
+    let turn = Arc::clone(turns).acquire_owned();
+    match tokio::time::timeout(TURN_WAIT, turn).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) => Err(Error::Closed.into()),
+        Err(_) => {
+            let detail = format!("too many {what} at once; send this one again in a second");
+            Err(Problem::new(Kind::Overloaded, detail).retry_after(1))
+        }
+    }
+}
+
+/// The parameters of a request, checked against the table of its route.
+///
+/// # Errors
+/// See [`Params::parse`].
+pub(crate) fn params<'q>(
+    query: Option<&'q str>,
+    allowed: &[&'static Param],
+) -> Result<Params<'q>, Problem> {
+    Params::parse(query.unwrap_or_default(), allowed)
+}

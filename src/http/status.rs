@@ -1,0 +1,197 @@
+//! How the server itself is doing: `/healthz`, `/readyz`, `/api/status`, `/api/telemetry/health`.
+
+use axum::Json;
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Principal;
+use super::openapi::ReadProblems;
+use super::params::NONE;
+use super::problem::{Kind, Problem};
+use super::state::{App, params};
+use crate::model::Timestamp;
+use crate::query::Status;
+use crate::query::status::{
+    CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
+};
+
+/// The state of every part.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StatusBody {
+    /// Version of the program.
+    version: &'static str,
+    /// `ok` or `degraded`.
+    status: &'static str,
+    /// What is wrong, in words.
+    problems: Vec<String>,
+    /// Start of the server.
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// Time since then.
+    uptime_s: i64,
+    /// Version of the schema of the file.
+    schema_version: u32,
+    /// The queue and the writer.
+    ingest: IngestStatus,
+    /// The in-process collector.
+    collector: CollectorStatus,
+    /// The compactor.
+    compactor: CompactorStatus,
+    /// The file.
+    storage: StorageStatus,
+    /// The hot cache.
+    cache: CacheStatus,
+    /// Distinct values of the interned dimensions.
+    dimensions: DimensionsStatus,
+}
+
+/// Whether telemetry is taken in and answered, in short.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthBody {
+    /// `ok` or `degraded`.
+    status: &'static str,
+    /// What is wrong, in words.
+    problems: Vec<String>,
+    /// Records that wait for the writer.
+    queue_records: u64,
+    /// Most records that may wait.
+    queue_max_records: u64,
+    /// 99th percentile of the time of a transaction of the last minutes.
+    commit_p99_ms: Option<f64>,
+    /// End of the last transaction that succeeded.
+    #[schema(format = DateTime)]
+    last_commit_at: Option<String>,
+    /// Age of the oldest record that is not rolled up.
+    compaction_lag_ms: u64,
+    /// Records dropped by the collector or refused because the queue was full, since the start.
+    dropped_total: u64,
+    /// The database file and its log.
+    storage_bytes: u64,
+    /// Memory of the hot cache.
+    cache_bytes: u64,
+}
+
+/// A short word.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WordBody {
+    /// `ok`.
+    status: &'static str,
+}
+
+fn word(status: &Status) -> &'static str {
+    if status.problems.is_empty() { "ok" } else { "degraded" }
+}
+
+impl StatusBody {
+    fn new(status: Status, now: Timestamp) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            status: word(&status),
+            started_at: status.started_at.to_string(),
+            uptime_s: (now.as_unix_ms() - status.started_at.as_unix_ms()) / 1_000,
+            schema_version: status.schema_version,
+            problems: status.problems,
+            ingest: status.ingest,
+            collector: status.collector,
+            compactor: status.compactor,
+            storage: status.storage,
+            cache: status.cache,
+            dimensions: status.dimensions,
+        }
+    }
+}
+
+impl From<Status> for HealthBody {
+    fn from(status: Status) -> Self {
+        Self {
+            status: word(&status),
+            queue_records: status.ingest.queue_records,
+            queue_max_records: status.ingest.queue_max_records,
+            commit_p99_ms: status.ingest.commit_p99_ms,
+            last_commit_at: status.ingest.last_commit_at.map(|at| at.to_string()),
+            compaction_lag_ms: status.compactor.lag_ms,
+            dropped_total: status.collector.dropped_total + status.ingest.overloaded_total,
+            storage_bytes: status.storage.database_bytes + status.storage.wal_bytes,
+            cache_bytes: status.cache.bytes,
+            problems: status.problems,
+        }
+    }
+}
+
+/// The state of every part
+#[utoipa::path(
+    get,
+    path = "/api/status",
+    operation_id = "status",
+    tag = "status",
+    responses((status = 200, description = "The state.", body = StatusBody), ReadProblems),
+)]
+pub(crate) async fn status(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<StatusBody>, Problem> {
+    principal.require_all_spaces()?;
+    params(query.as_deref(), NONE)?;
+    let now = app.service().now();
+    let status = app.ask(crate::service::Chatgauge::status).await?;
+    Ok(Json(StatusBody::new(status, now)))
+}
+
+/// Whether telemetry is taken in and answered
+#[utoipa::path(
+    get,
+    path = "/api/telemetry/health",
+    operation_id = "telemetry_health",
+    tag = "status",
+    responses((status = 200, description = "In short.", body = HealthBody), ReadProblems),
+)]
+pub(crate) async fn health(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<HealthBody>, Problem> {
+    principal.require_all_spaces()?;
+    params(query.as_deref(), NONE)?;
+    Ok(Json(app.ask(crate::service::Chatgauge::status).await?.into()))
+}
+
+/// Whether the process is alive
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "status",
+    responses((status = 200, description = "It is.", body = WordBody)),
+    security(()),
+)]
+pub(crate) async fn healthz() -> Json<WordBody> {
+    Json(WordBody { status: "ok" })
+}
+
+/// Whether records can be stored and questions answered
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "status",
+    responses(
+        (status = 200, description = "They can.", body = WordBody),
+        (status = 503, description = "Not now.", content_type = "application/problem+json"),
+    ),
+    security(()),
+)]
+pub(crate) async fn readyz(
+    State(app): State<App>,
+) -> Result<(StatusCode, Json<WordBody>), Problem> {
+    match app.probe().await? {
+        Ok(()) => Ok((StatusCode::OK, Json(WordBody { status: "ok" }))),
+        Err(error) => {
+            // Open to all, so without words about files and disks; those are in the log.
+            tracing::warn!(%error, "not ready");
+            Err(Problem::new(Kind::Unavailable, "not ready").retry_after(1))
+        }
+    }
+}

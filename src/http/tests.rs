@@ -1,0 +1,129 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+
+fn document() -> Value {
+    let document = OpenApiRouter::with_openapi(openapi::base())
+        .merge(open_routes())
+        .merge(ingest_routes())
+        .merge(read_routes())
+        .merge(metrics_routes())
+        .merge(admin_routes())
+        .into_openapi();
+    serde_json::to_value(document).unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push((format!("{} {path}", method.to_uppercase()), operation));
+        }
+    }
+    operations
+}
+
+#[test]
+fn the_operations_are_stable() {
+    let document = document();
+    let mut found: Vec<String> = operations(&document)
+        .iter()
+        .map(|(route, operation)| format!("{route} {}", operation["operationId"].as_str().unwrap()))
+        .collect();
+    found.sort();
+    let expected = [
+        "DELETE /api/keys/{id} keys_revoke",
+        "GET /api/audit audit_trail",
+        "GET /api/dimensions/{name}/values dimension_values",
+        "GET /api/keys keys_list",
+        "GET /api/metrics/breakdown metrics_breakdown",
+        "GET /api/metrics/current metrics_current",
+        "GET /api/metrics/heatmap metrics_heatmap",
+        "GET /api/metrics/historical metrics_historical",
+        "GET /api/openapi.json openapi",
+        "GET /api/requests requests_list",
+        "GET /api/sql sql_get",
+        "GET /api/status status",
+        "GET /api/telemetry/health telemetry_health",
+        "GET /healthz healthz",
+        "GET /metrics prometheus_metrics",
+        "GET /readyz readyz",
+        "POST /api/keys keys_create",
+        "POST /api/metrics/simulate metrics_simulate",
+        "POST /api/requests requests_ingest",
+        "POST /api/sql sql_post",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_route_is_registered_with_its_description() {
+    // `routes!` adds a route to the router and to the document at once; the router's own method would not.
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http");
+    let bare = concat!(".rou", "te(");
+    let mut folders = vec![std::path::PathBuf::from(root)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(!text.contains(bare), "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_document_describes_what_is_accepted_and_answered() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (id, table) in params::tables() {
+        let operations = operations(&document);
+        let (_, operation) =
+            operations.iter().find(|(_, operation)| operation["operationId"] == id).unwrap();
+        let in_query = |parameter: &&Value| parameter["in"] == "query";
+        let described: BTreeSet<&str> = operation["parameters"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(in_query)
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(described, table.iter().map(|param| param.name).collect(), "{id}");
+    }
+    for (route, operation) in operations(&document) {
+        assert!(operation["summary"].is_string(), "{route} has no summary");
+        let responses = operation["responses"].as_object().unwrap();
+        let is_open = operation["security"] == serde_json::json!([{}]);
+        assert_eq!(responses.contains_key("401"), !is_open, "{route}");
+    }
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    found.insert(reference.clone());
+                }
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.contains("#/components/schemas/Problem"));
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
