@@ -1,6 +1,7 @@
 //! `chatgauge export`.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -8,9 +9,13 @@ use serde_json::{Map, Value};
 
 use super::config::ConfigArgs;
 use super::import::field::{FIELDS, TAGS};
+use super::open;
 use super::select::plain;
 use super::window::{FilterArgs, WindowArgs};
 use crate::error::{Error, Result};
+use crate::ingest::wire::write_json;
+use crate::model::TimeWindow;
+use crate::query::{Engine, RequestsQuery};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +56,52 @@ pub enum ExportFormat {
     Ndjson,
     /// Comma-separated values with a header
     Csv,
+}
+
+/// Requests read at a time.
+const PAGE: usize = 1_000;
+
+impl ExportCommand {
+    /// Exports, beside a running server too.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the output cannot be written.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.config.load()?;
+        let (_, engine) = open::engine(&config)?;
+        let range = self.window.range(open::now(), config.time_zone, TimeWindow::Month)?;
+        let filter = self.filter.resolve(&config)?;
+        let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
+        let format = if self.json { ExportFormat::Ndjson } else { self.format };
+        match &self.output {
+            None => export(&engine, &mut query, Exporter::new(BufWriter::new(out), format)?),
+            Some(path) => {
+                let file = File::create(path)
+                    .map_err(|source| Error::Io { path: path.clone(), source })?;
+                export(&engine, &mut query, Exporter::new(BufWriter::new(file), format)?)
+            }
+        }
+    }
+}
+
+fn export<W: Write>(
+    engine: &Engine,
+    query: &mut RequestsQuery,
+    mut exporter: Exporter<W>,
+) -> Result<()> {
+    let mut json = Vec::new();
+    loop {
+        let page = engine.requests(query)?;
+        for stored in &page.requests {
+            json.clear();
+            write_json(&stored.record, &mut json);
+            exporter.write(&json)?;
+        }
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            return exporter.finish();
+        }
+    }
 }
 
 /// Writes records, given as JSON objects of the contract, one after the other.

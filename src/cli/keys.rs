@@ -1,11 +1,17 @@
 //! `chatgauge key` and `chatgauge pseudonym`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use std::io::Write;
+
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::config::ConfigArgs;
 use super::table::{Cell, Table};
-use crate::model::Timestamp;
+use super::{open, print};
+use crate::error::{Error, Result};
+use crate::model::{AuditAction, AuditEntry, KeyInfo, NewKey, Scope, Timestamp};
+use crate::service::{make_key, pseudonymizer};
+use crate::store::{Store, Writer};
 
 const KEY_EXAMPLES: &str = "\
 Examples:
@@ -31,7 +37,7 @@ pub enum KeyAction {
         /// What the key is called, e.g. the program that uses it
         name: String,
         /// What it may do
-        #[arg(long, value_enum, value_delimiter = ',', required = true)]
+        #[arg(long, value_parser = parse_scope, value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
         /// Flags of all actions.
         #[command(flatten)]
@@ -47,7 +53,7 @@ pub enum KeyAction {
     /// Make a key worthless
     #[command(after_help = KEY_EXAMPLES)]
     Revoke {
-        /// What the key is called
+        /// What the key is called, or its public part
         name: String,
         /// Flags of all actions.
         #[command(flatten)]
@@ -66,20 +72,6 @@ pub struct KeyArgs {
     pub json: bool,
 }
 
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Send records
-    Ingest,
-    /// Read metrics and requests
-    Read,
-    /// Scrape /metrics
-    Metrics,
-    /// Everything
-    Admin,
-}
-
 /// A key as `key list` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedKey {
@@ -93,6 +85,104 @@ pub struct ListedKey {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    let names = Scope::ALL.map(Scope::as_str).join(", ");
+    Scope::parse(text).ok_or_else(|| format!("use one of {names}"))
+}
+
+impl KeyCommand {
+    /// Does it, beside a running server too.
+    ///
+    /// # Errors
+    /// When there is no such key, or the file cannot be read or written.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        match &self.action {
+            KeyAction::Create { name, scope, common } => create(name, scope, common, out),
+            KeyAction::List { common } => {
+                let config = common.config.load()?;
+                let store = Store::open_read_only(&config.store)?;
+                let keys: Vec<ListedKey> =
+                    store.read(|reader| reader.keys())?.iter().map(ListedKey::from).collect();
+                let text = if common.json { json_line(&keys) } else { keys_text(&keys) };
+                print(out, &text)
+            }
+            KeyAction::Revoke { name, common } => revoke(name, common, out),
+        }
+    }
+}
+
+fn json_line<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default() + "\n"
+}
+
+fn create(name: &str, scopes: &[Scope], common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
+    let config = common.config.load()?;
+    let (_store, mut writer) = if config.store.path.exists() {
+        Store::open_beside(&config.store)?
+    } else {
+        Store::open(&config.store)?
+    };
+    let key = NewKey { name: name.into(), scopes: scopes.to_vec(), spaces: None, expires_at: None };
+    let now = open::now();
+    let (created, secret_sha256) = make_key(&key, now)?;
+    writer.insert_key(&created.info, &secret_sha256)?;
+    note(&mut writer, AuditAction::KeyCreated, &created.info.key_id)?;
+    let text = if common.json {
+        let (id, token) = (created.info.key_id.as_str(), &created.token);
+        json_line(&serde_json::json!({ "key_id": id, "name": name, "token": token }))
+    } else {
+        format!("{}\n", created.token)
+    };
+    print(out, &text)
+}
+
+fn revoke(name: &str, common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
+    let config = common.config.load()?;
+    let (store, mut writer) = Store::open_beside(&config.store)?;
+    let keys = store.read(|reader| reader.keys())?;
+    let is_meant = |key: &&KeyInfo| key.name == name || key.key_id == name;
+    let live: Vec<&KeyInfo> =
+        keys.iter().filter(is_meant).filter(|key| key.revoked_at.is_none()).collect();
+    let [key] = live[..] else {
+        let reason = if live.is_empty() {
+            format!("there is no key {name:?} to revoke; `chatgauge key list` shows them")
+        } else {
+            format!("several keys are called {name:?}; name the public part of one")
+        };
+        return Err(Error::invalid_config("name", reason));
+    };
+    writer.revoke_key(&key.key_id, open::now())?;
+    note(&mut writer, AuditAction::KeyRevoked, &key.key_id)?;
+    let text = if common.json {
+        json_line(&serde_json::json!({ "key_id": key.key_id.as_str(), "revoked": true }))
+    } else {
+        format!("revoked {} (cg_{}...)\n", key.name, key.key_id)
+    };
+    print(out, &text)
+}
+
+fn note(writer: &mut Writer, action: AuditAction, key_id: &str) -> Result<()> {
+    writer.append_audit(&[AuditEntry {
+        at: open::now(),
+        actor: "cli".into(),
+        action,
+        target: Some(key_id.to_owned()),
+        detail: None,
+    }])
+}
+
+impl From<&KeyInfo> for ListedKey {
+    fn from(key: &KeyInfo) -> Self {
+        Self {
+            name: key.name.to_string(),
+            prefix: format!("cg_{}", key.key_id),
+            scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            created_at: key.created_at,
+            revoked_at: key.revoked_at,
+        }
+    }
 }
 
 /// A table of keys.
@@ -134,6 +224,15 @@ pub struct PseudonymCommand {
 }
 
 impl PseudonymCommand {
+    /// Prints the pseudonyms; the key is made when there is none yet.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let pseudonymizer = pseudonymizer(&self.config.load()?)?;
+        print(out, &self.output(&|user| pseudonymizer.user(user).to_string()))
+    }
+
     /// One pseudonym a line, or a JSON object from user to pseudonym.
     pub fn output(&self, pseudonym: &dyn Fn(&str) -> String) -> String {
         if self.json {

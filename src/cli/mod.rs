@@ -7,10 +7,13 @@ pub mod config;
 pub mod export;
 pub mod import;
 pub mod keys;
+mod open;
 pub mod report;
+mod run_server;
 pub mod select;
 pub mod serve;
 pub mod table;
+mod token;
 pub mod upkeep;
 pub mod window;
 
@@ -81,8 +84,17 @@ pub fn run() -> Result<ExitCode> {
     };
     let mut out = io::stdout().lock();
     match &cli.command {
+        Command::Serve(command) => command.run(&mut out)?,
+        Command::Demo(command) => command.run(&mut out)?,
+        Command::Import(command) => return command.import(&mut out),
+        Command::Export(command) => command.run(&mut out)?,
+        Command::Sql(command) => command.run(&mut out)?,
+        Command::Report(command) => command.run(&mut out)?,
+        Command::Check(command) => return command.run(&mut out),
+        Command::Rebuild(command) => command.run(&mut out)?,
+        Command::Key(command) => command.run(&mut out)?,
+        Command::Pseudonym(command) => command.run(&mut out)?,
         Command::Config(command) => command.run(&mut out)?,
-        _ => return Err(Error::invalid_config("command", "is not part of this build")),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
 //! `chatgauge report`.
 
+use std::io::Write;
+
 use chrono_tz::Tz;
 use clap::Args;
 use serde_json::{Value, json};
@@ -7,13 +9,13 @@ use serde_json::{Value, json};
 use super::config::ConfigArgs;
 use super::table::{Cell, Table};
 use super::window::{FilterArgs, WindowArgs};
+use super::{open, print};
 use crate::error::Result;
 use crate::model::{
     Count, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, Stat, TimeRange,
-    TokenUsageStats,
+    TimeWindow, TokenUsageStats,
 };
-use crate::query::{Breakdown, BreakdownQuery, Query};
-use crate::service::Chatgauge;
+use crate::query::{Breakdown, BreakdownQuery, Engine, Query};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,13 +76,27 @@ const LEADERS: [Leaders; 3] = [
 ];
 
 impl ReportCommand {
+    /// Prints the report, beside a running server too.
+    ///
+    /// # Errors
+    /// When the window is not one or the file cannot be read.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.config.load()?;
+        let (_, engine) = open::engine(&config)?;
+        let tz = self.window.tz.unwrap_or(config.time_zone);
+        let range = self.window.range(open::now(), tz, TimeWindow::Day)?;
+        let filter = self.filter.resolve(&config)?;
+        let report = self.ask(&engine, range, tz, &filter)?;
+        print(out, &output(&report, self.json))
+    }
+
     /// Asks the questions of a report.
     ///
     /// # Errors
-    /// When the service cannot answer.
+    /// When the file cannot be read.
     pub fn ask(
         &self,
-        service: &Chatgauge,
+        engine: &Engine,
         range: TimeRange,
         tz: Tz,
         filter: &Filter,
@@ -90,7 +106,7 @@ impl ReportCommand {
             quantiles: LATENCIES.map(|(kind, _)| kind).to_vec(),
             ..Query::total(range)
         };
-        let answer = service.query(&query)?;
+        let answer = engine.query(&query)?;
         let exact = answer.exact;
         let mut leaders = Vec::new();
         for table in LEADERS {
@@ -102,7 +118,7 @@ impl ReportCommand {
                 filter: filter.clone(),
                 limit: usize::from(self.limit),
             };
-            leaders.push((table, service.breakdown(&breakdown)?));
+            leaders.push((table, engine.breakdown(&breakdown)?));
         }
         Ok(Report { range, tz, total: answer.into_total(), exact, leaders })
     }

@@ -1,10 +1,16 @@
 //! `chatgauge sql`.
 
+use std::io::Write;
+
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::config::ConfigArgs;
 use super::table::{Cell, Table};
+use super::{open, print};
+use crate::error::Result;
+use crate::model::SqlValue;
+use crate::store::{SqlLimits, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +50,26 @@ pub enum SqlFormat {
 }
 
 impl SqlCommand {
+    /// Runs the statement, beside a running server too.
+    ///
+    /// # Errors
+    /// When the statement is not acceptable or the file cannot be read.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.config.load()?;
+        let store = Store::open_read_only(&config.store)?;
+        let limits =
+            SqlLimits { max_rows: config.query.sql_max_rows, stop: open::deadline(&config) };
+        let answer = store.sql(&self.statement, limits)?;
+        let json = |value: SqlValue| serde_json::to_value(value).unwrap_or_default();
+        let rows: Vec<Vec<Value>> =
+            answer.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
+        print(out, &self.output(&answer.columns, &rows))?;
+        if answer.truncated {
+            tracing::warn!("there were more rows; -o query.sql_max_rows=N allows more");
+        }
+        Ok(())
+    }
+
     /// The rows in the format asked for.
     pub fn output(&self, columns: &[String], rows: &[Vec<Value>]) -> String {
         match if self.json { SqlFormat::Ndjson } else { self.format } {

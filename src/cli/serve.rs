@@ -1,13 +1,20 @@
 //! `chatgauge serve` and `chatgauge demo`.
 
+use std::io::Write;
+
 use clap::Args;
 
 use super::config::ConfigArgs;
+use super::run_server::{Server, announce};
+use super::token::admin_token;
+use super::{open, print};
 use crate::config::Config;
 use crate::error::Result;
 use crate::generate::Workload;
+use crate::http::Access;
 use crate::model::time::DAY_MS;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{RequestRecord, TimeRange, Timestamp};
+use crate::service::Chatgauge;
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -54,6 +61,23 @@ pub struct ServeCommand {
     pub server: ServerArgs,
 }
 
+impl ServeCommand {
+    /// Serves until SIGTERM or Ctrl-C.
+    ///
+    /// # Errors
+    /// When the address or the file cannot be used.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.server.load()?;
+        let server = Server::bind(&config)?;
+        let service = Chatgauge::open(config.clone())?;
+        let token = if config.http.no_auth { None } else { Some(admin_token(&config)?) };
+        announce(out, server.address, &config, token.as_ref())?;
+        let access =
+            token.as_ref().map_or_else(Access::open, |token| Access::admin_token(token.as_str()));
+        server.run(&service, access)
+    }
+}
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   chatgauge demo
@@ -61,6 +85,8 @@ Examples:
 
 Running it again goes on with the same file; remove chatgauge-demo.db* to start over.";
 
+/// Requests of history stored at a time.
+const SEED_BATCH: usize = 10_000;
 /// The database of the demo unless another one is named.
 const DEMO_DATABASE: &str = "chatgauge-demo.db";
 
@@ -96,6 +122,63 @@ impl DemoCommand {
             config.store.path = DEMO_DATABASE.into();
         }
         Ok(config)
+    }
+
+    /// Seeds, simulates and serves until SIGTERM or Ctrl-C.
+    ///
+    /// # Errors
+    /// When the address or the file cannot be used.
+    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.load()?;
+        let server = Server::bind(&config)?;
+        let service = Chatgauge::open(config.clone())?;
+        self.seed(&service, out)?;
+        let token = admin_token(&config)?;
+        let url = format!("http://{}", server.address);
+        print(out, &demo_text(&url, token.as_str()))?;
+        server.simulate(&service, self);
+        server.run(&service, Access::admin_token(token.as_str()))
+    }
+
+    /// Stores the history; in a file that has one, what happened since.
+    fn seed(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
+        let now = service.now();
+        let newest_ms = service
+            .store()
+            .read(|reader| reader.days())?
+            .last()
+            .map(|day| day.max_started_at_ms.min(now.as_unix_ms()));
+        let history = match newest_ms {
+            None => self.history(now),
+            Some(newest_ms) => self.gap(Timestamp::from_unix_ms(newest_ms + 1), now),
+        };
+        if history.requests == 0 {
+            return Ok(());
+        }
+        print(out, &format!("storing {} requests of made-up history\n", history.requests))?;
+        let bar = open::progress(history.requests, "storing");
+        let mut records = history.records();
+        loop {
+            let batch: Vec<RequestRecord> = records.by_ref().take(SEED_BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            bar.inc(batch.len() as u64);
+            service.record(batch)?;
+        }
+        bar.set_message("rolling up");
+        service.compact()?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Traffic between two runs, at the density of the history.
+    fn gap(&self, start: Timestamp, end: Timestamp) -> Workload {
+        let whole_ms = i64::from(self.days) * DAY_MS;
+        let start = start.max(end.plus_ms(-whole_ms));
+        let gap_ms = TimeRange::new(start, end).width_ms().unsigned_abs();
+        let requests = self.requests.saturating_mul(gap_ms) / whole_ms.unsigned_abs();
+        Workload { requests, start, ..self.history(end) }
     }
 
     /// The history up to `now`.

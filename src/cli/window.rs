@@ -5,8 +5,10 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::import::TimeFormat;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Filter, Name, TimeRange, TimeWindow, Timestamp};
+use crate::service::pseudonymizer;
 
 /// Requests that started in a window or a range.
 #[derive(Clone, Debug, Default, Args)]
@@ -68,6 +70,18 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// The filter, with users as the database's key makes them.
+    ///
+    /// # Errors
+    /// When a user is named and the key cannot be read.
+    pub fn resolve(&self, config: &Config) -> Result<Filter> {
+        if self.user.is_empty() {
+            return Ok(self.filter(&|user| Name::new(user)));
+        }
+        let pseudonymizer = pseudonymizer(config)?;
+        Ok(self.filter(&|user| pseudonymizer.user(user)))
+    }
+
     /// The filter; `pseudonym` gives what a user is stored as.
     pub fn filter(&self, pseudonym: &dyn Fn(&str) -> Name) -> Filter {
         Filter {

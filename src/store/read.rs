@@ -81,6 +81,19 @@ impl<'a> Reader<'a> {
         Ok((size * (pages - free), size * free))
     }
 
+    /// What SQLite's own check finds wrong with the file; empty when all is well.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn damage(&self) -> Result<Vec<String>> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.connection().prepare("pragma quick_check(10)")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let lines = read().map_err(storage("checking the file"))?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
     /// All days that have, or had, requests, in order.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod input;
 pub mod mapping;
 pub mod rows;
+mod sink;
 pub mod summary;
 pub mod time;
 mod tracked;
@@ -20,16 +21,18 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::config::ConfigArgs;
-use super::print;
+use super::{open, print};
 use crate::error::{Error, Result};
 use crate::model::RequestRecord;
-use crate::service::AppendReport;
+use crate::privacy::Pseudonymizer;
+use crate::service::{AppendReport, Chatgauge};
 
 pub use checkpoint::Checkpoint;
 pub use identity::RowIds;
 pub use input::{FileFormat, Input};
 pub use mapping::MappingRules;
 pub use rows::{CsvRows, NdjsonRows, RowReader};
+use sink::DatabaseSink;
 pub use summary::ImportSummary;
 pub use time::TimeFormat;
 use tracked::TrackedSink;
@@ -136,6 +139,27 @@ pub trait RowSink {
 }
 
 impl ImportCommand {
+    /// Imports into the configured database and rolls it up.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and when the file cannot be used.
+    pub fn import(&self, out: &mut dyn Write) -> Result<ExitCode> {
+        let config = self.config.load()?;
+        let service = if self.dry_run { None } else { Some(Chatgauge::open(config.clone())?) };
+        let pseudonymizer = match &service {
+            Some(service) => service.pseudonymizer().clone(),
+            // A dry run leaves nothing behind, not even a key: any key shows what would be refused.
+            None => Pseudonymizer::from_key([0; 32]),
+        };
+        let mut sink = DatabaseSink::new(service.clone(), pseudonymizer, open::now());
+        let ended = self.run(&config.store.path, &mut sink, out);
+        if let Some(service) = service {
+            service.compact()?;
+            service.shutdown()?;
+        }
+        ended
+    }
+
     /// The rules that rows are read by.
     pub fn rules(&self) -> MappingRules {
         MappingRules {

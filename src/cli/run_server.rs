@@ -1,0 +1,138 @@
+//! Running the server: the listener, the runtime, the signals, the end.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::token::AdminToken;
+use super::{print, serve::DemoCommand};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::generate::Live;
+use crate::http::{Access, serve};
+use crate::model::TimeRange;
+use crate::service::Chatgauge;
+
+/// Threads that drive connections: parsing records is the work, and the writer needs a core too.
+const WORKER_THREADS: usize = 2;
+/// Threads that may wait for the database at once.
+const BLOCKING_THREADS: usize = 12;
+/// Stack of each of these threads; the deepest is a few tens of KiB.
+const STACK_BYTES: usize = 512 << 10;
+/// Time between two batches of simulated traffic.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A server that has its address but does not answer yet.
+pub(super) struct Server {
+    runtime: Runtime,
+    listener: TcpListener,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+}
+
+impl Server {
+    /// Takes the address, before the database is touched.
+    ///
+    /// # Errors
+    /// When the address is in use or not this machine's.
+    pub(super) fn bind(config: &Config) -> Result<Self> {
+        let listen = config.http.listen;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKER_THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
+        let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|source| {
+            let reason = match source.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    "the address is in use; choose another port".into()
+                }
+                _ => source.to_string(),
+            };
+            Error::invalid_config("http.listen", format!("cannot listen on {listen}: {reason}"))
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| Error::Io { path: "the listener".into(), source })?;
+        Ok(Self { runtime, listener, address })
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database.
+    ///
+    /// # Errors
+    /// When serving failed, or a thread of the service had died.
+    pub(super) fn run(self, service: &Chatgauge, access: Access) -> Result<()> {
+        let served = self.runtime.block_on(async {
+            let stop = stop_signal()?;
+            serve(self.listener, service.clone(), access, stop).await
+        });
+        // Handlers that still run must not keep the program.
+        self.runtime.shutdown_timeout(Duration::from_millis(200));
+        let closed = service.shutdown();
+        served.and(closed)
+    }
+
+    /// Keeps simulated traffic flowing while the server runs.
+    pub(super) fn simulate(&self, service: &Chatgauge, demo: &DemoCommand) {
+        let (service, per_second) = (service.clone(), demo.per_second);
+        let mut live = Live::new(demo.seed);
+        self.runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            let mut from = service.now();
+            loop {
+                ticks.tick().await;
+                let now = service.now();
+                let records = live.tick(TimeRange::new(from, now), per_second);
+                from = now;
+                if records.is_empty() {
+                    continue;
+                }
+                if let Err(error) = service.submit(records, Box::new(|_| {})) {
+                    tracing::warn!(%error, "simulated requests were not taken");
+                }
+            }
+        });
+    }
+}
+
+/// Completes at the first SIGTERM or SIGINT; a second one ends the program at once.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let handler = |kind| {
+        signal(kind).map_err(|source| Error::Io { path: "the signal handlers".into(), source })
+    };
+    let (mut term, mut int) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tracing::info!("stopping: no new requests, what was taken is committed");
+        tokio::spawn(async move {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "asked for twice: what is acknowledged is on disk"
+            )]
+            std::process::exit(130);
+        });
+    })
+}
+
+/// What `serve` prints when it is ready.
+pub(super) fn announce(
+    out: &mut dyn Write,
+    address: SocketAddr,
+    config: &Config,
+    token: Option<&AdminToken>,
+) -> Result<()> {
+    let database = config.store.path.display();
+    let access = token.map_or_else(|| "no token is asked for\n".to_owned(), AdminToken::to_text);
+    print(
+        out,
+        &format!("chatgauge is listening on http://{address} (database {database})\n{access}"),
+    )
+}
