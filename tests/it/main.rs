@@ -1,5 +1,9 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod collector;
 mod edge;
 mod harness;
 mod http;
+mod oracle;
+mod stages;
+mod store_harness;
