@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::store_harness::{Pipeline, TestService, at};
 use crate::oracle::{Oracle, Questions, compare, random_record};
+use crate::store_harness::{Pipeline, TestService, at};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -52,7 +52,9 @@ fn every_answer_is_exact_before_in_the_middle_of_and_after_compaction_and_restar
     let known = oracle.records.clone();
     let mut questions = Questions::new(2, autumn(), &known);
     let mut ask = |stage: &str, pipeline: &Pipeline, oracle: &Oracle, count: usize| {
-        examine(stage, &mut questions, oracle, count, |query| pipeline.engine.query(query).unwrap());
+        examine(stage, &mut questions, oracle, count, |query| {
+            pipeline.engine.query(query).unwrap()
+        });
     };
     assert_eq!(pipeline.lag(), 4_000);
     ask("straight after ingest", &pipeline, &oracle, 150);

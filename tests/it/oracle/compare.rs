@@ -153,12 +153,7 @@ fn compare_latency(
     Ok(())
 }
 
-fn same(
-    what: &str,
-    stat: Stat,
-    found: Option<f64>,
-    wanted: Option<f64>,
-) -> Result<(), String> {
+fn same(what: &str, stat: Stat, found: Option<f64>, wanted: Option<f64>) -> Result<(), String> {
     if found == wanted {
         return Ok(());
     }

@@ -118,9 +118,8 @@ impl Cell {
 
     /// The value of a metric by its definition.
     pub(crate) fn value(&self, metric: MetricType, stat: Stat) -> Option<f64> {
-        let rate = |part: i64| {
-            (self.requests > 0).then(|| part as f64 * 100.0 / self.requests as f64)
-        };
+        let rate =
+            |part: i64| (self.requests > 0).then(|| part as f64 * 100.0 / self.requests as f64);
         match metric {
             MetricType::RequestRate => Some(self.requests as f64),
             MetricType::PromptTokens => Some(self.prompt.sum as f64),
