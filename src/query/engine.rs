@@ -40,10 +40,12 @@ pub struct Engine {
 impl Engine {
     /// An engine over `store`, with an empty hot cache.
     pub fn new(store: Store, config: &QueryConfig) -> Self {
+        // Both together stay within the limit.
+        let sealed_bytes = SEALED_CACHE_BYTES.min(config.hot_cache_max_bytes / 2);
         Self {
             store,
-            hot: RwLock::new(MetricsStore::new(config.hot_cache_max_bytes)),
-            sealed: SealedCache::new(SEALED_CACHE_BYTES.min(config.hot_cache_max_bytes)),
+            hot: RwLock::new(MetricsStore::new(config.hot_cache_max_bytes - sealed_bytes)),
+            sealed: SealedCache::new(sealed_bytes),
             max_points: config.max_points,
             hot_hits: AtomicU64::new(0),
             hot_misses: AtomicU64::new(0),
@@ -73,7 +75,9 @@ impl Engine {
         if expands(query) {
             return by_error_type(self, query);
         }
-        self.with_snapshot(query, |reader, executed| answer(reader, query, executed))
+        self.with_snapshot(query, |reader, executed| {
+            answer(reader, query, executed, self.max_points)
+        })
     }
 
     /// The leading groups of a dimension.
@@ -135,7 +139,7 @@ impl Engine {
             pairs
                 .map(|(query, hot)| {
                     let executed = self.execute(reader, query, hot.as_ref())?;
-                    answer(reader, query, executed)
+                    answer(reader, query, executed, self.max_points)
                 })
                 .collect()
         })
