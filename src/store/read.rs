@@ -94,6 +94,15 @@ impl<'a> Reader<'a> {
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
+    /// Whether any user was ever stored.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_users(&self) -> Result<bool> {
+        self.number("looking for users", "select exists (select 1 from users where user_id > 1)")
+            .map(|found| found == 1)
+    }
+
     /// All days that have, or had, requests, in order.
     ///
     /// # Errors
