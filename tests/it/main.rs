@@ -6,6 +6,7 @@ mod edge;
 mod harness;
 mod http;
 mod oracle;
+mod properties;
 mod stages;
 mod store_harness;
 mod tidy;
