@@ -3,6 +3,7 @@
 mod collector;
 mod crash;
 mod edge;
+mod files;
 mod harness;
 mod http;
 mod identity;

@@ -55,7 +55,8 @@ fn raw_rows(pipeline: &Pipeline) -> usize {
 fn count(pipeline: &Pipeline, table: &str) -> usize {
     let connection = rusqlite::Connection::open(&pipeline.config.store.path).unwrap();
     let sql = format!("select count(*) from {table}");
-    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    let rows: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+    usize::try_from(rows).unwrap()
 }
 
 fn rollup_rows(pipeline: &Pipeline, level_minutes: u32) -> usize {
