@@ -6,6 +6,7 @@ mod crash;
 mod edge;
 mod files;
 mod harness;
+mod heavy;
 mod http;
 mod identity;
 mod oracle;
