@@ -75,6 +75,8 @@ impl Store {
         let lock = lock(path)?;
         let mut connection = Connection::open_with_flags(path, write_flags())
             .map_err(|source| unusable(path, &source))?;
+        // Before any pragma writes to the file.
+        check_contents(path, &connection)?;
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
         let store = Self {
@@ -290,14 +292,18 @@ fn open_readers(config: &StoreConfig, flags: OpenFlags) -> Result<Pool<SqliteCon
         })
 }
 
-fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
+/// Refuses a file with tables that are not this program's, or too new; only reads.
+fn check_contents(path: &Path, connection: &Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
     let tables: i64 = connection
         .query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
         .map_err(unusable)?;
-    if tables > 0 {
-        check_version(path, connection)?;
-    }
+    if tables > 0 { check_version(path, connection) } else { Ok(()) }
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
+    let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
     let report = embedded::migrations::runner().run(connection).map_err(|source| {
         Error::database(path, format!("the schema cannot be brought up to date: {source}"))

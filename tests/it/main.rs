@@ -1,11 +1,17 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod cli;
 mod collector;
 mod crash;
 mod edge;
+mod files;
 mod harness;
+mod heavy;
 mod http;
+mod identity;
 mod oracle;
+mod properties;
+mod retention;
 mod stages;
 mod store_harness;
 mod tidy;

@@ -6,7 +6,7 @@ mod compare;
 mod questions;
 mod records;
 
-pub(crate) use compare::compare;
+pub(crate) use compare::{compare, compare_cell};
 pub(crate) use questions::Questions;
 pub(crate) use records::{random_record, records_in};
 
