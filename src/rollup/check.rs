@@ -96,12 +96,10 @@ fn check_days(reader: &Reader<'_>, days: &[DayRow], report: &mut CheckReport) ->
         columns: &[Column::count(Count::Requests)],
         filter: &filter,
     };
-    reader.rollup_rows(&select, |key, values| {
-        let day = days.iter().find(|day| day.day_ms == key.bucket_ms);
-        if day.map(|day| day.requests) != values.first().copied() {
+    reader.rollup_rows(&select, |key, _| {
+        if days.binary_search_by_key(&key.bucket_ms, |day| day.day_ms).is_err() {
             let at = Timestamp::from_unix_ms(key.bucket_ms);
-            let known = day.map(|day| day.requests);
-            report.mismatches.push(format!("days {at}: {known:?}, rollup_all says {values:?}"));
+            report.mismatches.push(format!("days {at}: missing, rollup_all has it"));
         }
     })
 }
