@@ -239,7 +239,7 @@ impl Server {
         std::thread::spawn(move || {
             let mut line = String::new();
             while out.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {}
-            drop(sender.send(()));
+            sender.send(()).unwrap_or_default();
         });
         ended.recv_timeout(Duration::from_secs(5)).ok()?;
         self.child.wait().unwrap().code()

@@ -8,7 +8,7 @@ use chatgauge::rollup::RetentionReport;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::oracle::{Cell, compare_cell, random_record};
+use crate::oracle::{Cell, Oracle, Questions, compare, compare_cell, random_record};
 use crate::store_harness::{Pipeline, at};
 
 const DAY_MS: i64 = 86_400_000;
@@ -97,6 +97,20 @@ fn each_level_goes_at_its_own_age_and_totals_stay() {
     let noon = TimeRange::new(march().start.plus_ms(DAY_MS / 2), march().end);
     let answer = pipeline.engine.query(&whole_days(noon)).unwrap();
     assert!(answer.complete_from.is_some());
+
+    // Of whole days, everything that days are kept by can still be asked.
+    let oracle = Oracle { records: records.clone() };
+    let mut questions = Questions::new(9, march(), &records).whole_days();
+    let mut complete = 0;
+    for _ in 0..150 {
+        let query = questions.next();
+        let answer = pipeline.engine.query(&query).unwrap();
+        if answer.complete_from.is_none() {
+            complete += 1;
+            compare(&query, &answer, &oracle.answer(&query)).unwrap();
+        }
+    }
+    assert!(complete > 50, "only {complete} complete answers");
 
     pipeline = pipeline.restart();
     assert_totals(&pipeline, &records);

@@ -13,8 +13,7 @@ pub(crate) use records::{random_record, records_in};
 use std::collections::BTreeMap;
 
 use chatgauge::model::{
-    Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, RequestRecord, Stat, TimeRange,
-    Timestamp,
+    Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, RequestRecord, Stat, Timestamp,
 };
 use chatgauge::query::Query;
 
@@ -233,17 +232,6 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn within<'a>(
-        &'a self,
-        range: TimeRange,
-        filter: &'a Filter,
-    ) -> impl Iterator<Item = &'a RequestRecord> {
-        self.records
-            .iter()
-            .filter(move |record| range.start <= record.started_at && record.started_at < range.end)
-            .filter(move |record| matches(record, filter))
-    }
-
     /// The answer by definition.
     pub(crate) fn answer(&self, query: &Query) -> Expected {
         let boundaries = match query.aggregation {
