@@ -7,7 +7,7 @@ use std::time::Duration;
 use chatgauge::generate::Workload;
 use chatgauge::model::{RequestRecord, TimeRange};
 use chatgauge::{Chatgauge, Result};
-use common::{DAY_MS, SEED, config, figure, now, per_second, print};
+use common::{DAY_MS, SEED, config, figure, now, print};
 
 const ROWS: u64 = 500_000;
 const DAYS: i64 = 15;
@@ -49,4 +49,9 @@ fn catch_up() -> Result<Duration> {
     assert_eq!(service.status()?.compactor.lag_records, 0, "everything is rolled up");
     service.shutdown()?;
     Ok(elapsed)
+}
+
+/// `count` in so much time, as a rate a second.
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
 }

@@ -14,7 +14,7 @@ use chatgauge::http::{Access, serve};
 use chatgauge::ingest::wire::write_json;
 use chatgauge::model::{RequestRecord, TimeRange};
 use chatgauge::{Chatgauge, Config};
-use common::{DAY_MS, SEED, config, figure, now, per_second, print};
+use common::{DAY_MS, SEED, config, figure, now, print};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -271,4 +271,9 @@ fn server_cpu() -> Option<Duration> {
         }
     }
     Some(Duration::from_nanos(total_ns))
+}
+
+/// `count` in so much time, as a rate a second.
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
 }

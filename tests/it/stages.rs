@@ -1,7 +1,5 @@
 //! Every answer equals the naive one over the raw records, at every stage of the pipeline.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use chatgauge::model::{RequestRecord, TimeRange};
 use chatgauge::query::{Answer, Query};
 use rand::SeedableRng;
