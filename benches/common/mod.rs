@@ -1,7 +1,7 @@
 //! What the benchmarks share: the clock, percentiles, and figures as lines of JSON.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chatgauge::Config;
 use serde_json::{Value, json};
@@ -34,9 +34,4 @@ pub(crate) fn figure(bench: &str, value: f64, unit: &str, bar: Option<&str>) {
     let value = (value * 1_000.0).round() / 1_000.0;
     let bar = bar.map_or(Value::Null, Value::from);
     print(json!({ "bench": bench, "value": value, "unit": unit, "bar": bar }));
-}
-
-/// `count` in so much time, as a rate a second.
-pub(crate) fn per_second(count: u64, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64()
 }
