@@ -48,7 +48,7 @@ fn main() -> Result<(), Failure> {
         bare = bare.min(bare_insert(&path, &columns, &rows)?);
     }
     drop(rows);
-    let (http, bare) = (per_second(ROWS, http), per_second(ROWS, bare));
+    let (http, bare) = (ROWS as f64 / http.as_secs_f64(), ROWS as f64 / bare.as_secs_f64());
     figure("ingest_http", http, "rows/s", None);
     figure("ingest_bare_insert", bare, "rows/s", None);
     figure("ingest_http_of_bare", 100.0 * http / bare, "%", Some(">= 17.5"));
@@ -226,7 +226,7 @@ fn singles(config: Config) -> Result<(), Failure> {
     let cpu = server_cpu().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
     latencies.sort_unstable();
     let ms = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-    figure("ingest_single_rate", per_second(SINGLES.into(), elapsed), "requests/s", None);
+    figure("ingest_single_rate", f64::from(SINGLES) / elapsed.as_secs_f64(), "requests/s", None);
     figure("ingest_single_median", ms(50), "ms", None);
     figure("ingest_single_p99", ms(99), "ms", Some("< 20"));
     if let Some(cpu) = cpu {
