@@ -50,8 +50,3 @@ fn catch_up() -> Result<Duration> {
     service.shutdown()?;
     Ok(elapsed)
 }
-
-/// `count` in so much time, as a rate a second.
-fn per_second(count: u64, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64()
-}

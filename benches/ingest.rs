@@ -272,8 +272,3 @@ fn server_cpu() -> Option<Duration> {
     }
     Some(Duration::from_nanos(total_ns))
 }
-
-/// `count` in so much time, as a rate a second.
-fn per_second(count: u64, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64()
-}
