@@ -76,7 +76,7 @@ impl std::fmt::Debug for Shared {
 /// The file of the pseudonyms' key: as configured, else beside the database.
 pub fn key_path(config: &Config) -> PathBuf {
     config.store.key_path.clone().unwrap_or_else(|| {
-        let mut name = config.store.path.clone().into_os_string();
+        let mut name = crate::store::resolved(&config.store.path).into_os_string();
         name.push(".key");
         PathBuf::from(name)
     })

@@ -36,6 +36,7 @@ fn translate(source: &rusqlite::Error) -> StorageError {
         Some(
             ErrorCode::Unknown
             | ErrorCode::AuthorizationForStatementDenied
+            | ErrorCode::ApiMisuse
             | ErrorCode::TooBig
             | ErrorCode::TypeMismatch,
         ) => StorageErrorKind::Statement,

@@ -166,6 +166,11 @@ fn read_in_transaction<T>(
     read(&Reader::new(&transaction))
 }
 
+/// The file that a path leads to through links, so that what lies beside it is found by every name.
+pub fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The path with `suffix` appended to its file name.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -214,7 +219,7 @@ fn require_directory(path: &Path) -> Result<()> {
 
 /// Takes the lock that keeps a second writing process away; it ends with the process.
 fn lock(path: &Path) -> Result<File> {
-    let lock_path = beside(path, ".lock");
+    let lock_path = beside(&resolved(path), ".lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

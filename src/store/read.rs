@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     pub fn last_seq(&self) -> Result<i64> {
         self.number(
             "reading the last row",
-            "select coalesce((select seq from sqlite_sequence where name = 'requests'), 0)",
+            "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from rollup_state",
         )
     }
 
