@@ -1,7 +1,7 @@
 //! The database file: the only place that names the SQLite library.
 //!
 //! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
-//! Every pragma is set in [`open`], by role, on every connection.
+//! Every pragma is set in `open`, by role, on every connection.
 
 mod append;
 mod audit;
