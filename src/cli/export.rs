@@ -1,7 +1,7 @@
 //! `chatgauge export`.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -14,12 +14,12 @@ use super::select::plain;
 use super::window::{FilterArgs, WindowArgs};
 use crate::error::{Error, Result};
 use crate::ingest::wire::write_json;
-use crate::model::TimeWindow;
 use crate::query::{Engine, RequestsQuery};
 
 const EXAMPLES: &str = "\
 Examples:
-  chatgauge export day > requests.ndjson
+  chatgauge export > requests.ndjson             everything
+  chatgauge export day --space support-core
   chatgauge export --start 2026-01-01 --end 2026-02-01 --format csv --output january.csv
 
 Newest first. `chatgauge import` reads both formats; users stay pseudonyms.";
@@ -69,17 +69,22 @@ impl ExportCommand {
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.config.load()?;
         let (_, engine) = open::engine(&config)?;
-        let range = self.window.range(open::now(), config.time_zone, TimeWindow::Month)?;
+        let range = self.window.range_or_all(open::now(), config.time_zone)?;
         let filter = self.filter.resolve(&config)?;
         let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
         let format = if self.json { ExportFormat::Ndjson } else { self.format };
-        match &self.output {
+        let exported = match &self.output {
             None => export(&engine, &mut query, Exporter::new(BufWriter::new(out), format)?),
             Some(path) => {
                 let file = File::create(path)
                     .map_err(|source| Error::Io { path: path.clone(), source })?;
                 export(&engine, &mut query, Exporter::new(BufWriter::new(file), format)?)
             }
+        };
+        match exported {
+            // A reader that has seen enough (`| head`) is no failure.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Opening the database for a command.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Clock, Timestamp};
+use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
+use crate::service::{Chatgauge, key_path};
 use crate::store::{Stop, Store};
 use crate::system_clock::SystemClock;
 
@@ -19,6 +23,20 @@ pub(super) fn engine(config: &Config) -> Result<(Store, Engine)> {
     let store = Store::open_read_only(&config.store)?;
     let engine = Engine::new(store.clone(), &config.query);
     Ok((store, engine))
+}
+
+/// What stands for users in this database.
+///
+/// # Errors
+/// When there is a database but not its key: a new key would give names that are in no row.
+pub(super) fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
+    let key = key_path(config);
+    if config.store.path.exists() && !key.exists() {
+        let reason = "no such file; without the key of the database nobody can tell what its users \
+                      are stored as";
+        return Err(Error::database(key, reason));
+    }
+    crate::service::pseudonymizer(config)
 }
 
 /// The current instant.
@@ -41,4 +59,35 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(what);
     bar
+}
+
+/// Time between two looks at how far the rollups are.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Rolls up everything that is stored, showing how far it is.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(super) fn roll_up(service: &Chatgauge) -> Result<()> {
+    let lag = || {
+        service.store().read(|reader| {
+            Ok(u64::try_from(reader.last_seq()? - reader.watermark_seq()?).unwrap_or(0))
+        })
+    };
+    let total = lag()?;
+    let bar = progress(total, "rolling up");
+    let rolled_up = std::thread::scope(|scope| {
+        // Nothing is sent: the end of the thread, a panic too, closes the channel.
+        let (done, is_done) = channel::<()>();
+        let compaction = scope.spawn(move || {
+            let _done = done;
+            service.compact()
+        });
+        while is_done.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            bar.set_position(total.saturating_sub(lag()?));
+        }
+        compaction.join().map_err(|_| Error::Closed)?
+    });
+    bar.finish_and_clear();
+    rolled_up
 }

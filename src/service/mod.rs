@@ -409,6 +409,6 @@ fn deadline(
 }
 
 /// A range that holds every request.
-fn all_time() -> TimeRange {
+pub(crate) fn all_time() -> TimeRange {
     TimeRange::from_unix_ms(0, i64::MAX / 2)
 }
