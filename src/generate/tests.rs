@@ -1,3 +1,5 @@
+//! Tests of the generator.
+
 use std::collections::HashMap;
 
 use super::*;

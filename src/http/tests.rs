@@ -1,3 +1,5 @@
+//! Tests of the HTTP face as a whole.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! What one rollup row, one bucket of an answer and one hot-cache slot carry.
 
 use super::distribution::Distribution;
-use super::{ErrorType, LatencyKind, LatencyStats, MetricType, Outcome, RequestRecord, Stat};
+use super::measured::Measured;
+use super::{ErrorType, LatencyKind, LatencyStats, MetricType, Outcome, Stat};
 
 /// A counter or sum of [`Measures`]; the names are the columns of the rollup tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -441,61 +442,6 @@ fn add_latency(values: &mut [i64; COLUMNS], kind: LatencyKind, value_us: u64) {
     values[sum] = values[sum].saturating_add(value);
     values[min] = values[min].min(value);
     values[max] = values[max].max(value);
-}
-
-/// The token counts of one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Input.
-    pub prompt: Option<i64>,
-    /// Output.
-    pub completion: Option<i64>,
-    /// The part of the input that the provider had cached.
-    pub cached_prompt: Option<i64>,
-    /// The part of the output spent on reasoning.
-    pub reasoning: Option<i64>,
-}
-
-/// What [`Measures::add`] needs of one request, whether just received or read back from disk.
-pub trait Measured {
-    /// How it ended.
-    fn outcome(&self) -> Outcome;
-    /// Whether the app's answer cache served it.
-    fn cache_hit(&self) -> bool;
-    /// Its token counts.
-    fn tokens(&self) -> Tokens;
-    /// Its cost in nano-USD.
-    fn cost_nano_usd(&self) -> Option<i64>;
-    /// One of its latencies, in microseconds.
-    fn latency_us(&self, kind: LatencyKind) -> Option<u64>;
-}
-
-impl Measured for RequestRecord {
-    fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    fn cache_hit(&self) -> bool {
-        self.cache_hit
-    }
-
-    fn tokens(&self) -> Tokens {
-        let signed = |tokens: Option<u64>| tokens.and_then(|tokens| i64::try_from(tokens).ok());
-        Tokens {
-            prompt: signed(self.prompt_tokens),
-            completion: signed(self.completion_tokens),
-            cached_prompt: signed(self.cached_prompt_tokens),
-            reasoning: signed(self.reasoning_tokens),
-        }
-    }
-
-    fn cost_nano_usd(&self) -> Option<i64> {
-        self.cost_nano_usd
-    }
-
-    fn latency_us(&self, kind: LatencyKind) -> Option<u64> {
-        self.latency(kind)
-    }
 }
 
 /// `part / whole * 100`; `None` when `whole` is 0.

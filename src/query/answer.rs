@@ -29,6 +29,9 @@ pub(super) fn answer(reader: &Reader<'_>, query: &Query, executed: Executed) -> 
         }
         *totals.entry(*group).or_default() += measures.requests();
     }
+    // Groups of which only other errors were counted have no requests in this answer.
+    totals.retain(|_, requests| *requests > 0);
+    rows.retain(|(_, group, _)| totals.contains_key(group));
     let kept = leading(&totals, query.max_series);
     let mut other: Option<Vec<Measures>> = None;
     for (bucket, group, measures) in rows {

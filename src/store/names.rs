@@ -145,6 +145,9 @@ fn ids_of(connection: &Connection, sql: &str, names: &[Name]) -> rusqlite::Resul
     for name in names {
         ids.extend(statement.query_row([name.as_str()], |row| row.get::<_, i64>(0)).optional()?);
     }
+    // A name given twice must not count its requests twice.
+    ids.sort_unstable();
+    ids.dedup();
     Ok(ids)
 }
 

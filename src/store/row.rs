@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use crate::model::measures::Tokens;
+use crate::model::Tokens;
 use crate::model::{KeyColumn, LatencyKind, Measured, Outcome};
 
 /// The columns that [`RequestRow::read`] expects, in order.

@@ -1,3 +1,5 @@
+//! Tests of whole imports.
+
 use std::io::Cursor;
 
 use clap::Parser as _;

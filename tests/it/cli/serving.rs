@@ -60,13 +60,9 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> Value {
-        let answer = self.call(|agent| agent.get(self.url(path)).call_with(&self.token));
+        let answer = agent().get(self.url(path)).call_with(&self.token);
         assert_eq!(answer.0, 200, "{}", answer.1);
         serde_json::from_str(&answer.1).unwrap()
-    }
-
-    fn call<T>(&self, call: impl FnOnce(&ureq::Agent) -> T) -> T {
-        call(&agent())
     }
 
     /// Sends a signal and waits for the end.

@@ -1,3 +1,5 @@
+//! Tests of bodies that arrive in pieces.
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 

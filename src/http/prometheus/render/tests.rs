@@ -1,3 +1,5 @@
+//! Tests of the Prometheus text.
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::*;

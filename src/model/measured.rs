@@ -1,0 +1,59 @@
+//! What is added up of one request.
+
+use super::metric::LatencyKind;
+use super::record::{Outcome, RequestRecord};
+
+/// The token counts of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input.
+    pub prompt: Option<i64>,
+    /// Output.
+    pub completion: Option<i64>,
+    /// The part of the input that the provider had cached.
+    pub cached_prompt: Option<i64>,
+    /// The part of the output spent on reasoning.
+    pub reasoning: Option<i64>,
+}
+
+/// What [`Measures::add`](super::Measures::add) needs of one request, whether just received or read back from disk.
+pub trait Measured {
+    /// How it ended.
+    fn outcome(&self) -> Outcome;
+    /// Whether the app's answer cache served it.
+    fn cache_hit(&self) -> bool;
+    /// Its token counts.
+    fn tokens(&self) -> Tokens;
+    /// Its cost in nano-USD.
+    fn cost_nano_usd(&self) -> Option<i64>;
+    /// One of its latencies, in microseconds.
+    fn latency_us(&self, kind: LatencyKind) -> Option<u64>;
+}
+
+impl Measured for RequestRecord {
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn cache_hit(&self) -> bool {
+        self.cache_hit
+    }
+
+    fn tokens(&self) -> Tokens {
+        let signed = |tokens: Option<u64>| tokens.and_then(|tokens| i64::try_from(tokens).ok());
+        Tokens {
+            prompt: signed(self.prompt_tokens),
+            completion: signed(self.completion_tokens),
+            cached_prompt: signed(self.cached_prompt_tokens),
+            reasoning: signed(self.reasoning_tokens),
+        }
+    }
+
+    fn cost_nano_usd(&self) -> Option<i64> {
+        self.cost_nano_usd
+    }
+
+    fn latency_us(&self, kind: LatencyKind) -> Option<u64> {
+        self.latency(kind)
+    }
+}

@@ -1,0 +1,191 @@
+//! The rules of the house, read from the source: who may name what.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+
+/// Most lines of a file.
+const MOST_LINES: usize = 500;
+
+/// A file under `src`.
+struct Source {
+    /// Its path below `src`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Lines with their numbers, without comments and without the tests at the end of the file.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text
+            .lines()
+            .take_while(|line| *line != "#[cfg(test)]")
+            .map(|line| line.split_once("//").map_or(line, |(code, _)| code))
+            .enumerate()
+            .map(|(number, line)| (number + 1, line))
+    }
+
+    fn is_under(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| self.path.starts_with(place))
+    }
+
+    /// Separate files of tests may do what tests do.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs")
+    }
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 50, "the source is somewhere else");
+    let source = |path: PathBuf| Source {
+        text: std::fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+    };
+    files.into_iter().map(source).collect()
+}
+
+/// Whether the code names `word`, not only a longer word.
+fn names(code: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + word.len()..]);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
+}
+
+/// Asserts that no code outside `places` contains one of `words`.
+fn assert_only_under(places: &[&str], words: &[&str]) {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_under(places)) {
+        for (number, line) in source.code() {
+            if words.iter().any(|word| names(line, word)) {
+                found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{words:?} only under {places:?}:\n{}", found.join("\n"));
+}
+
+/// The modules of this crate that a line of code names: `crate::a::b` gives `a`.
+fn modules(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        rest[..end].chars().all(|c| c.is_lowercase() || c == '_').then_some(&rest[..end])
+    })
+}
+
+/// Asserts that the code under `place` imports from nowhere but `allowed`.
+fn assert_imports(place: &str, is_allowed: impl Fn(&str) -> bool) {
+    let sources = sources();
+    let mut checked = 0;
+    for source in sources.iter().filter(|source| source.is_under(&[place]) && !source.is_test()) {
+        for (number, line) in source.code() {
+            checked += 1;
+            assert!(!line.contains("use crate::{"), "src/{}:{number}: {line}", source.path);
+            for module in modules(line).filter(|module| !module.is_empty()) {
+                assert!(
+                    is_allowed(module),
+                    "src/{}:{number}: {place} must not know {module}: {}",
+                    source.path,
+                    line.trim()
+                );
+            }
+        }
+    }
+    assert!(checked > 0, "nothing is under src/{place}");
+}
+
+#[test]
+fn only_the_store_names_the_database_library() {
+    assert_only_under(&["store/"], &["rusqlite", "r2d2", "r2d2_sqlite", "refinery"]);
+}
+
+#[test]
+fn only_the_http_face_and_the_command_line_name_the_server_libraries() {
+    assert_only_under(&["http/", "cli/", "main.rs"], &["axum", "tokio", "tower", "utoipa_axum"]);
+}
+
+#[test]
+fn taking_in_rolling_up_and_answering_do_not_know_each_other() {
+    let parts = ["ingest", "rollup", "query"];
+    for part in parts {
+        assert_imports(&format!("{part}/"), |module| module == part || !parts.contains(&module));
+    }
+}
+
+#[test]
+fn the_model_knows_nothing_but_itself_and_errors() {
+    assert_imports("model/", |module| ["model", "error"].contains(&module));
+}
+
+#[test]
+fn the_store_knows_only_the_model_the_configuration_and_errors() {
+    assert_imports("store/", |module| ["model", "config", "error", "store"].contains(&module));
+}
+
+#[test]
+fn only_the_system_clock_reads_the_time() {
+    let clocks = ["SystemTime::now", "Instant::now", "Utc::now", "Local::now"];
+    for source in sources().iter().filter(|source| source.path != "system_clock.rs") {
+        let is_runtime_clock = source.text.contains("use tokio::time::{Instant");
+        for (number, line) in source.code() {
+            let mut read = clocks.iter().filter(|clock| line.contains(**clock));
+            if is_runtime_clock && source.path == "http/listen.rs" {
+                assert!(!line.contains("std::time::Instant"), "src/{}:{number}", source.path);
+                continue;
+            }
+            assert!(read.next().is_none(), "src/{}:{number}: {}", source.path, line.trim());
+        }
+    }
+}
+
+#[test]
+fn only_the_service_starts_threads() {
+    assert_only_under(&["service/"], &["thread::spawn", "thread::scope", "thread::Builder"]);
+    for source in sources().iter().filter(|source| !source.is_under(&["service/"])) {
+        for (number, line) in source.code() {
+            let is_import = line.contains("use std::thread");
+            assert!(!is_import, "src/{}:{number}: {}", source.path, line.trim());
+        }
+    }
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is_for() {
+    for source in sources() {
+        assert!(source.text.starts_with("//! "), "src/{}", source.path);
+    }
+}
+
+#[test]
+fn nothing_is_unfinished_or_left_from_debugging() {
+    let marks = ["dbg!", "todo!", "unimplemented!", "#[ignore"];
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            let mark = marks.iter().find(|mark| line.contains(**mark));
+            assert_eq!(mark, None, "src/{}:{}", source.path, number + 1);
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for source in sources() {
+        let lines = source.text.lines().count();
+        assert!(lines <= MOST_LINES, "src/{} has {lines} lines", source.path);
+    }
+}
