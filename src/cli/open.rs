@@ -1,8 +1,6 @@
 //! Opening the database for a command.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -61,32 +59,15 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     bar
 }
 
-/// Time between two looks at how far the rollups are.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Rolls up everything that is stored, showing how far it is.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub(super) fn roll_up(service: &Chatgauge) -> Result<()> {
-    let lag = || {
-        service.store().read(|reader| {
-            Ok(u64::try_from(reader.last_seq()? - reader.watermark_seq()?).unwrap_or(0))
-        })
-    };
-    let total = lag()?;
-    let bar = progress(total, "rolling up");
-    let rolled_up = std::thread::scope(|scope| {
-        // Nothing is sent: the end of the thread, a panic too, closes the channel.
-        let (done, is_done) = channel::<()>();
-        let compaction = scope.spawn(move || {
-            let _done = done;
-            service.compact()
-        });
-        while is_done.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            bar.set_position(total.saturating_sub(lag()?));
-        }
-        compaction.join().map_err(|_| Error::Closed)?
+    let bar = progress(0, "rolling up");
+    let rolled_up = service.compact_watched(&mut |left| {
+        bar.set_length(left.max(bar.length().unwrap_or(0)));
+        bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
     });
     bar.finish_and_clear();
     rolled_up

@@ -218,6 +218,14 @@ impl Chatgauge {
         threads::compact(self.shared())
     }
 
+    /// Like [`compact`](Self::compact); `watch` hears now and then how many rows are left.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub fn compact_watched(&self, watch: &mut dyn FnMut(u64)) -> Result<()> {
+        threads::compact_watched(self.shared(), watch)
+    }
+
     /// Deletes everything that has outlived its time, now.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The real binary, run as people run it.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod import;
 mod reading;
 mod serving;
