@@ -1,7 +1,7 @@
 //! `chatgauge export`.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -73,18 +73,13 @@ impl ExportCommand {
         let filter = self.filter.resolve(&config)?;
         let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
         let format = if self.json { ExportFormat::Ndjson } else { self.format };
-        let exported = match &self.output {
+        match &self.output {
             None => export(&engine, &mut query, Exporter::new(BufWriter::new(out), format)?),
             Some(path) => {
                 let file = File::create(path)
                     .map_err(|source| Error::Io { path: path.clone(), source })?;
                 export(&engine, &mut query, Exporter::new(BufWriter::new(file), format)?)
             }
-        };
-        match exported {
-            // A reader that has seen enough (`| head`) is no failure.
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => other,
         }
     }
 }

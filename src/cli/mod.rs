@@ -83,18 +83,28 @@ pub fn run() -> Result<ExitCode> {
         }
     };
     let mut out = io::stdout().lock();
-    match &cli.command {
-        Command::Serve(command) => command.run(&mut out)?,
-        Command::Demo(command) => command.run(&mut out)?,
-        Command::Import(command) => return command.import(&mut out),
-        Command::Export(command) => command.run(&mut out)?,
-        Command::Sql(command) => command.run(&mut out)?,
-        Command::Report(command) => command.run(&mut out)?,
-        Command::Check(command) => return command.run(&mut out),
-        Command::Rebuild(command) => command.run(&mut out)?,
-        Command::Key(command) => command.run(&mut out)?,
-        Command::Pseudonym(command) => command.run(&mut out)?,
-        Command::Config(command) => command.run(&mut out)?,
+    match dispatch(&cli.command, &mut out) {
+        // A reader that went away (`| head`) has seen enough.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        outcome => outcome,
+    }
+}
+
+fn dispatch(command: &Command, out: &mut dyn Write) -> Result<ExitCode> {
+    match command {
+        Command::Serve(command) => command.run(out)?,
+        Command::Demo(command) => command.run(out)?,
+        Command::Import(command) => return command.import(out),
+        Command::Export(command) => command.run(out)?,
+        Command::Sql(command) => command.run(out)?,
+        Command::Report(command) => command.run(out)?,
+        Command::Check(command) => return command.run(out),
+        Command::Rebuild(command) => command.run(out)?,
+        Command::Key(command) => command.run(out)?,
+        Command::Pseudonym(command) => command.run(out)?,
+        Command::Config(command) => command.run(out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -140,7 +140,7 @@ impl Report {
         text.push_str(&self.totals());
         text.push('\n');
         text.push_str(&self.latencies());
-        if !self.exact {
+        if !self.exact && LATENCIES.iter().any(|(kind, _)| self.knows(*kind)) {
             text.push_str("(percentiles within 1 %)\n");
         }
         let errors = self.errors();
@@ -153,6 +153,10 @@ impl Report {
             text.push_str(&leaders_table(*leaders, breakdown).to_text());
         }
         text
+    }
+
+    fn knows(&self, kind: LatencyKind) -> bool {
+        self.total.latency_stats(kind).average_ms.is_some()
     }
 
     fn totals(&self) -> String {

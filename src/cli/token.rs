@@ -52,7 +52,7 @@ pub(super) fn admin_token(config: &Config) -> Result<AdminToken> {
     if let Some(token) = &config.http.admin_token {
         return Ok(AdminToken::Configured(token.clone()));
     }
-    let mut name = config.store.path.clone().into_os_string();
+    let mut name = crate::store::resolved(&config.store.path).into_os_string();
     name.push(".token");
     let path = PathBuf::from(name);
     if let Some(token) = read_private(&path)? {

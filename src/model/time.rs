@@ -37,13 +37,13 @@ impl Timestamp {
 
     /// The start of the aligned interval of `width_ms` that contains this instant.
     pub const fn floor_to(self, width_ms: i64) -> Self {
-        Self(self.0 - self.0.rem_euclid(width_ms))
+        Self(self.0.saturating_sub(self.0.rem_euclid(width_ms)))
     }
 
     /// The first aligned boundary of `width_ms` at or after this instant.
     pub const fn ceil_to(self, width_ms: i64) -> Self {
         let floor = self.floor_to(width_ms);
-        if floor.0 == self.0 { floor } else { Self(floor.0 + width_ms) }
+        if floor.0 == self.0 { floor } else { floor.plus_ms(width_ms) }
     }
 
     /// Parses an RFC 3339 date-time, e.g. `2026-01-02T03:04:05.678Z`; `None` if it is not one.

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::execute::Executed;
 use super::table::GroupKey;
 use super::types::{Answer, Query, Series};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::{Dimension, ErrorType, Measures};
 use crate::store::Reader;
@@ -13,8 +13,13 @@ use crate::store::Reader;
 /// Turns the executed query into its answer.
 ///
 /// # Errors
-/// When the names cannot be read.
-pub(super) fn answer(reader: &Reader<'_>, query: &Query, executed: Executed) -> Result<Answer> {
+/// When there would be more than `max_points` buckets of series, or the names cannot be read.
+pub(super) fn answer(
+    reader: &Reader<'_>,
+    query: &Query,
+    executed: Executed,
+    max_points: usize,
+) -> Result<Answer> {
     let Executed { table, boundaries, exact, complete_from, errors } = executed;
     let buckets = boundaries.len().saturating_sub(1).max(1);
     let mut groups: FxHashMap<GroupKey, Vec<Measures>> = FxHashMap::default();
@@ -33,6 +38,16 @@ pub(super) fn answer(reader: &Reader<'_>, query: &Query, executed: Executed) -> 
     totals.retain(|_, requests| *requests > 0);
     rows.retain(|(_, group, _)| totals.contains_key(group));
     let kept = leading(&totals, query.max_series);
+    if kept.len().saturating_mul(buckets) > max_points {
+        return Err(Error::invalid_query(
+            "group_by",
+            format!(
+                "{} series of {buckets} buckets are more than {max_points} points; choose a shorter \
+                 range, a coarser aggregation or fewer series",
+                kept.len()
+            ),
+        ));
+    }
     let mut other: Option<Vec<Measures>> = None;
     for (bucket, group, measures) in rows {
         let series = if kept.contains_key(&group) || query.group_by.is_empty() {

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::execute::Executed;
 use super::table::GroupKey;
 use super::types::{Breakdown, BreakdownQuery, BreakdownRow, Query};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::dimension::OTHER_NAME;
 use crate::model::{Count, Dimension, ErrorType, Filter, Measures, MetricType, Stat};
 
@@ -16,8 +16,15 @@ const TOTAL_NAME: &str = "(total)";
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn breakdown(engine: &Engine, query: &BreakdownQuery) -> Result<Breakdown> {
-    if query.by == Dimension::ErrorType {
-        return by_error_type(engine, query);
+    match (query.by, query.metric) {
+        (Dimension::ErrorType, MetricType::RequestRate) => return by_error_type(engine, query),
+        (Dimension::ErrorType, MetricType::ErrorRate) => {
+            return Err(Error::invalid_query(
+                "metric",
+                "by error_type every request is an error; ask for request_rate, which counts them",
+            ));
+        }
+        _ => {}
     }
     let quantiles = query.metric.latency().filter(|_| query.stat.quantile().is_some());
     let plain = Query {

@@ -21,8 +21,10 @@ use crate::error::{Error, Result};
 use crate::model::{Dimension, Filter, KeyColumn, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
-/// Bytes that sums of past days may take.
+/// Most bytes that sums of past days may take.
 const SEALED_CACHE_BYTES: usize = 8_000_000;
+/// The part of the caches' bytes that sums of past days may take: one in this many.
+const SEALED_SHARE: usize = 2;
 /// Most requests of one page.
 pub const MAX_PAGE: usize = 1_000;
 
@@ -40,10 +42,13 @@ pub struct Engine {
 impl Engine {
     /// An engine over `store`, with an empty hot cache.
     pub fn new(store: Store, config: &QueryConfig) -> Self {
+        // Both together stay within the configured limit.
+        let max_bytes = config.hot_cache_max_bytes;
+        let sealed_bytes = SEALED_CACHE_BYTES.min(max_bytes / SEALED_SHARE);
         Self {
             store,
-            hot: RwLock::new(MetricsStore::new(config.hot_cache_max_bytes)),
-            sealed: SealedCache::new(SEALED_CACHE_BYTES.min(config.hot_cache_max_bytes)),
+            hot: RwLock::new(MetricsStore::new(max_bytes - sealed_bytes)),
+            sealed: SealedCache::new(sealed_bytes),
             max_points: config.max_points,
             hot_hits: AtomicU64::new(0),
             hot_misses: AtomicU64::new(0),
@@ -73,7 +78,9 @@ impl Engine {
         if expands(query) {
             return by_error_type(self, query);
         }
-        self.with_snapshot(query, |reader, executed| answer(reader, query, executed))
+        self.with_snapshot(query, |reader, executed| {
+            answer(reader, query, executed, self.max_points)
+        })
     }
 
     /// The leading groups of a dimension.
@@ -135,7 +142,7 @@ impl Engine {
             pairs
                 .map(|(query, hot)| {
                     let executed = self.execute(reader, query, hot.as_ref())?;
-                    answer(reader, query, executed)
+                    answer(reader, query, executed, self.max_points)
                 })
                 .collect()
         })

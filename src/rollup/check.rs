@@ -6,7 +6,9 @@ use super::aggregate::Aggregate;
 use crate::error::Result;
 use crate::model::measures::COLUMNS;
 use crate::model::time::DAY_MS;
-use crate::model::{Column, LatencyKind, Level, ROLLUPS, Sketch, TimeRange, Timestamp};
+use crate::model::{
+    Column, Count, Grouping, LatencyKind, Level, ROLLUPS, Sketch, TimeRange, Timestamp,
+};
 use crate::store::{
     DayRow, RawSelect, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect, SketchSelect,
     Store, Writer, pruned_flag,
@@ -50,6 +52,7 @@ pub fn check(store: &Store, progress: &mut dyn FnMut(usize, usize)) -> Result<Ch
             report.days += 1;
             check_day(reader, day, watermark_seq, &mut report)?;
         }
+        check_days(reader, &days, &mut report)?;
         report.mismatches.truncate(LISTED);
         Ok(report)
     })
@@ -81,6 +84,24 @@ pub fn rebuild(
         rebuilt += 1;
     }
     Ok(rebuilt)
+}
+
+/// Every day that the rollups know must be among the days.
+fn check_days(reader: &Reader<'_>, days: &[DayRow], report: &mut CheckReport) -> Result<()> {
+    let filter = ResolvedFilter::default();
+    let select = RollupSelect {
+        grouping: Grouping::All,
+        level: Level::Day,
+        range: TimeRange::from_unix_ms(i64::MIN, i64::MAX),
+        columns: &[Column::count(Count::Requests)],
+        filter: &filter,
+    };
+    reader.rollup_rows(&select, |key, _| {
+        if days.binary_search_by_key(&key.bucket_ms, |day| day.day_ms).is_err() {
+            let at = Timestamp::from_unix_ms(key.bucket_ms);
+            report.mismatches.push(format!("days {at}: missing, rollup_all has it"));
+        }
+    })
 }
 
 fn kept_levels(day: &DayRow) -> Vec<Level> {

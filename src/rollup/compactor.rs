@@ -1,8 +1,10 @@
 //! The compactor: raw rows after the watermark into the rollups, in bounded steps.
 
+use std::sync::mpsc::{Receiver, sync_channel};
+
 use super::aggregate::Aggregate;
 use crate::config::CompactorConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::store::{RollupDelta, Store, WriteGate};
 
@@ -41,41 +43,106 @@ impl Compactor {
     /// # Errors
     /// When the file cannot be read or written; the next call tries the same rows again.
     pub fn run_once(&mut self, gate: &dyn WriteGate, now: Timestamp) -> Result<Progress> {
-        let limit = self.step_rows;
-        let (from_seq, upto_seq, rows, delta) = self.aggregate(limit)?;
-        if rows == 0 {
+        let step = self.aggregate(None)?;
+        let (from_seq, upto_seq, rows, more) =
+            (step.from_seq, step.upto_seq, step.rows, step.is_full);
+        if rows == 0 || !Merge::start(gate, step, now)?.wait()? {
             return Ok(Progress { watermark_seq: from_seq, ..Progress::default() });
         }
-        let moved =
-            gate.write(move |writer| writer.merge_rollups(delta, from_seq, upto_seq, now))?;
-        let watermark_seq = if moved { upto_seq } else { from_seq };
-        Ok(Progress { rows: if moved { rows } else { 0 }, watermark_seq, more: rows == limit })
+        Ok(Progress { rows, watermark_seq: upto_seq, more })
     }
 
-    /// Tells how long the last merge may have kept senders waiting, so that the next step fits.
+    /// Rolls up until no step is full, `merged` hearing of each step's rows and saying whether to go on;
+    /// the next step is aggregated while the one before is merged.
+    ///
+    /// # Errors
+    /// As [`run_once`](Self::run_once); the steps before the failure are done.
+    pub fn run(
+        &mut self,
+        gate: &dyn WriteGate,
+        now: Timestamp,
+        merged: &mut dyn FnMut(&mut Self, u32) -> bool,
+    ) -> Result<()> {
+        let mut step = self.aggregate(None)?;
+        loop {
+            let (rows, upto_seq, is_full) = (step.rows, step.upto_seq, step.is_full);
+            if rows == 0 {
+                return Ok(());
+            }
+            let merge = Merge::start(gate, step, now)?;
+            let next = if is_full { Some(self.aggregate(Some(upto_seq))) } else { None };
+            let is_merged = merge.wait()?;
+            if !is_merged || !merged(self, rows) {
+                return Ok(());
+            }
+            match next {
+                Some(next) => step = next?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits.
     ///
     /// `busy` steps aim at 20 ms a merge, others at 200 ms, which rolls up faster.
-    pub fn adapt(&mut self, last_step_us: u64, busy: bool) {
+    pub fn adapt(&mut self, rows: u32, merge_us: u64, busy: bool) {
         let target_us = if busy { 20_000 } else { 200_000 };
-        let rows = u64::from(self.step_rows);
-        let fitting = rows.saturating_mul(target_us) / last_step_us.max(1);
+        let rows = u64::from(rows);
+        let fitting = rows.saturating_mul(target_us) / merge_us.max(1);
         // At most doubled at a time, so that one lucky step does not make the next one long.
         let next = fitting.min(rows * 2);
         self.step_rows = u32::try_from(next).unwrap_or(u32::MAX).clamp(MIN_ROWS, self.max_rows);
     }
 
-    fn aggregate(&self, limit: u32) -> Result<(i64, i64, u32, RollupDelta)> {
+    /// Aggregates the rows after `from_seq`, by default after the watermark.
+    fn aggregate(&self, from_seq: Option<i64>) -> Result<Step> {
         self.store.read(|reader| {
-            let from_seq = reader.watermark_seq()?;
+            let from_seq = match from_seq {
+                Some(seq) => seq,
+                None => reader.watermark_seq()?,
+            };
             let mut upto_seq = from_seq;
             let mut rows = 0;
             let mut aggregate = Aggregate::default();
-            reader.rows_after(from_seq, limit, |row| {
+            reader.rows_after(from_seq, self.step_rows, |row| {
                 aggregate.add(row);
                 upto_seq = row.seq;
                 rows += 1;
             })?;
-            Ok((from_seq, upto_seq, rows, aggregate.finish()))
+            let is_full = rows == self.step_rows;
+            Ok(Step { from_seq, upto_seq, rows, is_full, delta: aggregate.finish() })
         })
+    }
+}
+
+/// Aggregated rows that are not merged yet.
+struct Step {
+    from_seq: i64,
+    upto_seq: i64,
+    rows: u32,
+    /// There may be more rows than these.
+    is_full: bool,
+    delta: RollupDelta,
+}
+
+/// A merge under way on the writing thread.
+struct Merge {
+    outcome: Receiver<Result<bool>>,
+}
+
+impl Merge {
+    fn start(gate: &dyn WriteGate, step: Step, now: Timestamp) -> Result<Self> {
+        let (sender, outcome) = sync_channel(1);
+        gate.hand_over(Box::new(move |writer| {
+            let merged = writer.merge_rollups(step.delta, step.from_seq, step.upto_seq, now);
+            // Whoever started the merge waits for it, unless its thread died.
+            drop(sender.send(merged));
+        }))?;
+        Ok(Self { outcome })
+    }
+
+    /// Whether the watermark stood where the step began.
+    fn wait(self) -> Result<bool> {
+        self.outcome.recv().map_err(|_| Error::Closed)?
     }
 }

@@ -76,7 +76,7 @@ impl std::fmt::Debug for Shared {
 /// The file of the pseudonyms' key: as configured, else beside the database.
 pub fn key_path(config: &Config) -> PathBuf {
     config.store.key_path.clone().unwrap_or_else(|| {
-        let mut name = config.store.path.clone().into_os_string();
+        let mut name = crate::store::resolved(&config.store.path).into_os_string();
         name.push(".key");
         PathBuf::from(name)
     })
@@ -88,6 +88,19 @@ pub fn key_path(config: &Config) -> PathBuf {
 /// When the key file cannot be read, or is readable by others.
 pub fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
     Ok(Pseudonymizer::from_key(load_or_create_key(&key_path(config))?))
+}
+
+/// The pseudonymizer, with a word when a key had to be made for a file that knows users already.
+fn open_pseudonymizer(config: &Config, store: &Store) -> Result<Pseudonymizer> {
+    let path = key_path(config);
+    if !path.exists() && store.read(|reader| reader.has_users())? {
+        tracing::warn!(
+            key = %path.display(),
+            "the key of the pseudonyms is missing and a new one is made: users stored so far will \
+             not be recognised. Stop and restore the key file if this is not wanted"
+        );
+    }
+    pseudonymizer(config)
 }
 
 impl Chatgauge {
@@ -105,7 +118,7 @@ impl Chatgauge {
     /// When the file cannot be used.
     pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let (store, writer) = Store::open(&config.store)?;
-        let pseudonymizer = pseudonymizer(&config)?;
+        let pseudonymizer = open_pseudonymizer(&config, &store)?;
         let (queue, consumer) = Queue::new(&config.ingest);
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
         let timed = store.with_stop(deadline(&config, &clock));

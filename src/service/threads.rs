@@ -1,5 +1,6 @@
 //! The threads: writer, collector, compactor, retention.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -139,18 +140,14 @@ fn submit_finished(
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
+    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows| {
+        shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
         let busy = shared.queue.queued_records() > 0;
-        let progress = compactor.run_once(&shared.queue, shared.clock.now())?;
-        shared.compacted.fetch_add(u64::from(progress.rows), std::sync::atomic::Ordering::Relaxed);
-        if progress.rows > 0 && progress.more {
-            compactor.adapt(shared.queue.last_job_us(), busy);
-        }
-        if !progress.more || shared.is_stopping() {
-            break;
-        }
-    }
+        compactor.adapt(rows, shared.queue.last_job_us(), busy);
+        !shared.is_stopping()
+    });
     drop(compactor);
+    rolled_up?;
     shared.engine.catch_up(shared.clock.now())
 }
 
@@ -179,7 +176,7 @@ pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Re
 fn keep_compacting(shared: &Shared) {
     loop {
         if let Err(error) = compact(shared) {
-            shared.failed_compactions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            shared.failed_compactions.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, "rolling up failed; it is tried again");
         }
         if shared.wait(shared.config.compactor.interval) {

@@ -17,9 +17,16 @@ pub(super) fn pool(source: &r2d2::Error) -> Error {
     }
 }
 
+fn is_failed_write(source: &rusqlite::Error) -> bool {
+    let code = source.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(rusqlite::ffi::SQLITE_IOERR_WRITE | rusqlite::ffi::SQLITE_IOERR_SHMSIZE))
+}
+
 fn translate(source: &rusqlite::Error) -> StorageError {
     let kind = match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StorageErrorKind::DiskFull,
+        // A quota or a limit of the file's size: the system calls it a failed write.
+        Some(ErrorCode::SystemIoFailure) if is_failed_write(source) => StorageErrorKind::DiskFull,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             StorageErrorKind::ReadOnly
         }
@@ -29,6 +36,7 @@ fn translate(source: &rusqlite::Error) -> StorageError {
         Some(
             ErrorCode::Unknown
             | ErrorCode::AuthorizationForStatementDenied
+            | ErrorCode::ApiMisuse
             | ErrorCode::TooBig
             | ErrorCode::TypeMismatch,
         ) => StorageErrorKind::Statement,

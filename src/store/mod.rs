@@ -22,7 +22,7 @@ mod writer;
 pub use append::Appended;
 pub use intern::DimensionCaps;
 pub use names::{ModelRow, ResolvedFilter};
-pub use open::{FileSizes, Stop, StopFactory, Store, schema_version};
+pub use open::{FileSizes, Stop, StopFactory, Store, resolved, schema_version};
 pub use prune::pruned_flag;
 pub use read::{DayRow, NameTable, Reader};
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};

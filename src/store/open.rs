@@ -75,6 +75,8 @@ impl Store {
         let lock = lock(path)?;
         let mut connection = Connection::open_with_flags(path, write_flags())
             .map_err(|source| unusable(path, &source))?;
+        // Before any pragma writes to the file.
+        check_contents(path, &connection)?;
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
         let store = Self {
@@ -164,6 +166,11 @@ fn read_in_transaction<T>(
     read(&Reader::new(&transaction))
 }
 
+/// The file that a path leads to through links, so that what lies beside it is found by every name.
+pub fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The path with `suffix` appended to its file name.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -212,7 +219,7 @@ fn require_directory(path: &Path) -> Result<()> {
 
 /// Takes the lock that keeps a second writing process away; it ends with the process.
 fn lock(path: &Path) -> Result<File> {
-    let lock_path = beside(path, ".lock");
+    let lock_path = beside(&resolved(path), ".lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -290,14 +297,18 @@ fn open_readers(config: &StoreConfig, flags: OpenFlags) -> Result<Pool<SqliteCon
         })
 }
 
-fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
+/// Refuses a file with tables that are not this program's, or too new; only reads.
+fn check_contents(path: &Path, connection: &Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
     let tables: i64 = connection
         .query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
         .map_err(unusable)?;
-    if tables > 0 {
-        check_version(path, connection)?;
-    }
+    if tables > 0 { check_version(path, connection) } else { Ok(()) }
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
+    let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
     let report = embedded::migrations::runner().run(connection).map_err(|source| {
         Error::database(path, format!("the schema cannot be brought up to date: {source}"))

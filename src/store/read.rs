@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     pub fn last_seq(&self) -> Result<i64> {
         self.number(
             "reading the last row",
-            "select coalesce((select seq from sqlite_sequence where name = 'requests'), 0)",
+            "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from rollup_state",
         )
     }
 
@@ -92,6 +92,15 @@ impl<'a> Reader<'a> {
         };
         let lines = read().map_err(storage("checking the file"))?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// Whether any user was ever stored.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_users(&self) -> Result<bool> {
+        self.number("looking for users", "select exists (select 1 from users where user_id > 1)")
+            .map(|found| found == 1)
     }
 
     /// All days that have, or had, requests, in order.

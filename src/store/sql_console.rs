@@ -75,7 +75,10 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
 fn refused(source: rusqlite::Error) -> Error {
     match storage("running the statement")(source) {
         Error::Storage { source, .. } if source.kind == StorageErrorKind::Statement => {
-            Error::invalid_query("sql", source.message)
+            let refused =
+                source.message.contains("not authorized") || source.message.contains("prohibited");
+            let hint = if refused { "; only reading is possible" } else { "" };
+            Error::invalid_query("sql", format!("{}{hint}", source.message))
         }
         other => other,
     }

@@ -197,6 +197,8 @@ fn a_pseudonym_is_what_the_user_is_stored_as() {
     assert_ne!(both["bob"], both["alice@example.com"]);
     let found = place.run(&["export", "--user", "alice@example.com"]).ok();
     assert_eq!(found.lines().count(), 1);
+    let file = std::fs::read(place.database()).unwrap();
+    assert!(memchr::memmem::find(&file, b"alice").is_none(), "the user is in the file");
     std::fs::remove_file(place.path("chatgauge.db.key")).unwrap();
     has(&place.run(&["pseudonym", "bob"]).fails(1), "chatgauge.db.key: no such file");
     assert!(!place.path("chatgauge.db.key").exists(), "a new key would be the wrong one");

@@ -1,18 +1,12 @@
 //! Every answer equals the naive one over the raw records, at every stage of the pipeline.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-use chatgauge::generate::Workload;
-use chatgauge::model::{RequestRecord, TimeRange, Timestamp};
+use chatgauge::model::{RequestRecord, TimeRange};
 use chatgauge::query::{Answer, Query};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 
 use crate::oracle::{Oracle, Questions, compare, random_record};
-use crate::store_harness::{Pipeline, TestService, at};
-
-const DAY_MS: i64 = 86_400_000;
+use crate::store_harness::{Pipeline, at};
 
 /// Clocks change on 4 October on Lord Howe Island, on 25 October in Warsaw, on 1 November in New York.
 fn autumn() -> TimeRange {

@@ -44,7 +44,7 @@ pub(crate) struct TestService {
     service: Option<Chatgauge>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Config,
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl TestService {
@@ -58,7 +58,7 @@ impl TestService {
         configure(&mut config);
         let clock = Arc::new(ManualClock::new(now));
         let service = Chatgauge::open_with_clock(config.clone(), clock.clone()).unwrap();
-        Self { service: Some(service), clock, config, directory }
+        Self { service: Some(service), clock, config, _directory: directory }
     }
 
     pub(crate) fn stop(&mut self) {
@@ -73,10 +73,6 @@ impl TestService {
 
     pub(crate) fn send(&self, records: &[RequestRecord]) -> AppendReport {
         self.record(records.to_vec()).unwrap()
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 
@@ -181,15 +177,4 @@ impl Pipeline {
         config.store.path = path;
         Self::open(config, directory)
     }
-
-    /// Every byte of every file of the database.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        bytes_of(self.directory.path())
-    }
-}
-
-/// Every byte of every file in a directory.
-pub(crate) fn bytes_of(directory: &Path) -> Vec<u8> {
-    let files = std::fs::read_dir(directory).unwrap();
-    files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
 }

@@ -76,7 +76,8 @@ fn format_of(headers: &HeaderMap) -> Result<Format, Problem> {
     let content_type = text(header::CONTENT_TYPE).unwrap_or("application/json");
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let framing = match essence.as_str() {
-        "application/json" => Framing::Auto,
+        // `curl -d` says that it sends a form; what it is asked to send here is JSON.
+        "application/json" | "application/x-www-form-urlencoded" => Framing::Auto,
         "application/x-ndjson"
         | "application/ndjson"
         | "application/jsonl"
@@ -177,6 +178,7 @@ mod tests {
         let plain = Format { framing: Framing::Auto, encoding: ContentEncoding::Identity };
         assert_eq!(of("", ""), plain);
         assert_eq!(of("Application/JSON; charset=utf-8", "identity"), plain);
+        assert_eq!(of("application/x-www-form-urlencoded", ""), plain);
         let lines = Format { framing: Framing::Lines, encoding: ContentEncoding::Zstd };
         assert_eq!(of("application/x-ndjson", "zstd"), lines);
     }
@@ -185,7 +187,7 @@ mod tests {
     fn others_are_415_and_say_what_is_accepted() {
         for (content_type, encoding, named) in [
             ("text/csv", "", header::ACCEPT),
-            ("application/x-www-form-urlencoded", "", header::ACCEPT),
+            ("multipart/form-data", "", header::ACCEPT),
             ("application/json", "br", header::ACCEPT_ENCODING),
             ("application/json", "gzip, gzip", header::ACCEPT_ENCODING),
         ] {

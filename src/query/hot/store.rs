@@ -15,6 +15,8 @@ use crate::store::{RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey};
 const COVERED_MINUTES: i64 = 120;
 /// Slots of a ring: what is covered, the running minute, and those that fast clocks are ahead.
 const SLOTS: usize = 128;
+/// How far ahead of now a start may lie to be held, in milliseconds.
+const AHEAD_MS: i64 = 5 * MINUTE_MS;
 /// The groupings held.
 const GROUPINGS: [Grouping; 3] = [Grouping::All, Grouping::Space, Grouping::Model];
 
@@ -39,6 +41,8 @@ pub struct MetricsStore {
     /// The latest start in a group that had to leave, by grouping: until then, the absence of a group
     /// does not mean that it had no requests.
     evicted_ms: [i64; GROUPINGS.len()],
+    /// The earliest start that was too far ahead to be held.
+    beyond_ms: i64,
 }
 
 /// Bytes of a group besides its slots' contents.
@@ -59,6 +63,7 @@ impl MetricsStore {
             covered_from: None,
             max_started_at_ms: i64::MIN,
             evicted_ms: [i64::MIN; GROUPINGS.len()],
+            beyond_ms: i64::MAX,
         }
     }
 
@@ -95,15 +100,26 @@ impl MetricsStore {
             upto_seq: None,
             filter: &filter,
         };
-        reader.raw_rows(&select, |row| self.add(row))?;
+        let ahead_ms = now.plus_ms(AHEAD_MS).as_unix_ms();
+        reader.raw_rows(&select, |row| self.add(row, ahead_ms))?;
         self.upto_seq = last_seq;
-        self.covered_from = Some(horizon);
-        self.cleanup(horizon);
+        // A clock that was set back does not bring back the minutes that were emptied.
+        let covered_from = self.covered_from.map_or(horizon, |before| before.max(horizon));
+        self.covered_from = Some(covered_from);
+        if self.beyond_ms < covered_from.as_unix_ms() {
+            self.beyond_ms = i64::MAX;
+        }
+        self.cleanup(covered_from);
         self.enforce_limit();
         Ok(())
     }
 
-    fn add(&mut self, row: &RequestRow) {
+    fn add(&mut self, row: &RequestRow, ahead_ms: i64) {
+        if row.started_at_ms > ahead_ms {
+            // Its slot may hold a minute that is covered still.
+            self.beyond_ms = self.beyond_ms.min(row.started_at_ms);
+            return;
+        }
         self.max_started_at_ms = self.max_started_at_ms.max(row.started_at_ms);
         for grouping in GROUPINGS {
             let id = grouping.keys().first().map_or(0, |key| row.key(*key));
@@ -177,7 +193,11 @@ impl MetricsStore {
     pub(in crate::query) fn slice(&self, range: TimeRange, keys: &[KeyColumn]) -> Option<HotSlice> {
         let covered_from = self.covered_from?;
         let place = GROUPINGS.iter().position(|grouping| grouping.keys() == keys)?;
-        if range.start < covered_from || range.start.as_unix_ms() <= self.evicted_ms[place] {
+        let (start_ms, end_ms) = (range.start.as_unix_ms(), range.end.as_unix_ms());
+        if range.start < covered_from
+            || start_ms <= self.evicted_ms[place]
+            || end_ms > self.beyond_ms
+        {
             return None;
         }
         let grouping = GROUPINGS[place];

@@ -6,15 +6,14 @@ mod compare;
 mod questions;
 mod records;
 
-pub(crate) use compare::compare;
+pub(crate) use compare::{compare, compare_cell};
 pub(crate) use questions::Questions;
 pub(crate) use records::{random_record, records_in};
 
 use std::collections::BTreeMap;
 
 use chatgauge::model::{
-    Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, RequestRecord, Stat, TimeRange,
-    Timestamp,
+    Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, RequestRecord, Stat, Timestamp,
 };
 use chatgauge::query::Query;
 
@@ -218,8 +217,12 @@ fn keeps_base(query: &Query) -> bool {
     query.metrics == [MetricType::ErrorRate]
         && query.quantiles.is_empty()
         && query.filter.outcomes.is_empty()
-        && (query.group_by == [Dimension::ErrorType]
-            || !query.group_by.contains(&Dimension::ErrorType))
+}
+
+/// Whether a record's group but for the error type is that of `key`.
+fn base_key<'a>(record: &'a RequestRecord, query: &Query) -> Vec<&'a str> {
+    let others = query.group_by.iter().filter(|dimension| **dimension != Dimension::ErrorType);
+    others.filter_map(|dimension| group_of(record, *dimension)).collect()
 }
 
 /// Every record, each once.
@@ -229,17 +232,6 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn within<'a>(
-        &'a self,
-        range: TimeRange,
-        filter: &'a Filter,
-    ) -> impl Iterator<Item = &'a RequestRecord> {
-        self.records
-            .iter()
-            .filter(move |record| range.start <= record.started_at && record.started_at < range.end)
-            .filter(move |record| matches(record, filter))
-    }
-
     /// The answer by definition.
     pub(crate) fn answer(&self, query: &Query) -> Expected {
         let boundaries = match query.aggregation {
@@ -254,7 +246,8 @@ impl Oracle {
         if query.group_by.is_empty() {
             groups.insert(Vec::new(), BTreeMap::new());
         }
-        let mut base: BTreeMap<usize, i64> = BTreeMap::new();
+        let mut base: BTreeMap<(Vec<&str>, usize), i64> = BTreeMap::new();
+        let by_type = keeps_base(query) && query.group_by.contains(&Dimension::ErrorType);
         let keeps_base = keeps_base(query);
         let (start, end) = (query.range.start, query.range.end);
         for record in self.records.iter().filter(|r| start <= r.started_at && r.started_at < end) {
@@ -267,20 +260,22 @@ impl Oracle {
                 continue;
             }
             let bucket = bucket_of(record.started_at);
-            *base.entry(bucket).or_default() += 1;
+            *base.entry((base_key(record, query), bucket)).or_default() += 1;
             let key: Option<Vec<&str>> =
                 query.group_by.iter().map(|dimension| group_of(record, *dimension)).collect();
             let Some(key) = key else { continue };
             let counted = |kind| is_wanted_error(&query.filter, kind);
-            let by_type = keeps_base && query.group_by == [Dimension::ErrorType];
             if by_type && !record.outcome.error_type().is_some_and(counted) {
                 continue;
             }
             groups.entry(key).or_default().entry(bucket).or_default().add(record, counted);
         }
-        if keeps_base && query.group_by == [Dimension::ErrorType] {
-            for cells in groups.values_mut() {
-                for (bucket, requests) in &base {
+        if by_type {
+            let place = query.group_by.iter().position(|by| *by == Dimension::ErrorType);
+            for (key, cells) in &mut groups {
+                let others = key.iter().enumerate().filter(|(at, _)| Some(*at) != place);
+                let others: Vec<&str> = others.map(|(_, name)| *name).collect();
+                for ((_, bucket), requests) in base.iter().filter(|((of, _), _)| *of == others) {
                     cells.entry(*bucket).or_default().requests = *requests;
                 }
             }

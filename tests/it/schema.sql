@@ -1,0 +1,764 @@
+CREATE INDEX audit_log__at_ms on audit_log (at_ms);
+CREATE UNIQUE INDEX requests__started_at_ms_request_id on requests (started_at_ms, request_id);
+CREATE INDEX requests__user_id_started_at_ms on requests (user_id, started_at_ms) where user_id > 1;
+CREATE INDEX undated_ids__seen_at_ms on undated_ids (seen_at_ms);
+CREATE TABLE api_keys (
+    key_id        text    primary key,
+    name          text    not null,
+    secret_sha256 blob    not null,
+    scopes        text    not null, -- space-separated: ingest read metrics admin
+    spaces        text,             -- JSON array of the only spaces it may touch; null: all
+    created_at_ms integer not null,
+    expires_at_ms integer,
+    last_used_at_ms integer,        -- to the minute
+    revoked_at_ms integer
+) strict, without rowid;
+CREATE TABLE audit_log (
+    audit_id integer primary key autoincrement,
+    at_ms    integer not null,
+    actor    text    not null, -- admin, open, unknown, system or key:<id>
+    action   text    not null,
+    target   text,
+    detail   text
+) strict;
+CREATE TABLE days (
+    day_ms            integer primary key,
+    requests          integer not null,
+    min_started_at_ms integer not null,
+    max_started_at_ms integer not null,
+    changed_seq       integer not null, -- watermark at the last change: caches compare it
+    changed_at_ms     integer not null, -- time of the last change: ages count from it
+    pruned            integer not null default 0 -- levels that retention removed: 1 raw, 2 minute, 4 quarter hour
+) strict;
+CREATE TABLE labels (
+    label_id integer primary key,
+    name     text not null unique
+) strict;
+CREATE TABLE models (
+    model_id integer primary key,
+    provider text not null,
+    name     text not null,
+    unique (provider, name)
+) strict;
+CREATE TABLE outcomes (
+    outcome    integer primary key,
+    name       text not null,
+    error_type text
+) strict;
+CREATE TABLE refinery_schema_history(
+             version int4 PRIMARY KEY,
+             name VARCHAR(255),
+             applied_on VARCHAR(255),
+             checksum VARCHAR(255));
+CREATE TABLE requests (
+    seq                    integer primary key autoincrement,
+    started_at_ms          integer not null,
+    request_id             any     not null, -- 16 bytes for a UUID, else text
+    source                 integer not null,
+    user_id                integer not null,
+    space_id               integer not null,
+    model_id               integer not null,
+    operation_id           integer not null,
+    outcome                integer not null,
+    cache_hit              integer not null,
+    attempt                integer not null,
+    streamed               integer,
+    http_status            integer,
+    error_code_id          integer not null,
+    finish_reason_id       integer not null,
+    session                integer, -- keyed hash
+    total_latency_us       integer,
+    context_latency_us     integer,
+    llm_latency_us         integer,
+    time_to_first_token_us integer,
+    prompt_tokens          integer,
+    completion_tokens      integer,
+    cached_prompt_tokens   integer,
+    reasoning_tokens       integer,
+    cost_nano_usd          integer,
+    cost_source            integer, -- 1 client, 2 provider, 3 price table
+    provider_response_id   text,
+    tags                   text
+) strict;
+CREATE TABLE rollup_all (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms)
+) strict, without rowid;
+CREATE TABLE rollup_model (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    model_id                       integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms, model_id)
+) strict, without rowid;
+CREATE TABLE rollup_space (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    space_id                       integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms, space_id)
+) strict, without rowid;
+CREATE TABLE rollup_space_model (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    space_id                       integer not null,
+    model_id                       integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms, space_id, model_id)
+) strict, without rowid;
+CREATE TABLE rollup_space_user (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    space_id                       integer not null,
+    user_id                        integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms, space_id, user_id)
+) strict, without rowid;
+CREATE TABLE rollup_state (
+    one           integer primary key check (one = 1),
+    watermark_seq integer not null -- the last raw row that the rollups include
+) strict;
+CREATE TABLE rollup_user (
+    level_minutes                  integer not null,
+    bucket_ms                      integer not null,
+    user_id                        integer not null,
+    requests                       integer not null,
+    errors_network                 integer not null,
+    errors_timeout                 integer not null,
+    errors_rate_limit              integer not null,
+    errors_server                  integer not null,
+    errors_validation              integer not null,
+    errors_auth                    integer not null,
+    errors_content_filter          integer not null,
+    errors_other                   integer not null,
+    cancelled                      integer not null,
+    cache_hits                     integer not null,
+    prompt_tokens_known            integer not null,
+    prompt_tokens                  integer not null,
+    completion_tokens_known        integer not null,
+    completion_tokens              integer not null,
+    total_tokens_known             integer not null,
+    cached_prompt_tokens           integer not null,
+    reasoning_tokens               integer not null,
+    cost_known                     integer not null,
+    cost_nano_usd                  integer not null,
+    total_latency_known            integer not null,
+    total_latency_sum_us           integer not null,
+    total_latency_min_us           integer,
+    total_latency_max_us           integer,
+    context_latency_known          integer not null,
+    context_latency_sum_us         integer not null,
+    context_latency_min_us         integer,
+    context_latency_max_us         integer,
+    llm_latency_known              integer not null,
+    llm_latency_sum_us             integer not null,
+    llm_latency_min_us             integer,
+    llm_latency_max_us             integer,
+    time_to_first_token_known      integer not null,
+    time_to_first_token_sum_us     integer not null,
+    time_to_first_token_min_us     integer,
+    time_to_first_token_max_us     integer,
+    primary key (level_minutes, bucket_ms, user_id)
+) strict, without rowid;
+CREATE TABLE sketch_all (
+    level_minutes  integer not null,
+    bucket_ms      integer not null,
+    kind           integer not null,
+    p50_us         integer not null,
+    p95_us         integer not null,
+    p99_us         integer not null,
+    sketch         blob    not null,
+    primary key (level_minutes, bucket_ms, kind)
+) strict, without rowid;
+CREATE TABLE sketch_model (
+    level_minutes  integer not null,
+    bucket_ms      integer not null,
+    model_id       integer not null,
+    kind           integer not null,
+    p50_us         integer not null,
+    p95_us         integer not null,
+    p99_us         integer not null,
+    sketch         blob    not null,
+    primary key (level_minutes, bucket_ms, model_id, kind)
+) strict, without rowid;
+CREATE TABLE sketch_space (
+    level_minutes  integer not null,
+    bucket_ms      integer not null,
+    space_id       integer not null,
+    kind           integer not null,
+    p50_us         integer not null,
+    p95_us         integer not null,
+    p99_us         integer not null,
+    sketch         blob    not null,
+    primary key (level_minutes, bucket_ms, space_id, kind)
+) strict, without rowid;
+CREATE TABLE sources (
+    source integer primary key,
+    name   text not null unique
+) strict;
+CREATE TABLE spaces (
+    space_id integer primary key,
+    name     text not null unique
+) strict;
+CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE undated_ids (
+    id_hash     blob    primary key, -- first 16 bytes of SHA-256
+    seen_at_ms  integer not null
+) strict, without rowid;
+CREATE TABLE users (
+    user_id integer primary key,
+    name    text not null unique -- a pseudonym; the user id itself is nowhere in this file
+) strict;
+CREATE VIEW latency_15m as
+select
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_all r
+where r.level_minutes = 15;
+CREATE VIEW latency_15m_by_model as
+select
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
+    m.provider,
+    m.name as model,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_model r
+join models m on m.model_id = r.model_id
+where r.level_minutes = 15;
+CREATE VIEW latency_15m_by_space as
+select
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
+    sp.name as space,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_space r
+join spaces sp on sp.space_id = r.space_id
+where r.level_minutes = 15;
+CREATE VIEW latency_daily as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_all r
+where r.level_minutes = 1440;
+CREATE VIEW latency_daily_by_model as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    m.provider,
+    m.name as model,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_model r
+join models m on m.model_id = r.model_id
+where r.level_minutes = 1440;
+CREATE VIEW latency_daily_by_space as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    sp.name as space,
+    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
+    r.p50_us / 1000.0 as p50_ms,
+    r.p95_us / 1000.0 as p95_ms,
+    r.p99_us / 1000.0 as p99_ms
+from sketch_space r
+join spaces sp on sp.space_id = r.space_id
+where r.level_minutes = 1440;
+CREATE VIEW request_log as
+select
+    r.seq,
+    strftime('%Y-%m-%dT%H:%M:%fZ', r.started_at_ms / 1000.0, 'unixepoch') as started_at,
+    case typeof(r.request_id)
+        when 'blob' then lower(
+            substr(hex(r.request_id), 1, 8) || '-' || substr(hex(r.request_id), 9, 4) || '-'
+            || substr(hex(r.request_id), 13, 4) || '-' || substr(hex(r.request_id), 17, 4) || '-'
+            || substr(hex(r.request_id), 21))
+        else r.request_id
+    end as request_id,
+    s.name as source,
+    nullif(op.name, '(none)') as operation,
+    nullif(u.name, '(none)') as user,
+    nullif(sp.name, '(none)') as space,
+    r.session,
+    nullif(m.provider, '(none)') as provider,
+    nullif(m.name, '(none)') as model,
+    o.name as outcome,
+    o.error_type,
+    nullif(ec.name, '(none)') as error_code,
+    r.http_status,
+    nullif(fr.name, '(none)') as finish_reason,
+    r.cache_hit,
+    r.attempt,
+    r.streamed,
+    r.total_latency_us / 1000.0 as total_latency_ms,
+    r.context_latency_us / 1000.0 as context_latency_ms,
+    r.llm_latency_us / 1000.0 as llm_latency_ms,
+    r.time_to_first_token_us / 1000.0 as time_to_first_token_ms,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    r.cost_nano_usd / 1e9 as cost_usd,
+    case r.cost_source when 1 then 'client' when 2 then 'provider' when 3 then 'table' end as cost_source,
+    r.provider_response_id,
+    r.tags,
+    r.started_at_ms
+from requests r
+join sources s on s.source = r.source
+join outcomes o on o.outcome = r.outcome
+join users u on u.user_id = r.user_id
+join spaces sp on sp.space_id = r.space_id
+join models m on m.model_id = r.model_id
+join labels op on op.label_id = r.operation_id
+join labels ec on ec.label_id = r.error_code_id
+join labels fr on fr.label_id = r.finish_reason_id;
+CREATE VIEW usage_daily as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    sp.name as space,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_space r
+join spaces sp on sp.space_id = r.space_id
+where r.level_minutes = 1440;
+CREATE VIEW usage_daily_by_model as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    m.provider,
+    m.name as model,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_model r
+join models m on m.model_id = r.model_id
+where r.level_minutes = 1440;
+CREATE VIEW usage_daily_by_space_model as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    sp.name as space,
+    m.provider,
+    m.name as model,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_space_model r
+join spaces sp on sp.space_id = r.space_id
+join models m on m.model_id = r.model_id
+where r.level_minutes = 1440;
+CREATE VIEW usage_daily_by_space_user as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    sp.name as space,
+    u.name as user,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_space_user r
+join spaces sp on sp.space_id = r.space_id
+join users u on u.user_id = r.user_id
+where r.level_minutes = 1440;
+CREATE VIEW usage_daily_by_user as
+select
+    strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
+    u.name as user,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_user r
+join users u on u.user_id = r.user_id
+where r.level_minutes = 1440;
+CREATE VIEW usage_hourly as
+select
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 3600000 * 3600000 / 1000, 'unixepoch') as hour,
+    sp.name as space,
+    sum(r.requests) as requests,
+    sum(r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other) as errors,
+    sum(r.errors_network) as errors_network,
+    sum(r.errors_timeout) as errors_timeout,
+    sum(r.errors_rate_limit) as errors_rate_limit,
+    sum(r.errors_server) as errors_server,
+    sum(r.errors_validation) as errors_validation,
+    sum(r.errors_auth) as errors_auth,
+    sum(r.errors_content_filter) as errors_content_filter,
+    sum(r.errors_other) as errors_other,
+    sum(r.cancelled) as cancelled,
+    sum(r.cache_hits) as cache_hits,
+    sum(r.prompt_tokens) as prompt_tokens,
+    sum(r.completion_tokens) as completion_tokens,
+    sum(r.prompt_tokens) + sum(r.completion_tokens) as total_tokens,
+    sum(r.cached_prompt_tokens) as cached_prompt_tokens,
+    sum(r.reasoning_tokens) as reasoning_tokens,
+    case when sum(r.cost_known) > 0 then sum(r.cost_nano_usd) / 1e9 end as cost_usd,
+    sum(r.total_latency_sum_us) / 1000.0 / nullif(sum(r.total_latency_known), 0) as total_latency_average_ms,
+    min(r.total_latency_min_us) / 1000.0 as total_latency_min_ms,
+    max(r.total_latency_max_us) / 1000.0 as total_latency_max_ms,
+    sum(r.context_latency_sum_us) / 1000.0 / nullif(sum(r.context_latency_known), 0) as context_latency_average_ms,
+    min(r.context_latency_min_us) / 1000.0 as context_latency_min_ms,
+    max(r.context_latency_max_us) / 1000.0 as context_latency_max_ms,
+    sum(r.llm_latency_sum_us) / 1000.0 / nullif(sum(r.llm_latency_known), 0) as llm_latency_average_ms,
+    min(r.llm_latency_min_us) / 1000.0 as llm_latency_min_ms,
+    max(r.llm_latency_max_us) / 1000.0 as llm_latency_max_ms,
+    sum(r.time_to_first_token_sum_us) / 1000.0 / nullif(sum(r.time_to_first_token_known), 0) as time_to_first_token_average_ms,
+    min(r.time_to_first_token_min_us) / 1000.0 as time_to_first_token_min_ms,
+    max(r.time_to_first_token_max_us) / 1000.0 as time_to_first_token_max_ms
+from rollup_space r
+join spaces sp on sp.space_id = r.space_id
+where r.level_minutes = 15
+group by r.bucket_ms / 3600000, r.space_id;
+CREATE VIEW usage_minute as
+select
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as minute,
+    r.requests,
+    r.errors_network + r.errors_timeout + r.errors_rate_limit + r.errors_server + r.errors_validation + r.errors_auth + r.errors_content_filter + r.errors_other as errors,
+    r.errors_network,
+    r.errors_timeout,
+    r.errors_rate_limit,
+    r.errors_server,
+    r.errors_validation,
+    r.errors_auth,
+    r.errors_content_filter,
+    r.errors_other,
+    r.cancelled,
+    r.cache_hits,
+    r.prompt_tokens,
+    r.completion_tokens,
+    r.prompt_tokens + r.completion_tokens as total_tokens,
+    r.cached_prompt_tokens,
+    r.reasoning_tokens,
+    case when r.cost_known > 0 then r.cost_nano_usd / 1e9 end as cost_usd,
+    r.total_latency_sum_us / 1000.0 / nullif(r.total_latency_known, 0) as total_latency_average_ms,
+    r.total_latency_min_us / 1000.0 as total_latency_min_ms,
+    r.total_latency_max_us / 1000.0 as total_latency_max_ms,
+    r.context_latency_sum_us / 1000.0 / nullif(r.context_latency_known, 0) as context_latency_average_ms,
+    r.context_latency_min_us / 1000.0 as context_latency_min_ms,
+    r.context_latency_max_us / 1000.0 as context_latency_max_ms,
+    r.llm_latency_sum_us / 1000.0 / nullif(r.llm_latency_known, 0) as llm_latency_average_ms,
+    r.llm_latency_min_us / 1000.0 as llm_latency_min_ms,
+    r.llm_latency_max_us / 1000.0 as llm_latency_max_ms,
+    r.time_to_first_token_sum_us / 1000.0 / nullif(r.time_to_first_token_known, 0) as time_to_first_token_average_ms,
+    r.time_to_first_token_min_us / 1000.0 as time_to_first_token_min_ms,
+    r.time_to_first_token_max_us / 1000.0 as time_to_first_token_max_ms
+from rollup_all r
+where r.level_minutes = 1;
