@@ -69,10 +69,10 @@ fn an_export_has_what_was_asked_for() {
         "select count(*) from request_log where space = '{space}' and started_at_ms < {}",
         JUNE_MS + HOUR_MS
     );
-    assert_eq!(exported.lines().count() as i64, place.number(&expected));
+    assert_eq!(exported.lines().count().to_string(), place.number(&expected).to_string());
     assert!(exported.lines().all(|line| line.contains(&format!("\"space\":\"{space}\""))));
     let csv = place.run(&["export", "--format", "csv"]).ok();
-    assert!(csv.starts_with("request_id,started_at,operation,"), "{}", &csv[..80]);
+    assert!(csv.starts_with("request_id,started_at,operation,"), "{:?}", csv.lines().next());
 }
 
 #[test]

@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 use super::{Place, has, mode};
 
 const TOKEN: &str = "test-admin-token";
+/// How long things take is measured with the machine's own clock.
+#[expect(clippy::disallowed_methods, reason = "a test of a real process in real time")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -68,7 +74,7 @@ impl Running {
     /// Sends a signal and waits for the end.
     fn stop(mut self, signal: &str) -> (ExitStatus, Duration) {
         send(&self.child, signal);
-        let (started, status) = (Instant::now(), wait(&mut self.child));
+        let (started, status) = (clock(), wait(&mut self.child));
         (status, started.elapsed())
     }
 
@@ -109,7 +115,7 @@ fn send(child: &Child, signal: &str) {
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
-    let started = Instant::now();
+    let started = clock();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
@@ -120,7 +126,7 @@ fn wait(child: &mut Child) -> ExitStatus {
 }
 
 fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
+    let started = clock();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
@@ -193,7 +199,7 @@ fn a_client_that_never_finishes_does_not_keep_the_server_and_a_second_signal_end
     send(&server.child, "-INT");
     await_that("the listener is closed", || TcpStream::connect(&server.address).is_err());
     send(&server.child, "-INT");
-    let started = Instant::now();
+    let started = clock();
     assert_eq!(wait(&mut server.child).code(), Some(130));
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
