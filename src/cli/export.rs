@@ -14,12 +14,12 @@ use super::select::plain;
 use super::window::{FilterArgs, WindowArgs};
 use crate::error::{Error, Result};
 use crate::ingest::wire::write_json;
-use crate::model::TimeWindow;
 use crate::query::{Engine, RequestsQuery};
 
 const EXAMPLES: &str = "\
 Examples:
-  chatgauge export day > requests.ndjson
+  chatgauge export > requests.ndjson             everything
+  chatgauge export day --space support-core
   chatgauge export --start 2026-01-01 --end 2026-02-01 --format csv --output january.csv
 
 Newest first. `chatgauge import` reads both formats; users stay pseudonyms.";
@@ -69,7 +69,7 @@ impl ExportCommand {
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.config.load()?;
         let (_, engine) = open::engine(&config)?;
-        let range = self.window.range(open::now(), config.time_zone, TimeWindow::Month)?;
+        let range = self.window.range_or_all(open::now(), config.time_zone)?;
         let filter = self.filter.resolve(&config)?;
         let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
         let format = if self.json { ExportFormat::Ndjson } else { self.format };

@@ -9,8 +9,8 @@ use super::config::ConfigArgs;
 use super::table::{Cell, Table};
 use super::{open, print};
 use crate::error::{Error, Result};
-use crate::model::{AuditAction, AuditEntry, KeyInfo, NewKey, Scope, Timestamp};
-use crate::service::{make_key, pseudonymizer};
+use crate::model::{AuditAction, AuditEntry, KeyInfo, Name, NewKey, Scope, Timestamp};
+use crate::service::make_key;
 use crate::store::{Store, Writer};
 
 const KEY_EXAMPLES: &str = "\
@@ -166,7 +166,7 @@ fn revoke(name: &str, common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
 fn note(writer: &mut Writer, action: AuditAction, key_id: &str) -> Result<()> {
     writer.append_audit(&[AuditEntry {
         at: open::now(),
-        actor: "cli".into(),
+        actor: Name::const_new("cli"),
         action,
         target: Some(key_id.to_owned()),
         detail: None,
@@ -224,12 +224,12 @@ pub struct PseudonymCommand {
 }
 
 impl PseudonymCommand {
-    /// Prints the pseudonyms; the key is made when there is none yet.
+    /// Prints the pseudonyms; the key is made when there is neither a database nor a key yet.
     ///
     /// # Errors
     /// When the key cannot be read.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let pseudonymizer = pseudonymizer(&self.config.load()?)?;
+        let pseudonymizer = open::pseudonymizer(&self.config.load()?)?;
         print(out, &self.output(&|user| pseudonymizer.user(user).to_string()))
     }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Clock, Timestamp};
+use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
+use crate::service::{Chatgauge, key_path};
 use crate::store::{Stop, Store};
 use crate::system_clock::SystemClock;
 
@@ -19,6 +21,20 @@ pub(super) fn engine(config: &Config) -> Result<(Store, Engine)> {
     let store = Store::open_read_only(&config.store)?;
     let engine = Engine::new(store.clone(), &config.query);
     Ok((store, engine))
+}
+
+/// What stands for users in this database.
+///
+/// # Errors
+/// When there is a database but not its key: a new key would give names that are in no row.
+pub(super) fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
+    let key = key_path(config);
+    if config.store.path.exists() && !key.exists() {
+        let reason = "no such file; without the key of the database nobody can tell what its users \
+                      are stored as";
+        return Err(Error::database(key, reason));
+    }
+    crate::service::pseudonymizer(config)
 }
 
 /// The current instant.
@@ -41,4 +57,18 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(what);
     bar
+}
+
+/// Rolls up everything that is stored, showing how far it is.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(super) fn roll_up(service: &Chatgauge) -> Result<()> {
+    let bar = progress(0, "rolling up");
+    let rolled_up = service.compact_watched(&mut |left| {
+        bar.set_length(left.max(bar.length().unwrap_or(0)));
+        bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
+    });
+    bar.finish_and_clear();
+    rolled_up
 }

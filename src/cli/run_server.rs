@@ -1,6 +1,6 @@
 //! Running the server: the listener, the runtime, the signals, the end.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::print;
 use super::token::AdminToken;
-use super::{print, serve::DemoCommand};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::generate::Live;
@@ -23,6 +23,8 @@ const WORKER_THREADS: usize = 2;
 const BLOCKING_THREADS: usize = 12;
 /// Stack of each of these threads; the deepest is a few tens of KiB.
 const STACK_BYTES: usize = 512 << 10;
+/// Longest time from the first signal to the end of the program. Handlers get 3 s of it.
+const STOP_LIMIT: Duration = Duration::from_millis(4_700);
 /// Time between two batches of simulated traffic.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -50,12 +52,13 @@ impl Server {
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
         let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|source| {
             let reason = match source.kind() {
-                std::io::ErrorKind::AddrInUse => {
-                    "the address is in use; choose another port".into()
+                ErrorKind::AddrInUse => {
+                    "the address is in use; stop the other program or name another --listen".into()
                 }
                 _ => source.to_string(),
             };
-            Error::invalid_config("http.listen", format!("cannot listen on {listen}: {reason}"))
+            let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
+            Error::Io { path: listen.to_string().into(), source }
         })?;
         let address = listener
             .local_addr()
@@ -63,25 +66,33 @@ impl Server {
         Ok(Self { runtime, listener, address })
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database.
+    /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
+    /// called when it begins.
     ///
     /// # Errors
     /// When serving failed, or a thread of the service had died.
-    pub(super) fn run(self, service: &Chatgauge, access: Access) -> Result<()> {
+    pub(super) fn run(
+        self,
+        service: &Chatgauge,
+        access: Access,
+        announce: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let served = self.runtime.block_on(async {
+            // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
+            announce()?;
             serve(self.listener, service.clone(), access, stop).await
         });
-        // Handlers that still run must not keep the program.
-        self.runtime.shutdown_timeout(Duration::from_millis(200));
         let closed = service.shutdown();
+        // Handlers that still run must not keep the program; nothing was promised to their senders.
+        self.runtime.shutdown_background();
         served.and(closed)
     }
 
     /// Keeps simulated traffic flowing while the server runs.
-    pub(super) fn simulate(&self, service: &Chatgauge, demo: &DemoCommand) {
-        let (service, per_second) = (service.clone(), demo.per_second);
-        let mut live = Live::new(demo.seed);
+    pub(super) fn simulate(&self, service: &Chatgauge, seed: u64, per_second: f64) {
+        let service = service.clone();
+        let mut live = Live::new(seed);
         self.runtime.spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             let mut from = service.now();
@@ -93,15 +104,18 @@ impl Server {
                 if records.is_empty() {
                     continue;
                 }
-                if let Err(error) = service.submit(records, Box::new(|_| {})) {
-                    tracing::warn!(%error, "simulated requests were not taken");
+                match service.submit(records, Box::new(|_| {})) {
+                    Ok(()) => {}
+                    Err(Error::Closed) => return,
+                    Err(error) => tracing::warn!(%error, "simulated requests were not taken"),
                 }
             }
         });
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT; a second one ends the program at once.
+/// Completes at the first SIGTERM or SIGINT. A second one ends the program at once, and so does a disk
+/// that does not take the last commit in time.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     let handler = |kind| {
         signal(kind).map_err(|source| Error::Io { path: "the signal handlers".into(), source })
@@ -112,12 +126,19 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         tracing::info!("stopping: no new requests, what was taken is committed");
         tokio::spawn(async move {
-            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            let code = tokio::select! {
+                _ = term.recv() => 143,
+                _ = int.recv() => 130,
+                () = tokio::time::sleep(STOP_LIMIT) => {
+                    tracing::error!("stopping took too long; what was acknowledged is on disk");
+                    1
+                }
+            };
             #[expect(
                 clippy::disallowed_methods,
-                reason = "asked for twice: what is acknowledged is on disk"
+                reason = "nothing may hold it up any longer; what was acknowledged is on disk"
             )]
-            std::process::exit(130);
+            std::process::exit(code);
         });
     })
 }

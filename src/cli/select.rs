@@ -15,7 +15,7 @@ use crate::store::{SqlLimits, Store};
 const EXAMPLES: &str = "\
 Examples:
   chatgauge sql 'select * from usage_daily order by day desc limit 7'
-  chatgauge sql --format csv 'select * from request_log limit 1000' > requests.csv
+  chatgauge sql --csv 'select * from request_log limit 1000' > requests.csv
 
 Only reading is possible. The views request_log, usage_hourly, usage_daily and latency_daily have
 names and units for people.";
@@ -35,6 +35,9 @@ pub struct SqlCommand {
     /// The same as --format ndjson
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// The same as --format csv
+    #[arg(long, conflicts_with_all = ["format", "json"])]
+    pub csv: bool,
 }
 
 /// How rows are printed.
@@ -72,7 +75,12 @@ impl SqlCommand {
 
     /// The rows in the format asked for.
     pub fn output(&self, columns: &[String], rows: &[Vec<Value>]) -> String {
-        match if self.json { SqlFormat::Ndjson } else { self.format } {
+        let format = match (self.json, self.csv) {
+            (true, _) => SqlFormat::Ndjson,
+            (_, true) => SqlFormat::Csv,
+            _ => self.format,
+        };
+        match format {
             SqlFormat::Table => as_table(columns, rows),
             SqlFormat::Csv => as_csv(columns, rows),
             SqlFormat::Ndjson => as_ndjson(columns, rows),

@@ -6,14 +6,16 @@ use clap::Args;
 
 use super::config::ConfigArgs;
 use super::run_server::{Server, announce};
-use super::token::admin_token;
+use super::token::{AdminToken, admin_token};
 use super::{open, print};
 use crate::config::Config;
 use crate::error::Result;
 use crate::generate::Workload;
 use crate::http::Access;
+use crate::model::measures::as_f64;
 use crate::model::time::DAY_MS;
-use crate::model::{RequestRecord, TimeRange, Timestamp};
+use crate::model::{Filter, RequestRecord, TimeRange, Timestamp};
+use crate::query::RequestsQuery;
 use crate::service::Chatgauge;
 
 const SERVE_EXAMPLES: &str = "\
@@ -70,12 +72,20 @@ impl ServeCommand {
         let config = self.server.load()?;
         let server = Server::bind(&config)?;
         let service = Chatgauge::open(config.clone())?;
-        let token = if config.http.no_auth { None } else { Some(admin_token(&config)?) };
-        announce(out, server.address, &config, token.as_ref())?;
-        let access =
-            token.as_ref().map_or_else(Access::open, |token| Access::admin_token(token.as_str()));
-        server.run(&service, access)
+        let token = token_of(&config)?;
+        let address = server.address;
+        let announce = || announce(out, address, &config, token.as_ref());
+        server.run(&service, access(token.as_ref()), announce)
     }
+}
+
+/// The admin token; `None` when none is asked for.
+fn token_of(config: &Config) -> Result<Option<AdminToken>> {
+    if config.http.no_auth { Ok(None) } else { admin_token(config).map(Some) }
+}
+
+fn access(token: Option<&AdminToken>) -> Access {
+    token.map_or_else(Access::open, |token| Access::admin_token(token.as_str()))
 }
 
 const DEMO_EXAMPLES: &str = "\
@@ -103,23 +113,26 @@ pub struct DemoCommand {
     /// Days of history
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3_650))]
     pub days: u16,
-    /// Simulated requests a second from now on, about; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 3.0, value_parser = parse_rate)]
-    pub per_second: f64,
+    /// Simulated requests a second from now on, about; 0 for none [default: as in the history]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
+    pub per_second: Option<f64>,
     /// Another seed, other requests
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
 
 impl DemoCommand {
-    /// The configuration: its own database unless one is named.
+    /// The configuration: its own database unless a flag names another. The one of the environment
+    /// or of a configuration file is somebody's real one, and made-up requests have no place in it.
     ///
     /// # Errors
     /// As [`ConfigArgs::load`].
     pub fn load(&self) -> Result<Config> {
         let mut config = self.server.load()?;
-        if config.store.path == Config::default().store.path {
+        let typed = &self.server.config;
+        if typed.db.is_none() && !typed.options.iter().any(|(key, _)| key == "store.path") {
             config.store.path = DEMO_DATABASE.into();
+            config.store.key_path = None;
         }
         Ok(config)
     }
@@ -133,24 +146,26 @@ impl DemoCommand {
         let server = Server::bind(&config)?;
         let service = Chatgauge::open(config.clone())?;
         self.seed(&service, out)?;
-        let token = admin_token(&config)?;
+        let token = token_of(&config)?;
         let url = format!("http://{}", server.address);
-        print(out, &demo_text(&url, token.as_str()))?;
-        server.simulate(&service, self);
-        server.run(&service, Access::admin_token(token.as_str()))
+        let text = demo_text(&url, token.as_ref().map(AdminToken::as_str));
+        server.simulate(&service, self.seed, self.rate());
+        server.run(&service, access(token.as_ref()), || print(out, &text))
     }
 
     /// Stores the history; in a file that has one, what happened since.
     fn seed(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
         let now = service.now();
-        let newest_ms = service
-            .store()
-            .read(|reader| reader.days())?
-            .last()
-            .map(|day| day.max_started_at_ms.min(now.as_unix_ms()));
-        let history = match newest_ms {
+        let newest = RequestsQuery {
+            range: TimeRange::new(Timestamp::from_unix_ms(0), now),
+            filter: Filter::default(),
+            limit: 1,
+            cursor: None,
+        };
+        let newest = service.requests(&newest)?.requests.into_iter().next();
+        let history = match newest {
             None => self.history(now),
-            Some(newest_ms) => self.gap(Timestamp::from_unix_ms(newest_ms + 1), now),
+            Some(newest) => self.gap(newest.record.started_at.plus_ms(1), now),
         };
         if history.requests == 0 {
             return Ok(());
@@ -166,10 +181,16 @@ impl DemoCommand {
             bar.inc(batch.len() as u64);
             service.record(batch)?;
         }
-        bar.set_message("rolling up");
-        service.compact()?;
         bar.finish_and_clear();
-        Ok(())
+        open::roll_up(service)
+    }
+
+    /// Requests a second from now on: going on like the history, so that no chart has a cliff.
+    fn rate(&self) -> f64 {
+        self.per_second.unwrap_or_else(|| {
+            let seconds = f64::from(self.days) * as_f64(DAY_MS) / 1_000.0;
+            as_f64(i64::try_from(self.requests).unwrap_or(i64::MAX)) / seconds
+        })
     }
 
     /// Traffic between two runs, at the density of the history.
@@ -189,15 +210,22 @@ impl DemoCommand {
 }
 
 /// What a demo prints: where it is, how to get in and what to try.
-pub fn demo_text(base_url: &str, admin_token: &str) -> String {
+pub fn demo_text(base_url: &str, admin_token: Option<&str>) -> String {
+    let (token, header) = match admin_token {
+        Some(token) => {
+            let header = format!(" -H 'Authorization: Bearer {token}'");
+            (format!("Admin token: {token}"), header)
+        }
+        None => ("No token is asked for.".to_owned(), String::new()),
+    };
     format!(
         "\
-chatgauge is running at {base_url} with made-up traffic. Admin token: {admin_token}
+chatgauge is running at {base_url} with made-up traffic. {token}
 
 Try:
-  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/metrics/current'
-  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/metrics/breakdown?by=space&metric=total_tokens&limit=5'
-  curl -s -H 'Authorization: Bearer {admin_token}' '{base_url}/api/requests' \\
+  curl -s{header} '{base_url}/api/metrics/current'
+  curl -s{header} '{base_url}/api/metrics/breakdown?by=space&metric=total_tokens&start=now-7d&end=now&limit=5'
+  curl -s{header} '{base_url}/api/requests' \\
       -d '{{\"user\":\"me\",\"space\":\"demo\",\"model\":\"gpt-5\",\"total_latency_ms\":1200,\"prompt_tokens\":900,\"completion_tokens\":150}}'
 
 Ctrl-C stops it.
@@ -241,6 +269,8 @@ mod tests {
         let now = Timestamp::from_unix_ms(1_767_323_045_000);
         let history = demo.history(now);
         assert_eq!((history.end, history.requests), (now, 300_000));
-        assert!(demo_text("http://127.0.0.1:8089", "t").matches("  curl ").count() == 3);
+        assert!(demo_text("http://127.0.0.1:8089", Some("t")).matches("  curl ").count() == 3);
+        assert!(!demo_text("http://127.0.0.1:8089", None).contains("Bearer"));
+        assert!((0.11..0.12).contains(&demo.rate()), "{}", demo.rate());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -55,22 +55,41 @@ pub(super) fn admin_token(config: &Config) -> Result<AdminToken> {
     let mut name = crate::store::resolved(&config.store.path).into_os_string();
     name.push(".token");
     let path = PathBuf::from(name);
-    match fs::read_to_string(&path) {
-        Ok(token) if !token.trim().is_empty() => {
-            Ok(AdminToken::Kept(token.trim().to_owned(), path))
-        }
-        Ok(_) => Err(Error::database(path, "is empty; remove it, and a new token is made")),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            let token = random_text::<TOKEN_BYTES>();
-            keep(&path, &token).map_err(|source| Error::Io { path: path.clone(), source })?;
-            Ok(AdminToken::Made(token, path))
-        }
-        Err(source) => Err(Error::Io { path, source }),
+    if let Some(token) = read_private(&path)? {
+        return Ok(AdminToken::Kept(token, path));
     }
+    let token = random_text::<TOKEN_BYTES>();
+    keep(&path, &token).map_err(|source| Error::Io { path: path.clone(), source })?;
+    Ok(AdminToken::Made(token, path))
 }
 
+/// The token in a file that only its owner may read; `None` when there is no such file.
+fn read_private(path: &Path) -> Result<Option<String>> {
+    let metadata = match fs::metadata(path) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|source| Error::Io { path: path.to_owned(), source })?,
+    };
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let reason = format!("others may read this token; run: chmod 600 '{}'", path.display());
+        return Err(Error::database(path, reason));
+    }
+    let text =
+        fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let reason = "holds no token; remove it, and a new one is made";
+        return Err(Error::database(path, reason));
+    }
+    Ok(Some(token.to_owned()))
+}
+
+/// Writes the token to a draft first: a file cut short by a crash would lock everybody out.
 fn keep(path: &Path, token: &str) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let draft = path.with_added_extension("new");
+    // What an earlier attempt left behind may have another mode; there is none as a rule.
+    drop(fs::remove_file(&draft));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     writeln!(file, "{token}")?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }

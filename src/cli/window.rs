@@ -5,10 +5,11 @@ use chrono_tz::Tz;
 use clap::Args;
 
 use super::import::TimeFormat;
+use super::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Filter, Name, TimeRange, TimeWindow, Timestamp};
-use crate::service::pseudonymizer;
+use crate::service::all_time;
 
 /// Requests that started in a window or a range.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,6 +29,17 @@ pub struct WindowArgs {
 }
 
 impl WindowArgs {
+    /// The range; everything when none was typed.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn range_or_all(&self, now: Timestamp, configured_tz: Tz) -> Result<TimeRange> {
+        if self.window.is_none() && self.start.is_none() {
+            return Ok(all_time());
+        }
+        self.range(now, configured_tz, TimeWindow::Month)
+    }
+
     /// The range; `default` ending at `now` when none was typed.
     ///
     /// # Errors
@@ -78,7 +90,7 @@ impl FilterArgs {
         if self.user.is_empty() {
             return Ok(self.filter(&|user| Name::new(user)));
         }
-        let pseudonymizer = pseudonymizer(config)?;
+        let pseudonymizer = open::pseudonymizer(config)?;
         Ok(self.filter(&|user| pseudonymizer.user(user)))
     }
 

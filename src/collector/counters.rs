@@ -25,6 +25,9 @@ pub struct CollectorStats {
     pub unknown_ids: u64,
 }
 
+/// Looks at the counters before one that is not quite of one moment has to do.
+const LOOKS: usize = 32;
+
 /// How a request left.
 #[derive(Clone, Copy)]
 pub(super) enum Exit {
@@ -68,11 +71,28 @@ impl Counters {
         self.exits[Exit::Dropped as usize].0.load(Ordering::Acquire)
     }
 
+    fn exits(&self) -> [u64; 3] {
+        [0, 1, 2].map(|exit| self.exits[exit].0.load(Ordering::Acquire))
+    }
+
+    /// Both of one moment, as nearly as that can be without a lock: whoever is held up between the two
+    /// looks would take everything that ended meanwhile for requests under way.
+    fn exits_and_starts(&self) -> ([u64; 3], u64) {
+        let mut exits = self.exits();
+        for _ in 0..LOOKS {
+            // Exits are read before starts, so that the difference is never negative.
+            let started = self.started.0.load(Ordering::Acquire);
+            let after = self.exits();
+            if after == exits {
+                return (exits, started);
+            }
+            exits = after;
+        }
+        (exits, self.started.0.load(Ordering::Acquire))
+    }
+
     pub(super) fn stats(&self, queued: usize) -> CollectorStats {
-        // Exits are read before starts, so that the difference is never negative.
-        let [completed, dropped, discarded] =
-            [0, 1, 2].map(|exit| self.exits[exit].0.load(Ordering::Acquire));
-        let started = self.started.0.load(Ordering::Acquire);
+        let ([completed, dropped, discarded], started) = self.exits_and_starts();
         CollectorStats {
             started,
             completed,

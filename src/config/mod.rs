@@ -152,7 +152,7 @@ impl Default for Config {
                 synchronous: Synchronous::Full,
                 readers: 4,
                 page_cache_bytes: 2 << 20,
-                writer_page_cache_bytes: 16 << 20,
+                writer_page_cache_bytes: 8 << 20,
                 max_users: 1_000_000,
                 max_spaces: 10_000,
                 max_models: 2_000,
@@ -164,7 +164,7 @@ impl Default for Config {
                 collector_queue_max_records: 16_384,
                 abandoned_after: Duration::from_secs(15 * 60),
             },
-            compactor: CompactorConfig { interval: Duration::from_millis(500), max_rows: 50_000 },
+            compactor: CompactorConfig { interval: Duration::from_millis(500), max_rows: 10_000 },
             retention: RetentionConfig {
                 raw_days: 35,
                 minute_days: 45,

@@ -93,7 +93,7 @@ struct AuditEntryBody {
     /// When.
     #[schema(format = DateTime)]
     at: String,
-    /// `admin`, `key:<id>`, `open`, `unknown` or `system`.
+    /// `admin`, `key:<id>`, `open`, `unknown`, `system` or `cli`.
     actor: String,
     /// What.
     action: &'static str,

@@ -42,8 +42,9 @@ use auth::Gate;
 use listen::BoundedListener;
 use state::App;
 
-/// How long requests under way may take to end when the server shuts down.
-const DRAIN_LIMIT: Duration = Duration::from_secs(4);
+/// How long requests under way may take to end when the server shuts down; the last commit comes after,
+/// and both have 5 s.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every route of the server.
 pub fn router(service: Chatgauge, access: Access) -> Router {
@@ -109,7 +110,7 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::audit))
 }
 
-/// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 4 s.
+/// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.
 ///
 /// The service itself is left running; close it afterwards.
 ///

@@ -65,7 +65,8 @@ impl AuditAction {
 pub struct AuditEntry {
     /// When.
     pub at: Timestamp,
-    /// Who: `admin`, `open` (no authentication asked for), `unknown`, `system` or `key:<id>`.
+    /// Who: `admin`, `open` (no authentication asked for), `unknown`, `system`, `cli` (the command line,
+    /// which needs only the file) or `key:<id>`.
     pub actor: Name,
     /// What.
     pub action: AuditAction,

@@ -231,6 +231,14 @@ impl Chatgauge {
         threads::compact(self.shared())
     }
 
+    /// Like [`compact`](Self::compact); `watch` hears now and then how many rows are left.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub fn compact_watched(&self, watch: &mut dyn FnMut(u64)) -> Result<()> {
+        threads::compact_watched(self.shared(), watch)
+    }
+
     /// Deletes everything that has outlived its time, now.
     ///
     /// # Errors
@@ -422,6 +430,6 @@ fn deadline(
 }
 
 /// A range that holds every request.
-fn all_time() -> TimeRange {
+pub(crate) fn all_time() -> TimeRange {
     TimeRange::from_unix_ms(0, i64::MAX / 2)
 }

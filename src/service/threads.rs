@@ -1,6 +1,7 @@
 //! The threads: writer, collector, compactor, retention.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -21,6 +22,8 @@ const COLLECTOR_WAIT: Duration = Duration::from_millis(50);
 const COLLECTOR_BATCH: usize = 2_000;
 /// Wait before records of the collector are offered again to a full queue.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// Time between two looks at how many rows are left to roll up.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two looks for abandoned requests and a full disk.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -146,6 +149,28 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
     drop(compactor);
     rolled_up?;
     shared.engine.catch_up(shared.clock.now())
+}
+
+/// Like [`compact`], on a thread of its own while this one tells `watch` how many rows are left.
+pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Result<()> {
+    let left = || {
+        shared.store.read(|reader| {
+            Ok(u64::try_from(reader.last_seq()? - reader.watermark_seq()?).unwrap_or(0))
+        })
+    };
+    std::thread::scope(|scope| {
+        // Nothing is sent: the end of the thread, a panic too, closes the channel.
+        let (done, is_done) = channel::<()>();
+        let compaction = scope.spawn(move || {
+            let _done = done;
+            compact(shared)
+        });
+        watch(left()?);
+        while is_done.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            watch(left()?);
+        }
+        compaction.join().map_err(|_| Error::Closed)?
+    })
 }
 
 fn keep_compacting(shared: &Shared) {

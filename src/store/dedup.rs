@@ -1,6 +1,7 @@
 //! The same call seen by two routes: recognised by the provider's response id.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
 use rusqlite::Connection;
@@ -17,34 +18,85 @@ const SIGHTINGS: usize = 4;
 /// Clocks of two reporters of one call may differ by this much, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
-/// One route's sighting of a call.
+/// One route's sighting of a call; small, because there are many.
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
-    source: i64,
     start_ms: i64,
-    end_ms: i64,
+    /// Saturates at 49 days.
+    width_ms: u32,
+    source: u8,
 }
 
 impl Sighting {
     fn of(record: &RequestRecord) -> Self {
-        let start_ms = record.started_at.as_unix_ms();
         let us = record.latency(LatencyKind::Total).or_else(|| record.latency(LatencyKind::Llm));
         let width_ms = i64::try_from(us.unwrap_or(0) / 1_000).unwrap_or(i64::MAX);
-        Self { source: record.source.code(), start_ms, end_ms: start_ms.saturating_add(width_ms) }
+        Self::new(record.source.code(), record.started_at.as_unix_ms(), width_ms)
+    }
+
+    fn new(source: i64, start_ms: i64, width_ms: i64) -> Self {
+        Self {
+            start_ms,
+            width_ms: u32::try_from(width_ms).unwrap_or(u32::MAX),
+            source: u8::try_from(source).unwrap_or(u8::MAX),
+        }
+    }
+
+    fn end_ms(self) -> i64 {
+        self.start_ms.saturating_add(i64::from(self.width_ms))
     }
 
     /// Another route, at the same time.
-    const fn is_same_call(self, other: Self) -> bool {
+    fn is_same_call(self, other: Self) -> bool {
         self.source != other.source
-            && self.start_ms <= other.end_ms + CLOCK_TOLERANCE_MS
-            && other.start_ms <= self.end_ms + CLOCK_TOLERANCE_MS
+            && self.start_ms <= other.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
+            && other.start_ms <= self.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
+    }
+}
+
+/// The sightings of one response id, oldest first. Nearly always there is one, which needs no heap.
+#[derive(Debug)]
+struct Sightings {
+    oldest: Sighting,
+    #[expect(clippy::box_collection, reason = "8 bytes for the many that have none, not 24")]
+    newer: Option<Box<Vec<Sighting>>>,
+}
+
+impl Sightings {
+    const fn new(only: Sighting) -> Self {
+        Self { oldest: only, newer: None }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Sighting> {
+        std::iter::once(self.oldest)
+            .chain(self.newer.iter().flat_map(|newer| newer.iter().copied()))
+    }
+
+    fn push(&mut self, sighting: Sighting) {
+        let newer = self.newer.get_or_insert_default();
+        newer.push(sighting);
+        if newer.len() == SIGHTINGS {
+            self.oldest = newer.remove(0);
+        }
+    }
+
+    /// Forgets the oldest; `false` when it was the only one.
+    fn forget_one(&mut self) -> bool {
+        let Some(newer) = self.newer.as_mut().filter(|newer| !newer.is_empty()) else {
+            return false;
+        };
+        self.oldest = newer.remove(0);
+        if newer.is_empty() {
+            self.newer = None;
+        }
+        true
     }
 }
 
 /// The response ids of the latest records.
 #[derive(Debug, Default)]
 pub(super) struct RecentResponses {
-    sightings: FxHashMap<u64, VecDeque<Sighting>>,
+    sightings: FxHashMap<u64, Sightings>,
     order: VecDeque<u64>,
 }
 
@@ -63,11 +115,12 @@ impl RecentResponses {
 
     fn remember(&mut self, response_id: &str, sighting: Sighting) {
         let key = hash(response_id);
-        let seen = self.sightings.entry(key).or_default();
-        if seen.len() == SIGHTINGS {
-            seen.pop_front();
+        match self.sightings.entry(key) {
+            Entry::Occupied(mut seen) => seen.get_mut().push(sighting),
+            Entry::Vacant(slot) => {
+                slot.insert(Sightings::new(sighting));
+            }
         }
-        seen.push_back(sighting);
         self.order.push_back(key);
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -77,11 +130,8 @@ impl RecentResponses {
     }
 
     fn forget_one(&mut self, key: u64) {
-        if let Some(seen) = self.sightings.get_mut(&key) {
-            seen.pop_front();
-            if seen.is_empty() {
-                self.sightings.remove(&key);
-            }
+        if self.sightings.get_mut(&key).is_some_and(|seen| !seen.forget_one()) {
+            self.sightings.remove(&key);
         }
     }
 
@@ -102,8 +152,7 @@ impl RecentResponses {
         while let Some(row) = rows.next()? {
             let response_id: String = row.get(0)?;
             let start_ms: i64 = row.get(2)?;
-            let end_ms = start_ms.saturating_add(row.get(3)?);
-            self.remember(&response_id, Sighting { source: row.get(1)?, start_ms, end_ms });
+            self.remember(&response_id, Sighting::new(row.get(1)?, start_ms, row.get(3)?));
         }
         Ok(())
     }

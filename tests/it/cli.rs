@@ -1,290 +1,226 @@
-//! The program as people run it.
+//! The real binary, run as people run it.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{BufRead as _, BufReader};
+mod import;
+mod reading;
+mod serving;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use chatgauge::generate::Workload;
+use chatgauge::model::TimeRange;
+use chatgauge::{Chatgauge, Config};
+use serde_json::Value;
 
-const CSV: &str = "\
-TIMESTAMP,who,team,ContextTokens,GeneratedTokens
-2026-03-01T10:00:00Z,alice,core,100,20
-2026-03-01T10:00:01Z,bob,core,200,30
-2026-03-01T11:30:00Z,alice,web,300,50
-";
-const MAP: &str = "started_at=TIMESTAMP,user=who,space=team,prompt_tokens=ContextTokens,completion_tokens=GeneratedTokens";
-const MARCH: [&str; 4] = ["--start", "2026-03-01", "--end", "2026-04-01"];
+/// 2026-06-01T00:00:00Z.
+const JUNE_MS: i64 = 1_780_272_000_000;
+const HOUR_MS: i64 = 3_600_000;
 
-struct Home {
-    directory: TempDir,
+/// A directory with a database of its own.
+struct Place {
+    directory: tempfile::TempDir,
 }
 
-impl Home {
+/// How a run ended and what it printed.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// What it printed, after a success.
+    fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out
+    }
+
+    /// The JSON it printed, after a success.
+    fn json(self) -> Value {
+        let text = self.ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// What it complained about, after a failure with this code.
+    fn fails(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.err.starts_with("chatgauge: "), "{self:?}");
+        self.err
+    }
+}
+
+impl Place {
     fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
-    }
-
-    /// With three imported requests.
-    fn imported() -> Self {
-        let home = Self::new();
-        std::fs::write(home.path("trace.csv"), CSV).unwrap();
-        let summary = home.import_csv();
-        assert_eq!(
-            (summary["accepted"].clone(), summary["rejected"].clone()),
-            (3.into(), 0.into())
-        );
-        home
-    }
-
-    fn import_csv(&self) -> Value {
-        self.json(&["import", "trace.csv", "--map", MAP, "--set", "model=gpt-4", "--json"])
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    fn database(&self) -> PathBuf {
+        self.path("chatgauge.db")
+    }
+
+    /// The binary in this directory, with nothing of the environment's.
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatgauge"));
-        command.current_dir(self.directory.path()).args(arguments);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CHATGAUGE_") {
-                command.env_remove(name);
-            }
-        }
+        command.args(args).current_dir(self.directory.path()).env_clear();
+        command.env("CHATGAUGE_LOG", "warn").stdin(Stdio::null());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+    fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran {
+            code: output.status.code().expect("no signal ended it"),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 
-    /// Standard output of a command that must succeed.
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
+    /// Stores lifelike requests of two hours of June 2026, rolled up.
+    fn seed(&self, requests: u64) {
+        let mut config = Config::default();
+        config.store.path = self.database();
+        let service = Chatgauge::open(config).unwrap();
+        let range = TimeRange::from_unix_ms(JUNE_MS, JUNE_MS + 2 * HOUR_MS);
+        let workload = Workload { extras: true, ..Workload::new(3, range, requests) };
+        service.record(workload.records().collect()).unwrap();
+        service.compact().unwrap();
+        service.shutdown().unwrap();
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(arguments)).unwrap()
+    fn connection(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.database()).unwrap()
     }
 
-    /// Standard error of a command that must fail with this exit code.
-    fn fails(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.run(arguments);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-        errors
-    }
-
-    fn sql(&self, statement: &str) -> Value {
-        self.json(&["sql", "--json", statement])
+    /// What a plain SQLite says.
+    fn number(&self, sql: &str) -> i64 {
+        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
 
-#[test]
-fn importing_a_file_again_stores_nothing_twice() {
-    let home = Home::imported();
-    let again = home.import_csv();
-    assert_eq!((&again["accepted"], &again["duplicates"]), (&json!(0), &json!(3)));
-    let total = home.sql("select count(*) as n, sum(prompt_tokens) as p from request_log");
-    assert_eq!(total, json!({ "n": 3, "p": 600 }));
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} is not in: {text}");
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
-fn an_export_can_be_imported_elsewhere_and_is_the_same() {
-    let home = Home::imported();
-    let export = |home: &Home| {
-        let mut arguments = vec!["export"];
-        arguments.extend(MARCH);
-        home.ok(&arguments)
-    };
-    let first = export(&home);
-    assert_eq!(first.lines().count(), 3);
-    let other = Home::new();
-    std::fs::write(other.path("requests.ndjson"), &first).unwrap();
-    let summary = other.json(&["import", "requests.ndjson", "--json"]);
-    assert_eq!(summary["accepted"], 3);
-    let without_source = |text: &str| -> Vec<Value> {
-        let parse = |line| {
-            let mut record: Value = serde_json::from_str(line).unwrap();
-            record.as_object_mut().unwrap().remove("source");
-            record
-        };
-        text.lines().map(parse).collect()
-    };
-    assert_eq!(without_source(&export(&other)), without_source(&first));
-}
-
-#[test]
-fn sql_reads_and_does_nothing_else() {
-    let home = Home::imported();
-    home.ok(&["key", "create", "app", "--scope", "ingest"]);
-    let before = std::fs::read(home.path("chatgauge.db")).unwrap();
-    for statement in [
-        "insert into spaces (name) values ('mine')",
-        "delete from requests",
-        "attach database 'other.db' as other",
-        "pragma writable_schema = 1",
-        "pragma journal_mode = delete",
-        "select * from api_keys",
-        "select secret_sha256 from (select * from api_keys)",
-        "select 1; delete from requests",
-        "vacuum into 'copy.db'",
-        "create table t (x)",
-        "select load_extension('x')",
-    ] {
-        home.fails(&["sql", statement], 2);
+fn every_command_shows_an_example_in_its_help() {
+    let place = Place::new();
+    let commands = [
+        "serve",
+        "demo",
+        "import",
+        "export",
+        "sql",
+        "report",
+        "check",
+        "rebuild",
+        "key",
+        "key create",
+        "key list",
+        "key revoke",
+        "pseudonym",
+        "config",
+        "config check",
+        "config print",
+    ];
+    for command in std::iter::once("").chain(commands) {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        has(&place.run(&args).ok(), "Examples:\n  ");
     }
-    assert_eq!(std::fs::read(home.path("chatgauge.db")).unwrap(), before);
-    assert!(!home.path("other.db").exists() && !home.path("copy.db").exists());
-    assert_eq!(home.sql("select count(*) as n from requests"), json!({ "n": 3 }));
-    home.fails(&["sql"], 2);
+    assert_eq!(place.run(&["--version"]).ok(), "chatgauge 0.1.0\n");
+    assert_eq!(place.run(&["no-such-command"]).code, 2);
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_report_says_what_sql_says() {
-    let home = Home::imported();
-    let mut arguments = vec!["report", "--json"];
-    arguments.extend(MARCH);
-    let report = home.json(&arguments);
-    let sql = home.sql(
-        "select count(*) as requests, sum(prompt_tokens) as p, sum(completion_tokens) as c
-         from request_log",
+fn the_configuration_is_checked_with_the_place_of_the_mistake() {
+    let place = Place::new();
+    assert_eq!(place.run(&["config", "check"]).ok(), "the configuration is acceptable\n");
+    place.write("a.toml", "time_zone = \"Europe/Warsaw\"\n[retention]\nraw_dayz = 3\n");
+    let refused = place.run(&["config", "check", "--config", "a.toml"]).fails(2);
+    has(&refused, "a.toml, line 3");
+    has(&refused, "raw_dayz");
+    let refused = place.run(&["config", "check", "-o", "retention.raw_days=0"]).fails(2);
+    has(&refused, "--option: retention.raw_days: 0 is not between 1 and 36500");
+    let mut command = place.command(&["config", "check"]);
+    let output = command.env("CHATGAUGE_RETENTION_RAW_DAYZ", "3").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    has(&String::from_utf8(output.stderr).unwrap(), "CHATGAUGE_RETENTION_RAW_DAYZ");
+}
+
+#[test]
+fn the_configuration_is_printed_with_every_layer_and_without_the_token() {
+    let place = Place::new();
+    place.write("a.toml", "time_zone = \"Europe/Warsaw\"\n[retention]\nraw_days = 3\n");
+    let args = ["config", "print", "--config", "a.toml", "--json", "-o", "retention.raw_days=4"];
+    let mut command = place.command(&args);
+    command.env("CHATGAUGE_ADMIN_TOKEN", "hush").env("CHATGAUGE_RETENTION_MINUTE_DAYS", "5");
+    let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let value: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(value["time_zone"], "Europe/Warsaw");
+    assert_eq!(value["retention"]["raw_days"], 4);
+    assert_eq!(value["retention"]["minute_days"], 5);
+    assert!(!printed.contains("hush"));
+}
+
+#[test]
+fn a_pseudonym_is_what_the_user_is_stored_as() {
+    let place = Place::new();
+    place.write(
+        "a.ndjson",
+        r#"{"request_id":"r1","user":"alice@example.com","started_at":1780272000000}"#,
     );
-    assert_eq!(report["requests"], sql["requests"]);
-    assert_eq!(report["tokens"]["prompt"], sql["p"]);
-    assert_eq!(report["tokens"]["completion"], sql["c"]);
-    assert_eq!(report["tokens"]["total"], 700);
-    assert_eq!(report["leaders"]["space"]["rows"][0]["name"], "core");
-    assert_eq!(report["leaders"]["space"]["rows"][0]["requests"], 2);
-}
-
-#[test]
-fn check_finds_a_wrong_rollup_and_rebuild_repairs_it() {
-    let home = Home::imported();
-    assert_eq!(home.json(&["check", "--json"])["ok"], true);
-    let connection = rusqlite::Connection::open(home.path("chatgauge.db")).unwrap();
-    let changed = connection
-        .execute("update rollup_all set requests = requests + 1 where level_minutes = 1440", [])
-        .unwrap();
-    assert_eq!(changed, 1);
-    connection.close().unwrap();
-    let output = home.run(&["check", "--json"]);
-    assert_eq!(output.status.code(), Some(1));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["mismatches"].as_array().unwrap().len(), 1, "{report}");
-    home.ok(&["rebuild"]);
-    assert_eq!(home.json(&["check", "--json"])["ok"], true);
+    place.run(&["import", "a.ndjson"]).ok();
+    let pseudonym = place.run(&["pseudonym", "alice@example.com"]).ok();
+    assert_eq!(
+        place.run(&["sql", "--csv", "select user from request_log"]).ok(),
+        format!("user\n{pseudonym}")
+    );
+    let both = place.run(&["pseudonym", "--json", "alice@example.com", "bob"]).json();
+    assert_eq!(both["alice@example.com"], pseudonym.trim());
+    assert_ne!(both["bob"], both["alice@example.com"]);
+    let found = place.run(&["export", "--user", "alice@example.com"]).ok();
+    assert_eq!(found.lines().count(), 1);
+    let file = std::fs::read(place.database()).unwrap();
+    assert!(memchr::memmem::find(&file, b"alice").is_none(), "the user is in the file");
+    std::fs::remove_file(place.path("chatgauge.db.key")).unwrap();
+    has(&place.run(&["pseudonym", "bob"]).fails(1), "chatgauge.db.key: no such file");
+    assert!(!place.path("chatgauge.db.key").exists(), "a new key would be the wrong one");
 }
 
 #[test]
 fn keys_are_made_listed_and_revoked() {
-    let home = Home::imported();
-    let made = home.json(&["key", "create", "app", "--scope", "ingest,read", "--json"]);
-    let token = made["token"].as_str().unwrap();
-    let list = home.ok(&["key", "list", "--json"]);
-    assert!(!list.contains(token), "the list shows the secret");
-    let keys: Value = serde_json::from_str(&list).unwrap();
-    assert_eq!(keys[0]["name"], "app");
-    assert_eq!(keys[0]["revoked_at"], Value::Null);
-    home.ok(&["key", "revoke", "app"]);
-    assert!(home.json(&["key", "list", "--json"])[0]["revoked_at"].is_string());
-    assert!(home.fails(&["key", "revoke", "app"], 2).contains("no key"));
-    home.fails(&["key", "create", "app", "--scope", "everything"], 2);
-}
-
-#[test]
-fn a_pseudonym_is_what_is_stored() {
-    let home = Home::imported();
-    let pseudonym = home.ok(&["pseudonym", "alice"]);
-    let stored = home
-        .sql("select user, count(*) as n from request_log group by user order by n desc limit 1");
-    assert_eq!(stored, json!({ "user": pseudonym.trim(), "n": 2 }));
-    let file = std::fs::read(home.path("chatgauge.db")).unwrap();
-    assert!(!file.windows(5).any(|window| window == b"alice"), "the user is in the file");
-}
-
-/// A running server; killed when the test fails.
-struct Server {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    url: String,
-}
-
-impl Server {
-    fn start(home: &Home) -> Self {
-        let mut command = home.command(&["serve", "--no-auth", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        Self { url: url.to_owned(), child, out }
-    }
-
-    /// Asks it to end; the exit code when it has ended within five seconds.
-    fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        // Its standard output closes when it ends.
-        let (sender, ended) = std::sync::mpsc::channel();
-        let mut out = std::mem::replace(&mut self.out, empty_reader());
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            while out.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {}
-            sender.send(()).unwrap_or_default();
-        });
-        ended.recv_timeout(Duration::from_secs(5)).ok()?;
-        self.child.wait().unwrap().code()
-    }
-}
-
-/// The output of a program that says nothing.
-fn empty_reader() -> BufReader<ChildStdout> {
-    let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    child.wait().unwrap();
-    out
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn path_text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-#[test]
-fn a_server_that_is_asked_to_end_keeps_what_it_acknowledged() {
-    let home = Home::new();
-    let server = Server::start(&home);
-    let refused = home.fails(&["serve", "--no-auth", "--listen", "127.0.0.1:0"], 1);
-    assert!(refused.contains("locked by another server"), "{refused}");
-    for batch in 0..20 {
-        let records: Vec<Value> = (0..50)
-            .map(|n| json!({ "request_id": format!("r-{batch}-{n}"), "prompt_tokens": n }))
-            .collect();
-        let mut answer =
-            ureq::post(format!("{}/api/requests", server.url)).send_json(&records).unwrap();
-        let report: Value = answer.body_mut().read_json().unwrap();
-        assert_eq!(report["accepted"], 50, "{report}");
-    }
-    assert_eq!(server.terminate(), Some(0));
-    let database = home.path("chatgauge.db");
-    let count = "select count(*) as n, count(distinct request_id) as d from requests";
-    let stored = home.json(&["sql", "--json", "--db", path_text(&database), count]);
-    assert_eq!(stored, json!({ "n": 1_000, "d": 1_000 }));
-    home.ok(&["rebuild"]);
-    assert_eq!(home.json(&["check", "--json"])["ok"], true);
+    let place = Place::new();
+    let token = place.run(&["key", "create", "my-app", "--scope", "ingest,read"]).ok();
+    assert!(token.starts_with("cg_"), "{token}");
+    let other = place.run(&["key", "create", "my-app", "--scope", "metrics", "--json"]).json();
+    let listed = place.run(&["key", "list"]).ok();
+    has(&listed, "ingest,read");
+    let secret = token.trim().rsplit('_').next().unwrap();
+    assert!(!listed.contains(secret), "{listed}");
+    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "several keys are called \"my-app\"");
+    place.run(&["key", "revoke", other["key_id"].as_str().unwrap()]).ok();
+    place.run(&["key", "revoke", "my-app"]).ok();
+    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "there is no key \"my-app\" to revoke");
+    let keys = place.run(&["key", "list", "--json"]).json();
+    let revoked = keys.as_array().unwrap().iter().filter(|key| !key["revoked_at"].is_null());
+    assert_eq!(revoked.count(), 2);
+    assert_eq!(place.number("select count(*) from audit_log where actor = 'cli'"), 4);
+    assert_eq!(place.run(&["key", "create", "x", "--scope", "everything"]).code, 2);
 }

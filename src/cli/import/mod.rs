@@ -23,6 +23,7 @@ use clap::Args;
 use super::config::ConfigArgs;
 use super::{open, print};
 use crate::error::{Error, Result};
+use crate::ingest::wire::FieldCounts;
 use crate::model::RequestRecord;
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, Chatgauge};
@@ -136,6 +137,11 @@ pub trait RowSink {
     /// # Errors
     /// When they could not be stored.
     fn store(&mut self, records: Vec<RequestRecord>, rows: u64) -> Result<AppendReport>;
+
+    /// Fields that were not kept, so far.
+    fn fields(&self) -> FieldCounts {
+        FieldCounts::default()
+    }
 }
 
 impl ImportCommand {
@@ -151,10 +157,10 @@ impl ImportCommand {
             // A dry run leaves nothing behind, not even a key: any key shows what would be refused.
             None => Pseudonymizer::from_key([0; 32]),
         };
-        let mut sink = DatabaseSink::new(service.clone(), pseudonymizer, open::now());
+        let mut sink = DatabaseSink::new(service.clone(), pseudonymizer);
         let ended = self.run(&config.store.path, &mut sink, out);
         if let Some(service) = service {
-            service.compact()?;
+            open::roll_up(&service)?;
             service.shutdown()?;
         }
         ended
@@ -210,6 +216,7 @@ impl ImportCommand {
         let mut summary = ImportSummary::default();
         let mut files = self.files.iter();
         let ended = files.try_for_each(|file| self.run_file(file, database, sink, &mut summary));
+        summary.fields = sink.fields();
         let summary = summary.finish();
         let text = if self.json {
             serde_json::to_string(&summary).unwrap_or_default() + "\n"

@@ -3,32 +3,33 @@
 use super::{Rejection, RowSink};
 use crate::error::Result;
 use crate::ingest::wire::{FieldCounts, RecordContext, parse_record};
-use crate::model::{RequestRecord, Source};
+use crate::model::{Clock, RequestRecord, Source};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, Chatgauge};
+use crate::system_clock::SystemClock;
 
 /// Checks rows as any record that comes in is checked, and stores them.
 #[derive(Debug)]
 pub(super) struct DatabaseSink {
     service: Option<Chatgauge>,
     context: RecordContext,
+    clock: SystemClock,
     fields: FieldCounts,
 }
 
 impl DatabaseSink {
     /// Stores through `service`; a dry run has none.
-    pub(super) fn new(
-        service: Option<Chatgauge>,
-        pseudonymizer: Pseudonymizer,
-        now: crate::model::Timestamp,
-    ) -> Self {
-        let context = RecordContext::new(now, Source::Import, pseudonymizer);
-        Self { service, context, fields: FieldCounts::default() }
+    pub(super) fn new(service: Option<Chatgauge>, pseudonymizer: Pseudonymizer) -> Self {
+        let clock = SystemClock::default();
+        let context = RecordContext::new(clock.now(), Source::Import, pseudonymizer);
+        Self { service, context, clock, fields: FieldCounts::default() }
     }
 }
 
 impl RowSink for DatabaseSink {
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
+        // Standard input may go on for hours, and what comes from the future is refused.
+        self.context.now = self.clock.now();
         let parsed = parse_record(json, &mut self.fields)
             .and_then(|draft| draft.check(&self.context, &mut self.fields));
         parsed.map_err(|problem| Rejection::new(problem.field, problem.reason))
@@ -39,5 +40,9 @@ impl RowSink for DatabaseSink {
             Some(service) => service.record(records),
             None => Ok(AppendReport::default()),
         }
+    }
+
+    fn fields(&self) -> FieldCounts {
+        self.fields.clone()
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Rejection;
 use crate::cli::table::{Cell, Table};
+use crate::ingest::wire::FieldCounts;
 use crate::model::Timestamp;
 
 /// Most different reasons that are kept apart.
@@ -30,10 +31,17 @@ pub struct ImportSummary {
     pub rejections: Vec<RejectedRows>,
     /// Columns that are not looked at.
     pub ignored_columns: Vec<String>,
+    /// Fields of NDJSON records that are not looked at, with how many records had them.
+    pub ignored_fields: BTreeMap<String, u64>,
+    /// Fields that may hold what people wrote, dropped unread, with how many records had them.
+    pub dropped_content_fields: BTreeMap<String, u64>,
     /// Earliest start of an acceptable row.
     pub first_started_at: Option<Timestamp>,
     /// Latest start of an acceptable row.
     pub last_started_at: Option<Timestamp>,
+    /// What the parser of records left out; [`finish`](Self::finish) spreads it.
+    #[serde(skip)]
+    pub fields: FieldCounts,
     #[serde(skip)]
     reasons: BTreeMap<(String, String), (u64, u64)>,
 }
@@ -71,6 +79,8 @@ impl ImportSummary {
     /// Fills in what is only known at the end.
     #[must_use]
     pub fn finish(mut self) -> Self {
+        let FieldCounts { ignored, dropped_content } = std::mem::take(&mut self.fields);
+        (self.ignored_fields, self.dropped_content_fields) = (ignored, dropped_content);
         self.rejections = std::mem::take(&mut self.reasons)
             .into_iter()
             .map(|((field, reason), (rows, first_row))| RejectedRows {
@@ -102,6 +112,15 @@ impl ImportSummary {
         }
         if !self.ignored_columns.is_empty() {
             text += &format!("columns not used: {}\n", self.ignored_columns.join(", "));
+        }
+        let left_out = [
+            ("fields not used", &self.ignored_fields),
+            ("fields that may hold content, dropped unread", &self.dropped_content_fields),
+        ];
+        for (what, fields) in left_out.into_iter().filter(|(_, fields)| !fields.is_empty()) {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+            text += &format!("{what}: {}\n", fields.join(", "));
         }
         if !self.rejections.is_empty() {
             let mut table = Table::new(["rejected", "first row", "field", "reason"]);

@@ -1,0 +1,154 @@
+//! `chatgauge import`.
+
+use std::io::Write as _;
+
+use chatgauge::cli::import::ImportSummary;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use super::{Place, has};
+
+/// First rows of the "Azure LLM inference trace 2023", `AzurePublicDataset`, CC-BY 4.0; Patel et al.,
+/// "Splitwise: Efficient generative LLM inference using phase splitting", ISCA 2024; the last row
+/// once more.
+const TRACE: &str = "\
+TIMESTAMP,ContextTokens,GeneratedTokens
+2023-11-16 18:15:46.6805900,374,44
+2023-11-16 18:15:50.9951690,396,109
+2023-11-16 18:15:51.2224670,879,55
+2023-11-16 18:15:51.2224670,879,55
+";
+const MAP: &str =
+    "--map=started_at=TIMESTAMP,prompt_tokens=ContextTokens,completion_tokens=GeneratedTokens";
+
+fn summary(place: &Place, args: &[&str]) -> Value {
+    place.run(&[&["import", "--json"], args].concat()).json()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_trace_is_imported_by_a_column_map_and_twice_is_once() {
+    let place = Place::new();
+    place.write("trace.csv", TRACE);
+    let first = summary(&place, &["trace.csv", MAP, "--set", "model=gpt-4"]);
+    assert_eq!((&first["accepted"], &first["duplicates"]), (&json!(4), &json!(0)));
+    let again = summary(&place, &["trace.csv", MAP, "--set", "model=gpt-4"]);
+    assert_eq!((&again["accepted"], &again["duplicates"]), (&json!(0), &json!(4)));
+    // Identical rows are different requests, and everything is rolled up at the end.
+    assert_eq!(place.number("select count(*) from request_log where model = 'gpt-4'"), 4);
+    assert_eq!(place.number("select sum(requests) from usage_minute"), 4);
+    assert_eq!(place.number("select sum(prompt_tokens) from usage_daily"), 374 + 396 + 2 * 879);
+    assert_eq!(place.number("select sum(completion_tokens) from usage_daily"), 44 + 109 + 2 * 55);
+    let salted = summary(&place, &["trace.csv", MAP, "--id-salt", "another"]);
+    assert_eq!(salted["accepted"], 4);
+}
+
+#[test]
+fn lines_are_imported_and_what_is_left_out_is_told() {
+    let place = Place::new();
+    let lines = [
+        json!({"request_id": "r1", "started_at": 1_780_272_000_000_i64, "space": "a", "color": "red"}),
+        json!({"started_at": "2026-06-01T00:00:01Z", "messages": [{"content": "canary"}]}),
+    ];
+    place.write("a.ndjson.gz", gzip(format!("{}\n{}\n", lines[0], lines[1]).as_bytes()));
+    let told = place.run(&["import", "a.ndjson.gz"]).ok();
+    has(&told, "2 rows read, 2 stored\n");
+    has(&told, "fields not used: color (1)\n");
+    has(&told, "fields that may hold content, dropped unread: messages (1)\n");
+    has(&place.run(&["import", "a.ndjson.gz"]).ok(), "0 stored, 2 stored before");
+    let file = std::fs::read(place.database()).unwrap();
+    assert!(memchr::memmem::find(&file, b"canary").is_none());
+}
+
+#[test]
+fn rejected_rows_are_counted_by_reason_and_only_all_of_them_are_a_failure() {
+    let place = Place::new();
+    let bad = "{\"prompt_tokens\":-1}\n{\"prompt_tokens\":\"many\"}\nnonsense\n";
+    place.write("some.ndjson", format!("{bad}{{\"request_id\":\"r1\"}}\n"));
+    let told = summary(&place, &["some.ndjson"]);
+    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(1), &json!(3)));
+    let reasons = told["rejections"].as_array().unwrap();
+    assert_eq!(reasons.iter().map(|reason| reason["rows"].as_u64().unwrap()).sum::<u64>(), 3);
+    assert!(reasons.iter().any(|reason| reason["field"] == "prompt_tokens"), "{told}");
+    place.write("bad.ndjson", bad);
+    let ran = place.run(&["import", "bad.ndjson"]);
+    assert_eq!(ran.code, 1);
+    has(&ran.out, "3 rows read, 0 stored, 3 rejected");
+    has(&place.run(&["import", "none.csv"]).fails(1), "none.csv: No such file");
+}
+
+#[test]
+fn a_dry_run_leaves_nothing_behind() {
+    let place = Place::new();
+    place.write("trace.csv", TRACE);
+    has(
+        &place.run(&["import", "trace.csv", MAP, "--dry-run"]).ok(),
+        "4 acceptable (nothing was stored)",
+    );
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_interrupted_import_goes_on_where_it_was() {
+    let place = Place::new();
+    let row = |row: u32| {
+        format!(
+            "{{\"request_id\":\"r{row}\",\"started_at\":{}}}\n",
+            1_780_272_000_000_i64 + i64::from(row)
+        )
+    };
+    let whole = gzip((0..20_000).map(row).collect::<String>().as_bytes());
+    place.write("a.ndjson.gz", &whole[..whole.len() / 2]);
+    let cut = place.run(&["import", "a.ndjson.gz", "--batch", "500", "--json"]);
+    let stored: Value = serde_json::from_str(&cut.out).unwrap();
+    has(&cut.fails(1), "a.ndjson.gz");
+    let stored = stored["accepted"].as_u64().unwrap();
+    assert!((500..20_000).contains(&stored), "{stored}");
+    place.write("a.ndjson.gz", &whole);
+    let rest = summary(&place, &["a.ndjson.gz", "--resume"]);
+    assert_eq!(rest["resumed"], stored);
+    assert_eq!(rest["accepted"], 20_000 - stored);
+    assert_eq!(place.number("select count(*) from requests"), 20_000);
+    assert_eq!(summary(&place, &["a.ndjson.gz", "--resume"])["duplicates"], 20_000);
+}
+
+#[test]
+fn what_is_exported_and_imported_is_the_same() {
+    let (from, via) = (Place::new(), Place::new());
+    from.seed(3_000);
+    let strip = |text: String| -> Vec<Value> {
+        let parse = |line: &str| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            // The one thing that an import changes.
+            assert!(record.as_object_mut().unwrap().remove("source").is_some());
+            record
+        };
+        text.lines().map(parse).collect()
+    };
+    let exported = from.run(&["export"]).ok();
+    let original = strip(exported.clone());
+    assert_eq!(original.len(), 3_000);
+    via.write("all.ndjson", &exported);
+    assert_eq!(summary(&via, &["all.ndjson"])["accepted"], 3_000);
+    assert!(strip(via.run(&["export"]).ok()) == original, "NDJSON there and back differs");
+    let csv = Place::new();
+    let path = csv.path("all.csv").display().to_string();
+    from.run(&["export", "--format", "csv", "--output", &path]).ok();
+    assert_eq!(summary(&csv, &["all.csv"])["accepted"], 3_000);
+    assert!(strip(csv.run(&["export"]).ok()) == original, "CSV there and back differs");
+}
+
+#[test]
+fn a_summary_has_every_count() {
+    let value = serde_json::to_value(ImportSummary::default()).unwrap();
+    for name in ["rows", "accepted", "duplicates", "resumed", "rejected", "dropped_content_fields"]
+    {
+        assert!(value.get(name).is_some(), "{name}");
+    }
+}
