@@ -73,6 +73,11 @@ fn grouping_for(keys: &[KeyColumn], sketches: bool) -> Option<Grouping> {
         .map(|rollup| rollup.grouping)
 }
 
+/// Whether some rollup keeps distributions by these keys.
+pub(super) fn has_sketches(keys: &[KeyColumn]) -> bool {
+    grouping_for(keys, true).is_some()
+}
+
 /// Plans a query over the days that have data.
 pub fn plan(shape: &Shape<'_>, days: &[DayRow]) -> Plan {
     if shape.raw_only {
