@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod csv;
 mod dimensions;
 mod frame;
 mod ingest;
@@ -91,6 +92,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::historical::historical))
         .routes(routes!(metrics::breakdown::breakdown))
         .routes(routes!(metrics::heatmap::heatmap))
+        .routes(routes!(metrics::dashboard::dashboard))
         .routes(routes!(requests::list))
         .routes(routes!(dimensions::values))
         .routes(routes!(status::status))

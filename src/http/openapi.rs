@@ -14,8 +14,8 @@ use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::frame::json_bytes;
 use super::params::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUESTS, SQL,
-    openapi_parameters,
+    AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUEST, REQUESTS,
+    SQL, SQL_POST, STREAM, openapi_parameters,
 };
 use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
@@ -92,12 +92,20 @@ documented_params! {
     BreakdownParams = BREAKDOWN;
     /// Of `/api/metrics/heatmap`.
     HeatmapParams = HEATMAP;
+    /// Of `/api/metrics/dashboard`.
+    DashboardParams = DASHBOARD;
+    /// Of `/api/stream`.
+    StreamParams = STREAM;
+    /// Of `/api/requests/{id}`.
+    RequestParams = REQUEST;
     /// Of `GET /api/requests`.
     RequestsParams = REQUESTS;
     /// Of `/api/dimensions/{name}/values`.
     DimensionValuesParams = DIMENSION_VALUES;
     /// Of `GET /api/sql`.
     SqlParams = SQL;
+    /// Of `POST /api/sql`.
+    SqlPostParams = SQL_POST;
     /// Of `/api/audit`.
     AuditParams = AUDIT;
 }

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::model::measures::as_f64;
 use crate::model::time::{day_start, local_date};
 use crate::model::{
-    Aggregation, Dimension, Filter, LatencyKind, Measures, MetricType, Name, Stat, TimeRange,
-    TimeWindow, Timestamp,
+    Aggregation, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType, Name,
+    Stat, TimeRange, TimeWindow, Timestamp,
 };
 use crate::store::{Reader, ResolvedFilter};
 
@@ -204,7 +204,10 @@ fn top(
     wanted: &TopQuery,
 ) -> Result<Top> {
     let by = wanted.by;
-    let percentiles = by != Dimension::ErrorType && percentiles_are_cheap(&query.filter, by);
+    if by == Dimension::ErrorType {
+        return top_errors(engine, reader, query, wanted.limit);
+    }
+    let percentiles = percentiles_are_cheap(&query.filter, by);
     let sorted_by_percentile = percentiles && wanted.stat.quantile().is_some();
     let quantiles = wanted.sort.latency().filter(|_| sorted_by_percentile);
     let plain = Query {
@@ -256,6 +259,52 @@ fn top(
     }
     let groups = groups.rows.len();
     Ok(Top { rows, other, total, groups, percentiles, exact, complete_from })
+}
+
+/// Error types by their number, read off the counters of the rollups.
+fn top_errors(
+    engine: &Engine,
+    reader: &Reader<'_>,
+    query: &DashboardQuery,
+    limit: usize,
+) -> Result<Top> {
+    let ask = |range: TimeRange| {
+        let metrics = vec![MetricType::ErrorRate];
+        let plain = Query { filter: query.filter.clone(), metrics, ..Query::total(range) };
+        let executed = engine.execute(reader, &plain, None)?;
+        answer(reader, &plain, executed, engine.max_points())
+    };
+    let all = ask(query.range)?;
+    let (exact, complete_from) = (all.exact, all.complete_from);
+    let all = all.into_total();
+    let before = query.previous.map(ask).transpose()?.map(Answer::into_total);
+    let mut kinds: Vec<ErrorType> = ErrorType::ALL.to_vec();
+    kinds.retain(|kind| all.get(Count::of_error(*kind)) > 0);
+    kinds.sort_by_key(|kind| std::cmp::Reverse(all.get(Count::of_error(*kind))));
+    let groups = kinds.len();
+    let rest = kinds.split_off(limit.min(groups));
+    let rows: Vec<TopRow> = kinds
+        .iter()
+        .map(|kind| TopRow {
+            name: kind.as_str().to_owned(),
+            measures: errors_only(&all, &[*kind]),
+            previous: before.as_ref().map(|before| errors_only(before, &[*kind])),
+        })
+        .collect();
+    let other = errors_only(&all, &rest);
+    let total = errors_only(&all, ErrorType::ALL);
+    Ok(Top { rows, other, total, groups, percentiles: false, exact, complete_from })
+}
+
+/// The errors of some types as requests of their own.
+fn errors_only(all: &Measures, kinds: &[ErrorType]) -> Measures {
+    let mut only = Measures::default();
+    for kind in kinds {
+        let errors = all.get(Count::of_error(*kind));
+        only.bump(Count::of_error(*kind), errors);
+        only.bump(Count::Requests, errors);
+    }
+    only
 }
 
 /// The leading groups in order, the others together, and all together.

@@ -13,7 +13,8 @@ pub(crate) use fields::{Compare, Zone};
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUESTS, SQL,
+    AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUEST,
+    REQUESTS, SQL, SQL_POST, STREAM,
 };
 pub(crate) use table::{Param, openapi_parameters};
 
