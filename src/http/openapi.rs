@@ -148,6 +148,23 @@ documented_problems! {
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
     ];
+    /// What can go wrong with a question about one request.
+    OneRequestProblems = [
+        ("400", "A parameter is unknown or not acceptable."),
+        ("401", "No token, or one that is not good."),
+        ("403", "The key lacks the scope."),
+        ("404", "No stored request that the key may see has this id."),
+        ("429", "Too many requests; `Retry-After` says when to come back."),
+        ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
+    ];
+    /// What can go wrong with logging in.
+    SessionProblems = [
+        ("400", "The body is not acceptable."),
+        ("401", "The token is not the admin token."),
+        ("403", "The request comes from another site."),
+        ("413", "The body is over 64 KiB."),
+        ("429", "Too many bad tokens; `Retry-After` says when to come back."),
+    ];
     /// What can go wrong with an administrative request.
     AdminProblems = [
         ("400", "A parameter or field is unknown or not acceptable."),

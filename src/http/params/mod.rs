@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::http::problem::Problem;
 
-pub(crate) use fields::{Compare, Zone};
+pub(crate) use fields::Zone;
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{

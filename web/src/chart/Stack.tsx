@@ -1,0 +1,134 @@
+// Bars over time, one on top of the other.
+
+import uPlot from 'uplot';
+import { useColours } from '../prefs';
+import type { Num } from '../types';
+import { colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
+import type { Times } from './Lines';
+import { Plot, type Reading } from './Plot';
+
+export interface Layer {
+    name: string;
+    colour: string;
+    values: Num[];
+}
+
+export function Stack(props: {
+    label: string;
+    times: Times;
+    /** From the bottom up. */
+    layers: Layer[];
+    format: (value: Num | undefined) => string;
+    axis: (value: number) => string;
+    /** A horizontal line, such as a budget. */
+    line?: { name: string; value: number } | undefined;
+    /** Bars sit on the middle of a day rather than fill it. */
+    total?: boolean;
+    onZoom?: (from: number, to: number) => void;
+    onPick?: (index: number) => void;
+    max?: number;
+}) {
+    const { times, layers } = props;
+    const theme = useColours();
+    const tops: number[][] = [];
+    layers.forEach((layer, place) => {
+        const below = tops[place - 1];
+        tops.push(layer.values.map((value, i) => (value ?? 0) + (below?.[i] ?? 0)));
+    });
+    // The tallest is drawn first and the others over it.
+    const order = [...tops].reverse();
+    const data = [times.starts.map((at) => at / 1_000), ...order] as uPlot.AlignedData;
+    const read = (index: number): Reading => {
+        const colour = colours();
+        const lines = layers
+            .map((layer) => ({
+                colour: colour(layer.colour),
+                name: layer.name,
+                value: props.format(layer.values[index]),
+                known: (layer.values[index] ?? 0) > 0 || layers.length <= 4,
+            }))
+            .filter((line) => line.known)
+            .reverse();
+        if (props.total && layers.length > 1) {
+            lines.push({ colour: 'none', name: 'Total', value: props.format(tops.at(-1)?.[index]), known: true });
+        }
+        return { title: times.name(index) + (index === times.open ? ' (so far)' : ''), lines };
+    };
+    const options = (size: { width: number; height: number }): uPlot.Options => {
+        const colour = colours();
+        const paths = uPlot.paths.bars?.({ size: [0.86, 64], align: 1, gap: 0 });
+        return {
+            ...size,
+            tzDate: zoned(times.zone),
+            padding: [8, 8, 0, 0],
+            cursor: { points: { show: false } },
+            scales: {
+                x: { time: true, range: () => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000] },
+                y: {
+                    range: (_, __, max) => {
+                        const most = Math.max(max ?? 0, props.line?.value ?? 0);
+                        return [0, props.max ?? (most > 0 ? most * 1.08 : 1)];
+                    },
+                },
+            },
+            axes: [timeAxis(times.zone, colour), valueAxis(colour, props.axis)],
+            series: [
+                {},
+                ...[...layers].reverse().map(
+                    (layer): uPlot.Series => ({
+                        fill: colour(layer.colour),
+                        stroke: colour('panel'),
+                        width: layers.length > 1 ? 1 / devicePixelRatio : 0,
+                        points: { show: false },
+                        ...(paths ? { paths } : {}),
+                    }),
+                ),
+            ],
+            hooks: {
+                drawClear: [(u) => drawSpans(u, times.spans, colour)],
+                draw: [
+                    (u) => drawIncomplete(u, times.open < 0 ? null : (times.starts[times.open] ?? null), times.end, colour),
+                    (u) => drawLine(u, props.line?.value, colour('bad')),
+                ],
+            },
+        };
+    };
+    const shape = [
+        theme,
+        times.zone,
+        times.starts.length,
+        times.starts[0],
+        times.end,
+        times.open,
+        props.line?.value,
+        JSON.stringify(times.spans),
+        layers.map((layer) => [layer.name, layer.colour]).join(),
+    ].join('|');
+    return (
+        <Plot
+            label={props.label}
+            data={data}
+            options={options}
+            shape={shape}
+            read={read}
+            onZoom={props.onZoom}
+            onPick={props.onPick}
+        />
+    );
+}
+
+function drawLine(plot: uPlot, value: number | undefined, colour: string): void {
+    if (value === undefined) return;
+    const { left, width } = plot.bbox;
+    const y = plot.valToPos(value, 'y', true);
+    const { ctx } = plot;
+    ctx.save();
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(left, y);
+    ctx.lineTo(left + width, y);
+    ctx.stroke();
+    ctx.restore();
+}
