@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-169ca78461c1.js",
+        path: "assets/app-03ec64562131.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "169ca78461c1",
-        plain: include_bytes!("app-169ca78461c1.js"),
-        gzip: include_bytes!("app-169ca78461c1.js.gz"),
-        brotli: include_bytes!("app-169ca78461c1.js.br"),
+        hash: "03ec64562131",
+        plain: include_bytes!("app-03ec64562131.js"),
+        gzip: include_bytes!("app-03ec64562131.js.gz"),
+        brotli: include_bytes!("app-03ec64562131.js.br"),
     },
     Asset {
-        path: "assets/style-6d6068180a5c.css",
+        path: "assets/style-97c7fd2ca128.css",
         content_type: "text/css; charset=utf-8",
-        hash: "6d6068180a5c",
-        plain: include_bytes!("style-6d6068180a5c.css"),
-        gzip: include_bytes!("style-6d6068180a5c.css.gz"),
-        brotli: include_bytes!("style-6d6068180a5c.css.br"),
+        hash: "97c7fd2ca128",
+        plain: include_bytes!("style-97c7fd2ca128.css"),
+        gzip: include_bytes!("style-97c7fd2ca128.css.gz"),
+        brotli: include_bytes!("style-97c7fd2ca128.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "f22d608e97e9",
+        hash: "86c7f31aa1d5",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -52,6 +52,16 @@ export const duration: Format = known((value) => {
     return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
 });
 
+/** For axes, where there is little room and the marks are round. */
+export function durationMark(value: number): string {
+    if (value === 0) return '0';
+    if (Math.abs(value) < 1_000) return `${significant.format(value)} ms`;
+    if (Math.abs(value) < 200_000) return `${significant.format(value / 1_000)} s`;
+    return Math.abs(value) < 7_200_000
+        ? `${significant.format(value / 60_000)} min`
+        : `${significant.format(value / 3_600_000)} h`;
+}
+
 export const money: Format = known((value) => {
     if (value === 0) return '$0';
     if (Math.abs(value) < 1) return `$${significant.format(value)}`;

@@ -1,6 +1,6 @@
 // Small parts that every view uses. Whatever comes from records is a text node, never markup.
 
-import type { ComponentChildren, JSX } from 'preact';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from './api';
 import * as show from './format';
@@ -278,5 +278,3 @@ export function Figure(props: { value: Num | undefined; text: string; class?: st
         </td>
     );
 }
-
-export type Click = JSX.MouseEventHandler<HTMLAnchorElement>;

@@ -60,7 +60,7 @@ export function Heatmap(props: {
                         const step = Math.max(1, Math.ceil(rows / 6));
                         return bounds.map((_, row) => row + 1).filter((row) => row % step === 0);
                     },
-                    values: (_, splits) => splits.map((row) => show.duration(bounds[row - 1])),
+                    values: (_, splits) => splits.map((row) => show.durationMark(bounds[row - 1] ?? 0)),
                 },
             ],
             series: [{}, { points: { show: false } }],

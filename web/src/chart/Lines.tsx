@@ -1,5 +1,6 @@
 // Lines over time. The bucket that has not ended is dashed and hatched.
 
+import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
@@ -46,6 +47,9 @@ export function Lines(props: {
     const open = lines.map((line) =>
         line.values.map((value, i) => (times.open >= 0 && (i === times.open || i === times.open - 1) ? value : null)),
     );
+    const latest = useRef(complete);
+    const isKnown = complete.flat().some((value) => value !== null);
+    latest.current = isKnown ? complete : lines.map((line) => line.values);
     const positive = (values: Num[]) => (props.log ? values.map((value) => (value && value > 0 ? value : null)) : values);
     const data = [
         times.starts.map((at) => at / 1_000),
@@ -77,6 +81,11 @@ export function Lines(props: {
                 ? []
                 : [{ series: [i + 1, line.bandTo + 1] as [number, number], fill: `${colour(line.colour)}26` }],
         );
+        // What is not complete may leave the chart: a few seconds make a wild rate.
+        const most = () => {
+            const shown = latest.current.flat().filter((value): value is number => value !== null);
+            return Math.max(...shown, 0) || 1;
+        };
         return {
             ...size,
             tzDate: zoned(times.zone),
@@ -85,7 +94,7 @@ export function Lines(props: {
                 x: { time: true, range: () => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000] },
                 y: props.log
                     ? { distr: 3, log: 10 }
-                    : { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+                    : { range: () => [0, most() * 1.08] },
             },
             axes: [timeAxis(times.zone, colour), valueAxis(colour, props.axis)],
             series: [{}, ...lines.map((line) => serie(line, false)), ...lines.map((line) => serie(line, true))],

@@ -1,6 +1,7 @@
 // Bars over time, one on top of the other.
 
 import uPlot from 'uplot';
+import * as show from '../format';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
 import { colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
@@ -22,8 +23,12 @@ export function Stack(props: {
     axis: (value: number) => string;
     /** A horizontal line, such as a budget. */
     line?: { name: string; value: number } | undefined;
-    /** Bars sit on the middle of a day rather than fill it. */
+    /** The tip ends with the sum. */
     total?: boolean;
+    /** Without gaps between the bars. */
+    dense?: boolean;
+    /** Each bar is a day, and only days are marked. */
+    days?: boolean;
     onZoom?: (from: number, to: number) => void;
     onPick?: (index: number) => void;
     max?: number;
@@ -56,7 +61,11 @@ export function Stack(props: {
     };
     const options = (size: { width: number; height: number }): uPlot.Options => {
         const colour = colours();
-        const paths = uPlot.paths.bars?.({ size: [0.86, 64], align: 1, gap: 0 });
+        const paths = uPlot.paths.bars?.({
+            size: props.dense ? [1, Infinity] : props.days ? [0.8, 120] : [0.86, 64],
+            align: 1,
+            gap: 0,
+        });
         return {
             ...size,
             tzDate: zoned(times.zone),
@@ -71,14 +80,17 @@ export function Stack(props: {
                     },
                 },
             },
-            axes: [timeAxis(times.zone, colour), valueAxis(colour, props.axis)],
+            axes: [
+                props.days ? { ...timeAxis(times.zone, colour), ...dayMarks(times) } : timeAxis(times.zone, colour),
+                valueAxis(colour, props.axis),
+            ],
             series: [
                 {},
                 ...[...layers].reverse().map(
                     (layer): uPlot.Series => ({
                         fill: colour(layer.colour),
                         stroke: colour('panel'),
-                        width: layers.length > 1 ? 1 / devicePixelRatio : 0,
+                        width: layers.length > 1 && !props.dense ? 1 / devicePixelRatio : 0,
                         points: { show: false },
                         ...(paths ? { paths } : {}),
                     }),
@@ -115,6 +127,18 @@ export function Stack(props: {
             onPick={props.onPick}
         />
     );
+}
+
+/** Marks at the starts of days, as many as fit. */
+function dayMarks(times: Times): Pick<uPlot.Axis, 'splits' | 'values'> {
+    return {
+        splits: (plot) => {
+            const room = Math.max(1, Math.floor(plot.width / 72));
+            const step = Math.max(1, Math.ceil(times.starts.length / room));
+            return times.starts.filter((_, i) => i % step === 0).map((at) => at / 1_000);
+        },
+        values: (_, splits) => splits.map((split) => show.day(split * 1_000, times.zone)),
+    };
 }
 
 function drawLine(plot: uPlot, value: number | undefined, colour: string): void {

@@ -173,7 +173,7 @@ function LatencyPanel({ data, times, csv, state }: Props & { state: State }) {
                 lines={lines}
                 log={log}
                 format={show.duration}
-                axis={(value) => show.duration(value)}
+                axis={show.durationMark}
                 onZoom={zoom}
                 {...pick(zoomTo(times, data))}
             />
@@ -205,6 +205,7 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
         <Panel
             title="Context vs LLM: where the time goes"
             id="panel-share"
+            wide
             csv={csv('share')}
             twin={() => twinOf(times, columns, data)}
             tools={
@@ -220,9 +221,10 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
                     ? `An average request spends ${show.percent(shares[0])} of its time on context and ${show.percent(shares[1])} in the LLM call${largest === 0 ? ': the context is what to speed up' : ''}.`
                     : 'No request here says how long its context or its LLM call took.'
             }
-            before={
-                known && (
-                    <>
+        >
+            {known && (
+                <div class="halves">
+                    <div>
                         <dl class="shares">
                             {PHASES.map(([key, label, kind], i) => (
                                 <div key={key} class={kind.replace('phase', 'of')}>
@@ -235,24 +237,63 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
                             ))}
                         </dl>
                         <PhaseBar phases={share.range} large />
-                    </>
-                )
-            }
-        >
-            {known && (
-                <Stack
-                    label="Share of latency"
-                    times={times}
-                    layers={layers}
-                    {...(inPercent ? { max: 100 } : {})}
-                    total={!inPercent}
-                    format={inPercent ? show.percent : show.duration}
-                    axis={(value) => (inPercent ? `${value} %` : show.duration(value))}
-                    onZoom={zoom}
-                    {...pick(zoomTo(times, data))}
-                />
+                        {data.latency && <LatencyFacts latency={data.latency} />}
+                    </div>
+                    <Stack
+                        label="Share of latency"
+                        times={times}
+                        layers={layers}
+                        dense
+                        {...(inPercent ? { max: 100 } : {})}
+                        total={!inPercent}
+                        format={inPercent ? show.percent : show.duration}
+                        axis={(value) => (inPercent ? `${value} %` : show.durationMark(value))}
+                        onZoom={zoom}
+                        {...pick(zoomTo(times, data))}
+                    />
+                </div>
             )}
         </Panel>
+    );
+}
+
+const PHASE_ROWS = [
+    ['context', 'Context'],
+    ['llm', 'LLM call'],
+    ['time_to_first_token', 'to first token'],
+    ['total', 'Whole request'],
+] as const;
+
+/** The statistics of the four latencies over the range, side by side. */
+function LatencyFacts({ latency }: { latency: NonNullable<Dashboard['latency']> }) {
+    return (
+        <table class="data small">
+            <caption class="visually-hidden">Latency of each phase</caption>
+            <thead>
+                <tr>
+                    <th scope="col">Phase</th>
+                    <th scope="col" class="num">Average</th>
+                    <th scope="col" class="num">p50</th>
+                    <th scope="col" class="num">p95</th>
+                    <th scope="col" class="num">p99</th>
+                </tr>
+            </thead>
+            <tbody>
+                {PHASE_ROWS.map(([key, label]) => {
+                    const { range } = latency[key];
+                    return (
+                        <tr key={key}>
+                            <th scope="row">{label}</th>
+                            {([range.average_ms, range.median_ms, range.p95_ms, range.p99_ms] as const).map((value, i) => (
+                                <td key={i} class="num">
+                                    {show.duration(value)}
+                                </td>
+                            ))}
+                        </tr>
+                    );
+                })}
+            </tbody>
+        </table>
     );
 }
 
@@ -427,6 +468,7 @@ function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['csv']; 
         ],
     };
     const known = cost.some((value) => value !== null && value > 0);
+    const parts = Date.parse(data.start) > (starts[0] ?? 0) && days.length > 1 ? ', the first in part' : '';
     return (
         <Panel
             title="Cost per day"
@@ -435,7 +477,7 @@ function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['csv']; 
             twin={() => twin}
             sentence={
                 known
-                    ? `${show.money(sum(cost))} in ${days.length} ${days.length === 1 ? 'day' : 'days'} of ${data.tz}${projected ? `; today is heading for ${show.money(projected)}` : ''}${budget ? `; budget ${show.money(budget)} a day` : ''}.`
+                    ? `${show.money(sum(cost))} in ${days.length} ${days.length === 1 ? 'day' : 'days'} of ${data.tz}${parts}${projected ? `; today is heading for ${show.money(projected)}` : ''}${budget ? `; budget ${show.money(budget)} a day` : ''}.`
                     : 'No cost is known here.'
             }
         >
@@ -449,6 +491,7 @@ function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['csv']; 
                 label="Cost per day"
                 times={times}
                 layers={[{ name: 'Cost', colour: 'c3', values: cost }]}
+                days
                 line={budget ? { name: 'Budget', value: budget } : undefined}
                 format={show.money}
                 axis={(value) => show.money(value)}
@@ -489,8 +532,8 @@ export function Overview(props: {
                     ))}
                 </div>
                 <div class="grid">
-                    {TITLES.map((title) => (
-                        <PanelSkeleton key={title} title={title} />
+                    {TITLES.map((title, i) => (
+                        <PanelSkeleton key={title} title={title} wide={i === 2} />
                     ))}
                 </div>
             </>

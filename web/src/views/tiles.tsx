@@ -63,7 +63,7 @@ export function Tiles({ data }: { data: Dashboard }) {
                 label="p95 latency"
                 tile={tiles.p95_ms}
                 text={show.duration}
-                hint={`average ${show.duration(tiles.average_ms.value)}; last hour ${show.duration(now.average_ms)}`}
+                hint={`average ${show.duration(tiles.average_ms.value)}`}
                 upIsBad
             />
             <Tile
@@ -86,7 +86,7 @@ export function Tiles({ data }: { data: Dashboard }) {
                 label="Cache hits"
                 tile={tiles.cache_hit_rate_percent}
                 text={show.percent}
-                hint="of all requests, by the answer cache"
+                hint="of all requests"
                 points
                 upIsGood
             />
