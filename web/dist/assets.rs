@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-03ec64562131.js",
+        path: "assets/app-6fa071f8d06c.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "03ec64562131",
-        plain: include_bytes!("app-03ec64562131.js"),
-        gzip: include_bytes!("app-03ec64562131.js.gz"),
-        brotli: include_bytes!("app-03ec64562131.js.br"),
+        hash: "6fa071f8d06c",
+        plain: include_bytes!("app-6fa071f8d06c.js"),
+        gzip: include_bytes!("app-6fa071f8d06c.js.gz"),
+        brotli: include_bytes!("app-6fa071f8d06c.js.br"),
     },
     Asset {
-        path: "assets/style-97c7fd2ca128.css",
+        path: "assets/style-7bdd5b25668d.css",
         content_type: "text/css; charset=utf-8",
-        hash: "97c7fd2ca128",
-        plain: include_bytes!("style-97c7fd2ca128.css"),
-        gzip: include_bytes!("style-97c7fd2ca128.css.gz"),
-        brotli: include_bytes!("style-97c7fd2ca128.css.br"),
+        hash: "7bdd5b25668d",
+        plain: include_bytes!("style-7bdd5b25668d.css"),
+        gzip: include_bytes!("style-7bdd5b25668d.css.gz"),
+        brotli: include_bytes!("style-7bdd5b25668d.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "86c7f31aa1d5",
+        hash: "b0ea8527b5e5",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -76,6 +76,32 @@ function Freshness(props: { answered: Answered; seconds: number }) {
     return <span class={props.seconds > 0 ? 'freshness' : 'freshness off'}>{age < 2_000 ? 'just now' : `${show.span(age)} ago`}</span>;
 }
 
+function RefreshSelect({ value }: { value: Refresh }) {
+    return (
+        <Select
+            label="How often to refresh"
+            value={value}
+            options={REFRESHES}
+            onChange={(chosen) => keep('refresh', chosen as Refresh)}
+        />
+    );
+}
+
+function ThemeButton({ theme }: { theme: Theme }) {
+    const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? 'system';
+    return (
+        <button
+            type="button"
+            class="icon"
+            aria-label={`Colours: ${theme}; change to ${next}`}
+            title={`Colours: ${theme}`}
+            onClick={() => keep('theme', next)}
+        >
+            <Icon name={THEME_ICONS[theme]} />
+        </button>
+    );
+}
+
 function ZoneSelect({ state, zone, configured }: { state: State; zone: string; configured: string }) {
     const zones = [...new Set([configured, browserZone(), 'UTC', zone])];
     const mark = (name: string) => (name === configured ? ' (server)' : name === browserZone() ? ' (browser)' : '');
@@ -184,7 +210,6 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     useEffect(() => {
         document.title = `${alerts.open.length > 0 ? `(${alerts.open.length}) ` : ''}${NAMES[state.tab]} · chatgauge`;
     }, [state.tab, alerts.open.length]);
-    const nextTheme = THEMES[(THEMES.indexOf(prefs.theme) + 1) % THEMES.length] ?? 'system';
     const data = polled.data;
     const firstRun = isOverview && data !== null && data.last_request_at === null;
     const shared = { state, zone, seconds, onAnswer };
@@ -228,27 +253,22 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                     <button type="button" class="icon" aria-label="Refresh now (r)" title="Refresh now (r)" onClick={refresh}>
                         <Icon name="refresh" />
                     </button>
-                    <Select
-                        label="How often to refresh"
-                        value={prefs.refresh}
-                        options={REFRESHES}
-                        onChange={(value) => keep('refresh', value as Refresh)}
-                    />
-                    <ZoneSelect state={state} zone={zone} configured={session.time_zone} />
+                    <span class="row wide-only">
+                        <RefreshSelect value={prefs.refresh} />
+                        <ZoneSelect state={state} zone={zone} configured={session.time_zone} />
+                        <ThemeButton theme={prefs.theme} />
+                    </span>
                     <button
                         type="button"
                         class="icon"
-                        aria-label={`Colours: ${prefs.theme}; change to ${nextTheme}`}
-                        title={`Colours: ${prefs.theme}`}
-                        onClick={() => keep('theme', nextTheme)}
+                        aria-label="Settings and help (?)"
+                        title="Settings and help (?)"
+                        onClick={() => setHelp(true)}
                     >
-                        <Icon name={THEME_ICONS[prefs.theme]} />
-                    </button>
-                    <button type="button" class="icon" aria-label="Help (?)" title="Help (?)" onClick={() => setHelp(true)}>
                         <Icon name="help" />
                     </button>
                     {!session.open && (
-                        <button type="button" class="plain" onClick={onLogOut}>
+                        <button type="button" class="plain wide-only" onClick={onLogOut}>
                             Log out
                         </button>
                     )}
@@ -290,8 +310,18 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                 <a href={document.body.dataset.licences ?? ''}>Licences</a>
                 <span>Times in {zone}</span>
             </footer>
-            <Dialog title="Help" open={help} onClose={() => setHelp(false)}>
+            <Dialog title="Settings and help" open={help} onClose={() => setHelp(false)}>
                 <div class="stack">
+                    <div class="row">
+                        <RefreshSelect value={prefs.refresh} />
+                        <ZoneSelect state={state} zone={zone} configured={session.time_zone} />
+                        <ThemeButton theme={prefs.theme} />
+                        {!session.open && (
+                            <button type="button" onClick={onLogOut}>
+                                Log out
+                            </button>
+                        )}
+                    </div>
                     <p>
                         Drag over a chart to zoom into a stretch of time; the browser's back button goes back. Click a name to
                         filter by it. The address has everything that is seen, so a link shows the same to others.

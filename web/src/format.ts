@@ -62,6 +62,11 @@ export function durationMark(value: number): string {
         : `${significant.format(value / 3_600_000)} h`;
 }
 
+/** A number on an axis. */
+export const mark = (value: number): string => (Math.abs(value) < 1e4 ? significant.format(value) : compact(value));
+
+export const moneyMark = (value: number): string => `$${mark(value)}`;
+
 export const money: Format = known((value) => {
     if (value === 0) return '$0';
     if (Math.abs(value) < 1) return `$${significant.format(value)}`;

@@ -96,7 +96,7 @@ function drawCells(plot: uPlot, times: Times, counts: number[][], rows: number, 
         column.forEach((value, row) => {
             if (value === 0) return;
             // A square root, so that rare slow requests are seen beside many fast ones.
-            ctx.globalAlpha = 0.12 + 0.88 * Math.sqrt(value / sum);
+            ctx.globalAlpha = 0.16 + 0.84 * Math.sqrt(value / sum);
             const [bottom, top] = [y[row] ?? 0, y[row + 1] ?? 0];
             ctx.fillRect(from, top, Math.max(to - from - 1, 1), Math.max(bottom - top - 1, 1));
         });

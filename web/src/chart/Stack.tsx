@@ -112,6 +112,7 @@ export function Stack(props: {
         times.starts[0],
         times.end,
         times.open,
+        props.max,
         props.line?.value,
         JSON.stringify(times.spans),
         layers.map((layer) => [layer.name, layer.colour]).join(),

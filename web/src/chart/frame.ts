@@ -44,14 +44,21 @@ export function timeAxis(zone: string, colour: Colours): uPlot.Axis {
     };
 }
 
-export function valueAxis(colour: Colours, format: (value: number) => string, size = 56): uPlot.Axis {
+/** Distances of marks on an axis of milliseconds: whole seconds and minutes. */
+const TIME_STEPS = [
+    ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+    ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400].map((s) => s * 1_000),
+];
+
+export function valueAxis(colour: Colours, format: (value: number) => string): uPlot.Axis {
     return {
+        ...(format === show.durationMark ? { incrs: TIME_STEPS } : {}),
         stroke: colour('muted'),
         font: '11px system-ui, sans-serif',
         grid: { stroke: colour('grid'), width: 1 },
         ticks: { show: false },
         gap: 4,
-        size,
+        size: 56,
         space: 36,
         values: (_, splits) => splits.map((split) => (split === null ? '' : format(split))),
     };

@@ -106,7 +106,7 @@ function RequestsPanel({ data, times, csv }: Props) {
                 times={times}
                 lines={lines}
                 format={show.rate}
-                axis={(value) => show.rate(value)}
+                axis={show.mark}
                 onZoom={zoom}
                 {...pick(zoomTo(times, data))}
             />
@@ -192,7 +192,7 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
         other_ms: share.other_ms[i] ?? null,
     }));
     const percents = each.map(phaseShares);
-    const colour = { context_ms: 'c2', llm_ms: 'c1', other_ms: 'c7' };
+    const colour = { context_ms: 'context', llm_ms: 'llm', other_ms: 'rest' };
     const layers = [...PHASES].map(([key, label], place) => ({
         name: label,
         colour: colour[key],
@@ -247,7 +247,7 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
                         {...(inPercent ? { max: 100 } : {})}
                         total={!inPercent}
                         format={inPercent ? show.percent : show.duration}
-                        axis={(value) => (inPercent ? `${value} %` : show.durationMark(value))}
+                        axis={inPercent ? (value) => `${value} %` : show.durationMark}
                         onZoom={zoom}
                         {...pick(zoomTo(times, data))}
                     />
@@ -260,7 +260,7 @@ function SharePanel({ data, times, csv, state }: Props & { state: State }) {
 const PHASE_ROWS = [
     ['context', 'Context'],
     ['llm', 'LLM call'],
-    ['time_to_first_token', 'to first token'],
+    ['time_to_first_token', 'To first token'],
     ['total', 'Whole request'],
 ] as const;
 
@@ -430,7 +430,7 @@ function TokensPanel({ data, times, csv }: Props) {
                 layers={layers}
                 total
                 format={show.count}
-                axis={(value) => show.compact(value)}
+                axis={show.mark}
                 onZoom={zoom}
                 {...pick(zoomTo(times, data))}
             />
@@ -494,7 +494,7 @@ function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['csv']; 
                 days
                 line={budget ? { name: 'Budget', value: budget } : undefined}
                 format={show.money}
-                axis={(value) => show.money(value)}
+                axis={show.moneyMark}
                 onZoom={zoom}
                 onPick={(index) => zoom(starts[index] ?? 0, starts[index + 1] ?? end)}
             />

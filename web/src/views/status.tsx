@@ -2,7 +2,7 @@
 
 import * as show from '../format';
 import { usePolled } from '../poll';
-import { Icon, ProblemNote } from '../ui';
+import { ProblemNote } from '../ui';
 
 type Values = Record<string, unknown>;
 
@@ -92,7 +92,7 @@ export function Status(props: {
             )}
             <div class={polled.error ? 'tiles old' : 'tiles'} aria-busy={!answer}>
                 {VITAL.map(([part, key, name]) => (
-                    <div class="tile" key={name} role="group" aria-label={name}>
+                    <div class="tile short" key={name} role="group" aria-label={name}>
                         <span class="label">{name}</span>
                         <span class="value">{answer ? text(key, section(part)[key], props.zone) : show.NONE}</span>
                         <span class="hint">{hint(part, key, section(part))}</span>
@@ -127,20 +127,15 @@ export function Status(props: {
                     </section>
                 ))}
             </div>
-            <p class="row">
-                <button type="button" onClick={polled.refresh}>
-                    <Icon name="refresh" /> Refresh
-                </button>
-            </p>
         </div>
     );
 }
 
 function hint(part: string, key: string, values: Values): string {
     if (key === 'queue_records') return `of ${show.compact(values.queue_max_records as number | undefined)} records`;
-    if (key === 'lag_ms') return 'age of the oldest record not rolled up';
+    if (key === 'lag_ms') return 'until rolled up';
     if (key === 'database_bytes') return `and ${show.bytes(values.wal_bytes as number | undefined)} of log`;
-    if (key === 'dropped_total') return 'by the collector, since the start';
-    if (key === 'rejected_total') return 'records not acceptable, since the start';
-    return part === 'ingest' ? 'time of a transaction, last minutes' : '';
+    if (key === 'dropped_total') return 'by the collector';
+    if (key === 'rejected_total') return 'since the start';
+    return part === 'ingest' ? 'of the last minutes' : '';
 }

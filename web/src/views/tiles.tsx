@@ -8,6 +8,8 @@ function Tile(props: {
     label: string;
     tile: TileData;
     base: Num | undefined;
+    /** The last bucket has not ended. */
+    open: boolean;
     text: (value: Num | undefined) => string;
     hint: string;
     points?: boolean;
@@ -30,7 +32,7 @@ function Tile(props: {
                 {tile.value === null ? show.NONE : <data value={String(tile.value)}>{props.text(tile.value)}</data>}
             </span>
             <span class="hint">{props.hint}</span>
-            <Spark values={tile.buckets} />
+            <Spark values={props.open ? tile.buckets.slice(0, -1) : tile.buckets} />
         </div>
     );
 }
@@ -39,7 +41,7 @@ export function Tiles({ data }: { data: Dashboard }) {
     const { tiles, now } = data;
     if (!tiles) return null;
     const base = tiles.requests.previous;
-    const shared = { base };
+    const shared = { base, open: data.incomplete_from !== null };
     return (
         <div class="tiles">
             <Tile
