@@ -1,5 +1,7 @@
 //! The dashboard's answer, its page and its session, over real connections.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_TOKEN, Answer, TestServer};
