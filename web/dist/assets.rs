@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-6fa071f8d06c.js",
+        path: "assets/app-d6ed088ad31a.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "6fa071f8d06c",
-        plain: include_bytes!("app-6fa071f8d06c.js"),
-        gzip: include_bytes!("app-6fa071f8d06c.js.gz"),
-        brotli: include_bytes!("app-6fa071f8d06c.js.br"),
+        hash: "d6ed088ad31a",
+        plain: include_bytes!("app-d6ed088ad31a.js"),
+        gzip: include_bytes!("app-d6ed088ad31a.js.gz"),
+        brotli: include_bytes!("app-d6ed088ad31a.js.br"),
     },
     Asset {
-        path: "assets/style-7bdd5b25668d.css",
+        path: "assets/style-4f21431964d7.css",
         content_type: "text/css; charset=utf-8",
-        hash: "7bdd5b25668d",
-        plain: include_bytes!("style-7bdd5b25668d.css"),
-        gzip: include_bytes!("style-7bdd5b25668d.css.gz"),
-        brotli: include_bytes!("style-7bdd5b25668d.css.br"),
+        hash: "4f21431964d7",
+        plain: include_bytes!("style-4f21431964d7.css"),
+        gzip: include_bytes!("style-4f21431964d7.css.gz"),
+        brotli: include_bytes!("style-4f21431964d7.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "b0ea8527b5e5",
+        hash: "e359fb24eece",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

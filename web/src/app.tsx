@@ -326,7 +326,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         Drag over a chart to zoom into a stretch of time; the browser's back button goes back. Click a name to
                         filter by it. The address has everything that is seen, so a link shows the same to others.
                     </p>
-                    <dl class="facts">
+                    <dl class="facts keys">
                         {KEYS.map(([key, what]) => (
                             <div key={key}>
                                 <dt>

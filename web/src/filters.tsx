@@ -163,6 +163,7 @@ function FilterDialog(props: { state: State; open: boolean; onClose: () => void 
                         type="text"
                         autocomplete="off"
                         spellcheck={false}
+                        autofocus
                         value={text}
                         onInput={(event) => setText(event.currentTarget.value)}
                     />
@@ -250,7 +251,7 @@ export function FilterBar(props: {
                 </button>
             )}
             <span class="grow" />
-            <button type="button" class="plain" onClick={() => setOpen('link')} aria-haspopup="dialog">
+            <button type="button" class="plain wide-only" onClick={() => setOpen('link')} aria-haspopup="dialog">
                 Copy link
             </button>
             <RangeDialog state={state} zone={props.zone} open={open === 'range'} onClose={close} />
