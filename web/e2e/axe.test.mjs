@@ -57,7 +57,7 @@ const VIEWS = {
     },
     status: async (page) => page.getByText('All is well').waitFor(),
     sql: async (page) => {
-        await page.getByLabel('Statement').fill('select * from usage_daily limit 3');
+        await page.getByLabel('Statement', { exact: true }).fill('select * from usage_daily limit 3');
         await page.getByRole('button', { name: 'Run' }).click();
         await page.getByText(/rows in/).waitFor();
     },
