@@ -52,7 +52,7 @@ fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let (encoding, bytes) = encoded(asset, text(header::ACCEPT_ENCODING).unwrap_or_default());
     // One tag for each form, as caches that mix them up would do harm.
-    let tag = format!("\"{}{}\"", asset.hash, encoding.map_or("", |name| &name[..1]));
+    let tag = format!("\"{}-{}\"", asset.hash, encoding.unwrap_or("plain"));
     let known = text(header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag));
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()

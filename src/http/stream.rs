@@ -120,7 +120,7 @@ impl Reader {
                 return None;
             }
             if let Some(tail) = self.look().await {
-                self.take(tail);
+                self.take(&tail);
                 if !self.waiting.is_empty() {
                     continue;
                 }
@@ -139,7 +139,7 @@ impl Reader {
         tail.await.ok()
     }
 
-    fn take(&mut self, tail: Tail) {
+    fn take(&mut self, tail: &Tail) {
         let seen = self.seen.replace(tail.upto);
         let gap = (tail.missed).then(|| {
             let first = tail.requests.first().map(|stored| stored.seq);

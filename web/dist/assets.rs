@@ -14,12 +14,12 @@ static ASSETS: &[Asset] = &[
         brotli: include_bytes!("app-d6ed088ad31a.js.br"),
     },
     Asset {
-        path: "assets/style-4f21431964d7.css",
+        path: "assets/style-c9f55567cdfd.css",
         content_type: "text/css; charset=utf-8",
-        hash: "4f21431964d7",
-        plain: include_bytes!("style-4f21431964d7.css"),
-        gzip: include_bytes!("style-4f21431964d7.css.gz"),
-        brotli: include_bytes!("style-4f21431964d7.css.br"),
+        hash: "c9f55567cdfd",
+        plain: include_bytes!("style-c9f55567cdfd.css"),
+        gzip: include_bytes!("style-c9f55567cdfd.css.gz"),
+        brotli: include_bytes!("style-c9f55567cdfd.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "e359fb24eece",
+        hash: "be89f0c5085a",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),
