@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-d6ed088ad31a.js",
+        path: "assets/app-3e2af5795139.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "d6ed088ad31a",
-        plain: include_bytes!("app-d6ed088ad31a.js"),
-        gzip: include_bytes!("app-d6ed088ad31a.js.gz"),
-        brotli: include_bytes!("app-d6ed088ad31a.js.br"),
+        hash: "3e2af5795139",
+        plain: include_bytes!("app-3e2af5795139.js"),
+        gzip: include_bytes!("app-3e2af5795139.js.gz"),
+        brotli: include_bytes!("app-3e2af5795139.js.br"),
     },
     Asset {
-        path: "assets/style-c9f55567cdfd.css",
+        path: "assets/style-3d53fc14fd52.css",
         content_type: "text/css; charset=utf-8",
-        hash: "c9f55567cdfd",
-        plain: include_bytes!("style-c9f55567cdfd.css"),
-        gzip: include_bytes!("style-c9f55567cdfd.css.gz"),
-        brotli: include_bytes!("style-c9f55567cdfd.css.br"),
+        hash: "3d53fc14fd52",
+        plain: include_bytes!("style-3d53fc14fd52.css"),
+        gzip: include_bytes!("style-3d53fc14fd52.css.gz"),
+        brotli: include_bytes!("style-3d53fc14fd52.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "be89f0c5085a",
+        hash: "9ee6e2142c4c",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

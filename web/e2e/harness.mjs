@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 export const TOKEN = 'e2e-admin-token';
-const BINARY = process.env.CHATGAUGE_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug', 'chatgauge');
+const BINARY = process.env.E2E_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug', 'chatgauge');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 const freePort = () =>

@@ -1,6 +1,6 @@
 // The state of alerts, for the strip above every view and the spans on the charts.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Span } from './chart/frame';
 import * as show from './format';
 import { usePolled } from './poll';
@@ -135,14 +135,17 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     const budget = rules.data?.rules.find(
         (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.enabled && rule.unit === 'usd',
     );
+    // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
+    // charts are not drawn anew each time.
+    const fresh = (past.data?.incidents ?? []).map((incident) => {
+        const span = spanOf(incident);
+        return { ...span, to: Math.ceil(span.to / 60_000) * 60_000 };
+    });
+    const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
         available,
         open: open.data?.alerts ?? [],
-        // Spans that are still open end now: to the minute, so that charts are not drawn anew each second.
-        spans: (past.data?.incidents ?? []).map((incident) => {
-            const span = spanOf(incident);
-            return { ...span, to: Math.ceil(span.to / 60_000) * 60_000 };
-        }),
+        spans,
         costBudget: budget?.threshold ?? null,
         refresh: open.refresh,
     };

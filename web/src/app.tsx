@@ -1,6 +1,6 @@
 // The frame of all views: tabs, zone, colours, refresh, filters, and the notes that concern everything.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useAlerts } from './alerts';
 import { post, whenLoggedOut } from './api';
 import { FilterBar } from './filters';
@@ -14,8 +14,9 @@ import { Brand, Dialog, Icon, ProblemNote, Select } from './ui';
 import { TABS, type State, type Tab, follow, go, link, question, useUrl } from './url';
 import { Alerts } from './views/alerts';
 import { Groups } from './views/groups';
-import { Overview, latencyOf, metricOf } from './views/overview';
+import { Overview } from './views/overview';
 import { Requests } from './views/requests';
+import { latencyOf, metricOf } from './views/series';
 import { Sql } from './views/sql';
 import { Status } from './views/status';
 import { AlertStrip } from './views/strip';
@@ -213,6 +214,12 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     const data = polled.data;
     const firstRun = isOverview && data !== null && data.last_request_at === null;
     const shared = { state, zone, seconds, onAnswer };
+    const { spans, costBudget } = alerts;
+    // Drawn anew only when what it shows changed, not whenever a question is under way.
+    const overview = useMemo(
+        () => <Overview state={state} zone={zone} data={data} spans={spans} budget={costBudget} old={polled.error !== null} />,
+        [state, zone, data, spans, costBudget, polled.error !== null],
+    );
     return (
         <>
             <a
@@ -292,7 +299,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         {firstRun ? (
                             <FirstRun session={session} />
                         ) : (
-                            <Overview state={state} zone={zone} data={data} alerts={alerts} old={polled.error !== null} />
+                            overview
                         )}
                     </>
                 )}

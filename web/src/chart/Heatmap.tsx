@@ -1,10 +1,11 @@
 // Requests by latency over time: the darker a cell, the more of its bucket's requests took that long.
 
+import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import * as show from '../format';
 import { useColours } from '../prefs';
 import { type Colours, colours, drawIncomplete, timeAxis, zoned } from './frame';
-import type { Times } from './Lines';
+import { type Times, openStart, span } from './Lines';
 import { Plot, type Reading } from './Plot';
 
 export function Heatmap(props: {
@@ -18,6 +19,8 @@ export function Heatmap(props: {
 }) {
     const { times, bounds, counts } = props;
     const theme = useColours();
+    const now = useRef(props);
+    now.current = props;
     const rows = bounds.length;
     const data = [times.starts.map((at) => at / 1_000), times.starts.map(() => null)] as uPlot.AlignedData;
     const below = (row: number) => (row === 0 ? 'up to' : `${show.duration(bounds[row - 1])} to`);
@@ -44,7 +47,7 @@ export function Heatmap(props: {
             tzDate: zoned(times.zone),
             padding: [8, 8, 0, 0],
             scales: {
-                x: { time: true, range: () => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000] },
+                x: { time: true, range: () => span(now.current.times) },
                 y: { range: () => [0, Math.max(rows, 1)] },
             },
             axes: [
@@ -65,12 +68,12 @@ export function Heatmap(props: {
             ],
             series: [{}, { points: { show: false } }],
             hooks: {
-                drawClear: [(u) => drawCells(u, times, counts, rows, colour)],
-                draw: [(u) => drawIncomplete(u, times.open < 0 ? null : (times.starts[times.open] ?? null), times.end, colour)],
+                drawClear: [(u) => drawCells(u, now.current.times, now.current.counts, rows, colour)],
+                draw: [(u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour)],
             },
         };
     };
-    const shape = [theme, times.zone, times.end, times.open, bounds.join(), JSON.stringify(counts)].join('|');
+    const shape = [theme, times.zone, bounds.join()].join('|');
     return (
         <Plot
             label={props.label}

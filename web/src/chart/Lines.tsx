@@ -47,9 +47,10 @@ export function Lines(props: {
     const open = lines.map((line) =>
         line.values.map((value, i) => (times.open >= 0 && (i === times.open || i === times.open - 1) ? value : null)),
     );
-    const latest = useRef(complete);
+    const now = useRef({ times, complete });
     const isKnown = complete.flat().some((value) => value !== null);
-    latest.current = isKnown ? complete : lines.map((line) => line.values);
+    now.current = { times, complete: isKnown ? complete : lines.map((line) => line.values) };
+    const single = times.starts.length - (times.open >= 0 ? 1 : 0) <= 1;
     const positive = (values: Num[]) => (props.log ? values.map((value) => (value && value > 0 ? value : null)) : values);
     const data = [
         times.starts.map((at) => at / 1_000),
@@ -67,12 +68,11 @@ export function Lines(props: {
     });
     const options = (size: { width: number; height: number }): uPlot.Options => {
         const colour = colours();
-        const single = times.starts.length - (times.open >= 0 ? 1 : 0) <= 1;
         const serie = (line: Line, dashed: boolean): uPlot.Series => ({
             stroke: colour(line.colour),
             width: line.width ?? 1.75,
             spanGaps: false,
-            points: { show: single || (dashed && times.open === 0), size: 5, fill: colour(line.colour) },
+            points: { show: single, size: 5, fill: colour(line.colour) },
             ...(dashed ? { dash: [3, 3] } : line.dash ? { dash: line.dash } : {}),
             ...(line.area && !dashed ? { fill: `${colour(line.colour)}22` } : {}),
         });
@@ -83,7 +83,7 @@ export function Lines(props: {
         );
         // What is not complete may leave the chart: a few seconds make a wild rate.
         const most = () => {
-            const shown = latest.current.flat().filter((value): value is number => value !== null);
+            const shown = now.current.complete.flat().filter((value): value is number => value !== null);
             return Math.max(...shown, 0) || 1;
         };
         return {
@@ -91,7 +91,7 @@ export function Lines(props: {
             tzDate: zoned(times.zone),
             padding: [8, 8, 0, 0],
             scales: {
-                x: { time: true, range: () => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000] },
+                x: { time: true, range: () => span(now.current.times) },
                 y: props.log
                     ? { distr: 3, log: 10 }
                     : { range: () => [0, most() * 1.08] },
@@ -100,20 +100,17 @@ export function Lines(props: {
             series: [{}, ...lines.map((line) => serie(line, false)), ...lines.map((line) => serie(line, true))],
             bands,
             hooks: {
-                drawClear: [(u) => drawSpans(u, times.spans, colour)],
-                draw: [(u) => drawIncomplete(u, times.open < 0 ? null : (times.starts[times.open] ?? null), times.end, colour)],
+                drawClear: [(u) => drawSpans(u, now.current.times.spans, colour)],
+                draw: [(u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour)],
             },
         };
     };
+    // Everything else is read when it is drawn.
     const shape = [
         theme,
         times.zone,
-        times.starts.length,
-        times.starts[0],
-        times.end,
-        times.open,
+        single,
         props.log ?? false,
-        JSON.stringify(times.spans),
         lines.map((line) => [line.name, line.colour]).join(),
     ].join('|');
     return (
@@ -128,6 +125,13 @@ export function Lines(props: {
         />
     );
 }
+
+/** The axis of time, in seconds. */
+export const span = (times: Times): [number, number] => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000];
+
+/** Start of the bucket that has not ended. */
+export const openStart = (times: Times): number | null =>
+    times.open < 0 ? null : (times.starts[times.open] ?? null);
 
 /** What the lines stand for. */
 export function Legend({ lines }: { lines: { name: string; colour: string; dash?: number[]; block?: boolean }[] }) {

@@ -1,11 +1,12 @@
 // Bars over time, one on top of the other.
 
+import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import * as show from '../format';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
 import { colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
-import type { Times } from './Lines';
+import { type Times, openStart, span } from './Lines';
 import { Plot, type Reading } from './Plot';
 
 export interface Layer {
@@ -35,6 +36,8 @@ export function Stack(props: {
 }) {
     const { times, layers } = props;
     const theme = useColours();
+    const now = useRef(props);
+    now.current = props;
     const tops: number[][] = [];
     layers.forEach((layer, place) => {
         const below = tops[place - 1];
@@ -72,16 +75,16 @@ export function Stack(props: {
             padding: [8, 8, 0, 0],
             cursor: { points: { show: false } },
             scales: {
-                x: { time: true, range: () => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000] },
+                x: { time: true, range: () => span(now.current.times) },
                 y: {
                     range: (_, __, max) => {
-                        const most = Math.max(max ?? 0, props.line?.value ?? 0);
-                        return [0, props.max ?? (most > 0 ? most * 1.08 : 1)];
+                        const most = Math.max(max ?? 0, now.current.line?.value ?? 0);
+                        return [0, now.current.max ?? (most > 0 ? most * 1.08 : 1)];
                     },
                 },
             },
             axes: [
-                props.days ? { ...timeAxis(times.zone, colour), ...dayMarks(times) } : timeAxis(times.zone, colour),
+                props.days ? { ...timeAxis(times.zone, colour), ...dayMarks(() => now.current.times) } : timeAxis(times.zone, colour),
                 valueAxis(colour, props.axis),
             ],
             series: [
@@ -97,10 +100,10 @@ export function Stack(props: {
                 ),
             ],
             hooks: {
-                drawClear: [(u) => drawSpans(u, times.spans, colour)],
+                drawClear: [(u) => drawSpans(u, now.current.times.spans, colour)],
                 draw: [
-                    (u) => drawIncomplete(u, times.open < 0 ? null : (times.starts[times.open] ?? null), times.end, colour),
-                    (u) => drawLine(u, props.line?.value, colour('bad')),
+                    (u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour),
+                    (u) => drawLine(u, now.current.line?.value, colour('bad')),
                 ],
             },
         };
@@ -108,13 +111,8 @@ export function Stack(props: {
     const shape = [
         theme,
         times.zone,
-        times.starts.length,
-        times.starts[0],
-        times.end,
-        times.open,
-        props.max,
-        props.line?.value,
-        JSON.stringify(times.spans),
+        props.days ?? false,
+        props.max ?? 'auto',
         layers.map((layer) => [layer.name, layer.colour]).join(),
     ].join('|');
     return (
@@ -131,14 +129,14 @@ export function Stack(props: {
 }
 
 /** Marks at the starts of days, as many as fit. */
-function dayMarks(times: Times): Pick<uPlot.Axis, 'splits' | 'values'> {
+function dayMarks(times: () => Times): Pick<uPlot.Axis, 'splits' | 'values'> {
     return {
         splits: (plot) => {
             const room = Math.max(1, Math.floor(plot.width / 72));
-            const step = Math.max(1, Math.ceil(times.starts.length / room));
-            return times.starts.filter((_, i) => i % step === 0).map((at) => at / 1_000);
+            const step = Math.max(1, Math.ceil(times().starts.length / room));
+            return times().starts.filter((_, i) => i % step === 0).map((at) => at / 1_000);
         },
-        values: (_, splits) => splits.map((split) => show.day(split * 1_000, times.zone)),
+        values: (_, splits) => splits.map((split) => show.day(split * 1_000, times().zone)),
     };
 }
 
