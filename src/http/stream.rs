@@ -31,6 +31,8 @@ const REQUESTS_A_LOOK: usize = 200;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What the browser is told to wait before it connects again.
 const RECONNECT: Duration = Duration::from_secs(5);
+/// A stream ends after this long, in microseconds: who comes back shows again that it may read.
+const LIFETIME_US: u64 = 15 * 60 * 1_000_000;
 /// Seconds that a refused reader is told to wait.
 const REFUSED_WAIT_S: u32 = 30;
 
@@ -68,6 +70,7 @@ pub(crate) async fn stream(
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
     let reader = Reader {
         stopping: app.stopping(),
+        ends_at_us: app.service().monotonic_us() + LIFETIME_US,
         app,
         filter: Arc::new(filter),
         zone,
@@ -94,6 +97,7 @@ struct Reader {
     /// Events of the last look that were not taken yet, the last first.
     waiting: Vec<Event>,
     is_first: bool,
+    ends_at_us: u64,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
@@ -106,7 +110,7 @@ fn events(reader: Reader) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 impl Reader {
-    /// The next event; `None` when the server stops.
+    /// The next event; `None` when the server stops or the stream has lasted long enough.
     async fn next(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.is_first) {
             // Reaches the browser at once, so that it knows the stream is open.
@@ -116,7 +120,8 @@ impl Reader {
             if let Some(event) = self.waiting.pop() {
                 return Some(event);
             }
-            if *self.stopping.borrow() {
+            let is_over = self.app.service().monotonic_us() >= self.ends_at_us;
+            if is_over || *self.stopping.borrow() {
                 return None;
             }
             if let Some(tail) = self.look().await {

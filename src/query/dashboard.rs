@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::answer::{answer, group_names};
 use super::engine::Engine;
 use super::execute::Executed;
-use super::plan::has_sketches;
+use super::plan::sketches_are_cheap;
 use super::table::{GroupKey, Table};
 use super::types::{Answer, Query};
 use crate::error::Result;
@@ -337,7 +337,7 @@ fn percentiles_are_cheap(filter: &Filter, by: Dimension) -> bool {
         || !filter.error_types.is_empty()
         || !filter.sources.is_empty()
         || filter.streamed.is_some();
-    raw_anyway || has_sketches(&super::engine::keys_of_dimensions(filter, &[by]))
+    raw_anyway || sketches_are_cheap(&super::engine::keys_of_dimensions(filter, &[by]))
 }
 
 /// The same filter, for the named groups only.
