@@ -102,7 +102,7 @@ async fn run(
     let wants_csv = params.wants_csv(headers)?;
     // The text of an administrator's statement can name a user; the trail keeps its shape only.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
-    let answer = app.ask(move |service| service.sql(&statement)).await?;
+    let answer = app.ask_sql(statement).await?;
     if wants_csv {
         let values =
             |row: Vec<SqlValue>| row.iter().map(|value| serde_json::json!(value)).collect();

@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use rustc_hash::FxHashMap;
 
-use super::answer::{answer, group_names};
+use super::answer::group_names;
 use super::engine::Engine;
 use super::execute::Executed;
 use super::plan::sketches_are_cheap;
@@ -138,19 +138,11 @@ pub(super) fn dashboard(engine: &Engine, query: &DashboardQuery) -> Result<Dashb
     });
     let parts = [series, previous, days];
     queries.extend(parts.iter().flatten().cloned());
-    engine.snapshot(&queries, |reader, executed| {
-        let mut executed = executed.into_iter().zip(&queries);
-        let mut next = || match executed.next() {
-            Some((executed, query)) => {
-                answer(reader, query, executed, engine.max_points()).map(Some)
-            }
-            None => Ok(None),
-        };
-        let mut total =
-            || Ok::<_, crate::Error>(next()?.map_or_else(Measures::default, Answer::into_total));
-        let (minute, last_hour, today) = (total()?, total()?, total()?);
-        let mut part = |wanted: &Option<Query>| if wanted.is_some() { next() } else { Ok(None) };
-        let [series, previous, days] = [part(&parts[0])?, part(&parts[1])?, part(&parts[2])?];
+    engine.snapshot(&queries, |reader, answers| {
+        let mut answers = answers.into_iter();
+        let mut total = || answers.next().map_or_else(Measures::default, Answer::into_total);
+        let (minute, last_hour, today) = (total(), total(), total());
+        let [series, previous, days] = parts.map(|part| part.and_then(|_| answers.next()));
         let top = match &query.top {
             Some(wanted) => Some(top(engine, reader, query, wanted)?),
             None => None,
@@ -271,8 +263,7 @@ fn top_errors(
     let ask = |range: TimeRange| {
         let metrics = vec![MetricType::ErrorRate];
         let plain = Query { filter: query.filter.clone(), metrics, ..Query::total(range) };
-        let executed = engine.execute(reader, &plain, None)?;
-        answer(reader, &plain, executed, engine.max_points())
+        engine.answer(reader, &plain, None)
     };
     let all = ask(query.range)?;
     let (exact, complete_from) = (all.exact, all.complete_from);

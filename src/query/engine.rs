@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::answer::{answer, group_names};
 use super::dashboard::{Dashboard, DashboardQuery};
-use super::errors_by_type::{by_error_type, expands};
+use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
 use super::execute::{Executed, execute};
 use super::hot::{HotSlice, MetricsStore};
 use super::plan::key_columns;
@@ -19,7 +19,7 @@ use super::types::{
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, RequestId, TimeWindow, Timestamp};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Most bytes that sums of past days may take.
@@ -76,12 +76,8 @@ impl Engine {
     /// # Errors
     /// When the query asks for too much or the file cannot be read.
     pub fn query(&self, query: &Query) -> Result<Answer> {
-        if expands(query) {
-            return by_error_type(self, query);
-        }
-        self.with_snapshot(query, |reader, executed| {
-            answer(reader, query, executed, self.max_points)
-        })
+        let mut answers = self.query_all(std::slice::from_ref(query))?;
+        answers.pop().ok_or(Error::Closed)
     }
 
     /// The leading groups of a dimension.
@@ -137,26 +133,21 @@ impl Engine {
     /// # Errors
     /// As [`Self::query`].
     pub fn query_all(&self, queries: &[Query]) -> Result<Vec<Answer>> {
-        self.snapshot(queries, |reader, executed| {
-            let pairs = queries.iter().zip(executed);
-            pairs
-                .map(|(query, executed)| answer(reader, query, executed, self.max_points))
-                .collect()
-        })
+        self.snapshot(queries, |_, answers| Ok(answers))
     }
 
-    /// Executes several queries in one snapshot and goes on in it.
+    /// Answers several queries from one snapshot and goes on in it.
     pub(super) fn snapshot<T>(
         &self,
         queries: &[Query],
-        then: impl FnOnce(&Reader<'_>, Vec<Executed>) -> Result<T>,
+        then: impl FnOnce(&Reader<'_>, Vec<Answer>) -> Result<T>,
     ) -> Result<T> {
         let slices: Vec<_> = queries.iter().map(|query| self.hot_slice(query)).collect();
         self.store.read(|reader| {
             let pairs = queries.iter().zip(&slices);
-            let executed = pairs.map(|(query, hot)| self.execute(reader, query, hot.as_ref()));
-            let executed = executed.collect::<Result<Vec<_>>>()?;
-            then(reader, executed)
+            let answers = pairs.map(|(query, hot)| self.answer(reader, query, hot.as_ref()));
+            let answers = answers.collect::<Result<Vec<_>>>()?;
+            then(reader, answers)
         })
     }
 
@@ -168,8 +159,21 @@ impl Engine {
         super::dashboard::dashboard(self, query)
     }
 
-    pub(super) const fn max_points(&self) -> usize {
-        self.max_points
+    pub(super) fn answer(
+        &self,
+        reader: &Reader<'_>,
+        query: &Query,
+        hot: Option<&HotSlice>,
+    ) -> Result<Answer> {
+        if expands(query) {
+            let groups = groups_with_errors(query);
+            let executed = self.execute(reader, &groups, hot)?;
+            let weight = |measures: &Measures| wanted_errors(query, measures);
+            let answer = answer(reader, &groups, executed, self.max_points, &weight)?;
+            return Ok(by_error_type(query, answer));
+        }
+        let executed = self.execute(reader, query, hot)?;
+        answer(reader, query, executed, self.max_points, &Measures::requests)
     }
 
     /// Executes a query and names the groups that `pick` chooses, in its order.
