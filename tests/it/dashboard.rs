@@ -226,3 +226,60 @@ fn a_session_reads_and_writes_from_the_own_page_until_it_is_logged_out() {
     assert_eq!(get("/api/session").json()["logged_in"], false);
     assert_eq!(server.get_with("/api/status", &[("Cookie", "chatgauge_session=x")]).status, 401);
 }
+
+/// The panels of a Grafana dashboard of the repository.
+fn grafana(name: &str) -> Vec<Value> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/grafana/dashboards");
+    let text = std::fs::read_to_string(root.join(name)).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert!(document["uid"].is_string() && document["schemaVersion"].is_i64(), "{name}");
+    let panels = document["panels"].as_array().unwrap().clone();
+    assert!(panels.len() > 8, "{name}");
+    panels.into_iter().flat_map(|panel| panel["targets"].as_array().unwrap().clone()).collect()
+}
+
+#[test]
+fn the_grafana_dashboard_over_the_api_asks_for_what_is_answered() {
+    let server = server();
+    for target in grafana("chatgauge-infinity.json") {
+        let path = target["url"].as_str().unwrap();
+        let path = path.replace("${__from}", "1772359200000").replace("${__to}", "1772366400000");
+        let path =
+            path.replace("${tz:percentencode}", "Europe%2FWarsaw").replace("${top}", "model");
+        let answer = server.get(&path);
+        assert_eq!(answer.status, 200, "{path}");
+        let selectors = target["columns"].as_array().unwrap().iter();
+        let selectors = selectors.map(|column| column["selector"].as_str().unwrap());
+        let is_csv = target["type"] == "csv";
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        let head: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        for selector in selectors.map(|selector| selector.replace("${top}", "model")) {
+            let is_there = if is_csv {
+                head.contains(&&*selector)
+            } else {
+                answer.json().pointer(&format!("/{}", selector.replace('.', "/"))).is_some()
+            };
+            assert!(is_there, "{path}: {selector}");
+        }
+    }
+}
+
+#[test]
+fn the_grafana_dashboard_over_prometheus_names_metrics_that_there_are() {
+    let server = server();
+    server.service.compact().unwrap();
+    let exposed = String::from_utf8(server.get("/metrics").body).unwrap();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    for target in grafana("chatgauge-prometheus.json") {
+        let expression = target["expr"].as_str().unwrap();
+        let words = expression.split(|c| !is_part(c));
+        let mut named = 0;
+        for name in words.filter(|w| w.starts_with("chatgauge_") || w.starts_with("gen_ai_client"))
+        {
+            named += 1;
+            let is_there = exposed.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+            assert!(is_there, "{name} of {expression}");
+        }
+        assert!(named > 0, "{expression}");
+    }
+}

@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-3e2af5795139.js",
+        path: "assets/app-6a09a7aef170.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "3e2af5795139",
-        plain: include_bytes!("app-3e2af5795139.js"),
-        gzip: include_bytes!("app-3e2af5795139.js.gz"),
-        brotli: include_bytes!("app-3e2af5795139.js.br"),
+        hash: "6a09a7aef170",
+        plain: include_bytes!("app-6a09a7aef170.js"),
+        gzip: include_bytes!("app-6a09a7aef170.js.gz"),
+        brotli: include_bytes!("app-6a09a7aef170.js.br"),
     },
     Asset {
         path: "assets/style-3d53fc14fd52.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "9ee6e2142c4c",
+        hash: "5be016c36d1c",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

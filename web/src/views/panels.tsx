@@ -124,7 +124,8 @@ export function ErrorsPanel({ data, times, csv }: Props) {
     if (!errors) return null;
     const totals = errors.map((one) => ({ name: show.words(one.error_type), sum: sum(one.count) }));
     const all = totals.reduce((total, one) => total + one.sum, 0);
-    const layers = errors.map((one, i) => ({
+    const occurred = errors.filter((one) => sum(one.count) > 0);
+    const layers = occurred.map((one, i) => ({
         name: show.words(one.error_type),
         colour: ERROR_COLOURS[i] ?? 'c7',
         values: one.count,

@@ -80,9 +80,8 @@ pub(crate) struct ContentBody {
     /// How the latency divides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) share: Option<ShareBody>,
-    /// Errors by type over time; types that did not occur are absent.
+    /// Errors by type over time: every type, the most frequent first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, Vec<i64>>>)]
     pub(crate) errors: Option<Vec<ErrorSeries>>,
     /// Requests by latency over time.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -269,8 +269,7 @@ fn errors(buckets: &[Measures]) -> Vec<ErrorSeries> {
         error_type: kind.as_str(),
         count: counts(buckets, Count::of_error(*kind)),
     });
-    let mut series: Vec<ErrorSeries> =
-        series.filter(|series| series.count.iter().any(|count| *count > 0)).collect();
+    let mut series: Vec<ErrorSeries> = series.collect();
     series.sort_by_key(|series| std::cmp::Reverse(series.count.iter().sum::<i64>()));
     series
 }
