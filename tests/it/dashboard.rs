@@ -75,6 +75,27 @@ fn all_parts_of_a_dashboard_agree_with_each_other_and_with_the_other_routes() {
 }
 
 #[test]
+fn the_phases_add_up_to_the_average_although_some_requests_lack_one() {
+    let server = TestServer::start();
+    let at = "2026-03-01T10:00:00Z";
+    server.ingest(&json!([
+        {"started_at": at, "total_latency_ms": 1_000, "context_latency_ms": 100, "llm_latency_ms": 800},
+        {"started_at": at, "total_latency_ms": 20, "context_latency_ms": 20, "cache_hit": true},
+    ]));
+    let path = format!("/api/metrics/dashboard?{RANGE}&part=share&part=top");
+    let answer = server.get(&path).json();
+    let expected = json!({"context_ms": 60.0, "llm_ms": 400.0, "other_ms": 50.0});
+    assert_eq!(answer["share"]["range"], expected);
+    assert_eq!(answer["top"]["rows"][0]["llm_ms"], 400.0);
+    server.ingest(&json!([{"started_at": "2026-03-01T11:59:00Z", "total_latency_ms": 5}]));
+    let last = server.get(
+        "/api/metrics/dashboard?part=share&start=2026-03-01T11:30:00Z&end=2026-03-01T12:00:00Z",
+    );
+    let unknown = json!({"context_ms": null, "llm_ms": null, "other_ms": null});
+    assert_eq!(last.json()["share"]["range"], unknown);
+}
+
+#[test]
 fn the_table_has_leaders_others_and_a_total_by_every_dimension() {
     let server = server();
     for (by, groups) in [("model", 2), ("user", 5), ("space", 3), ("error_type", 1)] {

@@ -18,7 +18,7 @@ export function RequestsPanel({ data, times, csv }: Props) {
     const lines = [{ name: 'Requests per minute', colour: 'c1', values: requests.per_minute, area: true }];
     if (requests.previous_per_minute) {
         lines.push({
-            name: 'Compared with',
+            name: current().compare === 'week' ? 'A week earlier' : 'Previous period',
             colour: 'c7',
             values: requests.previous_per_minute,
             area: false,

@@ -204,20 +204,22 @@ pub(crate) struct LatencyStatsBody {
     pub(crate) max_ms: Option<f64>,
 }
 
-/// How the average latency divides into assembling the context, the LLM call and everything else.
+/// How the time of an average request divides into assembling the context, the LLM call and everything else;
+/// together they are the average total.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ShareBody {
     /// Over the whole range.
     pub(crate) range: PhasesBody,
-    /// Average time to assemble the context.
+    /// Assembling the context.
     pub(crate) context_ms: Vec<Option<f64>>,
-    /// Average time in the LLM call.
+    /// The LLM call.
     pub(crate) llm_ms: Vec<Option<f64>>,
-    /// The rest of the average total.
+    /// The rest of the total.
     pub(crate) other_ms: Vec<Option<f64>>,
 }
 
-/// Average times of the phases of a request.
+/// Average times of the phases over all requests; one without a phase, such as an answer from a cache without an
+/// LLM call, counts with none.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PhasesBody {
     /// Assembling the context.

@@ -236,17 +236,22 @@ fn metric_of(kind: LatencyKind) -> Option<MetricType> {
     MetricType::ALL.into_iter().find(|metric| metric.latency() == Some(kind))
 }
 
-/// How the average total divides. The averages may be over different requests, so the rest has a floor.
+/// How the time of an average request divides: sums over all requests, so that one that was served from a
+/// cache and made no LLM call counts with none.
 fn phases(measures: &Measures) -> PhasesBody {
-    let average = |kind| measures.latency_ms(kind, Stat::Average);
-    let [total, context_ms, llm_ms] =
-        [LatencyKind::Total, LatencyKind::Context, LatencyKind::Llm].map(average);
-    let known = context_ms.is_some() || llm_ms.is_some();
+    let known = |kind| metric_of(kind).map_or(0, |metric| measures.samples(metric));
+    let kinds = [LatencyKind::Total, LatencyKind::Context, LatencyKind::Llm];
+    let requests = as_f64(kinds.map(known).into_iter().max().unwrap_or(0));
+    let [total, context_ms, llm_ms] = kinds.map(|kind| {
+        let average = measures.latency_ms(kind, Stat::Average);
+        average.map(|average| average * as_f64(known(kind)) / requests)
+    });
+    let is_known = context_ms.is_some() || llm_ms.is_some();
     let rest = |total: f64| (total - context_ms.unwrap_or(0.0) - llm_ms.unwrap_or(0.0)).max(0.0);
     PhasesBody {
         context_ms: context_ms.map(whole_us),
         llm_ms: llm_ms.map(whole_us),
-        other_ms: total.filter(|_| known).map(rest).map(whole_us),
+        other_ms: total.filter(|_| is_known).map(rest).map(whole_us),
     }
 }
 
