@@ -23,6 +23,10 @@ doc:
 deny:
     cargo deny check
 
+# The page: types, what is committed, and all of it in a browser. Needs Node.
+web:
+    web/e2e/run.sh
+
 # Benchmarks; each makes its own data.
 bench:
     cargo bench --locked

@@ -221,6 +221,7 @@ pub fn demo_text(base_url: &str, admin_token: Option<&str>) -> String {
     format!(
         "\
 chatgauge is running at {base_url} with made-up traffic. {token}
+Open that address in a browser to see the dashboard.
 
 Try:
   curl -s{header} '{base_url}/api/metrics/current'

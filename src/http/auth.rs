@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use rustc_hash::FxHashSet;
@@ -13,9 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::limit::{Client, Limiter, Policy};
 use super::problem::{Kind, Problem};
+use super::session::cookies;
+use super::sessions::{Session, Sessions};
 use super::state::App;
 use crate::error::Error;
-use crate::model::{AuditAction, Filter, KeyGrant, Name, Scope};
+use crate::model::{AuditAction, Filter, KeyGrant, Name, Scope, Timestamp};
 
 /// Refused tokens a minute and peer; a person who mistypes makes a few.
 const FAILURES: Policy = Policy { name: "failed-auth", quota: 20, window_s: 60 };
@@ -124,6 +126,8 @@ pub(crate) struct Auth {
     /// Hashes of tokens that were good once: their holders are let try even when a neighbour behind
     /// the same address is guessing.
     good: Mutex<FxHashSet<TokenDigest>>,
+    /// Browsers that are logged in; none without an admin token.
+    sessions: Option<Sessions>,
 }
 
 /// Why somebody was not let in.
@@ -142,7 +146,8 @@ enum Refusal {
 impl Auth {
     /// Asks for a token as `access` says.
     pub(crate) fn new(access: Access) -> Self {
-        Self { access, failures: Limiter::new(FAILURES), good: Mutex::default() }
+        let sessions = access.admin.as_ref().map(Sessions::new);
+        Self { access, failures: Limiter::new(FAILURES), good: Mutex::default(), sessions }
     }
 
     fn authenticate(
@@ -178,6 +183,63 @@ impl Auth {
         }
         self.failures.take(peer, now_us);
         Err(Refusal::Bad)
+    }
+
+    /// Whether nobody is asked for a token.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.access.open
+    }
+
+    /// Lets the holder of the admin token in, and nobody else.
+    ///
+    /// # Errors
+    /// 401, or 429 when too many bad tokens came from this peer.
+    pub(crate) fn admit_admin(
+        &self,
+        token: &str,
+        peer: &Client,
+        now_us: u64,
+    ) -> Result<(), Problem> {
+        let principal = self.authenticate(Some(token), peer, now_us, |_| Ok(None));
+        principal.map(drop).map_err(Problem::from)
+    }
+
+    /// The text that stands for a session; `None` when no token is asked for.
+    pub(crate) fn seal(&self, session: &Session) -> Option<String> {
+        self.sessions.as_ref().map(|sessions| sessions.seal(session))
+    }
+
+    /// The session that a text stands for, while it lasts.
+    pub(crate) fn open_session(&self, text: &str, now: Timestamp) -> Option<Session> {
+        self.sessions.as_ref()?.open(text, now)
+    }
+
+    /// Ends a session.
+    pub(crate) fn end(&self, session: &Session, now: Timestamp) {
+        if let Some(sessions) = &self.sessions {
+            sessions.end(session, now);
+        }
+    }
+
+    /// Who asks with the cookie of a session; a write must come from the server's own page.
+    ///
+    /// # Errors
+    /// 403 for a write of another site.
+    fn of_cookie(
+        &self,
+        headers: &HeaderMap,
+        method: &Method,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, Problem> {
+        let mut sessions = cookies(headers).filter_map(|value| self.open_session(value, now));
+        if sessions.next().is_none() {
+            return Ok(None);
+        }
+        if !method.is_safe() && !is_same_origin(headers) {
+            let detail = "with a session, changes come from the server's own page only";
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        Ok(Some(Principal::unrestricted("admin", Client::Admin)))
     }
 
     fn is_known_good(&self, digest: &TokenDigest) -> bool {
@@ -237,8 +299,16 @@ pub(crate) async fn gate(
     if app.auth().access.open {
         check_origin(request.headers())?;
     }
+    let by_cookie = match token {
+        None => app.auth().of_cookie(request.headers(), request.method(), app.service().now())?,
+        Some(_) => None,
+    };
     let find_key = |token: &str| app.service().authenticate_key(token);
-    let principal = match app.auth().authenticate(token, &peer, now_us, find_key) {
+    let principal = match by_cookie {
+        Some(principal) => Ok(principal),
+        None => app.auth().authenticate(token, &peer, now_us, find_key),
+    };
+    let principal = match principal {
         Ok(principal) => principal,
         Err(refusal) => {
             if matches!(refusal, Refusal::Bad) {
@@ -274,7 +344,8 @@ fn missing_scope(scope: Scope) -> Problem {
     }
 }
 
-fn peer_of(request: &Request) -> Client {
+/// The client behind the connection of a request.
+pub(super) fn peer_of(request: &Request) -> Client {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
     // Without a connection (a test that calls the router) everybody is one peer.
     let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
@@ -293,6 +364,19 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     Ok(())
+}
+
+/// Whether a request comes from a page of this server: what a browser says of it cannot be forged by a page.
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(FETCH_SITE), text(header::ORIGIN), text(header::HOST)) {
+        (Some(site), ..) => site == "same-origin",
+        // Browsers that do not say where a request comes from send the origin with every write.
+        (None, Some(origin), Some(host)) => {
+            origin.split_once("://").is_some_and(|(_, of)| of.eq_ignore_ascii_case(host))
+        }
+        (None, ..) => false,
+    }
 }
 
 /// Whether a `Host` header is `localhost` or an address, which no name server can redirect.
@@ -325,7 +409,7 @@ fn equal(a: &TokenDigest, b: &TokenDigest) -> bool {
 
 impl App {
     /// Notes, once a minute and peer, that a token was refused. The address stays out of the trail.
-    fn note_bad_token(&self, peer: &Client, now_us: u64, path: &str) {
+    pub(super) fn note_bad_token(&self, peer: &Client, now_us: u64, path: &str) {
         if self.trail().bad_tokens.take(peer, now_us).allowed {
             let target = path.chars().take(128).collect();
             self.audit("unknown", AuditAction::AuthFailed, Some(target), None);
@@ -341,106 +425,4 @@ impl App {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PEER: Client = Client::Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-
-    fn find(token: &str) -> Result<Option<KeyGrant>, Error> {
-        Ok((token == "cg_k1_secret").then(|| KeyGrant {
-            key_id: "k1".into(),
-            name: "app".into(),
-            scopes: vec![Scope::Ingest],
-            spaces: Some(vec!["a".into()]),
-        }))
-    }
-
-    fn auth() -> Auth {
-        Auth::new(Access::admin_token("root"))
-    }
-
-    #[test]
-    fn the_admin_token_and_good_keys_come_in() {
-        let auth = auth();
-        let admin = auth.authenticate(Some("root"), &PEER, 0, find).unwrap();
-        assert!(Scope::ALL.into_iter().all(|scope| admin.permits(scope)));
-        let key = auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
-        assert_eq!(key.actor, "key:k1");
-        assert!(key.permits(Scope::Ingest) && !key.permits(Scope::Read));
-    }
-
-    #[test]
-    fn others_are_refused_and_told_how() {
-        let auth = auth();
-        for token in [None, Some("Root"), Some("cg_k1_other"), Some("cg_k1_secre")] {
-            let refusal = auth.authenticate(token, &PEER, 0, find).unwrap_err();
-            assert_eq!(Problem::from(refusal).status().as_u16(), 401, "{token:?}");
-        }
-        let problem = missing_scope(Scope::Read);
-        assert_eq!(problem.status().as_u16(), 403);
-        assert!(problem.detail().contains("read"));
-    }
-
-    #[test]
-    fn guessing_is_slowed_but_not_for_holders_of_good_tokens() {
-        let auth = auth();
-        auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
-        for _ in 0..FAILURES.quota {
-            auth.authenticate(Some("guess"), &PEER, 0, find).unwrap_err();
-        }
-        let refusal = auth.authenticate(Some("root"), &PEER, 0, find).unwrap_err();
-        assert_eq!(Problem::from(refusal).status().as_u16(), 429, "even a lucky guess");
-        auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
-        let elsewhere = Client::of_peer(std::net::IpAddr::from([10, 0, 0, 1]));
-        auth.authenticate(Some("root"), &elsewhere, 0, find).unwrap();
-    }
-
-    #[test]
-    fn open_access_asks_for_nothing() {
-        let auth = Auth::new(Access::open());
-        let anyone = auth.authenticate(None, &PEER, 0, find).unwrap();
-        assert!(anyone.permits(Scope::Admin));
-    }
-
-    #[test]
-    fn open_access_is_not_for_pages_of_other_sites() {
-        let of = |host: &'static str, site: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static(host));
-            if let Some(site) = site {
-                headers.insert(FETCH_SITE, HeaderValue::from_static(site));
-            }
-            check_origin(&headers).is_ok()
-        };
-        for host in ["localhost:8089", "127.0.0.1:8089", "[::1]:8089", "LOCALHOST"] {
-            assert!(of(host, None), "{host}");
-        }
-        assert!(of("localhost", Some("same-origin")) && of("localhost", Some("none")));
-        assert!(!of("localhost", Some("cross-site")) && !of("localhost", Some("same-site")));
-        assert!(!of("evil.example:8089", None) && !of("", None));
-    }
-
-    #[test]
-    fn a_key_bound_to_spaces_sees_only_those() {
-        let principal = auth().authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
-        let mut filter = Filter::default();
-        principal.restrict(&mut filter).unwrap();
-        assert_eq!(filter.spaces, ["a"]);
-        let mut other = Filter { spaces: vec!["a".into(), "b".into()], ..Filter::default() };
-        assert_eq!(principal.restrict(&mut other).unwrap_err().kind(), Kind::Forbidden);
-        assert!(principal.require_all_spaces().is_err());
-    }
-
-    #[test]
-    fn the_scheme_is_bearer_in_any_case() {
-        let with = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
-            bearer(&headers).map(str::to_owned)
-        };
-        assert_eq!(with("bearer  x "), Some("x".to_owned()));
-        for value in ["Basic eDp5", "Bearer", "Bearer ", "x"] {
-            assert_eq!(with(value), None, "{value}");
-        }
-    }
-}
+mod tests;

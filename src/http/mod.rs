@@ -4,8 +4,10 @@
 //! is open to all, the gate (token, scope, rate limit). Handlers read parameters against one literal
 //! table, ask the service on a thread that may block, and answer with structs of their own.
 
+mod assets;
 mod auth;
 mod body;
+mod csv;
 mod dimensions;
 mod frame;
 mod ingest;
@@ -18,9 +20,12 @@ mod params;
 mod problem;
 mod prometheus;
 mod requests;
+mod session;
+mod sessions;
 mod sql;
 mod state;
 mod status;
+mod stream;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -48,14 +53,17 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every route of the server.
 pub fn router(service: Chatgauge, access: Access) -> Router {
-    let app = App::new(service, access);
+    router_of(App::new(service, access))
+}
+
+fn router_of(app: App) -> Router {
     let (router, document) = routes_of(&app).split_for_parts();
     if let Ok(document) = serde_json::to_vec(&document) {
         // Nothing was there before: the state was made above.
         drop(app.openapi().set(document.into()));
     }
     router
-        .fallback(frame::not_found)
+        .fallback(assets::page_or_not_found)
         .method_not_allowed_fallback(frame::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), frame::frame))
         .with_state(app)
@@ -79,6 +87,7 @@ fn open_routes() -> OpenApiRouter<App> {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(openapi::document))
+        .routes(routes!(session::get, session::create, session::delete))
 }
 
 fn ingest_routes() -> OpenApiRouter<App> {
@@ -91,7 +100,10 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::historical::historical))
         .routes(routes!(metrics::breakdown::breakdown))
         .routes(routes!(metrics::heatmap::heatmap))
+        .routes(routes!(metrics::dashboard::dashboard))
         .routes(routes!(requests::list))
+        .routes(routes!(requests::get))
+        .routes(routes!(stream::stream))
         .routes(routes!(dimensions::values))
         .routes(routes!(status::status))
         .routes(routes!(status::health))
@@ -122,12 +134,14 @@ pub async fn serve(
     access: Access,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let router = router(service, access);
+    let app = App::new(service, access);
+    let router = router_of(app.clone());
     // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
     let listener = BoundedListener::new(listener).tap_io(|_| ());
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let shutdown = async move {
         shutdown.await;
+        app.stop();
         if stopping.send(()).is_err() {
             tracing::debug!("serving had ended by itself");
         }

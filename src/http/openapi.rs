@@ -14,8 +14,8 @@ use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::frame::json_bytes;
 use super::params::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUESTS, SQL,
-    openapi_parameters,
+    AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUEST, REQUESTS,
+    SQL, SQL_POST, STREAM, openapi_parameters,
 };
 use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
@@ -92,12 +92,20 @@ documented_params! {
     BreakdownParams = BREAKDOWN;
     /// Of `/api/metrics/heatmap`.
     HeatmapParams = HEATMAP;
+    /// Of `/api/metrics/dashboard`.
+    DashboardParams = DASHBOARD;
+    /// Of `/api/stream`.
+    StreamParams = STREAM;
+    /// Of `/api/requests/{id}`.
+    RequestParams = REQUEST;
     /// Of `GET /api/requests`.
     RequestsParams = REQUESTS;
     /// Of `/api/dimensions/{name}/values`.
     DimensionValuesParams = DIMENSION_VALUES;
     /// Of `GET /api/sql`.
     SqlParams = SQL;
+    /// Of `POST /api/sql`.
+    SqlPostParams = SQL_POST;
     /// Of `/api/audit`.
     AuditParams = AUDIT;
 }
@@ -139,6 +147,23 @@ documented_problems! {
         ("403", "The key lacks the scope, or is bound to other spaces."),
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
+    ];
+    /// What can go wrong with a question about one request.
+    OneRequestProblems = [
+        ("400", "A parameter is unknown or not acceptable."),
+        ("401", "No token, or one that is not good."),
+        ("403", "The key lacks the scope."),
+        ("404", "No stored request that the key may see has this id."),
+        ("429", "Too many requests; `Retry-After` says when to come back."),
+        ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
+    ];
+    /// What can go wrong with logging in.
+    SessionProblems = [
+        ("400", "The body is not acceptable."),
+        ("401", "The token is not the admin token."),
+        ("403", "The request comes from another site."),
+        ("413", "The body is over 64 KiB."),
+        ("429", "Too many bad tokens; `Retry-After` says when to come back."),
     ];
     /// What can go wrong with an administrative request.
     AdminProblems = [

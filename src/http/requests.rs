@@ -1,24 +1,57 @@
 //! `GET /api/requests`: stored requests, newest first, page by page.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Principal;
-use super::openapi::{self, ReadProblems};
-use super::params::{Params, REQUESTS, Zone};
-use super::problem::Problem;
+use super::csv::{self, Table};
+use super::openapi::{self, OneRequestProblems, ReadProblems};
+use super::params::{Params, REQUEST, REQUESTS, Zone};
+use super::problem::{Kind, Problem};
 use super::state::{App, params};
 use crate::model::measures::ratio;
-use crate::model::{LatencyKind, RequestRecord, TimeRange, Timestamp};
+use crate::model::{Filter, LatencyKind, RequestId, RequestRecord, TimeRange, Timestamp};
 use crate::privacy::session_name;
 use crate::query::RequestsQuery;
 
 const DEFAULT_LINES: usize = 100;
 const CURSOR_BYTES: usize = 16;
+
+/// The fields of a request as columns.
+const COLUMNS: [&str; 27] = [
+    "request_id",
+    "started_at",
+    "source",
+    "operation",
+    "user",
+    "space",
+    "session",
+    "provider",
+    "model",
+    "total_latency_ms",
+    "context_latency_ms",
+    "llm_latency_ms",
+    "time_to_first_token_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_prompt_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "cost_source",
+    "cache_hit",
+    "outcome",
+    "error_type",
+    "error_code",
+    "http_status",
+    "finish_reason",
+    "attempt",
+    "streamed",
+];
 
 /// A page of stored requests.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,7 +130,7 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    fn new(record: &RequestRecord, zone: Zone) -> Self {
+    pub(crate) fn new(record: &RequestRecord, zone: Zone) -> Self {
         let latency = |kind| record.latency(kind).map(us_to_ms);
         let text = |name: &Option<crate::model::Name>| name.as_ref().map(ToString::to_string);
         Self {
@@ -170,7 +203,8 @@ fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<Head
     tag = "requests",
     params(openapi::RequestsParams),
     responses(
-        (status = 200, description = "A page; the header Link names the next.", body = RequestsBody,
+        (status = 200, description = "A page; the header Link names the next.",
+         content((RequestsBody = "application/json"), (String = "text/csv")),
          headers(("Link" = String, description = "The next page, as `rel=\"next\"`."))),
         ReadProblems,
     ),
@@ -179,8 +213,10 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
     RawQuery(query): RawQuery,
-) -> Result<(HeaderMap, Json<RequestsBody>), Problem> {
+    accepted: HeaderMap,
+) -> Result<Response, Problem> {
     let params = params(query.as_deref(), REQUESTS)?;
+    let wants_csv = params.wants_csv(&accepted)?;
     let zone = params.zone(app.service().config().time_zone)?;
     let range = params.range_of_all(app.service().now(), zone.tz)?;
     let query = RequestsQuery {
@@ -196,9 +232,41 @@ pub(crate) async fn list(
     {
         headers.insert(header::LINK, link);
     }
-    let requests =
-        page.requests.iter().map(|stored| RequestBody::new(&stored.record, zone)).collect();
-    Ok((headers, Json(RequestsBody { requests, next_cursor })))
+    let requests = page.requests.iter().map(|stored| RequestBody::new(&stored.record, zone));
+    if wants_csv {
+        let objects = requests.filter_map(|request| serde_json::to_value(request).ok()).collect();
+        let table = Table::of_objects(&COLUMNS, objects);
+        return Ok((headers, csv::response("requests", &table)).into_response());
+    }
+    let requests = requests.collect();
+    Ok((headers, Json(RequestsBody { requests, next_cursor })).into_response())
+}
+
+/// One stored request
+#[utoipa::path(
+    get,
+    path = "/api/requests/{id}",
+    operation_id = "requests_get",
+    tag = "requests",
+    params(("id" = String, Path, description = "Its `request_id`."), openapi::RequestParams),
+    responses((status = 200, description = "The request.", body = RequestBody), OneRequestProblems),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RequestBody>, Problem> {
+    let params = params(query.as_deref(), REQUEST)?;
+    let zone = params.zone(app.service().config().time_zone)?;
+    let started_at = params.started_at(app.service().now(), zone.tz)?;
+    let mut filter = Filter::default();
+    principal.restrict(&mut filter)?;
+    let id = RequestId::parse(&id);
+    let found = app.ask(move |service| service.request(&id, started_at, &filter)).await?;
+    let missing = || Problem::new(Kind::NotFound, "no stored request has this id");
+    let stored = found.ok_or_else(missing)?;
+    Ok(Json(RequestBody::new(&stored.record, zone)))
 }
 
 #[cfg(test)]
@@ -206,7 +274,7 @@ mod tests {
     use chrono_tz::Tz;
 
     use super::*;
-    use crate::model::{ErrorType, Outcome, RequestId, Source};
+    use crate::model::{ErrorType, Outcome, Source};
 
     #[test]
     fn cursors_read_back() {
@@ -246,5 +314,8 @@ mod tests {
         );
         assert_eq!(body["tags"]["env"], "prod");
         assert_eq!(body["prompt_tokens"], serde_json::Value::Null);
+        let missing: Vec<&str> =
+            COLUMNS.into_iter().filter(|name| body.get(name).is_none()).collect();
+        assert!(missing.is_empty(), "columns that are no fields: {missing:?}");
     }
 }

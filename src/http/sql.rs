@@ -2,13 +2,16 @@
 
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Principal;
 use super::body::{SmallBody, parse_json};
+use super::csv::{self, Table};
 use super::openapi::{self, AdminProblems};
-use super::params::{NONE, SQL};
+use super::params::{Params, SQL, SQL_POST};
 use super::problem::Problem;
 use super::state::{App, params};
 use crate::model::AuditAction;
@@ -47,16 +50,21 @@ pub(crate) struct RowsBody {
     operation_id = "sql_get",
     tag = "admin",
     params(openapi::SqlParams),
-    responses((status = 200, description = "The rows.", body = RowsBody), AdminProblems),
+    responses(
+        (status = 200, description = "The rows.",
+         content((RowsBody = "application/json"), (String = "text/csv"))),
+        AdminProblems,
+    ),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
     RawQuery(query): RawQuery,
-) -> Result<Json<RowsBody>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let params = params(query.as_deref(), SQL)?;
     let statement = params.one("sql").unwrap_or_default().to_owned();
-    run(&app, &principal, statement).await
+    run(&app, &principal, statement, (&params, &headers)).await
 }
 
 /// Run a statement given in the body
@@ -65,35 +73,50 @@ pub(crate) async fn get(
     path = "/api/sql",
     operation_id = "sql_post",
     tag = "admin",
+    params(openapi::SqlPostParams),
     request_body = StatementBody,
-    responses((status = 200, description = "The rows.", body = RowsBody), AdminProblems),
+    responses(
+        (status = 200, description = "The rows.",
+         content((RowsBody = "application/json"), (String = "text/csv"))),
+        AdminProblems,
+    ),
 )]
 pub(crate) async fn post(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     SmallBody(body): SmallBody,
-) -> Result<Json<RowsBody>, Problem> {
-    params(query.as_deref(), NONE)?;
+) -> Result<Response, Problem> {
+    let params = params(query.as_deref(), SQL_POST)?;
     let StatementBody { sql } = parse_json(&body)?;
-    run(&app, &principal, sql).await
+    run(&app, &principal, sql, (&params, &headers)).await
 }
 
 async fn run(
     app: &App,
     principal: &Principal,
     statement: String,
-) -> Result<Json<RowsBody>, Problem> {
+    (params, headers): (&Params<'_>, &HeaderMap),
+) -> Result<Response, Problem> {
+    let wants_csv = params.wants_csv(headers)?;
     // The text of an administrator's statement can name a user; the trail keeps its shape only.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
     let answer = app.ask_sql(statement).await?;
+    if wants_csv {
+        let values =
+            |row: Vec<SqlValue>| row.iter().map(|value| serde_json::json!(value)).collect();
+        let rows = answer.rows.into_iter().map(values).collect();
+        return Ok(csv::response("sql", &Table { columns: answer.columns, rows }));
+    }
     let elapsed_us = i64::try_from(answer.elapsed_us).unwrap_or(i64::MAX);
-    Ok(Json(RowsBody {
+    let body = RowsBody {
         columns: answer.columns,
         rows: answer.rows,
         truncated: answer.truncated,
         elapsed_ms: as_f64(elapsed_us) / 1_000.0,
-    }))
+    };
+    Ok(Json(body).into_response())
 }
 
 /// The statement without what stands between quotes, on one line and not too long.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::auth::{Access, Auth, Principal};
 use super::limit::{Limiter, Policy};
@@ -24,6 +24,8 @@ const CONCURRENT_STATEMENTS: usize = 2;
 const CONCURRENT_PLAIN_BODIES: usize = 32;
 /// Most compressed bodies read at once; each holds a thread and a window of up to 8 MiB besides.
 const CONCURRENT_COMPRESSED_BODIES: usize = 8;
+/// Most streams at once; one takes about 30 KiB with its connection.
+const STREAMS_MAX: usize = 32;
 /// How long a question waits for its turn before the caller is told to come back.
 const TURN_WAIT: Duration = Duration::from_secs(2);
 
@@ -46,6 +48,8 @@ struct Inner {
     probes: Arc<Semaphore>,
     plain_bodies: Arc<Semaphore>,
     compressed_bodies: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    stopping: watch::Sender<bool>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
 }
 
@@ -77,6 +81,8 @@ impl App {
                 probes: Arc::new(Semaphore::new(1)),
                 plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
                 compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
+                streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+                stopping: watch::Sender::new(false),
                 openapi: std::sync::OnceLock::new(),
                 service,
                 config,
@@ -107,6 +113,21 @@ impl App {
     /// The OpenAPI document, set once all routes are known.
     pub(crate) fn openapi(&self) -> &std::sync::OnceLock<axum::body::Bytes> {
         &self.inner.openapi
+    }
+
+    /// A place for one more stream; `None` when there are too many.
+    pub(crate) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.streams).try_acquire_owned().ok()
+    }
+
+    /// Becomes true when the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
+    /// Ends all streams.
+    pub(crate) fn stop(&self) {
+        self.inner.stopping.send_replace(true);
     }
 
     /// The limiter of the routes that need `scope`.

@@ -38,17 +38,22 @@ fn the_operations_are_stable() {
     found.sort();
     let expected = [
         "DELETE /api/keys/{id} keys_revoke",
+        "DELETE /api/session session_delete",
         "GET /api/audit audit_trail",
         "GET /api/dimensions/{name}/values dimension_values",
         "GET /api/keys keys_list",
         "GET /api/metrics/breakdown metrics_breakdown",
         "GET /api/metrics/current metrics_current",
+        "GET /api/metrics/dashboard metrics_dashboard",
         "GET /api/metrics/heatmap metrics_heatmap",
         "GET /api/metrics/historical metrics_historical",
         "GET /api/openapi.json openapi",
         "GET /api/requests requests_list",
+        "GET /api/requests/{id} requests_get",
+        "GET /api/session session_get",
         "GET /api/sql sql_get",
         "GET /api/status status",
+        "GET /api/stream stream",
         "GET /api/telemetry/health telemetry_health",
         "GET /healthz healthz",
         "GET /metrics prometheus_metrics",
@@ -56,6 +61,7 @@ fn the_operations_are_stable() {
         "POST /api/keys keys_create",
         "POST /api/metrics/simulate metrics_simulate",
         "POST /api/requests requests_ingest",
+        "POST /api/session session_create",
         "POST /api/sql sql_post",
     ];
     assert_eq!(found, expected);

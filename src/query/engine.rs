@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use chrono_tz::Tz;
 
 use super::answer::{answer, group_names};
+use super::dashboard::{Dashboard, DashboardQuery};
 use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
 use super::execute::{Executed, execute};
 use super::hot::{HotSlice, MetricsStore};
@@ -14,11 +15,11 @@ use super::sealed::SealedCache;
 use super::table::GroupKey;
 use super::types::{
     Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
-    Query, RequestsPage, RequestsQuery, StoredRequest,
+    Query, RequestsPage, RequestsQuery, StoredRequest, Tail,
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, Measures, TimeWindow, Timestamp};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Most bytes that sums of past days may take.
@@ -132,14 +133,38 @@ impl Engine {
     /// # Errors
     /// As [`Self::query`].
     pub fn query_all(&self, queries: &[Query]) -> Result<Vec<Answer>> {
+        self.snapshot(queries, |_, answers| Ok(answers))
+    }
+
+    /// Answers several queries from one snapshot and goes on in it.
+    pub(super) fn snapshot<T>(
+        &self,
+        queries: &[Query],
+        then: impl FnOnce(&Reader<'_>, Vec<Answer>) -> Result<T>,
+    ) -> Result<T> {
         let slices: Vec<_> = queries.iter().map(|query| self.hot_slice(query)).collect();
         self.store.read(|reader| {
             let pairs = queries.iter().zip(&slices);
-            pairs.map(|(query, hot)| self.answer(reader, query, hot.as_ref())).collect()
+            let answers = pairs.map(|(query, hot)| self.answer(reader, query, hot.as_ref()));
+            let answers = answers.collect::<Result<Vec<_>>>()?;
+            then(reader, answers)
         })
     }
 
-    fn answer(&self, reader: &Reader<'_>, query: &Query, hot: Option<&HotSlice>) -> Result<Answer> {
+    /// Everything that a dashboard shows.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
+        super::dashboard::dashboard(self, query)
+    }
+
+    pub(super) fn answer(
+        &self,
+        reader: &Reader<'_>,
+        query: &Query,
+        hot: Option<&HotSlice>,
+    ) -> Result<Answer> {
         if expands(query) {
             let groups = groups_with_errors(query);
             let executed = self.execute(reader, &groups, hot)?;
@@ -175,7 +200,7 @@ impl Engine {
         })
     }
 
-    fn execute(
+    pub(super) fn execute(
         &self,
         reader: &Reader<'_>,
         query: &Query,
@@ -228,8 +253,64 @@ impl Engine {
     }
 }
 
+/// Most rows that a tail reads at once; what lies before them is left out.
+const TAIL_LOOK_BACK: i64 = 10_000;
+
+impl Engine {
+    /// What arrived after `after`, oldest first: the newest `limit` requests of the filter.
+    ///
+    /// Without `after` nothing is read, and the tail begins with what comes next.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
+        self.store.read(|reader| {
+            let upto = reader.last_seq()?;
+            let Some(after) = after.filter(|after| *after < upto) else {
+                return Ok(Tail { requests: Vec::new(), upto, missed: false });
+            };
+            let filter = reader.resolve(filter)?;
+            let from = after.max(upto - TAIL_LOOK_BACK);
+            let mut rows = if filter.matches_nothing() {
+                Vec::new()
+            } else {
+                reader.arrivals(&filter, from, limit + 1)?
+            };
+            let missed = from > after || rows.len() > limit;
+            rows.truncate(limit);
+            rows.reverse();
+            let requests = rows.into_iter().map(|(seq, record)| StoredRequest { seq, record });
+            Ok(Tail { requests: requests.collect(), upto, missed })
+        })
+    }
+
+    /// One stored request: the newest with this id, or the one that started at `started_at`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn request(
+        &self,
+        id: &RequestId,
+        started_at: Option<Timestamp>,
+        filter: &Filter,
+    ) -> Result<Option<StoredRequest>> {
+        self.store.read(|reader| {
+            let filter = reader.resolve(filter)?;
+            if filter.matches_nothing() {
+                return Ok(None);
+            }
+            let found = reader.record(id, started_at, &filter)?;
+            Ok(found.map(|(seq, record)| StoredRequest { seq, record }))
+        })
+    }
+}
+
 fn keys_of(query: &Query) -> Vec<KeyColumn> {
-    let filter = &query.filter;
+    keys_of_dimensions(&query.filter, &query.group_by)
+}
+
+/// The key columns of the dimensions that are filtered by and of `group_by`.
+pub(super) fn keys_of_dimensions(filter: &Filter, group_by: &[Dimension]) -> Vec<KeyColumn> {
     let filtered = [
         (Dimension::Space, filter.spaces.is_empty()),
         (Dimension::User, filter.users.is_empty()),
@@ -237,5 +318,5 @@ fn keys_of(query: &Query) -> Vec<KeyColumn> {
         (Dimension::Provider, filter.providers.is_empty()),
     ];
     let filtered = filtered.into_iter().filter(|(_, empty)| !empty).map(|(dimension, _)| dimension);
-    key_columns(query.group_by.iter().copied().chain(filtered))
+    key_columns(group_by.iter().copied().chain(filtered))
 }

@@ -1,7 +1,7 @@
 //! Counts of requests by latency over time, from the same distributions as the percentiles.
 
 use super::engine::Engine;
-use super::types::{Heatmap, HeatmapQuery, Query};
+use super::types::{Answer, Heatmap, HeatmapQuery, Query};
 use crate::error::Result;
 use crate::model::sketch::bin_bounds_us;
 use crate::model::{LatencyKind, Measures};
@@ -24,17 +24,18 @@ pub(super) fn heatmap(engine: &Engine, query: &HeatmapQuery) -> Result<Heatmap> 
         ..Query::total(query.range)
     };
     let answer = engine.query(&query)?;
-    let mut buckets =
-        answer.series.into_iter().next().map_or_else(Vec::new, |series| series.buckets);
-    let rows: Vec<Vec<(u16, u64)>> =
-        buckets.iter_mut().map(|bucket| rows_of(bucket, kind)).collect();
+    Ok(heatmap_of(&answer, kind))
+}
+
+/// The heatmap of the first series of an answer that has distributions of `kind`.
+pub fn heatmap_of(answer: &Answer, kind: LatencyKind) -> Heatmap {
+    let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
+    let rows: Vec<Vec<(u16, u64)>> = buckets.iter().map(|bucket| rows_of(bucket, kind)).collect();
     let used = || rows.iter().flatten().map(|(row, _)| *row);
+    let boundaries = answer.boundaries.clone();
     let (Some(first), Some(last)) = (used().min(), used().max()) else {
-        return Ok(Heatmap {
-            boundaries: answer.boundaries,
-            bounds_ms: Vec::new(),
-            counts: vec![Vec::new(); buckets.len()],
-        });
+        let counts = vec![Vec::new(); buckets.len()];
+        return Heatmap { boundaries, bounds_ms: Vec::new(), counts };
     };
     let bounds_ms = (first..=last).map(|row| bin_bounds_us(upper_bin(row)).1 / 1_000.0).collect();
     let counts = rows
@@ -47,15 +48,17 @@ pub(super) fn heatmap(engine: &Engine, query: &HeatmapQuery) -> Result<Heatmap> 
             counts
         })
         .collect();
-    Ok(Heatmap { boundaries: answer.boundaries, bounds_ms, counts })
+    Heatmap { boundaries, bounds_ms, counts }
 }
 
 const fn upper_bin(row: u16) -> u16 {
     row * BINS_PER_ROW + BINS_PER_ROW - 1
 }
 
-fn rows_of(bucket: &mut Measures, kind: LatencyKind) -> Vec<(u16, u64)> {
-    let Some(distribution) = &mut bucket.distributions[kind.index()] else { return Vec::new() };
+fn rows_of(bucket: &Measures, kind: LatencyKind) -> Vec<(u16, u64)> {
+    let Some(mut distribution) = bucket.distributions[kind.index()].clone() else {
+        return Vec::new();
+    };
     let bins = distribution.as_sketch_mut().bins();
     bins.iter().map(|(bin, count)| (bin / BINS_PER_ROW, *count)).collect()
 }

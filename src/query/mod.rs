@@ -4,6 +4,7 @@ mod aggregator;
 mod answer;
 mod breakdown;
 mod current;
+mod dashboard;
 mod engine;
 mod errors_by_type;
 mod execute;
@@ -19,12 +20,14 @@ mod values;
 
 pub use crate::model::{SqlAnswer, SqlValue};
 pub use aggregator::MetricsAggregator;
+pub use dashboard::{Dashboard, DashboardQuery, Top, TopQuery, TopRow};
 pub use engine::{Engine, MAX_PAGE};
+pub use heatmap::heatmap_of;
 pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};
 pub use trend::{data_points, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
-    HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Trend,
-    TrendDirection,
+    HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Tail,
+    Trend, TrendDirection,
 };

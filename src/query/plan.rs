@@ -73,6 +73,12 @@ fn grouping_for(keys: &[KeyColumn], sketches: bool) -> Option<Grouping> {
         .map(|rollup| rollup.grouping)
 }
 
+/// Whether asking for distributions by these keys changes nothing of where the answer comes from: a rollup
+/// has them, or raw rows are read anyway.
+pub(super) fn sketches_are_cheap(keys: &[KeyColumn]) -> bool {
+    grouping_for(keys, true).is_some() || grouping_for(keys, false).is_none()
+}
+
 /// Plans a query over the days that have data.
 pub fn plan(shape: &Shape<'_>, days: &[DayRow]) -> Plan {
     if shape.raw_only {

@@ -213,6 +213,17 @@ pub struct StoredRequest {
     pub record: RequestRecord,
 }
 
+/// What arrived lately.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    /// In order of arrival.
+    pub requests: Vec<StoredRequest>,
+    /// The last arrival that was looked at, whether the filter took it or not.
+    pub upto: i64,
+    /// Requests before these were left out because there were too many.
+    pub missed: bool,
+}
+
 /// A value of a dimension.
 #[derive(Clone, Debug, Serialize)]
 pub struct DimensionValue {

@@ -17,13 +17,14 @@ use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::time::MINUTE_MS;
 use crate::model::{
-    AuditEntry, Clock, Dimension, Filter, RequestRecord, SimulateRequest, SqlAnswer, TimeRange,
-    TimeWindow, Timestamp,
+    AuditEntry, Clock, Dimension, Filter, RequestId, RequestRecord, SimulateRequest, SqlAnswer,
+    TimeRange, TimeWindow, Timestamp,
 };
 use crate::privacy::{Pseudonymizer, load_or_create_key};
 use crate::query::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Engine, Heatmap,
-    HeatmapQuery, MetricsAggregator, Query, RequestsPage, RequestsQuery,
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, Dashboard, DashboardQuery, DimensionValue,
+    Engine, Heatmap, HeatmapQuery, MetricsAggregator, Query, RequestsPage, RequestsQuery,
+    StoredRequest, Tail,
 };
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
@@ -279,6 +280,35 @@ impl Chatgauge {
     pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
         let tz = self.config().time_zone;
         self.shared().engine.current(filter, window, tz, self.now())
+    }
+
+    /// Everything that a dashboard shows, from one snapshot.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
+        self.shared().engine.dashboard(query)
+    }
+
+    /// What arrived after `after`: the newest `limit` requests of the filter.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
+        self.shared().engine.tail(filter, after, limit)
+    }
+
+    /// One stored request: the newest with this id, or the one that started at `started_at`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn request(
+        &self,
+        id: &RequestId,
+        started_at: Option<Timestamp>,
+        filter: &Filter,
+    ) -> Result<Option<StoredRequest>> {
+        self.shared().engine.request(id, started_at, filter)
     }
 
     /// A page of stored requests, newest first.

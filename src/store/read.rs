@@ -4,7 +4,10 @@ use rusqlite::{Connection, Row, Transaction, params_from_iter};
 
 use super::error::storage;
 use super::row::{ROW_COLUMNS, RequestRow};
-use super::select::{RawSelect, RollupSelect, SketchSelect, Statement, page_statement};
+use super::select::{
+    RawSelect, RollupSelect, SketchSelect, Statement, arrivals_statement, page_statement,
+    record_statement,
+};
 use super::{RollupKey, names::ResolvedFilter};
 use crate::error::Result;
 use crate::model::{
@@ -254,13 +257,44 @@ impl<'a> Reader<'a> {
         before: Option<(i64, i64)>,
         limit: usize,
     ) -> Result<Vec<(i64, RequestRecord)>> {
-        let mut page = Vec::new();
-        let statement = page_statement(RECORD_COLUMNS, filter, range, before, limit);
-        self.for_each("reading requests", &statement, |row| {
-            page.push((row.get(0)?, read_record(row)?));
+        self.whole_records(&page_statement(RECORD_COLUMNS, filter, range, before, limit))
+    }
+
+    /// Whole records that arrived after `seq`, the last to arrive first, with their `seq`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn arrivals(
+        &self,
+        filter: &ResolvedFilter,
+        seq: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, RequestRecord)>> {
+        let statement = arrivals_statement(RECORD_COLUMNS, filter, seq, limit);
+        self.whole_records(&statement)
+    }
+
+    /// The newest record with this id, or the one that started at `started_at`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn record(
+        &self,
+        id: &RequestId,
+        started_at: Option<Timestamp>,
+        filter: &ResolvedFilter,
+    ) -> Result<Option<(i64, RequestRecord)>> {
+        let statement = record_statement(RECORD_COLUMNS, id, started_at, filter);
+        Ok(self.whole_records(&statement)?.pop())
+    }
+
+    fn whole_records(&self, statement: &Statement) -> Result<Vec<(i64, RequestRecord)>> {
+        let mut records = Vec::new();
+        self.for_each("reading requests", statement, |row| {
+            records.push((row.get(0)?, read_record(row)?));
             Ok(())
         })?;
-        Ok(page)
+        Ok(records)
     }
 
     /// Hands whole records of a range to `each`, in order of start.

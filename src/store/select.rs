@@ -9,7 +9,9 @@ use rusqlite::types::Value;
 use super::names::ResolvedFilter;
 use super::row::ROW_COLUMNS;
 use super::sketch_rows::sketch_column;
-use crate::model::{Column, Grouping, KeyColumn, LatencyKind, Level, TimeRange};
+use crate::model::{
+    Column, Grouping, KeyColumn, LatencyKind, Level, RequestId, TimeRange, Timestamp,
+};
 
 /// Plain measures of one grouping at one level.
 #[derive(Clone, Debug)]
@@ -247,5 +249,43 @@ pub(super) fn page_statement(
         " order by started_at_ms desc, seq desc limit ?",
         [Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))],
     );
+    statement
+}
+
+/// The last `limit` whole rows that arrived after `seq`, the last first.
+pub(super) fn arrivals_statement(
+    columns: &str,
+    filter: &ResolvedFilter,
+    seq: i64,
+    limit: usize,
+) -> Statement {
+    let mut statement = Statement::new(format!("select {columns} from requests"));
+    statement.push(" where seq > ?", [Value::Integer(seq)]);
+    push_filter(&mut statement, filter);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.push(" order by seq desc limit ?", [Value::Integer(limit)]);
+    statement
+}
+
+/// The newest whole row with this id, or the one that started at `started_at`.
+pub(super) fn record_statement(
+    columns: &str,
+    id: &RequestId,
+    started_at: Option<Timestamp>,
+    filter: &ResolvedFilter,
+) -> Statement {
+    let id = match id {
+        RequestId::Uuid(bytes) => Value::Blob(bytes.to_vec()),
+        RequestId::Text(text) => Value::Text(text.to_string()),
+    };
+    let mut statement = Statement::new(format!(
+        "select {columns} from requests indexed by requests__started_at_ms_request_id"
+    ));
+    statement.push(" where request_id = ?", [id]);
+    if let Some(at) = started_at {
+        statement.push(" and started_at_ms = ?", [Value::Integer(at.as_unix_ms())]);
+    }
+    push_filter(&mut statement, filter);
+    statement.push(" order by started_at_ms desc limit 1", []);
     statement
 }

@@ -3,6 +3,8 @@
 mod cli;
 mod collector;
 mod crash;
+mod dashboard;
+mod docs;
 mod edge;
 mod files;
 mod harness;

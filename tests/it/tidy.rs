@@ -189,4 +189,18 @@ fn no_file_is_too_long_to_read() {
         let lines = source.text.lines().count();
         assert!(lines <= MOST_LINES, "src/{} has {lines} lines", source.path);
     }
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("web/src")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
+            files += 1;
+        }
+    }
+    assert!(files > 20, "the page's source is somewhere else");
 }

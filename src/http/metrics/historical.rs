@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::http::auth::Principal;
 use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::{Compare, HISTORICAL, Zone};
+use crate::http::params::{HISTORICAL, Zone};
 use crate::http::problem::Problem;
 use crate::http::state::{App, params};
 use crate::model::{Aggregation, Measures, MetricType, Stat, TimeRange, Timestamp};
@@ -219,10 +219,8 @@ pub(crate) async fn historical(
         max_series: params.limit()?.unwrap_or(DEFAULT_MAX_SERIES),
         quantiles: metric.latency().filter(|_| wants_percentile).into_iter().collect(),
     };
-    let before = match params.compare()? {
-        Compare::Nothing => None,
-        Compare::Previous => Some(Query { range: range.previous(zone.tz), ..query.clone() }),
-    };
+    let before = params.compare()?.range(range, zone.tz);
+    let before = before.map(|range| Query { range, ..query.clone() });
     let body = app.ask(move |service| {
         let answer = service.query(&query)?;
         let before = match &before {

@@ -2,6 +2,7 @@
 
 pub(crate) mod breakdown;
 pub(crate) mod current;
+pub(crate) mod dashboard;
 pub(crate) mod heatmap;
 pub(crate) mod historical;
 pub(crate) mod simulate;

@@ -1,9 +1,11 @@
 //! The values of parameters as the types of the model.
 
+use axum::http::{HeaderMap, header};
 use chrono_tz::Tz;
 
 use super::Params;
-use super::time::{parse_instant, parse_zone};
+use super::time::{parse_instant, parse_zone, week_before};
+use crate::http::metrics::dashboard::Part;
 use crate::http::problem::Problem;
 use crate::model::record::limits;
 use crate::model::{
@@ -39,6 +41,19 @@ pub(crate) enum Compare {
     Nothing,
     /// The range of the same calendar length just before.
     Previous,
+    /// The same range a week earlier by the calendar.
+    Week,
+}
+
+impl Compare {
+    /// The range to compare `range` with.
+    pub(crate) fn range(self, range: TimeRange, tz: Tz) -> Option<TimeRange> {
+        match self {
+            Self::Nothing => None,
+            Self::Previous => Some(range.previous(tz)),
+            Self::Week => Some(week_before(range, tz)),
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, Problem>;
@@ -170,11 +185,16 @@ impl Params<'_> {
 
     /// `type` of a route that shows latencies only.
     pub(crate) fn latency_kind(&self) -> Result<LatencyKind> {
+        self.latency_named("type")
+    }
+
+    /// The latency that a parameter names; the total latency without it.
+    pub(crate) fn latency_named(&self, parameter: &'static str) -> Result<LatencyKind> {
         let latencies: Vec<MetricType> =
             MetricType::ALL.into_iter().filter(|metric| metric.latency().is_some()).collect();
-        let metric = self.metric("type", MetricType::TotalLatency)?;
+        let metric = self.metric(parameter, MetricType::TotalLatency)?;
         let kind = metric.latency();
-        kind.ok_or_else(|| not_one_of("type", &latencies, MetricType::as_str))
+        kind.ok_or_else(|| not_one_of(parameter, &latencies, MetricType::as_str))
     }
 
     /// `stat`, which only latencies have.
@@ -233,8 +253,47 @@ impl Params<'_> {
         match self.one("compare") {
             None => Ok(Compare::Nothing),
             Some("previous") => Ok(Compare::Previous),
+            Some("week") if self.has_week_comparison() => Ok(Compare::Week),
+            Some(_) if self.has_week_comparison() => {
+                Err(Problem::parameter("compare", "must be previous or week"))
+            }
             Some(_) => Err(Problem::parameter("compare", "must be previous")),
         }
+    }
+
+    fn has_week_comparison(&self) -> bool {
+        let compare = self.pairs.iter().find(|(param, _)| param.name == "compare");
+        compare.is_some_and(|(param, _)| param.values.contains("week"))
+    }
+
+    /// `part`; without it all parts.
+    pub(crate) fn parts(&self) -> Result<Vec<Part>> {
+        let parts = self.choices("part", Part::parse, &Part::ALL, Part::as_str)?;
+        Ok(if parts.is_empty() { Part::ALL.to_vec() } else { parts })
+    }
+
+    /// `top`; without it models.
+    pub(crate) fn top(&self) -> Result<Dimension> {
+        let top = self.choice("top", Dimension::parse, &Dimension::ALL, Dimension::as_str)?;
+        Ok(top.unwrap_or(Dimension::Model))
+    }
+
+    /// Whether CSV is asked for, by `format` or by the header `Accept`.
+    pub(crate) fn wants_csv(&self, headers: &HeaderMap) -> Result<bool> {
+        match self.one("format") {
+            Some("csv") => Ok(true),
+            Some("json") => Ok(false),
+            Some(_) => Err(Problem::parameter("format", "must be json or csv")),
+            None => {
+                let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+                Ok(accept.is_some_and(|accept| accept.trim_start().starts_with("text/csv")))
+            }
+        }
+    }
+
+    /// `started_at`.
+    pub(crate) fn started_at(&self, now: Timestamp, tz: Tz) -> Result<Option<Timestamp>> {
+        self.instant("started_at", now, tz)
     }
 
     /// `limit`, at most what its table says.

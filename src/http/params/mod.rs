@@ -9,11 +9,12 @@ use std::borrow::Cow;
 
 use crate::http::problem::Problem;
 
-pub(crate) use fields::{Compare, Zone};
+pub(crate) use fields::Zone;
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUESTS, SQL,
+    AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUEST,
+    REQUESTS, SQL, SQL_POST, STREAM,
 };
 pub(crate) use table::{Param, openapi_parameters};
 

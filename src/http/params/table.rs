@@ -4,6 +4,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, Required};
 
+use crate::http::metrics::dashboard::Part;
 use crate::model::{
     Aggregation, Dimension, ErrorType, MetricType, Outcome, Source, Stat, TimeWindow,
 };
@@ -22,6 +23,13 @@ pub(crate) enum Values {
     Flag,
     /// One of a list.
     OneOf(fn() -> Vec<&'static str>),
+}
+
+impl Values {
+    /// Whether `text` is one of a list.
+    pub(crate) fn contains(self, text: &str) -> bool {
+        matches!(self, Self::OneOf(list) if list().contains(&text))
+    }
 }
 
 /// One parameter of a query string.
@@ -127,6 +135,40 @@ static PREFIX: Param = Param {
     may_be_empty: true,
     ..Param::new("prefix", Values::Text, "What the values start with. Default: anything.")
 };
+static LATENCY_SHOWN: Param = Param::new(
+    "latency",
+    Values::OneOf(latencies),
+    "The latency of the heatmap. Default: total_latency.",
+);
+static PARTS: Param = Param::new(
+    "part",
+    Values::OneOf(parts),
+    "Only these parts of the answer. Default: all. CSV is of one part.",
+)
+.repeated();
+static COMPARE_RANGES: Param = Param::new(
+    "compare",
+    Values::OneOf(|| vec!["previous", "week"]),
+    "`previous` compares with the range of the same calendar length just before, `week` with the same \
+     range a week earlier.",
+);
+static TOP: Param =
+    Param::new("top", Values::OneOf(dimensions), "The dimension of the table. Default: model.");
+static SORT: Param = Param::new(
+    "sort",
+    Values::OneOf(metrics),
+    "What the rows of the table are ordered by, greatest first. Default: request_rate.",
+);
+static FORMAT: Param = Param::new(
+    "format",
+    Values::OneOf(|| vec!["json", "csv"]),
+    "How the answer is written. Default: as the header Accept says, else json.",
+);
+static STARTED_AT: Param = Param::new(
+    "started_at",
+    Values::Text,
+    "Its start, which finds it at once. Without it the newest request with this id is looked for.",
+);
 static STATEMENT: Param = Param::new("sql", Values::Text, "One read-only statement.").required();
 
 static SPACE: Param =
@@ -169,6 +211,10 @@ fn aggregations() -> Vec<&'static str> {
 
 fn dimensions() -> Vec<&'static str> {
     Dimension::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+fn parts() -> Vec<&'static str> {
+    Part::ALL.iter().map(|value| value.as_str()).collect()
 }
 
 fn windows() -> Vec<&'static str> {
@@ -242,6 +288,34 @@ pub(crate) const HEATMAP: &[&Param] = &[
     &SOURCE,
     &STREAMED,
 ];
+/// `/api/metrics/dashboard`.
+pub(crate) const DASHBOARD: &[&Param] = &[
+    &START,
+    &END,
+    &AGGREGATION,
+    &TZ,
+    &COMPARE_RANGES,
+    &LATENCY_SHOWN,
+    &PARTS,
+    &TOP,
+    &SORT,
+    &STAT,
+    &ROWS_LIMIT,
+    &FORMAT,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
+/// `/api/stream`.
+pub(crate) const STREAM: &[&Param] =
+    &[&TZ, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME, &SOURCE, &STREAMED];
+/// `/api/requests/{id}`.
+pub(crate) const REQUEST: &[&Param] = &[&STARTED_AT, &TZ];
 /// `GET /api/requests`.
 pub(crate) const REQUESTS: &[&Param] = &[
     &START_OF_ALL,
@@ -249,6 +323,7 @@ pub(crate) const REQUESTS: &[&Param] = &[
     &TZ,
     &PAGE_LIMIT,
     &CURSOR,
+    &FORMAT,
     &SPACE,
     &USER,
     &MODEL,
@@ -261,7 +336,9 @@ pub(crate) const REQUESTS: &[&Param] = &[
 /// `/api/dimensions/{name}/values`.
 pub(crate) const DIMENSION_VALUES: &[&Param] = &[&PREFIX, &VALUES_LIMIT];
 /// `GET /api/sql`.
-pub(crate) const SQL: &[&Param] = &[&STATEMENT];
+pub(crate) const SQL: &[&Param] = &[&STATEMENT, &FORMAT];
+/// `POST /api/sql`.
+pub(crate) const SQL_POST: &[&Param] = &[&FORMAT];
 /// `/api/audit`.
 pub(crate) const AUDIT: &[&Param] = &[&PAGE_LIMIT, &CURSOR];
 
@@ -273,9 +350,13 @@ pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static Param])> {
         ("metrics_historical", HISTORICAL),
         ("metrics_breakdown", BREAKDOWN),
         ("metrics_heatmap", HEATMAP),
+        ("metrics_dashboard", DASHBOARD),
+        ("stream", STREAM),
+        ("requests_get", REQUEST),
         ("requests_list", REQUESTS),
         ("dimension_values", DIMENSION_VALUES),
         ("sql_get", SQL),
+        ("sql_post", SQL_POST),
         ("audit_trail", AUDIT),
     ]
 }

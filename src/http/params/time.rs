@@ -4,8 +4,8 @@ use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveDate
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::closest;
-use crate::model::time::{HOUR_MS, MINUTE_MS, day_start, local_date};
-use crate::model::{Aggregation, Timestamp};
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS, day_start, local_date};
+use crate::model::{Aggregation, TimeRange, Timestamp};
 
 /// Numbers at or above this are milliseconds, below it seconds: the year 5138 against 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
@@ -123,6 +123,14 @@ fn step(at: Timestamp, count: u32, back: bool, unit: Unit, tz: Tz) -> Option<Tim
         }
     };
     Some(at_wall_time(moved?, tz))
+}
+
+/// The range of the same wall-clock times seven days earlier.
+pub(super) fn week_before(range: TimeRange, tz: Tz) -> TimeRange {
+    let earlier = |at: Timestamp| {
+        step(at, 1, true, Unit::Days(7), tz).unwrap_or_else(|| at.plus_ms(-7 * DAY_MS))
+    };
+    TimeRange::new(earlier(range.start), earlier(range.end))
 }
 
 /// The instant at which a wall clock of `tz` shows `local`: the first one when it does twice, an hour

@@ -1,0 +1,158 @@
+//! The dashboard's page: files made by `web/build.mjs`, committed, and part of the program.
+//!
+//! The page has one file for each of its addresses; which view it shows it reads from the address.
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::frame;
+
+/// One file of the page.
+struct Asset {
+    /// Its path, without the slash.
+    path: &'static str,
+    content_type: &'static str,
+    /// The hash of its contents.
+    hash: &'static str,
+    plain: &'static [u8],
+    gzip: &'static [u8],
+    brotli: &'static [u8],
+}
+
+// `ASSETS`, and `INDEX`, the path of the page itself.
+include!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/dist/assets.rs"));
+
+/// The addresses of the page.
+const PAGES: [&str; 9] =
+    ["/", "/overview", "/requests", "/users", "/spaces", "/models", "/alerts", "/status", "/sql"];
+
+/// What the page may do: load its own files and talk to this server.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'";
+/// The name of a file changes with its contents.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// The page itself has one name and names the newest files.
+const ASK_AGAIN: &str = "no-cache";
+
+/// A file of the page, or the answer where there is nothing.
+pub(crate) async fn page_or_not_found(request: Request) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let path = request.uri().path();
+    let wanted = if PAGES.contains(&path) { INDEX } else { path.trim_start_matches('/') };
+    match ASSETS.iter().find(|asset| asset.path == wanted && is_read) {
+        Some(asset) => answer(asset, request.headers()),
+        None => frame::not_found().await.into_response(),
+    }
+}
+
+fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let (encoding, bytes) = encoded(asset, text(header::ACCEPT_ENCODING).unwrap_or_default());
+    // One tag for each form, as caches that mix them up would do harm.
+    let tag = format!("\"{}-{}\"", asset.hash, encoding.unwrap_or("plain"));
+    let known = text(header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag));
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Body::from(Bytes::from_static(bytes)).into_response()
+    };
+    let is_page = asset.path == INDEX;
+    let made = response.headers_mut();
+    let cache = if is_page { ASK_AGAIN } else { FOR_EVER };
+    for (name, value) in [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::CACHE_CONTROL, cache),
+        (header::VARY, "Accept-Encoding"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        made.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(encoding) = encoding.filter(|_| !known) {
+        made.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        made.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// The smallest form that the reader understands.
+fn encoded(asset: &'static Asset, accepted: &str) -> (Option<&'static str>, &'static [u8]) {
+    let takes = |wanted: &str| {
+        accepted.split(',').any(|one| {
+            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+            name.trim() == wanted && weight.replace(' ', "") != "q=0"
+        })
+    };
+    if takes("br") {
+        (Some("br"), asset.brotli)
+    } else if takes("gzip") {
+        (Some("gzip"), asset.gzip)
+    } else {
+        (None, asset.plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn sent(asset: &'static Asset, name: header::HeaderName, value: &str) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_str(value).unwrap());
+        answer(asset, &headers)
+    }
+
+    #[test]
+    fn the_whole_page_takes_at_most_100_kb() {
+        let bytes: usize = ASSETS.iter().map(|asset| asset.gzip.len()).sum();
+        assert!(bytes <= 100_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn every_form_of_a_file_has_the_same_contents() {
+        for asset in ASSETS {
+            let mut text = Vec::new();
+            flate2::read::GzDecoder::new(asset.gzip).read_to_end(&mut text).unwrap();
+            assert!(text == asset.plain, "{}", asset.path);
+            assert!(!asset.brotli.is_empty());
+        }
+    }
+
+    #[test]
+    fn files_are_compressed_as_the_reader_likes_and_known_ones_are_not_sent_again() {
+        let asset = ASSETS.iter().find(|asset| asset.path != INDEX).unwrap();
+        for (accepted, expected) in
+            [("br, gzip", Some("br")), ("gzip;q=0.5", Some("gzip")), ("br;q=0", None), ("", None)]
+        {
+            let response = sent(asset, header::ACCEPT_ENCODING, accepted);
+            let encoding = response.headers().get(header::CONTENT_ENCODING);
+            assert_eq!(encoding.map(|value| value.to_str().unwrap()), expected, "{accepted}");
+            assert_eq!(response.headers()[header::CACHE_CONTROL], FOR_EVER);
+        }
+        let tag = sent(asset, header::ACCEPT, "*/*").headers()[header::ETAG].clone();
+        let again = sent(asset, header::IF_NONE_MATCH, tag.to_str().unwrap());
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[test]
+    fn the_page_names_only_files_that_are_there_and_nothing_of_another_host() {
+        let index = ASSETS.iter().find(|asset| asset.path == INDEX).unwrap();
+        let text = std::str::from_utf8(index.plain).unwrap();
+        let mut named = 0;
+        for attribute in [" src=\"", " href=\""] {
+            for rest in text.split(attribute).skip(1) {
+                let path = rest.split('"').next().unwrap();
+                named += 1;
+                assert!(ASSETS.iter().any(|asset| asset.path == path), "{path}");
+            }
+        }
+        assert!(named >= 2, "{text}");
+        assert!(!text.contains("style=") && !text.contains("<script>"), "{text}");
+    }
+}

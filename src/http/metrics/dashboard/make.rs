@@ -1,0 +1,325 @@
+//! From the parts that the engine answers to those that are written.
+
+use super::Part;
+use super::body::{
+    ContentBody, DayBody, ErrorSeries, HeatmapPartBody, LatenciesBody, LatencyBody,
+    LatencyStatsBody, NowBody, PhasesBody, RangeBody, RequestsBody, ShareBody, StampBody, TileBody,
+    TilesBody, TokensBody, TopBody, TopRowBody,
+};
+use crate::http::params::Zone;
+use crate::model::dimension::OTHER_NAME;
+use crate::model::measures::{as_f64, percent};
+use crate::model::time::{MINUTE_MS, local_date};
+use crate::model::{
+    Count, ErrorType, LatencyKind, Measures, MetricType, Stat, TimeRange, Timestamp,
+};
+use crate::query::{Answer, Dashboard, DashboardQuery, Top, TopQuery, heatmap_of};
+
+/// The name of the total row.
+const TOTAL_NAME: &str = "(total)";
+
+/// What is shown of a dashboard, and how.
+pub(super) struct View {
+    pub(super) parts: Vec<Part>,
+    pub(super) latency: LatencyKind,
+    pub(super) zone: Zone,
+    /// The part of the range that has happened.
+    pub(super) covered: TimeRange,
+}
+
+/// The buckets of the only series of an answer.
+fn buckets(answer: &Answer) -> &[Measures] {
+    answer.series.first().map_or(&[], |series| &series.buckets)
+}
+
+fn sum(buckets: &[Measures]) -> Measures {
+    let Some((first, rest)) = buckets.split_first() else { return Measures::default() };
+    let mut sum = first.clone();
+    rest.iter().for_each(|bucket| sum.merge(bucket));
+    sum
+}
+
+/// Latencies are kept in microseconds; finer digits are only noise of the conversion.
+fn whole_us(ms: f64) -> f64 {
+    (ms * 1_000.0).round() / 1_000.0
+}
+
+fn latency(measures: &Measures, kind: LatencyKind, stat: Stat) -> Option<f64> {
+    measures.latency_ms(kind, stat).map(whole_us)
+}
+
+impl View {
+    fn wants(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// When, and over which ranges.
+    pub(super) fn stamp(&self, query: &DashboardQuery, _: &Dashboard) -> StampBody {
+        let show = |at| self.zone.show(at);
+        StampBody {
+            as_of: show(query.now),
+            start: show(query.range.start),
+            end: show(query.range.end),
+            previous: query
+                .previous
+                .map(|range| RangeBody { start: show(range.start), end: show(range.end) }),
+        }
+    }
+
+    /// The figures.
+    pub(super) fn content(&self, query: &DashboardQuery, dashboard: &Dashboard) -> ContentBody {
+        let series = dashboard.series.as_ref();
+        let of = |part: Part| series.filter(|_| self.wants(part));
+        let answers = [&dashboard.series, &dashboard.days];
+        let mut complete_from: Vec<Timestamp> =
+            answers.iter().filter_map(|answer| answer.as_ref()?.complete_from).collect();
+        complete_from.extend(dashboard.top.as_ref().and_then(|top| top.complete_from));
+        let exact = series.is_none_or(|answer| answer.exact)
+            && dashboard.top.as_ref().is_none_or(|top| top.exact || !top.percentiles);
+        ContentBody {
+            tz: self.zone.tz.name(),
+            aggregation: query.aggregation.map(|aggregation| aggregation.as_str()),
+            exact,
+            complete_from: complete_from.into_iter().max().map(|at| self.zone.show(at)),
+            incomplete_from: series.and_then(|answer| self.incomplete_from(answer, query.now)),
+            last_request_at: series
+                .filter(|answer| buckets(answer).iter().all(|bucket| bucket.requests() == 0))
+                .map(|_| dashboard.newest.map(|at| self.zone.show(at))),
+            now: now(dashboard),
+            timestamps: series.map(|answer| self.timestamps(answer)),
+            tiles: of(Part::Tiles).map(|answer| tiles(answer, dashboard.previous.as_ref())),
+            requests: of(Part::Requests)
+                .map(|answer| self.requests(answer, dashboard.previous.as_ref(), query)),
+            latency: of(Part::Latency).map(|answer| latencies(buckets(answer))),
+            share: of(Part::Share).map(|answer| share(buckets(answer))),
+            errors: of(Part::Errors).map(|answer| errors(buckets(answer))),
+            heatmap: of(Part::Heatmap).map(|answer| {
+                let heatmap = heatmap_of(answer, self.latency);
+                let (bounds_ms, counts) = (heatmap.bounds_ms, heatmap.counts);
+                HeatmapPartBody { latency: self.latency.stem(), bounds_ms, counts }
+            }),
+            tokens: of(Part::Tokens).map(|answer| tokens(buckets(answer))),
+            cost: dashboard.days.as_ref().map(|answer| self.days(answer, query.now)),
+            top: dashboard
+                .top
+                .as_ref()
+                .zip(query.top.as_ref())
+                .map(|(top, query)| top_body(top, query)),
+        }
+    }
+
+    fn timestamps(&self, answer: &Answer) -> Vec<String> {
+        let starts = answer.boundaries.len().saturating_sub(1);
+        answer.boundaries.iter().take(starts).map(|at| self.zone.show(*at)).collect()
+    }
+
+    fn incomplete_from(&self, answer: &Answer, now: Timestamp) -> Option<String> {
+        let open = answer.boundaries.windows(2).find(|edge| edge[1] > now);
+        open.map(|edge| self.zone.show(edge[0]))
+    }
+
+    fn requests(
+        &self,
+        answer: &Answer,
+        previous: Option<&Answer>,
+        query: &DashboardQuery,
+    ) -> RequestsBody {
+        let shown = buckets(answer).len();
+        // The ranges can begin at different places of a bucket; what has no counterpart is unknown.
+        let fill = |values: Vec<Option<f64>>| {
+            let mut values = values;
+            values.resize(shown, None);
+            values
+        };
+        let before = previous.zip(query.previous);
+        RequestsBody {
+            count: buckets(answer).iter().map(Measures::requests).collect(),
+            per_minute: per_minute(answer, self.covered),
+            previous: before.map(|(answer, _)| {
+                let counts = buckets(answer).iter().map(|bucket| Some(bucket.requests()));
+                counts.chain(std::iter::repeat(None)).take(shown).collect()
+            }),
+            previous_per_minute: before.map(|(answer, range)| fill(per_minute(answer, range))),
+        }
+    }
+
+    fn days(&self, answer: &Answer, now: Timestamp) -> Vec<DayBody> {
+        let edges = answer.boundaries.windows(2);
+        let day = |(edge, measures): (&[Timestamp], &Measures)| DayBody {
+            date: local_date(edge[0], self.zone.tz).to_string(),
+            timestamp: self.zone.show(edge[0]),
+            requests: measures.requests(),
+            tokens: measures.total_tokens(),
+            cost_usd: measures.cost_usd(),
+            incomplete: edge[1] > now,
+        };
+        edges.zip(buckets(answer)).map(day).collect()
+    }
+}
+
+fn per_minute(answer: &Answer, covered: TimeRange) -> Vec<Option<f64>> {
+    let edges = answer.boundaries.windows(2);
+    edges
+        .zip(buckets(answer))
+        .map(|(edge, bucket)| {
+            let width_ms = TimeRange::new(edge[0], edge[1]).intersect(covered).width_ms();
+            let rate = as_f64(bucket.requests()) * as_f64(MINUTE_MS) / as_f64(width_ms);
+            (width_ms > 0).then_some((rate * 1_000.0).round() / 1_000.0)
+        })
+        .collect()
+}
+
+fn now(dashboard: &Dashboard) -> NowBody {
+    let Dashboard { last_hour, today, .. } = dashboard;
+    NowBody {
+        requests_per_minute: dashboard.last_minute_requests,
+        average_ms: latency(last_hour, LatencyKind::Total, Stat::Average),
+        error_rate_percent: last_hour.value(MetricType::ErrorRate, Stat::Average),
+        today_tokens: today.total_tokens(),
+        today_cost_usd: today.cost_usd(),
+    }
+}
+
+fn tiles(answer: &Answer, previous: Option<&Answer>) -> TilesBody {
+    let whole = sum(buckets(answer));
+    let before = previous.map(|answer| sum(buckets(answer)));
+    let tile = |metric: MetricType, stat: Stat| {
+        let value = |measures: &Measures| {
+            let value = measures.value(metric, stat);
+            if metric.latency().is_some() { value.map(whole_us) } else { value }
+        };
+        TileBody {
+            value: value(&whole),
+            previous: before.as_ref().map(value),
+            buckets: buckets(answer).iter().map(value).collect(),
+        }
+    };
+    TilesBody {
+        requests: tile(MetricType::RequestRate, Stat::Average),
+        error_rate_percent: tile(MetricType::ErrorRate, Stat::Average),
+        p95_ms: tile(MetricType::TotalLatency, Stat::P95),
+        average_ms: tile(MetricType::TotalLatency, Stat::Average),
+        tokens: tile(MetricType::TotalTokens, Stat::Average),
+        cost_usd: tile(MetricType::Cost, Stat::Average),
+        cache_hit_rate_percent: tile(MetricType::CacheHitRate, Stat::Average),
+    }
+}
+
+fn latencies(buckets: &[Measures]) -> LatenciesBody {
+    let whole = sum(buckets);
+    let of = |kind: LatencyKind| {
+        let stat = |stat: Stat| buckets.iter().map(|b| latency(b, kind, stat)).collect();
+        LatencyBody {
+            range: LatencyStatsBody {
+                count: metric_of(kind).map_or(0, |metric| whole.samples(metric)),
+                average_ms: latency(&whole, kind, Stat::Average),
+                median_ms: latency(&whole, kind, Stat::Median),
+                p95_ms: latency(&whole, kind, Stat::P95),
+                p99_ms: latency(&whole, kind, Stat::P99),
+                max_ms: latency(&whole, kind, Stat::Max),
+            },
+            average_ms: stat(Stat::Average),
+            median_ms: stat(Stat::Median),
+            p95_ms: stat(Stat::P95),
+            p99_ms: stat(Stat::P99),
+        }
+    };
+    LatenciesBody {
+        total: of(LatencyKind::Total),
+        context: of(LatencyKind::Context),
+        llm: of(LatencyKind::Llm),
+        time_to_first_token: of(LatencyKind::TimeToFirstToken),
+    }
+}
+
+fn metric_of(kind: LatencyKind) -> Option<MetricType> {
+    MetricType::ALL.into_iter().find(|metric| metric.latency() == Some(kind))
+}
+
+/// How the time of an average request divides: sums over all requests, so that one that was served from a
+/// cache and made no LLM call counts with none.
+fn phases(measures: &Measures) -> PhasesBody {
+    let known = |kind| metric_of(kind).map_or(0, |metric| measures.samples(metric));
+    let kinds = [LatencyKind::Total, LatencyKind::Context, LatencyKind::Llm];
+    let requests = as_f64(kinds.map(known).into_iter().max().unwrap_or(0));
+    let [total, context_ms, llm_ms] = kinds.map(|kind| {
+        let average = measures.latency_ms(kind, Stat::Average);
+        average.map(|average| average * as_f64(known(kind)) / requests)
+    });
+    let is_known = context_ms.is_some() || llm_ms.is_some();
+    let rest = |total: f64| (total - context_ms.unwrap_or(0.0) - llm_ms.unwrap_or(0.0)).max(0.0);
+    PhasesBody {
+        context_ms: context_ms.map(whole_us),
+        llm_ms: llm_ms.map(whole_us),
+        other_ms: total.filter(|_| is_known).map(rest).map(whole_us),
+    }
+}
+
+fn share(buckets: &[Measures]) -> ShareBody {
+    let each: Vec<PhasesBody> = buckets.iter().map(phases).collect();
+    ShareBody {
+        range: phases(&sum(buckets)),
+        context_ms: each.iter().map(|phases| phases.context_ms).collect(),
+        llm_ms: each.iter().map(|phases| phases.llm_ms).collect(),
+        other_ms: each.iter().map(|phases| phases.other_ms).collect(),
+    }
+}
+
+fn counts(buckets: &[Measures], count: Count) -> Vec<i64> {
+    buckets.iter().map(|bucket| bucket.get(count)).collect()
+}
+
+fn errors(buckets: &[Measures]) -> Vec<ErrorSeries> {
+    let series = ErrorType::ALL.iter().map(|kind| ErrorSeries {
+        error_type: kind.as_str(),
+        count: counts(buckets, Count::of_error(*kind)),
+    });
+    let mut series: Vec<ErrorSeries> = series.collect();
+    series.sort_by_key(|series| std::cmp::Reverse(series.count.iter().sum::<i64>()));
+    series
+}
+
+fn tokens(buckets: &[Measures]) -> TokensBody {
+    TokensBody {
+        prompt: counts(buckets, Count::PromptTokens),
+        completion: counts(buckets, Count::CompletionTokens),
+        cached_prompt: counts(buckets, Count::CachedPromptTokens),
+        reasoning: counts(buckets, Count::ReasoningTokens),
+    }
+}
+
+fn top_body(top: &Top, query: &TopQuery) -> TopBody {
+    let row = |name: &str, measures: &Measures, previous: Option<i64>| {
+        let value = |metric| measures.value(metric, Stat::Average);
+        let share = |count| percent(measures.get(count), top.total.get(count));
+        TopRowBody {
+            name: name.to_owned(),
+            requests: measures.requests(),
+            requests_share_percent: share(Count::Requests),
+            previous_requests: previous,
+            errors: measures.errors(),
+            error_rate_percent: value(MetricType::ErrorRate),
+            average_ms: latency(measures, LatencyKind::Total, Stat::Average),
+            median_ms: latency(measures, LatencyKind::Total, Stat::Median),
+            p95_ms: latency(measures, LatencyKind::Total, Stat::P95),
+            phases: phases(measures),
+            tokens: measures.total_tokens(),
+            cost_usd: measures.cost_usd(),
+            cost_share_percent: share(Count::CostNanoUsd),
+            cache_hit_rate_percent: value(MetricType::CacheHitRate),
+        }
+    };
+    let rows = top.rows.iter().map(|group| {
+        row(&group.name, &group.measures, group.previous.as_ref().map(Measures::requests))
+    });
+    TopBody {
+        by: query.by.as_str(),
+        sort: query.sort.as_str(),
+        stat: query.stat.as_str(),
+        percentiles: top.percentiles,
+        groups: top.groups,
+        rows: rows.collect(),
+        other: row(OTHER_NAME, &top.other, None),
+        total: row(TOTAL_NAME, &top.total, None),
+    }
+}

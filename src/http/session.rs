@@ -1,0 +1,215 @@
+//! Logging in with a browser: the admin token once, then a cookie that scripts cannot read.
+//!
+//! A session is a signed statement of when it ends, not a row: the key is made from the admin token, so
+//! it survives a restart and ends when the token changes. One that was logged out is remembered until it
+//! ends.
+
+use axum::Json;
+use axum::extract::{FromRequest as _, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64URL_NOPAD;
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::{is_same_origin, peer_of};
+use super::body::{SmallBody, parse_json};
+use super::openapi::SessionProblems;
+use super::params::NONE;
+use super::problem::{Kind, Problem};
+use super::sessions::{NONCE_BYTES, Session};
+use super::state::{App, params};
+use crate::model::AuditAction;
+
+/// What the names of the cookies begin with; the port follows, because cookies do not tell ports apart.
+const COOKIE: &str = "chatgauge_session";
+/// Over HTTPS: only this host, only this path, never without TLS.
+const SECURE_PREFIX: &str = "__Host-";
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// How to log in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginBody {
+    /// The admin token.
+    token: String,
+}
+
+/// Whether a browser is logged in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionBody {
+    /// It may see the dashboard.
+    logged_in: bool,
+    /// The server asks for no token at all.
+    open: bool,
+    /// When the session ends.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// Version of the program.
+    version: &'static str,
+    /// The configured zone.
+    time_zone: &'static str,
+}
+
+/// Log in with the admin token
+#[utoipa::path(
+    post,
+    path = "/api/session",
+    operation_id = "session_create",
+    tag = "session",
+    request_body = LoginBody,
+    responses((status = 204, description = "Logged in; the cookie is set."), SessionProblems),
+    security(()),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    params(query.as_deref(), NONE)?;
+    only_same_origin(request.headers())?;
+    let (peer, headers) = (peer_of(&request), request.headers().clone());
+    let SmallBody(body) = SmallBody::from_request(request, &()).await?;
+    let LoginBody { token } = parse_json(&body)?;
+    let now_us = app.service().monotonic_us();
+    if let Err(problem) = app.auth().admit_admin(token.trim(), &peer, now_us) {
+        app.note_bad_token(&peer, now_us, "/api/session");
+        return Err(problem);
+    }
+    app.audit(
+        "admin",
+        AuditAction::Read,
+        Some("/api/session".to_owned()),
+        Some("login".to_owned()),
+    );
+    let nonce: [u8; NONCE_BYTES] = rand::rng().random();
+    let session = Session::new(app.service().now(), nonce);
+    let Some(value) = app.auth().seal(&session) else {
+        return Err(Problem::new(Kind::Unauthorized, "the server asks for no token"));
+    };
+    let cookie = set_cookie(&headers, &value, session.lifetime_s(app.service().now()));
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// Log out
+#[utoipa::path(
+    delete,
+    path = "/api/session",
+    operation_id = "session_delete",
+    tag = "session",
+    responses((status = 204, description = "Logged out; the cookie is gone."), SessionProblems),
+    security(()),
+)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params(query.as_deref(), NONE)?;
+    only_same_origin(&headers)?;
+    let now = app.service().now();
+    for value in cookies(&headers) {
+        if let Some(session) = app.auth().open_session(value, now) {
+            app.auth().end(&session, now);
+        }
+    }
+    let cookie = set_cookie(&headers, "", 0);
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// Whether a browser is logged in
+#[utoipa::path(
+    get,
+    path = "/api/session",
+    operation_id = "session_get",
+    tag = "session",
+    responses((status = 200, description = "Whether it is.", body = SessionBody)),
+    security(()),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<SessionBody>, Problem> {
+    params(query.as_deref(), NONE)?;
+    let now = app.service().now();
+    let session = cookies(&headers).find_map(|value| app.auth().open_session(value, now));
+    let open = app.auth().is_open();
+    Ok(Json(SessionBody {
+        logged_in: open || session.is_some(),
+        open,
+        expires_at: session.map(|session| session.expires_at().to_string()),
+        version: env!("CARGO_PKG_VERSION"),
+        time_zone: app.service().config().time_zone.name(),
+    }))
+}
+
+fn only_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_same_origin(headers) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::Forbidden, "a session is made and ended by the server's own page only"))
+}
+
+/// The values of all cookies that may hold a session.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        let name = name.strip_prefix(SECURE_PREFIX).unwrap_or(name);
+        name.starts_with(COOKIE).then_some(value)
+    })
+}
+
+fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let secure = text(FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+    let port = text(header::HOST)
+        .and_then(|host| host.parse::<axum::http::uri::Authority>().ok()?.port_u16());
+    let port = port.map(|port| format!("_{port}")).unwrap_or_default();
+    let (prefix, attribute) = if secure { (SECURE_PREFIX, "; Secure") } else { ("", "") };
+    let cookie = format!(
+        "{prefix}{COOKIE}{port}={value}; Path=/; Max-Age={lifetime_s}; HttpOnly; SameSite=Lax{attribute}"
+    );
+    // The value is base64 and the rest is made here.
+    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Reads what stands in a cookie.
+pub(super) fn decode(value: &str) -> Option<Vec<u8>> {
+    BASE64URL_NOPAD.decode(value.as_bytes()).ok()
+}
+
+/// Writes what stands in a cookie.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_among_others_and_carry_their_port() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8089"));
+        let made = set_cookie(&headers, "abc", 60);
+        let made = made.to_str().unwrap();
+        assert!(
+            made.starts_with("chatgauge_session_8089=abc; Path=/; Max-Age=60; HttpOnly"),
+            "{made}"
+        );
+        assert!(made.contains("SameSite=Lax") && !made.contains("Secure"), "{made}");
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+        let made = set_cookie(&headers, "abc", 60);
+        let made = made.to_str().unwrap();
+        assert!(
+            made.starts_with("__Host-chatgauge_session") && made.ends_with("; Secure"),
+            "{made}"
+        );
+        let sent = "other=1; chatgauge_session_8089=abc; __Host-chatgauge_session=def";
+        headers.insert(header::COOKIE, HeaderValue::from_static(sent));
+        assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["abc", "def"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! `GET /api/stream`: requests as they arrive, as server-sent events.
+//!
+//! A stream holds nothing but the last arrival it has seen: it looks for newer ones when its reader has
+//! taken what came before. So a slow reader costs no memory. It is told that there is a gap instead.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::auth::Principal;
+use super::openapi::{self, ReadProblems};
+use super::params::{STREAM, Zone};
+use super::problem::{Kind, Problem};
+use super::requests::RequestBody;
+use super::state::{App, params};
+use crate::model::Filter;
+use crate::query::Tail;
+
+/// Time between two looks for arrivals.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Most requests sent after one look; of more, the newest are sent after a gap.
+const REQUESTS_A_LOOK: usize = 200;
+/// A comment is sent when nothing else was for this long, so that nobody takes the connection for dead.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What the browser is told to wait before it connects again.
+const RECONNECT: Duration = Duration::from_secs(5);
+/// A stream ends after this long, in microseconds: who comes back shows again that it may read.
+const LIFETIME_US: u64 = 15 * 60 * 1_000_000;
+/// Seconds that a refused reader is told to wait.
+const REFUSED_WAIT_S: u32 = 30;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Requests as they arrive
+///
+/// Events are `request` (data: as in `/api/requests`; id: order of arrival) and `gap`, when requests were
+/// left out because too many came at once. Send `Last-Event-ID` to go on where a stream broke off.
+#[utoipa::path(
+    get,
+    path = "/api/stream",
+    operation_id = "stream",
+    tag = "requests",
+    params(openapi::StreamParams),
+    responses(
+        (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
+        ReadProblems,
+    ),
+)]
+pub(crate) async fn stream(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = params(query.as_deref(), STREAM)?;
+    let zone = params.zone(app.service().config().time_zone)?;
+    let filter = app.filter(&params, &principal)?;
+    let Some(place) = app.stream_place() else {
+        let detail = "too many streams are open; poll /api/requests instead";
+        return Err(Problem::new(Kind::Overloaded, detail).retry_after(REFUSED_WAIT_S));
+    };
+    let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+    let reader = Reader {
+        stopping: app.stopping(),
+        ends_at_us: app.service().monotonic_us() + LIFETIME_US,
+        app,
+        filter: Arc::new(filter),
+        zone,
+        seen,
+        waiting: Vec::new(),
+        is_first: true,
+        _place: place,
+    };
+    let keep_alive = KeepAlive::new().interval(HEARTBEAT);
+    let mut response = Sse::new(events(reader)).keep_alive(keep_alive).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One reader of a stream.
+struct Reader {
+    app: App,
+    filter: Arc<Filter>,
+    zone: Zone,
+    /// The last arrival looked at.
+    seen: Option<i64>,
+    /// Events of the last look that were not taken yet, the last first.
+    waiting: Vec<Event>,
+    is_first: bool,
+    ends_at_us: u64,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+fn events(reader: Reader) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok(event), reader))
+    })
+}
+
+impl Reader {
+    /// The next event; `None` when the server stops or the stream has lasted long enough.
+    async fn next(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.is_first) {
+            // Reaches the browser at once, so that it knows the stream is open.
+            return Some(Event::default().retry(RECONNECT).comment("open"));
+        }
+        loop {
+            if let Some(event) = self.waiting.pop() {
+                return Some(event);
+            }
+            let is_over = self.app.service().monotonic_us() >= self.ends_at_us;
+            if is_over || *self.stopping.borrow() {
+                return None;
+            }
+            if let Some(tail) = self.look().await {
+                self.take(&tail);
+                if !self.waiting.is_empty() {
+                    continue;
+                }
+            }
+            let wait = tokio::time::timeout(LOOK_INTERVAL, self.stopping.changed());
+            if wait.await.is_ok() {
+                return None;
+            }
+        }
+    }
+
+    /// What arrived since; a look that fails is tried again.
+    async fn look(&self) -> Option<Tail> {
+        let (filter, seen) = (Arc::clone(&self.filter), self.seen);
+        let tail = self.app.ask(move |service| service.tail(&filter, seen, REQUESTS_A_LOOK));
+        tail.await.ok()
+    }
+
+    fn take(&mut self, tail: &Tail) {
+        let seen = self.seen.replace(tail.upto);
+        let gap = (tail.missed).then(|| {
+            let first = tail.requests.first().map(|stored| stored.seq);
+            let gap = serde_json::json!({"after": seen, "before": first});
+            Event::default().event("gap").data(gap.to_string())
+        });
+        let requests = tail.requests.iter().filter_map(|stored| {
+            let body = RequestBody::new(&stored.record, self.zone);
+            let event = Event::default().event("request").id(stored.seq.to_string());
+            event.json_data(body).ok()
+        });
+        self.waiting = gap.into_iter().chain(requests).collect();
+        self.waiting.reverse();
+    }
+}

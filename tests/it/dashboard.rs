@@ -1,0 +1,306 @@
+//! The dashboard's answer, its page and its session, over real connections.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use serde_json::{Value, json};
+
+use crate::harness::{ADMIN_TOKEN, Answer, TestServer};
+
+const RANGE: &str = "start=2026-03-01T10:00:00Z&end=2026-03-01T12:00:00Z";
+
+/// Two hours, ten requests a quarter of an hour, of two models and three spaces.
+fn traffic() -> Value {
+    let record = |n: u32| {
+        let (minute, model) = (n * 3 / 2, if n.is_multiple_of(4) { "small" } else { "large" });
+        json!({
+            "request_id": format!("r{n}"),
+            "started_at": format!("2026-03-01T{:02}:{:02}:00Z", 10 + minute / 60, minute % 60),
+            "user": format!("user-{}", n % 5), "space": format!("space-{}", n % 3), "model": model,
+            "total_latency_ms": 1_000 + n, "context_latency_ms": 250, "llm_latency_ms": 700,
+            "time_to_first_token_ms": 90, "prompt_tokens": 100, "completion_tokens": 10,
+            "cached_prompt_tokens": 40, "cost_usd": 0.01, "cache_hit": n.is_multiple_of(8),
+            "error_type": if n.is_multiple_of(10) { json!("timeout") } else { Value::Null },
+        })
+    };
+    (0..80).map(record).collect()
+}
+
+fn server() -> TestServer {
+    let server = TestServer::start();
+    server.ingest(&traffic());
+    server
+}
+
+fn sum(list: &Value) -> f64 {
+    list.as_array().unwrap().iter().filter_map(Value::as_f64).sum()
+}
+
+#[test]
+fn all_parts_of_a_dashboard_agree_with_each_other_and_with_the_other_routes() {
+    let server = server();
+    for compacted in [false, true] {
+        if compacted {
+            server.service.compact().unwrap();
+        }
+        let answer = server.get(&format!("/api/metrics/dashboard?{RANGE}&compare=previous")).json();
+        assert_eq!(answer["aggregation"], "minute");
+        assert_eq!(answer["timestamps"].as_array().unwrap().len(), 120);
+        assert_eq!(answer["tiles"]["requests"]["value"], 80.0);
+        assert_eq!(answer["tiles"]["requests"]["previous"], 0.0);
+        assert_eq!(answer["tiles"]["error_rate_percent"]["value"], 10.0);
+        assert_eq!(answer["tiles"]["cache_hit_rate_percent"]["value"], 12.5);
+        assert_eq!(answer["tiles"]["tokens"]["value"], 8_800.0);
+        assert!((sum(&answer["requests"]["count"]) - 80.0).abs() < f64::EPSILON);
+        assert!((sum(&answer["errors"][0]["count"]) - 8.0).abs() < f64::EPSILON);
+        assert!((sum(&answer["tokens"]["cached_prompt"]) - 3_200.0).abs() < f64::EPSILON);
+        let counts = answer["heatmap"]["counts"].as_array().unwrap();
+        assert!((counts.iter().map(sum).sum::<f64>() - 80.0).abs() < f64::EPSILON);
+        assert_eq!(answer["share"]["range"]["context_ms"], 250.0);
+        assert_eq!(answer["share"]["range"]["llm_ms"], 700.0);
+        assert_eq!(answer["share"]["range"]["other_ms"], 89.5);
+        assert_eq!(answer["cost"].as_array().unwrap().len(), 1);
+        assert_eq!(answer["cost"][0]["requests"], 80);
+        assert_eq!(answer["incomplete_from"], Value::Null);
+        for (kind, stat) in [("total", "p95"), ("context", "average"), ("llm", "median")] {
+            let path = format!(
+                "/api/metrics/historical?type={kind}_latency&stat={stat}&{RANGE}&aggregation=minute"
+            );
+            let points = server.get(&path).json()["data_points"].clone();
+            let expected: Vec<&Value> =
+                points.as_array().unwrap().iter().map(|point| &point["value"]).collect();
+            let shown = &answer["latency"][kind][format!("{stat}_ms")];
+            assert_eq!(shown.as_array().unwrap().iter().collect::<Vec<_>>(), expected, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn the_phases_add_up_to_the_average_although_some_requests_lack_one() {
+    let server = TestServer::start();
+    let at = "2026-03-01T10:00:00Z";
+    server.ingest(&json!([
+        {"started_at": at, "total_latency_ms": 1_000, "context_latency_ms": 100, "llm_latency_ms": 800},
+        {"started_at": at, "total_latency_ms": 20, "context_latency_ms": 20, "cache_hit": true},
+    ]));
+    let path = format!("/api/metrics/dashboard?{RANGE}&part=share&part=top");
+    let answer = server.get(&path).json();
+    let expected = json!({"context_ms": 60.0, "llm_ms": 400.0, "other_ms": 50.0});
+    assert_eq!(answer["share"]["range"], expected);
+    assert_eq!(answer["top"]["rows"][0]["llm_ms"], 400.0);
+    server.ingest(&json!([{"started_at": "2026-03-01T11:59:00Z", "total_latency_ms": 5}]));
+    let last = server.get(
+        "/api/metrics/dashboard?part=share&start=2026-03-01T11:30:00Z&end=2026-03-01T12:00:00Z",
+    );
+    let unknown = json!({"context_ms": null, "llm_ms": null, "other_ms": null});
+    assert_eq!(last.json()["share"]["range"], unknown);
+}
+
+#[test]
+fn the_table_has_leaders_others_and_a_total_by_every_dimension() {
+    let server = server();
+    for (by, groups) in [("model", 2), ("user", 5), ("space", 3), ("error_type", 1)] {
+        let path = format!("/api/metrics/dashboard?{RANGE}&part=top&top={by}&limit=1&compare=week");
+        let top = server.get(&path).json()["top"].clone();
+        assert_eq!(top["groups"], groups, "{top}");
+        let requests = |row: &Value| row["requests"].as_i64().unwrap();
+        let all = if by == "error_type" { 8 } else { 80 };
+        assert_eq!(requests(&top["rows"][0]) + requests(&top["other"]), all, "{by}");
+        assert_eq!(requests(&top["total"]), all);
+        assert_eq!(top["rows"][0]["previous_requests"], 0);
+    }
+    let path = format!("/api/metrics/dashboard?{RANGE}&part=top&sort=total_latency&stat=p95");
+    let top = server.get(&path).json()["top"].clone();
+    assert_eq!(top["rows"][0]["name"], "large");
+    assert!(top["rows"][0]["p95_ms"].as_f64() >= top["rows"][1]["p95_ms"].as_f64(), "{top}");
+    assert_eq!(top["rows"][0]["context_ms"], 250.0);
+}
+
+#[test]
+fn figures_that_did_not_change_are_not_sent_again() {
+    let server = server();
+    let path = format!("/api/metrics/dashboard?{RANGE}");
+    let tag = server.get(&path).header("etag").unwrap().to_owned();
+    let again = |tag: &str| {
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        server.get_with(&path, &[("Authorization", &bearer), ("If-None-Match", tag)])
+    };
+    let known = again(&tag);
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    assert_eq!(known.header("etag"), Some(&*tag));
+    server.ingest(&json!([{"request_id": "new", "started_at": "2026-03-01T11:00:00Z"}]));
+    assert_eq!(again(&tag).status, 200);
+}
+
+#[test]
+fn csv_is_one_table_and_safe_for_spreadsheets() {
+    let server = server();
+    server.ingest(&json!([{"started_at": "2026-03-01T11:00:00Z", "model": "=1+1"}]));
+    let csv = server.get(&format!("/api/metrics/dashboard?{RANGE}&part=top&format=csv"));
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    assert_eq!(
+        csv.header("content-disposition"),
+        Some("attachment; filename=\"chatgauge-top.csv\"")
+    );
+    let text = String::from_utf8(csv.body).unwrap();
+    assert!(text.starts_with("model,requests,"), "{text}");
+    assert!(text.contains("\n'=1+1,1,"), "{text}");
+    let several = server.get(&format!("/api/metrics/dashboard?{RANGE}&format=csv"));
+    assert_eq!(several.status, 400);
+    for path in
+        ["/api/requests?format=csv&limit=2", "/api/sql?format=csv&sql=select%201%20as%20one"]
+    {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("content-type").unwrap().starts_with("text/csv"), "{path}");
+    }
+    assert_eq!(server.get("/api/sql?format=csv&sql=select%201%20as%20one").body, b"one\n1\n");
+}
+
+#[test]
+fn one_request_is_found_by_its_id_and_only_by_those_who_may_see_its_space() {
+    let server = server();
+    let found = server.get("/api/requests/r7?started_at=2026-03-01T10:10:00Z").json();
+    assert_eq!((&found["request_id"], &found["space"]), (&json!("r7"), &json!("space-1")));
+    assert_eq!(server.get("/api/requests/r7").json(), found);
+    assert_eq!(server.get("/api/requests/r7?started_at=2026-03-01T10:11:00Z").status, 404);
+    let body = json!({"name": "k", "scopes": ["read"], "spaces": ["space-0"]});
+    let key = server.post_json("/api/keys", &body).json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.get_as("/api/requests/r7", Some(&key)).status, 404);
+    assert_eq!(server.get_as("/api/requests/r6", Some(&key)).status, 200);
+}
+
+#[test]
+fn an_empty_range_says_when_the_newest_request_came() {
+    let server = TestServer::start();
+    let path = "/api/metrics/dashboard?start=2026-03-01&end=2026-03-02";
+    assert_eq!(server.get(path).json().get("last_request_at"), Some(&Value::Null));
+    server.ingest(&json!([{"started_at": "2026-03-05T00:00:00Z"}]));
+    assert_eq!(server.get(path).json()["last_request_at"], "2026-03-05T00:00:00Z");
+    let full = server.get("/api/metrics/dashboard?start=2026-03-05&end=2026-03-06").json();
+    assert_eq!(full.get("last_request_at"), None);
+}
+
+#[test]
+fn a_week_earlier_is_by_the_clock_of_the_zone() {
+    let server = server();
+    // Summer time begins in Warsaw on 29 March 2026.
+    let path = "/api/metrics/dashboard?part=requests&compare=week&tz=Europe/Warsaw\
+                &start=2026-03-31T00:00:00%2B02:00&end=2026-04-01T00:00:00%2B02:00";
+    let previous = server.get(path).json()["previous"].clone();
+    assert_eq!(previous["start"], "2026-03-24T00:00:00+01:00");
+    assert_eq!(previous["end"], "2026-03-25T00:00:00+01:00");
+    let historical = "/api/metrics/historical?type=cost&compare=week";
+    assert_eq!(server.get(historical).status, 400);
+}
+
+#[test]
+fn the_page_has_a_strict_policy_and_files_that_stay() {
+    let server = TestServer::start();
+    for path in ["/", "/requests", "/alerts"] {
+        let page = server.get_as(path, None);
+        assert_eq!((page.status, page.header("cache-control")), (200, Some("no-cache")), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+    let page = String::from_utf8(server.get_as("/", None).body).unwrap();
+    let script = page.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let script = server.get_as(&format!("/{script}"), None);
+    assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(script.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(server.get_as("/assets/other.js", None).status, 404);
+    assert_eq!(server.post("/", &[], b"").status, 404);
+}
+
+/// The cookie that an answer sets, as it is sent back.
+fn cookie_of(answer: &Answer) -> String {
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_session_reads_and_writes_from_the_own_page_until_it_is_logged_out() {
+    let server = server();
+    let own = ("Sec-Fetch-Site", "same-origin");
+    let login = |token: &str, site: (&str, &str)| {
+        let body = serde_json::to_vec(&json!({ "token": token })).unwrap();
+        server.post("/api/session", &[site, ("Authorization", "")], &body)
+    };
+    assert_eq!(login(ADMIN_TOKEN, ("Sec-Fetch-Site", "cross-site")).status, 403);
+    assert_eq!(login("guess", own).status, 401);
+    let answer = login(ADMIN_TOKEN, own);
+    assert_eq!(answer.status, 204);
+    let attributes = answer.header("set-cookie").unwrap();
+    assert!(attributes.contains("HttpOnly; SameSite=Lax"), "{attributes}");
+    let cookie = cookie_of(&answer);
+    let get = |path: &str| server.get_with(path, &[("Cookie", &cookie)]);
+    assert_eq!(get("/api/session").json()["logged_in"], true);
+    assert_eq!(get(&format!("/api/metrics/dashboard?{RANGE}")).status, 200);
+    let statement = br#"{"sql":"select 1"}"#;
+    let write = |site: &str| {
+        let headers = [("Cookie", &*cookie), ("Authorization", ""), ("Sec-Fetch-Site", site)];
+        server.post("/api/sql", &headers, statement).status
+    };
+    assert_eq!((write("same-origin"), write("cross-site"), write("none")), (200, 403, 403));
+    let headers = [("Cookie", &*cookie), own];
+    assert_eq!(server.delete_with("/api/session", &headers).status, 204);
+    assert_eq!(get("/api/status").status, 401);
+    assert_eq!(get("/api/session").json()["logged_in"], false);
+    assert_eq!(server.get_with("/api/status", &[("Cookie", "chatgauge_session=x")]).status, 401);
+}
+
+/// The panels of a Grafana dashboard of the repository.
+fn grafana(name: &str) -> Vec<Value> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/grafana/dashboards");
+    let text = std::fs::read_to_string(root.join(name)).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert!(document["uid"].is_string() && document["schemaVersion"].is_i64(), "{name}");
+    let panels = document["panels"].as_array().unwrap().clone();
+    assert!(panels.len() > 8, "{name}");
+    panels.into_iter().flat_map(|panel| panel["targets"].as_array().unwrap().clone()).collect()
+}
+
+#[test]
+fn the_grafana_dashboard_over_the_api_asks_for_what_is_answered() {
+    let server = server();
+    for target in grafana("chatgauge-infinity.json") {
+        let path = target["url"].as_str().unwrap();
+        let path = path.replace("${__from}", "1772359200000").replace("${__to}", "1772366400000");
+        let path =
+            path.replace("${tz:percentencode}", "Europe%2FWarsaw").replace("${top}", "model");
+        let answer = server.get(&path);
+        assert_eq!(answer.status, 200, "{path}");
+        let selectors = target["columns"].as_array().unwrap().iter();
+        let selectors = selectors.map(|column| column["selector"].as_str().unwrap());
+        let is_csv = target["type"] == "csv";
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        let head: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        for selector in selectors.map(|selector| selector.replace("${top}", "model")) {
+            let is_there = if is_csv {
+                head.contains(&&*selector)
+            } else {
+                answer.json().pointer(&format!("/{}", selector.replace('.', "/"))).is_some()
+            };
+            assert!(is_there, "{path}: {selector}");
+        }
+    }
+}
+
+#[test]
+fn the_grafana_dashboard_over_prometheus_names_metrics_that_there_are() {
+    let server = server();
+    server.service.compact().unwrap();
+    let exposed = String::from_utf8(server.get("/metrics").body).unwrap();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    for target in grafana("chatgauge-prometheus.json") {
+        let expression = target["expr"].as_str().unwrap();
+        let words = expression.split(|c| !is_part(c));
+        let mut named = 0;
+        for name in words.filter(|w| w.starts_with("chatgauge_") || w.starts_with("gen_ai_client"))
+        {
+            named += 1;
+            let is_there = exposed.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+            assert!(is_there, "{name} of {expression}");
+        }
+        assert!(named > 0, "{expression}");
+    }
+}

@@ -1,0 +1,152 @@
+// The state of alerts, for the strip above every view and the spans on the charts.
+
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Span } from './chart/frame';
+import * as show from './format';
+import { usePolled } from './poll';
+import type { Num } from './types';
+import { type State, question } from './url';
+
+export type Group = Record<string, string>;
+
+export interface Incident {
+    alert_id: string;
+    rule: string;
+    rule_name: string;
+    group: Group;
+    state: 'firing' | 'recovering' | 'flapping' | 'resolved';
+    severity: string;
+    metric: string;
+    operator: string;
+    unit: string;
+    threshold: number;
+    actual_value: Num;
+    peak_value: Num;
+    samples: Num;
+    events: Num;
+    message: string;
+    runbook: string | null;
+    triggered_at: string;
+    ended_at: string | null;
+    reason: string | null;
+    acknowledged_at: string | null;
+    acknowledged_by: string | null;
+    silenced_until: string | null;
+}
+
+export interface Rule {
+    id: string;
+    name: string;
+    metric: string;
+    operator: string;
+    unit: string;
+    threshold: number;
+    window_s: Num;
+    period: string | null;
+    consecutive: number;
+    by: string[];
+    severity: string;
+    channels: string[];
+    enabled: boolean;
+    dry_run: boolean;
+    state: string;
+    state_detail: string | null;
+    last_value: Num;
+    last_samples: Num;
+}
+
+export interface Channel {
+    name: string;
+    type: string;
+    target: string | null;
+    state: string;
+    pending: number;
+    sent_total: number;
+    dead_total: number;
+    last_sent_at: string | null;
+    last_error: string | null;
+}
+
+export interface RulesAnswer {
+    as_of: string;
+    interval_s: number;
+    last_evaluated_at: string | null;
+    rules: Rule[];
+    channels: Channel[];
+}
+
+export interface AlertsView {
+    /** Whether this server knows alerts at all. */
+    available: boolean;
+    open: Incident[];
+    spans: Span[];
+    /** US dollars a day, from a rule about the cost of a day. */
+    costBudget: number | null;
+    refresh: () => void;
+}
+
+/** A value of a rule in its unit. */
+export function inUnit(value: Num | undefined, unit: string): string {
+    if (value === null || value === undefined) return show.NONE;
+    switch (unit) {
+        case 'ratio':
+            return show.percent(value * 100);
+        case 'ms':
+            return show.duration(value);
+        case 'usd':
+            return show.money(value);
+        case 'per_minute':
+            return `${show.rate(value)} / min`;
+        default:
+            return show.compact(value);
+    }
+}
+
+export const groupText = (group: Group): string =>
+    Object.entries(group)
+        .map(([dimension, value]) => `${show.words(dimension)} ${value}`)
+        .join(', ');
+
+export function spanOf(incident: Incident): Span {
+    return {
+        from: Date.parse(incident.triggered_at),
+        to: incident.ended_at === null ? Date.now() : Date.parse(incident.ended_at),
+        label: incident.rule_name,
+    };
+}
+
+const SPANS_MAX = 200;
+
+export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
+    const [available, setAvailable] = useState(true);
+    const on = (path: string) => (available ? path : '');
+    const open = usePolled<{ alerts: Incident[] }>(on('api/metrics/alerts?state=open&limit=100'), seconds);
+    const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
+    range.delete('tz');
+    range.set('limit', String(SPANS_MAX));
+    const past = usePolled<{ incidents: Incident[] }>(
+        on(state.tab === 'overview' ? `api/alerts/incidents?${range}` : ''),
+        seconds,
+    );
+    const rules = usePolled<RulesAnswer>(on(state.tab === 'overview' ? 'api/alerts/rules' : ''), seconds && 60);
+    useEffect(() => {
+        if (open.error?.status === 404 || open.error?.status === 403) setAvailable(false);
+    }, [open.error]);
+    const budget = rules.data?.rules.find(
+        (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.enabled && rule.unit === 'usd',
+    );
+    // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
+    // charts are not drawn anew each time.
+    const fresh = (past.data?.incidents ?? []).map((incident) => {
+        const span = spanOf(incident);
+        return { ...span, to: Math.ceil(span.to / 60_000) * 60_000 };
+    });
+    const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
+    return {
+        available,
+        open: open.data?.alerts ?? [],
+        spans,
+        costBudget: budget?.threshold ?? null,
+        refresh: open.refresh,
+    };
+}

@@ -1,0 +1,204 @@
+// One chart on a canvas: drawn by uPlot, read by pointer or keyboard. The element that holds it is a slider over
+// its buckets, so that a screen reader says each value; the table beside it has all of them.
+
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+
+export interface Reading {
+    /** The bucket. */
+    title: string;
+    /** Colour, dash, name and value of each series. */
+    lines: { colour: string; dash?: number[]; name: string; value: string }[];
+}
+
+export interface PlotProps {
+    /** What the slider is called. */
+    label: string;
+    data: uPlot.AlignedData;
+    /** Made anew whenever `shape` changes; new data alone is only drawn. */
+    options: (size: { width: number; height: number }) => uPlot.Options;
+    shape: string;
+    read: (index: number) => Reading;
+    /** The reader chose a stretch of time, in milliseconds. */
+    onZoom?: ((from: number, to: number) => void) | undefined;
+    /** The reader chose a bucket. */
+    onPick?: ((index: number, y: number) => void) | undefined;
+    tall?: boolean;
+}
+
+const DRAG_PX = 6;
+
+function fill(tip: HTMLElement, reading: Reading): void {
+    const title = document.createElement('b');
+    title.textContent = reading.title;
+    const table = document.createElement('table');
+    for (const line of reading.lines) {
+        const row = table.insertRow();
+        row.insertCell().append(swatch(line.colour, line.dash));
+        row.insertCell().textContent = line.name;
+        const value = row.insertCell();
+        value.className = 'num';
+        value.textContent = line.value;
+    }
+    tip.replaceChildren(title, table);
+}
+
+function swatch(colour: string, dash?: number[]): SVGElement {
+    const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    svg.setAttribute('viewBox', '0 0 18 10');
+    const line = document.createElementNS('http://www.w3.org/2000/svg', 'line');
+    for (const [name, value] of Object.entries({ x1: 0, x2: 18, y1: 5, y2: 5, stroke: colour, 'stroke-width': dash ? 2 : 4 })) {
+        line.setAttribute(name, String(value));
+    }
+    if (dash) line.setAttribute('stroke-dasharray', dash.map((part) => part / 1.5).join(' '));
+    svg.append(line);
+    return svg;
+}
+
+export function Plot(props: PlotProps) {
+    const box = useRef<HTMLDivElement>(null);
+    const tip = useRef<HTMLDivElement>(null);
+    const plot = useRef<uPlot | null>(null);
+    const latest = useRef(props);
+    const at = useRef(-1);
+    latest.current = props;
+
+    const say = (index: number) => {
+        const element = box.current;
+        if (!element) return;
+        const reading = latest.current.read(index);
+        element.setAttribute('aria-valuenow', String(index));
+        const lines = reading.lines.map((line) => `${line.name} ${line.value}`).join(', ');
+        element.setAttribute('aria-valuetext', `${reading.title}: ${lines}`);
+    };
+
+    const place = (made: uPlot, index: number | null | undefined) => {
+        const element = tip.current;
+        if (!element) return;
+        if (index === null || index === undefined || made.cursor.left === undefined || made.cursor.left < 0) {
+            element.hidden = true;
+            return;
+        }
+        fill(element, latest.current.read(index));
+        element.hidden = false;
+        const left = made.cursor.left + made.over.offsetLeft;
+        const width = box.current?.clientWidth ?? 0;
+        const beyond = left + 16 + element.offsetWidth > width;
+        const x = beyond ? Math.max(0, left - 16 - element.offsetWidth) : left + 16;
+        element.style.transform = `translate(${Math.round(x)}px, 8px)`;
+    };
+
+    useLayoutEffect(() => {
+        const element = box.current;
+        if (!element) return;
+        const options = latest.current.options({ width: element.clientWidth, height: element.clientHeight });
+        let pressedX = 0;
+        const made = new uPlot(
+            {
+                ...options,
+                legend: { show: false },
+                cursor: {
+                    y: false,
+                    points: { size: 7 },
+                    drag: { x: Boolean(latest.current.onZoom), y: false, setScale: false },
+                    ...options.cursor,
+                },
+                hooks: {
+                    ...options.hooks,
+                    setCursor: [(u) => place(u, u.cursor.idx)],
+                    setSelect: [
+                        (u) => {
+                            if (u.select.width < DRAG_PX) return;
+                            const [from, to] = [u.select.left, u.select.left + u.select.width];
+                            latest.current.onZoom?.(u.posToVal(from, 'x') * 1_000, u.posToVal(to, 'x') * 1_000);
+                            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+                        },
+                    ],
+                },
+            },
+            latest.current.data,
+            element,
+        );
+        plot.current = made;
+        made.root.setAttribute('aria-hidden', 'true');
+        const onDown = (event: MouseEvent) => {
+            pressedX = event.clientX;
+        };
+        const onClick = (event: MouseEvent) => {
+            const index = made.cursor.idx;
+            if (Math.abs(event.clientX - pressedX) >= DRAG_PX || index === null || index === undefined) return;
+            latest.current.onPick?.(index, event.clientY - made.over.getBoundingClientRect().top);
+        };
+        made.over.addEventListener('mousedown', onDown);
+        made.over.addEventListener('click', onClick);
+        const resized = new ResizeObserver(() => {
+            made.setSize({ width: element.clientWidth, height: element.clientHeight });
+        });
+        resized.observe(element);
+        return () => {
+            resized.disconnect();
+            made.destroy();
+            plot.current = null;
+        };
+    }, [props.shape]);
+
+    useEffect(() => {
+        const made = plot.current;
+        if (!made || made.data === props.data) return;
+        made.setData(props.data);
+        if (at.current >= 0) say(Math.min(at.current, (props.data[0]?.length ?? 1) - 1));
+    }, [props.data]);
+
+    const move = (index: number) => {
+        const made = plot.current;
+        const times = props.data[0];
+        if (!made || times.length === 0) return;
+        at.current = Math.min(Math.max(index, 0), times.length - 1);
+        const left = made.valToPos(times[at.current] ?? 0, 'x');
+        made.setCursor({ left: Math.max(left, 0) + 0.5, top: 10 });
+        say(at.current);
+    };
+
+    const onKeyDown = (event: KeyboardEvent) => {
+        const last = props.data[0].length - 1;
+        const step = event.shiftKey ? 10 : 1;
+        const from = at.current < 0 ? last + 1 : at.current;
+        const moves: Record<string, number> = {
+            ArrowLeft: from - step,
+            ArrowDown: from - step,
+            ArrowRight: from + step,
+            ArrowUp: from + step,
+            Home: 0,
+            End: last,
+        };
+        const target = moves[event.key];
+        if (target !== undefined) {
+            event.preventDefault();
+            move(target);
+        } else if (event.key === 'Enter' && at.current >= 0) {
+            event.preventDefault();
+            props.onPick?.(at.current, -1);
+        } else if (event.key === 'Escape' && plot.current) {
+            plot.current.setCursor({ left: -10, top: -10 });
+        }
+    };
+
+    const count = props.data[0].length;
+    return (
+        <div
+            ref={box}
+            class={props.tall ? 'chart tall' : 'chart'}
+            tabIndex={0}
+            role="slider"
+            aria-label={`${props.label}: arrow keys move through time${props.onPick ? ', Enter opens' : ''}`}
+            aria-valuemin={0}
+            aria-valuemax={Math.max(count - 1, 0)}
+            aria-valuenow={Math.max(at.current, 0)}
+            aria-valuetext={count > 0 ? 'Press an arrow key' : 'No data'}
+            onKeyDown={onKeyDown}
+            onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
+        >
+            <div ref={tip} class="tip" hidden aria-hidden="true" />
+        </div>
+    );
+}

@@ -1,0 +1,202 @@
+// Alerts: rules with their state, incidents, silences, and what a rule would have done.
+
+import { useState } from 'preact/hooks';
+import { type AlertsView, type Group, type Incident, type RulesAnswer, groupText, inUnit } from '../alerts';
+import { Problem, post } from '../api';
+import * as show from '../format';
+import { usePolled } from '../poll';
+import { ProblemNote } from '../ui';
+import { type State, go, question } from '../url';
+import { BacktestDialog, condition } from './backtest';
+import { IncidentDialog, Incidents, StateMark } from './incidents';
+import { SilenceDialog } from './strip';
+
+interface Silence {
+    id: string;
+    rule: string;
+    group: Group;
+    state: string;
+    starts_at: string;
+    ends_at: string;
+    created_by: string;
+    comment: string;
+}
+
+function Rules(props: { answer: RulesAnswer; state: State }) {
+    return (
+        <section class="panel" aria-label="Rules">
+            <div class="panel-head">
+                <h2 class="grow">Rules</h2>
+                <span class="muted">checked every {props.answer.interval_s} s</span>
+            </div>
+            <div class="scroll" tabIndex={0} role="region" aria-label="Table of rules">
+                <table class="data cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">Rule</th>
+                            <th scope="col">State</th>
+                            <th scope="col" class="minor">
+                                Fires when
+                            </th>
+                            <th scope="col" class="num">
+                                Now
+                            </th>
+                            <th scope="col" class="num minor">
+                                Requests
+                            </th>
+                            <th scope="col" class="minor">
+                                Channels
+                            </th>
+                            <th scope="col" class="minor">
+                                <span class="visually-hidden">Actions</span>
+                            </th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        {props.answer.rules.map((rule) => (
+                            <tr key={rule.id}>
+                                <th scope="row">{rule.name}</th>
+                                <td>
+                                    <StateMark state={rule.state} />
+                                    {rule.state_detail && <span class="muted"> {rule.state_detail}</span>}
+                                    {rule.dry_run && <span class="muted"> dry run</span>}
+                                </td>
+                                <td class="minor">{condition(rule)}</td>
+                                <td class="num">{inUnit(rule.last_value, rule.unit)}</td>
+                                <td class="num minor">{show.count(rule.last_samples)}</td>
+                                <td class="minor">{rule.channels.join(', ') || show.NONE}</td>
+                                <td class="minor num">
+                                    <button
+                                        type="button"
+                                        aria-label={`Backtest ${rule.name}`}
+                                        onClick={() => go({ view: { rule: rule.id } })}
+                                    >
+                                        Backtest
+                                    </button>
+                                </td>
+                            </tr>
+                        ))}
+                    </tbody>
+                </table>
+            </div>
+        </section>
+    );
+}
+
+export function Alerts(props: {
+    state: State;
+    zone: string;
+    seconds: number;
+    alerts: AlertsView;
+    onAnswer: (answer: { at: number; failed: boolean }) => void;
+}) {
+    const { state, zone, alerts } = props;
+    const on = (path: string) => (alerts.available ? path : '');
+    const rules = usePolled<RulesAnswer>(on('api/alerts/rules'), props.seconds);
+    const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
+    range.delete('tz');
+    range.set('limit', '200');
+    const incidents = usePolled<{ incidents: Incident[] }>(on(`api/alerts/incidents?${range}`), props.seconds);
+    const silences = usePolled<{ silences: Silence[] }>(on('api/alerts/silences'), props.seconds);
+    const [silencing, setSilencing] = useState<Incident | null>(null);
+    const [problem, setProblem] = useState<Problem | null>(null);
+    props.onAnswer({ at: rules.at, failed: rules.error !== null && rules.error.status !== 404 });
+    const missing = !alerts.available || rules.error?.status === 404;
+    if (missing) {
+        return (
+            <section class="panel">
+                <h1>Alerts</h1>
+                <div class="blank">
+                    <p>Alerts are not available on this server.</p>
+                    <p>They come with a later version of chatgauge.</p>
+                </div>
+            </section>
+        );
+    }
+    const end = async (silence: Silence) => {
+        try {
+            await post(`api/alerts/silences/${encodeURIComponent(silence.id)}`, undefined, 'DELETE');
+            silences.refresh();
+            alerts.refresh();
+        } catch (error) {
+            if (error instanceof Problem) setProblem(error);
+        }
+    };
+    const channels = rules.data?.channels ?? [];
+    return (
+        <div class="stack">
+            <h1>Alerts</h1>
+            {rules.error && <ProblemNote problem={rules.error} onRetry={rules.refresh} />}
+            {problem && <ProblemNote problem={problem} />}
+            {rules.data ? <Rules answer={rules.data} state={state} /> : <div class="panel"><div class="skeleton chart" /></div>}
+            <section class="panel" aria-label="Incidents">
+                <div class="panel-head">
+                    <h2 class="grow">Incidents in this range</h2>
+                </div>
+                {incidents.data?.incidents.length ? (
+                    <Incidents incidents={incidents.data.incidents} zone={zone} onSilence={setSilencing} />
+                ) : (
+                    <div class="blank">{incidents.data ? 'Nothing fired in this range.' : ' '}</div>
+                )}
+            </section>
+            <div class="grid">
+                <section class="panel" aria-label="Silences">
+                    <div class="panel-head">
+                        <h2 class="grow">Silences</h2>
+                    </div>
+                    {silences.data?.silences.length ? (
+                        <ul class="bare">
+                            {silences.data.silences.map((silence) => (
+                                <li key={silence.id} class="row">
+                                    <span class="grow">
+                                        <strong><bdi>{silence.rule}</bdi></strong> <bdi>{groupText(silence.group)}</bdi> until{' '}
+                                        {show.instant(Date.parse(silence.ends_at), zone)}:{' '}
+                                        <bdi>{silence.comment}</bdi> <span class="muted">({silence.created_by})</span>
+                                    </span>
+                                    <button type="button" onClick={() => void end(silence)}>
+                                        End
+                                    </button>
+                                </li>
+                            ))}
+                        </ul>
+                    ) : (
+                        <div class="blank">Nothing is silenced.</div>
+                    )}
+                </section>
+                <section class="panel" aria-label="Channels">
+                    <div class="panel-head">
+                        <h2 class="grow">Channels</h2>
+                    </div>
+                    {channels.length === 0 ? (
+                        <div class="blank">No channel is configured; alerts go to the log.</div>
+                    ) : (
+                        <dl class="facts">
+                            {channels.map((channel) => (
+                                <div key={channel.name}>
+                                    <dt>
+                                        {channel.name} ({channel.type})
+                                    </dt>
+                                    <dd>
+                                        <StateMark state={channel.state} /> {show.count(channel.sent_total)} sent
+                                        {channel.pending > 0 && `, ${show.count(channel.pending)} waiting`}
+                                        {channel.dead_total > 0 && `, ${show.count(channel.dead_total)} given up`}
+                                    </dd>
+                                </div>
+                            ))}
+                        </dl>
+                    )}
+                </section>
+            </div>
+            <BacktestDialog rules={rules.data?.rules ?? []} state={state} zone={zone} />
+            <IncidentDialog state={state} zone={zone} />
+            <SilenceDialog
+                incident={silencing}
+                onClose={() => setSilencing(null)}
+                onDone={() => {
+                    silences.refresh();
+                    alerts.refresh();
+                }}
+            />
+        </div>
+    );
+}

@@ -1,0 +1,146 @@
+// What a rule would have done over the stored history.
+
+import { useEffect, useState } from 'preact/hooks';
+import { type Group, type Rule, groupText, inUnit } from '../alerts';
+import { Problem, post } from '../api';
+import * as show from '../format';
+import type { Num } from '../types';
+import { Dialog, ProblemNote } from '../ui';
+import { type State, go } from '../url';
+
+interface Backtest {
+    start: string;
+    end: string;
+    exact: boolean;
+    evaluations: number;
+    elapsed_ms: number;
+    incidents: { group: Group; triggered_at: string; ended_at: string | null; peak_value: Num; samples: Num; events: Num }[];
+    summary: { incidents: number; longer_than_5_min: number; fewer_than_25_samples: number };
+}
+
+/** When a rule fires, in words. */
+export const condition = (rule: Rule): string => {
+    const over = rule.period ? `in a ${rule.period}` : rule.window_s ? `over ${show.span(rule.window_s * 1_000)}` : '';
+    const by = rule.by.length > 0 ? ` by ${rule.by.map(show.words).join(' and ')}` : '';
+    return `${show.words(rule.metric)} ${rule.operator} ${inUnit(rule.threshold, rule.unit)} ${over}${by}`;
+};
+
+/** The spans in which a rule fired, or would have, on a line of time. */
+export function SpanLane(props: { from: number; to: number; spans: { from: number; to: number }[]; label: string }) {
+    const width = props.to - props.from;
+    const x = (at: number) => Math.min(1_000, Math.max(0, ((at - props.from) * 1_000) / width));
+    return (
+        <svg class="span-lane lane" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label={props.label}>
+            <rect x="0" y="8" width="1000" height="4" rx="2" />
+            {props.spans.map((span, i) => (
+                <rect
+                    key={i}
+                    class="fired"
+                    x={x(span.from)}
+                    y="0"
+                    width={Math.max(2, x(span.to) - x(span.from))}
+                    height="20"
+                />
+            ))}
+        </svg>
+    );
+}
+
+export function BacktestDialog(props: { rules: Rule[]; state: State; zone: string }) {
+    const { state, zone } = props;
+    const rule = props.rules.find((one) => one.id === state.view.rule);
+    const [days, setDays] = useState('7');
+    const [result, setResult] = useState<Backtest | null>(null);
+    const [problem, setProblem] = useState<Problem | null>(null);
+    const [running, setRunning] = useState(false);
+    useEffect(() => {
+        setResult(null);
+        setProblem(null);
+        if (!rule) return;
+        let ended = false;
+        setRunning(true);
+        post<Backtest>('api/alerts/backtest', { rule: rule.id, start: `now-${days}d`, end: 'now' })
+            .then(
+                (answer) => !ended && setResult(answer),
+                (error) => !ended && error instanceof Problem && setProblem(error),
+            )
+            .finally(() => !ended && setRunning(false));
+        return () => {
+            ended = true;
+        };
+    }, [rule?.id, days]);
+    const [from, to] = result ? [Date.parse(result.start), Date.parse(result.end)] : [0, 1];
+    return (
+        <Dialog
+            title={`Backtest: ${rule?.name ?? ''}`}
+            wide
+            open={Boolean(rule)}
+            onClose={() => go({ view: { rule: undefined } })}
+        >
+            <div class="stack">
+                <div class="row">
+                    <p class="grow">{rule && condition(rule)}</p>
+                    <select aria-label="Days" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
+                        {['1', '7', '14', '30'].map((value) => (
+                            <option key={value} value={value}>
+                                last {value} {value === '1' ? 'day' : 'days'}
+                            </option>
+                        ))}
+                    </select>
+                </div>
+                {running && <p class="muted" role="status">Going through the history…</p>}
+                {problem && <ProblemNote problem={problem} />}
+                {result && (
+                    <>
+                        <p role="status">
+                            It would have fired <strong>{show.count(result.summary.incidents)}</strong>{' '}
+                            {result.summary.incidents === 1 ? 'time' : 'times'}
+                            {result.summary.incidents > 0 &&
+                                `: ${show.count(result.summary.longer_than_5_min)} longer than 5 min, ${show.count(result.summary.fewer_than_25_samples)} with fewer than 25 requests`}
+                            . <span class="muted">{show.count(result.evaluations)} evaluations in {show.duration(result.elapsed_ms)}{result.exact ? '' : ', from rollups'}.</span>
+                        </p>
+                        <SpanLane
+                            from={from}
+                            to={to}
+                            label="When it would have fired"
+                            spans={result.incidents.map((one) => ({
+                                from: Date.parse(one.triggered_at),
+                                to: one.ended_at ? Date.parse(one.ended_at) : to,
+                            }))}
+                        />
+                        <div class="row muted">
+                            <span class="grow">{show.instant(from, zone)}</span>
+                            <span>{show.instant(to, zone)}</span>
+                        </div>
+                        {result.incidents.length > 0 && (
+                            <div class="scroll twin" tabIndex={0} role="region" aria-label="Incidents of the backtest">
+                                <table class="data">
+                                    <thead>
+                                        <tr>
+                                            <th scope="col">From</th>
+                                            <th scope="col">Until</th>
+                                            <th scope="col">Group</th>
+                                            <th scope="col" class="num">Peak</th>
+                                            <th scope="col" class="num">Requests</th>
+                                        </tr>
+                                    </thead>
+                                    <tbody>
+                                        {result.incidents.map((one, i) => (
+                                            <tr key={i}>
+                                                <th scope="row">{show.instant(Date.parse(one.triggered_at), zone)}</th>
+                                                <td>{one.ended_at ? show.instant(Date.parse(one.ended_at), zone) : 'open'}</td>
+                                                <td><bdi>{groupText(one.group) || show.NONE}</bdi></td>
+                                                <td class="num">{inUnit(one.peak_value, rule?.unit ?? '')}</td>
+                                                <td class="num">{show.count(one.samples)}</td>
+                                            </tr>
+                                        ))}
+                                    </tbody>
+                                </table>
+                            </div>
+                        )}
+                    </>
+                )}
+            </div>
+        </Dialog>
+    );
+}

@@ -1,0 +1,198 @@
+// SQL: one read-only statement over the documented views.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Problem, post, send } from '../api';
+import * as show from '../format';
+import { keep, kept } from '../prefs';
+import type { SqlAnswer } from '../types';
+import { ProblemNote } from '../ui';
+import { type State, go } from '../url';
+
+const EXAMPLES: [string, string][] = [
+    ['Cost and tokens by day', 'select * from usage_daily order by day desc limit 30'],
+    ['Latency by day', 'select * from latency_daily order by day desc limit 30'],
+    [
+        'Heaviest users of the last 7 days',
+        "select user, count(*) as requests, sum(prompt_tokens + completion_tokens) as tokens\nfrom request_log\nwhere started_at >= datetime('now', '-7 days')\ngroup by user order by tokens desc limit 20",
+    ],
+    [
+        'Errors by model and code',
+        "select model, error_type, error_code, count(*) as errors\nfrom request_log\nwhere error_type is not null\ngroup by 1, 2, 3 order by errors desc limit 50",
+    ],
+];
+
+const VIEWS = "select name from sqlite_schema where type = 'view' order by name";
+const HISTORY = 20;
+
+function history(): string[] {
+    try {
+        const list: unknown = JSON.parse(kept('sql') ?? '[]');
+        return Array.isArray(list) ? list.filter((one): one is string => typeof one === 'string') : [];
+    } catch {
+        return [];
+    }
+}
+
+export function Sql({ state }: { state: State }) {
+    const [text, setText] = useState(state.view.q ?? history()[0] ?? EXAMPLES[0]?.[1] ?? '');
+    const [past, setPast] = useState(history());
+    const [views, setViews] = useState<string[]>([]);
+    const [answer, setAnswer] = useState<SqlAnswer | null>(null);
+    const [problem, setProblem] = useState<Problem | null>(null);
+    const [running, setRunning] = useState(false);
+    const area = useRef<HTMLTextAreaElement>(null);
+    useEffect(() => {
+        post<SqlAnswer>('api/sql', { sql: VIEWS }).then(
+            (answer) => setViews(answer?.rows.map((row) => String(row[0])) ?? []),
+            () => {},
+        );
+    }, []);
+    const run = async () => {
+        if (!text.trim() || running) return;
+        setRunning(true);
+        setProblem(null);
+        try {
+            setAnswer(await post<SqlAnswer>('api/sql', { sql: text }));
+            const next = [text, ...past.filter((one) => one !== text)].slice(0, HISTORY);
+            keep('sql', JSON.stringify(next));
+            setPast(next);
+            go({ view: { q: text } }, 'replace');
+        } catch (error) {
+            if (error instanceof Problem) setProblem(error);
+        }
+        setRunning(false);
+    };
+    const download = async () => {
+        try {
+            const response = await send('api/sql?format=csv', {
+                method: 'POST',
+                headers: { 'content-type': 'application/json' },
+                body: JSON.stringify({ sql: text }),
+            });
+            const link = document.createElement('a');
+            link.href = URL.createObjectURL(await response.blob());
+            link.download = 'chatgauge-sql.csv';
+            link.click();
+            URL.revokeObjectURL(link.href);
+        } catch (error) {
+            if (error instanceof Problem) setProblem(error);
+        }
+    };
+    const take = (statement: string) => {
+        setText(statement);
+        area.current?.focus();
+    };
+    return (
+        <div class="stack">
+            <section class="panel">
+                <div class="panel-head">
+                    <h1 class="grow">SQL</h1>
+                    <select
+                        aria-label="Examples"
+                        value=""
+                        onChange={(event) => take(event.currentTarget.value)}
+                    >
+                        <option value="">Examples</option>
+                        {EXAMPLES.map(([name, statement]) => (
+                            <option key={name} value={statement}>
+                                {name}
+                            </option>
+                        ))}
+                    </select>
+                    <select aria-label="Views" value="" onChange={(event) => take(event.currentTarget.value)}>
+                        <option value="">Views</option>
+                        {views.map((name) => (
+                            <option key={name} value={`select * from ${name} limit 20`}>
+                                {name}
+                            </option>
+                        ))}
+                    </select>
+                    <select aria-label="History" value="" onChange={(event) => take(event.currentTarget.value)}>
+                        <option value="">History</option>
+                        {past.map((statement) => (
+                            <option key={statement} value={statement}>
+                                {statement.replace(/\s+/g, ' ').slice(0, 80)}
+                            </option>
+                        ))}
+                    </select>
+                </div>
+                <form
+                    class="stack"
+                    onSubmit={(event) => {
+                        event.preventDefault();
+                        void run();
+                    }}
+                >
+                    <textarea
+                        ref={area}
+                        aria-label="Statement"
+                        spellcheck={false}
+                        value={text}
+                        onInput={(event) => setText(event.currentTarget.value)}
+                        onKeyDown={(event) => {
+                            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+                                event.preventDefault();
+                                void run();
+                            }
+                        }}
+                    />
+                    <div class="row">
+                        <button class="primary" type="submit" disabled={running}>
+                            {running ? 'Running…' : 'Run'}
+                        </button>
+                        <span class="muted">
+                            <kbd>Ctrl</kbd> <kbd>Enter</kbd> runs it. Reading only; every statement is noted in the audit
+                            trail.
+                        </span>
+                    </div>
+                </form>
+            </section>
+            {problem && <ProblemNote problem={problem} />}
+            {answer && !problem && (
+                <section class="panel" aria-label="Rows">
+                    <div class="panel-head">
+                        <p class="grow muted" role="status">
+                            {show.count(answer.rows.length)} rows in {show.duration(answer.elapsed_ms)}
+                            {answer.truncated && '; there are more'}
+                        </p>
+                        <button type="button" class="plain" onClick={() => void download()}>
+                            CSV
+                        </button>
+                    </div>
+                    <div class="scroll rows" tabIndex={0} role="region" aria-label="Rows of the statement">
+                        <table class="data">
+                            <thead>
+                                <tr>
+                                    {answer.columns.map((column, i) => (
+                                        <th key={i} scope="col" class={isNumber(answer, i) ? 'num' : ''}>
+                                            {column}
+                                        </th>
+                                    ))}
+                                </tr>
+                            </thead>
+                            <tbody>
+                                {answer.rows.slice(0, 1_000).map((row, place) => (
+                                    <tr key={place}>
+                                        {row.map((value, i) => (
+                                            <td key={i} class={isNumber(answer, i) ? 'num' : ''}>
+                                                {value === null ? (
+                                                    <span class="muted">null</span>
+                                                ) : (
+                                                    <bdi>{String(value)}</bdi>
+                                                )}
+                                            </td>
+                                        ))}
+                                    </tr>
+                                ))}
+                            </tbody>
+                        </table>
+                    </div>
+                    {answer.rows.length > 1_000 && <p class="muted">The first 1,000 are shown; CSV has all.</p>}
+                </section>
+            )}
+        </div>
+    );
+}
+
+const isNumber = (answer: SqlAnswer, column: number): boolean =>
+    answer.rows.some((row) => typeof row[column] === 'number');
