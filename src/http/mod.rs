@@ -14,13 +14,17 @@ mod limit;
 mod listen;
 mod metrics;
 mod openapi;
+mod otlp;
 mod params;
 mod problem;
 mod prometheus;
+mod pull;
 mod requests;
 mod sql;
 mod state;
 mod status;
+mod token;
+mod upload;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -55,7 +59,7 @@ pub fn router(service: Chatgauge, access: Access) -> Router {
         drop(app.openapi().set(document.into()));
     }
     router
-        .fallback(frame::not_found)
+        .fallback(otlp::fallback)
         .method_not_allowed_fallback(frame::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), frame::frame))
         .with_state(app)
@@ -68,6 +72,7 @@ fn routes_of(app: &App) -> OpenApiRouter<App> {
     };
     OpenApiRouter::with_openapi(openapi::base())
         .merge(open_routes())
+        .merge(otlp_routes())
         .merge(gated(ingest_routes(), Scope::Ingest))
         .merge(gated(read_routes(), Scope::Read))
         .merge(gated(metrics_routes(), Scope::Metrics))
@@ -79,6 +84,11 @@ fn open_routes() -> OpenApiRouter<App> {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(openapi::document))
+}
+
+/// Routes that answer refusals in a form of their own.
+fn otlp_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(otlp::post_traces))
 }
 
 fn ingest_routes() -> OpenApiRouter<App> {

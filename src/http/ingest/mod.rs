@@ -16,6 +16,7 @@ use super::openapi::IngestProblems;
 use super::params::NONE;
 use super::problem::{Kind, Problem};
 use super::state::{App, params};
+use super::upload::too_large;
 use crate::ingest::wire::{ContentEncoding, Framing, RecordContext, Rejection};
 use crate::model::Source;
 use intake::{Intake, Outcome};
@@ -107,7 +108,7 @@ fn unsupported(detail: &str, name: HeaderName, accepted: &'static str) -> Proble
 fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match length.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > max_bytes => Err(stream::too_large(max_bytes)),
+        Some(length) if length > max_bytes => Err(too_large(max_bytes)),
         _ => Ok(()),
     }
 }
