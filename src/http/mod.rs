@@ -34,6 +34,8 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,7 +54,10 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every route of the server.
 pub fn router(service: Chatgauge, access: Access) -> Router {
-    let app = App::new(service, access);
+    main_router(App::new(service, access))
+}
+
+fn main_router(app: App) -> Router {
     let (router, document) = routes_of(&app).split_for_parts();
     if let Ok(document) = serde_json::to_vec(&document) {
         // Nothing was there before: the state was made above.
@@ -120,6 +125,23 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::audit))
 }
 
+/// Routes of a listener that takes nothing but OpenTelemetry.
+fn otlp_router(app: &App) -> Router {
+    Router::new()
+        .fallback(otlp::fallback)
+        .layer(from_fn_with_state(app.clone(), frame::frame))
+        .with_state(app.clone())
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everything.
+    pub main: TcpListener,
+    /// For OpenTelemetry alone; HTTP and gRPC on each.
+    pub otlp: Vec<TcpListener>,
+}
+
 /// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.
 ///
 /// The service itself is left running; close it afterwards.
@@ -132,31 +154,66 @@ pub async fn serve(
     access: Access,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let router = router(service, access);
-    // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
-    let listener = BoundedListener::new(listener).tap_io(|_| ());
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let shutdown = async move {
+    serve_all(Listeners { main: listener, otlp: Vec::new() }, service, access, shutdown).await
+}
+
+/// Like [`serve`], on all of `listeners`.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve_all(
+    listeners: Listeners,
+    service: Chatgauge,
+    access: Access,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let app = App::new(service, access);
+    let (stopping, stopped) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    servers.spawn(serve_one(listeners.main, main_router(app.clone()), stopped.clone()));
+    for listener in listeners.otlp {
+        servers.spawn(serve_one(listener, otlp_router(&app), stopped.clone()));
+    }
+    let signal = async move {
         shutdown.await;
-        if stopping.send(()).is_err() {
-            tracing::debug!("serving had ended by itself");
-        }
-    };
-    let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, make_service).with_graceful_shutdown(shutdown);
-    let overtime = async {
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        stopping.send_replace(true);
         tokio::time::sleep(DRAIN_LIMIT).await;
     };
+    let all = async {
+        while let Some(ended) = servers.join_next().await {
+            ended.map_err(|error| listener_failed(std::io::Error::other(error)))??;
+        }
+        Ok(())
+    };
     tokio::select! {
-        result = serving => result.map_err(|source| Error::Io { path: "the listener".into(), source }),
-        () = overtime => {
+        result = all => result,
+        () = signal => {
             tracing::warn!("requests were still under way at the end of the drain time");
             Ok(())
         }
     }
+}
+
+async fn serve_one(
+    listener: TcpListener,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
+    let listener = BoundedListener::new(listener).tap_io(|_| ());
+    let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let shutdown = async move {
+        // Without a sender nobody can stop it any more, and then it is to stop.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    };
+    axum::serve(listener, make_service)
+        .with_graceful_shutdown(shutdown)
+        .await
+        .map_err(listener_failed)
+}
+
+fn listener_failed(source: std::io::Error) -> Error {
+    Error::Io { path: "the listener".into(), source }
 }
 
 #[cfg(test)]

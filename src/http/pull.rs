@@ -59,10 +59,14 @@ where
         gathered += bytes.len();
         ready.push_back(bytes);
     }
-    let _thread_turn = app.body_turn(ContentEncoding::Gzip).await?;
+    let thread_turn = app.body_turn(ContentEncoding::Gzip).await?;
     let (parts, more) = mpsc::channel(PIECES_AHEAD);
     let pieces = Pieces { ready, more: Some(more) };
-    let thread = tokio::task::spawn_blocking(move || work(pieces));
+    let thread = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, even when the sender has gone away meanwhile.
+        let _turns = (turn, thread_turn);
+        work(pieces)
+    });
     let sent = send(source, parts).await;
     let done = thread.await.map_err(|error| Problem::internal(error.to_string()))?;
     sent.and(done)

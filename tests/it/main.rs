@@ -10,6 +10,7 @@ mod heavy;
 mod http;
 mod identity;
 mod oracle;
+mod otlp;
 mod properties;
 mod retention;
 mod stages;

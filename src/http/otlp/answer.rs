@@ -19,7 +19,6 @@ const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 pub(super) enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
-    NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,

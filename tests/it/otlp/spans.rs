@@ -1,0 +1,1 @@
+//! Spans made up for one rule each.
