@@ -12,6 +12,7 @@ mod ingest;
 mod keys;
 mod limit;
 mod listen;
+mod litellm;
 mod metrics;
 mod openapi;
 mod otlp;
@@ -97,7 +98,7 @@ fn otlp_routes() -> OpenApiRouter<App> {
 }
 
 fn ingest_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(ingest::ingest))
+    OpenApiRouter::default().routes(routes!(ingest::ingest)).routes(routes!(litellm::ingest))
 }
 
 fn read_routes() -> OpenApiRouter<App> {

@@ -17,7 +17,7 @@ use crate::ingest::otlp::{
 };
 use crate::ingest::wire::{ContentEncoding, RecordContext};
 use crate::model::{Name, RequestRecord, Source};
-use crate::service::Chatgauge;
+use crate::service::{AppendReport, Chatgauge};
 
 /// What all requests of OpenTelemetry share.
 #[derive(Debug)]
@@ -100,16 +100,15 @@ pub(super) async fn store(
 pub(crate) async fn append(
     service: &Chatgauge,
     records: Vec<RequestRecord>,
-) -> Result<(), Problem> {
+) -> Result<AppendReport, Problem> {
     if records.is_empty() {
-        return Ok(());
+        return Ok(AppendReport::default());
     }
     let (sender, committed) = oneshot::channel();
     // Nobody listens when the client has gone away.
     service.submit(records, Box::new(move |result| drop(sender.send(result))))?;
     // A callback dropped without a call: the writer has gone away.
-    committed.await.map_err(|_| Error::Closed)??;
-    Ok(())
+    Ok(committed.await.map_err(|_| Error::Closed)??)
 }
 
 impl Intake {

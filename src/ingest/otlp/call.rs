@@ -280,7 +280,7 @@ fn http_status(number: f64) -> Option<u16> {
 }
 
 /// One spelling for each reason.
-pub(crate) fn finish_reason(sent: &str) -> Name {
+fn finish_reason(sent: &str) -> Name {
     Name::new(match sent {
         "tool_call" | "tool-calls" | "tool_use" => "tool_calls",
         "end_turn" | "stop_sequence" => "stop",

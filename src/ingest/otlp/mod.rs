@@ -26,7 +26,6 @@ mod value;
 use std::io::Read;
 
 pub use call::Call;
-pub(crate) use call::finish_reason;
 pub use collect::{OnBatch, Rules, SpanBatch};
 pub use input::DecodeProblem;
 pub use trace::RecentSpans;
