@@ -1,6 +1,8 @@
 //! OpenTelemetry over real connections.
 
 mod encode;
+mod grpc;
+mod litellm;
 mod restart;
 mod samples;
 mod server_rules;
