@@ -1,5 +1,4 @@
 // The Vercel AI SDK over OTLP: node vercel.mjs 5|7 proto|json, in a folder with the packages.
-// What it can do of the workload: the SDK has no way to leave the usage out of a stream.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
@@ -11,6 +10,8 @@ const provider = process.env.FAKE_PROVIDER;
 const { NodeTracerProvider } = require('@opentelemetry/sdk-trace-node');
 const { BatchSpanProcessor } = require('@opentelemetry/sdk-trace-base');
 const exporter = encoding === 'json' ? 'http' : 'proto';
+const { registerInstrumentations } = require('@opentelemetry/instrumentation');
+const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici');
 const { OTLPTraceExporter } = require(`@opentelemetry/exporter-trace-otlp-${exporter}`);
 
 // Version 7 puts no metadata on the spans of calls; a processor does for every kind of span.
@@ -25,6 +26,8 @@ const processors = [new BatchSpanProcessor(new OTLPTraceExporter())];
 if (version === '7') processors.unshift(whoAsks);
 const tracing = new NodeTracerProvider({ spanProcessors: processors });
 tracing.register();
+// Version 5 tells only that a call failed; the spans of its requests tell how.
+registerInstrumentations({ instrumentations: [new UndiciInstrumentation()] });
 
 const ai = await load('ai');
 const { createOpenAI } = await load('@ai-sdk/openai');
@@ -47,17 +50,27 @@ const words =
 const ask = { ...words, ...telemetry, maxRetries: 0 };
 const model = openai.chat('gpt-4o-mini');
 
-await ai.generateText({ model, ...ask });
-for (let turn = 0; turn < 2; turn += 1) {
+// The SDK always asks for the usage of a stream; one stream of the workload has none.
+const withoutUsage = (url, request) => {
+  const body = JSON.parse(request.body);
+  delete body.stream_options;
+  return fetch(url, { ...request, body: JSON.stringify(body) });
+};
+const frugal = createOpenAI({ baseURL: `${provider}/v1`, apiKey: 'sk-SECRETKEY', fetch: withoutUsage });
+
+const read = async (model) => {
   const stream = ai.streamText({ model, ...ask });
   for await (const _ of stream.textStream);
-}
+};
+await ai.generateText({ model, ...ask });
+await read(model);
+await read(frugal.chat('gpt-4o-mini'));
 const search = ai.tool({
   description: 'SECRETDESC',
   inputSchema: z.object({ q: z.string() }),
   execute: async () => 'SECRETRESULT',
 });
-const stopWhen = (ai.stepCountIs ?? ai.isStepCount)(2);
+const stopWhen = (ai.stepCountIs ?? ai.isStepCount)(1);
 await ai.generateText({ model, tools: { search }, stopWhen, ...ask });
 for (const failing of [openai.chat('err-429'), openai.chat('err-500'), nowhere.chat('gpt-4o-mini')]) {
   try {
@@ -68,6 +81,7 @@ for (const failing of [openai.chat('err-429'), openai.chat('err-500'), nowhere.c
   }
 }
 await ai.generateText({ model: openai.responses('gpt-4o-mini'), ...ask });
+await read(openai.responses('gpt-4o-mini'));
 const embed = (openai.embedding ?? openai.textEmbeddingModel)('text-embedding-3-small');
 await ai.embedMany({ model: embed, values: ['SECRETEMB a', 'b'], ...telemetry });
 await tracing.forceFlush();

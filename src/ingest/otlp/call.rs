@@ -10,6 +10,8 @@ use crate::model::record::limits;
 use crate::model::{ErrorType, Name, Outcome, Timestamp};
 
 const NS_PER_MS: f64 = 1e6;
+/// An error of which nothing is known.
+const UNKNOWN: Outcome = Outcome::Error(ErrorType::Other);
 
 /// One call of a model or an embedding model.
 #[derive(Clone, Debug)]
@@ -105,6 +107,16 @@ impl Call {
         matches!(self.outcome, Outcome::Success)
     }
 
+    /// Takes the status that the request under this call was answered with.
+    pub(super) fn note_http_status(&mut self, status: u16) {
+        if self.http_status.is_none() && !self.is_success() {
+            self.http_status = Some(status);
+            if self.outcome == UNKNOWN {
+                self.outcome = outcome_of(None, Some(status));
+            }
+        }
+    }
+
     /// Takes from another span of the same call what this one lacks.
     pub(super) fn fill(&mut self, inner: Self) {
         fill(&mut self.provider, inner.provider);
@@ -125,7 +137,7 @@ impl Call {
         fill(&mut self.cost_usd, inner.cost_usd);
         fill(&mut self.cache_hit, inner.cache_hit);
         fill(&mut self.context_ms, inner.context_ms);
-        if self.outcome == Outcome::Error(ErrorType::Other) && inner.outcome != Outcome::Success {
+        if self.outcome == UNKNOWN && inner.outcome != Outcome::Success {
             self.outcome = inner.outcome;
         }
     }
@@ -269,12 +281,16 @@ fn ending(span: &RawSpan) -> (Outcome, Option<Name>, Option<u16>) {
         None | Some("Exception" | "Error") => message.error_name.or(name),
         Some(_) => name,
     };
-    let outcome = outcome_of(name.as_deref(), http_status);
+    let mut outcome = outcome_of(name.as_deref(), http_status);
+    if outcome == UNKNOWN && message.is_about_connection {
+        outcome = Outcome::Error(ErrorType::Network);
+    }
     let code = name.map(|name| Name::new(last_part(&name)));
     (outcome, code.filter(|code| code.len() <= limits::LABEL_BYTES), http_status)
 }
 
-fn http_status(number: f64) -> Option<u16> {
+/// A number that is a status.
+pub(super) fn http_status(number: f64) -> Option<u16> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
     ((100.0..=599.0).contains(&number) && number.fract() == 0.0).then(|| number as u16)
 }

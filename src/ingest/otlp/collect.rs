@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use rustc_hash::FxBuildHasher;
 
 use super::DecodeProblem;
-use super::call::Call;
+use super::call::{Call, http_status};
 use super::keys::{Keys, Slot, Wanted};
 use super::kind::{Kind, kind_of};
 use super::span::{RawSpan, Scope, SpanId, TraceId};
@@ -51,6 +51,7 @@ pub(super) struct Place {
     pub(super) parent_id: Option<SpanId>,
     pub(super) kind: Kind,
     pub(super) is_server: bool,
+    pub(super) http_status: Option<u16>,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
 }
@@ -236,6 +237,7 @@ impl<'a> Collector<'a> {
                 parent_id: self.span.parent_id,
                 kind,
                 is_server: self.span.is_server,
+                http_status: self.span.attributes.number(Slot::HttpStatus).and_then(http_status),
                 start_ns: self.span.start_ns,
                 end_ns: self.span.end_ns,
             });

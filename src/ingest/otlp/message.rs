@@ -3,6 +3,16 @@
 use crate::model::Name;
 use crate::model::record::limits;
 
+/// What clients say when there was no connection.
+const CONNECTION_WORDS: [&str; 6] = [
+    "Connection error",
+    "Cannot connect to API",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ENOTFOUND",
+    "Connection refused",
+];
+
 /// What was found in a message; the message itself is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
@@ -10,17 +20,24 @@ pub(super) struct Message {
     pub(super) http_status: Option<u16>,
     /// The name that the message begins with, such as `RateLimitError`.
     pub(super) error_name: Option<Name>,
+    /// It says that there was no connection.
+    pub(super) is_about_connection: bool,
 }
 
 impl Message {
     /// Searches the beginning of a message.
     pub(super) fn search(text: &str) -> Self {
-        Self { http_status: status_in(text), error_name: name_at_start(text) }
+        Self {
+            http_status: status_in(text),
+            error_name: name_at_start(text),
+            is_about_connection: CONNECTION_WORDS.iter().any(|words| text.contains(words)),
+        }
     }
 
     /// Takes what `other` has and this one lacks.
     pub(super) fn fill(&mut self, other: Self) {
         self.http_status = self.http_status.or(other.http_status);
+        self.is_about_connection |= other.is_about_connection;
         if self.error_name.is_none() {
             self.error_name = other.error_name;
         }
@@ -56,7 +73,7 @@ mod tests {
     #[test]
     fn statuses_and_names_are_found_and_nothing_else_is_kept() {
         let of = |text: &str| {
-            let Message { http_status, error_name } = Message::search(text);
+            let Message { http_status, error_name, .. } = Message::search(text);
             (http_status, error_name.map(String::from))
         };
         assert_eq!(of("Error code: 429 - {'error': 'SECRET'}"), (Some(429), None));

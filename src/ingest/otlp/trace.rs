@@ -36,7 +36,8 @@ impl RecentSpans {
     /// The calls of a batch, each once, with what the trace says about them.
     pub fn resolve(&mut self, batch: SpanBatch) -> Vec<Call> {
         let SpanBatch { calls, places, .. } = batch;
-        let calls = merge_nested(calls);
+        let mut calls = merge_nested(calls);
+        add_http_statuses(&mut calls, &places);
         let mut calls: Vec<Call> = calls.into_iter().filter(|call| self.is_new(call)).collect();
         self.add_context(&mut calls, &places);
         add_totals(&mut calls, &places);
@@ -182,6 +183,23 @@ fn merge_siblings(calls: &mut [Option<Call>], siblings: &[(usize, usize)]) {
         let inner = calls.get_mut(*child).and_then(Option::take);
         if let (Some(inner), Some(Some(outer))) = (inner, calls.get_mut(parent)) {
             outer.fill(inner);
+        }
+    }
+}
+
+/// Some instrumentations say only that a call failed; the request inside it says how it was answered.
+fn add_http_statuses(calls: &mut [Call], places: &[Place]) {
+    if calls.iter().all(|call| call.is_success() || call.http_status.is_some()) {
+        return;
+    }
+    let by_parent: FxHashMap<Key, u16> = places
+        .iter()
+        .filter(|place| place.kind == Kind::Other && !place.is_server)
+        .filter_map(|place| Some(((place.trace_id, place.parent_id?), place.http_status?)))
+        .collect();
+    for call in calls {
+        if let Some(status) = by_parent.get(&(call.trace_id, call.span_id)) {
+            call.note_http_status(*status);
         }
     }
 }

@@ -57,7 +57,7 @@ fn all_formats_of_the_webhook_are_stored_once() {
 fn one_bad_payload_never_costs_the_others() {
     let server = TestServer::start();
     let mut future = payload(2);
-    future["startTime"] = json!(4_795_401_661_u32);
+    future["startTime"] = json!(4_795_401_661_u64);
     let batch = json!([payload(1), future, null, 5, payload(3)]);
     let answer = server.post("/ingest/litellm", &[JSON], &serde_json::to_vec(&batch).unwrap());
     let report = answer.json();

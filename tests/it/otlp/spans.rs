@@ -267,6 +267,19 @@ fn messages_of_errors_tell_their_type_and_are_not_kept() {
 }
 
 #[test]
+fn the_request_inside_a_failed_call_tells_how_it_was_answered() {
+    let failed = |id| span(id, 0, 0, 10, &[("ai.operationId", "ai.generateText.doGenerate")]);
+    let inside = |id, parent| span(id, parent, 1, 9, &[("http.response.status_code", "429")]);
+    let refused = failed(3).failed("Cannot connect to API: connect ECONNREFUSED SECRET");
+    let spans = [failed(1).failed("SECRET"), inside(2, 1), refused, failed(4).failed("SECRET")];
+    stored_of(&[request("ai", &spans)], |rows| {
+        let types: Vec<&Value> = rows.iter().map(|(_, row)| &row["error_type"]).collect();
+        assert_eq!(types, ["rate_limit", "network", "other"]);
+        assert_eq!(rows[0].1["http_status"], 429);
+    });
+}
+
+#[test]
 fn cached_tokens_that_were_left_out_are_added() {
     let exclusive = [
         CHAT,
