@@ -23,6 +23,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOKEN = "interop-admin-token"
 MARKER = b"SECRET"
+# How this ends when the packages of the clients cannot be had.
+NOT_INSTALLED = 75
 
 # What each run is to be stored as: nine calls, three errors, 600 and 225 tokens, two with a first token.
 NINE = {
@@ -115,7 +117,11 @@ def main():
     clients = [client for client in CLIENTS if not chosen or client.name in chosen]
     folder.mkdir(parents=True, exist_ok=True)
     for packages in sorted({client.packages for client in clients}):
-        install(folder, packages)
+        try:
+            install(folder, packages)
+        except (subprocess.SubprocessError, OSError) as error:
+            print(f"{packages} could not be installed: {error}", flush=True)
+            sys.exit(NOT_INSTALLED)
     provider = Provider()
     failures = 0
     try:
