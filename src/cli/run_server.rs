@@ -117,7 +117,10 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
     {
         let Some(address) = address else { continue };
         match TcpListener::bind(address).await {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => {
+                tracing::info!("OpenTelemetry is taken at {address}");
+                listeners.push(listener);
+            }
             Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
                 %error,
                 "OpenTelemetry is not taken at {address}, only at the main address; stop the other \

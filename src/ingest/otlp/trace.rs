@@ -36,6 +36,7 @@ impl RecentSpans {
     /// The calls of a batch, each once, with what the trace says about them.
     pub fn resolve(&mut self, batch: SpanBatch) -> Vec<Call> {
         let SpanBatch { calls, places, .. } = batch;
+        let calls = calls.into_iter().filter(|call| !self.is_around(call)).collect();
         let mut calls = merge_nested(calls);
         add_http_statuses(&mut calls, &places);
         let mut calls: Vec<Call> = calls.into_iter().filter(|call| self.is_new(call)).collect();
@@ -44,13 +45,16 @@ impl RecentSpans {
         calls
     }
 
+    /// Whether a call inside this one was stored before. It must not take over others inside it then.
+    fn is_around(&self, call: &Call) -> bool {
+        self.recent.is_around_call(call.kind, hash_of((call.trace_id, call.span_id)))
+    }
+
     /// Whether no other span of the same call was seen before; remembers it.
     fn is_new(&mut self, call: &Call) -> bool {
         let own = hash_of((call.trace_id, call.span_id));
         let parent = call.parent_id.map(|parent| hash_of((call.trace_id, parent)));
-        if self.recent.is_inside_call(call.kind, parent)
-            || self.recent.is_around_call(call.kind, own)
-        {
+        if self.recent.is_inside_call(call.kind, parent) {
             return false;
         }
         if let Some(id) = &call.response_id {

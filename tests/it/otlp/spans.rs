@@ -131,6 +131,15 @@ fn of_a_call_inside_a_call_the_outer_stays_and_learns_from_the_inner() {
 }
 
 #[test]
+fn a_retry_that_comes_with_the_call_around_it_is_not_lost() {
+    let outer = span(1, 0, 0, 100, &[CHAT]);
+    let first = span(2, 1, 1, 40, &[CHAT, ("error.type", "RateLimitError")]);
+    let second = span(3, 1, 50, 99, &[CHAT]);
+    let rest = request("a", &[second, outer]);
+    stored_of(&[request("a", &[first]), rest.clone(), rest], |rows| assert_eq!(ids(rows), [2, 3]));
+}
+
+#[test]
 fn a_call_that_only_adds_up_several_others_is_dropped() {
     let outer = span(1, 0, 0, 100, &[CHAT, ("gen_ai.usage.input_tokens", "14")]);
     let inner =
