@@ -165,10 +165,10 @@ fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 fn put_varint(message: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
-        message.push(u8::try_from(value & 0x7f).unwrap_or(0) | 0x80);
+        message.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
     }
-    message.push(u8::try_from(value).unwrap_or(0));
+    message.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]
