@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::token::AdminToken;
-use crate::config::Config;
+use crate::config::{Config, OtlpConfig};
 use crate::error::{Error, Result};
 use crate::generate::Live;
-use crate::http::{Access, serve};
+use crate::http::{Access, Listeners, serve_all};
 use crate::model::TimeRange;
 use crate::service::Chatgauge;
 
@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A server that has its address but does not answer yet.
 pub(super) struct Server {
     runtime: Runtime,
-    listener: TcpListener,
+    listeners: Listeners,
     /// Where it listens.
     pub(super) address: SocketAddr,
 }
@@ -50,20 +50,14 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
-        let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|source| {
-            let reason = match source.kind() {
-                ErrorKind::AddrInUse => {
-                    "the address is in use; stop the other program or name another --listen".into()
-                }
-                _ => source.to_string(),
-            };
-            let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
-            Error::Io { path: listen.to_string().into(), source }
-        })?;
-        let address = listener
+        let main = runtime
+            .block_on(TcpListener::bind(listen))
+            .map_err(|source| cannot_listen(listen, "--listen", source))?;
+        let address = main
             .local_addr()
             .map_err(|source| Error::Io { path: "the listener".into(), source })?;
-        Ok(Self { runtime, listener, address })
+        let otlp = runtime.block_on(bind_otlp(&config.otlp))?;
+        Ok(Self { runtime, listeners: Listeners { main, otlp }, address })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
@@ -81,7 +75,7 @@ impl Server {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
             announce()?;
-            serve(self.listener, service.clone(), access, stop).await
+            serve_all(self.listeners, service.clone(), access, stop).await
         });
         let closed = service.shutdown();
         // Handlers that still run must not keep the program; nothing was promised to their senders.
@@ -112,6 +106,41 @@ impl Server {
             }
         });
     }
+}
+
+/// The listeners of OpenTelemetry. A standard port that another program has is done without: the main
+/// listener takes the same requests.
+async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for (key, address) in
+        [("otlp.http_listen", config.http_listen), ("otlp.grpc_listen", config.grpc_listen)]
+    {
+        let Some(address) = address else { continue };
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tracing::info!("OpenTelemetry is taken at {address}");
+                listeners.push(listener);
+            }
+            Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
+                %error,
+                "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
+                 program, or set {key} to another address or to \"\""
+            ),
+            Err(source) => return Err(cannot_listen(address, key, source)),
+        }
+    }
+    Ok(listeners)
+}
+
+fn cannot_listen(address: SocketAddr, key: &str, source: std::io::Error) -> Error {
+    let reason = match source.kind() {
+        ErrorKind::AddrInUse => {
+            format!("the address is in use; stop the other program or name another {key}")
+        }
+        _ => source.to_string(),
+    };
+    let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
+    Error::Io { path: address.to_string().into(), source }
 }
 
 /// Completes at the first SIGTERM or SIGINT. A second one ends the program at once, and so does a disk

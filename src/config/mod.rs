@@ -5,6 +5,7 @@
 
 mod check;
 mod layers;
+mod otlp;
 mod raw;
 
 use std::net::SocketAddr;
@@ -14,7 +15,10 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 pub use layers::{Flag, LOG_VARIABLE};
-pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
+pub use otlp::OtlpConfig;
+pub use raw::{
+    RawCompactor, RawConfig, RawHttp, RawIngest, RawOtlp, RawQuery, RawRetention, RawStore,
+};
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +37,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// Taking OpenTelemetry in.
+    pub otlp: OtlpConfig,
 }
 
 /// How hard a commit is pushed to the disk.
@@ -187,6 +193,7 @@ impl Default for Config {
                 ingest_per_minute: 60_000,
                 read_per_minute: 1_200,
             },
+            otlp: OtlpConfig::default(),
         }
     }
 }

@@ -11,18 +11,17 @@ use axum::response::Response;
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 
-use super::limit::{Client, Limiter, Policy};
+use super::limit::{Client, Limiter, Policy, Verdict};
 use super::problem::{Kind, Problem};
 use super::session::cookies;
 use super::sessions::{Session, Sessions};
 use super::state::App;
+use super::token::bearer;
 use crate::error::Error;
 use crate::model::{AuditAction, Filter, KeyGrant, Name, Scope, Timestamp};
 
 /// Refused tokens a minute and peer; a person who mistypes makes a few.
 const FAILURES: Policy = Policy { name: "failed-auth", quota: 20, window_s: 60 };
-/// Longest token looked at, in bytes.
-const TOKEN_BYTES_MAX: usize = 512;
 /// Prefix of a key, as opposed to the admin token.
 const KEY_PREFIX: &str = "cg_";
 /// Most tokens remembered as good.
@@ -293,9 +292,26 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Result<Response, Problem> {
     let Gate { app, scope } = gate;
-    let now_us = app.service().monotonic_us();
-    let peer = peer_of(&request);
     let token = bearer(request.headers());
+    let (principal, verdict) = admit(&app, scope, &request, token)?;
+    request.extensions_mut().insert(principal);
+    let mut response = next.run(request).await;
+    verdict.write_headers(response.headers_mut());
+    Ok(response)
+}
+
+/// Who is asking, and how many requests they have left.
+///
+/// # Errors
+/// 401, 403 or 429.
+pub(crate) fn admit(
+    app: &App,
+    scope: Scope,
+    request: &Request,
+    token: Option<&str>,
+) -> Result<(Principal, Verdict), Problem> {
+    let now_us = app.service().monotonic_us();
+    let peer = peer_of(request);
     if app.auth().access.open {
         check_origin(request.headers())?;
     }
@@ -327,10 +343,7 @@ pub(crate) async fn gate(
     if scope == Scope::Read {
         app.note_access(&principal, now_us);
     }
-    request.extensions_mut().insert(principal);
-    let mut response = next.run(request).await;
-    verdict.write_headers(response.headers_mut());
-    Ok(response)
+    Ok((principal, verdict))
 }
 
 fn missing_scope(scope: Scope) -> Problem {
@@ -385,16 +398,6 @@ fn is_local_name(host: &str) -> bool {
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    let plausible = scheme.eq_ignore_ascii_case("bearer")
-        && !token.is_empty()
-        && token.len() <= TOKEN_BYTES_MAX;
-    plausible.then_some(token)
 }
 
 fn digest(token: &str) -> TokenDigest {

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::auth::{Access, Auth, Principal};
 use super::limit::{Limiter, Policy};
+use super::otlp::OtlpState;
 use super::params::{Param, Params};
 use super::problem::{Kind, Problem};
 use crate::config::HttpConfig;
@@ -51,6 +52,7 @@ struct Inner {
     streams: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
+    otlp: OtlpState,
 }
 
 /// How often the same thing is noted in the audit trail.
@@ -84,6 +86,7 @@ impl App {
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 stopping: watch::Sender::new(false),
                 openapi: std::sync::OnceLock::new(),
+                otlp: OtlpState::new(&service),
                 service,
                 config,
             }),
@@ -128,6 +131,11 @@ impl App {
     /// Ends all streams.
     pub(crate) fn stop(&self) {
         self.inner.stopping.send_replace(true);
+    }
+
+    /// What requests of OpenTelemetry share.
+    pub(crate) fn otlp(&self) -> &OtlpState {
+        &self.inner.otlp
     }
 
     /// The limiter of the routes that need `scope`.

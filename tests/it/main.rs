@@ -12,6 +12,7 @@ mod heavy;
 mod http;
 mod identity;
 mod oracle;
+mod otlp;
 mod properties;
 mod retention;
 mod stages;

@@ -36,7 +36,7 @@ fn others_are_refused_and_told_how() {
     }
     let problem = missing_scope(Scope::Read);
     assert_eq!(problem.status().as_u16(), 403);
-    assert!(problem.detail().contains("read"));
+    assert!(problem.public_words().contains("read"));
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! OpenTelemetry over real connections.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod encode;
+mod grpc;
+mod litellm;
+mod restart;
+mod samples;
+mod server_rules;
+mod spans;
