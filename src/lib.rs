@@ -9,6 +9,7 @@ pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod privacy;
+pub mod provider;
 pub mod query;
 pub mod rollup;
 pub mod service;

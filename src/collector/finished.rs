@@ -7,7 +7,7 @@ use super::info::Usage;
 use super::state::RequestState;
 use crate::error::{Error, Result};
 use crate::model::record::limits;
-use crate::model::{CostSource, Name, Outcome, RequestId, RequestRecord, Timestamp};
+use crate::model::{Name, Outcome, RequestId, RequestRecord, Timestamp};
 
 /// Turns what the application said into what may be stored.
 pub trait Identify {
@@ -81,7 +81,7 @@ impl FinishedRequest {
             cached_prompt_tokens: usage.cached_prompt_tokens,
             reasoning_tokens: usage.reasoning_tokens,
             cost_nano_usd,
-            cost_source: cost_nano_usd.map(|_| CostSource::Client),
+            cost_source: cost_nano_usd.map(|_| state.cost_source),
             cache_hit: state.cache_hit,
             outcome: state.outcome,
             error_code: label(state.error_code),
