@@ -38,6 +38,7 @@ impl RawConfig {
         check_retention(&self.retention, &mut config.retention)?;
         check_query(&self.query, &mut config.query)?;
         check_http(&self.http, &mut config.http)?;
+        self.gateway.check(&mut config.gateway)?;
         Ok(config)
     }
 }
@@ -128,7 +129,7 @@ fn check_query(raw: &RawQuery, query: &mut QueryConfig) -> Result<()> {
 
 fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
     if let Some(text) = &raw.listen {
-        http.listen = parse_listen(text)?;
+        http.listen = parse_listen("http.listen", text)?;
     }
     if let Some(token) = &raw.admin_token {
         // It travels in a header.
@@ -168,18 +169,18 @@ fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
     set(&mut http.read_per_minute, key, raw.read_per_minute, 1..=1_000_000_000)
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr> {
+pub(super) fn parse_listen(key: &str, text: &str) -> Result<SocketAddr> {
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     local.as_deref().unwrap_or(text).parse().map_err(|_| {
         let reason = format!(
             "{text:?} is not an IP address and a port such as 127.0.0.1:8089 or [::1]:8089"
         );
-        Error::invalid_config("http.listen", reason)
+        Error::invalid_config(key, reason)
     })
 }
 
 /// Sets a number that was typed and lies within the allowed range.
-fn set<T: TryFrom<i64>>(
+pub(super) fn set<T: TryFrom<i64>>(
     target: &mut T,
     key: &str,
     typed: Option<i64>,
@@ -194,7 +195,7 @@ fn set<T: TryFrom<i64>>(
     Ok(())
 }
 
-fn set_duration(
+pub(super) fn set_duration(
     target: &mut Duration,
     key: &str,
     typed: Option<i64>,

@@ -4,6 +4,7 @@
 //! flags. `data/config.example.toml` documents every key.
 
 mod check;
+mod gateway;
 mod layers;
 mod raw;
 
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub use gateway::{
+    GatewayConfig, InjectUsage, InputCache, OnDisconnect, RawGateway, RawUpstream, UpstreamConfig,
+};
 pub use layers::{Flag, LOG_VARIABLE};
 pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// The pass-through gateway.
+    pub gateway: GatewayConfig,
 }
 
 /// How hard a commit is pushed to the disk.
@@ -187,6 +193,7 @@ impl Default for Config {
                 ingest_per_minute: 60_000,
                 read_per_minute: 1_200,
             },
+            gateway: GatewayConfig::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Synchronous};
+use super::{Config, RawGateway, Synchronous};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $type:ty,)+ }) => {
@@ -19,6 +19,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 /// One layer of the configuration; the names of the fields are the keys of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -44,6 +45,9 @@ pub struct RawConfig {
     /// The HTTP server.
     #[serde(default)]
     pub http: RawHttp,
+    /// The pass-through gateway.
+    #[serde(default)]
+    pub gateway: RawGateway,
 }
 
 section! {
@@ -158,13 +162,15 @@ impl RawConfig {
         self.retention.overlay(over.retention);
         self.query.overlay(over.query);
         self.http.overlay(over.http);
+        self.gateway.overlay(over.gateway);
     }
 }
 
 /// Every key with its value; the admin token is a secret and stays as it is.
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let Config { time_zone, store, ingest, compactor, retention, query, http } = config;
+        let Config { time_zone, store, ingest, compactor, retention, query, http, gateway } =
+            config;
         let text = |path: &std::path::Path| Some(path.display().to_string());
         Self {
             time_zone: Some(time_zone.name().to_owned()),
@@ -212,11 +218,12 @@ impl From<&Config> for RawConfig {
                 ingest_per_minute: number(http.ingest_per_minute),
                 read_per_minute: number(http.read_per_minute),
             },
+            gateway: RawGateway::from(gateway),
         }
     }
 }
 
-fn number(value: impl TryInto<i64>) -> Option<i64> {
+pub(super) fn number(value: impl TryInto<i64>) -> Option<i64> {
     Some(value.try_into().unwrap_or(i64::MAX))
 }
 
