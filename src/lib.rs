@@ -4,6 +4,7 @@ pub mod cli;
 pub mod collector;
 pub mod config;
 pub mod error;
+pub mod gateway;
 pub mod generate;
 pub mod http;
 pub mod ingest;

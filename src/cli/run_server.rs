@@ -34,6 +34,7 @@ pub(super) struct Server {
     listener: TcpListener,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    gateway: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Server {
@@ -50,20 +51,10 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
-        let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|source| {
-            let reason = match source.kind() {
-                ErrorKind::AddrInUse => {
-                    "the address is in use; stop the other program or name another --listen".into()
-                }
-                _ => source.to_string(),
-            };
-            let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
-            Error::Io { path: listen.to_string().into(), source }
-        })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| Error::Io { path: "the listener".into(), source })?;
-        Ok(Self { runtime, listener, address })
+        let (listener, address) = runtime.block_on(take(listen, "--listen"))?;
+        let gateway = config.gateway.listen.map(|listen| take(listen, "gateway.listen"));
+        let gateway = gateway.map(|taking| runtime.block_on(taking)).transpose()?;
+        Ok(Self { runtime, listener, address, gateway })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
@@ -81,7 +72,18 @@ impl Server {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
             announce()?;
-            serve(self.listener, service.clone(), access, stop).await
+            if let Some((_, address)) = &self.gateway {
+                tracing::info!(address = %address, "the gateway is listening");
+            }
+            let (stopping, stopped) = tokio::sync::watch::channel(());
+            let stop = async move {
+                stop.await;
+                drop(stopping);
+            };
+            let serving = serve(self.listener, service.clone(), access, stop);
+            let passing = pass_through(self.gateway, service, stopped);
+            let (served, passed) = tokio::join!(serving, passing);
+            served.and(passed)
         });
         let closed = service.shutdown();
         // Handlers that still run must not keep the program; nothing was promised to their senders.
@@ -112,6 +114,38 @@ impl Server {
             }
         });
     }
+}
+
+/// Takes an address; `key` is what names another one.
+async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen).await.map_err(|source| {
+        let reason = match source.kind() {
+            ErrorKind::AddrInUse => {
+                format!("the address is in use; stop the other program or name another {key}")
+            }
+            _ => source.to_string(),
+        };
+        let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
+        Error::Io { path: listen.to_string().into(), source }
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| Error::Io { path: "the listener".into(), source })?;
+    Ok((listener, address))
+}
+
+/// Serves the gateway, if there is one, until the sender of `stopped` is dropped.
+async fn pass_through(
+    gateway: Option<(TcpListener, SocketAddr)>,
+    service: &Chatgauge,
+    mut stopped: tokio::sync::watch::Receiver<()>,
+) -> Result<()> {
+    let Some((listener, _)) = gateway else { return Ok(()) };
+    let shutdown = async move {
+        // Nothing is ever sent.
+        drop(stopped.changed().await);
+    };
+    crate::gateway::serve(listener, service.clone(), shutdown).await
 }
 
 /// Completes at the first SIGTERM or SIGINT. A second one ends the program at once, and so does a disk

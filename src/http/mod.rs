@@ -40,6 +40,7 @@ use crate::model::Scope;
 use crate::service::Chatgauge;
 use auth::Gate;
 use listen::BoundedListener;
+pub(crate) use listen::Limits;
 use state::App;
 
 /// How long requests under way may take to end when the server shuts down; the last commit comes after,
@@ -122,9 +123,18 @@ pub async fn serve(
     access: Access,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let router = router(service, access);
+    serve_router(listener, Limits::SERVER, router(service, access), shutdown).await
+}
+
+/// Like [`serve`], for any router and with the limits of the caller.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    limits: Limits,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
-    let listener = BoundedListener::new(listener).tap_io(|_| ());
+    let listener = BoundedListener::new(listener, limits).tap_io(|_| ());
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let shutdown = async move {
         shutdown.await;

@@ -117,7 +117,9 @@ fn only_the_store_names_the_database_library() {
 
 #[test]
 fn only_the_http_face_and_the_command_line_name_the_server_libraries() {
-    assert_only_under(&["http/", "cli/", "main.rs"], &["axum", "tokio", "tower", "utoipa_axum"]);
+    let places = ["http/", "gateway/", "cli/", "main.rs"];
+    assert_only_under(&places, &["axum", "tokio", "tower", "utoipa_axum"]);
+    assert_only_under(&["gateway/"], &["hyper", "hyper_util", "hyper_rustls"]);
 }
 
 #[test]
