@@ -34,7 +34,9 @@ pub(super) struct Server {
     listener: TcpListener,
     /// Where it listens.
     pub(super) address: SocketAddr,
-    gateway: Option<(TcpListener, SocketAddr)>,
+    gateway: Option<TcpListener>,
+    /// Where the gateway listens.
+    pub(super) gateway_address: Option<SocketAddr>,
 }
 
 impl Server {
@@ -54,7 +56,8 @@ impl Server {
         let (listener, address) = runtime.block_on(take(listen, "--listen"))?;
         let gateway = config.gateway.listen.map(|listen| take(listen, "gateway.listen"));
         let gateway = gateway.map(|taking| runtime.block_on(taking)).transpose()?;
-        Ok(Self { runtime, listener, address, gateway })
+        let (gateway, gateway_address) = gateway.unzip();
+        Ok(Self { runtime, listener, address, gateway, gateway_address })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
@@ -72,9 +75,6 @@ impl Server {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
             announce()?;
-            if let Some((_, address)) = &self.gateway {
-                tracing::info!(address = %address, "the gateway is listening");
-            }
             let (stopping, stopped) = tokio::sync::watch::channel(());
             let stop = async move {
                 stop.await;
@@ -136,11 +136,11 @@ async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)
 
 /// Serves the gateway, if there is one, until the sender of `stopped` is dropped.
 async fn pass_through(
-    gateway: Option<(TcpListener, SocketAddr)>,
+    gateway: Option<TcpListener>,
     service: &Chatgauge,
     mut stopped: tokio::sync::watch::Receiver<()>,
 ) -> Result<()> {
-    let Some((listener, _)) = gateway else { return Ok(()) };
+    let Some(listener) = gateway else { return Ok(()) };
     let shutdown = async move {
         // Nothing is ever sent.
         drop(stopped.changed().await);
@@ -180,14 +180,19 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
 /// What `serve` prints when it is ready.
 pub(super) fn announce(
     out: &mut dyn Write,
-    address: SocketAddr,
+    (address, gateway): (SocketAddr, Option<SocketAddr>),
     config: &Config,
     token: Option<&AdminToken>,
 ) -> Result<()> {
     let database = config.store.path.display();
     let access = token.map_or_else(|| "no token is asked for\n".to_owned(), AdminToken::to_text);
+    let gateway = gateway.map_or_else(String::new, |address| {
+        format!("the gateway is listening on http://{address}\n")
+    });
     print(
         out,
-        &format!("chatgauge is listening on http://{address} (database {database})\n{access}"),
+        &format!(
+            "chatgauge is listening on http://{address} (database {database})\n{gateway}{access}"
+        ),
     )
 }

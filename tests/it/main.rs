@@ -5,6 +5,7 @@ mod collector;
 mod crash;
 mod edge;
 mod files;
+mod gateway;
 mod harness;
 mod heavy;
 mod http;
