@@ -17,6 +17,7 @@ mod tokens;
 pub use answer::{Answer, Framing};
 pub use ask::{Ask, Asked, INCLUDE_USAGE, Splice};
 pub use error::{ErrorWords, classify};
+pub(crate) use sse::{Splitter as EventSplitter, Step};
 pub use strip::Stripper;
 pub use tokens::{CacheShare, Tokens};
 

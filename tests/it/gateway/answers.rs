@@ -77,7 +77,8 @@ fn crlf_and_bare_cr_and_multibyte_characters() {
 fn usage_after_finish_reason_with_and_without_choices() {
     let beside = USAGE.replace("\"choices\":[]", "\"choices\":[{\"index\":0,\"delta\":{}}]");
     for (usage, passes) in [(USAGE, false), (beside.as_str(), true)] {
-        let upstream = Upstream::always(stream(&[STREAM.as_bytes(), usage.as_bytes(), DONE.as_bytes()]));
+        let upstream =
+            Upstream::always(stream(&[STREAM.as_bytes(), usage.as_bytes(), DONE.as_bytes()]));
         let gateway = TestGateway::injecting(&upstream);
         let answer = gateway.chat(ASK_STREAM);
         assert_eq!(answer.text(), [STREAM, if passes { usage } else { "" }, DONE].concat());
@@ -89,8 +90,18 @@ fn usage_after_finish_reason_with_and_without_choices() {
 #[test]
 fn four_shapes_of_anthropic_usage() {
     for (start, last, prompt, completion) in [
-        (r#"{"input_tokens":10,"output_tokens":1}"#, r#"{"input_tokens":10,"output_tokens":20}"#, 10, 20),
-        (r#"{"input_tokens":3,"cache_read_input_tokens":4739}"#, r#"{"output_tokens":9}"#, 4_742, 9),
+        (
+            r#"{"input_tokens":10,"output_tokens":1}"#,
+            r#"{"input_tokens":10,"output_tokens":20}"#,
+            10,
+            20,
+        ),
+        (
+            r#"{"input_tokens":3,"cache_read_input_tokens":4739}"#,
+            r#"{"output_tokens":9}"#,
+            4_742,
+            9,
+        ),
         (
             r#"{"input_tokens":8834}"#,
             r#"{"input_tokens":18,"cache_read_input_tokens":8831,"output_tokens":5}"#,
@@ -111,7 +122,10 @@ fn four_shapes_of_anthropic_usage() {
         assert_eq!(gateway.post("/v1/messages", &[], ask).text(), body);
         assert_eq!(upstream.last().text(), ask, "nothing is asked of Anthropic");
         let record = gateway.record();
-        assert_eq!((record.prompt_tokens, record.completion_tokens), (Some(prompt), Some(completion)));
+        assert_eq!(
+            (record.prompt_tokens, record.completion_tokens),
+            (Some(prompt), Some(completion))
+        );
         assert_eq!(record.provider.as_deref(), Some("anthropic"));
         assert_eq!(record.finish_reason.as_deref(), Some("length"));
         assert_eq!(record.provider_response_id.as_deref(), Some("msg_1"));
@@ -134,7 +148,8 @@ fn three_megabytes_of_response_completed() {
         stream(&pieces)
     });
     let gateway = TestGateway::before(&upstream);
-    let answer = gateway.post("/v1/responses", &[], r#"{"model":"gpt-5","stream":true,"input":"x"}"#);
+    let answer =
+        gateway.post("/v1/responses", &[], r#"{"model":"gpt-5","stream":true,"input":"x"}"#);
     assert!(answer.is_whole && answer.body == body.as_bytes());
     let record = gateway.record();
     assert_eq!((record.prompt_tokens, record.completion_tokens), (Some(12), Some(5)));
@@ -145,7 +160,8 @@ fn three_megabytes_of_response_completed() {
 /// (7): an error in a stream that began well.
 #[test]
 fn error_event_under_200() {
-    let error = "data: {\"error\":{\"message\":\"SECRET\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let error =
+        "data: {\"error\":{\"message\":\"SECRET\",\"type\":\"server_error\",\"code\":null}}\n\n";
     let upstream = Upstream::always(stream(&[STREAM.as_bytes(), error.as_bytes()]));
     let gateway = TestGateway::before(&upstream);
     assert_eq!(gateway.chat(ASK_STREAM).text(), [STREAM, error].concat());
@@ -185,7 +201,10 @@ fn upstream_that_ignores_identity() {
     let gateway = TestGateway::before(&upstream);
     let answer = gateway.chat(r#"{"model":"gpt-4o"}"#);
     assert_eq!(upstream.last().header("accept-encoding"), Some("identity"));
-    assert_eq!((answer.body.as_slice(), answer.header("content-encoding")), (&body[..], Some("gzip")));
+    assert_eq!(
+        (answer.body.as_slice(), answer.header("content-encoding")),
+        (&body[..], Some("gzip"))
+    );
     let record = gateway.record();
     assert_eq!((record.outcome, record.prompt_tokens), (Outcome::Success, None));
     assert_eq!(record.model.as_deref(), Some("gpt-4o"), "the model is known from the question");
@@ -210,7 +229,9 @@ fn bodies_are_those_of_a_direct_call() {
     for (index, acts) in answers.into_iter().enumerate() {
         let upstream = Upstream::always(acts);
         let gateway = TestGateway::before(&upstream);
-        for path in ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/files"] {
+        for path in
+            ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/files"]
+        {
             let direct = post(upstream.address, path, &[], ASK_STREAM.as_bytes());
             let passed = gateway.post(path, &[], ASK_STREAM);
             let label = format!("answer {index} of {path}");

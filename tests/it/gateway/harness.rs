@@ -43,8 +43,11 @@ impl TestGateway {
         let (tell_address, address) = std::sync::mpsc::channel();
         let serving = service.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2);
-            let runtime = { runtime }.enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell_address.send(listener.local_addr().unwrap()).unwrap();
@@ -75,7 +78,7 @@ impl TestGateway {
         let query = RequestsQuery {
             range: TimeRange::new(Timestamp::from_unix_ms(0), self.service.now().plus_ms(60_000)),
             filter: Filter::default(),
-            limit: 2_000,
+            limit: 1_000,
             cursor: None,
         };
         let page = self.service.requests(&query).unwrap();

@@ -8,4 +8,4 @@ mod harness;
 mod identity;
 mod privacy;
 mod requests;
-mod upstream;
+pub(crate) mod upstream;

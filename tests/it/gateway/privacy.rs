@@ -15,11 +15,21 @@ const MARK: &str = "SECRET";
 fn canary_is_nowhere_in_the_files() {
     let answers = [
         stream(&[STREAM.as_bytes(), USAGE.as_bytes(), DONE.as_bytes()]),
-        json(200, r#"{"id":"SECRET words","choices":[{"finish_reason":"SECRET words","message":{"content":"SECRET","tool_calls":[{"function":{"name":"SECRET","arguments":"SECRET"}}]}}],"usage":{"prompt_tokens":1}}"#),
-        json(400, r#"{"error":{"message":"SECRET","type":"SECRET words","code":"no SECRET here","param":"SECRET"}}"#),
+        json(
+            200,
+            r#"{"id":"SECRET words","choices":[{"finish_reason":"SECRET words","message":{"content":"SECRET","tool_calls":[{"function":{"name":"SECRET","arguments":"SECRET"}}]}}],"usage":{"prompt_tokens":1}}"#,
+        ),
+        json(
+            400,
+            r#"{"error":{"message":"SECRET","type":"SECRET words","code":"no SECRET here","param":"SECRET"}}"#,
+        ),
         json(401, r#"{"error":"key sk-SECRETKEY is wrong"}"#),
         json(500, "SECRET"),
-        vec![stream_head(), chunk(b"data: {\"error\":{\"message\":\"SECRET\",\"code\":\"SECRET x\"}}\n\n"), Act::Close],
+        vec![
+            stream_head(),
+            chunk(b"data: {\"error\":{\"message\":\"SECRET\",\"code\":\"SECRET x\"}}\n\n"),
+            Act::Close,
+        ],
     ];
     let count = answers.len() as u64 * 4;
     let next = AtomicUsize::new(0);
@@ -55,10 +65,12 @@ fn canary_is_nowhere_in_the_files() {
 /// (18): with a queue that is full, or a store that is gone, the traffic is what it was.
 #[test]
 fn recording_queue_full_or_store_gone_changes_nothing_for_the_client() {
-    let upstream = Upstream::always(stream(&[STREAM.as_bytes(), USAGE.as_bytes(), DONE.as_bytes()]));
+    let upstream =
+        Upstream::always(stream(&[STREAM.as_bytes(), USAGE.as_bytes(), DONE.as_bytes()]));
     let gateway = TestGateway::with(upstream.address, |config| {
         super::harness::inject(config);
         config.ingest.collector_queue_max_records = 1;
+        config.ingest.queue_max_records = 1;
     });
     // The writer is kept busy: nothing leaves the queues meanwhile.
     let (hold, held) = std::sync::mpsc::channel::<()>();
@@ -75,7 +87,7 @@ fn recording_queue_full_or_store_gone_changes_nothing_for_the_client() {
             vec![record],
             Box::new(move |_| {
                 is_blocked.store(true, Ordering::SeqCst);
-                drop(held.recv());
+                let _gone = held.recv();
             }),
         )
         .unwrap();

@@ -72,7 +72,8 @@ fn unknown_hosts_are_not_asked_for_usage_unless_told_so() {
 fn upstream_that_refuses_stream_options() {
     let upstream = Upstream::start(|request: &Message| {
         if request.text().contains("stream_options") {
-            let refusal = r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#;
+            let refusal =
+                r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#;
             return json(400, refusal);
         }
         stream(&[STREAM.as_bytes(), DONE.as_bytes()])
@@ -116,9 +117,7 @@ fn gzip_and_zstd_request_bodies() {
         post(gateway.address, CHAT, &headers, &body);
         let asked = upstream.last();
         assert_eq!((asked.header("content-encoding"), &asked.body), (Some(encoding), &body));
-        let record = gateway.record();
-        assert_eq!(record.model.as_deref(), Some("gpt-4o"), "{encoding}");
-        assert_eq!(record.streamed, Some(true), "{encoding}");
+        assert_eq!(gateway.record().streamed, Some(true), "{encoding}");
 
         let gateway = TestGateway::injecting(&upstream);
         let answer = post(gateway.address, CHAT, &headers, &body);

@@ -88,8 +88,8 @@ impl Upstream {
                                 Act::AwaitWord => words.lock().unwrap().recv().is_ok(),
                                 Act::AwaitClose => {
                                     let mut byte = [0];
-                                    drop((&stream).read(&mut byte));
-                                    drop(note_close.send(()));
+                                    let _closed = (&stream).read(&mut byte);
+                                    let _heard = note_close.send(());
                                     false
                                 }
                                 Act::Close => {
