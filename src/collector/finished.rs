@@ -38,6 +38,11 @@ impl FinishedRequest {
         self.0.outcome
     }
 
+    /// The session as the application named it.
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.0.info.session.as_deref()
+    }
+
     /// The record to store: pseudonymised, and within the limits.
     ///
     /// What does not fit is cut or left out, so that telling too much never costs the request.

@@ -23,7 +23,7 @@ use super::upload::{self, Upload, Whole};
 use super::upstream::{NoAnswer, Upstream};
 use crate::collector::RequestInfo;
 use crate::model::Source;
-use crate::provider::{Answer, Asked, Dialect, Framing, Stripper};
+use crate::provider::{Answer, Dialect, Framing, Stripper};
 
 /// The header in which we give our own id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-chatgauge-request-id");
@@ -103,6 +103,7 @@ impl Exchange<'_> {
         let mut recording = self.start(dialect, &identity);
         let injects = dialect == Dialect::Chat && self.upstream.injects_usage();
         let reading_us = self.now_us();
+        let has_space = self.route.space.is_some();
         let room = &self.shared.room;
         let max_bytes = self.shared.config.body_max_bytes;
         let upload = upload::read(body, &self.parts.headers, injects, room, max_bytes).await;
@@ -110,12 +111,12 @@ impl Exchange<'_> {
         // Whoever does not send the whole body has gone, which is how the record ends when dropped.
         let sent = match upload? {
             Upload::Whole(whole, asked) => {
-                self.describe(&mut recording, &identity, &asked);
+                recording.describe(&identity, &asked, has_space);
                 self.send_whole(&mut recording, whole, asked.model.as_deref()).await
             }
             Upload::Passing(body, passing) => {
                 let sent = self.send_passing(&mut recording, body).await;
-                self.describe(&mut recording, &identity, &passing.asked());
+                recording.describe(&identity, &passing.asked(), has_space);
                 sent
             }
         };
@@ -142,13 +143,6 @@ impl Exchange<'_> {
             guard.cache_lookup(true);
         }
         Recording::new(Arc::clone(self.shared), guard, identity)
-    }
-
-    fn describe(&self, recording: &mut Recording, identity: &Identity, asked: &Asked) {
-        let has_space = self.route.space.is_some();
-        recording.with_guard(|guard| {
-            guard.amend(|info| identity.complete(info, asked, has_space));
-        });
     }
 
     /// Sends a body that is here. When the upstream refuses the edit, once more as it came: nothing was

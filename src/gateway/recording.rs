@@ -1,5 +1,6 @@
 //! One recorded request, from its first byte to its one end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -7,8 +8,7 @@ use super::identity::Identity;
 use crate::collector::RequestGuard;
 use crate::model::{ErrorType, RequestId};
 use crate::privacy::is_label;
-use crate::provider::{Answer, CacheShare, Framing, classify};
-use std::sync::Arc;
+use crate::provider::{Answer, Asked, CacheShare, Framing, classify};
 
 /// HTTP status of a request whose client went away before the end.
 const CLIENT_CLOSED: u16 = 499;
@@ -36,6 +36,8 @@ pub(super) struct Recording {
     guard: Option<RequestGuard>,
     answer: Option<Answer>,
     share: CacheShare,
+    /// The question named a model: what failed and what was answered count under one name.
+    names_model: bool,
     framing: Framing,
     status: Option<u16>,
     client_timeout: Option<Duration>,
@@ -51,6 +53,7 @@ impl Recording {
             guard: Some(guard),
             answer: None,
             share: CacheShare::Included,
+            names_model: false,
             framing: Framing::Whole,
             status: None,
             client_timeout: identity.client_timeout,
@@ -66,6 +69,12 @@ impl Recording {
         if let Some(guard) = &mut self.guard {
             change(guard);
         }
+    }
+
+    /// What the body of the request tells beyond its headers.
+    pub(super) fn describe(&mut self, identity: &Identity, asked: &Asked, has_space: bool) {
+        self.names_model = asked.model.is_some();
+        self.with_guard(|guard| guard.amend(|info| identity.complete(info, asked, has_space)));
     }
 
     /// The request is on its way to the upstream.
@@ -139,7 +148,7 @@ impl Recording {
         if let Some(id) = answer.id().filter(|id| is_label(id)) {
             guard.provider_response_id(id);
         }
-        if let Some(model) = answer.model() {
+        if let Some(model) = answer.model().filter(|_| !self.names_model) {
             guard.answered_by(model);
         }
         if let Some(reason) = answer.finish_reason() {

@@ -13,7 +13,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
-use crate::ingest::wire::{ContentEncoding, Inflater};
+use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
 use crate::provider::{Ask, Asked};
 
 /// Longest body that is held until it is whole, so that the record knows what it asks for and usage can
@@ -32,6 +32,8 @@ struct Peek {
     inflater: Option<Inflater>,
     /// What was inflated, while it may have to be edited.
     plain: Option<Vec<u8>>,
+    /// It is not the whole request that was read.
+    is_damaged: bool,
 }
 
 impl Peek {
@@ -40,26 +42,49 @@ impl Peek {
         let encoding = name.and_then(ContentEncoding::parse);
         let inflater = encoding.and_then(|encoding| Inflater::new(encoding, INFLATED_BYTES).ok());
         let is_plain = encoding == Some(ContentEncoding::Identity);
-        Self { ask: Ask::default(), inflater, plain: (keeps_plain && !is_plain).then(Vec::new) }
+        Self {
+            ask: Ask::default(),
+            is_damaged: inflater.is_none(),
+            inflater,
+            plain: (keeps_plain && !is_plain).then(Vec::new),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        let Some(inflater) = &mut self.inflater else { return };
-        let (ask, plain) = (&mut self.ask, &mut self.plain);
-        let read = inflater.push(bytes, &mut |piece| {
-            ask.push(piece);
-            if let Some(kept) = plain {
-                kept.extend_from_slice(piece);
-            }
-            if plain.as_ref().is_some_and(|kept| kept.len() > HELD_BYTES) {
-                *plain = None;
-            }
-            Ok(())
-        });
-        if read.is_err() {
-            self.inflater = None;
+        let Some(mut inflater) = self.inflater.take() else { return };
+        if inflater.push(bytes, &mut |piece| self.read(piece)).is_ok() {
+            self.inflater = Some(inflater);
+        } else {
             self.plain = None;
+            self.is_damaged = true;
         }
+    }
+
+    /// The body is over: what the inflater held back is read too.
+    fn finish(&mut self) {
+        let Some(inflater) = self.inflater.take() else { return };
+        self.is_damaged |= inflater.finish(&mut |piece| self.read(piece)).is_err();
+    }
+
+    fn read(&mut self, piece: &[u8]) -> Result<(), BodyProblem> {
+        self.ask.push(piece);
+        if let Some(kept) = &mut self.plain {
+            kept.extend_from_slice(piece);
+            if kept.len() > HELD_BYTES {
+                self.is_damaged = true;
+                self.plain = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The body with the edit that asks for usage.
+    fn edited(&self, original: &[u8]) -> Option<Bytes> {
+        if self.is_damaged {
+            return None;
+        }
+        let plain = self.plain.as_deref().unwrap_or(original);
+        Some(self.ask.splice(plain)?.apply(plain).into())
     }
 }
 
@@ -122,17 +147,12 @@ pub(super) async fn read(
         Ok([only]) => only,
         Err(pieces) => pieces.concat().into(),
     };
-    let edited = if asks_for_usage { edited(&peek, &original) } else { None };
+    peek.finish();
+    let edited = if asks_for_usage { peek.edited(&original) } else { None };
     Ok(Upload::Whole(Whole { original, edited }, peek.ask.asked()))
 }
 
-fn edited(peek: &Peek, original: &[u8]) -> Option<Bytes> {
-    peek.inflater.as_ref()?;
-    let plain = peek.plain.as_deref().unwrap_or(original);
-    Some(peek.ask.splice(plain)?.apply(plain).into())
-}
-
-/// Takes room for `bytes` more; the first 64 KiB of a body need none.
+/// Takes room for `bytes` more.
 fn take_room(
     room: &Arc<Semaphore>,
     taken: &mut Option<OwnedSemaphorePermit>,
@@ -175,6 +195,9 @@ impl HttpBody for Rest {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if frame.is_none() {
+            this.peek.0.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        }
         if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             let Some(left) = this.left.checked_sub(bytes.len() as u64) else {
                 return Poll::Ready(Some(Err(Problem::TOO_LARGE.message.into())));

@@ -2,6 +2,7 @@
 
 mod chat;
 mod cli;
+mod client;
 mod collector;
 mod crash;
 mod edge;

@@ -217,7 +217,7 @@ fn our_own_time_and_the_upstreams_are_in_the_answer() {
     assert_eq!(record.latency(LatencyKind::Context), Some(250_000));
     let llm = record.latency(LatencyKind::Llm).unwrap();
     assert!(record.latency(LatencyKind::Total).unwrap() >= 250_000 + llm);
-    assert_eq!(record.model.as_deref(), Some("gpt-4o-2024"));
+    assert_eq!(record.model.as_deref(), Some("gpt-4o"), "as it was asked for");
     assert_eq!(record.finish_reason.as_deref(), Some("stop"));
     let status = gateway.service.status().unwrap().gateway;
     assert_eq!((status.first_bytes_total, status.responses_total), (1, 1));
