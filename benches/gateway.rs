@@ -152,10 +152,8 @@ fn compare(direct: SocketAddr, gateway: SocketAddr, streams: bool) {
         }
     }
     let kind = if streams { "stream" } else { "whole" };
-    let [direct, gateway] = &mut times;
-    for (what, direct, gateway) in
-        [("first_byte", &mut direct[0], &mut gateway[0]), ("end", &mut direct[1], &mut gateway[1])]
-    {
+    let [[direct_first, direct_end], [first, end]] = &mut times;
+    for (what, direct, gateway) in [("first_byte", direct_first, first), ("end", direct_end, end)] {
         for (name, q, bar) in [("median", 0.5, "< 0.3"), ("p99", 0.99, "< 1.5")] {
             let (direct, through) = (quantile_ms(direct, q), quantile_ms(gateway, q));
             let label = format!("gateway_{kind}_{what}_{name}");
