@@ -26,3 +26,8 @@ deny:
 # Benchmarks; each makes its own data.
 bench:
     cargo bench --locked
+
+# Real clients against the real server; installs them into target/interop the first time.
+interop:
+    cargo build --locked
+    python3 tests/interop/run.py target/debug/chatgauge target/interop

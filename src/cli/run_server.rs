@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::token::AdminToken;
-use crate::config::Config;
+use crate::config::{Config, OtlpConfig};
 use crate::error::{Error, Result};
 use crate::generate::Live;
-use crate::http::{Access, serve};
+use crate::http::{Access, Listeners, serve_all};
 use crate::model::TimeRange;
 use crate::service::Chatgauge;
 
@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A server that has its address but does not answer yet.
 pub(super) struct Server {
     runtime: Runtime,
-    listener: TcpListener,
+    listeners: Listeners,
     /// Where it listens.
     pub(super) address: SocketAddr,
     gateway: Option<TcpListener>,
@@ -53,11 +53,13 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
-        let (listener, address) = runtime.block_on(take(listen, "--listen"))?;
+        let (main, address) = runtime.block_on(take(listen, "--listen"))?;
         let gateway = config.gateway.listen.map(|listen| take(listen, "gateway.listen"));
         let gateway = gateway.map(|taking| runtime.block_on(taking)).transpose()?;
         let (gateway, gateway_address) = gateway.unzip();
-        Ok(Self { runtime, listener, address, gateway, gateway_address })
+        let otlp = runtime.block_on(bind_otlp(&config.otlp))?;
+        let listeners = Listeners { main, otlp };
+        Ok(Self { runtime, listeners, address, gateway, gateway_address })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
@@ -80,7 +82,7 @@ impl Server {
                 stop.await;
                 drop(stopping);
             };
-            let serving = serve(self.listener, service.clone(), access, stop);
+            let serving = serve_all(self.listeners, service.clone(), access, stop);
             let passing = pass_through(self.gateway, service, stopped);
             let (served, passed) = tokio::join!(serving, passing);
             served.and(passed)
@@ -118,16 +120,8 @@ impl Server {
 
 /// Takes an address; `key` is what names another one.
 async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(listen).await.map_err(|source| {
-        let reason = match source.kind() {
-            ErrorKind::AddrInUse => {
-                format!("the address is in use; stop the other program or name another {key}")
-            }
-            _ => source.to_string(),
-        };
-        let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
-        Error::Io { path: listen.to_string().into(), source }
-    })?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, source))?;
     let address = listener
         .local_addr()
         .map_err(|source| Error::Io { path: "the listener".into(), source })?;
@@ -146,6 +140,41 @@ async fn pass_through(
         drop(stopped.changed().await);
     };
     crate::gateway::serve(listener, service.clone(), shutdown).await
+}
+
+/// The listeners of OpenTelemetry. A standard port that another program has is done without: the main
+/// listener takes the same requests.
+async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for (key, address) in
+        [("otlp.http_listen", config.http_listen), ("otlp.grpc_listen", config.grpc_listen)]
+    {
+        let Some(address) = address else { continue };
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tracing::info!("OpenTelemetry is taken at {address}");
+                listeners.push(listener);
+            }
+            Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
+                %error,
+                "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
+                 program, or set {key} to another address or to \"\""
+            ),
+            Err(source) => return Err(cannot_listen(address, key, source)),
+        }
+    }
+    Ok(listeners)
+}
+
+fn cannot_listen(address: SocketAddr, key: &str, source: std::io::Error) -> Error {
+    let reason = match source.kind() {
+        ErrorKind::AddrInUse => {
+            format!("the address is in use; stop the other program or name another {key}")
+        }
+        _ => source.to_string(),
+    };
+    let source = std::io::Error::new(source.kind(), format!("cannot listen: {reason}"));
+    Error::Io { path: address.to_string().into(), source }
 }
 
 /// Completes at the first SIGTERM or SIGINT. A second one ends the program at once, and so does a disk

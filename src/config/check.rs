@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layers::HIDDEN_TOKEN;
-use super::raw::{RawCompactor, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
+use super::raw::{RawCompactor, RawHttp, RawIngest, RawOtlp, RawQuery, RawRetention, RawStore};
 use super::{
-    CompactorConfig, Config, HOT_CACHE_LIMIT_BYTES, HttpConfig, IngestConfig, QueryConfig,
-    RawConfig, RetentionConfig, StoreConfig, Synchronous,
+    CompactorConfig, Config, HOT_CACHE_LIMIT_BYTES, HttpConfig, IngestConfig, OtlpConfig,
+    QueryConfig, RawConfig, RetentionConfig, StoreConfig, Synchronous,
 };
 use crate::error::{Error, Result};
 
@@ -39,6 +39,7 @@ impl RawConfig {
         check_query(&self.query, &mut config.query)?;
         check_http(&self.http, &mut config.http)?;
         self.gateway.check(&mut config.gateway)?;
+        check_otlp(&self.otlp, &mut config.otlp, config.http.no_auth)?;
         Ok(config)
     }
 }
@@ -167,6 +168,50 @@ fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
     set(&mut http.ingest_per_minute, key, raw.ingest_per_minute, 1..=1_000_000_000)?;
     let key = "http.read_per_minute";
     set(&mut http.read_per_minute, key, raw.read_per_minute, 1..=1_000_000_000)
+}
+
+fn check_otlp(raw: &RawOtlp, otlp: &mut OtlpConfig, no_auth: bool) -> Result<()> {
+    let listeners = [
+        ("otlp.http_listen", &raw.http_listen, &mut otlp.http_listen),
+        ("otlp.grpc_listen", &raw.grpc_listen, &mut otlp.grpc_listen),
+    ];
+    for (key, typed, target) in listeners {
+        match typed.as_deref().map(str::trim) {
+            None => {}
+            Some("") => *target = None,
+            Some(text) => *target = Some(parse_listen(key, text)?),
+        }
+        if let Some(address) = target.filter(|address| no_auth && !address.ip().is_loopback()) {
+            let reason = format!(
+                "other machines can reach {address}, and http.no_auth is true; listen on 127.0.0.1 \
+                 or keep the tokens"
+            );
+            return Err(Error::invalid_config(key, reason));
+        }
+    }
+    let body = 1_024..=4_294_967_296;
+    set(&mut otlp.body_max_bytes, "otlp.body_max_bytes", raw.body_max_bytes, body)?;
+    set_names(
+        &mut otlp.space_attributes,
+        "otlp.space_attributes",
+        raw.space_attributes.as_deref(),
+    )?;
+    set_names(&mut otlp.ignore_scopes, "otlp.ignore_scopes", raw.ignore_scopes.as_deref())
+}
+
+/// Sets a list that was typed with commas.
+fn set_names(target: &mut Vec<String>, key: &str, typed: Option<&str>) -> Result<()> {
+    /// Most names of a list, and longest name: longer attribute keys are passed over unread.
+    const MOST: (usize, usize) = (32, 72);
+    let Some(typed) = typed else { return Ok(()) };
+    let names = typed.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.len() > MOST.0 || names.iter().any(|name| name.len() > MOST.1) {
+        let reason = format!("takes at most {} names of at most {} bytes", MOST.0, MOST.1);
+        return Err(Error::invalid_config(key, reason));
+    }
+    *target = names;
+    Ok(())
 }
 
 pub(super) fn parse_listen(key: &str, text: &str) -> Result<SocketAddr> {

@@ -6,6 +6,7 @@
 mod check;
 mod gateway;
 mod layers;
+mod otlp;
 mod raw;
 
 use std::net::SocketAddr;
@@ -18,7 +19,10 @@ pub use gateway::{
     GatewayConfig, InjectUsage, InputCache, OnDisconnect, RawGateway, RawUpstream, UpstreamConfig,
 };
 pub use layers::{Flag, LOG_VARIABLE};
-pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
+pub use otlp::OtlpConfig;
+pub use raw::{
+    RawCompactor, RawConfig, RawHttp, RawIngest, RawOtlp, RawQuery, RawRetention, RawStore,
+};
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The pass-through gateway.
     pub gateway: GatewayConfig,
+    /// Taking OpenTelemetry in.
+    pub otlp: OtlpConfig,
 }
 
 /// How hard a commit is pushed to the disk.
@@ -194,6 +200,7 @@ impl Default for Config {
                 read_per_minute: 1_200,
             },
             gateway: GatewayConfig::default(),
+            otlp: OtlpConfig::default(),
         }
     }
 }

@@ -45,6 +45,9 @@ pub struct RawConfig {
     /// The HTTP server.
     #[serde(default)]
     pub http: RawHttp,
+    /// Taking OpenTelemetry in.
+    #[serde(default)]
+    pub otlp: RawOtlp,
     /// The pass-through gateway.
     #[serde(default)]
     pub gateway: RawGateway,
@@ -150,6 +153,22 @@ section! {
     }
 }
 
+section! {
+    /// See [`OtlpConfig`](super::OtlpConfig).
+    RawOtlp {
+        /// Address and port of OTLP over HTTP; empty: none of its own.
+        http_listen: String,
+        /// Address and port of OTLP over gRPC; empty: none of its own.
+        grpc_listen: String,
+        /// Largest body as sent and after decompression, in bytes.
+        body_max_bytes: i64,
+        /// Names of attributes, separated by commas.
+        space_attributes: String,
+        /// Names of instrumentations, separated by commas.
+        ignore_scopes: String,
+    }
+}
+
 impl RawConfig {
     /// Takes every key that `over` sets.
     pub fn overlay(&mut self, over: Self) {
@@ -163,13 +182,14 @@ impl RawConfig {
         self.query.overlay(over.query);
         self.http.overlay(over.http);
         self.gateway.overlay(over.gateway);
+        self.otlp.overlay(over.otlp);
     }
 }
 
 /// Every key with its value; the admin token is a secret and stays as it is.
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let Config { time_zone, store, ingest, compactor, retention, query, http, gateway } =
+        let Config { time_zone, store, ingest, compactor, retention, query, http, otlp, gateway } =
             config;
         let text = |path: &std::path::Path| Some(path.display().to_string());
         Self {
@@ -219,6 +239,13 @@ impl From<&Config> for RawConfig {
                 read_per_minute: number(http.read_per_minute),
             },
             gateway: RawGateway::from(gateway),
+            otlp: RawOtlp {
+                http_listen: Some(otlp.http_listen.map(|a| a.to_string()).unwrap_or_default()),
+                grpc_listen: Some(otlp.grpc_listen.map(|a| a.to_string()).unwrap_or_default()),
+                body_max_bytes: number(otlp.body_max_bytes),
+                space_attributes: Some(otlp.space_attributes.join(", ")),
+                ignore_scopes: Some(otlp.ignore_scopes.join(", ")),
+            },
         }
     }
 }

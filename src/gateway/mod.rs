@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::GatewayConfig;
 use crate::error::Result;
-use crate::http::{Limits, serve_router};
+use crate::http::{Limits, serve_routers};
 use crate::service::Chatgauge;
 use upstream::Upstreams;
 
@@ -69,5 +69,5 @@ pub async fn serve(
         // Only connections that are idle, or whose head comes too slowly, may be met.
         silence: config.first_byte_timeout.max(config.idle_timeout) + config.connect_timeout,
     };
-    serve_router(listener, limits, router(service), shutdown).await
+    serve_routers(vec![(listener, router(service))], limits, shutdown).await
 }

@@ -12,15 +12,20 @@ mod ingest;
 mod keys;
 mod limit;
 mod listen;
+mod litellm;
 mod metrics;
 mod openapi;
+mod otlp;
 mod params;
 mod problem;
 mod prometheus;
+mod pull;
 mod requests;
 mod sql;
 mod state;
 mod status;
+mod token;
+mod upload;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -30,6 +35,8 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -49,14 +56,17 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every route of the server.
 pub fn router(service: Chatgauge, access: Access) -> Router {
-    let app = App::new(service, access);
+    main_router(App::new(service, access))
+}
+
+fn main_router(app: App) -> Router {
     let (router, document) = routes_of(&app).split_for_parts();
     if let Ok(document) = serde_json::to_vec(&document) {
         // Nothing was there before: the state was made above.
         drop(app.openapi().set(document.into()));
     }
     router
-        .fallback(frame::not_found)
+        .fallback(otlp::fallback)
         .method_not_allowed_fallback(frame::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), frame::frame))
         .with_state(app)
@@ -69,6 +79,7 @@ fn routes_of(app: &App) -> OpenApiRouter<App> {
     };
     OpenApiRouter::with_openapi(openapi::base())
         .merge(open_routes())
+        .merge(otlp_routes())
         .merge(gated(ingest_routes(), Scope::Ingest))
         .merge(gated(read_routes(), Scope::Read))
         .merge(gated(metrics_routes(), Scope::Metrics))
@@ -82,8 +93,13 @@ fn open_routes() -> OpenApiRouter<App> {
         .routes(routes!(openapi::document))
 }
 
+/// Routes that answer refusals in a form of their own.
+fn otlp_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(otlp::post_traces))
+}
+
 fn ingest_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(ingest::ingest))
+    OpenApiRouter::default().routes(routes!(ingest::ingest)).routes(routes!(litellm::ingest))
 }
 
 fn read_routes() -> OpenApiRouter<App> {
@@ -111,6 +127,23 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::audit))
 }
 
+/// Routes of a listener that takes nothing but OpenTelemetry.
+fn otlp_router(app: &App) -> Router {
+    Router::new()
+        .fallback(otlp::fallback)
+        .layer(from_fn_with_state(app.clone(), frame::frame))
+        .with_state(app.clone())
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everything.
+    pub main: TcpListener,
+    /// For OpenTelemetry alone; HTTP and gRPC on each.
+    pub otlp: Vec<TcpListener>,
+}
+
 /// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.
 ///
 /// The service itself is left running; close it afterwards.
@@ -123,40 +156,77 @@ pub async fn serve(
     access: Access,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    serve_router(listener, Limits::SERVER, router(service, access), shutdown).await
+    serve_all(Listeners { main: listener, otlp: Vec::new() }, service, access, shutdown).await
 }
 
-/// Like [`serve`], for any router and with the limits of the caller.
-pub(crate) async fn serve_router(
-    listener: TcpListener,
-    limits: Limits,
-    router: Router,
+/// Like [`serve`], on all of `listeners`.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve_all(
+    listeners: Listeners,
+    service: Chatgauge,
+    access: Access,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
-    let listener = BoundedListener::new(listener, limits).tap_io(|_| ());
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let shutdown = async move {
+    let app = App::new(service, access);
+    let otlp = listeners.otlp.into_iter().map(|listener| (listener, otlp_router(&app)));
+    let main = (listeners.main, main_router(app.clone()));
+    serve_routers(std::iter::once(main).chain(otlp).collect(), Limits::SERVER, shutdown).await
+}
+
+/// Like [`serve_all`], for any routers and with the limits of the caller.
+pub(crate) async fn serve_routers(
+    routers: Vec<(TcpListener, Router)>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    for (listener, router) in routers {
+        servers.spawn(serve_one(listener, limits, router, stopped.clone()));
+    }
+    let signal = async move {
         shutdown.await;
-        if stopping.send(()).is_err() {
-            tracing::debug!("serving had ended by itself");
-        }
-    };
-    let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, make_service).with_graceful_shutdown(shutdown);
-    let overtime = async {
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        stopping.send_replace(true);
         tokio::time::sleep(DRAIN_LIMIT).await;
     };
+    let all = async {
+        while let Some(ended) = servers.join_next().await {
+            ended.map_err(|error| listener_failed(std::io::Error::other(error)))??;
+        }
+        Ok(())
+    };
     tokio::select! {
-        result = serving => result.map_err(|source| Error::Io { path: "the listener".into(), source }),
-        () = overtime => {
+        result = all => result,
+        () = signal => {
             tracing::warn!("requests were still under way at the end of the drain time");
             Ok(())
         }
     }
+}
+
+async fn serve_one(
+    listener: TcpListener,
+    limits: Limits,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
+    let listener = BoundedListener::new(listener, limits).tap_io(|_| ());
+    let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let shutdown = async move {
+        // Without a sender nobody can stop it any more, and then it is to stop.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    };
+    axum::serve(listener, make_service)
+        .with_graceful_shutdown(shutdown)
+        .await
+        .map_err(listener_failed)
+}
+
+fn listener_failed(source: std::io::Error) -> Error {
+    Error::Io { path: "the listener".into(), source }
 }
 
 #[cfg(test)]

@@ -244,10 +244,14 @@ impl Problem {
         self.0.kind
     }
 
-    /// The public words.
-    #[cfg(test)]
-    pub(crate) fn detail(&self) -> &str {
+    /// The public words, for answers in another form.
+    pub(crate) fn public_words(&self) -> &str {
         &self.0.detail
+    }
+
+    /// Headers of the answer.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// What the log is told beside the public words.

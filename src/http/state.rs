@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::auth::{Access, Auth, Principal};
 use super::limit::{Limiter, Policy};
+use super::otlp::OtlpState;
 use super::params::{Param, Params};
 use super::problem::{Kind, Problem};
 use crate::config::HttpConfig;
@@ -44,6 +45,7 @@ struct Inner {
     plain_bodies: Arc<Semaphore>,
     compressed_bodies: Arc<Semaphore>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
+    otlp: OtlpState,
 }
 
 /// How often the same thing is noted in the audit trail.
@@ -74,6 +76,7 @@ impl App {
                 plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
                 compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
                 openapi: std::sync::OnceLock::new(),
+                otlp: OtlpState::new(&service),
                 service,
                 config,
             }),
@@ -103,6 +106,11 @@ impl App {
     /// The OpenAPI document, set once all routes are known.
     pub(crate) fn openapi(&self) -> &std::sync::OnceLock<axum::body::Bytes> {
         &self.inner.openapi
+    }
+
+    /// What requests of OpenTelemetry share.
+    pub(crate) fn otlp(&self) -> &OtlpState {
+        &self.inner.otlp
     }
 
     /// The limiter of the routes that need `scope`.

@@ -9,6 +9,7 @@ use super::*;
 fn document() -> Value {
     let document = OpenApiRouter::with_openapi(openapi::base())
         .merge(open_routes())
+        .merge(otlp_routes())
         .merge(ingest_routes())
         .merge(read_routes())
         .merge(metrics_routes())
@@ -57,6 +58,8 @@ fn the_operations_are_stable() {
         "POST /api/metrics/simulate metrics_simulate",
         "POST /api/requests requests_ingest",
         "POST /api/sql sql_post",
+        "POST /ingest/litellm litellm_ingest",
+        "POST /v1/traces traces_ingest",
     ];
     assert_eq!(found, expected);
 }

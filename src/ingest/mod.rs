@@ -1,5 +1,7 @@
 //! Taking records in: the bounded queue, the group commit, and the wire formats that end in records.
 
+pub mod litellm;
+pub mod otlp;
 mod queue;
 pub mod wire;
 

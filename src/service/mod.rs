@@ -220,6 +220,12 @@ impl Chatgauge {
         self.shared().queue.submit(batch, on_committed)
     }
 
+    /// Whether the queue would take so many more records now.
+    pub fn has_room(&self, records: usize) -> bool {
+        let queued = self.shared().queue.queued_records();
+        queued == 0 || queued + records <= self.config().ingest.queue_max_records
+    }
+
     /// Stores a batch and waits until it is on disk.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod heavy;
 mod http;
 mod identity;
 mod oracle;
+mod otlp;
 mod properties;
 mod retention;
 mod stages;

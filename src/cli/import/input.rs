@@ -20,6 +20,8 @@ pub enum FileFormat {
     Ndjson,
     /// Columns with a header line.
     Csv,
+    /// LiteLLM's table of spend logs, as either of the above.
+    LitellmSpendlogs,
 }
 
 /// An opened file, decompressed.

@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod field;
 pub mod identity;
 pub mod input;
+pub mod litellm;
 pub mod mapping;
 pub mod rows;
 mod sink;
@@ -31,6 +32,7 @@ use crate::service::{AppendReport, Chatgauge};
 pub use checkpoint::Checkpoint;
 pub use identity::RowIds;
 pub use input::{FileFormat, Input};
+pub use litellm::LitellmRows;
 pub use mapping::MappingRules;
 pub use rows::{CsvRows, NdjsonRows, RowReader};
 use sink::DatabaseSink;
@@ -46,6 +48,7 @@ Examples:
   chatgauge import log.csv --map started_at=time,total_latency_ms=seconds \\
       --scale total_latency_ms=1000 --tz Europe/Warsaw --dry-run
   zcat old/*.gz | chatgauge import - --format ndjson
+  chatgauge import spend_logs.csv --format litellm-spendlogs
 
 A row without request_id gets one made of what it says, so importing a file again stores nothing
 twice. Fields that are not given stay unknown. Columns that are called like a field need no --map.";
@@ -197,6 +200,10 @@ impl ImportCommand {
             FileFormat::Csv => {
                 let delimiter = self.delimiter.unwrap_or_else(|| delimiter_by_name(path));
                 Box::new(CsvRows::new(input.reader, delimiter, &rules, ids)?)
+            }
+            FileFormat::LitellmSpendlogs => {
+                let delimiter = self.delimiter.unwrap_or_else(|| delimiter_by_name(path));
+                Box::new(LitellmRows::new(input.reader, delimiter, &rules, ids)?)
             }
         })
     }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::http::problem::{Kind, Problem, Stored};
+use crate::http::problem::{Problem, Stored};
+use crate::http::pull::body_problem;
 use crate::ingest::wire::{
-    BatchParser, BatchReport, BodyProblem, FieldCounts, Framing, ParsedRecords, RecordContext,
-    Rejection,
+    BatchParser, BatchReport, FieldCounts, Framing, ParsedRecords, RecordContext, Rejection,
 };
 use crate::model::{Name, RequestRecord};
 use crate::service::{AppendReport, Chatgauge, OnCommitted};
@@ -214,10 +214,4 @@ impl<W> Batches<W> {
             fields: report.fields,
         }
     }
-}
-
-/// The problem of a body that cannot be read on.
-pub(super) fn body_problem(problem: &BodyProblem) -> Problem {
-    let kind = if problem.is_too_large() { Kind::BodyTooLarge } else { Kind::InvalidBody };
-    Problem::new(kind, problem.to_string())
 }

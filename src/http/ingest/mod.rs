@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 use super::auth::Principal;
 use super::openapi::IngestProblems;
 use super::params::NONE;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, Stored};
 use super::state::{App, params};
-use crate::ingest::wire::{ContentEncoding, Framing, RecordContext, Rejection};
+use super::upload::too_large;
+use crate::ingest::wire::{ContentEncoding, FieldCounts, Framing, RecordContext, Rejection};
 use crate::model::Source;
 use intake::{Intake, Outcome};
 
@@ -36,6 +37,13 @@ pub(crate) struct IngestReport {
     ignored_fields: BTreeMap<String, u64>,
     /// Fields that may carry content, by name, with how often they came; they were dropped unread.
     dropped_content_fields: BTreeMap<String, u64>,
+}
+
+impl IngestReport {
+    /// What became of records that came in another form.
+    pub(crate) fn new(stored: Stored, rejected: Vec<Rejection>, rejected_records: usize) -> Self {
+        Outcome { stored, rejected, rejected_records, fields: FieldCounts::default() }.into()
+    }
 }
 
 /// Why one record was not acceptable.
@@ -107,7 +115,7 @@ fn unsupported(detail: &str, name: HeaderName, accepted: &'static str) -> Proble
 fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match length.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > max_bytes => Err(stream::too_large(max_bytes)),
+        Some(length) if length > max_bytes => Err(too_large(max_bytes)),
         _ => Ok(()),
     }
 }

@@ -4,19 +4,16 @@
 //! decompression, which therefore has to be able to wait: that takes a thread. Plain bytes become at most
 //! a batch or two of records a piece, so they are parsed where they arrive.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
-use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
-use super::intake::{Batches, Intake, Outcome, Writer, body_problem};
+use super::intake::{Batches, Intake, Outcome, Writer};
 use crate::config::HttpConfig;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
+use crate::http::pull::body_problem;
+use crate::http::upload::Source;
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
 
-/// How long the next bytes of a body may take.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// Most bytes parsed before other requests get their turn on the thread.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces on their way to the decompressing thread.
@@ -33,8 +30,7 @@ pub(super) async fn read<W: Writer + Send + 'static>(
     encoding: ContentEncoding,
     config: &HttpConfig,
 ) -> Result<Outcome, Problem> {
-    let source =
-        Source { body, left_bytes: config.body_max_bytes, max_bytes: config.body_max_bytes };
+    let source = Source::new(body, config.body_max_bytes);
     let fed = if encoding == ContentEncoding::Identity {
         feed(&mut intake, source, config.inflated_max_bytes).await
     } else {
@@ -62,53 +58,12 @@ async fn settle_all<W>(batches: &mut Batches<W>) -> Result<(), Problem> {
     result
 }
 
-/// The bytes of a body, with their limits.
-struct Source {
-    body: Body,
-    left_bytes: u64,
-    max_bytes: u64,
-}
-
-impl Source {
-    /// The next bytes; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        loop {
-            let frame = match tokio::time::timeout(IDLE_LIMIT, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => {
-                    return Err(Problem::new(Kind::InvalidBody, "the body broke off"));
-                }
-                Ok(None) => return Ok(None),
-                Err(_) => {
-                    let detail = format!("nothing came for {} s", IDLE_LIMIT.as_secs());
-                    return Err(Problem::new(Kind::BodyTimeout, detail));
-                }
-            };
-            // Trailers carry nothing that is wanted.
-            let Ok(bytes) = frame.into_data() else { continue };
-            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let left = self.left_bytes.checked_sub(length);
-            self.left_bytes = left.ok_or_else(|| too_large(self.max_bytes))?;
-            if !bytes.is_empty() {
-                return Ok(Some(bytes));
-            }
-        }
-    }
-}
-
-/// A body over the limit as it was sent.
-pub(super) fn too_large(max_bytes: u64) -> Problem {
-    let detail = format!("at most {max_bytes} bytes as sent; send smaller batches");
-    Problem::new(Kind::BodyTooLarge, detail)
-}
-
 async fn feed<W: Writer>(
     intake: &mut Intake<W>,
     mut source: Source,
     plain_max_bytes: u64,
 ) -> Result<(), Problem> {
-    source.max_bytes = source.max_bytes.min(plain_max_bytes);
-    source.left_bytes = source.max_bytes;
+    source.limit(plain_max_bytes);
     while let Some(bytes) = source.next().await? {
         let mut pieces = bytes.chunks(PIECE_BYTES).peekable();
         while let Some(piece) = pieces.next() {

@@ -325,9 +325,9 @@ mod tests {
     fn an_error_names_what_would_be_right() {
         let problem = with("stat=p50000", |params| params.stat(MetricType::TotalLatency));
         let expected = "stat: must be one of average, median, p95, p99, min, max";
-        assert_eq!(problem.unwrap_err().detail(), expected);
+        assert_eq!(problem.unwrap_err().public_words(), expected);
         let problem = with("stat=p95", |params| params.stat(MetricType::Cost)).unwrap_err();
-        assert_eq!(problem.detail(), "stat: is for latencies; cost has none");
+        assert_eq!(problem.public_words(), "stat: is for latencies; cost has none");
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
         let params = Params::parse("type=llm_latency", HEATMAP).unwrap();
         assert_eq!(params.latency_kind().unwrap(), LatencyKind::Llm);
         let params = Params::parse("type=cost", HEATMAP).unwrap();
-        assert!(params.latency_kind().unwrap_err().detail().contains("time_to_first_token"));
+        assert!(params.latency_kind().unwrap_err().public_words().contains("time_to_first_token"));
         let params = Params::parse("by=colour", BREAKDOWN).unwrap();
         assert!(params.dimension().is_err());
     }

@@ -150,8 +150,12 @@ mod tests {
     fn an_unknown_parameter_names_the_allowed_ones() {
         let problem = Params::parse("spaces=a", CURRENT).unwrap_err();
         assert_eq!(problem.status().as_u16(), 400);
-        assert!(problem.detail().contains("did you mean space?"), "{}", problem.detail());
-        assert!(problem.detail().contains("window"), "{}", problem.detail());
+        assert!(
+            problem.public_words().contains("did you mean space?"),
+            "{}",
+            problem.public_words()
+        );
+        assert!(problem.public_words().contains("window"), "{}", problem.public_words());
     }
 
     #[test]
@@ -159,7 +163,7 @@ mod tests {
         let params = Params::parse("space=a&space=b%20c&model=x", CURRENT).unwrap();
         assert_eq!(params.all("space").collect::<Vec<_>>(), ["a", "b c"]);
         let problem = Params::parse("window=day&window=hour", CURRENT).unwrap_err();
-        assert_eq!(problem.detail(), "window: is given more than once");
+        assert_eq!(problem.public_words(), "window: is given more than once");
     }
 
     #[test]
@@ -176,7 +180,11 @@ mod tests {
     #[test]
     fn required_parameters_say_what_they_are_for() {
         let problem = Params::parse("start=now-1h", HISTORICAL).unwrap_err();
-        assert!(problem.detail().starts_with("type: is required: "), "{}", problem.detail());
+        assert!(
+            problem.public_words().starts_with("type: is required: "),
+            "{}",
+            problem.public_words()
+        );
     }
 
     #[test]

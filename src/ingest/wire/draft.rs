@@ -89,6 +89,16 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Adds a tag that has no key.
+    pub fn add_listed_tag(&mut self, value: impl Into<Scalar<'a>>) {
+        if !matches!(self.tags, Tags::List(..)) {
+            self.tags = Tags::List(Vec::new(), 0);
+        }
+        if let Tags::List(values, _) = &mut self.tags {
+            values.push(value.into());
+        }
+    }
+
     /// A field; [`Scalar::Null`] when it is absent.
     pub fn get(&self, field: Field) -> &Scalar<'a> {
         self.values.get(field as usize).unwrap_or(&Scalar::Null)

@@ -152,3 +152,32 @@ fn a_summary_has_every_count() {
         assert!(value.get(name).is_some(), "{name}");
     }
 }
+
+#[test]
+fn spend_logs_of_litellm_are_imported_as_csv_and_as_lines_and_once() {
+    let place = Place::new();
+    let header = "request_id,call_type,spend,prompt_tokens,completion_tokens,startTime,endTime,completionStartTime,\
+                  model,custom_llm_provider,end_user,team_id,cache_hit,status,metadata,messages,response";
+    let row = "chatcmpl-1,acompletion,0.0012,120,45,2026-06-01 10:00:00.25,2026-06-01 10:00:01.25,\
+               2026-06-01 10:00:00.5,gpt-4o-mini,openai,alice,team-1,False,success,\"{\"\"attempted_retries\"\": 1}\",\
+               SECRET,SECRET";
+    place.write("logs.csv", format!("{header}\n{row}\n"));
+    let import =
+        |file: &str| place.run(&["import", file, "--format", "litellm-spendlogs", "--json"]).json();
+    let summary = import("logs.csv");
+    assert_eq!((&summary["accepted"], &summary["rejected"]), (&1.into(), &0.into()), "{summary}");
+    has(&summary["ignored_columns"].to_string(), "messages");
+    let line = serde_json::json!({"request_id": "chatcmpl-1", "call_type": "acompletion", "startTime": "2026-06-01T10:00:00.25",
+        "endTime": "2026-06-01T10:00:01.25", "model": "gpt-4o-mini", "status": "success", "messages": ["SECRET"]});
+    place.write("logs.ndjson", format!("{line}\n"));
+    let again = import("logs.ndjson");
+    assert_eq!((&again["accepted"], &again["duplicates"]), (&0.into(), &1.into()), "{again}");
+    let sql = "select count(*) from requests where attempt = 1 and total_latency_us = 1000000
+               and time_to_first_token_us = 250000 and cost_nano_usd = 1200000 and prompt_tokens = 120";
+    assert_eq!(place.number(sql), 1);
+    let bytes = std::fs::read(place.database()).unwrap();
+    assert!(!bytes.windows(6).any(|window| window == b"SECRET"));
+    let refused =
+        place.run(&["import", "logs.csv", "--format", "litellm-spendlogs", "--set", "model=x"]);
+    has(&refused.err, "spend logs");
+}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::config::Config;
 use crate::error::Error;
+use crate::http::problem::Kind;
 use crate::ingest::wire::{Framing, RecordContext};
 use crate::model::{Name, RequestRecord, Source as Route, Timestamp};
 use crate::privacy::Pseudonymizer;

@@ -1,0 +1,109 @@
+//! Rows of LiteLLM's table of spend logs, as CSV or as one JSON object a line.
+
+use std::io::{self, BufRead};
+
+use csv::ByteRecord;
+
+use super::Rejection;
+use super::identity::RowIds;
+use super::mapping::MappingRules;
+use super::rows::{NdjsonRows, RowReader};
+use crate::error::{Error, Result};
+use crate::ingest::litellm::{LitellmEvent, read_events};
+
+/// Rows of an exported table.
+pub struct LitellmRows {
+    rows: Rows,
+    ids: RowIds,
+    ignored: Vec<String>,
+}
+
+enum Rows {
+    Csv { reader: csv::Reader<Box<dyn BufRead>>, header: Vec<String>, row: ByteRecord },
+    Lines(NdjsonRows<Box<dyn BufRead>>),
+}
+
+impl std::fmt::Debug for LitellmRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LitellmRows").field("ignored", &self.ignored).finish_non_exhaustive()
+    }
+}
+
+impl LitellmRows {
+    /// Rows of `reader`, whose first character tells which form they have.
+    ///
+    /// # Errors
+    /// When there is no header, or `rules` has anything: the columns have their meaning already.
+    pub fn new(
+        mut reader: Box<dyn BufRead>,
+        delimiter: u8,
+        rules: &MappingRules,
+        ids: RowIds,
+    ) -> Result<Self> {
+        let typed = [("--map", &rules.map), ("--set", &rules.constants), ("--scale", &rules.scale)];
+        if let Some((flag, _)) = typed.iter().find(|(_, typed)| !typed.is_empty()) {
+            let reason = "the columns of spend logs have their meaning already";
+            return Err(Error::invalid_config(*flag, reason));
+        }
+        let start = reader.fill_buf().unwrap_or_default();
+        if start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
+            // Identities are made here, of the whole line.
+            let lines = NdjsonRows::new(reader, &MappingRules::default(), RowIds::new(""))?;
+            return Ok(Self { rows: Rows::Lines(lines), ids, ignored: Vec::new() });
+        }
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
+        let header = reader
+            .byte_headers()
+            .map_err(|error| Error::invalid_config("the header line", error.to_string()))?;
+        let header: Vec<String> =
+            header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let ignored =
+            header.iter().filter(|name| !LitellmEvent::has_column(name)).cloned().collect();
+        let row = ByteRecord::new();
+        Ok(Self { rows: Rows::Csv { reader, header, row }, ids, ignored })
+    }
+}
+
+impl RowReader for LitellmRows {
+    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>> {
+        json.clear();
+        let event = match &mut self.rows {
+            Rows::Csv { reader, header, row } => {
+                if !reader.read_byte_record(row)? {
+                    return Ok(None);
+                }
+                let mut event = LitellmEvent::default();
+                for (name, cell) in header.iter().zip(row.iter()) {
+                    event.set_column(name, &String::from_utf8_lossy(cell));
+                }
+                if !event.has_id() {
+                    event.set_column("request_id", &self.ids.next(row.iter()).to_string());
+                }
+                event
+            }
+            Rows::Lines(lines) => match lines.read_row(json)? {
+                None => return Ok(None),
+                Some(Err(rejection)) => return Ok(Some(Err(rejection))),
+                Some(Ok(())) => {
+                    let mut found = None;
+                    let read = read_events(json.as_slice(), &mut |event| {
+                        found = Some(event);
+                        true
+                    });
+                    match (read, found) {
+                        (Ok(()), Some(event)) => event,
+                        _ => return Ok(Some(Err(Rejection::new(Rejection::ROW, "is not JSON")))),
+                    }
+                }
+            },
+        };
+        json.clear();
+        event.write_json(json);
+        Ok(Some(Ok(())))
+    }
+
+    fn ignored_columns(&self) -> &[String] {
+        &self.ignored
+    }
+}
