@@ -3,7 +3,8 @@
 #
 #   tests/interop/gateway/run.sh CHATGAUGE_BINARY [CACHE_DIRECTORY]
 #
-# Needs python3 with venv, node with npm, curl, and their registries on the first run.
+# Needs python3 with venv, node with npm, curl, and their registries on the first run; 75 when the clients
+# cannot be installed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binary=$(realpath "$1")
@@ -14,11 +15,11 @@ cache=$(realpath "$cache")
 if [[ ! -x $cache/venv/bin/python ]]; then
     python3 -m venv "$cache/venv"
     "$cache/venv/bin/pip" install --quiet --disable-pip-version-check \
-        openai==3.54.0 anthropic==2.12.0
+        openai==3.54.0 anthropic==2.12.0 || { rm -rf "$cache/venv"; exit 75; }
 fi
 if [[ ! -d $cache/js/node_modules/openai ]]; then
     mkdir -p "$cache/js"
-    (cd "$cache/js" && npm install --silent --no-audit --no-fund --ignore-scripts openai@7.57.0)
+    (cd "$cache/js" && npm install --silent --no-audit --no-fund --ignore-scripts openai@7.57.0) || exit 75
 fi
 cp "$here/calls_openai.mjs" "$cache/js/"
 python=$cache/venv/bin/python
@@ -43,6 +44,9 @@ dead=$(free_port)
 pids+=($!)
 
 cat >"$work/chatgauge.toml" <<CONFIG
+[otlp]
+http_listen = ""
+grpc_listen = ""
 [gateway]
 listen = "127.0.0.1:0"
 [gateway.upstreams.fake]
