@@ -155,7 +155,8 @@ impl Exchange<'_> {
     ) -> Result<Head, NoAnswer> {
         recording.sent(&self.upstream.config.provider, model.unwrap_or_default());
         let headers = to_upstream(self.parts.headers.clone());
-        let Whole { original, edited } = whole;
+        // Kept until the answer begins: then the body is no longer needed.
+        let Whole { original, edited, room: _room } = whole;
         let Some(edited) = edited else { return self.ask(headers, original.into()).await };
         let mut edited_headers = headers.clone();
         edited_headers.remove(CONTENT_LENGTH);

@@ -95,6 +95,8 @@ pub(super) struct Whole {
     pub(super) original: Bytes,
     /// As it goes when usage is asked for; uncompressed.
     pub(super) edited: Option<Bytes>,
+    /// The room that it takes until it is dropped.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// A body with what is known of the request in it.
@@ -149,7 +151,7 @@ pub(super) async fn read(
     };
     peek.finish();
     let edited = if asks_for_usage { peek.edited(&original) } else { None };
-    Ok(Upload::Whole(Whole { original, edited }, peek.ask.asked()))
+    Ok(Upload::Whole(Whole { original, edited, room: taken }, peek.ask.asked()))
 }
 
 /// Takes room for `bytes` more.
