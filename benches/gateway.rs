@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
+#[expect(dead_code, reason = "this one makes no requests of the past")]
 mod common;
 
 use std::io::{Read as _, Write as _};
