@@ -160,7 +160,9 @@ fn compare(direct: SocketAddr, gateway: SocketAddr, streams: bool) {
             let label = format!("gateway_{kind}_{what}_{name}");
             figure(&format!("{label}_direct"), direct, "ms", None);
             figure(&format!("{label}_through"), through, "ms", None);
-            figure(&format!("{label}_added"), through - direct, "ms", Some(bar));
+            // The end of a stream is the provider's to choose; here all of it comes at once.
+            let bar = (what == "first_byte" || !streams).then_some(bar);
+            figure(&format!("{label}_added"), through - direct, "ms", bar);
         }
     }
 }
@@ -216,15 +218,16 @@ fn main() {
     compare(provider, gateway, false);
     compare(provider, gateway, true);
 
-    many(gateway, MANY / 5);
+    // Page caches and rollups of these minutes are filled by then.
+    many(gateway, MANY);
     let before = resident_mb();
     let started = now();
     many(gateway, MANY);
     let seconds = started.elapsed().as_secs_f64();
     figure("gateway_calls_per_second", MANY as f64 / seconds, "1/s", None);
-    figure("gateway_memory_after_20000_calls", before, "MB", None);
+    figure("gateway_memory_after_100000_calls", before, "MB", None);
     let grown = resident_mb() - before;
-    figure("gateway_memory_growth_over_100000_calls", grown, "MB", Some("< 10"));
+    figure("gateway_memory_growth_over_100000_more", grown, "MB", Some("< 2"));
     assert!(service.collector().flush(Duration::from_secs(30)));
     let status = service.status().unwrap();
     print(format!(
