@@ -34,6 +34,9 @@ pub(super) struct Server {
     listeners: Listeners,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    gateway: Option<TcpListener>,
+    /// Where the gateway listens.
+    pub(super) gateway_address: Option<SocketAddr>,
 }
 
 impl Server {
@@ -50,14 +53,13 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
-        let main = runtime
-            .block_on(TcpListener::bind(listen))
-            .map_err(|source| cannot_listen(listen, "--listen", source))?;
-        let address = main
-            .local_addr()
-            .map_err(|source| Error::Io { path: "the listener".into(), source })?;
+        let (main, address) = runtime.block_on(take(listen, "--listen"))?;
+        let gateway = config.gateway.listen.map(|listen| take(listen, "gateway.listen"));
+        let gateway = gateway.map(|taking| runtime.block_on(taking)).transpose()?;
+        let (gateway, gateway_address) = gateway.unzip();
         let otlp = runtime.block_on(bind_otlp(&config.otlp))?;
-        Ok(Self { runtime, listeners: Listeners { main, otlp }, address })
+        let listeners = Listeners { main, otlp };
+        Ok(Self { runtime, listeners, address, gateway, gateway_address })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
@@ -75,7 +77,15 @@ impl Server {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
             announce()?;
-            serve_all(self.listeners, service.clone(), access, stop).await
+            let (stopping, stopped) = tokio::sync::watch::channel(());
+            let stop = async move {
+                stop.await;
+                drop(stopping);
+            };
+            let serving = serve_all(self.listeners, service.clone(), access, stop);
+            let passing = pass_through(self.gateway, service, stopped);
+            let (served, passed) = tokio::join!(serving, passing);
+            served.and(passed)
         });
         let closed = service.shutdown();
         // Handlers that still run must not keep the program; nothing was promised to their senders.
@@ -106,6 +116,30 @@ impl Server {
             }
         });
     }
+}
+
+/// Takes an address; `key` is what names another one.
+async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, source))?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| Error::Io { path: "the listener".into(), source })?;
+    Ok((listener, address))
+}
+
+/// Serves the gateway, if there is one, until the sender of `stopped` is dropped.
+async fn pass_through(
+    gateway: Option<TcpListener>,
+    service: &Chatgauge,
+    mut stopped: tokio::sync::watch::Receiver<()>,
+) -> Result<()> {
+    let Some(listener) = gateway else { return Ok(()) };
+    let shutdown = async move {
+        // Nothing is ever sent.
+        drop(stopped.changed().await);
+    };
+    crate::gateway::serve(listener, service.clone(), shutdown).await
 }
 
 /// The listeners of OpenTelemetry. A standard port that another program has is done without: the main
@@ -175,14 +209,19 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
 /// What `serve` prints when it is ready.
 pub(super) fn announce(
     out: &mut dyn Write,
-    address: SocketAddr,
+    (address, gateway): (SocketAddr, Option<SocketAddr>),
     config: &Config,
     token: Option<&AdminToken>,
 ) -> Result<()> {
     let database = config.store.path.display();
     let access = token.map_or_else(|| "no token is asked for\n".to_owned(), AdminToken::to_text);
+    let gateway = gateway.map_or_else(String::new, |address| {
+        format!("the gateway is listening on http://{address}\n")
+    });
     print(
         out,
-        &format!("chatgauge is listening on http://{address} (database {database})\n{access}"),
+        &format!(
+            "chatgauge is listening on http://{address} (database {database})\n{gateway}{access}"
+        ),
     )
 }

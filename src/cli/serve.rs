@@ -73,7 +73,7 @@ impl ServeCommand {
         let server = Server::bind(&config)?;
         let service = Chatgauge::open(config.clone())?;
         let token = token_of(&config)?;
-        let address = server.address;
+        let address = (server.address, server.gateway_address);
         let announce = || announce(out, address, &config, token.as_ref());
         server.run(&service, access(token.as_ref()), announce)
     }

@@ -7,7 +7,7 @@ use super::info::Usage;
 use super::state::RequestState;
 use crate::error::{Error, Result};
 use crate::model::record::limits;
-use crate::model::{CostSource, Name, Outcome, RequestId, RequestRecord, Timestamp};
+use crate::model::{Name, Outcome, RequestId, RequestRecord, Timestamp};
 
 /// Turns what the application said into what may be stored.
 pub trait Identify {
@@ -36,6 +36,11 @@ impl FinishedRequest {
     /// How it ended.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
+    }
+
+    /// The session as the application named it.
+    pub(crate) fn session(&self) -> Option<&str> {
+        self.0.info.session.as_deref()
     }
 
     /// The record to store: pseudonymised, and within the limits.
@@ -81,7 +86,7 @@ impl FinishedRequest {
             cached_prompt_tokens: usage.cached_prompt_tokens,
             reasoning_tokens: usage.reasoning_tokens,
             cost_nano_usd,
-            cost_source: cost_nano_usd.map(|_| CostSource::Client),
+            cost_source: cost_nano_usd.map(|_| state.cost_source),
             cache_hit: state.cache_hit,
             outcome: state.outcome,
             error_code: label(state.error_code),

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::info::Usage;
+use super::info::{RequestInfo, Usage};
 use super::state::RequestState;
 use super::{End, Shared};
-use crate::model::{ErrorType, Outcome, RequestId};
+use crate::model::{CostSource, ErrorType, Outcome, RequestId};
 
 /// The error code of a request whose guard was dropped by a panic.
 pub const PANIC_CODE: &str = "panic";
@@ -109,6 +109,27 @@ impl RequestGuard {
         self.update(|state| state.cost_usd = Some(cost_usd));
     }
 
+    /// What the provider itself says it costs, in US dollars.
+    pub fn provider_cost_usd(&mut self, cost_usd: f64) {
+        self.update(|state| {
+            state.cost_usd = Some(cost_usd);
+            state.cost_source = CostSource::Provider;
+        });
+    }
+
+    /// The model that answered, when it has another name than the one asked for.
+    pub fn answered_by(&mut self, model: impl AsRef<str>) {
+        self.update(|state| state.set_model(model.as_ref()));
+    }
+
+    /// What becomes known of the request only after its start; its id and what was before it stay.
+    pub fn amend(&mut self, change: impl FnOnce(RequestInfo) -> RequestInfo) {
+        self.update(|state| {
+            let info = std::mem::replace(&mut state.info, RequestInfo::new(""));
+            state.info = change(info);
+        });
+    }
+
     /// The provider's identity of the answer.
     pub fn provider_response_id(&mut self, id: impl AsRef<str>) {
         self.update(|state| state.set_provider_response_id(id.as_ref()));
@@ -129,6 +150,13 @@ impl RequestGuard {
     /// The request failed, with a short machine-readable code; never a message.
     pub fn record_error_code(mut self, kind: ErrorType, code: impl AsRef<str>) {
         self.update(|state| state.fail(kind, Some(code.as_ref())));
+        self.end();
+    }
+
+    /// The caller went away, for a reason that has a short machine-readable code; without one, dropping
+    /// the guard does the same.
+    pub fn cancel_code(mut self, code: impl AsRef<str>) {
+        self.update(|state| state.cancel(Some(code.as_ref())));
         self.end();
     }
 

@@ -30,6 +30,8 @@ pub struct RequestInfo {
     pub(super) model: Option<Name>,
     pub(super) streamed: Option<bool>,
     pub(super) tags: Vec<(Name, Name)>,
+    pub(super) earlier_attempts: u32,
+    pub(super) context_before: Option<Duration>,
 }
 
 impl RequestInfo {
@@ -46,6 +48,8 @@ impl RequestInfo {
             model: None,
             streamed: None,
             tags: Vec::new(),
+            earlier_attempts: 0,
+            context_before: None,
         }
     }
 
@@ -107,6 +111,19 @@ impl RequestInfo {
             let key = cut(key.as_ref(), limits::LABEL_BYTES);
             self.tags.push((key, cut(value.as_ref(), limits::LABEL_BYTES)));
         }
+        self
+    }
+
+    /// Attempts that came before as requests of their own, as when a client retries through a proxy.
+    pub fn earlier_attempts(mut self, attempts: u32) -> Self {
+        self.earlier_attempts = attempts;
+        self
+    }
+
+    /// The context was assembled elsewhere before this start, and took so long: the request began that
+    /// much earlier, and its total latency includes it.
+    pub fn context_before(mut self, latency: Duration) -> Self {
+        self.context_before = Some(latency);
         self
     }
 

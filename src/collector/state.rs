@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::info::{Completion, RequestInfo, Usage, cut, whole};
 use crate::model::record::limits;
-use crate::model::{ErrorType, LatencyKind, Name, Outcome, RequestId, Timestamp};
+use crate::model::{CostSource, ErrorType, LatencyKind, Name, Outcome, RequestId, Timestamp};
 
 /// Everything that is known of a request; instants are monotonic microseconds of one clock.
 pub(super) struct RequestState {
@@ -14,6 +14,7 @@ pub(super) struct RequestState {
     pub(super) started_us: u64,
     pub(super) usage: Usage,
     pub(super) cost_usd: Option<f64>,
+    pub(super) cost_source: CostSource,
     pub(super) cache_hit: bool,
     pub(super) outcome: Outcome,
     pub(super) error_code: Option<Name>,
@@ -21,6 +22,8 @@ pub(super) struct RequestState {
     pub(super) finish_reason: Option<Name>,
     pub(super) provider_response_id: Option<Name>,
     total_us: Option<u64>,
+    /// Time of the request before this start.
+    before_us: u64,
     context_us: Option<u64>,
     time_to_first_token_us: Option<u64>,
     llm: LlmCalls,
@@ -66,13 +69,15 @@ impl RequestState {
         started_at: Timestamp,
         started_us: u64,
     ) -> Self {
-        Self {
+        let context_before = info.context_before;
+        let mut state = Self {
             request_id,
             info,
             started_at,
             started_us,
             usage: Usage::default(),
             cost_usd: None,
+            cost_source: CostSource::Client,
             cache_hit: false,
             outcome: Outcome::Cancelled,
             error_code: None,
@@ -80,10 +85,15 @@ impl RequestState {
             finish_reason: None,
             provider_response_id: None,
             total_us: None,
+            before_us: 0,
             context_us: None,
             time_to_first_token_us: None,
             llm: LlmCalls::default(),
+        };
+        if let Some(context) = context_before {
+            state.began_earlier(context);
         }
+        state
     }
 
     /// Time spent in LLM calls before (to rewrite the query, say) is not context time, so that
@@ -144,6 +154,23 @@ impl RequestState {
         self.provider_response_id = whole(id, limits::NAME_BYTES);
     }
 
+    pub(super) fn set_model(&mut self, model: &str) {
+        self.info.model = Some(cut(model, limits::NAME_BYTES));
+    }
+
+    /// Moves the start back by a context that was assembled before it.
+    pub(super) fn began_earlier(&mut self, context: Duration) {
+        let us = u64::try_from(context.as_micros()).unwrap_or(u64::MAX).min(limits::LATENCY_US);
+        self.before_us = us;
+        self.context_us = Some(us);
+        self.started_at = self.started_at.plus_ms(-i64::try_from(us / 1_000).unwrap_or(0));
+    }
+
+    pub(super) fn cancel(&mut self, code: Option<&str>) {
+        self.outcome = Outcome::Cancelled;
+        self.error_code = code.map(|code| cut(code, limits::LABEL_BYTES));
+    }
+
     pub(super) fn fail(&mut self, kind: ErrorType, code: Option<&str>) {
         self.outcome = Outcome::Error(kind);
         self.error_code = code.map(|code| cut(code, limits::LABEL_BYTES));
@@ -177,13 +204,14 @@ impl RequestState {
     /// Stops every measurement.
     pub(super) fn end(&mut self, now_us: u64) {
         self.llm.end(now_us);
-        self.total_us = Some(now_us.saturating_sub(self.started_us));
+        let elapsed_us = now_us.saturating_sub(self.started_us);
+        self.total_us = Some(elapsed_us.saturating_add(self.before_us));
     }
 
     /// 0 for the first try, 1 for the first retry, ...
     pub(super) fn attempt(&self) -> u32 {
         let most = u32::try_from(limits::ATTEMPT).unwrap_or(u32::MAX);
-        self.llm.attempts.saturating_sub(1).min(most)
+        self.llm.attempts.saturating_sub(1).saturating_add(self.info.earlier_attempts).min(most)
     }
 
     /// By [`LatencyKind::index`], within their limit and so that context + LLM <= total.

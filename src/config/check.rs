@@ -38,6 +38,7 @@ impl RawConfig {
         check_retention(&self.retention, &mut config.retention)?;
         check_query(&self.query, &mut config.query)?;
         check_http(&self.http, &mut config.http)?;
+        self.gateway.check(&mut config.gateway)?;
         check_otlp(&self.otlp, &mut config.otlp, config.http.no_auth)?;
         Ok(config)
     }
@@ -213,7 +214,7 @@ fn set_names(target: &mut Vec<String>, key: &str, typed: Option<&str>) -> Result
     Ok(())
 }
 
-fn parse_listen(key: &str, text: &str) -> Result<SocketAddr> {
+pub(super) fn parse_listen(key: &str, text: &str) -> Result<SocketAddr> {
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     local.as_deref().unwrap_or(text).parse().map_err(|_| {
         let reason = format!(
@@ -224,7 +225,7 @@ fn parse_listen(key: &str, text: &str) -> Result<SocketAddr> {
 }
 
 /// Sets a number that was typed and lies within the allowed range.
-fn set<T: TryFrom<i64>>(
+pub(super) fn set<T: TryFrom<i64>>(
     target: &mut T,
     key: &str,
     typed: Option<i64>,
@@ -239,7 +240,7 @@ fn set<T: TryFrom<i64>>(
     Ok(())
 }
 
-fn set_duration(
+pub(super) fn set_duration(
     target: &mut Duration,
     key: &str,
     typed: Option<i64>,

@@ -162,14 +162,20 @@ impl Layers {
 fn known_keys() -> BTreeMap<String, Value> {
     let defaults = toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default();
     let mut keys = BTreeMap::new();
-    for (name, value) in defaults {
-        if let Value::Table(section) = value {
-            keys.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
-        } else {
-            keys.insert(name, value);
+    add_keys("", defaults, &mut keys);
+    keys
+}
+
+fn add_keys(prefix: &str, table: toml::Table, keys: &mut BTreeMap<String, Value>) {
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        match value {
+            Value::Table(section) => add_keys(&format!("{key}."), section, keys),
+            value => {
+                keys.insert(key, value);
+            }
         }
     }
-    keys
 }
 
 /// The variables, and the key that each sets.
@@ -198,13 +204,12 @@ fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
 
 /// The layer in which one known key is set.
 fn single(key: &str, value: Value) -> Result<RawConfig> {
-    let table = match key.split_once('.') {
-        None => toml::Table::from_iter([(key.to_owned(), value)]),
-        Some((section, name)) => {
-            let inner = toml::Table::from_iter([(name.to_owned(), value)]);
-            toml::Table::from_iter([(section.to_owned(), Value::Table(inner))])
-        }
-    };
+    let mut names = key.rsplit('.');
+    let innermost = names.next().unwrap_or(key);
+    let innermost = toml::Table::from_iter([(innermost.to_owned(), value)]);
+    let table = names.fold(innermost, |inner, name| {
+        toml::Table::from_iter([(name.to_owned(), Value::Table(inner))])
+    });
     table
         .try_into()
         .map_err(|error: toml::de::Error| Error::invalid_config(key, error.message().to_owned()))

@@ -4,6 +4,7 @@
 //! flags. `data/config.example.toml` documents every key.
 
 mod check;
+mod gateway;
 mod layers;
 mod otlp;
 mod raw;
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub use gateway::{
+    GatewayConfig, InjectUsage, InputCache, OnDisconnect, RawGateway, RawUpstream, UpstreamConfig,
+};
 pub use layers::{Flag, LOG_VARIABLE};
 pub use otlp::OtlpConfig;
 pub use raw::{
@@ -37,6 +41,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// The pass-through gateway.
+    pub gateway: GatewayConfig,
     /// Taking OpenTelemetry in.
     pub otlp: OtlpConfig,
 }
@@ -193,6 +199,7 @@ impl Default for Config {
                 ingest_per_minute: 60_000,
                 read_per_minute: 1_200,
             },
+            gateway: GatewayConfig::default(),
             otlp: OtlpConfig::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Synchronous};
+use super::{Config, RawGateway, Synchronous};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $type:ty,)+ }) => {
@@ -19,6 +19,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 /// One layer of the configuration; the names of the fields are the keys of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -47,6 +48,9 @@ pub struct RawConfig {
     /// Taking OpenTelemetry in.
     #[serde(default)]
     pub otlp: RawOtlp,
+    /// The pass-through gateway.
+    #[serde(default)]
+    pub gateway: RawGateway,
 }
 
 section! {
@@ -177,6 +181,7 @@ impl RawConfig {
         self.retention.overlay(over.retention);
         self.query.overlay(over.query);
         self.http.overlay(over.http);
+        self.gateway.overlay(over.gateway);
         self.otlp.overlay(over.otlp);
     }
 }
@@ -184,7 +189,8 @@ impl RawConfig {
 /// Every key with its value; the admin token is a secret and stays as it is.
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let Config { time_zone, store, ingest, compactor, retention, query, http, otlp } = config;
+        let Config { time_zone, store, ingest, compactor, retention, query, http, otlp, gateway } =
+            config;
         let text = |path: &std::path::Path| Some(path.display().to_string());
         Self {
             time_zone: Some(time_zone.name().to_owned()),
@@ -232,6 +238,7 @@ impl From<&Config> for RawConfig {
                 ingest_per_minute: number(http.ingest_per_minute),
                 read_per_minute: number(http.read_per_minute),
             },
+            gateway: RawGateway::from(gateway),
             otlp: RawOtlp {
                 http_listen: Some(otlp.http_listen.map(|a| a.to_string()).unwrap_or_default()),
                 grpc_listen: Some(otlp.grpc_listen.map(|a| a.to_string()).unwrap_or_default()),
@@ -243,7 +250,7 @@ impl From<&Config> for RawConfig {
     }
 }
 
-fn number(value: impl TryInto<i64>) -> Option<i64> {
+pub(super) fn number(value: impl TryInto<i64>) -> Option<i64> {
     Some(value.try_into().unwrap_or(i64::MAX))
 }
 

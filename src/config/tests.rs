@@ -46,6 +46,7 @@ fn each_layer_overrides_the_one_before() {
         ("CHATGAUGE_DB", "b.db"),
         ("CHATGAUGE_QUERY_TIMEOUT_MS", "1_000"),
         ("CHATGAUGE_HTTP_NO_AUTH", "true"),
+        ("CHATGAUGE_GATEWAY_UPSTREAMS_OPENAI_URL", "http://127.0.0.1:9"),
         ("CHATGAUGE_LOG", "debug"),
         ("CHATGAUGE_ADMIN_TOKEN", ""),
         ("HOME", "/root"),
@@ -59,6 +60,7 @@ fn each_layer_overrides_the_one_before() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:1");
     assert_eq!(config.http.admin_token, None);
     assert!(config.http.no_auth);
+    assert_eq!(config.gateway.upstreams["openai"].url, "http://127.0.0.1:9");
 }
 
 #[test]
@@ -83,7 +85,7 @@ fn errors_name_the_place_the_key_and_what_is_allowed() {
         "\
 chatgauge.toml, line 2: http.listen: invalid type: integer `5`, expected a string
 chatgauge.toml, line 3: http.listen: \"nowhere\" is not an IP address and a port such as 127.0.0.1:8089 or [::1]:8089
-chatgauge.toml, line 1: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `query`, `http`, `otlp`
+chatgauge.toml, line 1: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `query`, `http`, `otlp`, `gateway`
 chatgauge.toml, line 2: retention.max_bytes: 5 is neither 0 (no limit) nor at least 10000000
 chatgauge.toml, line 1: unclosed table, expected `]`
 CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES: query.hot_cache_max_bytes: 50000001 is not between 1000000 and 50000000

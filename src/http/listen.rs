@@ -14,23 +14,34 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-/// Most connections at once; more wait in the backlog of the system. One takes about 20 KiB.
-const CONNECTIONS_MAX: usize = 1_024;
-/// A connection on which nothing moved for this long is closed. Longer than the longest query, so that
-/// only idle ones and ones that send their headers too slowly are met.
-const SILENCE_LIMIT: Duration = Duration::from_secs(75);
+/// Limits of the connections of a listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most connections at once; more wait in the backlog of the system. One takes about 20 KiB.
+    pub(crate) connections: usize,
+    /// A connection on which nothing moved for this long is closed.
+    pub(crate) silence: Duration,
+}
+
+impl Limits {
+    /// For questions and records: longer than the longest query, so that only idle connections and ones
+    /// that send their headers too slowly are met.
+    pub(super) const SERVER: Self = Self { connections: 1_024, silence: Duration::from_secs(75) };
+}
 
 /// A listener with a limit of connections.
 #[derive(Debug)]
 pub(super) struct BoundedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    silence_limit: Duration,
 }
 
 impl BoundedListener {
     /// Takes the connections of `listener`.
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    pub(super) fn new(listener: TcpListener, limits: Limits) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        Self { listener, permits, silence_limit: limits.silence }
     }
 }
 
@@ -47,8 +58,9 @@ impl Listener for BoundedListener {
             // Small answers may then wait for the acknowledgement of the ones before.
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let silence = Box::pin(tokio::time::sleep(SILENCE_LIMIT));
-        (Connection { stream, silence, _permit: permit }, address)
+        let silence_limit = self.silence_limit;
+        let silence = Box::pin(tokio::time::sleep(silence_limit));
+        (Connection { stream, silence, silence_limit, _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -61,12 +73,13 @@ impl Listener for BoundedListener {
 pub(super) struct Connection {
     stream: TcpStream,
     silence: Pin<Box<Sleep>>,
+    silence_limit: Duration,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     fn note_movement(&mut self) {
-        self.silence.as_mut().reset(Instant::now() + SILENCE_LIMIT);
+        self.silence.as_mut().reset(Instant::now() + self.silence_limit);
     }
 }
 
@@ -138,10 +151,10 @@ mod tests {
         run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let mut listener = BoundedListener::new(listener);
+            let mut listener = BoundedListener::new(listener, Limits::SERVER);
             let mut client = TcpStream::connect(address).await.unwrap();
             let (mut server, _) = listener.accept().await;
-            assert_eq!(listener.permits.available_permits(), CONNECTIONS_MAX - 1);
+            assert_eq!(listener.permits.available_permits(), Limits::SERVER.connections - 1);
             client.write_all(b"ping").await.unwrap();
             let mut bytes = [0; 4];
             server.read_exact(&mut bytes).await.unwrap();
@@ -149,7 +162,7 @@ mod tests {
             client.read_exact(&mut bytes).await.unwrap();
             assert_eq!(&bytes, b"pong");
             drop(server);
-            assert_eq!(listener.permits.available_permits(), CONNECTIONS_MAX);
+            assert_eq!(listener.permits.available_permits(), Limits::SERVER.connections);
         });
     }
 
@@ -158,7 +171,7 @@ mod tests {
         run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let mut listener = BoundedListener::new(listener);
+            let mut listener = BoundedListener::new(listener, Limits::SERVER);
             let _client = TcpStream::connect(address).await.unwrap();
             let (mut server, _) = listener.accept().await;
             server.silence.as_mut().reset(Instant::now());

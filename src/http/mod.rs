@@ -52,6 +52,7 @@ use crate::model::Scope;
 use crate::service::Chatgauge;
 use auth::Gate;
 use listen::BoundedListener;
+pub(crate) use listen::Limits;
 use state::App;
 
 /// How long requests under way may take to end when the server shuts down; the last commit comes after,
@@ -178,15 +179,30 @@ pub async fn serve_all(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let app = App::new(service, access);
-    let stopped = app.stopping();
+    let mut routers = vec![(listeners.main, main_router(app.clone()))];
+    routers.extend(listeners.otlp.into_iter().map(|listener| (listener, otlp_router(&app))));
+    let shutdown = async move {
+        shutdown.await;
+        // Streams end by themselves only when they are told.
+        app.stop();
+    };
+    serve_routers(routers, Limits::SERVER, shutdown).await
+}
+
+/// Like [`serve_all`], for any routers and with the limits of the caller.
+pub(crate) async fn serve_routers(
+    routers: Vec<(TcpListener, Router)>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let (stopping, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
-    servers.spawn(serve_one(listeners.main, main_router(app.clone()), stopped.clone()));
-    for listener in listeners.otlp {
-        servers.spawn(serve_one(listener, otlp_router(&app), stopped.clone()));
+    for (listener, router) in routers {
+        servers.spawn(serve_one(listener, limits, router, stopped.clone()));
     }
     let signal = async move {
         shutdown.await;
-        app.stop();
+        stopping.send_replace(true);
         tokio::time::sleep(DRAIN_LIMIT).await;
     };
     let all = async {
@@ -206,11 +222,12 @@ pub async fn serve_all(
 
 async fn serve_one(
     listener: TcpListener,
+    limits: Limits,
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<()> {
     // Tapping lends the address of the peer to the connection: axum has that for its own listeners only.
-    let listener = BoundedListener::new(listener).tap_io(|_| ());
+    let listener = BoundedListener::new(listener, limits).tap_io(|_| ());
     let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
     let shutdown = async move {
         // Without a sender nobody can stop it any more, and then it is to stop.

@@ -14,7 +14,8 @@ use super::state::{App, params};
 use crate::model::Timestamp;
 use crate::query::Status;
 use crate::query::status::{
-    CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
+    CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, GatewayStatus, IngestStatus,
+    StorageStatus,
 };
 
 /// The state of every part.
@@ -37,6 +38,8 @@ pub(crate) struct StatusBody {
     ingest: IngestStatus,
     /// The in-process collector.
     collector: CollectorStatus,
+    /// The pass-through gateway.
+    gateway: GatewayStatus,
     /// The compactor.
     compactor: CompactorStatus,
     /// The file.
@@ -95,6 +98,7 @@ impl StatusBody {
             problems: status.problems,
             ingest: status.ingest,
             collector: status.collector,
+            gateway: status.gateway,
             compactor: status.compactor,
             storage: status.storage,
             cache: status.cache,

@@ -16,6 +16,8 @@ pub struct Status {
     pub ingest: IngestStatus,
     /// The in-process collector.
     pub collector: CollectorStatus,
+    /// The pass-through gateway.
+    pub gateway: GatewayStatus,
     /// Rolling up.
     pub compactor: CompactorStatus,
     /// The file.
@@ -71,6 +73,25 @@ pub struct CollectorStatus {
     pub dropped_total: u64,
     /// Requests that were started and never completed.
     pub abandoned_total: u64,
+}
+
+/// The pass-through gateway; counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct GatewayStatus {
+    /// Requests that are recorded.
+    pub recorded_total: u64,
+    /// Requests that are only passed on: other paths than the four.
+    pub passed_through_total: u64,
+    /// Requests that went nowhere: an unknown upstream, too large, too many at once.
+    pub refused_total: u64,
+    /// Answers of upstreams that began.
+    pub first_bytes_total: u64,
+    /// Time from asking the upstream to the head of its answer, all of them, in seconds.
+    pub first_byte_seconds_total: f64,
+    /// Answers that were begun.
+    pub responses_total: u64,
+    /// Time that the gateway itself took until then, all of them, in seconds.
+    pub overhead_seconds_total: f64,
 }
 
 /// The compactor.

@@ -1,5 +1,6 @@
 //! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
 
+mod gateway_counters;
 mod keys;
 mod status;
 mod threads;
@@ -29,6 +30,7 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};
 
 /// The service: one database file, its writer, compactor and readers. Clones share it.
@@ -54,6 +56,7 @@ struct Shared {
     queue: Queue,
     engine: Arc<Engine>,
     collector: TelemetryCollector,
+    gateway: GatewayCounters,
     pseudonymizer: Pseudonymizer,
     compactor: Mutex<Compactor>,
     retention: Retention,
@@ -141,6 +144,7 @@ impl Chatgauge {
             store,
             queue,
             collector,
+            gateway: GatewayCounters::default(),
             pseudonymizer,
         });
         let threads = threads::start(&shared, writer, consumer, finished)?;
@@ -174,6 +178,11 @@ impl Chatgauge {
     /// The collector of this process.
     pub fn collector(&self) -> TelemetryCollector {
         self.shared().collector.clone()
+    }
+
+    /// The counters of the pass-through gateway.
+    pub fn gateway(&self) -> &GatewayCounters {
+        &self.shared().gateway
     }
 
     /// The questions that programs ask most.

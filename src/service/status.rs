@@ -32,6 +32,7 @@ impl Chatgauge {
             schema_version: crate::store::schema_version(),
             ingest,
             collector: shared.collector_status(),
+            gateway: shared.gateway.status(),
             compactor,
             storage,
             cache: shared.cache_status(),
@@ -209,7 +210,7 @@ fn problems(status: &Status) -> Vec<String> {
     problems
 }
 
-fn ms(us: u64) -> f64 {
+pub(super) fn ms(us: u64) -> f64 {
     as_f64(i64::try_from(us).unwrap_or(i64::MAX)) / 1_000.0
 }
 

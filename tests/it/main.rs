@@ -1,12 +1,15 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod chat;
 mod cli;
+mod client;
 mod collector;
 mod crash;
 mod dashboard;
 mod docs;
 mod edge;
 mod files;
+mod gateway;
 mod harness;
 mod heavy;
 mod http;

@@ -13,8 +13,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
-use super::auth::{Principal, admit};
 use super::assets;
+use super::auth::{Principal, admit};
 use super::problem::{Kind, Problem};
 use super::state::App;
 use super::token::any_token;

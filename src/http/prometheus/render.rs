@@ -61,6 +61,12 @@ impl Text {
         self.out.write_fmt(text).unwrap_or_else(|_| unreachable!("a string takes everything"));
     }
 
+    fn summary(&mut self, name: &str, help: &str, sum: f64, count: u64) {
+        self.family(name, "summary", help);
+        self.sample(&format!("{name}_sum"), &[], sum);
+        self.sample(&format!("{name}_count"), &[], unsigned(count));
+    }
+
     fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
@@ -266,7 +272,7 @@ fn unsigned(value: u64) -> f64 {
 }
 
 fn own_metrics(text: &mut Text, status: &Status) {
-    let Status { ingest, collector, compactor, storage, cache, .. } = status;
+    let Status { ingest, collector, gateway, compactor, storage, cache, .. } = status;
     let gauges = [
         ("chatgauge_queue_records", "Records that wait for the writer.", ingest.queue_records),
         ("chatgauge_queue_max_records", "Most records that may wait.", ingest.queue_max_records),
@@ -318,12 +324,33 @@ fn own_metrics(text: &mut Text, status: &Status) {
             ingest.failed_commits_total,
         ),
         ("chatgauge_records_compacted_total", "Raw rows rolled up.", compactor.compacted_total),
+        (
+            "chatgauge_gateway_recorded_total",
+            "Requests through the gateway that are recorded.",
+            gateway.recorded_total,
+        ),
+        (
+            "chatgauge_gateway_passed_through_total",
+            "Requests through the gateway that are only passed on.",
+            gateway.passed_through_total,
+        ),
+        (
+            "chatgauge_gateway_refused_total",
+            "Requests that the gateway refused.",
+            gateway.refused_total,
+        ),
     ];
     for (name, help, value) in counters {
         text.single(name, "counter", help, unsigned(value));
     }
     let help = "Time of all transactions.";
     text.single("chatgauge_commit_seconds_total", "counter", help, ingest.commit_seconds_total);
+    let name = "chatgauge_gateway_upstream_first_byte_seconds";
+    let help = "From asking an upstream to the head of its answer.";
+    text.summary(name, help, gateway.first_byte_seconds_total, gateway.first_bytes_total);
+    let name = "chatgauge_gateway_overhead_seconds";
+    let help = "Time of the gateway itself until an answer begins.";
+    text.summary(name, help, gateway.overhead_seconds_total, gateway.responses_total);
     let start_s = as_f64(status.started_at.as_unix_ms()) / 1e3;
     let help = "Start of the server, Unix time; counters named chatgauge_records_* begin there.";
     text.single("chatgauge_start_time_seconds", "gauge", help, start_s);

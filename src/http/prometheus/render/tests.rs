@@ -11,6 +11,7 @@ fn status() -> Status {
         schema_version: 1,
         ingest: crate::query::status::IngestStatus { commits_total: 7, ..Default::default() },
         collector: crate::query::status::CollectorStatus::default(),
+        gateway: crate::query::status::GatewayStatus::default(),
         compactor: crate::query::status::CompactorStatus { lag_ms: 1_500, ..Default::default() },
         storage: crate::query::status::StorageStatus::default(),
         cache: crate::query::status::CacheStatus::default(),

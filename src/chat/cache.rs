@@ -1,0 +1,98 @@
+//! The application's own cache of answers: in memory, bounded, and for a limited time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Answer, Question};
+
+/// Answers by space and question; the oldest go first. Instants are monotonic microseconds.
+///
+/// An answer never crosses spaces. Upper and lower case and spaces at the ends make no difference.
+#[derive(Debug)]
+pub struct AnswerCache {
+    entries: Mutex<Entries>,
+    max_entries: usize,
+    lifetime_us: u64,
+}
+
+type Key = (String, String);
+
+#[derive(Default)]
+struct Entries {
+    by_key: HashMap<Key, (u64, Answer)>,
+    /// By the time of their making; a key that was made again stands here twice.
+    order: VecDeque<(u64, Key)>,
+}
+
+/// What people wrote stays out: what is formatted ends in logs.
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entries").field("len", &self.by_key.len()).finish()
+    }
+}
+
+impl AnswerCache {
+    /// A cache of at most `max_entries` answers, each for at most `lifetime`.
+    pub fn new(max_entries: usize, lifetime: Duration) -> Self {
+        let lifetime_us = u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX);
+        Self { entries: Mutex::default(), max_entries, lifetime_us }
+    }
+
+    /// The answer to a question that was asked before.
+    pub fn find(&self, question: &Question, now_us: u64) -> Option<Answer> {
+        let entries = self.lock();
+        let (made_us, answer) = entries.by_key.get(&key(question))?;
+        (now_us.saturating_sub(*made_us) < self.lifetime_us).then(|| answer.clone())
+    }
+
+    /// Keeps an answer.
+    pub fn keep(&self, question: &Question, answer: Answer, now_us: u64) {
+        let key = key(question);
+        let mut entries = self.lock();
+        entries.by_key.insert(key.clone(), (now_us, answer));
+        entries.order.push_back((now_us, key));
+        while entries.order.len() > self.max_entries {
+            let Some((made_us, oldest)) = entries.order.pop_front() else { return };
+            let is_current = entries.by_key.get(&oldest).is_some_and(|(at, _)| *at == made_us);
+            if is_current {
+                entries.by_key.remove(&oldest);
+            }
+        }
+    }
+
+    /// A change is one step, so a poisoned lock guards something whole.
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(question: &Question) -> Key {
+    (question.space.clone(), question.text.trim().to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(space: &str, text: &str) -> Question {
+        let (user, session) = ("u".to_owned(), "c".to_owned());
+        Question { text: text.to_owned(), user, space: space.to_owned(), session }
+    }
+
+    #[test]
+    fn answers_stay_in_their_space_for_their_time_and_are_few() {
+        let cache = AnswerCache::new(2, Duration::from_micros(100));
+        let answer = |text: &str| Answer { text: text.to_owned(), ..Answer::default() };
+        cache.keep(&question("a", "Why?"), answer("because"), 0);
+        assert_eq!(cache.find(&question("a", " why? "), 99), Some(answer("because")));
+        assert_eq!(cache.find(&question("b", "Why?"), 0), None);
+        assert_eq!(cache.find(&question("a", "Why?"), 100), None, "too old");
+        cache.keep(&question("a", "Why?"), answer("again"), 100);
+        cache.keep(&question("a", "How?"), answer("so"), 101);
+        assert_eq!(cache.find(&question("a", "why?"), 102), Some(answer("again")));
+        cache.keep(&question("a", "When?"), answer("now"), 102);
+        assert_eq!(cache.find(&question("a", "Why?"), 102), None, "the oldest has gone");
+        assert_eq!(cache.find(&question("a", "How?"), 102), Some(answer("so")));
+    }
+}

@@ -1,0 +1,194 @@
+//! A client of OpenAI's chat completions and everything modelled on them; it streams and never retries.
+
+use std::io::Read;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+use super::{Answer, AskModel, Message, OnDelta, ProviderError};
+use crate::model::{ErrorType, Name};
+use crate::provider::{self, CacheShare, Dialect, Framing};
+
+/// Longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes read at a time.
+const PIECE_BYTES: usize = 16 << 10;
+/// Longest event of a stream.
+const EVENT_BYTES: usize = 1 << 20;
+
+/// Asks one provider.
+pub struct OpenAiClient {
+    agent: Agent,
+    url: String,
+    key: Option<String>,
+}
+
+/// The key stays out.
+impl std::fmt::Debug for OpenAiClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenAiClient").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl OpenAiClient {
+    /// A client of `base_url`, such as `https://api.openai.com/v1`, that waits at most `timeout` for an
+    /// answer to begin, and as long again for it to end.
+    pub fn new(base_url: &str, key: Option<String>, timeout: Duration) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(timeout))
+            .timeout_recv_body(Some(timeout));
+        let url = format!("{}/chat/completions", base_url.trim_end_matches('/'));
+        Self { agent: config.build().new_agent(), url, key }
+    }
+
+    fn send(&self, model: &str, messages: &[Message]) -> Result<Response<Body>, ProviderError> {
+        let message =
+            |message: &Message| json!({"role": message.role.as_str(), "content": message.content});
+        let body = json!({
+            "model": model,
+            "messages": messages.iter().map(message).collect::<Vec<_>>(),
+            "stream": true,
+            "stream_options": {"include_usage": true},
+        });
+        let mut request = self.agent.post(&self.url).header("content-type", "application/json");
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        request.send(body.to_string()).map_err(|error| failure(&error))
+    }
+}
+
+impl AskModel for OpenAiClient {
+    fn ask(
+        &self,
+        model: &str,
+        messages: &[Message],
+        on_delta: OnDelta<'_>,
+    ) -> Result<Answer, ProviderError> {
+        let response = self.send(model, messages)?;
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        let framing = if status == 200 { Framing::Events } else { Framing::Whole };
+        let mut reading = Reading::new(framing);
+        let mut reader = body.into_reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let length = reader.read(&mut piece).map_err(|error| broken(&error))?;
+            let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
+            reading.take(bytes, on_delta)?;
+        }
+        reading.end(status, &head.headers)
+    }
+}
+
+/// An answer that is being read.
+struct Reading {
+    /// Numbers and identifiers.
+    facts: provider::Answer,
+    framing: Framing,
+    /// The data of the event under way.
+    event: Vec<u8>,
+    events: provider::EventSplitter,
+    text: String,
+}
+
+impl Reading {
+    fn new(framing: Framing) -> Self {
+        Self {
+            facts: provider::Answer::new(Dialect::Chat, framing),
+            framing,
+            event: Vec::new(),
+            events: provider::EventSplitter::new(),
+            text: String::new(),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], on_delta: OnDelta<'_>) -> Result<(), ProviderError> {
+        self.facts.push(bytes);
+        if self.framing == Framing::Whole {
+            return Ok(());
+        }
+        let (event, text) = (&mut self.event, &mut self.text);
+        let mut is_stopped = false;
+        self.events.push(bytes, &mut |step| match step {
+            provider::Step::Data(piece) if event.len() < EVENT_BYTES => {
+                event.extend_from_slice(piece)
+            }
+            provider::Step::Data(_) => {}
+            provider::Step::End(_) => {
+                let event: Value =
+                    serde_json::from_slice(&std::mem::take(event)).unwrap_or_default();
+                if let Some(delta) = event["choices"][0]["delta"]["content"].as_str() {
+                    text.push_str(delta);
+                    is_stopped = is_stopped || on_delta(delta).is_break();
+                }
+            }
+        });
+        if is_stopped { Err(ProviderError::Stopped { usage: self.usage() }) } else { Ok(()) }
+    }
+
+    fn usage(&self) -> crate::collector::Usage {
+        let tokens = self.facts.tokens().unwrap_or_default();
+        tokens.usage(CacheShare::Included)
+    }
+
+    fn end(mut self, status: u16, headers: &HeaderMap) -> Result<Answer, ProviderError> {
+        self.facts.finish();
+        let words = self.facts.error();
+        if status >= 400 || words.is_some() {
+            let words = words.cloned().unwrap_or_default();
+            return Err(ProviderError::Failed {
+                kind: provider::classify(Some(status), &words),
+                http_status: Some(status),
+                code: words.error_code().map(Name::new),
+                retry_after: retry_after(headers),
+            });
+        }
+        if !self.facts.is_over() {
+            return Err(ProviderError::Failed {
+                kind: ErrorType::Network,
+                http_status: Some(status),
+                code: Some(Name::new("incomplete_stream")),
+                retry_after: None,
+            });
+        }
+        Ok(Answer {
+            usage: self.usage(),
+            finish_reason: self.facts.finish_reason().map(ToOwned::to_owned),
+            response_id: self.facts.id().map(ToOwned::to_owned),
+            text: self.text,
+        })
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| -> Option<f64> {
+        let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+        Some(number)
+    };
+    let seconds = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn failure(error: &ureq::Error) -> ProviderError {
+    match error {
+        ureq::Error::Timeout(_) => ProviderError::of(ErrorType::Timeout),
+        ureq::Error::Io(error) => broken(error),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => ProviderError::of(ErrorType::Validation),
+        _ => ProviderError::of(ErrorType::Network),
+    }
+}
+
+fn broken(error: &std::io::Error) -> ProviderError {
+    let is_timeout =
+        matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock);
+    let is_timeout = is_timeout
+        || error.get_ref().is_some_and(|inner| {
+            matches!(inner.downcast_ref::<ureq::Error>(), Some(ureq::Error::Timeout(_)))
+        });
+    ProviderError::of(if is_timeout { ErrorType::Timeout } else { ErrorType::Network })
+}

@@ -1,0 +1,149 @@
+//! Recording over HTTP from another Rust program, without the server's dependencies.
+//!
+//! ```toml
+//! chatgauge = { version = "0.1", default-features = false }
+//! ```
+//!
+//! [`Client`] sends records that the program makes itself. [`RemoteCollector`] is the in-process
+//! [`TelemetryCollector`](crate::TelemetryCollector) whose requests end at a server: the program's own
+//! calls never wait, and what a server that is away cannot take is kept as long as the queue has room.
+
+mod record;
+mod remote;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::Agent;
+
+pub use record::Record;
+pub use remote::RemoteCollector;
+
+/// Longest time for one batch.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest part of an answer that is repeated in an error, in bytes.
+const DETAIL_BYTES: usize = 300;
+
+/// Sends records to a server; blocking. Clones share connections.
+///
+/// # Example
+/// ```no_run
+/// use chatgauge::client::{Client, Record};
+/// let client = Client::new("http://127.0.0.1:8089", "token");
+/// let record = Record { user: Some("alice".into()), prompt_tokens: Some(900), ..Record::default() };
+/// let report = client.send(&[record])?;
+/// assert_eq!(report.accepted, 1);
+/// # Ok::<(), chatgauge::client::ClientError>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    url: String,
+    authorization: String,
+}
+
+/// The token stays out.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What the server did with a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Report {
+    /// Records that are on disk now.
+    pub accepted: u64,
+    /// Records that were there already.
+    pub duplicates: u64,
+    /// Records that are not acceptable.
+    pub rejected: Vec<Rejected>,
+}
+
+/// One record that is not acceptable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Rejected {
+    /// Its position in the batch, from 0.
+    pub index: u64,
+    /// The field.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+/// Why a batch was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server cannot be reached, or did not answer in time.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The server refused.
+    #[error("the server answered {status}: {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its own words.
+        detail: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the same batch may be taken later. Sending it again never stores anything twice.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(*status, 408 | 429 | 500..),
+        }
+    }
+}
+
+impl Client {
+    /// A client of the server at `url`, such as `http://127.0.0.1:8089`, with a token that may send
+    /// records.
+    pub fn new(url: &str, token: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .build();
+        Self {
+            agent: config.new_agent(),
+            url: format!("{}/api/requests", url.trim_end_matches('/')),
+            authorization: format!("Bearer {token}"),
+        }
+    }
+
+    /// Sends a batch and waits until it is on disk. A record that is not acceptable costs only itself
+    /// and stands in the report.
+    ///
+    /// # Errors
+    /// When nothing of the batch was taken.
+    pub fn send(&self, records: &[Record]) -> Result<Report, ClientError> {
+        let unreachable =
+            |reason: String| ClientError::Unreachable { url: self.url.clone(), reason };
+        let body = serde_json::to_vec(records).map_err(|error| unreachable(error.to_string()))?;
+        let sent = self
+            .agent
+            .post(&self.url)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .send(body);
+        let mut response = sent.map_err(|error| unreachable(error.to_string()))?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string();
+        let mut text = text.map_err(|error| unreachable(error.to_string()))?;
+        if matches!(status, 200 | 422)
+            && let Ok(report) = serde_json::from_str(&text)
+        {
+            return Ok(report);
+        }
+        text.truncate(text.floor_char_boundary(DETAIL_BYTES));
+        Err(ClientError::Refused { status, detail: text })
+    }
+}

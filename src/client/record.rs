@@ -1,0 +1,137 @@
+//! The record as it is sent: the flat JSON object of `POST /api/requests`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::collector::{FinishedRequest, Identify};
+use crate::error::Result;
+use crate::model::measures::as_f64;
+use crate::model::{LatencyKind, Name, Outcome};
+
+/// One request. Every field is optional; what is not known is left out, never 0.
+///
+/// Users and sessions are sent as they are and become keyed hashes at the server's edge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of the API, documented in docs/api.md")]
+pub struct Record {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm_latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_first_token_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_prompt_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_hit: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streamed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_response_id: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Leaves identities as they are: hashing them is the server's part, with the server's key.
+struct Plain;
+
+impl Identify for Plain {
+    fn user(&self, user: &str) -> Name {
+        Name::new(user)
+    }
+
+    fn session(&self, _: &str) -> i64 {
+        0
+    }
+
+    fn identifier(&self, identifier: &str) -> Name {
+        Name::new(identifier)
+    }
+}
+
+impl Record {
+    /// The record of a request that the collector followed.
+    ///
+    /// # Errors
+    /// As [`FinishedRequest::into_record`].
+    pub fn of(request: FinishedRequest) -> Result<Self> {
+        let session = request.session().map(ToOwned::to_owned);
+        let record = request.into_record(&Plain)?;
+        let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
+        let ms = |kind| record.latency(kind).map(milliseconds);
+        let is_error = record.outcome.error_type().is_some();
+        Ok(Self {
+            request_id: Some(record.request_id.to_string()),
+            started_at: Some(record.started_at.to_string()),
+            user: text(&record.user),
+            space: text(&record.space),
+            session,
+            provider: text(&record.provider),
+            model: text(&record.model),
+            operation: text(&record.operation),
+            total_latency_ms: ms(LatencyKind::Total),
+            context_latency_ms: ms(LatencyKind::Context),
+            llm_latency_ms: ms(LatencyKind::Llm),
+            time_to_first_token_ms: ms(LatencyKind::TimeToFirstToken),
+            prompt_tokens: record.prompt_tokens,
+            completion_tokens: record.completion_tokens,
+            cached_prompt_tokens: record.cached_prompt_tokens,
+            reasoning_tokens: record.reasoning_tokens,
+            cost_usd: record.cost_nano_usd.map(|nano_usd| as_f64(nano_usd) / 1e9),
+            cache_hit: Some(record.cache_hit),
+            error_type: record.outcome.error_type().map(|kind| kind.to_string()),
+            error_code: text(&record.error_code).filter(|_| is_error),
+            cancelled: (record.outcome == Outcome::Cancelled).then_some(true),
+            http_status: record.http_status,
+            finish_reason: text(&record.finish_reason),
+            attempt: Some(record.attempt),
+            streamed: record.streamed,
+            provider_response_id: text(&record.provider_response_id),
+            tags: record.tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
+        })
+    }
+}
+
+fn milliseconds(us: u64) -> f64 {
+    as_f64(i64::try_from(us).unwrap_or(i64::MAX)) / 1e3
+}

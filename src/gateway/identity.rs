@@ -1,0 +1,322 @@
+//! Who asks, for which space, in which session: from headers, in one order of precedence.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::route::decode;
+use crate::collector::RequestInfo;
+use crate::model::Name;
+use crate::model::record::limits;
+use crate::privacy::{is_content_field, is_label};
+use crate::provider::Asked;
+
+/// What our own headers begin with; they go no further than here.
+pub(super) const OWN_PREFIX: &str = "x-chatgauge-";
+
+const USERS: &[&str] = &["user", "_user", "user_id", "userId"];
+const SPACES: &[&str] = &["space", "workspace", "project", "team", "tenant", "app"];
+const SESSIONS: &[&str] = &["session", "session_id", "sessionId", "conversation_id", "thread_id"];
+
+/// What the headers of a request tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) user: Option<Name>,
+    pub(super) space: Option<Name>,
+    pub(super) session: Option<Name>,
+    pub(super) tags: Vec<(Name, Name)>,
+    pub(super) context_latency: Option<Duration>,
+    pub(super) cache_hit: bool,
+    /// Attempts of the client's library before this one.
+    pub(super) earlier_attempts: u32,
+    /// How long the client's library waits.
+    pub(super) client_timeout: Option<Duration>,
+}
+
+impl Identity {
+    /// Reads the headers; whatever is not understood is left out.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut identity = Self {
+            context_latency: number(headers, "x-chatgauge-context-ms").and_then(milliseconds),
+            cache_hit: text(headers, "x-chatgauge-cache-hit").is_some_and(|hit| is_true(&hit)),
+            earlier_attempts: number(headers, "x-stainless-retry-count").map_or(0, whole),
+            client_timeout: number(headers, "x-stainless-read-timeout")
+                .or_else(|| number(headers, "x-stainless-timeout"))
+                .and_then(|seconds| milliseconds(seconds * 1_000.0)),
+            ..Self::default()
+        };
+        identity.read_own(headers);
+        identity.read_helicone(headers);
+        identity.read_litellm(headers);
+        identity.read_objects(headers);
+        identity.read_others(headers);
+        identity
+    }
+
+    fn read_own(&mut self, headers: &HeaderMap) {
+        first(&mut self.user, text(headers, "x-chatgauge-user"));
+        first(&mut self.space, text(headers, "x-chatgauge-space"));
+        first(&mut self.session, text(headers, "x-chatgauge-session"));
+        let Some(tags) = headers.get("x-chatgauge-tags").and_then(|value| value.to_str().ok())
+        else {
+            return;
+        };
+        if let Ok(Value::Object(object)) = serde_json::from_str(tags) {
+            self.take_object(&object, false);
+            return;
+        }
+        for (key, value) in tags.split(',').filter_map(|pair| pair.split_once('=')) {
+            self.tag(key.trim(), decode(value.trim()));
+        }
+    }
+
+    fn read_helicone(&mut self, headers: &HeaderMap) {
+        const PROPERTY: &str = "helicone-property-";
+        first(&mut self.user, text(headers, "helicone-user-id"));
+        first(&mut self.session, text(headers, "helicone-session-id"));
+        for name in SPACES {
+            first(&mut self.space, text(headers, &format!("{PROPERTY}{name}")));
+        }
+        for (name, value) in headers {
+            let property = name.as_str().strip_prefix(PROPERTY);
+            if let Some(key) = property.filter(|key| !SPACES.contains(key)) {
+                self.tag(key, value.to_str().ok().and_then(decode));
+            }
+        }
+    }
+
+    fn read_litellm(&mut self, headers: &HeaderMap) {
+        for name in ["x-litellm-customer-id", "x-litellm-end-user-id"] {
+            first(&mut self.user, text(headers, name));
+        }
+        for name in ["x-litellm-trace-id", "x-litellm-session-id"] {
+            first(&mut self.session, text(headers, name));
+        }
+    }
+
+    fn read_objects(&mut self, headers: &HeaderMap) {
+        for name in ["cf-aig-metadata", "x-portkey-metadata"] {
+            let object = headers.get(name).and_then(|value| {
+                serde_json::from_slice::<Map<String, Value>>(value.as_bytes()).ok()
+            });
+            if let Some(object) = object {
+                self.take_object(&object, true);
+            }
+        }
+        first(&mut self.session, text(headers, "x-portkey-trace-id"));
+    }
+
+    fn read_others(&mut self, headers: &HeaderMap) {
+        for name in ["x-claude-code-session-id", "x-session-id"] {
+            first(&mut self.session, text(headers, name));
+        }
+        if let Some(referer) = text(headers, "http-referer") {
+            let rest = referer.split_once("://").map_or(referer.as_str(), |(_, rest)| rest);
+            first(&mut self.space, rest.split('/').next().and_then(decode));
+        }
+    }
+
+    /// Members that name an identity are one; the others are tags.
+    fn take_object(&mut self, object: &Map<String, Value>, names_identities: bool) {
+        for (key, value) in object {
+            let value = scalar(value);
+            match key.as_str() {
+                key if names_identities && USERS.contains(&key) => first(&mut self.user, value),
+                key if names_identities && SPACES.contains(&key) => first(&mut self.space, value),
+                key if names_identities && SESSIONS.contains(&key) => {
+                    first(&mut self.session, value);
+                }
+                key => self.tag(key, value),
+            }
+        }
+    }
+
+    /// Tags are short identifiers; anything else might be what somebody wrote.
+    fn tag(&mut self, key: &str, value: Option<Name>) {
+        let Some(value) = value else { return };
+        let is_fit = is_label(key) && is_label(&value) && !is_content_field(key);
+        if is_fit && self.tags.len() < limits::TAGS {
+            self.tags.push((Name::new(key), value));
+        }
+    }
+
+    /// The request with what headers and path tell.
+    pub(super) fn describe(&self, mut info: RequestInfo, space: Option<&Name>) -> RequestInfo {
+        if let Some(user) = &self.user {
+            info = info.user(user);
+        }
+        if let Some(space) = space.or(self.space.as_ref()) {
+            info = info.space(space);
+        }
+        if let Some(session) = &self.session {
+            info = info.session(session);
+        }
+        if let Some(latency) = self.context_latency {
+            info = info.context_before(latency);
+        }
+        for (key, value) in &self.tags {
+            info = info.tag(key, value);
+        }
+        info.earlier_attempts(self.earlier_attempts)
+    }
+
+    /// The request with what its body tells beyond them.
+    pub(super) fn complete(
+        &self,
+        mut info: RequestInfo,
+        asked: &Asked,
+        has_space: bool,
+    ) -> RequestInfo {
+        if let Some(user) = asked.user.as_ref().filter(|_| self.user.is_none()) {
+            info = info.user(user);
+        }
+        if let Some(space) = asked.space.as_ref().filter(|_| self.space.is_none() && !has_space) {
+            info = info.space(space);
+        }
+        if let Some(session) = asked.session.as_ref().filter(|_| self.session.is_none()) {
+            info = info.session(session);
+        }
+        if let Some(model) = &asked.model {
+            info = info.model(model);
+        }
+        match asked.stream {
+            Some(stream) => info.streamed(stream),
+            None => info.streamed(false),
+        }
+    }
+}
+
+fn first(target: &mut Option<Name>, value: Option<Name>) {
+    if target.is_none() {
+        *target = value;
+    }
+}
+
+/// Values may be percent-encoded UTF-8: some clients cannot send anything but ASCII.
+fn text(headers: &HeaderMap, name: &str) -> Option<Name> {
+    let value: &HeaderValue = headers.get(name)?;
+    decode(std::str::from_utf8(value.as_bytes()).ok()?)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    text(headers, name)?.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+fn milliseconds(ms: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(ms / 1_000.0).ok()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn whole(number: f64) -> u32 {
+    number as u32
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "hit" | "yes")
+}
+
+fn scalar(value: &Value) -> Option<Name> {
+    match value {
+        Value::String(text) => decode(text),
+        Value::Number(number) => Some(Name::new(number.to_string())),
+        Value::Bool(flag) => Some(Name::new(flag.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(headers: &[(&'static str, &str)]) -> Identity {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        Identity::of(&map)
+    }
+
+    #[test]
+    fn our_own_headers_come_first_then_the_vocabularies_people_already_send() {
+        let order = [
+            ("x-chatgauge-user", "own"),
+            ("helicone-user-id", "helicone"),
+            ("x-litellm-customer-id", "customer"),
+            ("x-litellm-end-user-id", "end-user"),
+            ("cf-aig-metadata", r#"{"user":"cloudflare","team":"t","plan":"pro","n":5}"#),
+            ("x-portkey-metadata", r#"{"_user":"portkey"}"#),
+        ];
+        let expected = ["own", "helicone", "customer", "end-user", "cloudflare", "portkey"];
+        for (skipped, user) in expected.into_iter().enumerate() {
+            assert_eq!(identity(&order[skipped..]).user.as_deref(), Some(user));
+        }
+        assert_eq!(identity(&order).space.as_deref(), Some("t"));
+        let tags = identity(&order).tags;
+        let expected = [("plan", "pro"), ("n", "5")];
+        assert_eq!(tags, expected.map(|(key, value)| (Name::new(key), Name::new(value))));
+    }
+
+    #[test]
+    fn sessions_and_spaces_have_their_own_orders() {
+        let order = [
+            ("x-chatgauge-session", "own"),
+            ("helicone-session-id", "helicone"),
+            ("x-litellm-trace-id", "trace"),
+            ("x-litellm-session-id", "litellm"),
+            ("x-portkey-trace-id", "portkey"),
+            ("x-claude-code-session-id", "code"),
+        ];
+        for (skipped, session) in
+            ["own", "helicone", "trace", "litellm", "portkey", "code"].into_iter().enumerate()
+        {
+            assert_eq!(identity(&order[skipped..]).session.as_deref(), Some(session));
+        }
+        let order = [
+            ("x-chatgauge-space", "own"),
+            ("helicone-property-team", "helicone"),
+            ("cf-aig-metadata", r#"{"space":"cf"}"#),
+            ("http-referer", "https://app.example/path"),
+        ];
+        for (skipped, space) in ["own", "helicone", "cf", "app.example"].into_iter().enumerate() {
+            assert_eq!(identity(&order[skipped..]).space.as_deref(), Some(space));
+        }
+    }
+
+    #[test]
+    fn values_may_be_utf8_or_percent_encoded() {
+        assert_eq!(identity(&[("x-chatgauge-space", "Żółw")]).space.as_deref(), Some("Żółw"));
+        let encoded = identity(&[("x-chatgauge-space", "%C5%BB%C3%B3%C5%82w 100%")]);
+        assert_eq!(encoded.space.as_deref(), Some("Żółw 100%"));
+        assert_eq!(identity(&[("x-chatgauge-user", " ")]).user, None);
+        assert_eq!(identity(&[("x-chatgauge-user", &"u".repeat(600))]).user, None);
+    }
+
+    #[test]
+    fn tags_are_identifiers_and_few() {
+        let tags = identity(&[
+            ("x-chatgauge-tags", "tier=pro,note=SECRET words,prompt=x,env=prod"),
+            ("helicone-property-plan", "free"),
+        ])
+        .tags;
+        let expected = [("tier", "pro"), ("env", "prod"), ("plan", "free")];
+        assert_eq!(tags, expected.map(|(key, value)| (Name::new(key), Name::new(value))));
+    }
+
+    #[test]
+    fn numbers_of_client_libraries() {
+        let found = identity(&[
+            ("x-stainless-retry-count", "2"),
+            ("x-stainless-read-timeout", "600.0"),
+            ("x-chatgauge-context-ms", "12.5"),
+            ("x-chatgauge-cache-hit", "true"),
+        ]);
+        assert_eq!(found.earlier_attempts, 2);
+        assert_eq!(found.client_timeout, Some(Duration::from_secs(600)));
+        assert_eq!(found.context_latency, Some(Duration::from_micros(12_500)));
+        assert!(found.cache_hit);
+        let nonsense =
+            identity(&[("x-stainless-retry-count", "-1"), ("x-chatgauge-context-ms", "NaN")]);
+        assert_eq!(nonsense, Identity::default());
+    }
+}

@@ -1,0 +1,84 @@
+//! Answers of the gateway itself, in the shape that the client's library expects of its provider.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use crate::provider::Dialect;
+
+/// What stops a request here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    /// Machine-readable.
+    pub(super) code: &'static str,
+    /// What to do about it; nothing of the request is repeated.
+    pub(super) message: &'static str,
+}
+
+impl Problem {
+    pub(super) const NO_UPSTREAM: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        code: "unknown_upstream",
+        message: "no such upstream; use /v1/..., /NAME/v1/... or /s/SPACE/NAME/v1/... with a NAME of \
+                  [gateway.upstreams]",
+    };
+    pub(super) const NO_UPGRADES: Self = Self {
+        status: StatusCode::NOT_IMPLEMENTED,
+        code: "upgrade_not_supported",
+        message: "connections are not upgraded here; use plain HTTP, or ask the provider directly",
+    };
+    pub(super) const TOO_LARGE: Self = Self {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: "request_too_large",
+        message: "the body is larger than gateway.body_max_bytes",
+    };
+    pub(super) const BUSY: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "gateway_busy",
+        message: "too many requests are under way (gateway.max_concurrent_requests); try again",
+    };
+    pub(super) const BAD_BODY: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "unreadable_body",
+        message: "the body did not arrive whole",
+    };
+    pub(super) const BAD_ADDRESS: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "unreadable_path",
+        message: "the path is no part of an address",
+    };
+    pub(super) const NO_CONNECTION: Self = Self {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_unreachable",
+        message: "the upstream did not answer: no connection, or it was lost",
+    };
+    pub(super) const TIMED_OUT: Self = Self {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        code: "upstream_timeout",
+        message: "the upstream took too long",
+    };
+
+    /// The answer.
+    pub(super) fn into_response(self, dialect: Option<Dialect>) -> Response {
+        let Self { status, code, message } = self;
+        let body = match dialect {
+            Some(Dialect::Messages) => {
+                json!({"type": "error", "error": {"type": "api_error", "message": message, "details": {"error_code": code}}})
+            }
+            _ => {
+                json!({"error": {"message": message, "type": "gateway_error", "param": null, "code": code}})
+            }
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,275 @@
+//! One request, from its head to the head of its answer.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, UPGRADE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Shared;
+use super::headers::{is_event_stream, to_client, to_upstream};
+use super::identity::Identity;
+use super::problem::Problem;
+use super::recording::{End, Recording};
+use super::relay::Relay;
+use super::route::{Route, route};
+use super::upload::{self, Upload, Whole};
+use super::upstream::{NoAnswer, Upstream};
+use crate::collector::RequestInfo;
+use crate::model::Source;
+use crate::provider::{Answer, Dialect, Framing, Stripper};
+
+/// The header in which we give our own id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-chatgauge-request-id");
+/// How long we and the upstream took to begin the answer.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// Who sends it speaks Anthropic's dialect, whatever the path.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
+/// Most bytes of an error that are looked through for a refusal of `stream_options`.
+const REFUSAL_BYTES: usize = 64 << 10;
+
+/// The handler of everything.
+pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let arrived_us = shared.service.monotonic_us();
+    let (parts, body) = request.into_parts();
+    let speaks_anthropic = parts.headers.contains_key(ANTHROPIC_VERSION);
+    let known = |name: &str| shared.upstreams.find(name).is_some();
+    let is_post = parts.method == Method::POST;
+    let counters = shared.service.gateway();
+    let Some(route) = route(is_post, parts.uri.path(), speaks_anthropic, known) else {
+        counters.refused();
+        return Problem::NO_UPSTREAM.into_response(None);
+    };
+    let refused = |problem: Problem| {
+        counters.refused();
+        problem.into_response(route.dialect)
+    };
+    if parts.headers.contains_key(UPGRADE) && parts.version < Version::HTTP_2 {
+        return refused(Problem::NO_UPGRADES);
+    }
+    if body.size_hint().lower() > shared.config.body_max_bytes {
+        return refused(Problem::TOO_LARGE);
+    }
+    let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() else {
+        return refused(Problem::BUSY);
+    };
+    let Some(upstream) = shared.upstreams.find(route.upstream) else {
+        return refused(Problem::NO_UPSTREAM);
+    };
+    let exchange = Exchange { shared: &shared, upstream, parts: &parts, route: &route, arrived_us };
+    let answered = match route.dialect {
+        Some(dialect) => exchange.recorded(dialect, body, permit).await,
+        None => exchange.passed_through(body, permit).await,
+    };
+    answered.unwrap_or_else(|problem| problem.into_response(route.dialect))
+}
+
+/// Everything about a request that is known before its body is read.
+struct Exchange<'r> {
+    shared: &'r Arc<Shared>,
+    upstream: &'r Upstream,
+    parts: &'r Parts,
+    route: &'r Route<'r>,
+    arrived_us: u64,
+}
+
+impl Exchange<'_> {
+    /// A request that is not one of the four: passed on and counted.
+    async fn passed_through(
+        &self,
+        body: Body,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response, Problem> {
+        self.shared.service.gateway().passed_through();
+        let headers = to_upstream(self.parts.headers.clone());
+        let head = self.ask(headers, body).await.map_err(|no_answer| no_answer.problem)?;
+        Ok(self.respond(head, Extras::default(), permit))
+    }
+
+    async fn recorded(
+        &self,
+        dialect: Dialect,
+        body: Body,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response, Problem> {
+        self.shared.service.gateway().recorded();
+        let identity = Identity::of(&self.parts.headers);
+        let mut recording = self.start(dialect, &identity);
+        let injects = dialect == Dialect::Chat && self.upstream.injects_usage();
+        let reading_us = self.now_us();
+        let has_space = self.route.space.is_some();
+        let room = &self.shared.room;
+        let max_bytes = self.shared.config.body_max_bytes;
+        let upload = upload::read(body, &self.parts.headers, injects, room, max_bytes).await;
+        let read_us = self.now_us() - reading_us;
+        // Whoever does not send the whole body has gone, which is how the record ends when dropped.
+        let sent = match upload? {
+            Upload::Whole(whole, asked) => {
+                recording.describe(&identity, &asked, has_space);
+                self.send_whole(&mut recording, whole, asked.model.as_deref()).await
+            }
+            Upload::Passing(body, passing) => {
+                let sent = self.send_passing(&mut recording, body).await;
+                recording.describe(&identity, &passing.asked(), has_space);
+                sent
+            }
+        };
+        match sent {
+            Ok(head) => {
+                let stripper = self.observe(&mut recording, dialect, &head);
+                let extras = Extras { recording: Some(recording), stripper, read_us };
+                Ok(self.respond(head, extras, permit))
+            }
+            Err(no_answer) => {
+                recording.end(End::Failed(no_answer.kind, no_answer.code));
+                Err(no_answer.problem)
+            }
+        }
+    }
+
+    fn start(&self, dialect: Dialect, identity: &Identity) -> Recording {
+        let info = RequestInfo::new(dialect.operation())
+            .source(Source::Gateway)
+            .provider(&self.upstream.config.provider);
+        let info = identity.describe(info, self.route.space.as_ref());
+        let mut guard = self.shared.service.collector().start_request(info);
+        if identity.cache_hit {
+            guard.cache_lookup(true);
+        }
+        Recording::new(Arc::clone(self.shared), guard, identity)
+    }
+
+    /// Sends a body that is here. When the upstream refuses the edit, once more as it came: nothing was
+    /// generated then.
+    async fn send_whole(
+        &self,
+        recording: &mut Recording,
+        whole: Whole,
+        model: Option<&str>,
+    ) -> Result<Head, NoAnswer> {
+        recording.sent(&self.upstream.config.provider, model.unwrap_or_default());
+        let headers = to_upstream(self.parts.headers.clone());
+        // Kept until the answer begins: then the body is no longer needed.
+        let Whole { original, edited, room: _room } = whole;
+        let Some(edited) = edited else { return self.ask(headers, original.into()).await };
+        let mut edited_headers = headers.clone();
+        edited_headers.remove(CONTENT_LENGTH);
+        edited_headers.remove(CONTENT_ENCODING);
+        let mut head = self.ask(edited_headers, edited.into()).await?;
+        head.is_edited = true;
+        if head.refuses_usage().await {
+            self.upstream.note_refusal();
+            return self.ask(headers, original.into()).await;
+        }
+        Ok(head)
+    }
+
+    async fn send_passing(&self, recording: &mut Recording, body: Body) -> Result<Head, NoAnswer> {
+        recording.sent(&self.upstream.config.provider, "");
+        self.ask(to_upstream(self.parts.headers.clone()), body).await
+    }
+
+    async fn ask(&self, headers: HeaderMap, body: Body) -> Result<Head, NoAnswer> {
+        let uri = self.upstream.uri(self.route.path, self.parts.uri.query());
+        let mut request = hyper::Request::new(body);
+        *request.uri_mut() = uri.ok_or(NoAnswer::BAD_ADDRESS)?;
+        request.method_mut().clone_from(&self.parts.method);
+        *request.headers_mut() = headers;
+        let asked_us = self.now_us();
+        let timeout = self.shared.config.first_byte_timeout;
+        let response = self.shared.upstreams.ask(request, timeout).await?;
+        let upstream_us = self.now_us() - asked_us;
+        self.shared.service.gateway().first_byte(upstream_us);
+        Ok(Head { response, held: Vec::new(), is_edited: false, upstream_us })
+    }
+
+    /// Begins to read the answer; gives what takes the extra chunk out of it.
+    fn observe(
+        &self,
+        recording: &mut Recording,
+        dialect: Dialect,
+        head: &Head,
+    ) -> Option<Stripper> {
+        let (status, headers) = (head.response.status(), head.response.headers());
+        let framing = if is_event_stream(headers) { Framing::Events } else { Framing::Whole };
+        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        let is_readable = headers.get(CONTENT_ENCODING).is_none_or(plain);
+        let answer = is_readable.then(|| Answer::new(dialect, framing));
+        let share = self.upstream.cache_share(dialect);
+        recording.answered(status.as_u16(), framing, answer, share);
+        let is_stripped = head.is_edited && is_readable && framing == Framing::Events;
+        is_stripped.then(Stripper::default)
+    }
+
+    fn respond(&self, head: Head, extras: Extras, permit: OwnedSemaphorePermit) -> Response {
+        let Extras { recording, stripper, read_us } = extras;
+        let (mut parts, upstream) = head.response.into_parts();
+        to_client(&mut parts.headers, stripper.is_some());
+        parts.version = Version::HTTP_11;
+        let id = recording.as_ref().and_then(Recording::request_id).map(ToString::to_string);
+        if let Some(id) = id.and_then(|id| HeaderValue::try_from(id).ok()) {
+            parts.headers.insert(REQUEST_ID, id);
+        }
+        let own_us = (self.now_us() - self.arrived_us).saturating_sub(head.upstream_us + read_us);
+        self.shared.service.gateway().overhead(own_us);
+        let ms = |us: u64| format!("{}.{:03}", us / 1_000, us % 1_000);
+        let timing = format!("gateway;dur={}, upstream;dur={}", ms(own_us), ms(head.upstream_us));
+        if let Ok(timing) = HeaderValue::try_from(timing) {
+            parts.headers.append(SERVER_TIMING, timing);
+        }
+        let idle_timeout = self.shared.config.idle_timeout;
+        let on_disconnect = self.upstream.config.on_disconnect;
+        let mut relay =
+            Relay::new(upstream, recording, stripper, idle_timeout, on_disconnect, permit);
+        head.held.into_iter().for_each(|bytes| relay.take(bytes));
+        Response::from_parts(parts, Body::new(relay))
+    }
+
+    fn now_us(&self) -> u64 {
+        self.shared.service.monotonic_us()
+    }
+}
+
+/// What comes with an answer besides the answer.
+#[derive(Default)]
+struct Extras {
+    recording: Option<Recording>,
+    stripper: Option<Stripper>,
+    /// How long the client took to send its body.
+    read_us: u64,
+}
+
+/// The head of an answer.
+struct Head {
+    response: hyper::Response<Incoming>,
+    /// The beginning of its body, where that had to be looked at.
+    held: Vec<Bytes>,
+    /// The upstream was asked for more than the client had asked for.
+    is_edited: bool,
+    /// How long the upstream took.
+    upstream_us: u64,
+}
+
+impl Head {
+    /// Whether it says that the upstream does not know `stream_options`.
+    async fn refuses_usage(&mut self) -> bool {
+        if !matches!(self.response.status().as_u16(), 400 | 422) {
+            return false;
+        }
+        let (mut text, body) = (Vec::new(), self.response.body_mut());
+        while text.len() < REFUSAL_BYTES {
+            let Some(Ok(frame)) = body.frame().await else { break };
+            if let Ok(bytes) = frame.into_data() {
+                text.extend_from_slice(&bytes);
+                self.held.push(bytes);
+            }
+        }
+        memchr::memmem::find(&text, b"stream_options").is_some()
+    }
+}

@@ -1,0 +1,221 @@
+//! The body of a request on its way to the upstream.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::BoxError;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_ENCODING;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::problem::Problem;
+use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
+use crate::provider::{Ask, Asked};
+
+/// Longest body that is held until it is whole, so that the record knows what it asks for and usage can
+/// be asked for; longer ones are passed on as they come.
+const HELD_BYTES: usize = 8 << 20;
+/// Bytes that all bodies together may hold.
+pub(super) const HELD_TOTAL_BYTES: usize = 64 << 20;
+/// Longest body after decompression that is looked at.
+const INFLATED_BYTES: u64 = 64 << 20;
+
+/// Reads the request that a body carries, compressed or not.
+#[derive(Debug)]
+struct Peek {
+    ask: Ask,
+    /// `None` when it cannot be read (any more).
+    inflater: Option<Inflater>,
+    /// What was inflated, while it may have to be edited.
+    plain: Option<Vec<u8>>,
+    /// It is not the whole request that was read.
+    is_damaged: bool,
+}
+
+impl Peek {
+    fn new(headers: &HeaderMap, keeps_plain: bool) -> Self {
+        let name = headers.get(CONTENT_ENCODING).map_or(Some(""), |value| value.to_str().ok());
+        let encoding = name.and_then(ContentEncoding::parse);
+        let inflater = encoding.and_then(|encoding| Inflater::new(encoding, INFLATED_BYTES).ok());
+        let is_plain = encoding == Some(ContentEncoding::Identity);
+        Self {
+            ask: Ask::default(),
+            is_damaged: inflater.is_none(),
+            inflater,
+            plain: (keeps_plain && !is_plain).then(Vec::new),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let Some(mut inflater) = self.inflater.take() else { return };
+        if inflater.push(bytes, &mut |piece| self.read(piece)).is_ok() {
+            self.inflater = Some(inflater);
+        } else {
+            self.plain = None;
+            self.is_damaged = true;
+        }
+    }
+
+    /// The body is over: what the inflater held back is read too.
+    fn finish(&mut self) {
+        let Some(inflater) = self.inflater.take() else { return };
+        self.is_damaged |= inflater.finish(&mut |piece| self.read(piece)).is_err();
+    }
+
+    fn read(&mut self, piece: &[u8]) -> Result<(), BodyProblem> {
+        self.ask.push(piece);
+        if let Some(kept) = &mut self.plain {
+            kept.extend_from_slice(piece);
+            if kept.len() > HELD_BYTES {
+                self.is_damaged = true;
+                self.plain = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The body with the edit that asks for usage.
+    fn edited(&self, original: &[u8]) -> Option<Bytes> {
+        if self.is_damaged {
+            return None;
+        }
+        let plain = self.plain.as_deref().unwrap_or(original);
+        Some(self.ask.splice(plain)?.apply(plain).into())
+    }
+}
+
+/// A body that was held whole.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// As it came.
+    pub(super) original: Bytes,
+    /// As it goes when usage is asked for; uncompressed.
+    pub(super) edited: Option<Bytes>,
+    /// The room that it takes until it is dropped.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// A body with what is known of the request in it.
+#[derive(Debug)]
+pub(super) enum Upload {
+    /// Held whole.
+    Whole(Whole, Asked),
+    /// Too long to be held.
+    Passing(Body, Passing),
+}
+
+/// What a body that is passed on has said so far.
+#[derive(Clone, Debug)]
+pub(super) struct Passing(Arc<Mutex<Peek>>);
+
+impl Passing {
+    pub(super) fn asked(&self) -> Asked {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ask.asked()
+    }
+}
+
+/// Reads a body: whole, when it is short enough and there is room.
+pub(super) async fn read(
+    mut body: Body,
+    headers: &HeaderMap,
+    asks_for_usage: bool,
+    room: &Arc<Semaphore>,
+    max_bytes: u64,
+) -> Result<Upload, Problem> {
+    let mut peek = Peek::new(headers, asks_for_usage);
+    let mut held: Vec<Bytes> = Vec::new();
+    let mut held_bytes = 0;
+    let mut taken: Option<OwnedSemaphorePermit> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(bytes) = frame.map_err(|_| Problem::BAD_BODY)?.into_data() else { continue };
+        peek.push(&bytes);
+        held_bytes += bytes.len();
+        let has_room = take_room(room, &mut taken, bytes.len());
+        held.push(bytes);
+        if held_bytes > HELD_BYTES || !has_room {
+            peek.plain = None;
+            let peek = Passing(Arc::new(Mutex::new(peek)));
+            let left = max_bytes.saturating_sub(held_bytes as u64);
+            let rest =
+                Rest { held: held.into_iter(), body, peek: peek.clone(), left, _room: taken };
+            return Ok(Upload::Passing(Body::new(rest), peek));
+        }
+    }
+    let original = match <[Bytes; 1]>::try_from(held) {
+        Ok([only]) => only,
+        Err(pieces) => pieces.concat().into(),
+    };
+    peek.finish();
+    let edited = if asks_for_usage { peek.edited(&original) } else { None };
+    Ok(Upload::Whole(Whole { original, edited, room: taken }, peek.ask.asked()))
+}
+
+/// Takes room for `bytes` more.
+fn take_room(
+    room: &Arc<Semaphore>,
+    taken: &mut Option<OwnedSemaphorePermit>,
+    bytes: usize,
+) -> bool {
+    let Ok(bytes) = u32::try_from(bytes) else { return false };
+    match Arc::clone(room).try_acquire_many_owned(bytes) {
+        Ok(permit) => {
+            match taken {
+                Some(taken) => taken.merge(permit),
+                None => *taken = Some(permit),
+            }
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// What was held of a body and then the rest of it.
+#[derive(Debug)]
+struct Rest {
+    held: std::vec::IntoIter<Bytes>,
+    body: Body,
+    peek: Passing,
+    /// Bytes that may still come.
+    left: u64,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl HttpBody for Rest {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if let Some(bytes) = this.held.next() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if frame.is_none() {
+            this.peek.0.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        }
+        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            let Some(left) = this.left.checked_sub(bytes.len() as u64) else {
+                return Poll::Ready(Some(Err(Problem::TOO_LARGE.message.into())));
+            };
+            this.left = left;
+            this.peek.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held: u64 = self.held.as_slice().iter().map(|bytes| bytes.len() as u64).sum();
+        let mut hint = SizeHint::default();
+        if let Some(rest) = self.body.size_hint().exact() {
+            hint.set_exact(held + rest);
+        }
+        hint
+    }
+}

@@ -1,0 +1,202 @@
+//! The upstreams of the configuration, and the one client that asks them.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::BoxError;
+use axum::body::Body;
+use axum::http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+
+use super::problem::Problem;
+use crate::config::{GatewayConfig, InputCache, UpstreamConfig};
+use crate::model::ErrorType;
+use crate::provider::{CacheShare, Dialect};
+
+/// Idle connections kept to each upstream.
+const IDLE_CONNECTIONS: usize = 128;
+/// Longest time that an idle connection is kept; providers close theirs after a minute or more.
+const IDLE_LIMIT: Duration = Duration::from_secs(55);
+/// Time between two signs of life on a connection of HTTP/2.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// One upstream.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) config: UpstreamConfig,
+    /// It has refused `stream_options` once.
+    refuses_usage: AtomicBool,
+}
+
+impl Upstream {
+    /// Whether streams of chat completions are asked for their usage here.
+    pub(super) fn injects_usage(&self) -> bool {
+        self.config.injects_usage() && !self.refuses_usage.load(Ordering::Relaxed)
+    }
+
+    /// It does not understand the question; it is not asked again.
+    pub(super) fn note_refusal(&self) {
+        if !self.refuses_usage.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream = %self.config.url,
+                "the upstream refuses stream_options: its streams are not asked for their usage any more"
+            );
+        }
+    }
+
+    pub(super) fn cache_share(&self, dialect: Dialect) -> CacheShare {
+        match (self.config.input_cache, dialect) {
+            (InputCache::Included, _) => CacheShare::Included,
+            (InputCache::Apart, _) | (InputCache::Auto, Dialect::Messages) => CacheShare::Apart,
+            (InputCache::Auto, _) => CacheShare::Included,
+        }
+    }
+
+    /// The address of a path there.
+    pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{path}{query}", self.config.url).parse().ok()
+    }
+}
+
+/// Whom the gateway may ask, and how.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    by_name: BTreeMap<String, Upstream>,
+    client: Client<Patient, Body>,
+}
+
+impl Upstreams {
+    pub(super) fn new(config: &GatewayConfig) -> Self {
+        let upstream = |(name, config): (&String, &UpstreamConfig)| {
+            let upstream =
+                Upstream { config: config.clone(), refuses_usage: AtomicBool::new(false) };
+            (name.clone(), upstream)
+        };
+        Self {
+            by_name: config.upstreams.iter().map(upstream).collect(),
+            client: client(config.connect_timeout),
+        }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Upstream> {
+        self.by_name.get(name)
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub(super) async fn ask(
+        &self,
+        request: hyper::Request<Body>,
+        first_byte_timeout: Duration,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, NoAnswer> {
+        match tokio::time::timeout(first_byte_timeout, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(NoAnswer::of(&error)),
+            Err(_) => Err(NoAnswer {
+                problem: Problem::TIMED_OUT,
+                kind: ErrorType::Timeout,
+                code: "first_byte_timeout",
+            }),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoAnswer {
+    pub(super) problem: Problem,
+    pub(super) kind: ErrorType,
+    pub(super) code: &'static str,
+}
+
+impl NoAnswer {
+    pub(super) const BAD_ADDRESS: Self = Self {
+        problem: Problem::BAD_ADDRESS,
+        kind: ErrorType::Validation,
+        code: "unreadable_path",
+    };
+
+    fn of(error: &ClientError) -> Self {
+        let mut cause = error.source();
+        while let Some(found) = cause {
+            if found.is::<ConnectTimeout>() {
+                let kind = ErrorType::Timeout;
+                return Self { problem: Problem::TIMED_OUT, kind, code: "connect_timeout" };
+            }
+            cause = found.source();
+        }
+        let code = if error.is_connect() { "connect_failed" } else { "connection_lost" };
+        Self { problem: Problem::NO_CONNECTION, kind: ErrorType::Network, code }
+    }
+}
+
+fn client(connect_timeout: Duration) -> Client<Patient, Body> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    let https = HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(http);
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_LIMIT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .build(Patient { inner: https, limit: connect_timeout })
+}
+
+/// A connector that gives up, TLS included.
+#[derive(Clone, Debug)]
+struct Patient {
+    inner: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+/// Connecting took too long.
+#[derive(Debug)]
+struct ConnectTimeout;
+
+impl fmt::Display for ConnectTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connecting took too long")
+    }
+}
+
+impl StdError for ConnectTimeout {}
+
+type Connected = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+
+impl Service<Uri> for Patient {
+    type Response = Connected;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Connected, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Service::poll_ready(&mut self.inner, context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = Service::call(&mut self.inner, uri);
+        let limit = self.limit;
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(ConnectTimeout.into()),
+            }
+        })
+    }
+}

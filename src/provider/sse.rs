@@ -1,0 +1,218 @@
+//! Server-sent events, split while they arrive.
+
+/// One step of a stream of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step<'a> {
+    /// A piece of the data of the event under way. The lines of one event are joined by `\n`.
+    Data(&'a [u8]),
+    /// The event is over; the position after it in the bytes that were pushed. Blank lines and
+    /// comments are events without data.
+    End(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// So many bytes of a field's name that may be `data`.
+    Name(usize),
+    /// After `data:`; one space is not part of the value.
+    AfterColon,
+    Data,
+    /// A comment, or a field that nobody asks for.
+    Ignored,
+}
+
+const DATA: &[u8] = b"data";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Splits bytes at `\n`, `\r\n` and bare `\r`, wherever they are cut; keeps none of them.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    line: Line,
+    /// The last byte was `\r`: a `\n` would belong to it.
+    after_return: bool,
+    /// The event ended with that `\r`; it is reported once it is known where it really ends.
+    ends_with_return: bool,
+    has_data: bool,
+    /// Bytes of a byte order mark seen; 3 when it is past or there is none.
+    mark: usize,
+}
+
+impl Splitter {
+    /// A splitter at the start of a stream.
+    pub(crate) const fn new() -> Self {
+        Self {
+            line: Line::Name(0),
+            after_return: false,
+            ends_with_return: false,
+            has_data: false,
+            mark: 0,
+        }
+    }
+
+    /// Splits the next bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8], step: &mut dyn FnMut(Step<'_>)) {
+        let mut at = self.skip_mark(bytes);
+        while let Some(&byte) = bytes.get(at) {
+            if self.after_return {
+                self.after_return = false;
+                let is_pair = byte == b'\n';
+                at += usize::from(is_pair);
+                if std::mem::take(&mut self.ends_with_return) {
+                    step(Step::End(at));
+                }
+                if is_pair {
+                    continue;
+                }
+            }
+            if byte == b'\n' || byte == b'\r' {
+                at += 1;
+                self.end_line(byte == b'\r', at, step);
+                continue;
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            at += self.in_line(byte, rest, step);
+        }
+    }
+
+    /// The stream is over; `true` when it left an event without its blank line.
+    pub(crate) fn finish(&mut self, step: &mut dyn FnMut(Step<'_>)) {
+        if std::mem::take(&mut self.ends_with_return) || std::mem::take(&mut self.has_data) {
+            step(Step::End(0));
+        }
+    }
+
+    fn skip_mark(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(&expected) = BYTE_ORDER_MARK.get(self.mark) {
+            match bytes.get(at) {
+                None => break,
+                Some(&byte) if byte == expected => {
+                    self.mark += 1;
+                    at += 1;
+                }
+                Some(_) => self.mark = BYTE_ORDER_MARK.len(),
+            }
+        }
+        at
+    }
+
+    /// Takes bytes of a line; how many.
+    fn in_line(&mut self, byte: u8, rest: &[u8], step: &mut dyn FnMut(Step<'_>)) -> usize {
+        match self.line {
+            Line::Name(seen) => {
+                self.line = match DATA.get(seen) {
+                    Some(&expected) if byte == expected => Line::Name(seen + 1),
+                    None if byte == b':' => Line::AfterColon,
+                    _ => Line::Ignored,
+                };
+                1
+            }
+            Line::AfterColon => {
+                self.begin_data(step);
+                usize::from(byte == b' ')
+            }
+            Line::Data | Line::Ignored => {
+                let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+                if self.line == Line::Data {
+                    step(Step::Data(rest.get(..end).unwrap_or_default()));
+                }
+                end
+            }
+        }
+    }
+
+    fn begin_data(&mut self, step: &mut dyn FnMut(Step<'_>)) {
+        if std::mem::replace(&mut self.has_data, true) {
+            step(Step::Data(b"\n"));
+        }
+        self.line = Line::Data;
+    }
+
+    fn end_line(&mut self, is_return: bool, at: usize, step: &mut dyn FnMut(Step<'_>)) {
+        self.after_return = is_return;
+        match std::mem::replace(&mut self.line, Line::Name(0)) {
+            Line::Name(0) => {
+                self.has_data = false;
+                if is_return {
+                    self.ends_with_return = true;
+                } else {
+                    step(Step::End(at));
+                }
+            }
+            // `data:` and `data` with nothing after them are empty lines of data.
+            Line::AfterColon => {
+                self.begin_data(step);
+                self.line = Line::Name(0);
+            }
+            Line::Name(seen) if seen == DATA.len() => {
+                self.begin_data(step);
+                self.line = Line::Name(0);
+            }
+            Line::Name(_) | Line::Data | Line::Ignored => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data of each event, and where it ended in the whole.
+    fn events(pieces: &[&[u8]]) -> Vec<(String, usize)> {
+        let mut splitter = Splitter::new();
+        let (mut events, mut data, mut before) = (Vec::new(), Vec::new(), 0);
+        let mut take = |step: Step<'_>, before: usize| match step {
+            Step::Data(piece) => data.extend_from_slice(piece),
+            Step::End(at) => {
+                let text = String::from_utf8(std::mem::take(&mut data)).unwrap();
+                events.push((text, before + at));
+            }
+        };
+        for piece in pieces {
+            splitter.push(piece, &mut |step| take(step, before));
+            before += piece.len();
+        }
+        splitter.finish(&mut |step| take(step, before));
+        events
+    }
+
+    const STREAM: &str = "\u{feff}: hello\n\ndata: {\"a\":\"é日本\"}\n\nevent: x\ndata:one\ndata: two\ndata\ndatas: no\nid: 4\n\ndata: [DONE]\n\n";
+
+    #[test]
+    fn lines_of_data_are_joined_and_everything_else_is_passed_over() {
+        let data: Vec<String> =
+            events(&[STREAM.as_bytes()]).into_iter().map(|(data, _)| data).collect();
+        assert_eq!(data, ["", "{\"a\":\"é日本\"}", "one\ntwo\n", "[DONE]"]);
+    }
+
+    #[test]
+    fn every_line_ending_and_every_cut_give_the_same_events() {
+        let data = |events: &[(String, usize)]| {
+            events.iter().map(|(data, _)| data.clone()).collect::<Vec<_>>()
+        };
+        let expected = data(&events(&[STREAM.as_bytes()]));
+        for ending in ["\n", "\r\n", "\r"] {
+            let stream = STREAM.replace('\n', ending);
+            let whole = events(&[stream.as_bytes()]);
+            assert_eq!(data(&whole), expected, "{ending:?}");
+            for at in 0..=stream.len() {
+                let (a, b) = stream.as_bytes().split_at(at);
+                assert_eq!(events(&[a, b]), whole, "{ending:?} cut at {at}");
+            }
+            let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+            assert_eq!(data(&events(&bytes)), expected, "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_an_event_is_the_end_of_its_blank_line() {
+        for ending in ["\n", "\r\n", "\r"] {
+            let stream = format!("data: 1{ending}{ending}data: 2{ending}{ending}data: 3");
+            let first = stream.find("data: 2").unwrap();
+            let second = stream.find("data: 3").unwrap();
+            let ends: Vec<usize> =
+                events(&[stream.as_bytes()]).iter().map(|(_, end)| *end).collect();
+            assert_eq!(ends, [first, second, stream.len()], "{ending:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The gateway: a real listener before a fake provider that sends exactly the bytes it is told to.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod answers;
+mod ends;
+mod harness;
+mod identity;
+mod privacy;
+mod requests;
+pub(crate) mod upstream;
