@@ -1,5 +1,6 @@
 //! Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
 
+pub mod alert;
 pub mod cli;
 pub mod collector;
 pub mod config;
