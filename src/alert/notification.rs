@@ -6,10 +6,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::config::LOG_CHANNEL;
 use crate::model::Timestamp;
-
-/// The channel that always exists: one structured line of the program's log.
-pub const LOG_CHANNEL: &str = "log";
 
 /// What a message says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
