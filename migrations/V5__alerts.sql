@@ -84,11 +84,14 @@ create table alert_outbox (
     last_error    text,
     state         text    not null check (state in ('queued', 'sent', 'dead', 'superseded')),
     payload       text    not null, -- JSON of the message; holds no secrets
+    batch_id      text,             -- the message it travels in, with others of its rule; null: not tried yet
+    attempted_at_ms integer,        -- end of the last attempt
     unique (incident_id, channel, kind, created_at_ms)
 ) strict, without rowid;
 
 create index alert_outbox__not_before_ms on alert_outbox (not_before_ms) where state = 'queued';
 create index alert_outbox__created_at_ms on alert_outbox (created_at_ms);
+create index alert_outbox__channel on alert_outbox (channel) where state = 'dead';
 
 create table alert_silences (
     silence_id    text    primary key,

@@ -6,10 +6,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::config::LOG_CHANNEL;
 use crate::model::Timestamp;
-
-/// The channel that always exists: one structured line of the program's log.
-pub const LOG_CHANNEL: &str = "log";
 
 /// What a message says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,18 +23,21 @@ pub enum NotificationKind {
     Flapping,
     /// It fired and ended before the first message about it could be delivered.
     FiredAndResolved,
+    /// The rule has more groups than it may have; the smallest are not watched.
+    Truncated,
     /// Somebody tries the channel.
     Test,
 }
 
 impl NotificationKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Firing,
         Self::Resolved,
         Self::Reminder,
         Self::Flapping,
         Self::FiredAndResolved,
+        Self::Truncated,
         Self::Test,
     ];
 
@@ -48,6 +49,7 @@ impl NotificationKind {
             Self::Reminder => "reminder",
             Self::Flapping => "flapping",
             Self::FiredAndResolved => "fired_and_resolved",
+            Self::Truncated => "truncated",
             Self::Test => "test",
         }
     }

@@ -3,9 +3,12 @@
 //! Layers, each over the one before: the defaults, a TOML file, environment variables `CHATGAUGE_*`,
 //! flags. `data/config.example.toml` documents every key.
 
+mod alerting;
+mod channels;
 mod check;
 mod layers;
 mod raw;
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +16,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub use alerting::{AlertingConfig, LOG_CHANNEL, RawAlerting};
+pub use channels::{
+    ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, RawChannel, SigningKey,
+};
 pub use layers::{Flag, LOG_VARIABLE};
 pub use raw::{RawCompactor, RawConfig, RawHttp, RawIngest, RawQuery, RawRetention, RawStore};
+pub use secret::Secret;
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +41,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// Alerts.
+    pub alerting: AlertingConfig,
 }
 
 /// How hard a commit is pushed to the disk.
@@ -187,6 +197,7 @@ impl Default for Config {
                 ingest_per_minute: 60_000,
                 read_per_minute: 1_200,
             },
+            alerting: AlertingConfig::default(),
         }
     }
 }

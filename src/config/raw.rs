@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Synchronous};
+use super::{Config, RawAlerting, Synchronous};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $type:ty,)+ }) => {
@@ -44,6 +44,9 @@ pub struct RawConfig {
     /// The HTTP server.
     #[serde(default)]
     pub http: RawHttp,
+    /// Alerts.
+    #[serde(default)]
+    pub alerting: RawAlerting,
 }
 
 section! {
@@ -158,13 +161,15 @@ impl RawConfig {
         self.retention.overlay(over.retention);
         self.query.overlay(over.query);
         self.http.overlay(over.http);
+        self.alerting.overlay(over.alerting);
     }
 }
 
 /// Every key with its value; the admin token is a secret and stays as it is.
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let Config { time_zone, store, ingest, compactor, retention, query, http } = config;
+        let Config { time_zone, store, ingest, compactor, retention, query, http, alerting } =
+            config;
         let text = |path: &std::path::Path| Some(path.display().to_string());
         Self {
             time_zone: Some(time_zone.name().to_owned()),
@@ -212,6 +217,7 @@ impl From<&Config> for RawConfig {
                 ingest_per_minute: number(http.ingest_per_minute),
                 read_per_minute: number(http.read_per_minute),
             },
+            alerting: RawAlerting::from(alerting),
         }
     }
 }

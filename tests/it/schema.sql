@@ -1,6 +1,7 @@
 CREATE INDEX alert_events__at_ms on alert_events (at_ms);
 CREATE INDEX alert_events__incident_id on alert_events (incident_id) where incident_id is not null;
 CREATE INDEX alert_incidents__fired_at_ms on alert_incidents (fired_at_ms);
+CREATE INDEX alert_outbox__channel on alert_outbox (channel) where state = 'dead';
 CREATE INDEX alert_outbox__created_at_ms on alert_outbox (created_at_ms);
 CREATE INDEX alert_outbox__not_before_ms on alert_outbox (not_before_ms) where state = 'queued';
 CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
@@ -88,6 +89,8 @@ CREATE TABLE alert_outbox (
     last_error    text,
     state         text    not null check (state in ('queued', 'sent', 'dead', 'superseded')),
     payload       text    not null, -- JSON of the message; holds no secrets
+    batch_id      text,             -- the message it travels in, with others of its rule; null: not tried yet
+    attempted_at_ms integer,        -- end of the last attempt
     unique (incident_id, channel, kind, created_at_ms)
 ) strict, without rowid;
 CREATE TABLE alert_silences (
