@@ -130,6 +130,16 @@ select
     i.incident_id
 from alert_incidents i;
 
+-- How far the monitor has looked at what arrived.
+create table alert_monitor (
+    one               integer primary key check (one = 1),
+    evaluated_at_ms   integer, -- the last evaluation of all rules
+    seen_seq          integer not null,
+    imported_until_ms integer not null -- latest start of an imported request: windows before it leave imports out
+) strict;
+
+insert into alert_monitor values (1, null, 0, -1);
+
 -- Everything that happened to them, for people.
 create view alert_log as
 select

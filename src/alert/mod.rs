@@ -1,6 +1,16 @@
 //! Alerts: rules, states, the monitor, and the messages that leave this program.
+//!
+//! [`judge()`] turns the figures of a window into a verdict and [`step()`] a verdict into the next
+//! state; both are pure, and live monitoring, backtests and simulations run the very same code.
 
+pub mod judge;
 pub mod notification;
 pub mod notify;
+pub mod observation;
+pub mod step;
+pub mod wilson;
 
+pub use judge::{Facts, Sums, judge};
 pub use notification::{Notification, NotificationKind};
+pub use observation::{Judgement, Observation, Verdict};
+pub use step::{Effect, acknowledge, step};

@@ -3,6 +3,8 @@
 //! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
 //! Every pragma is set in `open`, by role, on every connection.
 
+mod alerts;
+mod alerts_read;
 mod append;
 mod audit;
 mod dedup;
@@ -19,6 +21,8 @@ mod select;
 mod sql_console;
 mod writer;
 
+pub use alerts::{AlertChanges, InstanceChange, MonitorProgress};
+pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
 pub use append::Appended;
 pub use intern::DimensionCaps;
 pub use names::{ModelRow, ResolvedFilter};

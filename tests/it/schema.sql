@@ -71,6 +71,12 @@ CREATE TABLE alert_instances (
     transitions_ms  text    not null, -- JSON array: fired or resolved, within the last hour
     primary key (rule_id, group_key)
 ) strict, without rowid;
+CREATE TABLE alert_monitor (
+    one               integer primary key check (one = 1),
+    evaluated_at_ms   integer, -- the last evaluation of all rules
+    seen_seq          integer not null,
+    imported_until_ms integer not null -- latest start of an imported request: windows before it leave imports out
+) strict;
 CREATE TABLE alert_outbox (
     id            text    primary key, -- the same over retries: receivers recognise a repeated message
     incident_id   text    not null,
