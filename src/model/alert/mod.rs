@@ -5,6 +5,7 @@ pub mod group;
 pub mod incident;
 pub mod instance;
 pub mod metric;
+pub mod outbox;
 pub mod rule;
 pub mod silence;
 
@@ -13,5 +14,6 @@ pub use group::{AlertGroup, glob_matches};
 pub use incident::{AlertEvent, AlertIncident, EndReason, OutgoingAlert};
 pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};
+pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
 pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState};
 pub use silence::{AlertSilence, NewSilence};
