@@ -1,0 +1,9 @@
+//! Delivery of alerts against real receivers on this machine.
+
+mod crash;
+mod delivery;
+mod email;
+mod outbox;
+mod receiver;
+mod secrets;
+mod shapes;
