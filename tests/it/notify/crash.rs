@@ -66,9 +66,9 @@ fn every_message_arrives_under_one_id_however_often_the_server_is_killed() {
     // The second receiver fails now and then, so that some messages are killed between attempts.
     let receivers = [
         Receiver::willing(),
-        Receiver::scripted(|n| match n % 5 {
-            2 => Reply::Status(429, Some(("retry-after", "1".into()))),
-            3 => Reply::Close,
+        Receiver::scripted(|n| match n {
+            3 | 17 => Reply::Close,
+            n if n % 4 == 2 => Reply::Status(429, Some(("retry-after", "1".into()))),
             _ => Reply::Status(200, None),
         }),
     ];

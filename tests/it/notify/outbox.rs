@@ -241,7 +241,7 @@ proptest! {
             let beginnings = kinds.iter().filter(|k| ["firing", "fired_and_resolved"].contains(k));
             prop_assert_eq!(beginnings.count(), 1, "{}: {:?}", incident, kinds);
             let ends = |kind: &&str| ["resolved", "fired_and_resolved"].contains(kind);
-            let position = kinds.iter().position(|kind| ends(&kind));
+            let position = kinds.iter().position(|kind| ends(kind));
             prop_assert!(position.is_none_or(|at| at + 1 == kinds.len()), "{:?}", kinds);
             prop_assert!(["firing", "fired_and_resolved"].contains(&kinds[0]), "{:?}", kinds);
             let is_over = !open_incidents.iter().flatten().any(|open| open == incident);

@@ -1,7 +1,5 @@
 //! Secrets of channels appear nowhere: not in the database, the log, answers or errors.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fmt::Write as _;
 
 use chatgauge::alert::NotificationKind;
