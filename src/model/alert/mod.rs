@@ -7,6 +7,7 @@ pub mod instance;
 pub mod metric;
 pub mod rule;
 pub mod silence;
+pub mod template;
 
 pub use condition::{AlertCondition, EvaluationWindow, Operator, Period};
 pub use group::{AlertGroup, glob_matches};
