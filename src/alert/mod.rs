@@ -5,6 +5,7 @@
 
 pub mod judge;
 pub mod notification;
+pub mod notify;
 pub mod observation;
 pub mod step;
 pub mod wilson;

@@ -1,5 +1,6 @@
 //! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
 
+mod delivery;
 mod keys;
 mod status;
 mod threads;
@@ -28,6 +29,7 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use keys::{make_key, random_text};
 
 /// The service: one database file, its writer, compactor and readers. Clones share it.
@@ -57,6 +59,7 @@ struct Shared {
     compactor: Mutex<Compactor>,
     retention: Retention,
     keys: keys::KeyCache,
+    delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
@@ -127,6 +130,7 @@ impl Chatgauge {
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),
+            delivery: delivery::Delivery::new(&config.alerting),
             started_at: clock.now(),
             compacted: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),

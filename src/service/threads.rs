@@ -1,4 +1,4 @@
-//! The threads: writer, collector, compactor, retention.
+//! The threads: writer, collector, compactor, retention, delivery of alerts.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::Shared;
+use super::delivery::deliver;
 use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
 use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
@@ -43,9 +44,11 @@ pub(super) fn start(
     };
     let (a, b, c, d) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let e = Arc::clone(shared);
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
+        spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,
         spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
     ])

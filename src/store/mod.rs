@@ -3,6 +3,7 @@
 //! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
 //! Every pragma is set in `open`, by role, on every connection.
 
+mod alert_outbox;
 mod alerts;
 mod alerts_read;
 mod append;
@@ -21,6 +22,7 @@ mod select;
 mod sql_console;
 mod writer;
 
+pub use alert_outbox::Joining;
 pub use alerts::{AlertChanges, InstanceChange, MonitorProgress};
 pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
 pub use append::Appended;
