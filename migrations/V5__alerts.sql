@@ -138,7 +138,7 @@ create table alert_monitor (
     imported_until_ms integer not null -- latest start of an imported request: windows before it leave imports out
 ) strict;
 
-insert into alert_monitor values (1, null, 0, -1);
+insert into alert_monitor select 1, null, coalesce(max(seq), 0), -1 from requests;
 
 -- Everything that happened to them, for people.
 create view alert_log as

@@ -39,7 +39,7 @@ impl RawConfig {
         check_retention(&self.retention, &mut config.retention)?;
         check_query(&self.query, &mut config.query)?;
         check_http(&self.http, &mut config.http)?;
-        check_alerting(&self.alerting, &mut config.alerting)?;
+        check_alerting(&self.alerting, config.time_zone, &mut config.alerting)?;
         Ok(config)
     }
 }
@@ -181,7 +181,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr> {
 }
 
 /// Sets a number that was typed and lies within the allowed range.
-fn set<T: TryFrom<i64>>(
+pub(super) fn set<T: TryFrom<i64>>(
     target: &mut T,
     key: &str,
     typed: Option<i64>,

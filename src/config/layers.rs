@@ -177,7 +177,8 @@ fn known_keys() -> BTreeMap<String, Value> {
     let mut keys = BTreeMap::new();
     for (name, value) in defaults {
         if let Value::Table(section) = value {
-            keys.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            let scalars = section.into_iter().filter(|(_, value)| !value.is_array());
+            keys.extend(scalars.map(|(key, value)| (format!("{name}.{key}"), value)));
         } else {
             keys.insert(name, value);
         }
@@ -251,17 +252,30 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-/// The dotted keys of a document and where they stand.
+/// The dotted keys of a document and where they stand; tables of an array are `name[0]`, `name[1]`, ...
 fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
+    let mut add = |prefix: &str, section: &DeTable<'_>| {
+        let inner = leaves(section).into_iter();
+        found.extend(inner.map(|(name, span)| (format!("{prefix}.{name}"), span)));
+    };
+    let mut plain = Vec::new();
     for (key, value) in table {
-        if let DeValue::Table(section) = value.get_ref() {
-            let inner = leaves(section).into_iter();
-            found.extend(inner.map(|(name, span)| (format!("{}.{name}", key.get_ref()), span)));
-        } else {
-            found.push((key.get_ref().to_string(), key.span()));
+        match value.get_ref() {
+            DeValue::Table(section) => add(key.get_ref(), section),
+            DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
+                for (place, item) in items.iter().enumerate() {
+                    let name = format!("{}[{place}]", key.get_ref());
+                    if let DeValue::Table(section) = item.get_ref() {
+                        add(&name, section);
+                    }
+                    plain.push((name, item.span()));
+                }
+            }
+            _ => plain.push((key.get_ref().to_string(), key.span())),
         }
     }
+    found.extend(plain);
     found
 }
 

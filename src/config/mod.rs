@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub use alerting::{AlertingConfig, LOG_CHANNEL, RawAlerting};
+pub use alerting::{
+    AlertingConfig, DEFAULT_RULES, LOG_CHANNEL, NOT_CONFIGURED, RawAlerting, RawAmount, RawRule,
+    RawRuleFilter,
+};
 pub use channels::{
     ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, RawChannel, SigningKey,
 };

@@ -21,7 +21,7 @@ macro_rules! section {
 }
 
 /// One layer of the configuration; the names of the fields are the keys of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawConfig {
     /// IANA name of the zone of "today".

@@ -8,6 +8,7 @@ pub mod metric;
 pub mod outbox;
 pub mod rule;
 pub mod silence;
+pub mod template;
 
 pub use condition::{AlertCondition, EvaluationWindow, Operator, Period};
 pub use group::{AlertGroup, glob_matches};
