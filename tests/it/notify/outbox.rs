@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use chatgauge::Config;
 use chatgauge::alert::notification::{Notification, NotificationKind, Unit, message_id};
@@ -185,6 +187,14 @@ fn messages_of_channels_that_are_gone_are_given_up() {
     assert_eq!((tally[0].queued, tally[0].dead), (0, 1));
 }
 
+/// One file for all cases, each with a channel of its own: opening one takes longer than a case.
+static ONE: LazyLock<(tempfile::TempDir, Mutex<Writer>)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let (_store, writer) = open(&directory.path().join("a.db"));
+    (directory, Mutex::new(writer))
+});
+static CASES: AtomicUsize = AtomicUsize::new(0);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -194,15 +204,20 @@ proptest! {
     fn every_incident_is_told_in_order(
         steps in proptest::collection::vec((0_usize..4, 0_u8..4, any::<bool>()), 1..40),
     ) {
-        let directory = tempfile::tempdir().unwrap();
-        let (_store, mut writer) = open(&directory.path().join("a.db"));
+        let mut guard = ONE.1.lock().unwrap();
+        let writer = &mut *guard;
+        let channel = format!("c{}", CASES.fetch_add(1, Ordering::SeqCst));
+        let put = |writer: &mut Writer, incident_id: &str, kind, now| {
+            let messages = vec![outgoing(&channel, &notification(incident_id, kind, now))];
+            writer.apply_alerts(&AlertChanges { messages, ..AlertChanges::default() }).unwrap();
+        };
         let mut now = at(START);
         let mut open_incidents: [Option<String>; 4] = Default::default();
         let mut fired: Vec<String> = Vec::new();
         let mut told: Vec<(String, String)> = Vec::new();
         let drain = |writer: &mut Writer, now: Timestamp, succeeds: bool, told: &mut Vec<_>| {
             loop {
-                let rows = writer.take_messages("ops", Joining::UpTo(3), now).unwrap();
+                let rows = writer.take_messages(&channel, Joining::UpTo(3), now).unwrap();
                 if rows.is_empty() {
                     return;
                 }
@@ -219,19 +234,19 @@ proptest! {
             match (action, open_incident) {
                 (0, None) => {
                     let incident = format!("i{}", fired.len());
-                    put(&mut writer, &incident, NotificationKind::Firing, now);
+                    put(writer, &incident, NotificationKind::Firing, now);
                     fired.push(incident.clone());
                     open_incidents[slot] = Some(incident);
                 }
-                (1, Some(incident)) => put(&mut writer, &incident, NotificationKind::Reminder, now),
+                (1, Some(incident)) => put(writer, &incident, NotificationKind::Reminder, now),
                 (2, Some(incident)) => {
-                    put(&mut writer, &incident, NotificationKind::Resolved, now);
+                    put(writer, &incident, NotificationKind::Resolved, now);
                     open_incidents[slot] = None;
                 }
-                _ => drain(&mut writer, now, succeeds, &mut told),
+                _ => drain(writer, now, succeeds, &mut told),
             }
         }
-        drain(&mut writer, now.plus_ms(3_600_000), true, &mut told);
+        drain(writer, now.plus_ms(3_600_000), true, &mut told);
         for incident in &fired {
             let kinds: Vec<&str> = told
                 .iter()
@@ -241,7 +256,7 @@ proptest! {
             let beginnings = kinds.iter().filter(|k| ["firing", "fired_and_resolved"].contains(k));
             prop_assert_eq!(beginnings.count(), 1, "{}: {:?}", incident, kinds);
             let ends = |kind: &&str| ["resolved", "fired_and_resolved"].contains(kind);
-            let position = kinds.iter().position(|kind| ends(kind));
+            let position = kinds.iter().position(ends);
             prop_assert!(position.is_none_or(|at| at + 1 == kinds.len()), "{:?}", kinds);
             prop_assert!(["firing", "fired_and_resolved"].contains(&kinds[0]), "{:?}", kinds);
             let is_over = !open_incidents.iter().flatten().any(|open| open == incident);
