@@ -1,5 +1,6 @@
 //! Delivery of alerts against real receivers on this machine.
 
+mod alertmanager;
 mod crash;
 mod delivery;
 mod email;
