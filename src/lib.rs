@@ -19,5 +19,5 @@ pub mod system_clock;
 pub use collector::{RequestGuard, RequestInfo, TelemetryCollector, Usage};
 pub use config::Config;
 pub use error::{Error, Result};
-pub use service::Chatgauge;
+pub use service::{AlertMonitor, Chatgauge};
 pub use system_clock::SystemClock;

@@ -4,13 +4,20 @@
 //! state; both are pure, and live monitoring, backtests and simulations run the very same code.
 
 pub mod judge;
+mod live;
+pub mod monitor;
 pub mod notification;
 pub mod notify;
 pub mod observation;
+mod runs;
 pub mod step;
+pub mod summary;
+mod trace;
 pub mod wilson;
 
 pub use judge::{Facts, Sums, judge};
+pub use monitor::{AckOutcome, Explanation, Monitor, MonitorSettings, RuleStatus};
 pub use notification::{Notification, NotificationKind};
 pub use observation::{Judgement, Observation, Verdict};
 pub use step::{Effect, acknowledge, step};
+pub use trace::{Evaluation, KEPT_EVALUATIONS};

@@ -1,5 +1,7 @@
 //! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
 
+mod alert_monitor;
+mod alerts;
 mod delivery;
 mod keys;
 mod status;
@@ -29,6 +31,8 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use alert_monitor::AlertMonitor;
+pub use alerts::AlertCounts;
 pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use keys::{make_key, random_text};
 
@@ -59,6 +63,7 @@ struct Shared {
     compactor: Mutex<Compactor>,
     retention: Retention,
     keys: keys::KeyCache,
+    monitor: crate::alert::Monitor,
     delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
@@ -125,8 +130,16 @@ impl Chatgauge {
         let (queue, consumer) = Queue::new(&config.ingest);
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
         let timed = store.with_stop(deadline(&config, &clock));
+        let engine = Arc::new(Engine::new(timed, &config.query));
+        let monitor = alerts::new_monitor(
+            &config.alerting,
+            store.clone(),
+            Arc::clone(&engine),
+            &pseudonymizer,
+        );
         let shared = Arc::new(Shared {
-            engine: Arc::new(Engine::new(timed, &config.query)),
+            engine,
+            monitor,
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),

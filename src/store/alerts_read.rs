@@ -280,6 +280,20 @@ impl Reader<'_> {
         self.alert_rows("reading silences", sql, &[&now_ms, &over], read_silence)
     }
 
+    /// Latest start, in Unix milliseconds, of the imported requests after `seq`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn imported_until(&self, seq: i64) -> Result<Option<i64>> {
+        let sql = "select max(started_at_ms) from requests where seq > ?1 and source = ?2";
+        let source = Source::Import.code();
+        let found =
+            self.alert_rows("looking for imported requests", sql, &[&seq, &source], |row| {
+                row.get::<_, Option<i64>>(0)
+            })?;
+        Ok(found.into_iter().next().flatten())
+    }
+
     /// Hands rows after `seq` to `each` in order of arrival; the last `seq` in the file.
     ///
     /// # Errors

@@ -166,3 +166,33 @@ pub(super) fn digest(parts: &[&str]) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+/// A triggered alert, as programs that embed the library see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// Identity of the incident.
+    pub alert_id: String,
+    /// When it was triggered.
+    pub triggered_at: Timestamp,
+    /// The metric as the rule spells it.
+    pub metric: String,
+    /// The value then, in the unit of the metric; `None` when the absence of requests triggered it.
+    pub actual_value: Option<f64>,
+    /// What it was held against.
+    pub threshold: f64,
+    /// One sentence.
+    pub message: String,
+}
+
+impl From<&AlertIncident> for Alert {
+    fn from(incident: &AlertIncident) -> Self {
+        Self {
+            alert_id: incident.incident_id.clone(),
+            triggered_at: incident.fired_at,
+            metric: incident.metric.clone(),
+            actual_value: incident.value,
+            threshold: incident.threshold,
+            message: incident.message.clone(),
+        }
+    }
+}

@@ -12,7 +12,7 @@ pub mod template;
 
 pub use condition::{AlertCondition, EvaluationWindow, Operator, Period};
 pub use group::{AlertGroup, glob_matches};
-pub use incident::{AlertEvent, AlertIncident, EndReason, OutgoingAlert};
+pub use incident::{Alert, AlertEvent, AlertIncident, EndReason, OutgoingAlert};
 pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};
 pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};

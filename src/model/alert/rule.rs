@@ -224,6 +224,49 @@ impl Rule {
         }
     }
 
+    /// What keeps a rule made by a program from being evaluated: the field, and what is wrong.
+    ///
+    /// # Errors
+    /// The field and the reason.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_id = !self.id.is_empty() && self.id.len() <= 64 && self.id.bytes().all(plain);
+        if !is_id {
+            return Err(("id", format!("{:?} is not 1 to 64 of a-z, 0-9 and -", self.id)));
+        }
+        if !self.condition.threshold.is_finite() || !self.condition.clear_threshold.is_finite() {
+            return Err(("threshold", "must be a finite number".to_owned()));
+        }
+        if self.condition.window.rolling_ms().is_some_and(|width_ms| width_ms <= 0) {
+            return Err(("window", "must be longer than nothing".to_owned()));
+        }
+        if self.is_budget() && !self.metric.is_sum() {
+            return Err(("window", "only tokens, cost and error_count have budgets".to_owned()));
+        }
+        if self.is_budget() && self.limit.is_none() && self.limits.is_empty() {
+            return Err(("limit", "a budget needs one".to_owned()));
+        }
+        if self.by.len() > 2 {
+            return Err(("by", "at most 2 dimensions".to_owned()));
+        }
+        if self.metric == AlertMetric::Spike && !self.by.is_empty() {
+            return Err(("by", "spike watches all requests, or those of a filter".to_owned()));
+        }
+        if self.metric == AlertMetric::BurnRate {
+            let slo = self.slo.unwrap_or(0.0);
+            if !(slo > 0.0 && slo < 1.0) || self.condition.threshold * (1.0 - slo) >= 1.0 {
+                return Err((
+                    "slo",
+                    "burn rate times the allowed share must stay below 1".to_owned(),
+                ));
+            }
+        }
+        match super::template::fault(&self.summary) {
+            Some(fault) => Err(("summary", fault)),
+            None => Ok(()),
+        }
+    }
+
     /// What makes it the same rule: the metric, which requests, the groups, the window; not thresholds,
     /// texts or channels.
     pub fn identity(&self) -> Vec<u8> {
