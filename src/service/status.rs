@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{ChannelReport, Chatgauge, Shared, all_time};
+use super::{Chatgauge, Shared, all_time};
 use crate::error::{Error, Result};
 use crate::model::measures::as_f64;
 use crate::model::stats::exact_quantile;
@@ -39,7 +39,7 @@ impl Chatgauge {
             problems: Vec::new(),
         };
         status.problems = problems(&status);
-        status.problems.extend(self.channels()?.iter().flat_map(ChannelReport::problems));
+        status.problems.extend(self.alert_health()?.problems);
         Ok(status)
     }
 
