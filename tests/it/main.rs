@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod alerts;
 mod cli;
 mod collector;
 mod crash;

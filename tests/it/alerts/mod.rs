@@ -1,0 +1,7 @@
+//! Alerts: the state machine, live evaluation, restarts, budgets, backtests.
+
+mod budgets;
+mod live;
+mod restart;
+mod stage;
+mod steps;
