@@ -4,6 +4,7 @@ mod alertmanager;
 mod crash;
 mod delivery;
 mod email;
+mod faces;
 mod outbox;
 mod receiver;
 mod secrets;
