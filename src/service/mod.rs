@@ -64,6 +64,7 @@ struct Shared {
     retention: Retention,
     keys: keys::KeyCache,
     monitor: crate::alert::Monitor,
+    backtesting: Mutex<()>,
     delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
@@ -140,6 +141,7 @@ impl Chatgauge {
         let shared = Arc::new(Shared {
             engine,
             monitor,
+            backtesting: Mutex::new(()),
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),
