@@ -3,6 +3,7 @@
 //! [`judge()`] turns the figures of a window into a verdict and [`step()`] a verdict into the next
 //! state; both are pure, and live monitoring, backtests and simulations run the very same code.
 
+pub mod backtest;
 pub mod judge;
 mod live;
 pub mod monitor;
@@ -15,6 +16,7 @@ pub mod summary;
 mod trace;
 pub mod wilson;
 
+pub use backtest::{Backtest, BacktestIncident, BacktestMove, BacktestSettings, backtest};
 pub use judge::{Facts, Sums, judge};
 pub use monitor::{AckOutcome, Explanation, Monitor, MonitorSettings, RuleStatus};
 pub use notification::{Notification, NotificationKind};

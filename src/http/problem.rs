@@ -289,7 +289,7 @@ impl From<Error> for Problem {
                 Self::violation(Kind::InvalidRecord, (*field).into(), reason.clone())
             }
             Error::InvalidConfig { key, reason } => Self::field(key.clone(), reason),
-            Error::Overloaded { .. } => {
+            Error::Overloaded { .. } | Error::Busy { .. } => {
                 Self::new(Kind::Overloaded, error.to_string()).retry_after(1)
             }
             Error::Closed => Self::new(Kind::ShuttingDown, error.to_string()).retry_after(5),

@@ -1,9 +1,13 @@
 //! Alerts: the thread that evaluates, and what can be asked and done.
 
+use std::sync::TryLockError;
 use std::time::Duration;
 
 use super::{Chatgauge, Shared, random_text};
-use crate::alert::{AckOutcome, Explanation, Monitor, MonitorSettings, RuleStatus};
+use crate::alert::{
+    AckOutcome, Backtest, BacktestSettings, Explanation, Monitor, MonitorSettings, RuleStatus,
+    backtest,
+};
 use crate::config::AlertingConfig;
 use crate::error::{Error, Result};
 use crate::model::alert::{
@@ -19,6 +23,9 @@ use crate::store::{IncidentQuery, Store, WriteGate};
 const SILENCE_ID_BYTES: usize = 8;
 /// The longest silence, in days.
 const LONGEST_SILENCE_DAYS: i64 = 400;
+
+/// The longest range of a backtest, in days.
+const LONGEST_BACKTEST_DAYS: i64 = 35;
 
 /// How often and how late alerts are evaluated, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -280,6 +287,37 @@ impl Chatgauge {
             *user = self.pseudonymizer().user(user).to_string();
         }
         self.shared().monitor.explain(rule_id, &group, self.now())
+    }
+
+    /// What a rule would have done over the stored history; user ids become pseudonyms.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](Error::InvalidQuery) when the range is empty or longer than 35 days, or the rule
+    /// needs rows that are gone; [`Busy`](Error::Busy) while another one runs.
+    pub fn backtest_alert(&self, rule: &Rule, range: TimeRange) -> Result<Backtest> {
+        if range.is_empty() || range.width_ms() > LONGEST_BACKTEST_DAYS * DAY_MS {
+            let reason = format!("must lie after start, at most {LONGEST_BACKTEST_DAYS} days");
+            return Err(Error::invalid_query("end", reason));
+        }
+        if let Some(reason) = &rule.inactive {
+            return Err(Error::invalid_query("rule", format!("it is inactive: {reason}")));
+        }
+        rule.check().map_err(|(_, reason)| Error::invalid_query("rule", reason))?;
+        let shared = self.shared();
+        let _only = match shared.backtesting.try_lock() {
+            Ok(only) => only,
+            Err(TryLockError::Poisoned(only)) => only.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy { what: "backtest" }),
+        };
+        let config = &shared.config.alerting;
+        let settings = BacktestSettings {
+            interval: config.interval,
+            eval_delay: config.eval_delay,
+            max_groups: config.max_groups,
+        };
+        let rule = identified(rule.clone(), &shared.pseudonymizer);
+        let keep_going = || !shared.is_stopping();
+        backtest(&shared.engine, &shared.store, &rule, range, &settings, &keep_going)
     }
 }
 

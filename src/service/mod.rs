@@ -66,6 +66,7 @@ struct Shared {
     retention: Retention,
     keys: keys::KeyCache,
     monitor: crate::alert::Monitor,
+    backtesting: Mutex<()>,
     delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
@@ -142,6 +143,7 @@ impl Chatgauge {
         let shared = Arc::new(Shared {
             engine,
             monitor,
+            backtesting: Mutex::new(()),
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),

@@ -1,6 +1,8 @@
 //! Alerts: the state machine, live evaluation, restarts, budgets, backtests.
 
+mod backtests;
 mod budgets;
+mod crashes;
 mod live;
 mod restart;
 mod stage;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chatgauge::model::alert::{AlertIncident, Rule};
 use chatgauge::model::{
-    ErrorType, ManualClock, Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp,
+    ErrorType, ManualClock, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
 };
 use chatgauge::store::IncidentQuery;
 use chatgauge::{Chatgauge, Config};
@@ -160,11 +160,6 @@ impl Stage {
     pub(super) fn state(&self, rule_id: &str) -> &'static str {
         let rules = self.gauge().alert_rules().unwrap();
         rules.iter().find(|status| status.rule.id == rule_id).unwrap().state.as_str()
-    }
-
-    /// All history, for comparing.
-    pub(super) fn day(&self) -> TimeRange {
-        TimeRange::new(self.now().plus_ms(-86_400_000), self.now().plus_ms(86_400_000))
     }
 
     /// The checked rule with this id.
