@@ -39,6 +39,12 @@ pub enum Error {
         /// Records that wait.
         queued_records: usize,
     },
+    /// Something that is done one at a time is being done.
+    #[error("another {what} is running; try again when it is done")]
+    Busy {
+        /// What it is.
+        what: &'static str,
+    },
     /// The service is shutting down; nothing was taken.
     #[error("the service is shutting down")]
     Closed,
@@ -129,7 +135,7 @@ impl Error {
     /// Whether the same call may succeed later.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Overloaded { .. } => true,
+            Self::Overloaded { .. } | Self::Busy { .. } => true,
             Self::Storage { source, .. } => matches!(
                 source.kind,
                 StorageErrorKind::DiskFull | StorageErrorKind::Busy | StorageErrorKind::Interrupted

@@ -1,5 +1,7 @@
 //! Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
 
+#[cfg(feature = "server")]
+pub mod alert;
 pub mod chat;
 #[cfg(feature = "server")]
 pub mod cli;
@@ -32,5 +34,5 @@ pub use collector::{RequestGuard, RequestInfo, TelemetryCollector, Usage};
 pub use config::Config;
 pub use error::{Error, Result};
 #[cfg(feature = "server")]
-pub use service::Chatgauge;
+pub use service::{AlertMonitor, Chatgauge};
 pub use system_clock::SystemClock;

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::layers::HIDDEN_TOKEN;
+use super::alerting::check_alerting;
+use super::layers::HIDDEN;
 use super::raw::{RawCompactor, RawHttp, RawIngest, RawOtlp, RawQuery, RawRetention, RawStore};
 use super::{
     CompactorConfig, Config, HOT_CACHE_LIMIT_BYTES, HttpConfig, IngestConfig, OtlpConfig,
@@ -40,6 +41,7 @@ impl RawConfig {
         check_http(&self.http, &mut config.http)?;
         self.gateway.check(&mut config.gateway)?;
         check_otlp(&self.otlp, &mut config.otlp, config.http.no_auth)?;
+        check_alerting(&self.alerting, config.time_zone, &mut config.alerting)?;
         Ok(config)
     }
 }
@@ -138,8 +140,8 @@ fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
             let reason = "must be visible ASCII characters without spaces";
             return Err(Error::invalid_config("http.admin_token", reason));
         }
-        if token == HIDDEN_TOKEN {
-            let reason = format!("{HIDDEN_TOKEN} is what `config print` shows instead of a token");
+        if token == HIDDEN {
+            let reason = format!("{HIDDEN} is what `config print` shows instead of a token");
             return Err(Error::invalid_config("http.admin_token", reason));
         }
         http.admin_token = (!token.is_empty()).then(|| token.clone());

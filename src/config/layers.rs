@@ -7,11 +7,14 @@ use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::channels::set_from_environment;
 use super::{Config, RawConfig};
 use crate::error::{Error, Result};
 
 /// What the names of our environment variables start with.
 const PREFIX: &str = "CHATGAUGE_";
+/// What the names of variables start with that set a secret of a channel.
+const CHANNEL_PREFIX: &str = "CHATGAUGE_ALERTING_CHANNELS_";
 /// Short names of the keys that everybody sets.
 const SHORT_NAMES: [(&str, &str); 3] = [
     ("CHATGAUGE_DB", "store.path"),
@@ -23,8 +26,8 @@ const FILE_VARIABLE: &str = "CHATGAUGE_CONFIG";
 /// What is logged, e.g. `info` or `chatgauge=debug`.
 pub const LOG_VARIABLE: &str = "CHATGAUGE_LOG";
 
-/// Stands for the admin token where the configuration is printed; a guessable one if it were taken.
-pub(super) const HIDDEN_TOKEN: &str = "(hidden)";
+/// Stands for secrets where the configuration is printed; a guessable one if it were taken.
+pub(super) const HIDDEN: &str = "(hidden)";
 
 /// A key set on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut raw = RawConfig::from(self);
         if self.http.admin_token.is_some() {
-            raw.http.admin_token = Some(HIDDEN_TOKEN.to_owned());
+            raw.http.admin_token = Some(HIDDEN.to_owned());
         }
         toml::to_string(&raw).unwrap_or_default()
     }
@@ -121,6 +124,10 @@ impl Layers {
             if [FILE_VARIABLE, LOG_VARIABLE].contains(&name.as_str()) {
                 continue;
             }
+            if let Some(key) = self.set_channel_secret(name, value) {
+                self.origins.insert(key, name.clone());
+                continue;
+            }
             let key = known.get(name).ok_or_else(|| unknown_variable(name, &known))?;
             if let Some(other) = set_by.insert(key.clone(), name) {
                 let reason = format!("{other} sets the same key, {key}; set one of them");
@@ -129,6 +136,12 @@ impl Layers {
             self.add_text(key, value, name.clone())?;
         }
         Ok(())
+    }
+
+    /// Sets a secret of a channel that the file describes; the key, when `name` means one.
+    fn set_channel_secret(&mut self, name: &str, value: &str) -> Option<String> {
+        let rest = name.strip_prefix(CHANNEL_PREFIX)?;
+        set_from_environment(&mut self.merged.alerting.channels, rest, value)
     }
 
     /// Sets one key from text; what kind of value the text is depends on the key.
@@ -171,6 +184,8 @@ fn add_keys(prefix: &str, table: toml::Table, keys: &mut BTreeMap<String, Value>
         let key = format!("{prefix}{name}");
         match value {
             Value::Table(section) => add_keys(&format!("{key}."), section, keys),
+            // Lists, such as the rules of alerts, have no keys of their own.
+            Value::Array(_) => {}
             value => {
                 keys.insert(key, value);
             }
@@ -243,17 +258,30 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-/// The dotted keys of a document and where they stand.
+/// The dotted keys of a document and where they stand; tables of an array are `name[0]`, `name[1]`, ...
 fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
+    let mut add = |prefix: &str, section: &DeTable<'_>| {
+        let inner = leaves(section).into_iter();
+        found.extend(inner.map(|(name, span)| (format!("{prefix}.{name}"), span)));
+    };
+    let mut plain = Vec::new();
     for (key, value) in table {
-        if let DeValue::Table(section) = value.get_ref() {
-            let inner = leaves(section).into_iter();
-            found.extend(inner.map(|(name, span)| (format!("{}.{name}", key.get_ref()), span)));
-        } else {
-            found.push((key.get_ref().to_string(), key.span()));
+        match value.get_ref() {
+            DeValue::Table(section) => add(key.get_ref(), section),
+            DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
+                for (place, item) in items.iter().enumerate() {
+                    let name = format!("{}[{place}]", key.get_ref());
+                    if let DeValue::Table(section) = item.get_ref() {
+                        add(&name, section);
+                    }
+                    plain.push((name, item.span()));
+                }
+            }
+            _ => plain.push((key.get_ref().to_string(), key.span())),
         }
     }
+    found.extend(plain);
     found
 }
 

@@ -3,11 +3,14 @@
 //! Layers, each over the one before: the defaults, a TOML file, environment variables `CHATGAUGE_*`,
 //! flags. `data/config.example.toml` documents every key.
 
+mod alerting;
+mod channels;
 mod check;
 mod gateway;
 mod layers;
 mod otlp;
 mod raw;
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +18,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+pub use alerting::{
+    AlertingConfig, DEFAULT_RULES, LOG_CHANNEL, NOT_CONFIGURED, RawAlerting, RawAmount, RawRule,
+    RawRuleFilter, parse_duration,
+};
+pub use channels::{
+    ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, RawChannel, SigningKey,
+};
 pub use gateway::{
     GatewayConfig, InjectUsage, InputCache, OnDisconnect, RawGateway, RawUpstream, UpstreamConfig,
 };
@@ -23,6 +33,7 @@ pub use otlp::OtlpConfig;
 pub use raw::{
     RawCompactor, RawConfig, RawHttp, RawIngest, RawOtlp, RawQuery, RawRetention, RawStore,
 };
+pub use secret::Secret;
 
 /// The checked configuration; each part of the program gets its own section.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +56,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Taking OpenTelemetry in.
     pub otlp: OtlpConfig,
+    /// Alerts.
+    pub alerting: AlertingConfig,
 }
 
 /// How hard a commit is pushed to the disk.
@@ -201,6 +214,7 @@ impl Default for Config {
             },
             gateway: GatewayConfig::default(),
             otlp: OtlpConfig::default(),
+            alerting: AlertingConfig::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, RawGateway, Synchronous};
+use super::{Config, RawAlerting, RawGateway, Synchronous};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $type:ty,)+ }) => {
@@ -22,7 +22,7 @@ macro_rules! section {
 pub(super) use section;
 
 /// One layer of the configuration; the names of the fields are the keys of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawConfig {
     /// IANA name of the zone of "today".
@@ -51,6 +51,9 @@ pub struct RawConfig {
     /// The pass-through gateway.
     #[serde(default)]
     pub gateway: RawGateway,
+    /// Alerts.
+    #[serde(default)]
+    pub alerting: RawAlerting,
 }
 
 section! {
@@ -183,14 +186,25 @@ impl RawConfig {
         self.http.overlay(over.http);
         self.gateway.overlay(over.gateway);
         self.otlp.overlay(over.otlp);
+        self.alerting.overlay(over.alerting);
     }
 }
 
 /// Every key with its value; the admin token is a secret and stays as it is.
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let Config { time_zone, store, ingest, compactor, retention, query, http, otlp, gateway } =
-            config;
+        let Config {
+            time_zone,
+            store,
+            ingest,
+            compactor,
+            retention,
+            query,
+            http,
+            otlp,
+            gateway,
+            alerting,
+        } = config;
         let text = |path: &std::path::Path| Some(path.display().to_string());
         Self {
             time_zone: Some(time_zone.name().to_owned()),
@@ -246,6 +260,7 @@ impl From<&Config> for RawConfig {
                 space_attributes: Some(otlp.space_attributes.join(", ")),
                 ignore_scopes: Some(otlp.ignore_scopes.join(", ")),
             },
+            alerting: RawAlerting::from(alerting),
         }
     }
 }

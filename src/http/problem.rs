@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Unauthorized,
     Forbidden,
     NotFound,
+    Conflict,
     MethodNotAllowed,
     BodyTimeout,
     BodyTooLarge,
@@ -37,13 +38,14 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::InvalidQuery,
         Self::InvalidBody,
         Self::InvalidRecord,
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
+        Self::Conflict,
         Self::MethodNotAllowed,
         Self::BodyTimeout,
         Self::BodyTooLarge,
@@ -76,6 +78,7 @@ impl Kind {
                 ("forbidden", "The token does not allow this", StatusCode::FORBIDDEN)
             }
             Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
+            Self::Conflict => ("conflict", "It is too late for this", StatusCode::CONFLICT),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 "The method is not supported here",
@@ -290,7 +293,7 @@ impl From<Error> for Problem {
                 Self::violation(Kind::InvalidRecord, (*field).into(), reason.clone())
             }
             Error::InvalidConfig { key, reason } => Self::field(key.clone(), reason),
-            Error::Overloaded { .. } => {
+            Error::Overloaded { .. } | Error::Busy { .. } => {
                 Self::new(Kind::Overloaded, error.to_string()).retry_after(1)
             }
             Error::Closed => Self::new(Kind::ShuttingDown, error.to_string()).retry_after(5),

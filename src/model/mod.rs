@@ -1,5 +1,6 @@
 //! Pure values: the request record, time, measures, metrics, dimensions. No SQL, no I/O, no clock.
 
+pub mod alert;
 pub mod audit;
 pub mod clock;
 pub mod dimension;

@@ -25,7 +25,7 @@ pub use engine::{Engine, MAX_PAGE};
 pub use heatmap::heatmap_of;
 pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};
-pub use trend::{data_points, spikes};
+pub use trend::{data_points, spike_line, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,
     HeatmapQuery, Query, RequestsPage, RequestsQuery, Series, SpikeReport, StoredRequest, Tail,

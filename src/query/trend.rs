@@ -100,11 +100,7 @@ pub fn spikes(boundaries: &[Timestamp], buckets: &[Measures]) -> Vec<SpikeReport
         return Vec::new();
     }
     let counts: Vec<f64> = buckets.iter().map(|bucket| as_f64(bucket.errors())).collect();
-    let median_errors = median(&counts);
-    let deviations: Vec<f64> = counts.iter().map(|count| (count - median_errors).abs()).collect();
-    let sigma = 1.4826 * median(&deviations);
-    let line =
-        (median_errors + SPIKE_SIGMAS * sigma).max(SPIKE_RATIO * median_errors).max(SPIKE_FLOOR);
+    let (median_errors, line) = baseline(&counts);
     let is_spike = |errors: f64| {
         errors >= line && poisson_tail(errors, median_errors.max(0.5)) <= SPIKE_P_VALUE
     };
@@ -112,6 +108,28 @@ pub fn spikes(boundaries: &[Timestamp], buckets: &[Measures]) -> Vec<SpikeReport
     rows.filter(|(_, errors)| is_spike(**errors))
         .map(|((started_at, bucket), _)| report(*started_at, bucket, median_errors))
         .collect()
+}
+
+/// The median of some counts, and the count that stands out from them.
+fn baseline(counts: &[f64]) -> (f64, f64) {
+    let middle = median(counts);
+    let deviations: Vec<f64> = counts.iter().map(|count| (count - middle).abs()).collect();
+    let sigma = 1.4826 * median(&deviations);
+    (middle, (middle + SPIKE_SIGMAS * sigma).max(SPIKE_RATIO * middle).max(SPIKE_FLOOR))
+}
+
+/// The errors from which on a window is a spike, by the rule of [`spikes`], after `earlier` windows;
+/// `None` when they are too few to tell.
+pub fn spike_line(earlier: &[f64]) -> Option<f64> {
+    if earlier.len() < BASELINE_BUCKETS {
+        return None;
+    }
+    let (middle, line) = baseline(earlier);
+    let mut least = line.ceil();
+    while poisson_tail(least, middle.max(0.5)) > SPIKE_P_VALUE {
+        least += 1.0;
+    }
+    Some(least)
 }
 
 fn report(started_at: Timestamp, bucket: &Measures, expected_errors: f64) -> SpikeReport {
@@ -186,6 +204,13 @@ mod tests {
         assert_eq!(found[0].by_type, BTreeMap::from([("server", 40)]));
         let (starts, measures) = buckets(&[3, 2, 4, 3, 5, 2, 3, 4, 9, 3, 2]);
         assert!(spikes(&starts, &measures).is_empty());
+    }
+
+    #[test]
+    fn the_line_is_where_spikes_begin() {
+        assert_eq!(spike_line(&[0.0; 11]), Some(6.0));
+        assert_eq!(spike_line(&[3.0, 2.0, 4.0, 3.0, 5.0, 2.0, 3.0, 4.0]), Some(12.0));
+        assert_eq!(spike_line(&[3.0; 7]), None);
     }
 
     #[test]

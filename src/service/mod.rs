@@ -1,5 +1,9 @@
 //! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
 
+mod alert_health;
+mod alert_monitor;
+mod alerts;
+mod delivery;
 mod gateway_counters;
 mod keys;
 mod status;
@@ -30,6 +34,11 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use alert_health::AlertHealth;
+pub use alert_monitor::AlertMonitor;
+pub use alerts::AlertCounts;
+pub(crate) use alerts::identified;
+pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};
 
@@ -61,6 +70,9 @@ struct Shared {
     compactor: Mutex<Compactor>,
     retention: Retention,
     keys: keys::KeyCache,
+    monitor: crate::alert::Monitor,
+    backtesting: Mutex<()>,
+    delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
@@ -126,11 +138,21 @@ impl Chatgauge {
         let (queue, consumer) = Queue::new(&config.ingest);
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
         let timed = store.with_stop(deadline(&config, &clock));
+        let engine = Arc::new(Engine::new(timed, &config.query));
+        let monitor = alerts::new_monitor(
+            &config.alerting,
+            store.clone(),
+            Arc::clone(&engine),
+            &pseudonymizer,
+        );
         let shared = Arc::new(Shared {
-            engine: Arc::new(Engine::new(timed, &config.query)),
+            engine,
+            monitor,
+            backtesting: Mutex::new(()),
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),
+            delivery: delivery::Delivery::new(&config.alerting),
             started_at: clock.now(),
             compacted: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),

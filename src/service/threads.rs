@@ -1,4 +1,4 @@
-//! The threads: writer, collector, compactor, retention.
+//! The threads: writer, collector, compactor, retention, delivery of alerts.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::Shared;
+use super::delivery::deliver;
 use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
 use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
@@ -43,9 +44,12 @@ pub(super) fn start(
     };
     let (a, b, c, d) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let (e, f) = (Arc::clone(shared), Arc::clone(shared));
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
+        spawn("alerts", Box::new(move || super::alerts::watch(&f)))?,
+        spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,
         spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
     ])
@@ -53,7 +57,7 @@ pub(super) fn start(
 
 impl Shared {
     /// Waits for `interval` or the end; `true` at the end.
-    fn wait(&self, interval: Duration) -> bool {
+    pub(super) fn wait(&self, interval: Duration) -> bool {
         let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.stopping_changed.wait_timeout_while(stopping, interval, |stop| !*stop);
         *waited.unwrap_or_else(PoisonError::into_inner).0
@@ -204,6 +208,9 @@ fn retain(shared: &Shared) {
                     tracing::error!(%error, "deleting old rows failed; it is tried again")
                 }
             }
+        }
+        if since_last.is_zero() {
+            shared.prune_alerts();
         }
         if shared.wait(SWEEP_INTERVAL.min(interval)) {
             return;

@@ -3,6 +3,9 @@
 //! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
 //! Every pragma is set in `open`, by role, on every connection.
 
+mod alert_outbox;
+mod alerts;
+mod alerts_read;
 mod append;
 mod audit;
 mod dedup;
@@ -20,6 +23,9 @@ mod sketch_rows;
 mod sql_console;
 mod writer;
 
+pub use alert_outbox::Joining;
+pub use alerts::{AlertChanges, InstanceChange, MonitorProgress};
+pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
 pub use append::Appended;
 pub use intern::DimensionCaps;
 pub use names::{ModelRow, ResolvedFilter};

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod alerts;
 mod chat;
 mod cli;
 mod client;
@@ -14,6 +15,7 @@ mod harness;
 mod heavy;
 mod http;
 mod identity;
+mod notify;
 mod oracle;
 mod otlp;
 mod properties;

@@ -13,10 +13,12 @@ pub(crate) use fields::Zone;
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{
-    AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUEST,
-    REQUESTS, SQL, SQL_POST, STREAM,
+    ALERTS, AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL,
+    INCIDENTS, NONE, REQUEST, REQUESTS, SILENCES, SQL, SQL_POST, STREAM,
 };
+pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES};
 pub(crate) use table::{Param, openapi_parameters};
+pub(crate) use time::parse_instant as instant;
 
 /// Longest value of a parameter, in bytes, after decoding.
 const VALUE_BYTES_MAX: usize = 16 * 1024;

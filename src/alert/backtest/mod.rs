@@ -1,0 +1,317 @@
+//! What a rule would have done: the live evaluator with an injected clock over the stored history.
+//!
+//! A request is seen once it had ended, as it would have been live. Raw rows give exactly what live
+//! evaluation would have found; where they are gone, rollups stand in and the answer says so. Imported
+//! requests count here: they are what there is to try a rule on.
+
+mod replay;
+mod tally;
+mod window;
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::judge::{Sums, is_counted_error};
+use super::live::{Live, quantile_of};
+use crate::error::{Error, Result};
+use crate::model::alert::{AlertGroup, AlertMetric, EndReason, Rule};
+use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
+use crate::model::{
+    Aggregation, Dimension, Filter, KeyColumn, LatencyKind, Measured, MetricType, Outcome,
+    TimeRange, Timestamp,
+};
+use crate::query::{Engine, Query};
+use crate::store::{RawSelect, Reader, RequestRow, Store, pruned_flag};
+use replay::Replay;
+pub use tally::BacktestTally;
+use window::Arrival;
+
+/// How a rule is replayed.
+#[derive(Clone, Debug)]
+pub struct BacktestSettings {
+    /// Time between two evaluations.
+    pub interval: Duration,
+    /// Windows end so long before an evaluation.
+    pub eval_delay: Duration,
+    /// Most groups.
+    pub max_groups: usize,
+}
+
+/// An incident that would have been.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BacktestIncident {
+    /// The group.
+    pub group: AlertGroup,
+    /// When it would have begun.
+    pub fired_at: Timestamp,
+    /// When it would have ended; `None`: not within the range.
+    pub ended_at: Option<Timestamp>,
+    /// Why.
+    pub end_reason: Option<EndReason>,
+    /// The value when it fired.
+    pub value: Option<f64>,
+    /// The worst value.
+    pub peak_value: Option<f64>,
+    /// Requests behind the value when it fired.
+    pub samples: u64,
+    /// Those of them that count against it.
+    pub events: u64,
+}
+
+/// A line of the history that would have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BacktestMove {
+    /// When.
+    pub at: Timestamp,
+    /// Key of the group.
+    pub group_key: String,
+    /// Before.
+    pub from: &'static str,
+    /// After.
+    pub to: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// What a rule would have done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Backtest {
+    /// Raw rows answered, as they would have live; otherwise rollups stood in for some.
+    pub exact: bool,
+    /// Evaluations.
+    pub evaluations: u64,
+    /// Incidents, in the order in which they began.
+    pub incidents: Vec<BacktestIncident>,
+    /// The history, in order.
+    pub moves: Vec<BacktestMove>,
+}
+
+/// Replays a rule over `range`; `keep_going` is asked now and then.
+///
+/// # Errors
+/// [`Error::InvalidQuery`] when the rule cannot be replayed on what is stored, [`Error::Closed`] when it
+/// was stopped, or when the file cannot be read.
+pub fn backtest(
+    engine: &Engine,
+    store: &Store,
+    rule: &Rule,
+    range: TimeRange,
+    settings: &BacktestSettings,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Backtest> {
+    if rule.by.contains(&Dimension::ErrorType) {
+        return Err(Error::invalid_query("rule", "groups by error_type cannot be backtested"));
+    }
+    let mut replay = Replay::new(rule, range, settings);
+    if rule.by.is_empty() {
+        replay.add_group(AlertGroup::default());
+    }
+    let live = Live {
+        engine,
+        store,
+        end: range.end,
+        max_groups: settings.max_groups,
+        imported_until_ms: -1,
+    };
+    let Some(filter) = live.filter(rule)? else {
+        return Ok(Backtest { exact: true, ..replay.finish() });
+    };
+    let from = range.start.plus_ms(-replay.look_back_ms());
+    let whole = TimeRange::new(from, range.end);
+    let raw_from = raw_from(store, whole)?;
+    let rolled_up = TimeRange::new(whole.start, raw_from.min(whole.end));
+    if !rolled_up.is_empty() {
+        take_rollups(engine, rule, &filter, rolled_up, &mut replay, keep_going)?;
+    }
+    let raw = TimeRange::new(raw_from.max(whole.start), whole.end);
+    take_rows(store, rule, &filter, raw, &mut replay, keep_going)?;
+    Ok(Backtest { exact: rolled_up.is_empty(), ..replay.finish() })
+}
+
+/// The instant from which on raw rows are complete.
+fn raw_from(store: &Store, range: TimeRange) -> Result<Timestamp> {
+    let days = store.read(|reader| reader.days())?;
+    let gone = days.iter().filter(|day| {
+        day.pruned & pruned_flag(None) != 0
+            && day.day_ms < range.end.as_unix_ms()
+            && day.day_ms + DAY_MS > range.start.as_unix_ms()
+    });
+    let last = gone.map(|day| day.day_ms + DAY_MS).max();
+    Ok(last.map_or(range.start, Timestamp::from_unix_ms))
+}
+
+/// Replays single requests.
+fn take_rows(
+    store: &Store,
+    rule: &Rule,
+    filter: &Filter,
+    range: TimeRange,
+    replay: &mut Replay<'_>,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<()> {
+    // As live: rates keep all requests as their base, only the errors are chosen.
+    let mut filter = filter.clone();
+    let chosen = std::mem::take(&mut filter.error_types);
+    let latency = quantile_of(rule).map(|(kind, _)| kind);
+    store.read(|reader| {
+        let resolved = reader.resolve(&filter)?;
+        if resolved.matches_nothing() || range.is_empty() {
+            return Ok(());
+        }
+        let mut groups: FxHashMap<[i64; 2], usize> = FxHashMap::default();
+        let mut failed = None;
+        let mut is_stopped = false;
+        let mut rows = 0_u64;
+        let select = RawSelect { range, after_seq: None, upto_seq: None, filter: &resolved };
+        reader.raw_rows(&select, |row| {
+            rows += 1;
+            if rows.is_multiple_of(10_000) {
+                is_stopped |= !keep_going();
+            }
+            if is_stopped || failed.is_some() {
+                return;
+            }
+            let ids = ids_of(rule, row);
+            let group = match groups.get(&ids) {
+                Some(place) => *place,
+                None => match name_of(reader, rule, ids) {
+                    Ok(group) => *groups.entry(ids).or_insert_with(|| replay.add_group(group)),
+                    Err(error) => {
+                        failed = Some(error);
+                        return;
+                    }
+                },
+            };
+            let mut arrival = arrival(rule, row, group, latency);
+            let kind = row.outcome().error_type();
+            if !chosen.is_empty() && !kind.is_some_and(|kind| chosen.contains(&kind)) {
+                arrival.sums.errors = 0;
+            }
+            replay.take(arrival);
+        })?;
+        match failed {
+            Some(error) => Err(error),
+            None if is_stopped => Err(Error::Closed),
+            None => Ok(()),
+        }
+    })
+}
+
+fn ids_of(rule: &Rule, row: &RequestRow) -> [i64; 2] {
+    let mut ids = [0; 2];
+    for (slot, dimension) in ids.iter_mut().zip(&rule.by) {
+        *slot = KeyColumn::of(*dimension).map_or(0, |key| row.key(key));
+    }
+    ids
+}
+
+fn name_of(reader: &Reader<'_>, rule: &Rule, ids: [i64; 2]) -> Result<AlertGroup> {
+    let mut values = Vec::new();
+    for (dimension, id) in rule.by.iter().zip(ids) {
+        let name = reader.names(*dimension, &[id])?.remove(&id);
+        values.push(name.unwrap_or_else(|| crate::model::dimension::NONE_NAME.to_owned()));
+    }
+    Ok(AlertGroup::new(&rule.by, &values))
+}
+
+fn arrival(rule: &Rule, row: &RequestRow, group: usize, latency: Option<LatencyKind>) -> Arrival {
+    let total_us = row.latency_us(LatencyKind::Total).unwrap_or(0);
+    let took_ms = i64::try_from(total_us.div_ceil(1_000)).unwrap_or(0);
+    let is_failure = match row.outcome() {
+        Outcome::Success => Some(false),
+        Outcome::Error(_) => is_counted_error(row, rule.errors).then_some(true),
+        Outcome::Cancelled => None,
+    };
+    Arrival {
+        started_ms: row.started_at_ms,
+        visible_ms: row.started_at_ms.saturating_add(took_ms),
+        group,
+        sums: Sums::of_request(row, rule),
+        latency_us: latency.and_then(|kind| row.latency_us(kind)),
+        is_failure,
+    }
+}
+
+/// Replays rolled-up buckets, a day at a time, each as if its requests were spread over it.
+fn take_rollups(
+    engine: &Engine,
+    rule: &Rule,
+    filter: &Filter,
+    range: TimeRange,
+    replay: &mut Replay<'_>,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<()> {
+    if quantile_of(rule).is_some() || rule.metric == AlertMetric::ConsecutiveFailures {
+        let reason = format!(
+            "this rule needs single requests, which are kept from {} on; choose a later start",
+            range.end
+        );
+        return Err(Error::invalid_query("start", reason));
+    }
+    let grouped = !rule.by.is_empty() || *filter != Filter::default();
+    let (aggregation, width_ms) = if grouped {
+        (Aggregation::QuarterHour, QUARTER_HOUR_MS)
+    } else {
+        (Aggregation::Minute, MINUTE_MS)
+    };
+    let mut start = range.start.floor_to(width_ms);
+    while start < range.end {
+        if !keep_going() {
+            return Err(Error::Closed);
+        }
+        let end = start.plus_ms(DAY_MS).min(range.end);
+        let query = Query {
+            aggregation: Some(aggregation),
+            group_by: rule.by.clone(),
+            filter: filter.clone(),
+            metrics: Vec::<MetricType>::new(),
+            max_series: 1_000,
+            ..Query::total(TimeRange::new(start, end))
+        };
+        let answer = engine.query(&query)?;
+        let parts = width_ms / MINUTE_MS;
+        let mut arrivals = Vec::new();
+        for series in answer.series {
+            let group = replay.add_group(AlertGroup::new(&rule.by, &series.group));
+            for (bucket, measures) in answer.boundaries.iter().zip(&series.buckets) {
+                if measures.requests() == 0 {
+                    continue;
+                }
+                let sums = Sums::of_measures(measures, rule);
+                for part in 0..parts {
+                    let started_ms = bucket.as_unix_ms() + part * MINUTE_MS;
+                    let sums = share(&sums, part, parts);
+                    let visible_ms = started_ms + MINUTE_MS;
+                    arrivals.push(Arrival {
+                        started_ms,
+                        visible_ms,
+                        group,
+                        sums,
+                        ..Arrival::default()
+                    });
+                }
+            }
+        }
+        arrivals.sort_by_key(|arrival| arrival.started_ms);
+        arrivals.into_iter().for_each(|arrival| replay.take(arrival));
+        start = end;
+    }
+    Ok(())
+}
+
+/// One of `parts` equal parts of some sums; together they are the whole.
+const fn share(sums: &Sums, part: i64, parts: i64) -> Sums {
+    const fn cut(whole: i64, part: i64, parts: i64) -> i64 {
+        whole * (part + 1) / parts - whole * part / parts
+    }
+    Sums {
+        requests: cut(sums.requests, part, parts),
+        errors: cut(sums.errors, part, parts),
+        cache_hits: cut(sums.cache_hits, part, parts),
+        tokens: cut(sums.tokens, part, parts),
+        cost_nano_usd: cut(sums.cost_nano_usd, part, parts),
+        latency_known: cut(sums.latency_known, part, parts),
+        latency_sum_us: cut(sums.latency_sum_us, part, parts),
+    }
+}

@@ -1,0 +1,366 @@
+//! The evaluations of a backtest: the same verdicts and steps as live, on replayed requests.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::window::{Arrival, Sliding};
+use super::{Backtest, BacktestIncident, BacktestMove, BacktestSettings};
+use crate::alert::judge::{Facts, Sums, judge};
+use crate::alert::live::quantile_of;
+use crate::alert::observation::{Judgement, Observation, Verdict};
+use crate::alert::step::{Effect, step};
+use crate::model::alert::{
+    AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, NoData, Rule,
+};
+use crate::model::measures::as_f64;
+use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
+use crate::model::{TimeRange, Timestamp};
+use crate::query::spike_line;
+
+/// Windows that make the baseline of a spike, at most.
+const BASELINE_WINDOWS: i64 = 96;
+
+/// A group while it is replayed.
+#[derive(Debug)]
+struct Group {
+    group: AlertGroup,
+    key: String,
+    window: Sliding,
+    short: Sliding,
+    last_started_ms: i64,
+    run: Option<u64>,
+    instance: Option<AlertInstance>,
+    incident: Option<usize>,
+}
+
+/// An arrival in the order in which it becomes visible.
+#[derive(Debug)]
+struct Waiting(Arrival, u64);
+
+impl Waiting {
+    const fn order(&self) -> (i64, u64) {
+        (self.0.visible_ms, self.1)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+/// A rule on its way through the past.
+#[derive(Debug)]
+pub(super) struct Replay<'a> {
+    rule: &'a Rule,
+    settings: &'a BacktestSettings,
+    delay_ms: i64,
+    interval_ms: i64,
+    slot_ms: i64,
+    next_ms: i64,
+    end_ms: i64,
+    period: Option<(TimeRange, String)>,
+    groups: Vec<Group>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    taken: u64,
+    pub(super) result: Backtest,
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
+
+impl<'a> Replay<'a> {
+    /// A rule that will be evaluated at every multiple of the interval within `range`.
+    pub(super) fn new(rule: &'a Rule, range: TimeRange, settings: &'a BacktestSettings) -> Self {
+        let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(0);
+        let interval_ms = ms(settings.interval).max(1);
+        let delay_ms = ms(settings.eval_delay);
+        let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS);
+        let short_ms = rule.short_window.map_or(window_ms, ms);
+        let slot_ms = [delay_ms, window_ms, short_ms, MINUTE_MS].into_iter().fold(interval_ms, gcd);
+        Self {
+            rule,
+            settings,
+            delay_ms,
+            interval_ms,
+            slot_ms,
+            next_ms: range.start.ceil_to(interval_ms).as_unix_ms(),
+            end_ms: range.end.as_unix_ms(),
+            period: None,
+            groups: Vec::new(),
+            waiting: BinaryHeap::new(),
+            taken: 0,
+            result: Backtest::default(),
+        }
+    }
+
+    /// How far before the first evaluation requests matter, in milliseconds.
+    pub(super) fn look_back_ms(&self) -> i64 {
+        let day = matches!(self.rule.metric, AlertMetric::NoTraffic | AlertMetric::Spike);
+        let window_ms = match self.rule.condition.window {
+            EvaluationWindow::Rolling(_) => self.window_ms(),
+            EvaluationWindow::Period(period) => {
+                let start = Timestamp::from_unix_ms(self.next_ms - self.delay_ms);
+                let period = period.containing(start, self.rule.tz);
+                start.as_unix_ms() - period.start.as_unix_ms()
+            }
+        };
+        window_ms + self.delay_ms + if day { DAY_MS } else { QUARTER_HOUR_MS }
+    }
+
+    fn window_ms(&self) -> i64 {
+        self.rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS)
+    }
+
+    /// The place of a group, new or not.
+    pub(super) fn add_group(&mut self, group: AlertGroup) -> usize {
+        if let Some(place) = self.groups.iter().position(|known| known.group.names == group.names) {
+            return place;
+        }
+        let rule = self.rule;
+        let width_ms = match (rule.metric, rule.condition.window) {
+            (AlertMetric::Spike, _) => {
+                let window_ms = self.window_ms().max(MINUTE_MS);
+                ((DAY_MS / window_ms).min(BASELINE_WINDOWS) + 1) * window_ms + MINUTE_MS
+            }
+            (_, EvaluationWindow::Period(_)) => i64::MAX / 4,
+            _ => self.window_ms(),
+        };
+        let short_ms = rule
+            .short_window
+            .map_or(self.slot_ms, |short| i64::try_from(short.as_millis()).unwrap_or(self.slot_ms));
+        self.groups.push(Group {
+            key: group.key(),
+            group,
+            window: Sliding::new(width_ms, self.slot_ms),
+            short: Sliding::new(short_ms, self.slot_ms),
+            last_started_ms: i64::MIN,
+            run: None,
+            instance: None,
+            incident: None,
+        });
+        self.groups.len() - 1
+    }
+
+    /// Takes what started; they come in the order of their starts.
+    pub(super) fn take(&mut self, mut arrival: Arrival) {
+        // Before the next request starts, everything that was to be seen until then is known.
+        self.evaluate_until(arrival.started_ms);
+        if self.rule.metric != AlertMetric::ConsecutiveFailures {
+            arrival.visible_ms = arrival.visible_ms.max(arrival.started_ms + self.delay_ms + 1);
+        }
+        self.taken += 1;
+        self.waiting.push(Reverse(Waiting(arrival, self.taken)));
+    }
+
+    /// Evaluates up to the end.
+    pub(super) fn finish(mut self) -> Backtest {
+        self.evaluate_until(self.end_ms);
+        self.result
+    }
+
+    fn evaluate_until(&mut self, until_ms: i64) {
+        while self.next_ms <= until_ms && self.next_ms < self.end_ms {
+            let at_ms = self.next_ms;
+            self.next_ms += self.interval_ms;
+            self.evaluate(at_ms);
+        }
+    }
+
+    fn evaluate(&mut self, at_ms: i64) {
+        self.result.evaluations += 1;
+        let end_ms = at_ms - self.delay_ms;
+        let end = Timestamp::from_unix_ms(end_ms);
+        if let EvaluationWindow::Period(period) = self.rule.condition.window
+            && self.period.as_ref().is_none_or(|(range, _)| !range.contains(end))
+        {
+            self.turn_period(period.containing(end, self.rule.tz), at_ms);
+        }
+        self.show(at_ms, end_ms);
+        for place in self.evaluated() {
+            let group = &mut self.groups[place];
+            group.window.move_to(end_ms);
+            group.short.move_to(end_ms);
+            let facts = facts(self.rule, &self.groups[place], end_ms);
+            let seen = self.groups[place].last_started_ms > i64::MIN;
+            let group = &self.groups[place];
+            if !(seen || group.instance.is_some() || self.rule.by.is_empty()) {
+                continue;
+            }
+            if let Some(judgement) = judge(self.rule, &group.group, &facts) {
+                self.observe(place, judgement, at_ms);
+            }
+        }
+    }
+
+    /// Places of the groups that are watched: all, or the largest.
+    fn evaluated(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.groups.len()).collect();
+        if places.len() > self.settings.max_groups {
+            let requests = |place: &usize| self.groups[*place].window.total.requests;
+            places.sort_by_key(|place| Reverse(requests(place)));
+            places.truncate(self.settings.max_groups);
+            let has_state = |group: &Group| group.instance.is_some();
+            let others = (0..self.groups.len()).filter(|place| has_state(&self.groups[*place]));
+            places.extend(others);
+            places.sort_unstable();
+            places.dedup();
+        }
+        places
+    }
+
+    /// Lets evaluations see what has become visible.
+    fn show(&mut self, at_ms: i64, end_ms: i64) {
+        while self.waiting.peek().is_some_and(|Reverse(next)| next.0.visible_ms <= at_ms) {
+            let Some(Reverse(Waiting(arrival, _))) = self.waiting.pop() else { return };
+            let period = self.period.as_ref().map(|(range, _)| *range);
+            let group = &mut self.groups[arrival.group];
+            if period.is_some_and(|period| arrival.started_ms < period.start.as_unix_ms()) {
+                continue;
+            }
+            group.last_started_ms = group.last_started_ms.max(arrival.started_ms);
+            group.window.add(&arrival, end_ms);
+            group.short.add(&arrival, end_ms);
+            let is_late = arrival.started_ms < arrival.visible_ms - QUARTER_HOUR_MS;
+            match arrival.is_failure {
+                Some(true) if !is_late => group.run = Some(group.run.unwrap_or(0) + 1),
+                Some(false) if !is_late => group.run = Some(0),
+                _ => {}
+            }
+        }
+    }
+
+    /// A new period begins: what was fired for the one before is over.
+    fn turn_period(&mut self, period: TimeRange, at_ms: i64) {
+        let name = crate::model::time::local_date(period.start, self.rule.tz).to_string();
+        for place in 0..self.groups.len() {
+            if self.groups[place].instance.is_some() {
+                let closed = Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
+                self.observe(place, closed, at_ms);
+            }
+            let slot_ms = self.slot_ms;
+            let group = &mut self.groups[place];
+            group.window = Sliding::new(i64::MAX / 4, slot_ms);
+            group.last_started_ms = i64::MIN;
+            group.group.period = Some(name.clone());
+            group.key = group.group.key();
+        }
+        self.period = Some((period, name));
+    }
+
+    fn observe(&mut self, place: usize, judgement: Judgement, at_ms: i64) {
+        let group = &mut self.groups[place];
+        if let Some((_, name)) = &self.period
+            && group.group.period.is_none()
+        {
+            group.group.period = Some(name.clone());
+            group.key = group.group.key();
+        }
+        let leaves_ok = match judgement.verdict {
+            Verdict::Violation => false,
+            Verdict::Insufficient => self.rule.no_data != NoData::Fire,
+            _ => true,
+        };
+        if group.instance.is_none() && leaves_ok {
+            return;
+        }
+        let before = group.instance.take().unwrap_or_default();
+        let observation = Observation {
+            at: Timestamp::from_unix_ms(at_ms),
+            group_key: &group.key,
+            judgement,
+            is_muted: false,
+            may_fire: true,
+        };
+        let (after, effects) = step(&before, &observation, self.rule);
+        for effect in effects {
+            note(&mut self.result, group, effect, &after, &judgement);
+        }
+        if let (Some(incident), Some(peak)) = (group.incident, after.peak_value) {
+            self.result.incidents[incident].peak_value = Some(peak);
+        }
+        let is_closed = matches!(judgement.verdict, Verdict::Closed(_));
+        group.instance = (!after.is_plain_ok() && !is_closed).then_some(after);
+    }
+}
+
+fn note(
+    result: &mut Backtest,
+    group: &mut Group,
+    effect: Effect,
+    after: &AlertInstance,
+    judgement: &Judgement,
+) {
+    let at = after.evaluated_at.unwrap_or(Timestamp::from_unix_ms(0));
+    match effect {
+        Effect::Moved { from, to, reason } => {
+            let quiet = ["ok", "pending"];
+            if !(quiet.contains(&from) && quiet.contains(&to)) {
+                let group_key = group.key.clone();
+                result.moves.push(BacktestMove { at, group_key, from, to, reason });
+            }
+        }
+        Effect::Opened => {
+            group.incident = Some(result.incidents.len());
+            result.incidents.push(BacktestIncident {
+                group: group.group.clone(),
+                fired_at: at,
+                ended_at: None,
+                end_reason: None,
+                value: judgement.value,
+                peak_value: judgement.value,
+                samples: judgement.samples,
+                events: judgement.events,
+            });
+        }
+        Effect::Ended(reason) => {
+            if let Some(incident) = group.incident.take() {
+                result.incidents[incident].ended_at = Some(at);
+                result.incidents[incident].end_reason = Some(reason);
+            }
+        }
+        Effect::Tell(_) => {}
+    }
+}
+
+fn facts(rule: &Rule, group: &Group, end_ms: i64) -> Facts {
+    let mut facts = Facts {
+        sums: group.window.total,
+        short: group.short.total,
+        run: group.run,
+        had_traffic: group.last_started_ms > end_ms - DAY_MS,
+        ..Facts::default()
+    };
+    if let Some(q) = quantile_of(rule).and_then(|(_, stat)| stat.quantile()) {
+        facts.quantile_ms = group.window.quantile_ms(q);
+    }
+    if group.window.is_empty() {
+        facts.sums = Sums::default();
+    }
+    if rule.metric == AlertMetric::Spike {
+        let part_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
+        let parts = usize::try_from((DAY_MS / part_ms).min(BASELINE_WINDOWS) + 1).unwrap_or(1);
+        let end_ms = end_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+        let mut sums = group.window.parts(end_ms, part_ms, parts);
+        facts.sums = sums.pop().unwrap_or_default();
+        let known = sums.iter().skip_while(|sums| sums.requests == 0);
+        let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
+        facts.spike_line = spike_line(&earlier);
+    }
+    facts
+}

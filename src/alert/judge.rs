@@ -1,0 +1,224 @@
+//! From the figures of a window to a verdict, purely.
+
+use super::observation::{Judgement, Verdict};
+use super::wilson::{lower_bound, quantile_over, upper_bound};
+use crate::model::alert::{AlertGroup, AlertMetric, ErrorScope, Operator, Rule};
+use crate::model::measures::as_f64;
+use crate::model::time::MINUTE_MS;
+use crate::model::{Column, Count, LatencyKind, Measured, Measures, Stat};
+
+/// Counts and sums over the requests of a window: what can be added and taken away again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Requests.
+    pub requests: i64,
+    /// Errors that count.
+    pub errors: i64,
+    /// Answers from the app's cache.
+    pub cache_hits: i64,
+    /// Prompt plus completion tokens.
+    pub tokens: i64,
+    /// Cost in nano-USD.
+    pub cost_nano_usd: i64,
+    /// Requests whose latency is known.
+    pub latency_known: i64,
+    /// Sum of the known latencies, in microseconds.
+    pub latency_sum_us: i64,
+}
+
+/// The latency that a rule is about; the total one for rules that are about none.
+const fn latency_of(rule: &Rule) -> LatencyKind {
+    match rule.metric {
+        AlertMetric::Latency(kind, _) => kind,
+        _ => LatencyKind::Total,
+    }
+}
+
+impl Sums {
+    /// What a rule needs of the measures of a window.
+    pub fn of_measures(measures: &Measures, rule: &Rule) -> Self {
+        let [known, sum, ..] = Column::latency(latency_of(rule)).map(Column::index);
+        Self {
+            requests: measures.requests(),
+            errors: rule.errors.counters().map(|counter| measures.get(counter)).sum(),
+            cache_hits: measures.get(Count::CacheHits),
+            tokens: measures.total_tokens(),
+            cost_nano_usd: measures.get(Count::CostNanoUsd),
+            latency_known: measures.values[known],
+            latency_sum_us: measures.values[sum],
+        }
+    }
+
+    /// What a rule needs of one request.
+    pub fn of_request(request: &impl Measured, rule: &Rule) -> Self {
+        let tokens = request.tokens();
+        let latency_us = request.latency_us(latency_of(rule));
+        Self {
+            requests: 1,
+            errors: i64::from(is_counted_error(request, rule.errors)),
+            cache_hits: i64::from(request.cache_hit()),
+            tokens: tokens.prompt.unwrap_or(0) + tokens.completion.unwrap_or(0),
+            cost_nano_usd: request.cost_nano_usd().unwrap_or(0),
+            latency_known: i64::from(latency_us.is_some()),
+            latency_sum_us: latency_us.and_then(|us| i64::try_from(us).ok()).unwrap_or(0),
+        }
+    }
+
+    /// Adds `other`, `sign` times: 1 or -1.
+    pub const fn add(&mut self, other: &Self, sign: i64) {
+        self.requests += sign * other.requests;
+        self.errors += sign * other.errors;
+        self.cache_hits += sign * other.cache_hits;
+        self.tokens += sign * other.tokens;
+        self.cost_nano_usd += sign * other.cost_nano_usd;
+        self.latency_known += sign * other.latency_known;
+        self.latency_sum_us += sign * other.latency_sum_us;
+    }
+}
+
+/// Whether a request is an error that counts.
+pub fn is_counted_error(request: &impl Measured, scope: ErrorScope) -> bool {
+    request.outcome().error_type().is_some_and(|kind| scope.counts(kind))
+}
+
+/// What is known of a group when a rule is evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Over the window.
+    pub sums: Sums,
+    /// Over the short window of a burn rate.
+    pub short: Sums,
+    /// The percentile that the rule asks for, in milliseconds.
+    pub quantile_ms: Option<f64>,
+    /// Errors in a row; `None`: no request was seen.
+    pub run: Option<u64>,
+    /// Errors from which on a window is a spike; `None`: there is no baseline yet.
+    pub spike_line: Option<f64>,
+    /// There were requests within the day before.
+    pub had_traffic: bool,
+    /// Evaluations that failed in a row.
+    pub failed_evaluations: u32,
+}
+
+/// A value with the requests behind it.
+struct Figure {
+    value: Option<f64>,
+    threshold: f64,
+    samples: u64,
+    events: u64,
+}
+
+/// Holds what is known of a group against a rule; `None` for a group without a limit of its budget.
+pub fn judge(rule: &Rule, group: &AlertGroup, facts: &Facts) -> Option<Judgement> {
+    let limit = rule.limit_of(group);
+    if limit.is_none() && (rule.is_budget() || !rule.limits.is_empty()) {
+        return None;
+    }
+    let figure = figure(rule, limit, facts);
+    let verdict = verdict(rule, limit, facts, &figure);
+    Some(Judgement {
+        verdict,
+        value: figure.value,
+        threshold: figure.threshold,
+        samples: figure.samples,
+        events: figure.events,
+    })
+}
+
+fn figure(rule: &Rule, limit: Option<f64>, facts: &Facts) -> Figure {
+    let sums = &facts.sums;
+    let share = |part: i64, whole: i64| (whole > 0).then(|| as_f64(part) / as_f64(whole));
+    let requests = unsigned(sums.requests);
+    let threshold = rule.condition.threshold * limit.unwrap_or(1.0);
+    let (value, samples, events) = match rule.metric {
+        AlertMetric::ErrorRate => (share(sums.errors, sums.requests), requests, sums.errors),
+        AlertMetric::ErrorCount => (Some(as_f64(sums.errors)), requests, sums.errors),
+        AlertMetric::Latency(_, Stat::Average) => {
+            let average_ms = share(sums.latency_sum_us, sums.latency_known).map(|us| us / 1_000.0);
+            (average_ms, unsigned(sums.latency_known), 0)
+        }
+        AlertMetric::Latency(..) => (facts.quantile_ms, unsigned(sums.latency_known), 0),
+        AlertMetric::RequestRate => {
+            let minutes = as_f64(window_ms(rule)) / as_f64(MINUTE_MS);
+            (Some(as_f64(sums.requests) / minutes), requests, sums.requests)
+        }
+        AlertMetric::Tokens => (Some(as_f64(sums.tokens)), requests, 0),
+        AlertMetric::Cost => (Some(as_f64(sums.cost_nano_usd) / 1e9), requests, 0),
+        AlertMetric::CacheHitRate => {
+            (share(sums.cache_hits, sums.requests), requests, sums.cache_hits)
+        }
+        AlertMetric::ConsecutiveFailures => {
+            let run = facts.run.and_then(|run| i64::try_from(run).ok());
+            (run.map(as_f64), facts.run.unwrap_or(0), run.unwrap_or(0))
+        }
+        AlertMetric::NoTraffic => (Some(as_f64(sums.requests)), requests, 0),
+        AlertMetric::BurnRate => (burn(rule, facts), requests, sums.errors),
+        AlertMetric::Spike => (Some(as_f64(sums.errors)), requests, sums.errors),
+        AlertMetric::FailedEvaluations => (Some(f64::from(facts.failed_evaluations)), 0, 0),
+    };
+    let threshold = facts.spike_line.unwrap_or(threshold);
+    Figure { value, threshold, samples, events: unsigned(events) }
+}
+
+fn window_ms(rule: &Rule) -> i64 {
+    rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(1)
+}
+
+/// How many times faster than allowed the error budget is used, in the calmer of the two windows.
+fn burn(rule: &Rule, facts: &Facts) -> Option<f64> {
+    let allowed = 1.0 - rule.slo.unwrap_or(0.0);
+    let burn = |sums: &Sums| {
+        (sums.requests > 0).then(|| as_f64(sums.errors) / as_f64(sums.requests) / allowed)
+    };
+    Some(burn(&facts.sums)?.min(burn(&facts.short).unwrap_or(0.0)))
+}
+
+fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> Verdict {
+    let Some(value) = figure.value else { return Verdict::Insufficient };
+    let too_few = figure.samples < rule.min_samples;
+    let silent = rule.metric == AlertMetric::NoTraffic && !facts.had_traffic;
+    let unknown = rule.metric == AlertMetric::Spike && facts.spike_line.is_none();
+    if (rule.metric.needs_samples() && too_few) || silent || unknown {
+        return Verdict::Insufficient;
+    }
+    let condition = &rule.condition;
+    // Shares of a limit are compared as such: tokens * 1.2 may round, tokens / limit does not.
+    let share = limit.map_or(value, |limit| value / limit);
+    let (threshold, clear_threshold) = if rule.metric == AlertMetric::Spike {
+        (figure.threshold, figure.threshold * condition.clear_threshold / condition.threshold)
+    } else {
+        (condition.threshold, condition.clear_threshold)
+    };
+    let is_beyond = condition.operator.holds(share, threshold);
+    let is_proven = !too_few && figure.events >= rule.min_events && is_significant(rule, figure);
+    if is_beyond && is_proven {
+        Verdict::Violation
+    } else if condition.operator.clears(share, clear_threshold) {
+        Verdict::Clear
+    } else {
+        Verdict::Between
+    }
+}
+
+/// Whether the share passes the threshold with the confidence that the rule asks for.
+fn is_significant(rule: &Rule, figure: &Figure) -> bool {
+    let operator = rule.condition.operator;
+    if rule.confidence <= 0.0 || !rule.metric.is_share() || operator == Operator::Equal {
+        return true;
+    }
+    let z = quantile_over(rule.confidence, rule.looks);
+    let threshold = match rule.metric {
+        AlertMetric::BurnRate => rule.condition.threshold * (1.0 - rule.slo.unwrap_or(0.0)),
+        _ => rule.condition.threshold,
+    };
+    let bound = if operator.is_upward() {
+        lower_bound(figure.events, figure.samples, z)
+    } else {
+        upper_bound(figure.events, figure.samples, z)
+    };
+    operator.holds(bound, threshold)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}

@@ -1,0 +1,355 @@
+//! One evaluation of all rules.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::draft::{Circumstances, Draft};
+use super::state::{Known, State};
+use super::{Monitor, SELF_RULE};
+use crate::alert::judge::{Facts, judge};
+use crate::alert::live::{Found, Live};
+use crate::alert::observation::{Judgement, Verdict};
+use crate::alert::runs::Runs;
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{
+    AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
+    RuleFilter,
+};
+use crate::model::time::{HOUR_MS, QUARTER_HOUR_MS};
+use crate::store::WriteGate;
+
+/// Requests read back to know the runs of failures at a start.
+const READ_BACK_ROWS: i64 = 20_000;
+/// A request that arrives so long after its start says nothing about now.
+const LATE_MS: i64 = QUARTER_HOUR_MS;
+/// Days without a request that a filter lets through, after which it is said to match nothing.
+const UNMATCHED_DAYS: i64 = 7;
+/// The least time by which an evaluation follows the one before.
+const CLOCK_STEP_MS: i64 = 1_000;
+
+/// The surroundings of one evaluation.
+struct Round<'a> {
+    live: Live<'a>,
+    silences: Vec<AlertSilence>,
+    at: Timestamp,
+    in_grace: bool,
+    /// Metrics of firing rules without groups, which keep back those with groups.
+    firing: FxHashSet<AlertMetric>,
+}
+
+impl Round<'_> {
+    fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
+        let inhibited = !rule.by.is_empty() && self.firing.contains(&rule.metric);
+        inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.at))
+    }
+}
+
+impl Monitor {
+    pub(super) fn evaluate_all(
+        &self,
+        state: &mut State,
+        gate: &dyn WriteGate,
+        now: Timestamp,
+        in_grace: bool,
+    ) -> Result<Vec<AlertIncident>> {
+        let is_first = !state.is_loaded;
+        state.load(&self.store)?;
+        let at = match state.evaluated_at {
+            Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
+            _ => now,
+        };
+        let delay_ms = i64::try_from(self.settings.eval_delay.as_millis()).unwrap_or(0);
+        let before = state.progress;
+        self.catch_up(state, now, is_first)?;
+        let mut round = Round {
+            live: Live {
+                engine: &self.engine,
+                store: &self.store,
+                end: now.plus_ms(-delay_ms),
+                max_groups: self.settings.max_groups,
+                imported_until_ms: state.progress.imported_until_ms,
+            },
+            silences: self.store.read(|reader| reader.alert_silences(at, false))?,
+            at,
+            in_grace,
+            firing: FxHashSet::default(),
+        };
+        let mut draft = Draft::default();
+        // Rules without groups first: they may keep back the others.
+        let mut rules: Vec<Arc<Rule>> = state.rules.clone();
+        rules.sort_by_key(|rule| !rule.by.is_empty());
+        for rule in &rules {
+            close_foreign(state, rule, &round, &mut draft);
+        }
+        for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
+            self.evaluate_rule(state, rule, &mut round, &mut draft);
+        }
+        if !in_grace {
+            close_unknown(state, &round, &mut draft);
+        }
+        watch_self(state, &round, &mut draft);
+        state.evaluated_at = Some(at);
+        let moved = state.progress.seen_seq != before.seen_seq
+            || state.progress.imported_until_ms != before.imported_until_ms;
+        state.progress.evaluated_at = Some(at);
+        if moved || !draft.changes.is_empty() {
+            draft.changes.progress = Some(state.progress);
+        }
+        let since = at.plus_ms(-HOUR_MS);
+        let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
+        state.traces.retain(since, |rule_id| ids.iter().any(|id| id == rule_id));
+        let opened = Self::write(gate, state, draft)?;
+        for (rule_id, runs) in &mut state.runs {
+            let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
+            runs.forget_successes(is_watched);
+        }
+        Ok(opened)
+    }
+
+    /// Looks at what arrived since the last evaluation.
+    fn catch_up(&self, state: &mut State, now: Timestamp, is_first: bool) -> Result<()> {
+        let counting: Vec<Arc<Rule>> = state
+            .rules
+            .iter()
+            .filter(|rule| {
+                rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
+            })
+            .cloned()
+            .collect();
+        let live = Live {
+            engine: &self.engine,
+            store: &self.store,
+            end: now,
+            max_groups: self.settings.max_groups,
+            imported_until_ms: -1,
+        };
+        let seen = state.progress.seen_seq;
+        let mut new_runs = Vec::new();
+        for rule in &counting {
+            let filter = live.filter(rule)?;
+            let resolved = match filter {
+                Some(filter) => self.store.read(|reader| reader.resolve(&filter))?,
+                // Nothing that is known yet matches.
+                None => crate::store::ResolvedFilter {
+                    spaces: Some(Vec::new()),
+                    ..crate::store::ResolvedFilter::default()
+                },
+            };
+            match state.runs.get_mut(&rule.id) {
+                Some(runs) => runs.set_filter(resolved),
+                None => new_runs.push((rule.id.clone(), Runs::new(rule, resolved))),
+            }
+        }
+        let mut progress = state.progress;
+        self.store.read(|reader| {
+            let last_seq = reader.last_seq()?;
+            if !new_runs.is_empty() {
+                reader.arrived_after(last_seq - READ_BACK_ROWS, |row| {
+                    if row.seq <= seen {
+                        new_runs.iter_mut().for_each(|(_, runs)| runs.add(row));
+                    }
+                })?;
+            }
+            // While nothing ran, a whole history may have been imported.
+            let mut from = seen;
+            if is_first && last_seq - seen > READ_BACK_ROWS {
+                let imported = reader.imported_until(seen)?.unwrap_or(-1);
+                progress.imported_until_ms = progress.imported_until_ms.max(imported);
+                from = last_seq - READ_BACK_ROWS;
+            }
+            let fresh_ms = now.plus_ms(-LATE_MS).as_unix_ms();
+            let runs = &mut state.runs;
+            progress.seen_seq = reader.arrived_after(from, |row| {
+                if row.source == crate::model::Source::Import {
+                    progress.imported_until_ms = progress.imported_until_ms.max(row.started_at_ms);
+                } else if row.started_at_ms >= fresh_ms {
+                    runs.values_mut().for_each(|runs| runs.add(row));
+                    new_runs.iter_mut().for_each(|(_, runs)| runs.add(row));
+                }
+            })?;
+            Ok(())
+        })?;
+        state.progress = progress;
+        state.runs.extend(new_runs);
+        Ok(())
+    }
+
+    fn evaluate_rule(
+        &self,
+        state: &mut State,
+        rule: &Arc<Rule>,
+        round: &mut Round<'_>,
+        draft: &mut Draft,
+    ) {
+        let found = self.look(state, rule, round);
+        let notes = state.notes.entry(rule.id.clone()).or_default();
+        match found {
+            Ok(found) => {
+                notes.failures = 0;
+                if found.is_truncated && !notes.is_truncated {
+                    tracing::warn!(
+                        rule = %rule.id, max_groups = self.settings.max_groups,
+                        "a rule has more groups than alerting.max_groups; only the largest are watched"
+                    );
+                }
+                notes.is_truncated = found.is_truncated;
+                observe_all(state, rule, &found, round, draft);
+            }
+            Err(error) => {
+                notes.failures = notes.failures.saturating_add(1);
+                tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
+                observe_failure(state, rule, round, draft);
+            }
+        }
+    }
+
+    /// What the rule finds, and now and then whether its filter finds anything at all.
+    fn look(&self, state: &mut State, rule: &Arc<Rule>, round: &Round<'_>) -> Result<Found> {
+        let is_filtered = rule.filter != RuleFilter::default();
+        let notes = state.notes.entry(rule.id.clone()).or_default();
+        let is_due = notes.matched_at.is_none_or(|at| at.plus_ms(HOUR_MS) <= round.at);
+        if is_filtered && is_due {
+            notes.matches_nothing = !round.live.matches_anything(rule, UNMATCHED_DAYS)?;
+            notes.matched_at = Some(round.at);
+        }
+        if rule.metric != AlertMetric::ConsecutiveFailures {
+            return round.live.facts(rule);
+        }
+        let Some(runs) = state.runs.get(&rule.id) else { return Ok(Found::default()) };
+        let groups = self.store.read(|reader| runs.groups(reader))?;
+        let with_facts = groups
+            .into_iter()
+            .map(|(group, run)| (group, Facts { run: Some(run), ..Facts::default() }));
+        Ok(Found { groups: with_facts.collect(), is_truncated: false })
+    }
+}
+
+/// Holds every group against the rule: those found, and those that have a state.
+fn observe_all(
+    state: &mut State,
+    rule: &Arc<Rule>,
+    found: &Found,
+    round: &mut Round<'_>,
+    draft: &mut Draft,
+) {
+    let empty = super::state::Groups::default();
+    let mut missing: FxHashSet<String> =
+        state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
+    let mut is_firing = false;
+    for (group, facts) in &found.groups {
+        let Some(judgement) = judge(rule, group, facts) else { continue };
+        let key = group.key();
+        missing.remove(&key);
+        is_firing |= observe(state, rule, (group, &key), judgement, round, draft);
+    }
+    for key in missing {
+        let group = AlertGroup::parse_key(&key).unwrap_or_default();
+        let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
+        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+    }
+    if is_firing && rule.by.is_empty() && rule.inhibits_groups {
+        round.firing.insert(rule.metric);
+    }
+}
+
+/// A group with a state and without requests in the window.
+fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timestamp) -> Judgement {
+    let period = match rule.condition.window {
+        EvaluationWindow::Period(period) => Some(period.name(end, rule.tz)),
+        EvaluationWindow::Rolling(_) => None,
+    };
+    if group.period != period {
+        return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
+    }
+    if is_truncated {
+        return Judgement::bare(Verdict::Insufficient);
+    }
+    let judged = judge(rule, group, &Facts::default());
+    judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
+}
+
+/// Takes one verdict; whether the group is firing after it.
+fn observe(
+    state: &mut State,
+    rule: &Arc<Rule>,
+    (group, group_key): (&AlertGroup, &str),
+    judgement: Judgement,
+    round: &Round<'_>,
+    draft: &mut Draft,
+) -> bool {
+    let known = state.instances.get(&rule.id).and_then(|groups| groups.get(group_key));
+    // Closed just now, because its rule watches something else.
+    let known = known.filter(|known| known.identity == rule.identity());
+    let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
+    let is_muted = may_be_told && round.is_muted(rule, group);
+    let may_fire = !round.in_grace;
+    let about = Circumstances { group, group_key, at: round.at, is_muted, may_fire };
+    let after = draft.observe(rule, judgement, about, known, &state.open);
+    state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
+    after.is_some_and(|after| after.phase.is_open())
+}
+
+fn observe_failure(state: &mut State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
+    let keys: Vec<String> =
+        state.instances.get(&rule.id).into_iter().flatten().map(|(key, _)| key.clone()).collect();
+    let judgement = Judgement::bare(Verdict::Failed);
+    if keys.is_empty() {
+        state.traces.note(&rule.id, "", round.at, &judgement, None, false);
+    }
+    for key in keys {
+        let group = AlertGroup::parse_key(&key).unwrap_or_default();
+        observe(state, rule, (&group, &key), judgement, round, draft);
+    }
+}
+
+/// Closes what belongs to an earlier rule of the same id that watched something else.
+fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
+    let identity = rule.identity();
+    let groups = state.instances.get(&rule.id).into_iter().flatten();
+    for (key, known) in groups.filter(|(_, known)| known.identity != identity) {
+        close(state, rule, (key, known), EndReason::RuleChanged, round, draft);
+    }
+}
+
+/// Closes what belongs to rules that are gone.
+fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
+    for (rule_id, groups) in &state.instances {
+        let rule = state.rule(rule_id);
+        if rule.is_some_and(|rule| rule.inactive.is_none()) {
+            continue;
+        }
+        let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
+        let rule = rule.unwrap_or(&stand_in);
+        for (key, known) in groups {
+            close(state, rule, (key, known), EndReason::RuleRemoved, round, draft);
+        }
+    }
+}
+
+fn close(
+    state: &State,
+    rule: &Arc<Rule>,
+    (group_key, known): (&str, &Known),
+    reason: EndReason,
+    round: &Round<'_>,
+    draft: &mut Draft,
+) {
+    let group = AlertGroup::parse_key(group_key).unwrap_or_default();
+    let about =
+        Circumstances { group: &group, group_key, at: round.at, is_muted: true, may_fire: false };
+    let judgement = Judgement::bare(Verdict::Closed(reason));
+    draft.observe(rule, judgement, about, Some(known), &state.open);
+}
+
+/// The program alerts about itself when a rule fails again and again.
+fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) {
+    let Some(rule) = state.rule(SELF_RULE).cloned() else { return };
+    let failures = state.notes.values().map(|notes| notes.failures).max().unwrap_or(0);
+    let facts = Facts { failed_evaluations: failures, ..Facts::default() };
+    let group = AlertGroup::default();
+    if let Some(judgement) = judge(&rule, &group, &facts) {
+        observe(state, &rule, (&group, ""), judgement, round, draft);
+    }
+}

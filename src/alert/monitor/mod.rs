@@ -1,0 +1,230 @@
+//! The monitor: evaluates every rule, moves states, and writes it all down in one transaction.
+
+mod draft;
+mod evaluate;
+mod questions;
+mod state;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use questions::{AckOutcome, Explanation, RuleStatus};
+use state::State;
+
+use crate::alert::observation::{Judgement, Verdict};
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{
+    AlertCondition, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
+};
+use crate::query::Engine;
+use crate::store::{Store, WriteGate};
+use draft::{Circumstances, Draft};
+
+/// Failed evaluations in a row after which the program alerts about itself.
+const TOO_MANY_FAILURES: f64 = 5.0;
+/// The rule about that.
+pub const SELF_RULE: &str = "self-evaluation";
+
+/// How the monitor evaluates.
+#[derive(Clone, Debug)]
+pub struct MonitorSettings {
+    /// Windows end so long before now.
+    pub eval_delay: Duration,
+    /// Most groups of one rule.
+    pub max_groups: usize,
+}
+
+/// Evaluates rules; one evaluation at a time.
+#[derive(Debug)]
+pub struct Monitor {
+    store: Store,
+    engine: Arc<Engine>,
+    settings: MonitorSettings,
+    state: Mutex<State>,
+    missed: AtomicU64,
+    evaluations: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// The rule that watches the monitor itself.
+fn self_rule() -> Rule {
+    let condition = AlertCondition {
+        clear_threshold: 0.0,
+        clear_consecutive: 1,
+        ..AlertCondition::new(Operator::AtLeast, TOO_MANY_FAILURES, Duration::from_secs(60), 1)
+    };
+    let mut rule = Rule::new(SELF_RULE, AlertMetric::FailedEvaluations, condition);
+    rule.name = "Alerts cannot be evaluated".to_owned();
+    rule.summary = "{value} evaluations of a rule failed in a row".to_owned();
+    rule.severity = "critical".to_owned();
+    rule.is_default = true;
+    rule
+}
+
+impl Monitor {
+    /// A monitor of `rules`; nothing is read before the first evaluation.
+    pub fn new(
+        store: Store,
+        engine: Arc<Engine>,
+        settings: MonitorSettings,
+        rules: Vec<Rule>,
+    ) -> Self {
+        let monitor = Self {
+            store,
+            engine,
+            settings,
+            state: Mutex::new(State::default()),
+            missed: AtomicU64::new(0),
+            evaluations: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        };
+        monitor.set_rules(rules);
+        monitor
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces all rules. What is the same rule still keeps its state and counters; what is not, or is
+    /// gone, is closed by the next evaluation.
+    pub fn set_rules(&self, rules: Vec<Rule>) {
+        let mut state = self.lock();
+        let all = rules.into_iter().chain([self_rule()]).map(Arc::new);
+        state.rules = all.collect();
+        let kept: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
+        // They are counted anew from what arrived last.
+        state.runs.clear();
+        state.notes.retain(|rule_id, _| kept.contains(rule_id));
+    }
+
+    /// Adds a rule, or replaces the one with the same id.
+    pub fn register(&self, rule: Rule) {
+        let mut state = self.lock();
+        state.runs.remove(&rule.id);
+        let rule = Arc::new(rule);
+        match state.rules.iter().position(|known| known.id == rule.id) {
+            Some(place) => state.rules[place] = rule,
+            None => state.rules.insert(0, rule),
+        }
+    }
+
+    /// Evaluations that were due while another one ran.
+    pub fn note_missed(&self, count: u64) {
+        self.missed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Evaluations, those that were missed, and those that failed, since the start.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.evaluations), load(&self.missed), load(&self.failed))
+    }
+
+    /// Evaluates every rule at `now`, writes what changed, and tells which incidents began.
+    ///
+    /// In a grace period nothing may fire, and nothing ends because its rule is unknown: rules may still
+    /// be registered.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written; states are as before then.
+    pub fn evaluate(
+        &self,
+        gate: &dyn WriteGate,
+        now: Timestamp,
+        in_grace: bool,
+    ) -> Result<Vec<AlertIncident>> {
+        let mut state = self.lock();
+        self.evaluations.fetch_add(1, Ordering::Relaxed);
+        let result = self.evaluate_all(&mut state, gate, now, in_grace);
+        if result.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn write(gate: &dyn WriteGate, state: &mut State, draft: Draft) -> Result<Vec<AlertIncident>> {
+        let (changes, opened) = draft.finish();
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let written = changes.clone();
+        gate.write(move |writer| writer.apply_alerts(&written))?;
+        state.remember(changes);
+        Ok(opened.iter().filter_map(|id| state.open.get(id).cloned()).collect())
+    }
+
+    /// Notes that somebody takes care of an incident: no more reminders until it ends.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn acknowledge(
+        &self,
+        gate: &dyn WriteGate,
+        incident_id: &str,
+        actor: &str,
+        note: Option<&str>,
+        now: Timestamp,
+    ) -> Result<AckOutcome> {
+        let mut state = self.lock();
+        state.load(&self.store)?;
+        let (Some((rule_id, group_key, mut known)), Some(incident)) =
+            (state.owner(incident_id), state.open.get(incident_id).cloned())
+        else {
+            return self.not_open(incident_id);
+        };
+        crate::alert::step::acknowledge(&mut known.instance, actor, now);
+        let incident =
+            AlertIncident { acked_by: Some(actor.to_owned()), acked_at: Some(now), ..incident };
+        let phase = known.instance.phase.as_str();
+        let changes = questions::acknowledged(
+            &incident,
+            (rule_id, group_key, known),
+            phase,
+            (actor, note, now),
+        );
+        let written = changes.clone();
+        gate.write(move |writer| writer.apply_alerts(&written))?;
+        state.remember(changes);
+        Ok(AckOutcome::Done(incident))
+    }
+
+    /// Ends an incident by hand.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn close(
+        &self,
+        gate: &dyn WriteGate,
+        incident_id: &str,
+        now: Timestamp,
+    ) -> Result<AckOutcome> {
+        let mut state = self.lock();
+        state.load(&self.store)?;
+        let owner = state.owner(incident_id);
+        let rule = owner.as_ref().and_then(|(rule_id, ..)| state.rule(rule_id).cloned());
+        let (Some((_, group_key, known)), Some(rule)) = (owner, rule) else {
+            return self.not_open(incident_id);
+        };
+        let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
+        let about = Circumstances {
+            group: &group,
+            group_key: &group_key,
+            at: now,
+            is_muted: false,
+            may_fire: false,
+        };
+        let judgement = Judgement {
+            value: known.instance.value,
+            threshold: rule.condition.threshold,
+            samples: known.instance.samples,
+            events: known.instance.events,
+            ..Judgement::bare(Verdict::Closed(EndReason::Manual))
+        };
+        let mut draft = Draft::default();
+        draft.observe(&rule, judgement, about, Some(&known), &state.open);
+        Self::write(gate, &mut state, draft)?;
+        self.not_open(incident_id)
+    }
+}

@@ -1,0 +1,214 @@
+//! What the monitor can be asked: how rules are doing, and why one did or did not fire.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Monitor;
+use super::state::{Known, State};
+use crate::alert::trace::Evaluation;
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule, RuleState};
+use crate::store::{AlertChanges, IncidentQuery, InstanceChange};
+
+/// A rule and what it is doing.
+#[derive(Clone, Debug)]
+pub struct RuleStatus {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The worst of its groups.
+    pub state: RuleState,
+    /// Why it is inactive, or what else is worth saying.
+    pub detail: Option<String>,
+    /// Groups by what they are doing, plainly ok ones left out.
+    pub counts: BTreeMap<RuleState, usize>,
+    /// Value of the worst group; of the largest when all are ok.
+    pub value: Option<f64>,
+    /// Requests behind it.
+    pub samples: u64,
+    /// The last evaluation.
+    pub evaluated_at: Option<Timestamp>,
+}
+
+/// Why a rule did or did not fire for one group.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The group.
+    pub group: AlertGroup,
+    /// What it is doing.
+    pub state: RuleState,
+    /// Where it stands.
+    pub instance: AlertInstance,
+    /// Messages are kept back until then.
+    pub silenced_until: Option<Timestamp>,
+    /// The last evaluations since the start, oldest first.
+    pub evaluations: Vec<Evaluation>,
+}
+
+/// What came of an acknowledgement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AckOutcome {
+    /// It is noted.
+    Done(AlertIncident),
+    /// The incident is over.
+    Over(AlertIncident),
+    /// There is no such incident.
+    Unknown,
+}
+
+impl Monitor {
+    /// Every rule with what it is doing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn rules(&self) -> Result<Vec<RuleStatus>> {
+        let mut state = self.lock();
+        state.load(&self.store)?;
+        Ok(state.rules.iter().map(|rule| status(&state, rule)).collect())
+    }
+
+    /// The last evaluation of all rules.
+    pub fn evaluated_at(&self) -> Option<Timestamp> {
+        self.lock().evaluated_at
+    }
+
+    /// States of open incidents by their id, for showing what they are doing now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open_states(&self) -> Result<BTreeMap<String, AlertInstance>> {
+        let mut state = self.lock();
+        state.load(&self.store)?;
+        let groups = state.instances.values().flat_map(|groups| groups.values());
+        let with_id = groups.filter_map(|known| {
+            Some((known.instance.incident_id.clone()?, known.instance.clone()))
+        });
+        Ok(with_id.collect())
+    }
+
+    /// Why a rule did or did not fire for a group; `None` when there is no such rule. A budget's group
+    /// without its period means the running one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn explain(
+        &self,
+        rule_id: &str,
+        group: &AlertGroup,
+        now: Timestamp,
+    ) -> Result<Option<Explanation>> {
+        let mut state = self.lock();
+        state.load(&self.store)?;
+        let Some(rule) = state.rule(rule_id).cloned() else { return Ok(None) };
+        let mut group = group.clone();
+        if let (crate::model::alert::EvaluationWindow::Period(period), None) =
+            (rule.condition.window, &group.period)
+        {
+            group.period = Some(period.name(now, rule.tz));
+        }
+        let key = group.key();
+        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&key));
+        let instance = known.map(|known| known.instance.clone()).unwrap_or_default();
+        let silences = self.store.read(|reader| reader.alert_silences(now, false))?;
+        let covering = silences.iter().filter(|silence| silence.covers(rule_id, &group, now));
+        let shown = if rule.inactive.is_some() { RuleState::Inactive } else { instance.shown() };
+        Ok(Some(Explanation {
+            state: shown,
+            silenced_until: covering.map(|silence| silence.silence.ends_at).max(),
+            evaluations: state.traces.of(rule_id, &key),
+            instance,
+            group,
+            rule,
+        }))
+    }
+
+    /// The incident as it ended, or that there is none.
+    pub(super) fn not_open(&self, incident_id: &str) -> Result<AckOutcome> {
+        let query = IncidentQuery {
+            incident_ids: vec![incident_id.to_owned()],
+            limit: 1,
+            ..IncidentQuery::default()
+        };
+        let found = self.store.read(|reader| reader.alert_incidents(&query))?;
+        Ok(found.into_iter().next().map_or(AckOutcome::Unknown, AckOutcome::Over))
+    }
+}
+
+fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
+    let notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
+    let empty = super::state::Groups::default();
+    let groups = state.instances.get(&rule.id).unwrap_or(&empty);
+    let mut counts: BTreeMap<RuleState, usize> = BTreeMap::new();
+    for known in groups.values() {
+        *counts.entry(known.instance.shown()).or_default() += 1;
+    }
+    let worst = groups.values().max_by_key(|known| known.instance.shown());
+    let latest = state.traces.latest(&rule.id).max_by_key(|last| last.judgement.samples);
+    let quiet = match &latest {
+        Some(last) if last.judgement.verdict == crate::alert::Verdict::Insufficient => {
+            RuleState::NoData
+        }
+        _ => RuleState::Ok,
+    };
+    let shown = match worst.map(|known| known.instance.shown()) {
+        _ if rule.inactive.is_some() || notes.matches_nothing => RuleState::Inactive,
+        _ if notes.failures > 0 => RuleState::Error,
+        Some(state) if state > RuleState::Ok => state,
+        _ => quiet,
+    };
+    let detail = rule.inactive.clone().or_else(|| {
+        let truncated = notes.is_truncated.then(|| "more groups than max_groups".to_owned());
+        notes.matches_nothing.then(|| "matches nothing".to_owned()).or(truncated)
+    });
+    let evaluated_at = latest.as_ref().map(|last| last.at);
+    let (value, samples) = match (worst, latest) {
+        (Some(known), _) => (known.instance.value, known.instance.samples),
+        (None, Some(last)) => (last.judgement.value, last.judgement.samples),
+        (None, None) => (None, 0),
+    };
+    RuleStatus {
+        rule: Arc::clone(rule),
+        state: shown,
+        detail,
+        counts,
+        value,
+        samples,
+        evaluated_at,
+    }
+}
+
+/// What an acknowledgement changes.
+pub(super) fn acknowledged(
+    incident: &AlertIncident,
+    (rule_id, group_key, known): (String, String, Known),
+    phase: &'static str,
+    (actor, note, now): (&str, Option<&str>, Timestamp),
+) -> AlertChanges {
+    AlertChanges {
+        events: vec![AlertEvent {
+            at: now,
+            incident_id: Some(incident.incident_id.clone()),
+            rule_id: rule_id.clone(),
+            group_key: group_key.clone(),
+            from_state: phase.to_owned(),
+            to_state: phase.to_owned(),
+            reason: "acknowledged".to_owned(),
+            value: known.instance.value,
+            threshold: None,
+            samples: Some(known.instance.samples),
+            events: Some(known.instance.events),
+            actor: actor.to_owned(),
+            note: note.map(str::to_owned),
+        }],
+        instances: vec![InstanceChange {
+            rule_id,
+            group_key,
+            identity_hash: known.identity,
+            instance: Some(known.instance),
+        }],
+        incidents: vec![incident.clone()],
+        ..AlertChanges::default()
+    }
+}

@@ -1,0 +1,119 @@
+//! What the monitor remembers between evaluations.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::alert::runs::Runs;
+use crate::alert::trace::Traces;
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{AlertIncident, AlertInstance, Rule};
+use crate::store::{AlertChanges, IncidentQuery, MonitorProgress, Store};
+
+/// A state that is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// What made the rule the same rule.
+    pub(super) identity: Vec<u8>,
+    pub(super) instance: AlertInstance,
+}
+
+/// States by group.
+pub(super) type Groups = FxHashMap<String, Known>;
+
+/// What is worth saying of a rule besides its groups.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RuleNotes {
+    /// Evaluations that failed, one after the other.
+    pub(super) failures: u32,
+    /// There were more groups than are watched.
+    pub(super) is_truncated: bool,
+    /// Its filter matched nothing for a week.
+    pub(super) matches_nothing: bool,
+    /// When that was looked at.
+    pub(super) matched_at: Option<Timestamp>,
+}
+
+/// Everything between evaluations.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) rules: Vec<Arc<Rule>>,
+    pub(super) is_loaded: bool,
+    pub(super) instances: FxHashMap<String, Groups>,
+    pub(super) open: FxHashMap<String, AlertIncident>,
+    pub(super) runs: FxHashMap<String, Runs>,
+    pub(super) progress: MonitorProgress,
+    pub(super) traces: Traces,
+    pub(super) notes: FxHashMap<String, RuleNotes>,
+    pub(super) evaluated_at: Option<Timestamp>,
+}
+
+impl State {
+    /// Reads back what is stored, once.
+    pub(super) fn load(&mut self, store: &Store) -> Result<()> {
+        if self.is_loaded {
+            return Ok(());
+        }
+        let (instances, incidents, progress) = store.read(|reader| {
+            let query = IncidentQuery {
+                is_open: Some(true),
+                limit: usize::MAX,
+                ..IncidentQuery::default()
+            };
+            let incidents = reader.alert_incidents(&query)?;
+            Ok((reader.alert_instances()?, incidents, reader.monitor_progress()?))
+        })?;
+        for stored in instances {
+            let known = Known { identity: stored.identity_hash, instance: stored.instance };
+            self.instances.entry(stored.rule_id).or_default().insert(stored.group_key, known);
+        }
+        self.open = incidents
+            .into_iter()
+            .map(|incident| (incident.incident_id.clone(), incident))
+            .collect();
+        self.progress = progress;
+        self.evaluated_at = progress.evaluated_at;
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    /// Remembers what is on disk now.
+    pub(super) fn remember(&mut self, changes: AlertChanges) {
+        for change in changes.instances {
+            match change.instance {
+                Some(instance) => {
+                    let known = Known { identity: change.identity_hash, instance };
+                    let groups = self.instances.entry(change.rule_id).or_default();
+                    groups.insert(change.group_key, known);
+                }
+                None => {
+                    if let Some(groups) = self.instances.get_mut(&change.rule_id) {
+                        groups.remove(&change.group_key);
+                    }
+                }
+            }
+        }
+        for incident in changes.incidents {
+            if incident.ended_at.is_none() {
+                self.open.insert(incident.incident_id.clone(), incident);
+            } else {
+                self.open.remove(&incident.incident_id);
+            }
+        }
+    }
+
+    /// The rule with this id.
+    pub(super) fn rule(&self, rule_id: &str) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.id == rule_id)
+    }
+
+    /// The rule and group of an open incident.
+    pub(super) fn owner(&self, incident_id: &str) -> Option<(String, String, Known)> {
+        self.instances.iter().find_map(|(rule_id, groups)| {
+            let is_it = |known: &Known| known.instance.incident_id.as_deref() == Some(incident_id);
+            let (key, known) = groups.iter().find(|(_, known)| is_it(known))?;
+            Some((rule_id.clone(), key.clone(), known.clone()))
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! Alertmanager's API: alerts are told again every minute, because it forgets them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::http_client::HttpClient;
+use super::labels::{annotations, labels, rfc3339};
+use super::retry::Verdict;
+use super::text::Links;
+use super::{Attempt, Channel, Item, Message};
+use crate::alert::notification::NotificationKind;
+use crate::config::Endpoint;
+use crate::error::Result;
+use crate::model::Timestamp;
+
+/// Time between two refreshes.
+const REFRESH: Duration = Duration::from_secs(60);
+/// After so long without a refresh Alertmanager takes an alert for resolved, in milliseconds.
+const FIRING_VALID_MS: i64 = 4 * 60_000;
+/// Where alerts are posted, below each URL.
+const PATH: &str = "/api/v2/alerts";
+
+/// Posts to every server of a cluster.
+pub(super) struct Alertmanager {
+    clients: Vec<HttpClient>,
+    links: Links,
+}
+
+impl Alertmanager {
+    /// A cluster.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub(super) fn new(endpoints: &[Endpoint], links: Links) -> Result<Self> {
+        let clients = endpoints.iter().cloned().map(HttpClient::new).collect::<Result<_>>()?;
+        Ok(Self { clients, links })
+    }
+
+    /// Posts to all; it is delivered when one of them took it, since they tell each other.
+    fn post(&self, alerts: &[Value], now: Timestamp) -> Attempt {
+        let body = Value::from(alerts).to_string();
+        let attempts: Vec<(&str, Attempt)> = self
+            .clients
+            .iter()
+            .map(|client| (client.origin(), client.post(PATH, &[], body.as_bytes(), now)))
+            .collect();
+        for (origin, attempt) in &attempts {
+            if let Some(error) = &attempt.error {
+                tracing::warn!(server = origin, error, "an Alertmanager did not take alerts");
+            }
+        }
+        let rank = |attempt: &Attempt| match attempt.verdict {
+            Verdict::Delivered => 0,
+            Verdict::Retry => 1,
+            Verdict::Dead => 2,
+            Verdict::Gone => 3,
+        };
+        let best = attempts.into_iter().map(|(_, attempt)| attempt).min_by_key(rank);
+        best.unwrap_or_else(|| Attempt::failed("no server is configured"))
+    }
+}
+
+impl Channel for Alertmanager {
+    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+        let alerts: Vec<Value> =
+            message.items.iter().map(|item| alert(item, message.kind, now, &self.links)).collect();
+        self.post(&alerts, now)
+    }
+
+    fn refresh(&mut self, items: &[Item], now: Timestamp) -> Attempt {
+        if items.is_empty() {
+            return Attempt::delivered(None);
+        }
+        let alert = |item: &Item| alert(item, item.notification.kind, now, &self.links);
+        self.post(&items.iter().map(alert).collect::<Vec<_>>(), now)
+    }
+
+    fn refresh_interval(&self) -> Option<Duration> {
+        Some(REFRESH)
+    }
+}
+
+fn alert(item: &Item, kind: NotificationKind, now: Timestamp, links: &Links) -> Value {
+    let notification = &item.notification;
+    let mut labels = labels(notification);
+    let ends_at = match (kind, notification.ended_at) {
+        // Shown, and gone a minute later.
+        (NotificationKind::Test, _) => now.plus_ms(60_000),
+        (_, Some(ended_at)) => ended_at,
+        (_, None) => now.plus_ms(FIRING_VALID_MS),
+    };
+    if kind == NotificationKind::Test {
+        labels.insert("test".to_owned(), "true".to_owned());
+    }
+    let mut alert = json!({
+        "labels": labels,
+        "annotations": annotations(item),
+        "startsAt": rfc3339(notification.fired_at),
+        "endsAt": rfc3339(ends_at),
+    });
+    let link = links.incident(&notification.incident_id);
+    if !link.is_empty() {
+        alert["generatorURL"] = link.into();
+    }
+    alert
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::notify::samples::{firing, resolved};
+
+    #[test]
+    fn a_firing_alert_is_valid_for_four_minutes_and_an_ended_one_keeps_its_end() {
+        let now = Timestamp::parse_rfc3339("2026-11-23T02:10:00Z").unwrap();
+        let of = |item: &Item| alert(item, item.notification.kind, now, &Links::new(""));
+        assert_eq!(of(&firing("i1", "acme"))["endsAt"], "2026-11-23T02:14:00Z");
+        assert_eq!(of(&resolved("i1", "acme"))["endsAt"], "2026-11-23T02:31:10Z");
+        assert_eq!(
+            of(&firing("i1", "acme"))["labels"],
+            of(&resolved("i1", "acme"))["labels"],
+            "labels are the identity"
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! One way to post to a receiver: no redirects, no proxy, 15 seconds for everything.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use ureq::http::StatusCode;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::retry::{Verdict, parse_retry_after, verdict_of};
+use super::{Attempt, USER_AGENT};
+use crate::config::Endpoint;
+use crate::error::{Error, Result};
+use crate::model::Timestamp;
+
+/// Time for everything: name, connection, sending and the answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
+/// Most that is read of an answer, in bytes; only its beginning is ever shown.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024;
+/// Most characters of an answer that are kept.
+const EXCERPT_CHARS_MAX: usize = 160;
+
+/// A client for one receiver.
+pub(super) struct HttpClient {
+    agent: ureq::Agent,
+    endpoint: Endpoint,
+}
+
+impl HttpClient {
+    /// A client.
+    ///
+    /// # Errors
+    /// When the file of authorities cannot be read, or holds none.
+    pub(super) fn new(endpoint: Endpoint) -> Result<Self> {
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = &endpoint.ca_file {
+            tls = tls.root_certs(RootCerts::new_with_certs(&read_authorities(path)?));
+        }
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(USER_AGENT)
+            .timeout_global(Some(TIMEOUT))
+            // A connection that was kept for minutes may be dead; alerts are rare.
+            .max_idle_connections(0)
+            .tls_config(tls.build());
+        Ok(Self { agent: config.build().new_agent(), endpoint })
+    }
+
+    /// Posts JSON to the endpoint, or to `path` below it, and judges the answer.
+    pub(super) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        now: Timestamp,
+    ) -> Attempt {
+        let base = self.endpoint.url.reveal();
+        let url = if path.is_empty() {
+            base.to_owned()
+        } else {
+            base.trim_end_matches('/').to_owned() + path
+        };
+        let mut request = self.agent.post(url).header("content-type", "application/json");
+        if let Some(authorization) = &self.endpoint.authorization {
+            request = request.header("authorization", authorization.reveal());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match request.send(body) {
+            Ok(response) => judge(response, now),
+            Err(error) => Attempt::failed(words(&error)),
+        }
+    }
+
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> &str {
+        self.endpoint.origin()
+    }
+}
+
+/// Reads authorities from a PEM file.
+fn read_authorities(path: &std::path::Path) -> Result<Vec<Certificate<'static>>> {
+    let pem = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let authorities: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if authorities.is_empty() {
+        let reason = format!("{} holds no certificate in PEM", path.display());
+        return Err(Error::invalid_config("alerting.channels: ca_file", reason));
+    }
+    Ok(authorities)
+}
+
+fn judge(mut response: ureq::http::Response<ureq::Body>, now: Timestamp) -> Attempt {
+    let status = response.status();
+    let verdict = verdict_of(status.as_u16());
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let retry_after = header.and_then(|text| parse_retry_after(text, now));
+    if verdict == Verdict::Delivered {
+        return Attempt::delivered(Some(status.as_u16()));
+    }
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+    let error = status_words(status, &excerpt(&body.unwrap_or_default()));
+    Attempt { verdict, status: Some(status.as_u16()), retry_after, error: Some(error) }
+}
+
+fn status_words(status: StatusCode, excerpt: &str) -> String {
+    let code = status.as_u16();
+    let reason = status.canonical_reason().unwrap_or("an unknown status");
+    let hint = match code {
+        300..=399 => "; redirects are not followed, configure the final URL",
+        401 | 403 => "; check the channel's credentials",
+        410 => "; the receiver is gone, the channel is disabled until the next start",
+        _ => "",
+    };
+    let quoted = if excerpt.is_empty() { String::new() } else { format!(": {excerpt:?}") };
+    format!("answered {code} {reason}{hint}{quoted}")
+}
+
+/// The beginning of an answer, on one line.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(EXCERPT_CHARS_MAX).collect::<String>().trim().to_owned()
+}
+
+/// A failed exchange in words that never repeat the URL, which may be the secret.
+fn words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+        ureq::Error::HostNotFound => "the host's name is not known".to_owned(),
+        ureq::Error::ConnectionFailed => "the connection could not be made".to_owned(),
+        // How a handshake that failed arrives.
+        ureq::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
+            format!("TLS failed: {source}")
+        }
+        ureq::Error::Io(source) => format!("the connection failed: {}", source.kind()),
+        ureq::Error::Tls(what) => format!("TLS failed: {what}"),
+        ureq::Error::Rustls(source) => format!("TLS failed: {source}"),
+        ureq::Error::Protocol(_) => "the answer is not HTTP".to_owned(),
+        _ => "the request could not be made".to_owned(),
+    }
+}

@@ -1,0 +1,50 @@
+//! The log: one structured line a transition, always there, and the last resort of other channels.
+
+use super::{Attempt, Channel, Item, Message};
+use crate::alert::notification::NotificationKind;
+use crate::model::Timestamp;
+
+/// Writes to the program's log, which never fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogChannel;
+
+impl Channel for LogChannel {
+    fn send(&mut self, message: &Message, _now: Timestamp) -> Attempt {
+        message.items.iter().for_each(|item| line(item, message.kind));
+        Attempt::delivered(None)
+    }
+}
+
+macro_rules! event {
+    ($level:ident, $item:expr, $kind:expr) => {{
+        let notification = &$item.notification;
+        tracing::$level!(
+            target: "chatgauge::alert",
+            rule = %notification.rule_id,
+            incident = %notification.incident_id,
+            kind = $kind.as_str(),
+            group = %super::text::group(notification),
+            metric = %notification.metric,
+            operator = %notification.operator,
+            threshold = notification.threshold,
+            value = notification.value,
+            samples = notification.samples,
+            events = notification.events,
+            severity = %notification.severity,
+            triggered_at = %notification.fired_at,
+            ended_at = notification.ended_at.map(tracing::field::display),
+            reason = notification.reason.as_deref(),
+            at = %notification.at,
+            "{}: {}", notification.rule_name, notification.summary,
+        );
+    }};
+}
+
+/// One line of the log about one incident.
+fn line(item: &Item, kind: NotificationKind) {
+    if kind.is_end() || kind == NotificationKind::Test {
+        event!(info, item, kind);
+    } else {
+        event!(warn, item, kind);
+    }
+}

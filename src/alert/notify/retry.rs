@@ -1,0 +1,154 @@
+//! When a message is tried again, and when it is given up. Pure: clock and chance are arguments.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+/// Waits after the first, second, ... failed attempt, in seconds; afterwards the last one, hourly.
+const WAITS_S: [u32; 7] = [5, 30, 120, 300, 900, 1_800, 3_600];
+/// How far a wait is moved either way, as a share, so that many senders do not come back at once.
+const JITTER: f64 = 0.2;
+/// Longest wait that a receiver may ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+/// A message this old is given up at its next failure.
+pub const GIVE_UP_AFTER_MS: i64 = 24 * 3_600 * 1_000;
+
+/// What an answer means for the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was taken.
+    Delivered,
+    /// Another attempt may succeed.
+    Retry,
+    /// No attempt will succeed.
+    Dead,
+    /// The receiver wants nothing more, ever.
+    Gone,
+}
+
+/// What an HTTP status means for the message.
+pub const fn verdict_of(status: u16) -> Verdict {
+    match status {
+        200..=299 => Verdict::Delivered,
+        410 => Verdict::Gone,
+        408 | 425 | 429 | 500..=599 => Verdict::Retry,
+        _ => Verdict::Dead,
+    }
+}
+
+/// The next attempt after `attempts` failed ones, the last just now; `None`: given up.
+///
+/// `chance` is a random number in `[0, 1)`. What the receiver asks for (`retry_after`) goes before the
+/// schedule, up to [`RETRY_AFTER_MAX`].
+pub fn next_attempt(
+    created_at: Timestamp,
+    now: Timestamp,
+    attempts: u32,
+    retry_after: Option<Duration>,
+    chance: f64,
+) -> Option<Timestamp> {
+    if now.as_unix_ms().saturating_sub(created_at.as_unix_ms()) >= GIVE_UP_AFTER_MS {
+        return None;
+    }
+    let wait = match retry_after.filter(|wait| !wait.is_zero()) {
+        Some(wait) => wait.min(RETRY_AFTER_MAX),
+        None => {
+            let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+            let wait_s = WAITS_S.get(step).or(WAITS_S.last()).copied().unwrap_or(3_600);
+            let factor = 1.0 + JITTER * (2.0 * chance.clamp(0.0, 1.0) - 1.0);
+            Duration::from_secs_f64(f64::from(wait_s) * factor)
+        }
+    };
+    Some(now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// The wait that a `Retry-After` header asks for: seconds, or an HTTP date.
+pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?.timestamp_millis();
+    u64::try_from(at.saturating_sub(now.as_unix_ms())).ok().map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wait_s(attempts: u32, chance: f64) -> f64 {
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let next = next_attempt(now, now, attempts, None, chance).unwrap();
+        f64::from(u32::try_from(next.as_unix_ms() - now.as_unix_ms()).unwrap()) / 1_000.0
+    }
+
+    #[test]
+    fn the_schedule() {
+        let waits: Vec<f64> = (1..=9).map(|attempts| wait_s(attempts, 0.5)).collect();
+        assert_eq!(waits, [5.0, 30.0, 120.0, 300.0, 900.0, 1_800.0, 3_600.0, 3_600.0, 3_600.0]);
+        assert_eq!((wait_s(1, 0.0), wait_s(2, 0.0)), (4.0, 24.0));
+    }
+
+    #[test]
+    fn the_receiver_decides_up_to_an_hour() {
+        let now = Timestamp::from_unix_ms(0);
+        let next = |s| next_attempt(now, now, 1, Some(Duration::from_secs(s)), 0.5);
+        assert_eq!(next(7), Some(now.plus_ms(7_000)));
+        assert_eq!(next(90_000), Some(now.plus_ms(3_600_000)));
+        assert_eq!(next(0), Some(now.plus_ms(5_000)), "at once would be a loop");
+    }
+
+    #[test]
+    fn after_a_day_it_is_given_up() {
+        let created_at = Timestamp::from_unix_ms(0);
+        let at = |ms| next_attempt(created_at, Timestamp::from_unix_ms(ms), 30, None, 0.5);
+        assert!(at(GIVE_UP_AFTER_MS - 1).is_some());
+        assert_eq!(at(GIVE_UP_AFTER_MS), None);
+    }
+
+    #[test]
+    fn what_each_status_means() {
+        let table = [
+            (200, Verdict::Delivered),
+            (204, Verdict::Delivered),
+            (301, Verdict::Dead),
+            (400, Verdict::Dead),
+            (404, Verdict::Dead),
+            (408, Verdict::Retry),
+            (410, Verdict::Gone),
+            (425, Verdict::Retry),
+            (429, Verdict::Retry),
+            (500, Verdict::Retry),
+            (503, Verdict::Retry),
+        ];
+        for (status, verdict) in table {
+            assert_eq!(verdict_of(status), verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn both_forms_of_retry_after() {
+        let now = Timestamp::parse_rfc3339("2026-10-21T07:27:00Z").unwrap();
+        let parse = |text| parse_retry_after(text, now);
+        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:28:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(parse("Wed, 21 Oct 2026 07:26:00 GMT"), None, "it is over");
+        assert_eq!(parse("soon"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// No wait is longer than an hour and its jitter, none is shorter than four seconds, and all
+        /// lie within 20 % of the schedule.
+        #[test]
+        fn every_wait_is_bounded(attempts in 0_u32..1_000, chance in 0.0_f64..1.0) {
+            let wait = wait_s(attempts, chance);
+            prop_assert!((4.0..=4_320.0).contains(&wait), "{wait}");
+            let middle = wait_s(attempts, 0.5);
+            prop_assert!((wait / middle - 1.0).abs() <= 0.2 + 1e-3);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Messages in words: headlines, values with their units, times in the zone of the people.
+
+use chrono_tz::Tz;
+
+use super::{Item, Message};
+use crate::alert::notification::{Notification, NotificationKind};
+use crate::alert::summary::value_text;
+use crate::model::Timestamp;
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+
+/// Where links of messages lead.
+#[derive(Clone, Debug)]
+pub(super) struct Links {
+    external_url: String,
+}
+
+impl Links {
+    /// Links below the dashboard's URL; none when it is empty.
+    pub(super) fn new(external_url: &str) -> Self {
+        Self { external_url: external_url.trim_end_matches('/').to_owned() }
+    }
+
+    /// The dashboard, or nothing.
+    pub(super) fn base(&self) -> &str {
+        &self.external_url
+    }
+
+    /// The page of an incident, or nothing.
+    pub(super) fn incident(&self, incident_id: &str) -> String {
+        if self.external_url.is_empty() {
+            return String::new();
+        }
+        // Ids are made by this program: letters, digits and dashes.
+        format!("{}/#/alerts/{incident_id}", self.external_url)
+    }
+}
+
+/// What happened, in a word or three.
+pub(super) const fn word(kind: NotificationKind) -> &'static str {
+    match kind {
+        NotificationKind::Firing => "Firing",
+        NotificationKind::Resolved => "Resolved",
+        NotificationKind::Reminder => "Still firing",
+        NotificationKind::Flapping => "Flapping",
+        NotificationKind::FiredAndResolved => "Fired and resolved",
+        NotificationKind::Truncated => "Too many groups",
+        NotificationKind::Test => "Test",
+    }
+}
+
+/// The message in a line.
+pub(super) fn headline(message: &Message) -> String {
+    let Some(first) = message.items.first() else { return word(message.kind).to_owned() };
+    let (word, name) = (word(message.kind), &first.notification.rule_name);
+    match message.items.len() {
+        1 => match group(&first.notification) {
+            group if group.is_empty() => format!("{word}: {name}"),
+            group => format!("{word}: {name} ({group})"),
+        },
+        count => format!("{word}: {name} ({count} groups)"),
+    }
+}
+
+/// The group in words, e.g. `space acme, model gpt-5`; empty without one.
+pub(super) fn group(notification: &Notification) -> String {
+    let pairs = notification.group.iter().map(|(dimension, value)| format!("{dimension} {value}"));
+    let period = notification.period.iter().cloned();
+    pairs.chain(period).collect::<Vec<_>>().join(", ")
+}
+
+/// What was seen and what it was held against.
+pub(super) fn comparison(notification: &Notification) -> String {
+    let Notification { value: seen, operator, threshold, unit, samples, events, .. } = notification;
+    let seen = seen.map_or_else(|| "no value".to_owned(), |seen| value_text(seen, *unit));
+    let of = match (events, samples) {
+        (_, 0) => String::new(),
+        (0, samples) => format!(", {samples} requests"),
+        (events, samples) => format!(", {events} of {samples} requests"),
+    };
+    format!("{seen}, limit {operator} {}{of}", value_text(*threshold, *unit))
+}
+
+/// Everything about one incident, a line each, without link and runbook.
+pub(super) fn lines(item: &Item) -> Vec<String> {
+    let notification = &item.notification;
+    let mut lines = vec![notification.summary.clone()];
+    if notification.kind == NotificationKind::Test {
+        return lines;
+    }
+    lines.push(format!("Value: {}", comparison(notification)));
+    if let Some(current) = item.current
+        && notification.ended_at.is_none()
+    {
+        let seen = current.value.map(|seen| value_text(seen, notification.unit));
+        let seen = seen.unwrap_or_else(|| "no traffic".to_owned());
+        lines.push(format!("Now: {seen} (at {})", time(current.at, &notification.zone)));
+    }
+    lines.push(format!("Since: {}", time(notification.fired_at, &notification.zone)));
+    if let Some(ended_at) = notification.ended_at {
+        let lasted = duration(ended_at.as_unix_ms() - notification.fired_at.as_unix_ms());
+        let reason = notification.reason.as_deref().unwrap_or("ended").replace('_', " ");
+        let at = time(ended_at, &notification.zone);
+        lines.push(format!("Ended: {at}, after {lasted}: {reason}"));
+    }
+    lines
+}
+
+/// An instant as a clock in the zone shows it, with the zone.
+fn time(at: Timestamp, zone: &str) -> String {
+    let tz: Tz = zone.parse().unwrap_or(Tz::UTC);
+    format!("{} ({})", at.floor_to(1_000).to_rfc3339_in(tz), tz.name())
+}
+
+fn duration(ms: i64) -> String {
+    match ms {
+        ..MINUTE_MS => format!("{} s", ms.max(0) / 1_000),
+        MINUTE_MS..HOUR_MS => format!("{} min", ms / MINUTE_MS),
+        HOUR_MS..DAY_MS => format!("{} h {} min", ms / HOUR_MS, ms % HOUR_MS / MINUTE_MS),
+        _ => format!("{} d {} h", ms / DAY_MS, ms % DAY_MS / HOUR_MS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::notify::samples::{firing, message, resolved};
+
+    #[test]
+    fn an_incident_in_words() {
+        let item = Item {
+            current: Some(crate::alert::notify::Current {
+                at: Timestamp::parse_rfc3339("2026-11-23T02:30:00Z").unwrap(),
+                value: Some(0.4),
+            }),
+            ..firing("i1", "acme")
+        };
+        assert_eq!(
+            lines(&item),
+            [
+                "23.1 % errors (18 of 78) in 5m, limit 10 %",
+                "Value: 23.1 %, limit > 10 %, 18 of 78 requests",
+                "Now: 40 % (at 2026-11-23T03:30:00+01:00 (Europe/Warsaw))",
+                "Since: 2026-11-23T03:00:10+01:00 (Europe/Warsaw)",
+            ]
+        );
+        assert_eq!(
+            lines(&resolved("i1", "acme")).last().unwrap(),
+            "Ended: 2026-11-23T03:31:10+01:00 (Europe/Warsaw), after 31 min: recovered"
+        );
+    }
+
+    #[test]
+    fn a_headline_names_the_group_or_counts_them() {
+        let one = message(vec![firing("i1", "acme")]);
+        assert_eq!(headline(&one), "Firing: High error rate (space acme)");
+        let two = message(vec![firing("i1", "acme"), firing("i2", "beta")]);
+        assert_eq!(headline(&two), "Firing: High error rate (2 groups)");
+    }
+
+    #[test]
+    fn links_need_a_place_to_lead_to() {
+        assert_eq!(
+            Links::new("https://x.example/").incident("i1"),
+            "https://x.example/#/alerts/i1"
+        );
+        assert_eq!(Links::new("").incident("i1"), "");
+    }
+}

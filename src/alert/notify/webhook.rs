@@ -1,0 +1,161 @@
+//! The webhook: Alertmanager's payload of version 4 with our incident beside it, signed.
+
+use serde_json::{Value, json};
+
+use super::http_client::HttpClient;
+use super::labels::{annotations, common, labels, status, webhook_alert};
+use super::signature::sign;
+use super::text::Links;
+use super::{Attempt, Channel, Item, Message};
+use crate::alert::notification::NotificationKind;
+use crate::config::{Endpoint, SigningKey};
+use crate::error::Result;
+use crate::model::Timestamp;
+
+/// Posts to one receiver.
+pub(super) struct Webhook {
+    name: String,
+    client: HttpClient,
+    keys: Vec<SigningKey>,
+    links: Links,
+}
+
+impl Webhook {
+    /// A webhook.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub(super) fn new(
+        name: &str,
+        endpoint: &Endpoint,
+        keys: &[SigningKey],
+        links: Links,
+    ) -> Result<Self> {
+        let client = HttpClient::new(endpoint.clone())?;
+        Ok(Self { name: name.to_owned(), client, keys: keys.to_vec(), links })
+    }
+}
+
+impl Channel for Webhook {
+    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+        let body = payload(message, &self.name, &self.links).to_string().into_bytes();
+        let timestamp_s = now.as_unix_ms().div_euclid(1_000);
+        let timestamp = timestamp_s.to_string();
+        let signature = sign(&self.keys, &message.id, timestamp_s, &body);
+        let mut headers = vec![("webhook-id", &*message.id), ("webhook-timestamp", &timestamp)];
+        if !signature.is_empty() {
+            headers.push(("webhook-signature", &signature));
+        }
+        self.client.post("", &headers, &body, now)
+    }
+}
+
+/// Why the message is sent, in Alertmanager's words where it has any.
+const fn reason(kind: NotificationKind) -> &'static str {
+    match kind {
+        NotificationKind::Firing => "first notification",
+        NotificationKind::Resolved => "all alerts resolved",
+        NotificationKind::Reminder => "repeat interval elapsed",
+        NotificationKind::Flapping => "flapping",
+        NotificationKind::FiredAndResolved => "fired and resolved",
+        NotificationKind::Truncated => "too many groups",
+        NotificationKind::Test => "test",
+    }
+}
+
+/// The whole payload.
+fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
+    let rule = message.items.first().map_or("", |item| &item.notification.rule_id);
+    let alerts: Vec<Value> =
+        message.items.iter().map(|item| webhook_alert(item, message.kind, links)).collect();
+    let incidents: Vec<Value> =
+        message.items.iter().map(|item| incident(item, message.kind, links)).collect();
+    json!({
+        "version": "4",
+        "groupKey": format!("{{}}:{{rule={rule:?}}}"),
+        "truncatedAlerts": 0,
+        "status": status(message.kind),
+        "receiver": receiver,
+        "notification_reason": reason(message.kind),
+        "groupLabels": { "rule": rule },
+        "commonLabels": common(message, |item| labels(&item.notification)),
+        "commonAnnotations": common(message, annotations),
+        "routeLabels": {},
+        "externalURL": links.base(),
+        "alerts": alerts,
+        "incident": incidents.first(),
+        "incidents": incidents,
+    })
+}
+
+/// Our own words about an incident: the message as it is, and where it stands now.
+fn incident(item: &Item, kind: NotificationKind, links: &Links) -> Value {
+    let mut value = serde_json::to_value(&item.notification).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("kind".into(), kind.as_str().into());
+        fields.insert("url".into(), links.incident(&item.notification.incident_id).into());
+        let current =
+            item.current.map(|current| json!({ "value": current.value, "at": current.at }));
+        fields.insert("current".into(), current.unwrap_or_default());
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::notify::Current;
+    use crate::alert::notify::samples::{firing, message, resolved};
+
+    fn payload_of(items: Vec<Item>) -> Value {
+        payload(&message(items), "ops", &Links::new("https://cg.example"))
+    }
+
+    #[test]
+    fn it_is_what_alertmanager_would_send() {
+        let payload = payload_of(vec![firing("i1", "acme")]);
+        assert_eq!(payload["version"], "4");
+        assert_eq!(payload["status"], "firing");
+        assert_eq!(payload["receiver"], "ops");
+        assert_eq!(payload["groupKey"], "{}:{rule=\"error-rate\"}");
+        let alert = &payload["alerts"][0];
+        assert_eq!(alert["labels"]["alertname"], "High error rate");
+        assert_eq!(alert["labels"]["team"], "platform");
+        assert_eq!(alert["startsAt"], "2026-11-23T02:00:10Z");
+        assert_eq!(alert["endsAt"], "0001-01-01T00:00:00Z");
+        assert_eq!(alert["generatorURL"], "https://cg.example/#/alerts/i1");
+        assert_eq!(alert["annotations"]["runbook_url"], "https://wiki.example/errors");
+        assert_eq!(alert["fingerprint"].as_str().unwrap().len(), 16);
+        assert_eq!(payload["commonLabels"], alert["labels"]);
+    }
+
+    #[test]
+    fn our_incident_stands_beside_it() {
+        let mut item = firing("i1", "acme");
+        let at = item.notification.at.plus_ms(60_000);
+        item.current = Some(Current { at, value: Some(0.4) });
+        let incident = &payload_of(vec![item])["incident"];
+        assert_eq!(incident["incident_id"], "i1");
+        assert_eq!(incident["value"], 0.231);
+        assert_eq!(incident["samples"], 78);
+        assert_eq!(incident["group"], json!({ "space": "acme" }));
+        assert_eq!(incident["current"], json!({ "value": 0.4, "at": "2026-11-23T02:01:10Z" }));
+    }
+
+    #[test]
+    fn the_end_says_when_and_why() {
+        let payload = payload_of(vec![resolved("i1", "acme")]);
+        assert_eq!(payload["status"], "resolved");
+        assert_eq!(payload["alerts"][0]["endsAt"], "2026-11-23T02:31:10Z");
+        assert_eq!(payload["incident"]["reason"], "recovered");
+    }
+
+    #[test]
+    fn several_share_what_is_common() {
+        let payload = payload_of(vec![firing("i1", "acme"), firing("i2", "beta")]);
+        assert_eq!(payload["alerts"].as_array().unwrap().len(), 2);
+        assert_eq!(payload["commonLabels"].get("space"), None);
+        assert_eq!(payload["commonLabels"]["rule"], "error-rate");
+        assert_eq!(payload["incidents"][1]["incident_id"], "i2");
+    }
+}

@@ -1,0 +1,152 @@
+//! Tests of `[alerting]`.
+
+use super::*;
+use crate::config::Config;
+use crate::model::alert::{AlertMetric, EvaluationWindow, Operator};
+
+fn load(toml: &str) -> Result<AlertingConfig, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chatgauge.toml");
+    std::fs::write(&path, toml).unwrap();
+    let shorten = format!("{}/", directory.path().display());
+    Config::load(Some(&path), [], [])
+        .map(|config| config.alerting)
+        .map_err(|error| error.to_string().replace(&shorten, ""))
+}
+
+#[test]
+fn the_defaults_are_the_literal_thresholds() {
+    let config = AlertingConfig::default();
+    let ids: Vec<&str> = config.rules.iter().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(ids, ["error-rate", "latency-avg", "daily-tokens", "request-rate", "outage-run"]);
+    let thresholds: Vec<f64> = config.rules.iter().map(|rule| rule.condition.threshold).collect();
+    assert_eq!(thresholds, [0.10, 5_000.0, 1.2, 1.5, 5.0]);
+    let inactive: Vec<_> = config.rules.iter().map(|rule| rule.inactive.as_deref()).collect();
+    let missing = Some(NOT_CONFIGURED);
+    assert_eq!(inactive, [None, None, missing, missing, None]);
+    assert_eq!(config.rules[0].looks, 10);
+    assert!(config.rules.iter().all(|rule| rule.is_default));
+}
+
+#[test]
+fn budget_and_capacity_activate_their_rules() {
+    let config =
+        load("[alerting]\ndaily_token_budget = 1_000_000\ncapacity_per_minute = 60\n").unwrap();
+    assert!(config.rules.iter().all(|rule| rule.inactive.is_none()));
+    assert_eq!(config.rules[2].limit, Some(1_000_000.0));
+    assert_eq!(config.rules[3].limit, Some(60.0));
+}
+
+#[test]
+fn a_rule_with_the_id_of_a_default_changes_that_one_and_others_are_added() {
+    let config = load(
+        "time_zone = \"Europe/Warsaw\"\n[alerting]\n\
+         [[alerting.rule]]\nid = \"error-rate\"\nconfidence = 0.95\n\
+         [[alerting.rule]]\nid = \"slow\"\nmetric = \"ttft_p95\"\nthreshold = \"2s\"\nby = [\"space\"]\n\
+         [[alerting.rule]]\nid = \"hits\"\nmetric = \"cache_hit_rate\"\nthreshold = 0.2\nby = [\"space\"]\n",
+    )
+    .unwrap();
+    assert_eq!(config.rules.len(), 7);
+    assert_eq!(config.rules[0].confidence, 0.95);
+    assert_eq!(config.rules[0].condition.threshold, 0.10);
+    let slow = &config.rules[5];
+    assert_eq!(slow.condition.threshold, 2_000.0);
+    assert_eq!(slow.tz, chrono_tz::Europe::Warsaw);
+    assert_eq!(slow.confidence, 0.0);
+    let hits = &config.rules[6];
+    assert_eq!(hits.condition.operator, Operator::Below);
+    assert_eq!(hits.condition.clear_threshold, 0.25);
+    assert_eq!(hits.confidence, 0.99, "shares of groups are many and small");
+}
+
+#[test]
+fn budgets_have_limits_of_groups() {
+    let config = load(
+        "[[alerting.rule]]\nid = \"spend\"\nmetric = \"cost\"\nperiod = \"month\"\nlimit = 100\n\
+         threshold = 1\nby = [\"space\"]\n[alerting.rule.limits]\n\"space:acme\" = 250.5\n",
+    )
+    .unwrap();
+    let rule = &config.rules[5];
+    assert_eq!(rule.metric, AlertMetric::Cost);
+    assert!(matches!(rule.condition.window, EvaluationWindow::Period(_)));
+    assert_eq!((rule.limit, rule.limits[0].limit), (Some(100.0), 250.5));
+}
+
+#[test]
+fn errors_name_the_file_the_line_and_what_is_allowed() {
+    let rule = |text: &str| load(&format!("[[alerting.rule]]\nid = \"a\"\n{text}")).unwrap_err();
+    let refusals = [
+        load("[alerting]\ninterval = \"1 fortnight\"\n").unwrap_err(),
+        load("[alerting]\ntimezone = \"Mars\"\n").unwrap_err(),
+        rule("metric = \"errors\"\nthreshold = 1\n"),
+        rule("threshold = 1\n"),
+        rule("metric = \"error_rate\"\n"),
+        rule("metric = \"error_rate\"\nthreshold = 10\n"),
+        rule("metric = \"error_rate\"\nthreshold = 0.1\nop = \"=>\"\n"),
+        rule("metric = \"error_rate\"\nthreshold = 0.1\nclear_threshold = 0.2\n"),
+        rule("metric = \"error_rate\"\nthreshold = 0.1\nby = [\"team\"]\n"),
+        rule("metric = \"error_rate\"\nthreshold = 0.1\nchannels = [\"ops\"]\n"),
+        rule("metric = \"error_rate\"\nthreshold = 0.1\nsummary = \"{wert}\"\n"),
+        rule("metric = \"burn_rate\"\nthreshold = 14.4\nslo = 0.9\n"),
+        rule("metric = \"latency_avg\"\nthreshold = \"5 sec\"\n"),
+        rule("metric = \"latency_avg\"\nthreshold = 5\nperiod = \"day\"\n"),
+        rule("metric = \"error_rate\"\nthreshhold = 0.1\n")
+            .split(", expected")
+            .next()
+            .unwrap()
+            .to_owned(),
+        rule("metric = \"error_count\"\nthreshold = 1\n[[alerting.rule]]\nid = \"a\"\n"),
+    ];
+    let text: String = refusals.map(|refusal| format!("{refusal}\n")).into_iter().collect();
+    assert_eq!(
+        text,
+        "\
+chatgauge.toml, line 2: alerting.interval: \"1 fortnight\" is no length of time between 1s and 240s
+chatgauge.toml, line 2: alerting.timezone: \"Mars\" is not an IANA time zone such as Europe/Warsaw
+chatgauge.toml, line 3: alerting.rule[0].metric: \"errors\" is no metric; there are error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
+chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `metric`: one of error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
+chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `threshold`: what the value is held against
+chatgauge.toml, line 4: alerting.rule[0].threshold: 10 is no share; 0.1 is 10 %
+chatgauge.toml, line 5: alerting.rule[0].op: \"=>\" is none of > < >= <= ==
+chatgauge.toml, line 5: alerting.rule[0].clear_threshold: 0.2 is on the wrong side of the threshold 0.1
+chatgauge.toml, line 5: alerting.rule[0].by: \"team\" is none of space, user, model, provider, error_type
+chatgauge.toml, line 5: alerting.rule[0].channels: \"ops\" is no channel; there are log
+chatgauge.toml, line 5: alerting.rule[0].summary: {wert} is no field; there are name, rule, group, metric, value, threshold, limit, op, samples, events, window
+chatgauge.toml, line 4: alerting.rule[0].threshold: 14.4 can never happen with an slo of 0.9: errors would have to be 144 %; it must be above 0 and below 10.0
+chatgauge.toml, line 4: alerting.rule[0].threshold: \"5 sec\" is neither milliseconds nor e.g. \"5s\"
+chatgauge.toml, line 5: alerting.rule[0].period: only tokens, cost and error_count have budgets
+chatgauge.toml, line 4: alerting.rule[0].threshhold: unknown field `threshhold`
+chatgauge.toml, line 6: alerting.rule[1].id: \"a\" is the id of an earlier rule; ids are unique
+"
+    );
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let config = load(
+        "[alerting]\ninterval = \"15s\"\ntimezone = \"Asia/Kathmandu\"\n\
+         [[alerting.rule]]\nid = \"a\"\nmetric = \"error_count\"\nthreshold = 1\nfilter = { model = [\"gpt-*\"], status_not = [\"cancelled\"] }\n",
+    )
+    .unwrap();
+    assert_eq!(config.rules[5].filter.outcomes, ["success", "error"]);
+    let printed = toml::to_string(&RawAlerting::from(&config)).unwrap();
+    let raw: RawAlerting = toml::from_str(&printed).unwrap();
+    let mut again = AlertingConfig::default();
+    check_alerting(&raw, Tz::UTC, &mut again).unwrap();
+    assert_eq!(again, config);
+}
+
+#[test]
+fn the_example_file_shows_the_default_rules() {
+    let example = include_str!("../../../data/config.example.toml");
+    let start = example.find("# [[alerting.rule]]").unwrap();
+    let shown: String = example
+        .split_at(start)
+        .1
+        .lines()
+        .map(|line| format!("{}\n", line.trim_start_matches('#').trim_start()))
+        .collect();
+    let shown: toml::Table = toml::from_str(&shown).unwrap();
+    let rules: toml::Table = toml::from_str(DEFAULT_RULES).unwrap();
+    assert_eq!(shown["alerting"]["rule"], rules["rule"]);
+}

@@ -1,0 +1,20 @@
+//! Values of alerts: rules, groups, the state of one rule and group, incidents, silences.
+
+pub mod condition;
+pub mod group;
+pub mod incident;
+pub mod instance;
+pub mod metric;
+pub mod outbox;
+pub mod rule;
+pub mod silence;
+pub mod template;
+
+pub use condition::{AlertCondition, EvaluationWindow, Operator, Period};
+pub use group::{AlertGroup, glob_matches};
+pub use incident::{Alert, AlertEvent, AlertIncident, EndReason, OutgoingAlert};
+pub use instance::{AlertInstance, AlertPhase};
+pub use metric::{AlertMetric, ErrorScope};
+pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
+pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState};
+pub use silence::{AlertSilence, NewSilence};

@@ -1,0 +1,45 @@
+//! Keeping messages back for a while.
+
+use std::collections::BTreeMap;
+
+use super::group::{AlertGroup, glob_matches};
+use crate::model::Timestamp;
+
+/// What somebody asks to be silent about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSilence {
+    /// Id of a rule, with `*` for anything.
+    pub rule_glob: String,
+    /// Globs by dimension; empty: every group.
+    pub group_match: BTreeMap<String, String>,
+    /// From when.
+    pub starts_at: Timestamp,
+    /// Until when.
+    pub ends_at: Timestamp,
+    /// Why.
+    pub comment: String,
+}
+
+/// A silence: messages are kept back, states still move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertSilence {
+    /// Identity.
+    pub silence_id: String,
+    /// What it is about.
+    pub silence: NewSilence,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+}
+
+impl AlertSilence {
+    /// Whether it keeps back messages of this rule and group at `at`.
+    pub fn covers(&self, rule_id: &str, group: &AlertGroup, at: Timestamp) -> bool {
+        let NewSilence { rule_glob, group_match, starts_at, ends_at, .. } = &self.silence;
+        *starts_at <= at
+            && at < *ends_at
+            && glob_matches(rule_glob, rule_id)
+            && group.matches(group_match)
+    }
+}

@@ -1,0 +1,74 @@
+//! Messages from templates: plain `{field}` and `{field:format}`, nothing that could run.
+
+/// The fields of a template.
+pub const FIELDS: [&str; 10] =
+    ["name", "rule", "group", "metric", "value", "threshold", "limit", "op", "samples", "events"];
+/// A field that is a length of time.
+const WINDOW: &str = "window";
+/// The formats of numbers.
+pub const FORMATS: [&str; 4] = ["pct", "ms", "s", "num"];
+
+/// Replaces every field by what `value` says of `(field, format)`; names come from outside and are put in
+/// as they are, never read again as a template.
+pub fn render(template: &str, value: impl Fn(&str, Option<&str>) -> String) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let Some((inside, after)) = after.split_once('}') else {
+            text.push('{');
+            rest = after;
+            continue;
+        };
+        let (field, format) = parts(inside);
+        text.push_str(&value(field, format));
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+fn parts(inside: &str) -> (&str, Option<&str>) {
+    match inside.split_once(':') {
+        Some((field, format)) => (field.trim(), Some(format.trim())),
+        None => (inside.trim(), None),
+    }
+}
+
+/// What is wrong with a template; `None`: nothing.
+pub fn fault(template: &str) -> Option<String> {
+    let wrong = std::cell::RefCell::new(None);
+    render(template, |field, format| {
+        if !FIELDS.contains(&field) && field != WINDOW {
+            let fields = FIELDS.join(", ");
+            wrong.replace(Some(format!("{{{field}}} is no field; there are {fields}, {WINDOW}")));
+        }
+        if let Some(format) = format.filter(|format| !FORMATS.contains(format)) {
+            let formats = FORMATS.join(", ");
+            wrong.replace(Some(format!("{format:?} is no format; there are {formats}")));
+        }
+        String::new()
+    });
+    wrong.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_replaced_once() {
+        let text = render("{name} {value:pct} {", |field, format| match (field, format) {
+            ("name", None) => "{value}".to_owned(),
+            (_, format) => format.unwrap_or("-").to_owned(),
+        });
+        assert_eq!(text, "{value} pct {");
+    }
+
+    #[test]
+    fn unknown_fields_are_named() {
+        assert_eq!(fault("{value:pct} in {window}"), None);
+        assert!(fault("{valu}").unwrap().starts_with("{valu} is no field; there are name"));
+        assert!(fault("{value:hex}").unwrap().contains("pct, ms, s, num"));
+    }
+}

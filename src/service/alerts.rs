@@ -1,0 +1,341 @@
+//! Alerts: the thread that evaluates, and what can be asked and done.
+
+use std::sync::TryLockError;
+use std::time::Duration;
+
+use super::{Chatgauge, Shared, random_text};
+use crate::alert::{
+    AckOutcome, Backtest, BacktestSettings, Explanation, Monitor, MonitorSettings, RuleStatus,
+    backtest,
+};
+use crate::config::AlertingConfig;
+use crate::error::{Error, Result};
+use crate::model::alert::{
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NewSilence, Rule,
+};
+use crate::model::time::DAY_MS;
+use crate::model::{TimeRange, Timestamp};
+use crate::privacy::Pseudonymizer;
+use crate::query::Engine;
+use crate::store::{IncidentQuery, Store, WriteGate};
+
+/// Bytes of randomness in the id of a silence.
+const SILENCE_ID_BYTES: usize = 8;
+/// The longest silence, in days.
+const LONGEST_SILENCE_DAYS: i64 = 400;
+
+/// The longest range of a backtest, in days.
+const LONGEST_BACKTEST_DAYS: i64 = 35;
+
+/// How often and how late alerts are evaluated, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    /// Evaluations of all rules.
+    pub evaluations_total: u64,
+    /// Evaluations left out because the one before was still running.
+    pub missed_total: u64,
+    /// Evaluations that could not be written down.
+    pub failed_total: u64,
+    /// The last evaluation.
+    pub evaluated_at: Option<Timestamp>,
+}
+
+/// The monitor of a configuration.
+pub(super) fn new_monitor(
+    config: &AlertingConfig,
+    store: Store,
+    engine: std::sync::Arc<Engine>,
+    pseudonymizer: &Pseudonymizer,
+) -> Monitor {
+    let settings = MonitorSettings { eval_delay: config.eval_delay, max_groups: config.max_groups };
+    let rules = config.rules.iter().map(|rule| identified(rule.clone(), pseudonymizer));
+    Monitor::new(store, engine, settings, rules.collect())
+}
+
+/// The rule with pseudonyms in place of user ids.
+pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
+    for user in &mut rule.filter.users {
+        *user = pseudonymizer.user(user).to_string();
+    }
+    for limit in &mut rule.limits {
+        if limit.dimension == crate::model::Dimension::User {
+            limit.value = pseudonymizer.user(&limit.value).to_string();
+        }
+    }
+    rule
+}
+
+/// Evaluates every interval until the end, aligned to the clock.
+pub(super) fn watch(shared: &Shared) {
+    let config = &shared.config.alerting;
+    let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(30_000).max(1);
+    let interval_us = u64::try_from(config.interval.as_micros()).unwrap_or(u64::MAX).max(1);
+    while config.enabled {
+        let now = shared.clock.now();
+        let due = now.floor_to(interval_ms).plus_ms(interval_ms);
+        let wait_ms = u64::try_from(due.as_unix_ms() - now.as_unix_ms()).unwrap_or(0);
+        if shared.wait(Duration::from_millis(wait_ms)) {
+            return;
+        }
+        let started_us = shared.clock.monotonic_us();
+        if let Err(error) = shared.evaluate_alerts(shared.clock.now()) {
+            tracing::error!(%error, "alerts could not be evaluated; the next evaluation tries again");
+        }
+        let took_us = shared.clock.monotonic_us().saturating_sub(started_us);
+        shared.monitor.note_missed(took_us / interval_us);
+    }
+}
+
+impl Shared {
+    /// One evaluation by the clock; nothing fires just after a start.
+    fn evaluate_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
+        let grace_ms = i64::try_from(self.config.alerting.startup_grace.as_millis()).unwrap_or(0);
+        let in_grace = now < self.started_at.plus_ms(grace_ms);
+        self.monitor.evaluate(&self.queue, now, in_grace)
+    }
+
+    /// Deletes old history of alerts, in bounded steps.
+    pub(super) fn prune_alerts(&self) {
+        let (days, now) = (self.config.alerting.history_days, self.clock.now());
+        let gate: &dyn WriteGate = &self.queue;
+        match gate.write(move |writer| writer.prune_alerts(days, now)) {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "old history of alerts was deleted"),
+            Err(error) => tracing::error!(%error, "deleting old history of alerts failed"),
+        }
+    }
+}
+
+impl Chatgauge {
+    /// Every rule with what it is doing, in the order of the configuration.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_rules(&self) -> Result<Vec<RuleStatus>> {
+        self.shared().monitor.rules()
+    }
+
+    /// How often alerts are evaluated.
+    pub fn alert_counts(&self) -> AlertCounts {
+        let monitor = &self.shared().monitor;
+        let (evaluations_total, missed_total, failed_total) = monitor.counts();
+        let evaluated_at = monitor.evaluated_at();
+        AlertCounts { evaluations_total, missed_total, failed_total, evaluated_at }
+    }
+
+    /// Evaluates every rule now, grace period or not, and tells which incidents began.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
+        let shared = self.shared();
+        shared.monitor.evaluate(&shared.queue, now, false)
+    }
+
+    /// Replaces all rules, e.g. after the file was changed: what is the same rule still goes on.
+    pub fn set_alert_rules(&self, rules: Vec<Rule>) {
+        let shared = self.shared();
+        let rules = rules.into_iter().map(|rule| identified(rule, &shared.pseudonymizer));
+        shared.monitor.set_rules(rules.collect());
+    }
+
+    /// Adds a rule, or replaces the one with the same id, until the program ends.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](Error::InvalidConfig) when it cannot be evaluated.
+    pub fn register_alert(&self, rule: Rule) -> Result<()> {
+        rule.check().map_err(|(key, reason)| Error::invalid_config(key, reason))?;
+        let shared = self.shared();
+        let looks = shared.config.alerting.looks(&rule.condition);
+        let rule = identified(Rule { looks, ..rule }, &shared.pseudonymizer);
+        shared.monitor.register(rule);
+        Ok(())
+    }
+
+    /// Incidents, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_incidents(&self, query: &IncidentQuery) -> Result<Vec<AlertIncident>> {
+        self.shared().store.read(|reader| reader.alert_incidents(query))
+    }
+
+    /// An incident with what happened to it, oldest first; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_incident(&self, id: &str) -> Result<Option<(AlertIncident, Vec<AlertEvent>)>> {
+        let query = IncidentQuery {
+            incident_ids: vec![id.to_owned()],
+            limit: 1,
+            ..IncidentQuery::default()
+        };
+        self.shared().store.read(|reader| {
+            let Some(incident) = reader.alert_incidents(&query)?.into_iter().next() else {
+                return Ok(None);
+            };
+            Ok(Some((incident, reader.incident_events(id)?)))
+        })
+    }
+
+    /// States of the open incidents, by incident: what they are doing now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open_alert_states(&self) -> Result<std::collections::BTreeMap<String, AlertInstance>> {
+        self.shared().monitor.open_states()
+    }
+
+    /// Everything that happened to alerts within a range, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_history(&self, range: TimeRange, limit: usize) -> Result<Vec<AlertEvent>> {
+        self.shared().store.read(|reader| reader.alert_events(range, limit))
+    }
+
+    /// Notes that `actor` takes care of an incident: no more reminders until it ends.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn acknowledge_alert(
+        &self,
+        incident_id: &str,
+        actor: &str,
+        note: Option<&str>,
+    ) -> Result<AckOutcome> {
+        let shared = self.shared();
+        shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, self.now())
+    }
+
+    /// Ends an incident by hand; it may begin again when the rule is still violated.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn close_alert(&self, incident_id: &str) -> Result<AckOutcome> {
+        let shared = self.shared();
+        shared.monitor.close(&shared.queue, incident_id, self.now())
+    }
+
+    /// Silences that are active or still to come (`false`), or over (`true`), latest end first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_silences(&self, over: bool) -> Result<Vec<AlertSilence>> {
+        let now = self.now();
+        self.shared().store.read(|reader| reader.alert_silences(now, over))
+    }
+
+    /// Keeps messages back for a while; user ids in `group_match` become pseudonyms.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, too long or without a
+    /// comment; or when the write failed.
+    pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
+        let now = self.now();
+        if new.comment.trim().is_empty() {
+            return Err(Error::invalid_query("comment", "say why messages are kept back"));
+        }
+        if new.ends_at <= new.starts_at || new.ends_at <= now {
+            return Err(Error::invalid_query("ends_at", "must lie after starts_at and after now"));
+        }
+        if new.ends_at > new.starts_at.plus_ms(LONGEST_SILENCE_DAYS * DAY_MS) {
+            let reason = format!("at most {LONGEST_SILENCE_DAYS} days after starts_at");
+            return Err(Error::invalid_query("ends_at", reason));
+        }
+        let mut new = new;
+        if let Some(user) = new.group_match.get_mut("user").filter(|user| !user.contains('*')) {
+            *user = self.pseudonymizer().user(user).to_string();
+        }
+        let silence = AlertSilence {
+            silence_id: random_text::<SILENCE_ID_BYTES>(),
+            silence: new,
+            created_at: now,
+            created_by: actor.to_owned(),
+        };
+        let event = silence_event(&silence, "silenced", actor, now);
+        let stored = silence.clone();
+        let gate: &dyn WriteGate = &self.shared().queue;
+        gate.write(move |writer| writer.insert_silence(&stored, &event))?;
+        Ok(silence)
+    }
+
+    /// Ends a silence now; `false` when there is none that is not over.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn end_alert_silence(&self, silence_id: &str, actor: &str) -> Result<bool> {
+        let now = self.now();
+        let silences = self.alert_silences(false)?;
+        let Some(silence) = silences.iter().find(|silence| silence.silence_id == silence_id) else {
+            return Ok(false);
+        };
+        let event = silence_event(silence, "unsilenced", actor, now);
+        let id = silence_id.to_owned();
+        let gate: &dyn WriteGate = &self.shared().queue;
+        gate.write(move |writer| writer.end_silence(&id, now, &event))
+    }
+
+    /// Why a rule did or did not fire for a group: its state and its last evaluations since the start;
+    /// `None` when there is no such rule. A plain user id in the group becomes its pseudonym.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn explain_alert(&self, rule_id: &str, group: &AlertGroup) -> Result<Option<Explanation>> {
+        let mut group = group.clone();
+        if let Some(user) = group.names.get_mut("user") {
+            *user = self.pseudonymizer().user(user).to_string();
+        }
+        self.shared().monitor.explain(rule_id, &group, self.now())
+    }
+
+    /// What a rule would have done over the stored history; user ids become pseudonyms.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](Error::InvalidQuery) when the range is empty or longer than 35 days, or the rule
+    /// needs rows that are gone; [`Busy`](Error::Busy) while another one runs.
+    pub fn backtest_alert(&self, rule: &Rule, range: TimeRange) -> Result<Backtest> {
+        if range.is_empty() || range.width_ms() > LONGEST_BACKTEST_DAYS * DAY_MS {
+            let reason = format!("must lie after start, at most {LONGEST_BACKTEST_DAYS} days");
+            return Err(Error::invalid_query("end", reason));
+        }
+        if let Some(reason) = &rule.inactive {
+            return Err(Error::invalid_query("rule", format!("it is inactive: {reason}")));
+        }
+        rule.check().map_err(|(_, reason)| Error::invalid_query("rule", reason))?;
+        let shared = self.shared();
+        let _only = match shared.backtesting.try_lock() {
+            Ok(only) => only,
+            Err(TryLockError::Poisoned(only)) => only.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy { what: "backtest" }),
+        };
+        let config = &shared.config.alerting;
+        let settings = BacktestSettings {
+            interval: config.interval,
+            eval_delay: config.eval_delay,
+            max_groups: config.max_groups,
+        };
+        let rule = identified(rule.clone(), &shared.pseudonymizer);
+        let keep_going = || !shared.is_stopping();
+        backtest(&shared.engine, &shared.store, &rule, range, &settings, &keep_going)
+    }
+}
+
+fn silence_event(silence: &AlertSilence, what: &str, actor: &str, now: Timestamp) -> AlertEvent {
+    let group = &silence.silence.group_match;
+    AlertEvent {
+        at: now,
+        incident_id: None,
+        rule_id: silence.silence.rule_glob.clone(),
+        group_key: serde_json::to_string(group).unwrap_or_default(),
+        from_state: String::new(),
+        to_state: what.to_owned(),
+        reason: what.to_owned(),
+        value: None,
+        threshold: None,
+        samples: None,
+        events: None,
+        actor: actor.to_owned(),
+        note: Some(silence.silence.comment.clone()),
+    }
+}

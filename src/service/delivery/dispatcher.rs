@@ -1,0 +1,300 @@
+//! The thread that looks into the outbox, hands messages to channels and notes what became of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::super::Shared;
+use super::compose::{compose, item};
+use super::lane::{Busy, Done, Job, Lane, Sending};
+use crate::alert::NotificationKind;
+use crate::alert::notify::retry::{RETRY_AFTER_MAX, Verdict, next_attempt};
+use crate::alert::notify::{Attempt, Channel, LogChannel, open};
+use crate::config::LOG_CHANNEL;
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{DeliveryOutcome, DeliveryState, StoredMessage};
+use crate::model::time::{DAY_MS, MINUTE_MS};
+use crate::store::{Joining, WriteGate};
+
+/// Longest wait before it looks into the outbox again, or whether to stop.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long the end of the program waits for answers that are on their way.
+const LAST_WAIT: Duration = Duration::from_millis(800);
+/// Most incidents of one rule in one message.
+const JOINED_MAX: u32 = 50;
+/// After a failure a channel rests, so that a receiver that is down is not hammered.
+const REST_MS: i64 = 1_000;
+/// After a write failed, a channel waits before the same message goes out again.
+const WRITE_FAILED_REST_MS: i64 = 5_000;
+/// How long the end of an incident is told again.
+const ENDED_REFRESH_MS: i64 = 15 * MINUTE_MS;
+/// Messages for channels that are gone are given up after so long.
+const ORPHANED_MS: i64 = DAY_MS;
+/// Time between two looks for such.
+const ORPHANS_INTERVAL_MS: i64 = 10 * MINUTE_MS;
+
+/// Delivers until the service stops; `chance` gives random numbers in `[0, 1)`.
+pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f64 + Send>) {
+    let (done, outcomes) = unbounded();
+    let lanes = start_lanes(shared, &done);
+    let orphans_at = shared.clock.now();
+    let mut dispatcher = Dispatcher { shared, lanes, outcomes, chance, orphans_at };
+    while !shared.is_stopping() {
+        if let Err(error) = dispatcher.look() {
+            tracing::error!(%error, "looking into the outbox of alerts failed; it is tried again");
+        }
+        dispatcher.hear(LOOK_INTERVAL);
+    }
+    dispatcher.finish();
+}
+
+fn start_lanes(shared: &Shared, done: &Sender<Done>) -> Vec<Lane> {
+    let alerting = &shared.config.alerting;
+    let mut lanes = Vec::with_capacity(alerting.channels.len() + 1);
+    let mut start = |name: &str, send_resolved, channel: Result<Box<dyn Channel>>| {
+        let clock = Arc::clone(&shared.clock);
+        let position = lanes.len();
+        let lane = channel
+            .and_then(|channel| Lane::start(position, name, send_resolved, channel, clock, done));
+        match lane {
+            Ok(lane) => lanes.push(lane),
+            Err(error) => {
+                tracing::error!(channel = name, %error, "a channel cannot work; its messages wait");
+                shared.delivery.note_health(name, &Attempt::failed(error.to_string()));
+            }
+        }
+    };
+    start(LOG_CHANNEL, true, Ok(Box::new(LogChannel)));
+    for config in &alerting.channels {
+        start(&config.name, config.send_resolved, open(config, &alerting.external_url));
+    }
+    lanes
+}
+
+struct Dispatcher<'a> {
+    shared: &'a Shared,
+    lanes: Vec<Lane>,
+    outcomes: Receiver<Done>,
+    chance: Box<dyn FnMut() -> f64 + Send>,
+    orphans_at: Timestamp,
+}
+
+impl Dispatcher<'_> {
+    fn gate(&self) -> &dyn WriteGate {
+        &self.shared.queue
+    }
+
+    /// Gives every idle channel what is due.
+    fn look(&mut self) -> Result<()> {
+        let now = self.shared.clock.now();
+        let due = self.shared.store.read(|reader| reader.due_channels())?;
+        for position in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get(position) else { break };
+            if lane.busy.is_some() || lane.ready_at > now {
+                continue;
+            }
+            if due.iter().any(|(channel, at)| *channel == lane.name && *at <= now) {
+                self.next_message(position, now)?;
+            }
+            self.refresh(position, now)?;
+        }
+        self.give_up_orphans(now)
+    }
+
+    fn next_message(&mut self, position: usize, now: Timestamp) -> Result<()> {
+        let Some(lane) = self.lanes.get(position) else { return Ok(()) };
+        let (name, send_resolved) = (lane.name.clone(), lane.send_resolved);
+        let joining = if name == LOG_CHANNEL { Joining::Alone } else { Joining::UpTo(JOINED_MAX) };
+        let channel = name.clone();
+        let rows = self.gate().write(move |writer| writer.take_messages(&channel, joining, now))?;
+        let Some(sending) = sending(&rows) else { return Ok(()) };
+        let is_end =
+            rows.first().is_some_and(|row| row.kind == NotificationKind::Resolved.as_str());
+        if is_end && !send_resolved {
+            return self.settle(
+                &sending,
+                DeliveryState::Superseded,
+                &Attempt::delivered(None),
+                now,
+            );
+        }
+        if self.shared.delivery.is_disabled(&name) {
+            let error = "the channel is disabled: its receiver answered 410".to_owned();
+            return self.give_up(&name, &sending, &Attempt::failed(error), now);
+        }
+        let Some(message) = compose(&rows) else {
+            return self.give_up(&name, &sending, &Attempt::failed("it is not readable"), now);
+        };
+        if let Some(lane) = self.lanes.get_mut(position) {
+            lane.give(Job::Send(message), Busy::Sending(sending));
+        }
+        Ok(())
+    }
+
+    /// Tells a channel that forgets what is still so.
+    fn refresh(&mut self, position: usize, now: Timestamp) -> Result<()> {
+        let Some(lane) = self.lanes.get_mut(position) else { return Ok(()) };
+        if lane.busy.is_some() || lane.refresh_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        let interval_ms = i64::try_from(lane.refresh_interval.as_millis()).unwrap_or(i64::MAX);
+        lane.refresh_at = Some(now.plus_ms(interval_ms));
+        let since = now.plus_ms(-ENDED_REFRESH_MS);
+        let rows =
+            self.shared.store.read(|reader| reader.messages_to_refresh(&lane.name, since))?;
+        let items: Vec<_> = rows.iter().filter_map(item).collect();
+        if !items.is_empty() {
+            lane.give(Job::Refresh(items), Busy::Refreshing);
+        }
+        Ok(())
+    }
+
+    fn give_up_orphans(&mut self, now: Timestamp) -> Result<()> {
+        if now < self.orphans_at {
+            return Ok(());
+        }
+        self.orphans_at = now.plus_ms(ORPHANS_INTERVAL_MS);
+        let alerting = &self.shared.config.alerting;
+        let mut known: Vec<String> =
+            alerting.channels.iter().map(|channel| channel.name.clone()).collect();
+        known.push(LOG_CHANNEL.to_owned());
+        let before = now.plus_ms(-ORPHANED_MS);
+        let given_up = self.gate().write(move |writer| writer.abandon_messages(&known, before))?;
+        if given_up > 0 {
+            tracing::warn!(messages = given_up, "messages of channels that are gone were given up");
+        }
+        Ok(())
+    }
+
+    /// Waits for outcomes, `longest` for the first, and notes them.
+    fn hear(&mut self, longest: Duration) {
+        let mut wait = longest;
+        while let Ok(done) = self.outcomes.recv_timeout(wait) {
+            self.note(&done);
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn note(&mut self, done: &Done) {
+        let now = self.shared.clock.now();
+        let Some(lane) = self.lanes.get_mut(done.lane) else { return };
+        let Some(busy) = lane.busy.take() else { return };
+        let name = lane.name.clone();
+        let pace_ms = i64::try_from(lane.pace.as_millis()).unwrap_or(0);
+        lane.ready_at = match done.attempt.verdict {
+            Verdict::Delivered => now.plus_ms(pace_ms),
+            _ => now.plus_ms(rest_ms(&done.attempt).max(pace_ms)),
+        };
+        let Busy::Sending(sending) = busy else {
+            return self.shared.delivery.note_health(&name, &done.attempt);
+        };
+        if let Err(error) = self.note_sending(&name, &sending, &done.attempt, now) {
+            tracing::error!(%error, channel = name, "an outcome was not noted; it is sent again");
+            if let Some(lane) = self.lanes.get_mut(done.lane) {
+                lane.ready_at = now.plus_ms(WRITE_FAILED_REST_MS);
+            }
+        }
+    }
+
+    fn note_sending(
+        &mut self,
+        name: &str,
+        sending: &Sending,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<()> {
+        let next = match attempt.verdict {
+            Verdict::Delivered => {
+                self.shared.delivery.note(name, attempt, false, now);
+                return self.settle(sending, DeliveryState::Sent, attempt, now);
+            }
+            Verdict::Dead | Verdict::Gone => None,
+            Verdict::Retry => {
+                let failed = sending.attempts.saturating_add(1);
+                let chance = (self.chance)();
+                next_attempt(sending.created_at, now, failed, attempt.retry_after, chance)
+            }
+        };
+        let Some(next) = next else { return self.give_up(name, sending, attempt, now) };
+        let error = attempt.error.as_deref().unwrap_or_default();
+        tracing::warn!(channel = name, message = sending.batch_id, error, next = %next,
+            "a message about an alert was not delivered; it is tried again");
+        self.shared.delivery.note(name, attempt, false, now);
+        let outcome =
+            DeliveryOutcome { not_before: next, ..outcome(DeliveryState::Queued, attempt, now) };
+        self.finish_messages(sending, outcome)
+    }
+
+    fn give_up(
+        &self,
+        name: &str,
+        sending: &Sending,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<()> {
+        let error = attempt.error.as_deref().unwrap_or_default();
+        tracing::error!(
+            channel = name,
+            message = sending.batch_id,
+            error,
+            incidents = sending.incidents.join(" "),
+            "a message about an alert was given up"
+        );
+        self.shared.delivery.note(name, attempt, true, now);
+        self.settle(sending, DeliveryState::Dead, attempt, now)
+    }
+
+    fn settle(
+        &self,
+        sending: &Sending,
+        state: DeliveryState,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.finish_messages(sending, outcome(state, attempt, now))
+    }
+
+    fn finish_messages(&self, sending: &Sending, outcome: DeliveryOutcome) -> Result<()> {
+        let batch_id = sending.batch_id.clone();
+        self.gate().write(move |writer| writer.finish_messages(&batch_id, &outcome))
+    }
+
+    /// The end: answers that come now still count, the rest is sent again at the next start.
+    fn finish(mut self) {
+        let mut waited = Duration::ZERO;
+        let step = LAST_WAIT / 8;
+        while waited < LAST_WAIT && self.lanes.iter().any(|lane| lane.busy.is_some()) {
+            self.hear(step);
+            waited += step;
+        }
+    }
+}
+
+/// How long a channel rests after a failure, in milliseconds: as its receiver asks, or a moment.
+fn rest_ms(attempt: &Attempt) -> i64 {
+    let asked = attempt.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+    i64::try_from(asked.as_millis()).unwrap_or(i64::MAX).max(REST_MS)
+}
+
+fn outcome(state: DeliveryState, attempt: &Attempt, now: Timestamp) -> DeliveryOutcome {
+    DeliveryOutcome {
+        state,
+        status: attempt.status,
+        error: attempt.error.clone(),
+        attempted_at: now,
+        not_before: now,
+    }
+}
+
+/// What is remembered of a message while it is under way; `None` when there is none.
+fn sending(rows: &[StoredMessage]) -> Option<Sending> {
+    let first = rows.first()?;
+    Some(Sending {
+        batch_id: first.batch_id.clone()?,
+        created_at: rows.iter().map(|row| row.created_at).min()?,
+        attempts: rows.iter().map(|row| row.attempts).max()?,
+        incidents: rows.iter().map(|row| row.incident_id.clone()).collect(),
+    })
+}

@@ -1,0 +1,9 @@
+//! Alerts: the state machine, live evaluation, restarts, budgets, backtests.
+
+mod backtests;
+mod budgets;
+mod crashes;
+mod live;
+mod restart;
+mod stage;
+mod steps;
