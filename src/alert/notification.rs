@@ -82,6 +82,19 @@ pub enum Unit {
     Count,
 }
 
+impl Unit {
+    /// The spelling in payloads and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ratio => "ratio",
+            Self::Ms => "ms",
+            Self::PerMinute => "per_minute",
+            Self::Usd => "usd",
+            Self::Count => "count",
+        }
+    }
+}
+
 /// One message about one incident.
 ///
 /// The monitor writes it as JSON in the transaction that moves the state; it holds no secrets and no

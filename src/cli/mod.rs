@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Every command prints JSON with
 //! `--json`. Exit codes: 0 done, 1 failed, 2 not understood.
 
+pub mod alert;
 pub mod config;
 pub mod export;
 pub mod import;
@@ -65,6 +66,8 @@ pub enum Command {
     Key(keys::KeyCommand),
     /// Print what a user is stored as
     Pseudonym(keys::PseudonymCommand),
+    /// Look at alerts and tend them
+    Alert(alert::AlertCommand),
     /// Check or print the configuration
     Config(config::ConfigCommand),
 }
@@ -104,6 +107,7 @@ fn dispatch(command: &Command, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Rebuild(command) => command.run(out)?,
         Command::Key(command) => command.run(out)?,
         Command::Pseudonym(command) => command.run(out)?,
+        Command::Alert(command) => return command.run(out),
         Command::Config(command) => command.run(out)?,
     }
     Ok(ExitCode::SUCCESS)

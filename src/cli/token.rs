@@ -52,15 +52,33 @@ pub(super) fn admin_token(config: &Config) -> Result<AdminToken> {
     if let Some(token) = &config.http.admin_token {
         return Ok(AdminToken::Configured(token.clone()));
     }
-    let mut name = crate::store::resolved(&config.store.path).into_os_string();
-    name.push(".token");
-    let path = PathBuf::from(name);
+    let path = token_path(config);
     if let Some(token) = read_private(&path)? {
         return Ok(AdminToken::Kept(token, path));
     }
     let token = random_text::<TOKEN_BYTES>();
     keep(&path, &token).map_err(|source| Error::Io { path: path.clone(), source })?;
     Ok(AdminToken::Made(token, path))
+}
+
+/// The admin token of a server that was started before; `None`: none is asked for, or none was made.
+///
+/// # Errors
+/// When its file cannot be read.
+pub(super) fn existing_admin_token(config: &Config) -> Result<Option<String>> {
+    if config.http.no_auth {
+        return Ok(None);
+    }
+    match &config.http.admin_token {
+        Some(token) => Ok(Some(token.clone())),
+        None => read_private(&token_path(config)),
+    }
+}
+
+fn token_path(config: &Config) -> PathBuf {
+    let mut name = crate::store::resolved(&config.store.path).into_os_string();
+    name.push(".token");
+    PathBuf::from(name)
 }
 
 /// The token in a file that only its owner may read; `None` when there is no such file.

@@ -18,7 +18,7 @@ use chrono_tz::Tz;
 
 pub use alerting::{
     AlertingConfig, DEFAULT_RULES, LOG_CHANNEL, NOT_CONFIGURED, RawAlerting, RawAmount, RawRule,
-    RawRuleFilter,
+    RawRuleFilter, parse_duration,
 };
 pub use channels::{
     ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, RawChannel, SigningKey,

@@ -4,6 +4,7 @@
 //! is open to all, the gate (token, scope, rate limit). Handlers read parameters against one literal
 //! table, ask the service on a thread that may block, and answer with structs of their own.
 
+mod alerts;
 mod auth;
 mod body;
 mod dimensions;
@@ -95,6 +96,12 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(dimensions::values))
         .routes(routes!(status::status))
         .routes(routes!(status::health))
+        .routes(routes!(alerts::incidents::triggered))
+        .routes(routes!(alerts::incidents::list))
+        .routes(routes!(alerts::incidents::one))
+        .routes(routes!(alerts::rules::rules))
+        .routes(routes!(alerts::silences::list))
+        .routes(routes!(alerts::explain::explain))
 }
 
 fn metrics_routes() -> OpenApiRouter<App> {
@@ -108,6 +115,10 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::audit))
+        .routes(routes!(alerts::incidents::acknowledge))
+        .routes(routes!(alerts::silences::create))
+        .routes(routes!(alerts::silences::end))
+        .routes(routes!(alerts::channels::test))
 }
 
 /// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.

@@ -14,8 +14,8 @@ use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::frame::json_bytes;
 use super::params::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, REQUESTS, SQL,
-    openapi_parameters,
+    ALERTS, AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL, INCIDENTS,
+    REQUESTS, SILENCES, SQL, openapi_parameters,
 };
 use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
@@ -100,6 +100,14 @@ documented_params! {
     SqlParams = SQL;
     /// Of `/api/audit`.
     AuditParams = AUDIT;
+    /// Of `/api/metrics/alerts`.
+    AlertsParams = ALERTS;
+    /// Of `/api/alerts/incidents`.
+    IncidentsParams = INCIDENTS;
+    /// Of `GET /api/alerts/silences`.
+    SilencesParams = SILENCES;
+    /// Of `/api/alerts/explain`.
+    ExplainParams = EXPLAIN;
 }
 
 fn problems(list: &[(&str, &str)]) -> BTreeMap<String, RefOr<ResponseDoc>> {
@@ -146,6 +154,7 @@ documented_problems! {
         ("401", "No token, or one that is not good."),
         ("403", "The key lacks the scope admin."),
         ("404", "There is no such thing."),
+        ("409", "It is too late for this."),
         ("413", "The body is over 64 KiB."),
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),

@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Unauthorized,
     Forbidden,
     NotFound,
+    Conflict,
     MethodNotAllowed,
     BodyTimeout,
     BodyTooLarge,
@@ -37,13 +38,14 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::InvalidQuery,
         Self::InvalidBody,
         Self::InvalidRecord,
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
+        Self::Conflict,
         Self::MethodNotAllowed,
         Self::BodyTimeout,
         Self::BodyTooLarge,
@@ -76,6 +78,7 @@ impl Kind {
                 ("forbidden", "The token does not allow this", StatusCode::FORBIDDEN)
             }
             Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
+            Self::Conflict => ("conflict", "It is too late for this", StatusCode::CONFLICT),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 "The method is not supported here",

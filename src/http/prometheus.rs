@@ -3,6 +3,7 @@
 //! Counters come from the database, so that they survive restarts. There is no user label, and no
 //! space label: their number is not bounded by anything the scraper would like.
 
+mod alerts;
 mod render;
 
 use axum::extract::{Extension, RawQuery, State};
@@ -39,7 +40,8 @@ pub(crate) async fn metrics(
     params(query.as_deref(), NONE)?;
     let text = app.ask(|service| {
         let (totals, status) = (service.prometheus_totals()?, service.status()?);
-        Ok(render::render(Snapshot { totals: &totals, status: &status }))
+        let alerts = service.alert_health()?;
+        Ok(render::render(Snapshot { totals: &totals, status: &status, alerts: &alerts }))
     });
     let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     Ok(([content_type], text.await?).into_response())

@@ -12,10 +12,12 @@ use super::params::NONE;
 use super::problem::{Kind, Problem};
 use super::state::{App, params};
 use crate::model::Timestamp;
+use crate::model::alert::RuleState;
 use crate::query::Status;
 use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
 };
+use crate::service::AlertHealth;
 
 /// The state of every part.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,6 +47,48 @@ pub(crate) struct StatusBody {
     cache: CacheStatus,
     /// Distinct values of the interned dimensions.
     dimensions: DimensionsStatus,
+    /// Alerts.
+    alerts: AlertsStatusBody,
+}
+
+/// How alerting itself is doing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AlertsStatusBody {
+    /// Whether rules are evaluated.
+    enabled: bool,
+    /// The last evaluation.
+    #[schema(format = DateTime)]
+    last_evaluated_at: Option<String>,
+    /// Evaluations since the start.
+    evaluations_total: u64,
+    /// Evaluations left out because the one before was still running.
+    missed_evaluations_total: u64,
+    /// Evaluations that could not be written down.
+    failed_evaluations_total: u64,
+    /// Rules that fire.
+    firing_rules: usize,
+    /// Rules that cannot be evaluated for want of a number, or are disabled.
+    inactive_rules: usize,
+    /// Messages that wait.
+    outbox_pending: u64,
+    /// Messages given up since the start.
+    outbox_dead_total: u64,
+}
+
+impl From<AlertHealth> for AlertsStatusBody {
+    fn from(health: AlertHealth) -> Self {
+        Self {
+            enabled: health.enabled,
+            last_evaluated_at: health.counts.evaluated_at.map(|at| at.to_string()),
+            evaluations_total: health.counts.evaluations_total,
+            missed_evaluations_total: health.counts.missed_total,
+            failed_evaluations_total: health.counts.failed_total,
+            firing_rules: health.rules_in(RuleState::Firing),
+            inactive_rules: health.rules_in(RuleState::Inactive),
+            outbox_pending: health.pending(),
+            outbox_dead_total: health.channels.iter().map(|channel| channel.dead_total).sum(),
+        }
+    }
 }
 
 /// Whether telemetry is taken in and answered, in short.
@@ -85,7 +129,7 @@ fn word(status: &Status) -> &'static str {
 }
 
 impl StatusBody {
-    fn new(status: Status, now: Timestamp) -> Self {
+    fn new(status: Status, alerts: AlertHealth, now: Timestamp) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             status: word(&status),
@@ -99,6 +143,7 @@ impl StatusBody {
             storage: status.storage,
             cache: status.cache,
             dimensions: status.dimensions,
+            alerts: alerts.into(),
         }
     }
 }
@@ -136,8 +181,9 @@ pub(crate) async fn status(
     principal.require_all_spaces()?;
     params(query.as_deref(), NONE)?;
     let now = app.service().now();
-    let status = app.ask(crate::service::Chatgauge::status).await?;
-    Ok(Json(StatusBody::new(status, now)))
+    let both = app.ask(|service| Ok((service.status()?, service.alert_health()?)));
+    let (status, alerts) = both.await?;
+    Ok(Json(StatusBody::new(status, alerts, now)))
 }
 
 /// Whether telemetry is taken in and answered

@@ -1,5 +1,6 @@
 //! `Chatgauge`: open, record, query, shut down. Owns the threads and the clock.
 
+mod alert_health;
 mod alert_monitor;
 mod alerts;
 mod delivery;
@@ -31,6 +32,7 @@ use crate::query::{
 use crate::rollup::{Compactor, Retention};
 use crate::store::{SqlLimits, Stop, Store, WriteGate};
 use crate::system_clock::SystemClock;
+pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
 pub use alerts::AlertCounts;
 pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};

@@ -39,6 +39,7 @@ impl Chatgauge {
             problems: Vec::new(),
         };
         status.problems = problems(&status);
+        status.problems.extend(self.alert_health()?.problems);
         Ok(status)
     }
 

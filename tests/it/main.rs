@@ -10,6 +10,7 @@ mod harness;
 mod heavy;
 mod http;
 mod identity;
+mod notify;
 mod oracle;
 mod properties;
 mod retention;

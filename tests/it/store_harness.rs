@@ -67,6 +67,10 @@ impl TestService {
 
     pub(crate) fn restart(&mut self) {
         self.stop();
+        self.restart_stopped();
+    }
+
+    pub(crate) fn restart_stopped(&mut self) {
         let service = Chatgauge::open_with_clock(self.config.clone(), self.clock.clone()).unwrap();
         self.service = Some(service);
     }

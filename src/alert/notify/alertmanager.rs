@@ -93,13 +93,17 @@ fn alert(item: &Item, kind: NotificationKind, now: Timestamp, links: &Links) -> 
     if kind == NotificationKind::Test {
         labels.insert("test".to_owned(), "true".to_owned());
     }
-    json!({
+    let mut alert = json!({
         "labels": labels,
         "annotations": annotations(item),
         "startsAt": rfc3339(notification.fired_at),
         "endsAt": rfc3339(ends_at),
-        "generatorURL": links.incident(&notification.incident_id),
-    })
+    });
+    let link = links.incident(&notification.incident_id);
+    if !link.is_empty() {
+        alert["generatorURL"] = link.into();
+    }
+    alert
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One way to post to a receiver: no redirects, no proxy, 15 seconds for everything.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use ureq::http::StatusCode;
@@ -135,6 +136,10 @@ fn words(error: &ureq::Error) -> String {
         ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
         ureq::Error::HostNotFound => "the host's name is not known".to_owned(),
         ureq::Error::ConnectionFailed => "the connection could not be made".to_owned(),
+        // How a handshake that failed arrives.
+        ureq::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
+            format!("TLS failed: {source}")
+        }
         ureq::Error::Io(source) => format!("the connection failed: {}", source.kind()),
         ureq::Error::Tls(what) => format!("TLS failed: {what}"),
         ureq::Error::Rustls(source) => format!("TLS failed: {source}"),

@@ -3,7 +3,8 @@
 use chrono_tz::Tz;
 
 use super::{Item, Message};
-use crate::alert::notification::{Notification, NotificationKind, Unit};
+use crate::alert::notification::{Notification, NotificationKind};
+use crate::alert::summary::value_text;
 use crate::model::Timestamp;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
@@ -67,34 +68,16 @@ pub(super) fn group(notification: &Notification) -> String {
     pairs.chain(period).collect::<Vec<_>>().join(", ")
 }
 
-/// A value with its unit.
-pub(super) fn value(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Ratio => format!("{} %", short(value * 100.0)),
-        Unit::Ms if value.abs() >= 1_000.0 => format!("{} s", short(value / 1_000.0)),
-        Unit::Ms => format!("{} ms", short(value)),
-        Unit::PerMinute => format!("{}/min", short(value)),
-        Unit::Usd => format!("${value:.2}"),
-        Unit::Count => short(value),
-    }
-}
-
-/// At most two decimals, none that say nothing.
-fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// What was seen and what it was held against.
 pub(super) fn comparison(notification: &Notification) -> String {
     let Notification { value: seen, operator, threshold, unit, samples, events, .. } = notification;
-    let seen = seen.map_or_else(|| "no value".to_owned(), |seen| value(seen, *unit));
+    let seen = seen.map_or_else(|| "no value".to_owned(), |seen| value_text(seen, *unit));
     let of = match (events, samples) {
         (_, 0) => String::new(),
         (0, samples) => format!(", {samples} requests"),
         (events, samples) => format!(", {events} of {samples} requests"),
     };
-    format!("{seen}, limit {operator} {}{of}", value(*threshold, *unit))
+    format!("{seen}, limit {operator} {}{of}", value_text(*threshold, *unit))
 }
 
 /// Everything about one incident, a line each, without link and runbook.
@@ -108,7 +91,7 @@ pub(super) fn lines(item: &Item) -> Vec<String> {
     if let Some(current) = item.current
         && notification.ended_at.is_none()
     {
-        let seen = current.value.map(|seen| value(seen, notification.unit));
+        let seen = current.value.map(|seen| value_text(seen, notification.unit));
         let seen = seen.unwrap_or_else(|| "no traffic".to_owned());
         lines.push(format!("Now: {seen} (at {})", time(current.at, &notification.zone)));
     }
@@ -141,22 +124,6 @@ fn duration(ms: i64) -> String {
 mod tests {
     use super::*;
     use crate::alert::notify::samples::{firing, message, resolved};
-
-    #[test]
-    fn values_carry_their_unit() {
-        let table = [
-            (0.231, Unit::Ratio, "23.1 %"),
-            (0.1, Unit::Ratio, "10 %"),
-            (5_100.0, Unit::Ms, "5.1 s"),
-            (800.0, Unit::Ms, "800 ms"),
-            (91.0, Unit::PerMinute, "91/min"),
-            (1.5, Unit::Usd, "$1.50"),
-            (1_200_001.0, Unit::Count, "1200001"),
-        ];
-        for (number, unit, text) in table {
-            assert_eq!(value(number, unit), text);
-        }
-    }
 
     #[test]
     fn an_incident_in_words() {

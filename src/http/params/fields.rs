@@ -1,5 +1,7 @@
 //! The values of parameters as the types of the model.
 
+use std::collections::BTreeMap;
+
 use chrono_tz::Tz;
 
 use super::Params;
@@ -67,6 +69,41 @@ impl Params<'_> {
         let end = end.unwrap_or_else(|| now.plus_ms(limits::FUTURE_MS + 1));
         let start = self.instant("start", now, tz)?;
         not_empty(TimeRange::new(start.unwrap_or(Timestamp::from_unix_ms(0)), end))
+    }
+
+    /// `start` and `end`; `None` when neither was given.
+    pub(crate) fn range_if_any(&self, now: Timestamp, tz: Tz) -> Result<Option<TimeRange>> {
+        if self.one("start").is_none() && self.one("end").is_none() {
+            return Ok(None);
+        }
+        self.range_of_all(now, tz).map(Some)
+    }
+
+    /// `since`.
+    pub(crate) fn since(&self, now: Timestamp, tz: Tz) -> Result<Option<Timestamp>> {
+        self.instant("since", now, tz)
+    }
+
+    /// `state`, of those that `all` names.
+    pub(crate) fn states(&self, all: &[&'static str]) -> Result<Vec<&'static str>> {
+        let parse = |text: &str| all.iter().copied().find(|state| *state == text);
+        self.choices("state", parse, all, |state| state)
+    }
+
+    /// `group`: pairs such as `space:acme`.
+    pub(crate) fn group(&self) -> Result<BTreeMap<String, String>> {
+        let mut group = BTreeMap::new();
+        for text in self.all("group") {
+            let pair = text.split_once(':').filter(|(name, _)| Dimension::parse(name).is_some());
+            let Some((name, value)) = pair else {
+                let reason = format!("{text:?} is not a dimension and a value such as space:acme");
+                return Err(Problem::parameter("group", reason));
+            };
+            if group.insert(name.to_owned(), value.to_owned()).is_some() {
+                return Err(Problem::parameter("group", format!("names {name} twice")));
+            }
+        }
+        Ok(group)
     }
 
     fn instant(&self, name: &'static str, now: Timestamp, tz: Tz) -> Result<Option<Timestamp>> {

@@ -13,8 +13,10 @@ pub(crate) use fields::{Compare, Zone};
 #[cfg(test)]
 pub(crate) use table::tables;
 pub(crate) use table::{
-    AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, HEATMAP, HISTORICAL, NONE, REQUESTS, SQL,
+    ALERTS, AUDIT, BREAKDOWN, CURRENT, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL, INCIDENTS,
+    NONE, REQUESTS, SILENCES, SQL,
 };
+pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES};
 pub(crate) use table::{Param, openapi_parameters};
 
 /// Longest value of a parameter, in bytes, after decoding.

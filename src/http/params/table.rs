@@ -150,6 +150,43 @@ static SOURCE: Param =
 static STREAMED: Param =
     Param::new("streamed", Values::Flag, "Only streamed requests, or only others.");
 
+static SINCE: Param = Param::new(
+    "since",
+    Values::Text,
+    "Only what triggered at or after this instant, in the forms of `start`. Default: the beginning.",
+);
+static DURING_START: Param = Param::new(
+    "start",
+    Values::Text,
+    "Only incidents that were open at or after this instant, in the forms of other routes.",
+);
+static INCIDENT_STATE: Param = Param::new(
+    "state",
+    Values::OneOf(|| INCIDENT_STATES.to_vec()),
+    "Only incidents in these states; `open` is all but `resolved`.",
+)
+.repeated();
+static OF_RULE: Param =
+    Param::new("rule", Values::Text, "Only incidents of the rule with this id.");
+static RULE: Param = Param::new("rule", Values::Text, "The id of the rule.").required();
+static GROUP: Param = Param::new(
+    "group",
+    Values::Text,
+    "The group, once for each dimension, as `space:acme`. Default: the rule without groups.",
+)
+.repeated();
+static SILENCE_STATE: Param = Param::new(
+    "state",
+    Values::OneOf(|| SILENCE_STATES.to_vec()),
+    "`current` (default): active or still to come; `expired`: over.",
+);
+
+/// What an incident may be doing, as filter.
+pub(crate) const INCIDENT_STATES: [&str; 5] =
+    ["open", "firing", "recovering", "flapping", "resolved"];
+/// Which silences to list.
+pub(crate) const SILENCE_STATES: [&str; 2] = ["current", "expired"];
+
 fn metrics() -> Vec<&'static str> {
     MetricType::ALL.iter().map(|value| value.as_str()).collect()
 }
@@ -265,6 +302,16 @@ pub(crate) const SQL: &[&Param] = &[&STATEMENT];
 /// `/api/audit`.
 pub(crate) const AUDIT: &[&Param] = &[&PAGE_LIMIT, &CURSOR];
 
+/// `/api/metrics/alerts`.
+pub(crate) const ALERTS: &[&Param] = &[&SINCE, &INCIDENT_STATE, &OF_RULE, &PAGE_LIMIT];
+/// `/api/alerts/incidents`.
+pub(crate) const INCIDENTS: &[&Param] =
+    &[&DURING_START, &END, &INCIDENT_STATE, &OF_RULE, &PAGE_LIMIT, &CURSOR];
+/// `GET /api/alerts/silences`.
+pub(crate) const SILENCES: &[&Param] = &[&SILENCE_STATE];
+/// `/api/alerts/explain`.
+pub(crate) const EXPLAIN: &[&Param] = &[&RULE, &GROUP];
+
 /// Every table with the id of its operation.
 #[cfg(test)]
 pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static Param])> {
@@ -277,6 +324,10 @@ pub(crate) fn tables() -> Vec<(&'static str, &'static [&'static Param])> {
         ("dimension_values", DIMENSION_VALUES),
         ("sql_get", SQL),
         ("audit_trail", AUDIT),
+        ("metrics_alerts", ALERTS),
+        ("alerts_incidents", INCIDENTS),
+        ("alerts_silences", SILENCES),
+        ("alerts_explain", EXPLAIN),
     ]
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use super::alerts::alert_metrics;
 use crate::model::measures::as_f64;
 use crate::model::sketch::bin_bounds_us;
 use crate::model::{Column, Count, Distribution, ErrorType, LatencyKind, Measures};
 use crate::query::{ModelTotals, Status};
+use crate::service::AlertHealth;
 
 /// Bounds of durations in seconds, as the OpenTelemetry conventions for generative AI advise.
 const DURATION_BOUNDS_S: [f64; 14] =
@@ -18,6 +20,8 @@ pub(super) struct Snapshot<'a> {
     pub(super) totals: &'a [ModelTotals],
     /// How the service is doing.
     pub(super) status: &'a Status,
+    /// How alerting is doing.
+    pub(super) alerts: &'a AlertHealth,
 }
 
 /// The text of a snapshot.
@@ -27,22 +31,25 @@ pub(super) fn render(snapshot: Snapshot<'_>) -> String {
     token_usage(&mut text, snapshot.totals);
     durations(&mut text, snapshot.totals);
     own_metrics(&mut text, snapshot.status);
+    alert_metrics(&mut text, snapshot.alerts);
     text.out
 }
 
 #[derive(Default)]
-struct Text {
+pub(super) struct Text {
     out: String,
 }
 
-type Labels<'a> = [(&'static str, &'a str)];
+pub(super) type Labels<'a> = [(&'static str, &'a str)];
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    /// Begins a family of samples.
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    fn sample(&mut self, name: &str, labels: &Labels<'_>, value: f64) {
+    /// One sample of the family that was begun.
+    pub(super) fn sample(&mut self, name: &str, labels: &Labels<'_>, value: f64) {
         self.out.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
             self.out.push(if index == 0 { '{' } else { ',' });
@@ -61,7 +68,8 @@ impl Text {
         self.out.write_fmt(text).unwrap_or_else(|_| unreachable!("a string takes everything"));
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+    /// A family of one sample without labels.
+    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -261,7 +269,8 @@ fn cumulative(distribution: &Distribution) -> [i64; DURATION_BOUNDS_S.len()] {
     counts
 }
 
-fn unsigned(value: u64) -> f64 {
+/// A count as the number of a sample.
+pub(super) fn unsigned(value: u64) -> f64 {
     as_f64(i64::try_from(value).unwrap_or(i64::MAX))
 }
 

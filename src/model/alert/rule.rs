@@ -93,6 +93,18 @@ pub enum RuleState {
 }
 
 impl RuleState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Inactive,
+        Self::Ok,
+        Self::NoData,
+        Self::Pending,
+        Self::Recovering,
+        Self::Flapping,
+        Self::Firing,
+        Self::Error,
+    ];
+
     /// The spelling in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -74,6 +74,28 @@ pub struct ChannelReport {
     pub last_error: Option<String>,
 }
 
+impl ChannelReport {
+    /// What an operator should know, in words.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let error = self.last_error.as_deref().unwrap_or_default();
+        match self.state {
+            ChannelState::Ok => {}
+            ChannelState::Failing => {
+                problems.push(format!("alert channel {} fails: {error}", self.name));
+            }
+            ChannelState::Disabled => {
+                problems.push(format!("alert channel {} is disabled: {error}", self.name));
+            }
+        }
+        if self.dead_total > 0 {
+            let (count, name) = (self.dead_total, &self.name);
+            problems.push(format!("{count} messages to alert channel {name} were given up"));
+        }
+        problems
+    }
+}
+
 /// What the dispatcher and those who ask share.
 #[derive(Debug)]
 pub(super) struct Delivery {

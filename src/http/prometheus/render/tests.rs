@@ -19,6 +19,26 @@ fn status() -> Status {
     }
 }
 
+fn alerts() -> AlertHealth {
+    use crate::model::alert::RuleState;
+    AlertHealth {
+        enabled: true,
+        counts: crate::service::AlertCounts {
+            missed_total: 3,
+            evaluated_at: Some(Timestamp::from_unix_ms(1_767_323_045_500)),
+            ..Default::default()
+        },
+        rules: vec![("error-rate".into(), RuleState::Firing)],
+        channels: vec![crate::service::ChannelReport {
+            name: "ops".into(),
+            queued: 2,
+            sent_total: 9,
+            ..Default::default()
+        }],
+        problems: vec![],
+    }
+}
+
 fn totals(model: &str) -> ModelTotals {
     let mut measures = Measures::with_sketches();
     let at = Timestamp::from_unix_ms(0);
@@ -101,7 +121,8 @@ impl Scrape {
 #[test]
 fn a_scraper_reads_what_was_measured() {
     let (totals, status) = ([totals("gpt-x")], status());
-    let scrape = Scrape::of(&render(Snapshot { totals: &totals, status: &status }));
+    let scrape =
+        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
     let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
     let requests = "chatgauge_requests_total";
     assert_eq!(of(requests, &[("outcome", "success")]), Some(2.0));
@@ -117,9 +138,25 @@ fn a_scraper_reads_what_was_measured() {
 }
 
 #[test]
+fn alerting_watches_itself() {
+    let scrape =
+        Scrape::of(&render(Snapshot { totals: &[], status: &status(), alerts: &alerts() }));
+    let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
+    let state = |state| of("chatgauge_alert_state", &[("rule", "error-rate"), ("state", state)]);
+    assert_eq!((state("firing"), state("ok")), (Some(1.0), Some(0.0)));
+    let sent = [("channel", "ops"), ("result", "sent")];
+    assert_eq!(of("chatgauge_alert_notifications_total", &sent), Some(9.0));
+    assert_eq!(of("chatgauge_alert_outbox_pending", &[("channel", "ops")]), Some(2.0));
+    assert_eq!(of("chatgauge_alert_evaluations_missed_total", &[]), Some(3.0));
+    let last = of("chatgauge_alert_last_evaluation_timestamp_seconds", &[]);
+    assert_eq!(last, Some(1_767_323_045.5));
+}
+
+#[test]
 fn histograms_are_cumulative_and_end_with_the_count() {
     let (totals, status) = ([totals("gpt-x")], status());
-    let scrape = Scrape::of(&render(Snapshot { totals: &totals, status: &status }));
+    let scrape =
+        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
     let name = "gen_ai_client_operation_duration_seconds";
     let bucket = |le: &str| scrape.value(&format!("{name}_bucket"), &[("le", le)]);
     assert_eq!(bucket("0.01"), Some(1.0));
@@ -135,7 +172,8 @@ fn histograms_are_cumulative_and_end_with_the_count() {
 #[test]
 fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
     let (totals, status) = ([totals("a"), totals("b")], status());
-    let scrape = Scrape::of(&render(Snapshot { totals: &totals, status: &status }));
+    let scrape =
+        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
     let mut seen = std::collections::HashSet::new();
     for (name, labels, _) in &scrape.samples {
         let family = ["_bucket", "_sum", "_count"]
@@ -155,7 +193,8 @@ fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
 fn names_of_models_cannot_break_the_format() {
     let name = "a\"b\\c\nd}e,f=\"g";
     let (totals, status) = ([totals(name)], status());
-    let scrape = Scrape::of(&render(Snapshot { totals: &totals, status: &status }));
+    let scrape =
+        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
     let labels = [("gen_ai_request_model", name)];
     assert_eq!(scrape.value("chatgauge_cache_misses_total", &labels), Some(4.0));
 }

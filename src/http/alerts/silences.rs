@@ -1,0 +1,222 @@
+//! `/api/alerts/silences`: keeping messages back for a while.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::auth::Principal;
+use crate::http::body::{SmallBody, parse_json};
+use crate::http::openapi::{self, AdminProblems, ReadProblems};
+use crate::http::params::{NONE, SILENCE_STATES, SILENCES};
+use crate::http::problem::{Kind, Problem};
+use crate::http::state::{App, params};
+use crate::model::alert::{AlertSilence, NewSilence};
+use crate::model::{AuditAction, Dimension, Timestamp};
+
+/// Longest comment, in characters.
+const COMMENT_CHARS_MAX: usize = 500;
+/// Longest pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 256;
+
+/// A silence to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSilenceBody {
+    /// Id of a rule, with `*` for anything. Default: `*`.
+    #[serde(default = "anything")]
+    rule: String,
+    /// Dimension to value, with `*` for anything. Default: every group.
+    #[serde(default)]
+    group: BTreeMap<String, String>,
+    /// From when. Default: now.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    starts_at: Option<String>,
+    /// Until when; this or `duration_s`.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    ends_at: Option<String>,
+    /// For how long; this or `ends_at`.
+    #[serde(default)]
+    duration_s: Option<u32>,
+    /// Why.
+    #[schema(max_length = 500)]
+    comment: String,
+}
+
+fn anything() -> String {
+    "*".to_owned()
+}
+
+/// A silence.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SilenceBody {
+    /// Identity.
+    id: String,
+    /// Id of a rule, with `*` for anything.
+    rule: String,
+    /// Dimension to value, with `*` for anything.
+    group: BTreeMap<String, String>,
+    /// active, pending or expired.
+    state: &'static str,
+    /// From when.
+    #[schema(format = DateTime)]
+    starts_at: String,
+    /// Until when.
+    #[schema(format = DateTime)]
+    ends_at: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// Who made it.
+    created_by: String,
+    /// Why.
+    comment: String,
+}
+
+/// Silences.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SilencesBody {
+    /// Latest end first.
+    silences: Vec<SilenceBody>,
+}
+
+impl SilenceBody {
+    fn new(silence: AlertSilence, now: Timestamp) -> Self {
+        let NewSilence { rule_glob, group_match, starts_at, ends_at, comment } = silence.silence;
+        let state = match now {
+            now if now >= ends_at => "expired",
+            now if now < starts_at => "pending",
+            _ => "active",
+        };
+        Self {
+            id: silence.silence_id,
+            rule: rule_glob,
+            group: group_match,
+            state,
+            starts_at: starts_at.to_string(),
+            ends_at: ends_at.to_string(),
+            created_at: silence.created_at.to_string(),
+            created_by: silence.created_by,
+            comment,
+        }
+    }
+}
+
+fn instant(field: &'static str, text: &str) -> Result<Timestamp, Problem> {
+    Timestamp::parse_rfc3339(text)
+        .ok_or_else(|| Problem::field(field, "must be RFC 3339 such as 2026-01-31T09:00:00Z"))
+}
+
+fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
+    let starts_at = body.starts_at.as_deref().map(|text| instant("starts_at", text));
+    let starts_at = starts_at.transpose()?.unwrap_or(now);
+    let ends_at = match (&body.ends_at, body.duration_s) {
+        (Some(text), None) => instant("ends_at", text)?,
+        (None, Some(seconds)) => starts_at.plus_ms(i64::from(seconds) * 1_000),
+        _ => return Err(Problem::field("ends_at", "give it or duration_s, one of them")),
+    };
+    if body.comment.chars().count() > COMMENT_CHARS_MAX {
+        return Err(Problem::field("comment", format!("at most {COMMENT_CHARS_MAX} characters")));
+    }
+    if body.rule.is_empty() || body.rule.len() > PATTERN_BYTES_MAX {
+        return Err(Problem::field("rule", format!("must be 1 to {PATTERN_BYTES_MAX} bytes")));
+    }
+    for (name, value) in &body.group {
+        if Dimension::parse(name).is_none() {
+            let reason = format!(
+                "{name:?} is no dimension; they are space, user, model, provider, \
+                                  error_type"
+            );
+            return Err(Problem::field("group", reason));
+        }
+        if value.is_empty() || value.len() > PATTERN_BYTES_MAX {
+            let reason = format!("each value must be 1 to {PATTERN_BYTES_MAX} bytes");
+            return Err(Problem::field("group", reason));
+        }
+    }
+    Ok(NewSilence {
+        rule_glob: body.rule,
+        group_match: body.group,
+        starts_at,
+        ends_at,
+        comment: body.comment,
+    })
+}
+
+/// List silences
+#[utoipa::path(
+    get,
+    path = "/api/alerts/silences",
+    operation_id = "alerts_silences",
+    tag = "alerts",
+    params(openapi::SilencesParams),
+    responses((status = 200, description = "Latest end first.", body = SilencesBody), ReadProblems),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SilencesBody>, Problem> {
+    principal.require_all_spaces()?;
+    let params = params(query.as_deref(), SILENCES)?;
+    let over = params.states(&SILENCE_STATES)?.contains(&"expired");
+    let now = app.service().now();
+    let silences = app.ask(move |service| service.alert_silences(over)).await?;
+    let silences = silences.into_iter().map(|silence| SilenceBody::new(silence, now)).collect();
+    Ok(Json(SilencesBody { silences }))
+}
+
+/// Keep messages back for a while
+#[utoipa::path(
+    post,
+    path = "/api/alerts/silences",
+    operation_id = "alerts_silence",
+    tag = "alerts",
+    request_body = NewSilenceBody,
+    responses((status = 201, description = "Made.", body = SilenceBody), AdminProblems),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    RawQuery(query): RawQuery,
+    SmallBody(body): SmallBody,
+) -> Result<(StatusCode, Json<SilenceBody>), Problem> {
+    params(query.as_deref(), NONE)?;
+    let now = app.service().now();
+    let new = check(parse_json(&body)?, now)?;
+    let actor = principal.actor.to_string();
+    let made = app.ask(move |service| service.create_alert_silence(new, &actor)).await?;
+    let target = Some(made.silence_id.clone());
+    app.audit(&principal.actor, AuditAction::Alert, target, Some("silenced".to_owned()));
+    Ok((StatusCode::CREATED, Json(SilenceBody::new(made, now))))
+}
+
+/// End a silence now
+#[utoipa::path(
+    delete,
+    path = "/api/alerts/silences/{id}",
+    operation_id = "alerts_unsilence",
+    tag = "alerts",
+    params(("id" = String, Path, description = "The silence.")),
+    responses((status = 204, description = "It is over."), AdminProblems),
+)]
+pub(crate) async fn end(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, Problem> {
+    params(query.as_deref(), NONE)?;
+    let (actor, silence_id) = (principal.actor.to_string(), id.clone());
+    if !app.ask(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
+        return Err(Problem::new(Kind::NotFound, "there is no such silence that is not over"));
+    }
+    let detail = Some("silence ended".to_owned());
+    app.audit(&principal.actor, AuditAction::Alert, Some(id), detail);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,296 @@
+//! Alerts over HTTP and from the command line, with a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::delivery::alerting;
+use super::receiver::{Receiver, until};
+use crate::harness::{ADMIN_TOKEN, TestServer};
+
+/// A server with one rule that fires at the first check, and a channel to `receiver`.
+fn server(receiver: &Receiver) -> TestServer {
+    let section = alerting(&format!(
+        "[alerting]\nenabled = false\neval_delay = \"0s\"\ndefault_rules = false\n\
+         [alerting.channels.ops]\ntype = \"webhook\"\nurl = \"{}\"\n\
+         [[alerting.rule]]\nid = \"errors\"\nname = \"Many errors\"\nmetric = \"error_rate\"\nthreshold = 0.1\n\
+         consecutive = 1\nby = [\"space\"]\nconfidence = 0\nchannels = [\"ops\"]\n\
+         runbook = \"https://wiki.example/errors\"\n",
+        receiver.url("/hook")
+    ));
+    TestServer::with(|config| config.alerting = section)
+}
+
+/// Sends 100 requests of a space, some failed, and evaluates.
+fn fire(server: &TestServer, space: &str) {
+    let now = server.service.now().as_unix_ms();
+    let records: Vec<Value> = (0..100)
+        .map(|n| {
+            let error = if n < 40 { json!("timeout") } else { Value::Null };
+            json!({ "started_at": now - 1_000 - n, "space": space, "error_type": error })
+        })
+        .collect();
+    server.ingest(&Value::from(records));
+    let incidents = server.service.check_alerts(server.service.now()).unwrap();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+}
+
+fn one_alert(server: &TestServer) -> Value {
+    let body = server.get("/api/metrics/alerts").json();
+    assert_eq!(body["alerts"].as_array().unwrap().len(), 1, "{body}");
+    body["alerts"][0].clone()
+}
+
+#[test]
+fn what_triggered_is_shown_delivered_and_acknowledged() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "acme");
+    let alert = one_alert(&server);
+    assert_eq!(alert["rule"], "errors");
+    assert_eq!(alert["state"], "firing");
+    assert_eq!(alert["group"], json!({ "space": "acme" }));
+    assert_eq!(alert["actual_value"], 0.4);
+    assert_eq!(alert["threshold"], 0.1);
+    assert_eq!(alert["unit"], "ratio");
+    assert_eq!(alert["samples"], 100);
+    assert_eq!(alert["events"], 40);
+    assert_eq!(alert["runbook"], "https://wiki.example/errors");
+    let id = alert["alert_id"].as_str().unwrap();
+
+    let path = format!("/api/alerts/incidents/{id}");
+    let detail = until("it is delivered", || {
+        let detail = server.get(&path).json();
+        let sent = |delivery: &Value| delivery["state"] == "sent";
+        detail["deliveries"].as_array().unwrap().iter().all(sent).then_some(detail)
+    });
+    let channels: Vec<&Value> =
+        detail["deliveries"].as_array().unwrap().iter().map(|d| &d["channel"]).collect();
+    assert!(channels.contains(&&json!("ops")) && channels.contains(&&json!("log")), "{detail}");
+    assert!(detail["history"].as_array().unwrap().iter().any(|event| event["to"] == "firing"));
+    let request = receiver.wait_for(1).remove(0);
+    assert_eq!(request.json()["incident"]["incident_id"], id);
+    assert_eq!(request.json()["incident"]["value"], 0.4);
+
+    let answer = server.post_json(&format!("{path}/ack"), &json!({ "note": "on it" }));
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert_eq!(answer.json()["acknowledged_by"], "admin");
+    let history = server.get(&path).json()["history"].clone();
+    assert!(history.as_array().unwrap().iter().any(|event| event["note"] == "on it"), "{history}");
+    let audit = server.get("/api/audit").json().to_string();
+    assert!(audit.contains("acknowledged") && audit.contains(id), "{audit}");
+}
+
+#[test]
+fn filters_pages_and_refusals() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "a");
+    fire(&server, "b");
+    let count = |path: &str, field: &str| {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.json());
+        answer.json()[field].as_array().unwrap().len()
+    };
+    for (query, expected) in [
+        ("", 2),
+        ("?state=open", 2),
+        ("?state=firing&state=resolved", 2),
+        ("?state=resolved", 0),
+        ("?state=flapping", 0),
+        ("?rule=errors", 2),
+        ("?rule=others", 0),
+        ("?since=now-1h", 2),
+        ("?since=now%2B1h", 0),
+        ("?limit=1", 1),
+    ] {
+        assert_eq!(count(&format!("/api/metrics/alerts{query}"), "alerts"), expected, "{query}");
+    }
+    let first = server.get("/api/alerts/incidents?limit=1").json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = server.get(&format!("/api/alerts/incidents?limit=1&cursor={cursor}")).json();
+    assert_ne!(first["incidents"][0]["alert_id"], second["incidents"][0]["alert_id"]);
+    let none = server.get("/api/alerts/incidents?start=now-3h&end=now-2h").json();
+    assert_eq!(none["incidents"], json!([]));
+
+    for path in [
+        "/api/metrics/alerts?state=burning",
+        "/api/metrics/alerts?sinse=now",
+        "/api/metrics/alerts?since=soon",
+        "/api/alerts/rules?x=1",
+        "/api/alerts/explain",
+        "/api/alerts/explain?rule=errors&group=acme",
+    ] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+    }
+    for path in ["/api/alerts/incidents/nope", "/api/alerts/explain?rule=nope"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+    assert_eq!(server.post_json("/api/alerts/incidents/nope/ack", &json!({})).status, 404);
+    assert_eq!(server.post_json("/api/alerts/channels/nope/test", &json!({})).status, 404);
+    assert_eq!(server.get_as("/api/alerts/rules", None).status, 401);
+}
+
+#[test]
+fn a_reader_reads_and_tends_nothing() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    let key = |spaces: Value| {
+        let body = json!({ "name": "reader", "scopes": ["read"], "spaces": spaces });
+        server.post_json("/api/keys", &body).json()["token"].as_str().unwrap().to_owned()
+    };
+    let reader = key(Value::Null);
+    for path in ["/api/metrics/alerts", "/api/alerts/rules", "/api/alerts/silences"] {
+        assert_eq!(server.get_as(path, Some(&reader)).status, 200, "{path}");
+        assert_eq!(server.get_as(path, Some(&key(json!(["acme"])))).status, 403, "{path}");
+    }
+    let bearer = format!("Bearer {reader}");
+    let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
+    for path in ["/api/alerts/silences", "/api/alerts/channels/ops/test"] {
+        assert_eq!(server.post(path, &headers, b"{}").status, 403, "{path}");
+    }
+}
+
+#[test]
+fn silences_are_made_listed_and_ended() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    let new = json!({ "rule": "err*", "group": { "space": "acme" }, "duration_s": 3600, "comment": "deploy" });
+    let made = server.post_json("/api/alerts/silences", &new);
+    assert_eq!(made.status, 201, "{}", made.json());
+    let made = made.json();
+    assert_eq!((&made["state"], &made["created_by"]), (&json!("active"), &json!("admin")));
+
+    fire(&server, "acme");
+    assert_eq!(one_alert(&server)["silenced_until"], made["ends_at"]);
+    let explained = server.get("/api/alerts/explain?rule=errors&group=space:acme").json();
+    assert_eq!(explained["silenced_until"], made["ends_at"]);
+    assert_eq!(explained["evaluations"][0]["decision"], "violation");
+
+    let list = server.get("/api/alerts/silences").json();
+    assert_eq!(list["silences"][0]["id"], made["id"]);
+    let path = format!("/api/alerts/silences/{}", made["id"].as_str().unwrap());
+    assert_eq!(server.delete(&path).status, 204);
+    assert_eq!(server.delete(&path).status, 404);
+    assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
+    let expired = server.get("/api/alerts/silences?state=expired").json();
+    assert_eq!(expired["silences"].as_array().unwrap().len(), 1);
+
+    for wrong in [
+        json!({ "duration_s": 60 }),
+        json!({ "duration_s": 60, "comment": " " }),
+        json!({ "comment": "x" }),
+        json!({ "duration_s": 60, "ends_at": "2030-01-01T00:00:00Z", "comment": "x" }),
+        json!({ "ends_at": "2020-01-01T00:00:00Z", "comment": "x" }),
+        json!({ "duration_s": 60, "comment": "x", "group": { "planet": "mars" } }),
+        json!({ "duration_s": 60, "comment": "x", "rules": "x" }),
+    ] {
+        assert_eq!(server.post_json("/api/alerts/silences", &wrong).status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn rules_channels_status_and_scrape_tell_how_alerting_is_doing() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "acme");
+    receiver.wait_for(1);
+    let rules = until("the delivery is noted", || {
+        let rules = server.get("/api/alerts/rules").json();
+        let ops =
+            rules["channels"].as_array().unwrap().iter().find(|c| c["name"] == "ops")?.clone();
+        (ops["sent_total"] == 1).then_some(rules)
+    });
+    assert_eq!(rules["rules"][0]["state"], "firing");
+    assert_eq!(rules["rules"][0]["states"], json!({ "firing": 1 }));
+    assert_eq!(rules["rules"][0]["window_s"], 300.0);
+    let ops = rules["channels"].as_array().unwrap().iter().find(|c| c["name"] == "ops").unwrap();
+    assert_eq!(ops["target"], receiver.url(""));
+    let status = server.get("/api/status").json();
+    assert_eq!(status["alerts"]["firing_rules"], 1);
+    assert_eq!(status["alerts"]["outbox_pending"], 0);
+    let scrape = String::from_utf8(server.get("/metrics").body).unwrap();
+    for line in [
+        "chatgauge_alert_state{rule=\"errors\",state=\"firing\"} 1",
+        "chatgauge_alert_notifications_total{channel=\"ops\",result=\"sent\"} 1",
+        "chatgauge_alert_outbox_pending{channel=\"ops\"} 0",
+    ] {
+        assert!(scrape.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn the_command_line_does_the_same() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "acme");
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("chatgauge.toml");
+    let database = server.service.config().store.path.display().to_string();
+    std::fs::write(
+        &config,
+        format!(
+            "[store]\npath = \"{database}\"\n[alerting.channels.ops]\ntype = \"webhook\"\nurl = \"{}\"\n\
+             [[alerting.rule]]\nid = \"errors\"\nmetric = \"error_rate\"\nthreshold = 0.1\nchannels = [\"ops\"]\n",
+            receiver.url("/hook")
+        ),
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_chatgauge"))
+            .arg("alert")
+            .args(arguments)
+            .arg("--config")
+            .arg(&config)
+            .env("CHATGAUGE_ADMIN_TOKEN", ADMIN_TOKEN)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap() + &errors)
+    };
+    let json = |arguments: &[&str]| -> Value {
+        let (code, text) = run(&[arguments, &["--json"]].concat());
+        assert_eq!(code, 0, "{arguments:?}: {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    let (code, text) = run(&["check"]);
+    assert!(code == 0 && text.contains("errors") && text.contains("acceptable"), "{text}");
+    assert!(json(&["check"])["rules"].as_array().unwrap().len() > 4);
+
+    let list = json(&["list"]);
+    let id = list[0]["alert_id"].as_str().unwrap();
+    assert_eq!(list[0]["group"], json!({ "space": "acme" }));
+    assert!(run(&["list"]).1.contains(id));
+    assert_eq!(json(&["history", "day"])[0]["alert_id"], id);
+    assert_eq!(json(&["history", "day", "--rule", "others"]), json!([]));
+
+    let url = server.url("");
+    fn with_url<'a>(arguments: &[&'a str], url: &'a str) -> Vec<&'a str> {
+        [arguments, &["--url", url]].concat()
+    }
+    let explained = json(&with_url(&["explain", "errors", "--group", "space:acme"], &url));
+    assert_eq!(explained["state"], "firing");
+    assert!(
+        run(&with_url(&["explain", "errors", "--group", "space:acme"], &url))
+            .1
+            .contains("violation")
+    );
+    assert_eq!(json(&with_url(&["ack", id, "--note", "on it"], &url))["acknowledged_by"], "admin");
+    let add = ["silence", "add", "--rule", "err*", "--for", "2h", "--comment", "deploy"];
+    let silence = json(&with_url(&add, &url));
+    assert!(run(&with_url(&["silence", "list"], &url)).1.contains("deploy"));
+    assert_eq!(
+        json(&with_url(&["silence", "end", silence["id"].as_str().unwrap()], &url))["ended"],
+        true
+    );
+
+    assert_eq!(json(&["test-channel", "ops"])["delivered"], true);
+    let (code, text) = run(&["test-channel", "nope"]);
+    assert!(code == 2 && text.contains("there are ops"), "{code} {text}");
+    let (code, text) = run(&["explain", "errors", "--url", "http://127.0.0.1:9"]);
+    assert!(code == 1 && text.contains("no server answers"), "{code} {text}");
+}
