@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use chrono_tz::Tz;
 
 use super::answer::{answer, group_names};
-use super::errors_by_type::{by_error_type, expands};
+use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
 use super::execute::{Executed, execute};
 use super::hot::{HotSlice, MetricsStore};
 use super::plan::key_columns;
@@ -75,12 +75,8 @@ impl Engine {
     /// # Errors
     /// When the query asks for too much or the file cannot be read.
     pub fn query(&self, query: &Query) -> Result<Answer> {
-        if expands(query) {
-            return by_error_type(self, query);
-        }
-        self.with_snapshot(query, |reader, executed| {
-            answer(reader, query, executed, self.max_points)
-        })
+        let mut answers = self.query_all(std::slice::from_ref(query))?;
+        answers.pop().ok_or(Error::Closed)
     }
 
     /// The leading groups of a dimension.
@@ -139,13 +135,20 @@ impl Engine {
         let slices: Vec<_> = queries.iter().map(|query| self.hot_slice(query)).collect();
         self.store.read(|reader| {
             let pairs = queries.iter().zip(&slices);
-            pairs
-                .map(|(query, hot)| {
-                    let executed = self.execute(reader, query, hot.as_ref())?;
-                    answer(reader, query, executed, self.max_points)
-                })
-                .collect()
+            pairs.map(|(query, hot)| self.answer(reader, query, hot.as_ref())).collect()
         })
+    }
+
+    fn answer(&self, reader: &Reader<'_>, query: &Query, hot: Option<&HotSlice>) -> Result<Answer> {
+        if expands(query) {
+            let groups = groups_with_errors(query);
+            let executed = self.execute(reader, &groups, hot)?;
+            let weight = |measures: &Measures| wanted_errors(query, measures);
+            let answer = answer(reader, &groups, executed, self.max_points, &weight)?;
+            return Ok(by_error_type(query, answer));
+        }
+        let executed = self.execute(reader, query, hot)?;
+        answer(reader, query, executed, self.max_points, &Measures::requests)
     }
 
     /// Executes a query and names the groups that `pick` chooses, in its order.
