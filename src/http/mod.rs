@@ -119,6 +119,7 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(alerts::silences::create))
         .routes(routes!(alerts::silences::end))
         .routes(routes!(alerts::channels::test))
+        .routes(routes!(alerts::backtest::backtest))
 }
 
 /// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.

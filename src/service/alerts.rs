@@ -53,7 +53,7 @@ pub(super) fn new_monitor(
 }
 
 /// The rule with pseudonyms in place of user ids.
-pub(super) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
+pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
     for user in &mut rule.filter.users {
         *user = pseudonymizer.user(user).to_string();
     }

@@ -35,6 +35,7 @@ use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
 pub use alerts::AlertCounts;
+pub(crate) use alerts::identified;
 pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use keys::{make_key, random_text};
 

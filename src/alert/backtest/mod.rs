@@ -5,6 +5,7 @@
 //! requests count here: they are what there is to try a rule on.
 
 mod replay;
+mod tally;
 mod window;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::model::{
 use crate::query::{Engine, Query};
 use crate::store::{RawSelect, Reader, RequestRow, Store, pruned_flag};
 use replay::Replay;
+pub use tally::BacktestTally;
 use window::Arrival;
 
 /// How a rule is replayed.

@@ -1,5 +1,6 @@
 //! `chatgauge alert`: rules, incidents, silences and channels from the command line.
 
+mod backtest;
 mod offline;
 mod remote;
 
@@ -17,6 +18,7 @@ Examples:
   chatgauge alert check --config chatgauge.toml            are the rules acceptable, and what do they say
   chatgauge alert list                                     what is firing now
   chatgauge alert history week                             what fired in the last 7 days
+  chatgauge alert backtest error-rate month                what it would have done
   chatgauge alert explain error-rate --group space:acme    why it did or did not fire
   chatgauge alert test-channel ops                         does a message arrive
   chatgauge alert ack 3f9c0a6be2d14c07 --note \"on it\"
@@ -27,6 +29,10 @@ const HISTORY: &str = "\
 Examples:
   chatgauge alert history week
   chatgauge alert history --start 2026-01-01 --end 2026-02-01 --rule error-rate --json";
+const BACKTEST: &str = "\
+Examples:
+  chatgauge alert backtest error-rate week
+  chatgauge alert backtest error-rate --start 2026-01-01 --end 2026-02-01 --confidence 0.95 --by space";
 const EXPLAIN: &str = "\
 Examples:
   chatgauge alert explain error-rate
@@ -77,6 +83,9 @@ pub enum AlertAction {
         #[command(flatten)]
         common: AlertArgs,
     },
+    /// Say what a rule would have done over the stored history; no server is needed [default: week]
+    #[command(after_help = BACKTEST)]
+    Backtest(Box<backtest::BacktestArgs>),
     /// Ask a running server why a rule did or did not fire
     #[command(after_help = EXPLAIN)]
     Explain {
@@ -200,6 +209,7 @@ impl AlertCommand {
             AlertAction::History { window, rule, common } => {
                 offline::history(window, rule.as_deref(), common, out)?;
             }
+            AlertAction::Backtest(arguments) => arguments.run(out)?,
             AlertAction::Explain { rule, group, server } => {
                 remote::explain(rule, group, server, out)?;
             }

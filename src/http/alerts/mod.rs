@@ -2,6 +2,7 @@
 //!
 //! Alerts cover all spaces, so a key that is bound to some is refused.
 
+pub(crate) mod backtest;
 pub(crate) mod channels;
 pub(crate) mod explain;
 mod incident;

@@ -18,6 +18,7 @@ pub(crate) use table::{
 };
 pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES};
 pub(crate) use table::{Param, openapi_parameters};
+pub(crate) use time::parse_instant as instant;
 
 /// Longest value of a parameter, in bytes, after decoding.
 const VALUE_BYTES_MAX: usize = 16 * 1024;

@@ -21,7 +21,7 @@ const FORMS: &str = "must be RFC 3339 such as 2026-01-31T09:00:00Z, a date, epoc
 ///
 /// # Errors
 /// The reason, in words.
-pub(super) fn parse_instant(text: &str, now: Timestamp, tz: Tz) -> Result<Timestamp, String> {
+pub(crate) fn parse_instant(text: &str, now: Timestamp, tz: Tz) -> Result<Timestamp, String> {
     let at = if let Some(steps) = text.strip_prefix("now") {
         relative(steps, now, tz).ok_or_else(|| FORMS.to_owned())?
     } else if let Ok(number) = text.parse::<f64>() {

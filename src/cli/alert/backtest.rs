@@ -1,0 +1,177 @@
+//! `chatgauge alert backtest`.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{AlertArgs, json_line};
+use crate::alert::summary::{unit_of, value_text};
+use crate::alert::{Backtest, BacktestSettings, backtest};
+use crate::cli::table::{Cell, Table};
+use crate::cli::window::WindowArgs;
+use crate::cli::{open, print};
+use crate::config::{Config, RawAmount, RawRule};
+use crate::error::{Error, Result};
+use crate::model::alert::{EndReason, Rule};
+use crate::model::time::DAY_MS;
+use crate::model::{Dimension, TimeRange, TimeWindow};
+use crate::service::identified;
+
+/// Longest range, in days.
+const LONGEST_DAYS: i64 = 35;
+/// Most incidents that are listed for people.
+const LISTED: usize = 50;
+
+/// What to try.
+#[derive(Clone, Debug, Args)]
+pub struct BacktestArgs {
+    /// The rule
+    rule: String,
+    /// The window.
+    #[command(flatten)]
+    window: WindowArgs,
+    /// Try another threshold
+    #[arg(long)]
+    threshold: Option<f64>,
+    /// Try another confidence; 0: the plain share
+    #[arg(long)]
+    confidence: Option<f64>,
+    /// Try other groups
+    #[arg(long, value_name = "DIMENSION", value_delimiter = ',')]
+    by: Option<Vec<String>>,
+    /// Flags of all actions.
+    #[command(flatten)]
+    common: AlertArgs,
+}
+
+impl BacktestArgs {
+    /// Replays the rule over the file.
+    ///
+    /// # Errors
+    /// When there is no such rule, it cannot be replayed, or the file cannot be read.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.common.config.load()?;
+        let range = self.window.range(open::now(), config.time_zone, TimeWindow::Week)?;
+        if range.width_ms() > LONGEST_DAYS * DAY_MS {
+            return Err(Error::invalid_config("--start", format!("at most {LONGEST_DAYS} days")));
+        }
+        let mut rule = self.rule(&config)?;
+        if !rule.filter.users.is_empty()
+            || rule.limits.iter().any(|l| l.dimension == Dimension::User)
+        {
+            rule = identified(rule, &open::pseudonymizer(&config)?);
+        }
+        let (store, engine) = open::engine(&config)?;
+        let settings = BacktestSettings {
+            interval: config.alerting.interval,
+            eval_delay: config.alerting.eval_delay,
+            max_groups: config.alerting.max_groups,
+        };
+        let found = backtest(&engine, &store, &rule, range, &settings, &|| true)?;
+        let text = if self.common.json {
+            json_line(&found_json(&rule, range, &found))
+        } else {
+            found_text(&rule, &found)
+        };
+        print(out, &text)
+    }
+
+    /// The rule of the configuration, with what is tried over it.
+    fn rule(&self, config: &Config) -> Result<Rule> {
+        let alerting = &config.alerting;
+        let Some(configured) = alerting.rules.iter().find(|rule| rule.id == self.rule) else {
+            let ids: Vec<&str> = alerting.rules.iter().map(|rule| &*rule.id).collect();
+            let reason = format!("there is no rule {:?}; there are {}", self.rule, ids.join(", "));
+            return Err(Error::invalid_config("rule", reason));
+        };
+        let is_plain = self.threshold.is_none() && self.confidence.is_none() && self.by.is_none();
+        let rule = if is_plain {
+            configured.clone()
+        } else {
+            let typed = alerting.raw_rules.iter().find(|raw| raw.id.as_ref() == Some(&self.rule));
+            let mut raw = typed.cloned().unwrap_or_default();
+            raw.overlay(RawRule {
+                id: Some(self.rule.clone()),
+                threshold: self.threshold.map(RawAmount::Number),
+                // The default follows the threshold; what was typed for another one may contradict it.
+                clear_threshold: None,
+                confidence: self.confidence,
+                by: self.by.clone(),
+                ..RawRule::default()
+            });
+            alerting.check_rule(&raw)?
+        };
+        match &rule.inactive {
+            Some(why) => Err(Error::invalid_config("rule", format!("it is inactive: {why}"))),
+            None => Ok(rule),
+        }
+    }
+}
+
+fn found_json(rule: &Rule, range: TimeRange, found: &Backtest) -> Value {
+    let tally = found.tally();
+    let incidents: Vec<Value> = found
+        .incidents
+        .iter()
+        .map(|incident| {
+            json!({
+                "group": incident.group.names,
+                "period": incident.group.period,
+                "triggered_at": incident.fired_at,
+                "ended_at": incident.ended_at,
+                "reason": incident.end_reason.map(EndReason::as_str),
+                "triggered_value": incident.value,
+                "peak_value": incident.peak_value,
+                "samples": incident.samples,
+                "events": incident.events,
+            })
+        })
+        .collect();
+    json!({
+        "rule": rule.id,
+        "start": range.start,
+        "end": range.end,
+        "exact": found.exact,
+        "evaluations": found.evaluations,
+        "incidents": incidents,
+        "summary": {
+            "incidents": tally.incidents,
+            "longer_than_5_min": tally.longer_than_5_min,
+            "fewer_than_25_samples": tally.fewer_than_25_samples,
+        },
+    })
+}
+
+fn found_text(rule: &Rule, found: &Backtest) -> String {
+    let tally = found.tally();
+    let exact = if found.exact { "exact (raw rows)" } else { "approximate (rollups)" };
+    let mut text = format!(
+        "{}: {} evaluations, {exact}\nwould have fired {} times: {} longer than 5 min, {} on fewer than \
+         25 requests\n",
+        rule.id,
+        found.evaluations,
+        tally.incidents,
+        tally.longer_than_5_min,
+        tally.fewer_than_25_samples
+    );
+    let unit = unit_of(rule.metric);
+    let mut table = Table::new(["triggered", "ended", "group", "peak", "samples"]);
+    for incident in found.incidents.iter().take(LISTED) {
+        table.push([
+            Cell::text(incident.fired_at.to_string()),
+            Cell::text(incident.ended_at.map_or_else(|| "-".to_owned(), |at| at.to_string())),
+            Cell::text(incident.group.to_string()),
+            Cell::text(incident.peak_value.map_or_else(|| "-".to_owned(), |v| value_text(v, unit))),
+            Cell::number(incident.samples),
+        ]);
+    }
+    if !table.is_empty() {
+        text.push_str(&table.to_text());
+    }
+    let more = found.incidents.len().saturating_sub(LISTED);
+    if more > 0 {
+        text.push_str(&format!("and {more} more; --json lists all\n"));
+    }
+    text
+}
