@@ -52,7 +52,7 @@ impl Server {
             .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
         let main = runtime
             .block_on(TcpListener::bind(listen))
-            .map_err(|source| cannot_listen(listen, "--listen", source))?;
+            .map_err(|source| cannot_listen(listen, "--listen", &source))?;
         let address = main
             .local_addr()
             .map_err(|source| Error::Io { path: "the listener".into(), source })?;
@@ -126,13 +126,13 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
                 "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
                  program, or set {key} to another address or to \"\""
             ),
-            Err(source) => return Err(cannot_listen(address, key, source)),
+            Err(source) => return Err(cannot_listen(address, key, &source)),
         }
     }
     Ok(listeners)
 }
 
-fn cannot_listen(address: SocketAddr, key: &str, source: std::io::Error) -> Error {
+fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Error {
     let reason = match source.kind() {
         ErrorKind::AddrInUse => {
             format!("the address is in use; stop the other program or name another {key}")
