@@ -124,7 +124,7 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
             Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
                 %error,
                 "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
-                 program, or set {key} to another address or to \"\""
+                 program, or set {key} to another address or to off"
             ),
             Err(source) => return Err(cannot_listen(address, key, &source)),
         }
