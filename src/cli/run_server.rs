@@ -121,7 +121,7 @@ impl Server {
 /// Takes an address; `key` is what names another one.
 async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
     let listener =
-        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, source))?;
+        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, &source))?;
     let address = listener
         .local_addr()
         .map_err(|source| Error::Io { path: "the listener".into(), source })?;
@@ -158,15 +158,15 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
             Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
                 %error,
                 "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
-                 program, or set {key} to another address or to \"\""
+                 program, or set {key} to another address or to off"
             ),
-            Err(source) => return Err(cannot_listen(address, key, source)),
+            Err(source) => return Err(cannot_listen(address, key, &source)),
         }
     }
     Ok(listeners)
 }
 
-fn cannot_listen(address: SocketAddr, key: &str, source: std::io::Error) -> Error {
+fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Error {
     let reason = match source.kind() {
         ErrorKind::AddrInUse => {
             format!("the address is in use; stop the other program or name another {key}")

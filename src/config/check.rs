@@ -180,7 +180,7 @@ fn check_otlp(raw: &RawOtlp, otlp: &mut OtlpConfig, no_auth: bool) -> Result<()>
     for (key, typed, target) in listeners {
         match typed.as_deref().map(str::trim) {
             None => {}
-            Some("") => *target = None,
+            Some("" | "off") => *target = None,
             Some(text) => *target = Some(parse_listen(key, text)?),
         }
         if let Some(address) = target.filter(|address| no_auth && !address.ip().is_loopback()) {

@@ -74,6 +74,8 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatgauge"));
         command.args(args).current_dir(self.directory.path()).env_clear();
         command.env("CHATGAUGE_LOG", "warn").stdin(Stdio::null());
+        // Servers of several tests would want the same standard ports.
+        command.env("CHATGAUGE_OTLP_HTTP_LISTEN", "off").env("CHATGAUGE_OTLP_GRPC_LISTEN", "off");
         command
     }
 

@@ -234,6 +234,9 @@ fn what_stands_in_the_way_of_a_start_is_told() {
     let server = Running::serve(&place);
     let used = place.run(&["serve", "--db", "other.db", "--listen", &server.address]).fails(1);
     has(&used, "cannot listen: the address is in use");
+    let otlp = format!("otlp.http_listen={}", server.address);
+    let listen = ["serve", "--db", "other.db", "--listen", "127.0.0.1:0", "-o", &otlp];
+    has(&place.run(&listen).fails(1), "name another otlp.http_listen");
     assert!(!place.path("other.db").exists(), "the address comes first");
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["rebuild"]] {
         has(&place.run(command).fails(1), "locked by another server");
