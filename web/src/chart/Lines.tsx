@@ -88,7 +88,7 @@ export function Lines(props: {
         return {
             ...size,
             tzDate: zoned(times.zone),
-            padding: [8, 8, 0, 0],
+            padding: [8, 18, 0, 0],
             scales: {
                 x: { time: true, range: () => span(now.current.times) },
                 y: props.log
