@@ -1,4 +1,4 @@
-//! The seven dashboard queries over a month of requests, inside the process: median, 99th percentile and
+//! The seven dashboard queries and the dashboard itself over a month of requests, inside the process: median, 99th percentile and
 //! the first run after a start, at rest and while requests come in and are rolled up.
 
 mod common;
@@ -12,7 +12,7 @@ use chatgauge::model::{
     Aggregation, Dimension, Filter, LatencyKind, MetricType, RequestRecord, Stat, TimeRange,
     Timestamp,
 };
-use chatgauge::query::{BreakdownQuery, Query};
+use chatgauge::query::{BreakdownQuery, DashboardQuery, Query, TopQuery};
 use chatgauge::{Chatgauge, Config, Result};
 use common::{DAY_MS, SEED, config, figure, now, print};
 
@@ -101,7 +101,7 @@ struct Asked {
     ask: fn(&Chatgauge, Timestamp) -> Result<()>,
 }
 
-const ASKED: [Asked; 9] = [
+const ASKED: [Asked; 11] = [
     Asked {
         name: "q1",
         title: "Q1 last hour by minute",
@@ -191,7 +191,46 @@ const ASKED: [Asked; 9] = [
             Ok(())
         },
     },
+    Asked {
+        name: "dashboard",
+        title: "Dashboard, last 24 h by 15 minutes",
+        ask: |service, now| dashboard(service, now, 24, Aggregation::QuarterHour),
+    },
+    Asked {
+        name: "dashboard_week",
+        title: "Dashboard, 7 d by hour, compared",
+        ask: |service, now| dashboard(service, now, 7 * 24, Aggregation::Hourly),
+    },
 ];
+
+/// All parts of the dashboard, with the range before and the table of models.
+fn dashboard(
+    service: &Chatgauge,
+    now: Timestamp,
+    hours: i64,
+    aggregation: Aggregation,
+) -> Result<()> {
+    let range = last_hours(now, hours);
+    let tz = service.config().time_zone;
+    let top = TopQuery {
+        by: Dimension::Model,
+        sort: MetricType::RequestRate,
+        stat: Stat::Average,
+        limit: 10,
+    };
+    let query = DashboardQuery {
+        range,
+        previous: Some(range.previous(tz)),
+        aggregation: Some(aggregation),
+        tz,
+        filter: Filter::default(),
+        quantiles: LatencyKind::ALL.to_vec(),
+        by_day: true,
+        top: Some(top),
+        now,
+    };
+    service.dashboard(&query).map(|dashboard| drop(black_box(dashboard)))
+}
 
 fn top_users(service: &Chatgauge, range: TimeRange) -> Result<()> {
     leaders(service, range, Dimension::User, MetricType::TotalTokens, 20)

@@ -75,6 +75,26 @@ fn all_parts_of_a_dashboard_agree_with_each_other_and_with_the_other_routes() {
 }
 
 #[test]
+fn empty_buckets_take_nothing_from_the_whole() {
+    let server = server();
+    let wide = "start=2026-03-01T08:00:00Z&end=2026-03-01T14:00:00Z";
+    for compacted in [false, true] {
+        if compacted {
+            server.service.compact().unwrap();
+        }
+        let of = |range: &str| {
+            let path =
+                format!("/api/metrics/dashboard?{range}&aggregation=15m&part=tiles&part=latency");
+            server.get(&path).json()
+        };
+        let (narrow, wide) = (of(RANGE), of(wide));
+        assert!(narrow["tiles"]["p95_ms"]["value"].is_f64(), "{narrow}");
+        assert_eq!(wide["tiles"]["p95_ms"]["value"], narrow["tiles"]["p95_ms"]["value"]);
+        assert_eq!(wide["latency"]["llm"]["range"], narrow["latency"]["llm"]["range"]);
+    }
+}
+
+#[test]
 fn the_phases_add_up_to_the_average_although_some_requests_lack_one() {
     let server = TestServer::start();
     let at = "2026-03-01T10:00:00Z";

@@ -45,7 +45,7 @@ export function Heatmap(props: {
         return {
             ...size,
             tzDate: zoned(times.zone),
-            padding: [8, 8, 0, 0],
+            padding: [8, 18, 0, 0],
             scales: {
                 x: { time: true, range: () => span(now.current.times) },
                 y: { range: () => [0, Math.max(rows, 1)] },

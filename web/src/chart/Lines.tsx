@@ -50,7 +50,6 @@ export function Lines(props: {
     const now = useRef({ times, complete });
     const isKnown = complete.flat().some((value) => value !== null);
     now.current = { times, complete: isKnown ? complete : lines.map((line) => line.values) };
-    const single = times.starts.length - (times.open >= 0 ? 1 : 0) <= 1;
     const positive = (values: Num[]) => (props.log ? values.map((value) => (value && value > 0 ? value : null)) : values);
     const data = [
         times.starts.map((at) => at / 1_000),
@@ -72,7 +71,7 @@ export function Lines(props: {
             stroke: colour(line.colour),
             width: line.width ?? 1.75,
             spanGaps: false,
-            points: { show: single, size: 5, fill: colour(line.colour) },
+            points: { show: true, filter: (u, place) => alone(u.data[place] ?? []), size: 5, fill: colour(line.colour), stroke: colour(line.colour) },
             ...(dashed ? { dash: [3, 3] } : line.dash ? { dash: line.dash } : {}),
             ...(line.area && !dashed ? { fill: `${colour(line.colour)}22` } : {}),
         });
@@ -89,7 +88,7 @@ export function Lines(props: {
         return {
             ...size,
             tzDate: zoned(times.zone),
-            padding: [8, 8, 0, 0],
+            padding: [8, 18, 0, 0],
             scales: {
                 x: { time: true, range: () => span(now.current.times) },
                 y: props.log
@@ -109,7 +108,6 @@ export function Lines(props: {
     const shape = [
         theme,
         times.zone,
-        single,
         props.log ?? false,
         lines.map((line) => [line.name, line.colour]).join(),
     ].join('|');
@@ -124,6 +122,12 @@ export function Lines(props: {
             onPick={props.onPick}
         />
     );
+}
+
+/** Values without a neighbour, which no line reaches. */
+function alone(values: ArrayLike<number | null | undefined>): number[] {
+    const known = (i: number) => values[i] !== null && values[i] !== undefined;
+    return Array.from({ length: values.length }, (_, i) => i).filter((i) => known(i) && !known(i - 1) && !known(i + 1));
 }
 
 /** The axis of time, in seconds. */

@@ -72,7 +72,7 @@ export function Stack(props: {
         return {
             ...size,
             tzDate: zoned(times.zone),
-            padding: [8, 8, 0, 0],
+            padding: [8, 18, 0, 0],
             cursor: { points: { show: false } },
             scales: {
                 x: { time: true, range: () => span(now.current.times) },

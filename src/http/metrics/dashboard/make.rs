@@ -32,10 +32,11 @@ fn buckets(answer: &Answer) -> &[Measures] {
     answer.series.first().map_or(&[], |series| &series.buckets)
 }
 
+/// All buckets together. An empty one keeps no distributions, and would let none be added.
 fn sum(buckets: &[Measures]) -> Measures {
-    let Some((first, rest)) = buckets.split_first() else { return Measures::default() };
-    let mut sum = first.clone();
-    rest.iter().for_each(|bucket| sum.merge(bucket));
+    let mut filled = buckets.iter().filter(|bucket| bucket.requests() > 0);
+    let mut sum = filled.next().cloned().unwrap_or_default();
+    filled.for_each(|bucket| sum.merge(bucket));
     sum
 }
 
