@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chatgauge::http::{Access, serve};
 use chatgauge::{Chatgauge, Config};
-use common::{config, figure, now, print};
+use common::{DAY_MS, SEED, config, figure, now, print};
 
 const SPANS: usize = 204_800;
 const BATCH: usize = 512;
@@ -68,7 +68,7 @@ impl Server {
 }
 
 fn throughput(server: &Server) -> Result<(), Failure> {
-    let start_ms = server.service.now().as_unix_ms() - 3_600_000;
+    let start_ms = server.service.now().as_unix_ms() - DAY_MS;
     let bodies: Vec<Vec<u8>> =
         (0..SPANS / BATCH).map(|number| batch(number, start_ms)).collect::<Result<_, _>>()?;
     print(format!(
@@ -119,7 +119,7 @@ fn large_bodies(server: &Server) -> Result<(), Failure> {
 fn large_body(start_ms: i64) -> impl Read {
     let content_bytes = LARGE_BYTES - 256;
     let mut head = Message::default();
-    identify(&mut head, 1_000_000_000, start_ms);
+    identify(&mut head, 3_000_000_000, start_ms);
     // An attribute, its key, and a text that goes on to the end.
     let value_bytes = content_bytes + 1 + length_of(content_bytes);
     let key = b"gen_ai.input.messages";
@@ -162,10 +162,10 @@ struct Message(Vec<u8>);
 impl Message {
     fn varint(&mut self, mut value: u64) {
         while value > 0x7f {
-            self.0.push((value & 0x7f) as u8 | 0x80);
+            self.0.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.0.push(value.to_le_bytes()[0]);
     }
 
     fn open(&mut self, field: u64, length: u64) {
@@ -202,7 +202,7 @@ impl Message {
 }
 
 fn identify(span: &mut Message, number: u64, start_ms: i64) {
-    let mut trace = [7; 16];
+    let mut trace = [SEED.to_le_bytes()[0]; 16];
     trace[..8].copy_from_slice(&number.to_be_bytes());
     span.bytes(1, &trace);
     span.bytes(2, &(number + 1).to_be_bytes());

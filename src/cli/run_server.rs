@@ -20,7 +20,7 @@ use crate::service::Chatgauge;
 /// Threads that drive connections: parsing records is the work, and the writer needs a core too.
 const WORKER_THREADS: usize = 2;
 /// Threads that may wait for the database at once.
-const BLOCKING_THREADS: usize = 12;
+const BLOCKING_THREADS: usize = 20;
 /// Stack of each of these threads; the deepest is a few tens of KiB.
 const STACK_BYTES: usize = 512 << 10;
 /// Longest time from the first signal to the end of the program. Handlers get 3 s of it.
@@ -121,7 +121,7 @@ impl Server {
 /// Takes an address; `key` is what names another one.
 async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
     let listener =
-        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, source))?;
+        TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, &source))?;
     let address = listener
         .local_addr()
         .map_err(|source| Error::Io { path: "the listener".into(), source })?;
@@ -160,13 +160,13 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
                 "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
                  program, or set {key} to another address or to \"\""
             ),
-            Err(source) => return Err(cannot_listen(address, key, source)),
+            Err(source) => return Err(cannot_listen(address, key, &source)),
         }
     }
     Ok(listeners)
 }
 
-fn cannot_listen(address: SocketAddr, key: &str, source: std::io::Error) -> Error {
+fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Error {
     let reason = match source.kind() {
         ErrorKind::AddrInUse => {
             format!("the address is in use; stop the other program or name another {key}")

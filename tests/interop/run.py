@@ -235,7 +235,9 @@ class Provider:
     def __init__(self):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen([sys.executable, str(HERE / "fake_provider.py"), str(port)])
+        # Clients that go away without a word are nothing to report.
+        command = [sys.executable, str(HERE / "fake_provider.py"), str(port)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()

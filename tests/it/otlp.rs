@@ -1,5 +1,7 @@
 //! OpenTelemetry over real connections.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod encode;
 mod grpc;
 mod litellm;

@@ -34,12 +34,12 @@ pub(super) struct Failure {
     status: StatusCode,
     /// Seconds after which the client may send the same again; `None`: it must not.
     pub(super) retry_after_s: Option<u64>,
-    headers: axum::http::HeaderMap,
+    headers: Box<axum::http::HeaderMap>,
 }
 
 impl Failure {
     pub(super) fn new(code: Code, status: StatusCode, message: impl Into<String>) -> Self {
-        let headers = axum::http::HeaderMap::new();
+        let headers = Box::default();
         Self { code, message: message.into(), status, retry_after_s: None, headers }
     }
 
@@ -52,7 +52,7 @@ impl Failure {
             }
         };
         let mut response = answer(self.status, format, body);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -104,7 +104,7 @@ impl From<Problem> for Failure {
             status => (Code::InvalidArgument, status),
         };
         let mut failure = Self::new(code, status, problem.public_words());
-        failure.headers = problem.headers().clone();
+        failure.headers = Box::new(problem.headers().clone());
         let asked_s = failure.headers.remove(header::RETRY_AFTER);
         if code == Code::Unavailable {
             let asked_s = asked_s.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -165,10 +165,10 @@ fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 fn put_varint(message: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
-        message.push(u8::try_from(value & 0x7f).unwrap_or(0) | 0x80);
+        message.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
     }
-    message.push(u8::try_from(value).unwrap_or(0));
+    message.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]

@@ -291,8 +291,11 @@ fn ending(span: &RawSpan) -> (Outcome, Option<Name>, Option<u16>) {
 
 /// A number that is a status.
 pub(super) fn http_status(number: f64) -> Option<u16> {
+    if !(100.0..=599.0).contains(&number) || number.fract() != 0.0 {
+        return None;
+    }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-    ((100.0..=599.0).contains(&number) && number.fract() == 0.0).then(|| number as u16)
+    Some(number as u16)
 }
 
 /// One spelling for each reason.

@@ -4,7 +4,7 @@
 //! as good as absent. What is not wanted is never turned into a value.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -44,7 +44,7 @@ pub(super) fn read(reader: impl Read, collector: &mut Collector<'_>) -> Result<(
 }
 
 /// The first byte that is no white space.
-fn first_byte(reader: &mut impl Read) -> Result<Option<u8>, DecodeProblem> {
+fn first_byte(reader: &mut impl BufRead) -> Result<Option<u8>, DecodeProblem> {
     for byte in reader.bytes() {
         let byte = byte?;
         if !byte.is_ascii_whitespace() {
