@@ -129,9 +129,9 @@ impl Caller {
     }
 }
 
-fn quantile_ms(times: &mut [Duration], q: f64) -> f64 {
+fn percentile_ms(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
-    let rank = (times.len() as f64 * q).ceil() as usize;
+    let rank = (times.len() * percent).div_ceil(100);
     times[rank.clamp(1, times.len()) - 1].as_secs_f64() * 1e3
 }
 
@@ -155,8 +155,9 @@ fn compare(direct: SocketAddr, gateway: SocketAddr, streams: bool) {
     let kind = if streams { "stream" } else { "whole" };
     let [[direct_first, direct_end], [first, end]] = &mut times;
     for (what, direct, gateway) in [("first_byte", direct_first, first), ("end", direct_end, end)] {
-        for (name, q, bar) in [("median", 0.5, "< 0.3"), ("p99", 0.99, "< 1.5")] {
-            let (direct, through) = (quantile_ms(direct, q), quantile_ms(gateway, q));
+        for (name, percent, bar) in [("median", 50, "< 0.3"), ("p99", 99, "< 1.5")] {
+            let (direct, through) =
+                (percentile_ms(direct, percent), percentile_ms(gateway, percent));
             let label = format!("gateway_{kind}_{what}_{name}");
             figure(&format!("{label}_direct"), direct, "ms", None);
             figure(&format!("{label}_through"), through, "ms", None);

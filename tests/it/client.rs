@@ -1,7 +1,5 @@
 //! Recording over HTTP from another Rust program.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::time::Duration;
 
 use chatgauge::client::{Client, ClientError, Record, RemoteCollector};

@@ -180,7 +180,12 @@ fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
         let family = ["_bucket", "_sum", "_count"]
             .iter()
             .filter_map(|suffix| name.strip_suffix(suffix))
-            .find(|stem| scrape.kinds.get(*stem).is_some_and(|kind| kind == "histogram"))
+            .find(|stem| {
+                scrape
+                    .kinds
+                    .get(*stem)
+                    .is_some_and(|kind| ["histogram", "summary"].contains(&kind.as_str()))
+            })
             .unwrap_or(name);
         assert!(scrape.kinds.contains_key(family), "{name}");
         let is_counter = scrape.kinds[family] == "counter";
