@@ -5,8 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::judge::{Facts, Sums};
 use crate::error::Result;
-use crate::model::alert::{AlertGroup, AlertMetric, EvaluationWindow, Rule, glob_matches};
-use crate::model::dimension::OTHER_NAME;
+use crate::model::alert::{AlertMetric, EvaluationWindow, Rule, glob_matches};
 use crate::model::measures::as_f64;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{
@@ -28,8 +27,10 @@ const MOST_NAMES: usize = 10_000;
 /// What a rule found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Every group with what is known of it.
-    pub(super) groups: Vec<(AlertGroup, Facts)>,
+    /// The values of every group's dimensions, with what is known of it.
+    pub(super) groups: Vec<(Vec<String>, Facts)>,
+    /// The budget's period that they are of.
+    pub(super) period: Option<String>,
     /// There were more groups than are watched.
     pub(super) is_truncated: bool,
 }
@@ -58,7 +59,7 @@ impl Live<'_> {
         let mut found = self.window(rule, &filter, window)?;
         if let Some(short) = rule.short_window {
             let shorter = self.window(rule, &filter, EvaluationWindow::Rolling(short))?;
-            let by_group: FxHashMap<AlertGroup, Facts> = shorter.groups.into_iter().collect();
+            let by_group: FxHashMap<Vec<String>, Facts> = shorter.groups.into_iter().collect();
             for (group, facts) in &mut found.groups {
                 facts.short = by_group.get(group).map_or_else(Sums::default, |facts| facts.sums);
             }
@@ -89,27 +90,20 @@ impl Live<'_> {
             filter: self.without_imports(filter, range),
             metrics: metrics_of(rule.metric),
             quantiles: quantile.map(|(kind, _)| kind).into_iter().collect(),
-            // One more tells whether there are more.
-            max_series: self.max_groups + 1,
+            max_series: self.max_groups,
         };
-        let answer = self.engine.query(&query)?;
         let period = match window {
             EvaluationWindow::Period(period) => Some(period.name(self.end, rule.tz)),
             EvaluationWindow::Rolling(_) => None,
         };
-        let is_truncated = !rule.by.is_empty() && answer.series.len() > self.max_groups;
-        let kept = if rule.by.is_empty() { 1 } else { self.max_groups };
-        let groups = answer.series.into_iter().take(kept).filter_map(|series| {
-            let measures = series.buckets.into_iter().next().unwrap_or_default();
-            if is_truncated && series.group.iter().any(|name| name == OTHER_NAME) {
-                return None;
-            }
-            let quantile_ms = quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat));
-            let facts =
-                Facts { sums: Sums::of_measures(&measures, rule), quantile_ms, ..Facts::default() };
-            Some((AlertGroup::new(&rule.by, &series.group).in_period(period.clone()), facts))
-        });
-        Ok(Found { groups: groups.collect(), is_truncated })
+        let most = if rule.by.is_empty() { 1 } else { self.max_groups };
+        let (groups, is_truncated) =
+            self.engine.leading_groups(&query, most, &|measures| Facts {
+                sums: Sums::of_measures(measures, rule),
+                quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
+                ..Facts::default()
+            })?;
+        Ok(Found { groups, period, is_truncated })
     }
 
     /// Adds who sent something within the day before and nothing in the window.
@@ -117,7 +111,7 @@ impl Live<'_> {
         let width_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(KNOWN_MS);
         let width = std::time::Duration::from_millis(width_ms.unsigned_abs());
         let known = self.window(rule, filter, EvaluationWindow::Rolling(width))?;
-        let mut active: FxHashMap<AlertGroup, Facts> = found.groups.drain(..).collect();
+        let mut active: FxHashMap<Vec<String>, Facts> = found.groups.drain(..).collect();
         for (group, facts) in known.groups {
             let own = active.entry(group).or_default();
             own.had_traffic = facts.sums.requests > 0;
@@ -148,7 +142,7 @@ impl Live<'_> {
         let known = sums.iter().skip_while(|sums| sums.requests == 0);
         let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
         let facts = Facts { sums: last, spike_line: spike_line(&earlier), ..Facts::default() };
-        Ok(Found { groups: vec![(AlertGroup::default(), facts)], is_truncated: false })
+        Ok(Found { groups: vec![(Vec::new(), facts)], ..Found::default() })
     }
 
     /// Imported requests are history: they never make an alert.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::alert::{AlertGroup, Rule};
+use crate::model::alert::Rule;
 use crate::model::{Dimension, ErrorType, KeyColumn, Outcome, Source};
 use crate::store::{ArrivedRow, Reader, ResolvedFilter};
 
@@ -75,8 +75,8 @@ impl Runs {
         self.errors.counts(kind)
     }
 
-    /// Every group with its run.
-    pub(super) fn groups(&self, reader: &Reader<'_>) -> Result<Vec<(AlertGroup, u64)>> {
+    /// The values of every group with its run.
+    pub(super) fn groups(&self, reader: &Reader<'_>) -> Result<Vec<(Vec<String>, u64)>> {
         let rows: Vec<(&Ids, u64)> = self.runs.iter().map(|(ids, run)| (ids, *run)).collect();
         let mut names: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
         for (place, dimension) in self.by.iter().enumerate() {
@@ -87,9 +87,9 @@ impl Runs {
             }
         }
         // A model that two providers run is one group with the longer run.
-        let mut groups: FxHashMap<AlertGroup, u64> = FxHashMap::default();
-        for ((_, run), names) in rows.into_iter().zip(&names) {
-            let longest = groups.entry(AlertGroup::new(&self.by, names)).or_default();
+        let mut groups: FxHashMap<Vec<String>, u64> = FxHashMap::default();
+        for ((_, run), names) in rows.into_iter().zip(names) {
+            let longest = groups.entry(names).or_default();
             *longest = run.max(*longest);
         }
         Ok(groups.into_iter().collect())

@@ -20,7 +20,7 @@ use crate::service::Chatgauge;
 /// Threads that drive connections: parsing records is the work, and the writer needs a core too.
 const WORKER_THREADS: usize = 2;
 /// Threads that may wait for the database at once.
-const BLOCKING_THREADS: usize = 12;
+const BLOCKING_THREADS: usize = 20;
 /// Stack of each of these threads; the deepest is a few tens of KiB.
 const STACK_BYTES: usize = 512 << 10;
 /// Longest time from the first signal to the end of the program. Handlers get 3 s of it.

@@ -86,7 +86,7 @@ async fn run(
 ) -> Result<Json<RowsBody>, Problem> {
     // The text of an administrator's statement can name a user; the trail keeps its shape only.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
-    let answer = app.ask(move |service| service.sql(&statement)).await?;
+    let answer = app.ask_sql(statement).await?;
     let elapsed_us = i64::try_from(answer.elapsed_us).unwrap_or(i64::MAX);
     Ok(Json(RowsBody {
         columns: answer.columns,

@@ -13,11 +13,13 @@ use crate::config::HttpConfig;
 use crate::error::Error;
 use crate::ingest::wire::ContentEncoding;
 use crate::model::dimension::{NONE_NAME, OTHER_NAME};
-use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope};
+use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope, SqlAnswer};
 use crate::service::Chatgauge;
 
 /// Most questions answered at once: more would only wait for the same readers, each holding memory.
 const CONCURRENT_QUESTIONS: usize = 8;
+/// Most statements of administrators at once: they may be slow, and dashboards must not wait for them.
+const CONCURRENT_STATEMENTS: usize = 2;
 /// Most uncompressed bodies read at once; each holds up to three batches of records.
 const CONCURRENT_PLAIN_BODIES: usize = 32;
 /// Most compressed bodies read at once; each holds a thread and a window of up to 8 MiB besides.
@@ -40,6 +42,7 @@ struct Inner {
     read: Limiter,
     trail: Trail,
     turns: Arc<Semaphore>,
+    statements: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     plain_bodies: Arc<Semaphore>,
     compressed_bodies: Arc<Semaphore>,
@@ -70,6 +73,7 @@ impl App {
                     reads: Limiter::new(Policy { name: "audit", quota: 1, window_s: 3_600 }),
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
+                statements: Arc::new(Semaphore::new(CONCURRENT_STATEMENTS)),
                 probes: Arc::new(Semaphore::new(1)),
                 plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
                 compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
@@ -124,6 +128,15 @@ impl App {
     {
         let turn = turn(&self.inner.turns, "queries").await?;
         self.run(turn, question).await?.map_err(Problem::from)
+    }
+
+    /// Runs an administrator's statement, when it is its turn.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(crate) async fn ask_sql(&self, statement: String) -> Result<SqlAnswer, Problem> {
+        let turn = turn(&self.inner.statements, "statements").await?;
+        self.run(turn, move |service| service.sql(&statement)).await?.map_err(Problem::from)
     }
 
     /// Asks whether the service is ready; one probe at a time, because anybody may ask.

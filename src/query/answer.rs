@@ -10,6 +10,9 @@ use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::{Dimension, ErrorType, Measures};
 use crate::store::Reader;
 
+/// What the series of an answer are ordered by; the lightest are folded into `(other)`.
+pub(super) type Weight<'a> = &'a dyn Fn(&Measures) -> i64;
+
 /// Turns the executed query into its answer.
 ///
 /// # Errors
@@ -19,6 +22,7 @@ pub(super) fn answer(
     query: &Query,
     executed: Executed,
     max_points: usize,
+    weight: Weight<'_>,
 ) -> Result<Answer> {
     let Executed { table, boundaries, exact, complete_from, errors } = executed;
     let buckets = boundaries.len().saturating_sub(1).max(1);
@@ -26,16 +30,18 @@ pub(super) fn answer(
     if query.group_by.is_empty() {
         groups.insert(GroupKey::default(), vec![Measures::default(); buckets]);
     }
-    let mut totals: FxHashMap<GroupKey, i64> = FxHashMap::default();
+    let mut totals: FxHashMap<GroupKey, Total> = FxHashMap::default();
     let mut rows: Vec<(u32, GroupKey, Measures)> = table.into_rows().collect();
     for (_, group, measures) in &mut rows {
         if let Some(errors) = &errors {
             errors.apply(measures);
         }
-        *totals.entry(*group).or_default() += measures.requests();
+        let total = totals.entry(*group).or_default();
+        total.requests += measures.requests();
+        total.weight += weight(measures);
     }
     // Groups of which only other errors were counted have no requests in this answer.
-    totals.retain(|_, requests| *requests > 0);
+    totals.retain(|_, total| total.requests > 0);
     rows.retain(|(_, group, _)| totals.contains_key(group));
     let kept = leading(&totals, query.max_series);
     if kept.len().saturating_mul(buckets) > max_points {
@@ -69,9 +75,17 @@ pub(super) fn answer(
     Ok(Answer { boundaries, series, exact, complete_from })
 }
 
-/// The groups with the most requests and their places.
-fn leading(totals: &FxHashMap<GroupKey, i64>, max_series: usize) -> FxHashMap<GroupKey, usize> {
-    let mut order: Vec<(GroupKey, i64)> = totals.iter().map(|(key, n)| (*key, *n)).collect();
+/// What a group adds up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    requests: i64,
+    weight: i64,
+}
+
+/// The heaviest groups and their places.
+fn leading(totals: &FxHashMap<GroupKey, Total>, max_series: usize) -> FxHashMap<GroupKey, usize> {
+    let mut order: Vec<(GroupKey, i64)> =
+        totals.iter().map(|(key, total)| (*key, total.weight)).collect();
     order.sort_unstable_by_key(|(key, n)| (std::cmp::Reverse(*n), *key));
     order.truncate(max_series.max(1));
     order.into_iter().enumerate().map(|(place, (key, _))| (key, place)).collect()

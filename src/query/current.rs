@@ -33,11 +33,12 @@ pub(super) fn current(
         rate(TimeWindow::Hour),
         rate(TimeWindow::Day),
         total(today, vec![MetricType::TotalTokens]),
+        total(window.ending_at(now), vec![MetricType::ErrorRate]),
         everything,
     ];
     let mut answers = engine.query_all(&queries)?.into_iter();
     let mut next = || answers.next().map_or_else(Measures::default, Answer::into_total);
-    let (minute, hour, day, today) = (next(), next(), next(), next());
+    let (minute, hour, day, today, errors) = (next(), next(), next(), next(), next());
     let last = answers.next();
     let exact = last.as_ref().is_none_or(|answer| answer.exact);
     let window = last.map_or_else(Measures::default, Answer::into_total);
@@ -49,6 +50,7 @@ pub(super) fn current(
         latency: LatencyKind::ALL.map(|kind| window.latency_stats(kind)),
         today_total_tokens: today.total_tokens(),
         window,
+        errors,
         exact,
     })
 }

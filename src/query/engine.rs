@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use chrono_tz::Tz;
 
 use super::answer::{answer, group_names};
-use super::errors_by_type::{by_error_type, expands};
+use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
 use super::execute::{Executed, execute};
 use super::hot::{HotSlice, MetricsStore};
 use super::plan::key_columns;
@@ -14,11 +14,11 @@ use super::sealed::SealedCache;
 use super::table::GroupKey;
 use super::types::{
     Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
-    Query, RequestsPage, RequestsQuery, StoredRequest,
+    Query, RequestsPage, RequestsQuery, Series, StoredRequest,
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, TimeWindow, Timestamp};
+use crate::model::{Column, Count, Dimension, Filter, KeyColumn, Measures, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Most bytes that sums of past days may take.
@@ -75,12 +75,8 @@ impl Engine {
     /// # Errors
     /// When the query asks for too much or the file cannot be read.
     pub fn query(&self, query: &Query) -> Result<Answer> {
-        if expands(query) {
-            return by_error_type(self, query);
-        }
-        self.with_snapshot(query, |reader, executed| {
-            answer(reader, query, executed, self.max_points)
-        })
+        let mut answers = self.query_all(std::slice::from_ref(query))?;
+        answers.pop().ok_or(Error::Closed)
     }
 
     /// The leading groups of a dimension.
@@ -139,13 +135,20 @@ impl Engine {
         let slices: Vec<_> = queries.iter().map(|query| self.hot_slice(query)).collect();
         self.store.read(|reader| {
             let pairs = queries.iter().zip(&slices);
-            pairs
-                .map(|(query, hot)| {
-                    let executed = self.execute(reader, query, hot.as_ref())?;
-                    answer(reader, query, executed, self.max_points)
-                })
-                .collect()
+            pairs.map(|(query, hot)| self.answer(reader, query, hot.as_ref())).collect()
         })
+    }
+
+    fn answer(&self, reader: &Reader<'_>, query: &Query, hot: Option<&HotSlice>) -> Result<Answer> {
+        if expands(query) {
+            let groups = groups_with_errors(query);
+            let executed = self.execute(reader, &groups, hot)?;
+            let weight = |measures: &Measures| wanted_errors(query, measures);
+            let answer = answer(reader, &groups, executed, self.max_points, &weight)?;
+            return Ok(by_error_type(query, answer));
+        }
+        let executed = self.execute(reader, query, hot)?;
+        answer(reader, query, executed, self.max_points, &Measures::requests)
     }
 
     /// Executes a query and names the groups that `pick` chooses, in its order.
@@ -158,6 +161,52 @@ impl Engine {
             let (picked, keys) = pick(executed);
             Ok((picked, group_names(reader, &query.group_by, &keys)?))
         })
+    }
+
+    /// The values of the groups with the most requests, at most `most`, each with what `read` makes of its
+    /// measures, and whether there were more; for a query without aggregation. Groups are read one by
+    /// one, so that very many take little memory. Without grouping there is one group without values.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn leading_groups<T>(
+        &self,
+        query: &Query,
+        most: usize,
+        read: &dyn Fn(&Measures) -> T,
+    ) -> Result<(Vec<(Vec<String>, T)>, bool)> {
+        if query.group_by.contains(&Dimension::ErrorType) {
+            let answer = self.query(query)?;
+            let total = |buckets: Vec<Measures>| buckets.into_iter().next().unwrap_or_default();
+            let groups = answer.series.into_iter();
+            let read = |series: Series| (series.group, read(&total(series.buckets)));
+            return Ok((groups.take(most).map(read).collect(), false));
+        }
+        let (picked, names) = self.pick_groups(query, |executed| {
+            let Executed { table, errors, .. } = executed;
+            let requests = |row: usize| table.value(row, Column::count(Count::Requests));
+            let mut rows: Vec<(GroupKey, usize)> = table.groups().collect();
+            rows.sort_unstable_by_key(|(key, row)| (std::cmp::Reverse(requests(*row)), *key));
+            let is_truncated = rows.len() > most;
+            rows.truncate(most);
+            let facts: Vec<T> = rows
+                .iter()
+                .map(|(_, row)| {
+                    let mut measures = table.measures(*row);
+                    if let Some(errors) = &errors {
+                        errors.apply(&mut measures);
+                    }
+                    read(&measures)
+                })
+                .collect();
+            ((facts, is_truncated), rows.into_iter().map(|(key, _)| key).collect())
+        })?;
+        let (facts, is_truncated) = picked;
+        let mut groups: Vec<(Vec<String>, T)> = names.into_iter().zip(facts).collect();
+        if groups.is_empty() && query.group_by.is_empty() {
+            groups.push((Vec::new(), read(&Measures::default())));
+        }
+        Ok((groups, is_truncated))
     }
 
     fn with_snapshot<T>(

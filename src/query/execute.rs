@@ -9,7 +9,7 @@ use super::table::{GroupKey, Table};
 use super::types::Query;
 use crate::error::{Error, Result};
 use crate::model::measures::columns_of;
-use crate::model::time::DAY_MS;
+use crate::model::time::{DAY_MS, QUARTER_HOUR_MS};
 use crate::model::{
     Column, Count, Dimension, ErrorType, Grouping, KeyColumn, LatencyKind, Level, Measures,
     MetricType, TimeRange, Timestamp,
@@ -279,6 +279,9 @@ fn bucket_of(boundaries: &[Timestamp], at_ms: i64) -> u32 {
 
 impl Run<'_> {
     fn raw(&mut self, range: TimeRange, after: Option<i64>, upto: Option<i64>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let (table, groups, boundaries) = (&mut self.table, self.groups, self.boundaries);
         let select = RawSelect { range, after_seq: after, upto_seq: upto, filter: self.filter };
         self.reader.raw_rows(&select, |row| {
@@ -298,7 +301,9 @@ impl Run<'_> {
         let watermark_seq = self.reader.watermark_seq()?;
         for segment in segments {
             match segment.source {
-                SegmentSource::Raw => self.raw(segment.range, None, Some(watermark_seq))?,
+                SegmentSource::Raw => {
+                    self.sealed_raw(grouping, segment.range, watermark_seq, days, sealed)?;
+                }
                 SegmentSource::Level(Level::Day) if self.kinds.is_empty() => {
                     self.sealed_days(grouping, segment.range, days, sealed)?;
                 }
@@ -321,10 +326,33 @@ impl Run<'_> {
         let cut = Timestamp::from_unix_ms(open_ms).clamp(range.start, range.end);
         for part in [TimeRange::new(range.start, cut), TimeRange::new(cut, range.end)] {
             if !part.is_empty() {
-                self.sealed_part(grouping, part, days, sealed)?;
+                let read = |run: &mut Self| run.level(grouping, Level::Day, part);
+                self.sealed_part(grouping, part, days, sealed, read)?;
             }
         }
         Ok(())
+    }
+
+    /// Raw rows of a part of a day that is over. A range that ends now and began weeks ago moves on with
+    /// every look; what lies between quarter hours is the same for a quarter of an hour.
+    fn sealed_raw(
+        &mut self,
+        grouping: Grouping,
+        range: TimeRange,
+        watermark_seq: i64,
+        days: &[DayRow],
+        sealed: &SealedCache,
+    ) -> Result<()> {
+        let upto = Some(watermark_seq);
+        let open_ms = days.last().map_or(i64::MIN, |day| day.day_ms);
+        let end = range.end.floor_to(QUARTER_HOUR_MS).min(Timestamp::from_unix_ms(open_ms));
+        let inner = TimeRange::new(range.start.ceil_to(QUARTER_HOUR_MS), end);
+        if !self.kinds.is_empty() || inner.is_empty() {
+            return self.raw(range, None, upto);
+        }
+        self.raw(TimeRange::new(range.start, inner.start), None, upto)?;
+        self.sealed_part(grouping, inner, days, sealed, |run| run.raw(inner, None, upto))?;
+        self.raw(TimeRange::new(inner.end, range.end), None, upto)
     }
 
     fn sealed_part(
@@ -333,6 +361,7 @@ impl Run<'_> {
         range: TimeRange,
         days: &[DayRow],
         sealed: &SealedCache,
+        read: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
         let key = SealedKey {
@@ -349,7 +378,7 @@ impl Run<'_> {
         }
         let columns = self.table.columns().to_vec();
         let whole = std::mem::replace(&mut self.table, Table::new(columns, Vec::new(), false));
-        let read = self.level(grouping, Level::Day, range);
+        let read = read(self);
         let part = std::mem::replace(&mut self.table, whole);
         read?;
         self.table.merge(&part);

@@ -1,4 +1,4 @@
-//! A bounded cache of what whole past days add up to.
+//! A bounded cache of what past days, and parts of them, add up to.
 //!
 //! A dashboard asks again and again for the last 30 days, of which 29 do not change. Their sum is kept
 //! with the watermark of their last change; one late record for any of them, and it is summed anew.

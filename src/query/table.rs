@@ -122,6 +122,12 @@ impl Table {
         self.index.iter().map(|((_, group), row)| (*group, *row))
     }
 
+    /// The value of one column of a row; what is neutral when it was not asked for.
+    pub(super) fn value(&self, row: usize, column: Column) -> i64 {
+        let place = self.columns.iter().position(|own| *own == column);
+        place.map_or(column.empty(), |place| self.values[row * self.columns.len() + place])
+    }
+
     /// The measures of one row.
     pub(super) fn measures(&self, row: usize) -> Measures {
         let mut measures = Measures::default();

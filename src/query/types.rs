@@ -147,6 +147,9 @@ pub struct CurrentMetrics {
     pub latency: [LatencyStats; 4],
     /// Counts and sums over the window.
     pub window: Measures,
+    /// Errors over the window. Their rate is a part of all requests also when the filter names error
+    /// types, which then say which errors count.
+    pub errors: Measures,
     /// Total tokens of the local day so far.
     pub today_total_tokens: i64,
     /// See [`Answer::exact`].

@@ -7,7 +7,9 @@ use rustc_hash::FxHashMap;
 use crate::model::measures::{COLUMNS, add_request, merge_values};
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{Grouping, LatencyKind, Level, Measured, Measures, Sketch};
-use crate::store::{DayDelta, RequestRow, RollupDelta, RollupKey, RollupPart};
+use crate::store::{
+    DayDelta, EncodedSketch, RequestRow, RollupDelta, RollupKey, RollupPart, SketchRow,
+};
 
 type Values = [i64; COLUMNS];
 
@@ -150,15 +152,12 @@ fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupP
         grouping,
         level,
         rows: Vec::with_capacity(map.len()),
-        sketches: Vec::with_capacity(map.len() * 4),
+        sketches: Vec::with_capacity(map.len()),
     };
     for (key, sketched) in sorted(map) {
         part.rows.push((key, sketched.values));
-        for (kind, sketch) in LatencyKind::ALL.into_iter().zip(sketched.sketches) {
-            if !sketch.is_empty() {
-                part.sketches.push((key, kind, sketch));
-            }
-        }
+        let sketches = sketched.sketches.map(|mut sketch| EncodedSketch::of(&mut sketch));
+        part.sketches.push(SketchRow { key, sketches });
     }
     part
 }

@@ -6,12 +6,10 @@ use super::aggregate::Aggregate;
 use crate::error::Result;
 use crate::model::measures::COLUMNS;
 use crate::model::time::DAY_MS;
-use crate::model::{
-    Column, Count, Grouping, LatencyKind, Level, ROLLUPS, Sketch, TimeRange, Timestamp,
-};
+use crate::model::{Column, Count, Grouping, LatencyKind, Level, ROLLUPS, TimeRange, Timestamp};
 use crate::store::{
-    DayRow, RawSelect, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect, SketchSelect,
-    Store, Writer, pruned_flag,
+    DayRow, EncodedSketch, RawSelect, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect,
+    SketchSelect, Store, Writer, pruned_flag,
 };
 
 /// What a comparison of rollups with raw rows found.
@@ -203,11 +201,12 @@ fn check_sketches(
     if !rollup.sketches {
         return Ok(());
     }
-    let mut expected: FxHashMap<(RollupKey, LatencyKind), Vec<u8>> = part
-        .sketches
-        .into_iter()
-        .map(|(key, kind, mut sketch): (_, _, Sketch)| ((key, kind), sketch.encode()))
-        .collect();
+    let mut expected: FxHashMap<(RollupKey, LatencyKind), EncodedSketch> = FxHashMap::default();
+    for row in part.sketches {
+        for (kind, sketch) in LatencyKind::ALL.into_iter().zip(row.sketches) {
+            expected.extend(sketch.map(|sketch| ((row.key, kind), sketch)));
+        }
+    }
     let filter = ResolvedFilter::default();
     let select = SketchSelect {
         grouping: part.grouping,
@@ -219,7 +218,7 @@ fn check_sketches(
     let table = part.grouping.sketch_table();
     reader.sketches(&select, |key, kind, bytes| {
         report.rollup_rows += 1;
-        if expected.remove(&(key, kind)).as_deref() != Some(bytes) {
+        if expected.remove(&(key, kind)).is_none_or(|sketch| sketch.bytes() != bytes) {
             let place = place(table, part.level, key);
             report.mismatches.push(format!("{place}: the {} sketch differs", kind.stem()));
         }

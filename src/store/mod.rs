@@ -19,6 +19,7 @@ mod read;
 mod rollups;
 mod row;
 mod select;
+mod sketch_rows;
 mod sql_console;
 mod writer;
 
@@ -34,5 +35,6 @@ pub use read::{DayRow, NameTable, Reader};
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
 pub use row::RequestRow;
 pub use select::{RawSelect, RollupSelect, SketchSelect};
+pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;
 pub use writer::{WriteGate, WriteJob, Writer};

@@ -72,18 +72,25 @@ impl Store {
     pub fn open(config: &StoreConfig) -> Result<(Self, Writer)> {
         let path = &config.path;
         inspect(path)?;
-        let lock = lock(path)?;
-        let mut connection = Connection::open_with_flags(path, write_flags())
-            .map_err(|source| unusable(path, &source))?;
-        // Before any pragma writes to the file.
-        check_contents(path, &connection)?;
+        let lock = Lock::take(path)?;
+        let opened = Connection::open_with_flags(path, write_flags())
+            .map_err(|source| unusable(path, &source))
+            // Before any pragma writes to the file.
+            .and_then(|connection| check_contents(path, &connection).map(|()| connection));
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => {
+                lock.discard();
+                return Err(error);
+            }
+        };
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
         let store = Self {
             path: path.clone(),
             readers: open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?,
             stop: None,
-            _lock: Some(Arc::new(lock)),
+            _lock: Some(Arc::new(lock.file)),
         };
         Ok((store, Writer::new(connection, config)?))
     }
@@ -217,22 +224,40 @@ fn require_directory(path: &Path) -> Result<()> {
     ))
 }
 
-/// Takes the lock that keeps a second writing process away; it ends with the process.
-fn lock(path: &Path) -> Result<File> {
-    let lock_path = beside(&resolved(path), ".lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(|source| not_writable(&lock_path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::database(
-            path,
-            "the file is locked by another server; stop that one, or send records to it over HTTP",
-        )),
-        Err(TryLockError::Error(source)) => Err(Error::Io { path: lock_path, source }),
+/// The lock that keeps a second writing process away; it ends with the process.
+struct Lock {
+    file: File,
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl Lock {
+    fn take(path: &Path) -> Result<Self> {
+        let lock_path = beside(&resolved(path), ".lock");
+        let is_new = !lock_path.exists();
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|source| not_writable(&lock_path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path: lock_path, is_new }),
+            Err(TryLockError::WouldBlock) => Err(Error::database(
+                path,
+                "the file is locked by another server; stop that one, or send records to it over HTTP",
+            )),
+            Err(TryLockError::Error(source)) => Err(Error::Io { path: lock_path, source }),
+        }
+    }
+
+    /// Leaves nothing beside a file that is somebody else's.
+    fn discard(self) {
+        if self.is_new
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the lock file stays");
+        }
     }
 }
 

@@ -200,10 +200,11 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let keys = select.grouping.keys().len();
         self.for_each("reading sketches", &select.statement(), |row| {
-            let kind = usize::from(row.get::<_, u8>(1 + keys)?);
-            let bytes = row.get_ref(2 + keys)?;
-            if let (Some(kind), Ok(bytes)) = (LatencyKind::ALL.get(kind), bytes.as_blob()) {
-                each(read_key(row, keys)?, *kind, bytes);
+            let key = read_key(row, keys)?;
+            for (position, kind) in select.kinds.iter().enumerate() {
+                if let Ok(bytes) = row.get_ref(1 + keys + position)?.as_blob() {
+                    each(key, *kind, bytes);
+                }
             }
             Ok(())
         })

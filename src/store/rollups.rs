@@ -1,13 +1,14 @@
 //! Merging what the compactor aggregated into the rollup tables.
 
-use rusqlite::{CachedStatement, OptionalExtension, Transaction, params_from_iter};
+use rusqlite::{CachedStatement, Transaction};
 
 use super::error::storage;
+use super::sketch_rows::{SketchRow, merge_sketches};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::measures::COLUMNS;
 use crate::model::measures::Combine;
-use crate::model::{Column, Grouping, LatencyKind, Level, Sketch, Timestamp};
+use crate::model::{Column, Grouping, Level, Timestamp};
 
 /// The key of a rollup row: its bucket and the ids of the grouping's key columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +28,8 @@ pub struct RollupPart {
     pub level: Level,
     /// Plain measures by [`Column::index`].
     pub rows: Vec<(RollupKey, [i64; COLUMNS])>,
-    /// Sketches that are not empty.
-    pub sketches: Vec<(RollupKey, LatencyKind, Sketch)>,
+    /// Sketches, of rollups that have them.
+    pub sketches: Vec<SketchRow>,
 }
 
 /// What some raw rows add to one UTC day.
@@ -90,7 +91,7 @@ pub(super) fn merge_parts(
 ) -> rusqlite::Result<()> {
     for part in parts {
         merge_rows(transaction, &part)?;
-        merge_sketches(transaction, part)?;
+        merge_sketches(transaction, &part)?;
     }
     Ok(())
 }
@@ -125,7 +126,7 @@ fn merge_days(
     Ok(())
 }
 
-fn key_names(grouping: Grouping) -> Vec<&'static str> {
+pub(super) fn key_names(grouping: Grouping) -> Vec<&'static str> {
     ["level_minutes", "bucket_ms"]
         .into_iter()
         .chain(grouping.keys().iter().map(|key| key.column()))
@@ -177,7 +178,7 @@ fn merge_rows(transaction: &Transaction<'_>, part: &RollupPart) -> rusqlite::Res
     Ok(())
 }
 
-fn bind_key(
+pub(super) fn bind_key(
     statement: &mut CachedStatement<'_>,
     level: Level,
     key: &RollupKey,
@@ -189,55 +190,4 @@ fn bind_key(
         statement.raw_bind_parameter(3 + position, key.ids[position])?;
     }
     Ok(())
-}
-
-fn merge_sketches(transaction: &Transaction<'_>, part: RollupPart) -> rusqlite::Result<()> {
-    if part.sketches.is_empty() {
-        return Ok(());
-    }
-    let mut names = key_names(part.grouping);
-    names.push("kind");
-    let conditions: Vec<String> =
-        names.iter().zip(1..).map(|(name, place)| format!("{name} = ?{place}")).collect();
-    let table = part.grouping.sketch_table();
-    let mut select = transaction.prepare_cached(&format!(
-        "select sketch from {table} where {}",
-        conditions.join(" and ")
-    ))?;
-    let places: Vec<String> = (1..=names.len() + 4).map(|place| format!("?{place}")).collect();
-    let mut replace = transaction.prepare_cached(&format!(
-        "insert or replace into {table} ({}, p50_us, p95_us, p99_us, sketch) values ({})",
-        names.join(", "),
-        places.join(", ")
-    ))?;
-    for (key, kind, mut sketch) in part.sketches {
-        let mut values = vec![part.level.minutes(), key.bucket_ms];
-        values.extend(&key.ids[..part.grouping.keys().len()]);
-        values.push(i64::try_from(kind.index()).unwrap_or(0));
-        let stored: Option<Vec<u8>> =
-            select.query_row(params_from_iter(&values), |row| row.get(0)).optional()?;
-        if let Some(stored) = stored
-            && sketch.merge_encoded(&stored).is_none()
-        {
-            tracing::error!(
-                table,
-                bucket_ms = key.bucket_ms,
-                "a stored sketch is damaged; run `chatgauge rebuild`"
-            );
-        }
-        for (position, value) in values.iter().enumerate() {
-            replace.raw_bind_parameter(position + 1, value)?;
-        }
-        for (position, q) in [0.50, 0.95, 0.99].into_iter().enumerate() {
-            replace.raw_bind_parameter(values.len() + 1 + position, rounded(sketch.quantile(q)))?;
-        }
-        replace.raw_bind_parameter(values.len() + 4, sketch.encode())?;
-        replace.raw_execute()?;
-    }
-    Ok(())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a sketch's value is far below 2^63 µs")]
-fn rounded(quantile_us: Option<f64>) -> i64 {
-    quantile_us.unwrap_or(0.0).round() as i64
 }

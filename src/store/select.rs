@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 
 use super::names::ResolvedFilter;
 use super::row::ROW_COLUMNS;
+use super::sketch_rows::sketch_column;
 use crate::model::{Column, Grouping, KeyColumn, LatencyKind, Level, TimeRange};
 
 /// Plain measures of one grouping at one level.
@@ -99,12 +100,9 @@ impl RollupSelect<'_> {
 impl SketchSelect<'_> {
     pub(super) fn statement(&self) -> Statement {
         let table = self.grouping.sketch_table();
-        let mut statement =
-            keyed(self.grouping, table, self.level, self.range, self.filter, &["kind", "sketch"]);
-        let kinds: Vec<i64> =
-            self.kinds.iter().map(|kind| i64::try_from(kind.index()).unwrap_or(0)).collect();
-        statement.push_ids("r.kind", &kinds);
-        statement
+        let columns: Vec<String> = self.kinds.iter().map(|kind| sketch_column(*kind)).collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        keyed(self.grouping, table, self.level, self.range, self.filter, &columns)
     }
 }
 

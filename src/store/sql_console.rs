@@ -57,7 +57,9 @@ fn restrict(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()> {
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Authorization::Allow,
-        AuthAction::Read { table_name: "api_keys", .. } => Authorization::Deny,
+        AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("api_keys") => {
+            Authorization::Deny
+        }
         AuthAction::Read { .. } => Authorization::Allow,
         AuthAction::Function { function_name } => {
             match function_name.to_ascii_lowercase().as_str() {

@@ -65,6 +65,8 @@ fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
     other.execute_batch("create table notes (text); insert into notes values ('mine')").unwrap();
     other.close().unwrap();
     assert!(refusal(&path).contains("it is another program's SQLite database"));
+    let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
 }
 
 #[test]

@@ -84,6 +84,18 @@ fn what_cannot_be_read_is_a_clear_problem() {
 }
 
 #[test]
+fn a_rate_of_one_type_of_errors_is_a_part_of_all_requests() {
+    let server = TestServer::start();
+    for error_type in [json!("timeout"), json!("server"), json!(null), json!(null)] {
+        server.post_json("/api/requests", &json!({"error_type": error_type}));
+    }
+    let current = server.get("/api/metrics/current?error_type=timeout").json();
+    assert_eq!(current["errors"]["total"], 1, "{current}");
+    assert_eq!(current["errors"]["rate_percent"], 25.0, "{current}");
+    assert_eq!(current["requests"], 1, "{current}");
+}
+
+#[test]
 fn unknown_parameters_and_routes_and_methods_are_problems() {
     let server = TestServer::start();
     for (path, status) in [

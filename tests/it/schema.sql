@@ -439,36 +439,69 @@ CREATE TABLE rollup_user (
     primary key (level_minutes, bucket_ms, user_id)
 ) strict, without rowid;
 CREATE TABLE sketch_all (
-    level_minutes  integer not null,
-    bucket_ms      integer not null,
-    kind           integer not null,
-    p50_us         integer not null,
-    p95_us         integer not null,
-    p99_us         integer not null,
-    sketch         blob    not null,
-    primary key (level_minutes, bucket_ms, kind)
+    level_minutes              integer not null,
+    bucket_ms                  integer not null,
+    total_latency_p50_us       integer,
+    total_latency_p95_us       integer,
+    total_latency_p99_us       integer,
+    total_latency_sketch       blob,
+    context_latency_p50_us     integer,
+    context_latency_p95_us     integer,
+    context_latency_p99_us     integer,
+    context_latency_sketch     blob,
+    llm_latency_p50_us         integer,
+    llm_latency_p95_us         integer,
+    llm_latency_p99_us         integer,
+    llm_latency_sketch         blob,
+    time_to_first_token_p50_us integer,
+    time_to_first_token_p95_us integer,
+    time_to_first_token_p99_us integer,
+    time_to_first_token_sketch blob,
+    primary key (level_minutes, bucket_ms)
 ) strict, without rowid;
 CREATE TABLE sketch_model (
-    level_minutes  integer not null,
-    bucket_ms      integer not null,
-    model_id       integer not null,
-    kind           integer not null,
-    p50_us         integer not null,
-    p95_us         integer not null,
-    p99_us         integer not null,
-    sketch         blob    not null,
-    primary key (level_minutes, bucket_ms, model_id, kind)
+    level_minutes              integer not null,
+    bucket_ms                  integer not null,
+    model_id                   integer not null,
+    total_latency_p50_us       integer,
+    total_latency_p95_us       integer,
+    total_latency_p99_us       integer,
+    total_latency_sketch       blob,
+    context_latency_p50_us     integer,
+    context_latency_p95_us     integer,
+    context_latency_p99_us     integer,
+    context_latency_sketch     blob,
+    llm_latency_p50_us         integer,
+    llm_latency_p95_us         integer,
+    llm_latency_p99_us         integer,
+    llm_latency_sketch         blob,
+    time_to_first_token_p50_us integer,
+    time_to_first_token_p95_us integer,
+    time_to_first_token_p99_us integer,
+    time_to_first_token_sketch blob,
+    primary key (level_minutes, bucket_ms, model_id)
 ) strict, without rowid;
 CREATE TABLE sketch_space (
-    level_minutes  integer not null,
-    bucket_ms      integer not null,
-    space_id       integer not null,
-    kind           integer not null,
-    p50_us         integer not null,
-    p95_us         integer not null,
-    p99_us         integer not null,
-    sketch         blob    not null,
-    primary key (level_minutes, bucket_ms, space_id, kind)
+    level_minutes              integer not null,
+    bucket_ms                  integer not null,
+    space_id                   integer not null,
+    total_latency_p50_us       integer,
+    total_latency_p95_us       integer,
+    total_latency_p99_us       integer,
+    total_latency_sketch       blob,
+    context_latency_p50_us     integer,
+    context_latency_p95_us     integer,
+    context_latency_p99_us     integer,
+    context_latency_sketch     blob,
+    llm_latency_p50_us         integer,
+    llm_latency_p95_us         integer,
+    llm_latency_p99_us         integer,
+    llm_latency_sketch         blob,
+    time_to_first_token_p50_us integer,
+    time_to_first_token_p95_us integer,
+    time_to_first_token_p99_us integer,
+    time_to_first_token_sketch blob,
+    primary key (level_minutes, bucket_ms, space_id)
 ) strict, without rowid;
 CREATE TABLE sources (
     source integer primary key,
@@ -529,67 +562,79 @@ from alert_events e;
 CREATE VIEW latency_15m as
 select
     strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_all r
-where r.level_minutes = 15;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 15
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW latency_15m_by_model as
 select
     strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
     m.provider,
     m.name as model,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_model r
 join models m on m.model_id = r.model_id
-where r.level_minutes = 15;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 15
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW latency_15m_by_space as
 select
     strftime('%Y-%m-%dT%H:%M:%SZ', r.bucket_ms / 1000, 'unixepoch') as started_at,
     sp.name as space,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_space r
 join spaces sp on sp.space_id = r.space_id
-where r.level_minutes = 15;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 15
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW latency_daily as
 select
     strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_all r
-where r.level_minutes = 1440;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 1440
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW latency_daily_by_model as
 select
     strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
     m.provider,
     m.name as model,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_model r
 join models m on m.model_id = r.model_id
-where r.level_minutes = 1440;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 1440
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW latency_daily_by_space as
 select
     strftime('%Y-%m-%d', r.bucket_ms / 1000, 'unixepoch') as day,
     sp.name as space,
-    case r.kind when 0 then 'total' when 1 then 'context' when 2 then 'llm' when 3 then 'time_to_first_token' end as latency,
-    r.p50_us / 1000.0 as p50_ms,
-    r.p95_us / 1000.0 as p95_ms,
-    r.p99_us / 1000.0 as p99_ms
+    k.latency,
+    case k.kind when 0 then r.total_latency_p50_us when 1 then r.context_latency_p50_us when 2 then r.llm_latency_p50_us when 3 then r.time_to_first_token_p50_us end / 1000.0 as p50_ms,
+    case k.kind when 0 then r.total_latency_p95_us when 1 then r.context_latency_p95_us when 2 then r.llm_latency_p95_us when 3 then r.time_to_first_token_p95_us end / 1000.0 as p95_ms,
+    case k.kind when 0 then r.total_latency_p99_us when 1 then r.context_latency_p99_us when 2 then r.llm_latency_p99_us when 3 then r.time_to_first_token_p99_us end / 1000.0 as p99_ms
 from sketch_space r
 join spaces sp on sp.space_id = r.space_id
-where r.level_minutes = 1440;
+join (select 0 as kind, 'total' as latency union all select 1, 'context' union all select 2, 'llm' union all select 3, 'time_to_first_token') k
+where r.level_minutes = 1440
+and case k.kind when 0 then r.total_latency_sketch when 1 then r.context_latency_sketch when 2 then r.llm_latency_sketch when 3 then r.time_to_first_token_sketch end is not null;
 CREATE VIEW request_log as
 select
     r.seq,

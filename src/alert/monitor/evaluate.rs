@@ -222,7 +222,7 @@ impl Monitor {
         let with_facts = groups
             .into_iter()
             .map(|(group, run)| (group, Facts { run: Some(run), ..Facts::default() }));
-        Ok(Found { groups: with_facts.collect(), is_truncated: false })
+        Ok(Found { groups: with_facts.collect(), ..Found::default() })
     }
 }
 
@@ -238,11 +238,12 @@ fn observe_all(
     let mut missing: FxHashSet<String> =
         state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
     let mut is_firing = false;
-    for (group, facts) in &found.groups {
-        let Some(judgement) = judge(rule, group, facts) else { continue };
+    for (values, facts) in &found.groups {
+        let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
+        let Some(judgement) = judge(rule, &group, facts) else { continue };
         let key = group.key();
         missing.remove(&key);
-        is_firing |= observe(state, rule, (group, &key), judgement, round, draft);
+        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
     }
     for key in missing {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();

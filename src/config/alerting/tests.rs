@@ -150,3 +150,25 @@ fn the_example_file_shows_the_default_rules() {
     let rules: toml::Table = toml::from_str(DEFAULT_RULES).unwrap();
     assert_eq!(shown["alerting"]["rule"], rules["rule"]);
 }
+
+#[test]
+fn every_rule_in_the_documentation_is_accepted() {
+    let page = include_str!("../../../docs/alerts.md");
+    let mut blocks: Vec<String> = vec![String::new()];
+    for line in page.lines() {
+        match (line.strip_prefix("    "), blocks.last_mut()) {
+            (Some(code), Some(block)) => *block += &format!("{code}\n"),
+            (None, Some(block)) if !line.is_empty() && !block.is_empty() => {
+                blocks.push(String::new());
+            }
+            _ => {}
+        }
+    }
+    let rules: Vec<&String> =
+        blocks.iter().filter(|block| block.contains("[[alerting.rule]]")).collect();
+    assert!(rules.len() >= 9, "{rules:?}");
+    for block in rules {
+        let channel = "[alerting.channels.ops]\ntype = \"slack\"\nurl = \"https://h.example/x\"\n";
+        load(&format!("{block}\n{channel}")).unwrap_or_else(|error| panic!("{error}:\n{block}"));
+    }
+}

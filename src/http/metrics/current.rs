@@ -129,7 +129,7 @@ impl CurrentBody {
         let measures = &current.window;
         let latency = |kind: LatencyKind| LatencyBody::from(current.latency[kind.index()]);
         let tokens = TokenUsageStats::totals(measures);
-        let errors = ErrorStats::from(measures);
+        let errors = ErrorStats::from(&current.errors);
         let (requests, hits) = (measures.requests(), measures.get(Count::CacheHits));
         Self {
             as_of: current.as_of.to_string(),
@@ -207,6 +207,7 @@ mod tests {
             requests_per_day: 3,
             latency: [LatencyStats::default(); 4],
             window: Measures::default(),
+            errors: Measures::default(),
             today_total_tokens: 4,
             exact: true,
         };

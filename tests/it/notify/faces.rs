@@ -79,8 +79,11 @@ fn what_triggered_is_shown_delivered_and_acknowledged() {
     assert_eq!(answer.json()["acknowledged_by"], "admin");
     let history = server.get(&path).json()["history"].clone();
     assert!(history.as_array().unwrap().iter().any(|event| event["note"] == "on it"), "{history}");
-    let audit = server.get("/api/audit").json().to_string();
-    assert!(audit.contains("acknowledged") && audit.contains(id), "{audit}");
+    // The trail is written without waiting for the disk.
+    until("the trail says so", || {
+        let audit = server.get("/api/audit").json().to_string();
+        (audit.contains("acknowledged") && audit.contains(id)).then_some(())
+    });
 }
 
 #[test]

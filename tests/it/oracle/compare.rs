@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chatgauge::model::{Dimension, LatencyKind, Measures, MetricType, Stat};
 use chatgauge::query::{Answer, Query, Series};
 
+use super::by_type::compare_by_type;
 use super::{Cell, Expected};
 
 /// The stated relative error of percentiles from rollups, and some room for rounding.
@@ -19,6 +20,9 @@ pub(crate) fn compare(query: &Query, answer: &Answer, expected: &Expected) -> Re
     if query.quantiles.is_empty() && !answer.exact {
         return Err("without percentiles every answer is exact".to_owned());
     }
+    if counted_by_type(query) {
+        return compare_by_type(query, answer, expected);
+    }
     let mut rest = expected.groups.clone();
     let named = answer.series.len() - usize::from(has_other(query, answer, expected));
     for series in &answer.series[..named] {
@@ -28,15 +32,15 @@ pub(crate) fn compare(query: &Query, answer: &Answer, expected: &Expected) -> Re
         compare_series(query, answer.exact, series, &cells, buckets)?;
     }
     if named < answer.series.len() {
-        let smallest = answer.series[..named].iter().map(|series| weight(query, series)).min();
-        let largest = rest.values().map(|cells| cell_weight(query, cells)).max();
+        let smallest = answer.series[..named].iter().map(weight).min();
+        let largest = rest.values().map(cell_weight).max();
         if smallest < largest {
             return Err(format!("a kept group of {smallest:?}, a dropped one of {largest:?}"));
         }
-        let other = together(query, rest.values());
+        let other = together(rest.values());
         return compare_series(query, answer.exact, &answer.series[named], &other, buckets);
     }
-    let order: Vec<i64> = answer.series.iter().map(|series| weight(query, series)).collect();
+    let order: Vec<i64> = answer.series.iter().map(weight).collect();
     if !order.is_sorted_by(|a, b| a >= b) {
         return Err(format!("series not largest first: {order:?}"));
     }
@@ -44,21 +48,13 @@ pub(crate) fn compare(query: &Query, answer: &Answer, expected: &Expected) -> Re
 }
 
 fn has_other(query: &Query, answer: &Answer, expected: &Expected) -> bool {
-    !counted_by_type(query)
-        && expected.groups.len() > query.max_series
+    expected.groups.len() > query.max_series
         && answer.series.len() == query.max_series + 1
         && answer.series.last().is_some_and(|last| last.group.iter().all(|name| name == "(other)"))
 }
 
-fn by_type(query: &Query) -> bool {
-    query.group_by.contains(&Dimension::ErrorType)
-        && query.metrics == [MetricType::ErrorRate]
-        && query.filter.outcomes.is_empty()
-        && query.quantiles.is_empty()
-}
-
-/// Error types are few: series by them are not folded.
-fn counted_by_type(query: &Query) -> bool {
+/// Error types are few: series by them are not folded, only the groups that they cut.
+pub(super) fn counted_by_type(query: &Query) -> bool {
     let counted = matches!(query.metrics[..], [MetricType::ErrorRate | MetricType::RequestRate]);
     counted
         && query.group_by.contains(&Dimension::ErrorType)
@@ -66,35 +62,23 @@ fn counted_by_type(query: &Query) -> bool {
         && query.quantiles.is_empty()
 }
 
-/// What series are ordered by: requests; types of errors by their errors.
-fn weight(query: &Query, series: &Series) -> i64 {
-    let of = |bucket: &Measures| if by_type(query) { bucket.errors() } else { bucket.requests() };
-    series.buckets.iter().map(of).sum()
+fn weight(series: &Series) -> i64 {
+    series.buckets.iter().map(Measures::requests).sum()
 }
 
-fn cell_weight(query: &Query, cells: &BTreeMap<usize, Cell>) -> i64 {
-    let of = |cell: &Cell| if by_type(query) { cell.all_errors() } else { cell.requests };
-    cells.values().map(of).sum()
+fn cell_weight(cells: &BTreeMap<usize, Cell>) -> i64 {
+    cells.values().map(|cell| cell.requests).sum()
 }
 
-fn together<'a>(
-    query: &Query,
-    groups: impl Iterator<Item = &'a BTreeMap<usize, Cell>>,
-) -> BTreeMap<usize, Cell> {
+fn together<'a>(groups: impl Iterator<Item = &'a BTreeMap<usize, Cell>>) -> BTreeMap<usize, Cell> {
     let mut all: BTreeMap<usize, Cell> = BTreeMap::new();
     for (bucket, cell) in groups.flatten() {
-        let slot = all.entry(*bucket).or_default();
-        let base = cell.requests;
-        slot.merge(cell);
-        // Types of errors share their base.
-        if query.filter.outcomes.is_empty() && query.quantiles.is_empty() && by_type(query) {
-            slot.requests = base;
-        }
+        all.entry(*bucket).or_default().merge(cell);
     }
     all
 }
 
-fn compare_series(
+pub(super) fn compare_series(
     query: &Query,
     exact: bool,
     series: &Series,

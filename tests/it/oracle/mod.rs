@@ -1,6 +1,7 @@
 //! An independent, naive answer to every query: filter, bucket, group and add up the records one by
 //! one. It shares no code with the program but the types of questions and records.
 
+mod by_type;
 mod calendar;
 mod compare;
 mod questions;
@@ -74,7 +75,7 @@ impl Cell {
         cell
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         for (kind, errors) in &other.errors {
             *self.errors.entry(*kind).or_default() += errors;
@@ -166,6 +167,8 @@ pub(crate) struct Expected {
     /// Only groups with requests; the one group of an ungrouped query is always there. Only buckets
     /// with requests.
     pub(crate) groups: BTreeMap<Vec<String>, BTreeMap<usize, Cell>>,
+    /// Requests of each bucket and group but for the error type; those with other errors too.
+    pub(crate) base: BTreeMap<(Vec<String>, usize), i64>,
 }
 
 /// How a missing name shows.
@@ -248,7 +251,8 @@ impl Oracle {
         }
         let mut base: BTreeMap<(Vec<&str>, usize), i64> = BTreeMap::new();
         let by_type = keeps_base(query) && query.group_by.contains(&Dimension::ErrorType);
-        let keeps_base = keeps_base(query);
+        let counted_by_type = compare::counted_by_type(query);
+        let keeps_base = keeps_base(query) || counted_by_type;
         let (start, end) = (query.range.start, query.range.end);
         for record in self.records.iter().filter(|r| start <= r.started_at && r.started_at < end) {
             let selected = if keeps_base {
@@ -265,11 +269,12 @@ impl Oracle {
                 query.group_by.iter().map(|dimension| group_of(record, *dimension)).collect();
             let Some(key) = key else { continue };
             let counted = |kind| is_wanted_error(&query.filter, kind);
-            if by_type && !record.outcome.error_type().is_some_and(counted) {
+            if counted_by_type && !record.outcome.error_type().is_some_and(counted) {
                 continue;
             }
             groups.entry(key).or_default().entry(bucket).or_default().add(record, counted);
         }
+        let own = |key: Vec<&str>| key.into_iter().map(str::to_owned).collect::<Vec<String>>();
         if by_type {
             let place = query.group_by.iter().position(|by| *by == Dimension::ErrorType);
             for (key, cells) in &mut groups {
@@ -280,8 +285,8 @@ impl Oracle {
                 }
             }
         }
-        let own = |key: Vec<&str>| key.into_iter().map(str::to_owned).collect();
         let groups = groups.into_iter().map(|(key, cells)| (own(key), cells)).collect();
-        Expected { boundaries, groups }
+        let base = base.into_iter().map(|((key, bucket), n)| ((own(key), bucket), n)).collect();
+        Expected { boundaries, groups, base }
     }
 }
