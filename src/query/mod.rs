@@ -19,7 +19,7 @@ mod values;
 
 pub use crate::model::{SqlAnswer, SqlValue};
 pub use aggregator::MetricsAggregator;
-pub use engine::{Engine, MAX_PAGE};
+pub use engine::{Engine, Leading, MAX_PAGE};
 pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};
 pub use trend::{data_points, spike_line, spikes};
