@@ -220,7 +220,7 @@ fn history_has_every_bucket_and_compares_with_the_range_before() {
     let of = |query: &str| {
         let path = format!("/api/metrics/historical?{TRAFFIC_RANGE}&aggregation=hourly&{query}");
         let answer = server.get(&path);
-        assert_eq!(answer.status, expected, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer.json()
     };
     let body = of("type=request_rate&compare=previous");
@@ -250,7 +250,7 @@ fn breakdowns_add_up() {
     let of = |query: &str| {
         let path = format!("/api/metrics/breakdown?{TRAFFIC_RANGE}&{query}");
         let answer = server.get(&path);
-        assert_eq!(answer.status, expected, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer.json()
     };
     let body = of("by=space&metric=total_tokens&limit=1");
