@@ -37,10 +37,17 @@ fn the_operations_are_stable() {
         .collect();
     found.sort();
     let expected = [
+        "DELETE /api/alerts/silences/{id} alerts_unsilence",
         "DELETE /api/keys/{id} keys_revoke",
+        "GET /api/alerts/explain alerts_explain",
+        "GET /api/alerts/incidents alerts_incidents",
+        "GET /api/alerts/incidents/{id} alerts_incident",
+        "GET /api/alerts/rules alerts_rules",
+        "GET /api/alerts/silences alerts_silences",
         "GET /api/audit audit_trail",
         "GET /api/dimensions/{name}/values dimension_values",
         "GET /api/keys keys_list",
+        "GET /api/metrics/alerts metrics_alerts",
         "GET /api/metrics/breakdown metrics_breakdown",
         "GET /api/metrics/current metrics_current",
         "GET /api/metrics/heatmap metrics_heatmap",
@@ -53,6 +60,10 @@ fn the_operations_are_stable() {
         "GET /healthz healthz",
         "GET /metrics prometheus_metrics",
         "GET /readyz readyz",
+        "POST /api/alerts/backtest alerts_backtest",
+        "POST /api/alerts/channels/{name}/test alerts_channel_test",
+        "POST /api/alerts/incidents/{id}/ack alerts_ack",
+        "POST /api/alerts/silences alerts_silence",
         "POST /api/keys keys_create",
         "POST /api/metrics/simulate metrics_simulate",
         "POST /api/requests requests_ingest",

@@ -227,6 +227,32 @@ fn rules_channels_status_and_scrape_tell_how_alerting_is_doing() {
 }
 
 #[test]
+fn a_rule_can_be_tried_on_what_is_stored() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "acme");
+    let of = |body: &Value| server.post_json("/api/alerts/backtest", body);
+    let own = of(&json!({ "rule": "errors", "start": "now-10m" }));
+    assert_eq!(own.status, 200, "{}", own.json());
+    let own = own.json();
+    assert_eq!((&own["exact"], &own["rule"]["id"]), (&json!(true), &json!("errors")));
+    assert!(own["evaluations"].as_u64().unwrap() >= 19, "{own}");
+    let other = json!({ "id": "try", "metric": "error_rate", "threshold": 0.9 });
+    let other = of(&json!({ "rule": other, "start": "now-10m" })).json();
+    assert_eq!(other["summary"]["incidents"], 0, "{other}");
+    for (body, status) in [
+        (json!({ "rule": "nope" }), 404),
+        (json!({ "rule": "errors", "start": "now-36d" }), 400),
+        (json!({ "rule": "errors", "start": "soon" }), 400),
+        (json!({ "rule": { "id": "try", "metric": "luck", "threshold": 1 } }), 400),
+        (json!({ "rule": { "id": "try", "metrics": "cost" } }), 400),
+        (json!({ "rules": "errors" }), 400),
+    ] {
+        assert_eq!(of(&body).status, status, "{body}");
+    }
+}
+
+#[test]
 fn the_command_line_does_the_same() {
     let receiver = Receiver::willing();
     let server = server(&receiver);
@@ -270,6 +296,11 @@ fn the_command_line_does_the_same() {
     assert!(run(&["list"]).1.contains(id));
     assert_eq!(json(&["history", "day"])[0]["alert_id"], id);
     assert_eq!(json(&["history", "day", "--rule", "others"]), json!([]));
+
+    let tried = json(&["backtest", "errors", "hour", "--threshold", "0.99"]);
+    assert_eq!((&tried["exact"], &tried["summary"]["incidents"]), (&json!(true), &json!(0)));
+    assert!(run(&["backtest", "errors", "hour"]).1.contains("would have fired"));
+    assert!(run(&["backtest", "nope"]).1.contains("there are"));
 
     let url = server.url("");
     fn with_url<'a>(arguments: &[&'a str], url: &'a str) -> Vec<&'a str> {
