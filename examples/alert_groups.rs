@@ -66,6 +66,7 @@ fn toml_rule() -> RawRule {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "an example measures with the real clock")]
 fn measure(users: usize, failing: bool) -> chatgauge::Result<bool> {
     let (_directory, gauge) = open(users, failing)?;
     // The page caches of the readers are not the alert's.

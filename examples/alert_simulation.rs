@@ -43,6 +43,12 @@ impl Traffic {
         traffic
     }
 
+    /// Start of the next request.
+    #[expect(clippy::cast_possible_truncation, reason = "years in ms are far below 2^53")]
+    const fn started_ms(&self) -> i64 {
+        self.next_ms as i64
+    }
+
     fn advance(&mut self) {
         let uniform: f64 = self.random.random();
         self.next_ms -= (1.0 - uniform).ln() * 60_000.0 / self.per_minute;
@@ -70,8 +76,8 @@ impl Watch {
     /// Evaluates once; whether an incident began.
     fn evaluate(&mut self, traffic: &mut Traffic, at_ms: i64, share: impl Fn(i64) -> f64) -> bool {
         let end_ms = at_ms - DELAY_MS;
-        while (traffic.next_ms as i64) < end_ms {
-            let started_ms = traffic.next_ms as i64;
+        while traffic.started_ms() < end_ms {
+            let started_ms = traffic.started_ms();
             let errors = i64::from(traffic.random.random_bool(share(started_ms)));
             let sums = Sums { requests: 1, errors, ..Sums::default() };
             self.total.add(&sums, 1);

@@ -12,7 +12,7 @@ use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, Measures, MetricType, Name, Source, Stat,
     TimeRange, Timestamp,
 };
-use crate::query::{Engine, Query, spike_line};
+use crate::query::{Engine, Leading, Query, spike_line};
 use crate::store::{NameTable, Store};
 
 /// Longer ranges count imported requests too: telling them apart takes every single row.
@@ -53,7 +53,7 @@ impl Live<'_> {
     pub(super) fn facts(&self, rule: &Rule) -> Result<Found> {
         let Some(filter) = self.filter(rule)? else { return Ok(Found::default()) };
         if rule.metric == AlertMetric::Spike {
-            return self.spike(rule, filter);
+            return self.spike(rule, &filter);
         }
         let window = rule.condition.window;
         let mut found = self.window(rule, &filter, window)?;
@@ -97,7 +97,7 @@ impl Live<'_> {
             EvaluationWindow::Rolling(_) => None,
         };
         let most = if rule.by.is_empty() { 1 } else { self.max_groups };
-        let (groups, is_truncated) =
+        let Leading { groups, is_truncated } =
             self.engine.leading_groups(&query, most, &|measures| Facts {
                 sums: Sums::of_measures(measures, rule),
                 quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
@@ -122,14 +122,14 @@ impl Live<'_> {
     }
 
     /// Errors in the last window, and the line that the windows before it draw.
-    fn spike(&self, rule: &Rule, filter: Filter) -> Result<Found> {
+    fn spike(&self, rule: &Rule, filter: &Filter) -> Result<Found> {
         let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
         let end = self.end.floor_to(MINUTE_MS);
         let windows = (DAY_MS / window_ms).min(BASELINE_WINDOWS);
         let range = TimeRange::new(end.plus_ms(-(windows + 1) * window_ms), end);
         let query = Query {
             aggregation: Some(Aggregation::Minute),
-            filter: self.without_imports(&filter, range),
+            filter: self.without_imports(filter, range),
             metrics: metrics_of(rule.metric),
             ..Query::total(range)
         };

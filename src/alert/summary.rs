@@ -134,7 +134,6 @@ pub fn notification(
         reason: ended.map(|reason| reason.as_str().to_owned()),
         at,
         zone: rule.tz.name().to_owned(),
-        ..Notification::default()
     }
 }
 

@@ -31,6 +31,15 @@ const SEALED_SHARE: usize = 2;
 /// Most requests of one page.
 pub const MAX_PAGE: usize = 1_000;
 
+/// The groups of a query with the most requests.
+#[derive(Debug)]
+pub struct Leading<T> {
+    /// The values of the group's dimensions, with what was read of its measures.
+    pub groups: Vec<(Vec<String>, T)>,
+    /// There were more.
+    pub is_truncated: bool,
+}
+
 /// Answers questions about one database file.
 #[derive(Debug)]
 pub struct Engine {
@@ -201,13 +210,14 @@ impl Engine {
         query: &Query,
         most: usize,
         read: &dyn Fn(&Measures) -> T,
-    ) -> Result<(Vec<(Vec<String>, T)>, bool)> {
+    ) -> Result<Leading<T>> {
         if query.group_by.contains(&Dimension::ErrorType) {
             let answer = self.query(query)?;
             let total = |buckets: Vec<Measures>| buckets.into_iter().next().unwrap_or_default();
             let groups = answer.series.into_iter();
             let read = |series: Series| (series.group, read(&total(series.buckets)));
-            return Ok((groups.take(most).map(read).collect(), false));
+            let groups = groups.take(most).map(read).collect();
+            return Ok(Leading { groups, is_truncated: false });
         }
         let (picked, names) = self.pick_groups(query, |executed| {
             let Executed { table, errors, .. } = executed;
@@ -233,7 +243,7 @@ impl Engine {
         if groups.is_empty() && query.group_by.is_empty() {
             groups.push((Vec::new(), read(&Measures::default())));
         }
-        Ok((groups, is_truncated))
+        Ok(Leading { groups, is_truncated })
     }
 
     fn with_snapshot<T>(

@@ -21,7 +21,7 @@ mod values;
 pub use crate::model::{SqlAnswer, SqlValue};
 pub use aggregator::MetricsAggregator;
 pub use dashboard::{Dashboard, DashboardQuery, Top, TopQuery, TopRow};
-pub use engine::{Engine, MAX_PAGE};
+pub use engine::{Engine, Leading, MAX_PAGE};
 pub use heatmap::heatmap_of;
 pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};

@@ -70,7 +70,10 @@ pub(super) fn watch(shared: &Shared) {
     let config = &shared.config.alerting;
     let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(30_000).max(1);
     let interval_us = u64::try_from(config.interval.as_micros()).unwrap_or(u64::MAX).max(1);
-    while config.enabled {
+    if !config.enabled {
+        return;
+    }
+    loop {
         let now = shared.clock.now();
         let due = now.floor_to(interval_ms).plus_ms(interval_ms);
         let wait_ms = u64::try_from(due.as_unix_ms() - now.as_unix_ms()).unwrap_or(0);

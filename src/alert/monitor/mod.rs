@@ -149,9 +149,11 @@ impl Monitor {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let written = changes.clone();
+        // Shared, not copied: thousands of groups may change at once.
+        let changes = Arc::new(changes);
+        let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.remember(changes);
+        state.remember(Arc::unwrap_or_clone(changes));
         Ok(opened.iter().filter_map(|id| state.open.get(id).cloned()).collect())
     }
 

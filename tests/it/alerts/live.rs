@@ -1,5 +1,7 @@
 //! Live evaluation against a real file.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use chatgauge::alert::AckOutcome;
