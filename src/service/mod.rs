@@ -3,6 +3,7 @@
 mod alert_health;
 mod alert_monitor;
 mod alerts;
+mod audit;
 mod delivery;
 mod gateway_counters;
 mod keys;
@@ -22,8 +23,8 @@ use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::time::MINUTE_MS;
 use crate::model::{
-    AuditEntry, Clock, Dimension, Filter, RequestId, RequestRecord, SimulateRequest, SqlAnswer,
-    TimeRange, TimeWindow, Timestamp,
+    Clock, Dimension, Filter, RequestId, RequestRecord, SimulateRequest, SqlAnswer, TimeRange,
+    TimeWindow, Timestamp,
 };
 use crate::privacy::{Pseudonymizer, load_or_create_key};
 use crate::query::{
@@ -32,7 +33,7 @@ use crate::query::{
     StoredRequest, Tail,
 };
 use crate::rollup::{Compactor, Retention};
-use crate::store::{SqlLimits, Stop, Store, WriteGate};
+use crate::store::{SqlLimits, Stop, Store};
 use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
@@ -407,27 +408,6 @@ impl Chatgauge {
             report.duplicates.extend(stored.duplicates.iter().map(|position| position + offset));
             offset += size;
         }
-    }
-
-    /// Notes a line in the audit trail without waiting for the disk.
-    pub fn audit(&self, entry: AuditEntry) {
-        let note = self.shared().queue.hand_over(Box::new(move |writer| {
-            if let Err(error) = writer.append_audit(&[entry]) {
-                tracing::error!(%error, "a line of the audit trail could not be written");
-            }
-        }));
-        if note.is_err() {
-            tracing::warn!("a line of the audit trail came after the end");
-        }
-    }
-
-    /// Lines of the audit trail, newest first: at most `limit` before the line `before`, each with
-    /// its id.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn audit_trail(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
-        self.shared().store.read(|reader| reader.audit(before, limit))
     }
 
     /// Drains the queues, commits and stops the threads; a second call does nothing.
