@@ -27,18 +27,20 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 /// ```
 #[derive(Debug)]
 pub struct ManualClock {
-    start_ms: i64,
     now_ms: AtomicI64,
+    /// Only ever grows, also when the wall clock is set back.
+    elapsed_ms: AtomicI64,
 }
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self { start_ms: now.as_unix_ms(), now_ms: AtomicI64::new(now.as_unix_ms()) }
+        Self { now_ms: AtomicI64::new(now.as_unix_ms()), elapsed_ms: AtomicI64::new(0) }
     }
 
-    /// Moves the clock forward by `ms` milliseconds.
+    /// Moves the clock forward by `ms` milliseconds; a negative number sets the wall clock back.
     pub fn advance_ms(&self, ms: i64) {
+        self.elapsed_ms.fetch_add(ms.max(0), Ordering::SeqCst);
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
@@ -49,7 +51,6 @@ impl Clock for ManualClock {
     }
 
     fn monotonic_us(&self) -> u64 {
-        let elapsed_ms = self.now_ms.load(Ordering::SeqCst) - self.start_ms;
-        u64::try_from(elapsed_ms).unwrap_or(0) * 1_000
+        u64::try_from(self.elapsed_ms.load(Ordering::SeqCst)).unwrap_or(0) * 1_000
     }
 }
