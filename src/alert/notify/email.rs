@@ -209,7 +209,7 @@ Since: 2026-11-23T03:00:10+01:00 (Europe/Warsaw)
 Severity: critical
 Runbook: https://wiki.example/errors
 Incident: i1
-Details: https://cg.example/#/alerts/i1
+Details: https://cg.example/alerts?incident=i1
 "
         );
     }

@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(payload["text"], "Firing: High error rate (space acme)");
         let attachment = &payload["attachments"][0];
         assert_eq!(attachment["color"], "danger");
-        assert_eq!(attachment["title_link"], "https://cg.example/#/alerts/i1");
+        assert_eq!(attachment["title_link"], "https://cg.example/alerts?incident=i1");
         assert_eq!(attachment["ts"], 1_795_399_210);
         let text = attachment["text"].as_str().unwrap();
         assert!(text.contains("Value: 23.1 %, limit &gt; 10 %, 18 of 78 requests"), "{text}");

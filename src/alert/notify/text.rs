@@ -31,7 +31,7 @@ impl Links {
             return String::new();
         }
         // Ids are made by this program: letters, digits and dashes.
-        format!("{}/#/alerts/{incident_id}", self.external_url)
+        format!("{}/alerts?incident={incident_id}", self.external_url)
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
     fn links_need_a_place_to_lead_to() {
         assert_eq!(
             Links::new("https://x.example/").incident("i1"),
-            "https://x.example/#/alerts/i1"
+            "https://x.example/alerts?incident=i1"
         );
         assert_eq!(Links::new("").incident("i1"), "");
     }

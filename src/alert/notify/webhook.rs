@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(alert["labels"]["team"], "platform");
         assert_eq!(alert["startsAt"], "2026-11-23T02:00:10Z");
         assert_eq!(alert["endsAt"], "0001-01-01T00:00:00Z");
-        assert_eq!(alert["generatorURL"], "https://cg.example/#/alerts/i1");
+        assert_eq!(alert["generatorURL"], "https://cg.example/alerts?incident=i1");
         assert_eq!(alert["annotations"]["runbook_url"], "https://wiki.example/errors");
         assert_eq!(alert["fingerprint"].as_str().unwrap().len(), 16);
         assert_eq!(payload["commonLabels"], alert["labels"]);

@@ -291,7 +291,7 @@ impl Keys<'_> {
     }
 
     fn check_address(&self, key: &str, address: &str) -> Result<()> {
-        if address.parse::<lettre::message::Mailbox>().is_ok() {
+        if is_mailbox(address) {
             return Ok(());
         }
         Err(self.wrong(key, format!("{address:?} is not an address such as ops@example.org")))
@@ -339,3 +339,14 @@ impl Keys<'_> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "server")]
+fn is_mailbox(address: &str) -> bool {
+    address.parse::<lettre::message::Mailbox>().is_ok()
+}
+
+/// Without the server nothing is ever sent there.
+#[cfg(not(feature = "server"))]
+fn is_mailbox(address: &str) -> bool {
+    address.contains('@')
+}

@@ -62,7 +62,7 @@ fn slack_gets_attachments_one_message_a_second() {
     let request = receiver.wait_for(1).remove(0);
     let body = request.json();
     assert_eq!(body["text"], "Firing: High error rate (space space-i1)");
-    assert_eq!(body["attachments"][0]["title_link"], "https://cg.example/#/alerts/i1");
+    assert_eq!(body["attachments"][0]["title_link"], "https://cg.example/alerts?incident=i1");
     // The clock stands still: the second message waits, though the outbox is looked at.
     until("the first is noted", || {
         (service.deliveries("i1").unwrap()[0].state == DeliveryState::Sent).then_some(())
