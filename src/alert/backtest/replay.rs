@@ -29,6 +29,7 @@ struct Group {
     short: Sliding,
     last_started_ms: i64,
     run: Option<u64>,
+    is_active: bool,
     instance: Option<AlertInstance>,
     incident: Option<usize>,
 }
@@ -75,6 +76,8 @@ pub(super) struct Replay<'a> {
     end_ms: i64,
     period: Option<(TimeRange, String)>,
     groups: Vec<Group>,
+    /// Places of the groups that have requests in the window, or a state: only they are evaluated.
+    active: Vec<usize>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     taken: u64,
     pub(super) result: Backtest,
@@ -103,6 +106,7 @@ impl<'a> Replay<'a> {
             end_ms: range.end.as_unix_ms(),
             period: None,
             groups: Vec::new(),
+            active: Vec::new(),
             waiting: BinaryHeap::new(),
             taken: 0,
             result: Backtest::default(),
@@ -151,10 +155,15 @@ impl<'a> Replay<'a> {
             short: Sliding::new(short_ms, self.slot_ms),
             last_started_ms: i64::MIN,
             run: None,
+            is_active: rule.by.is_empty(),
             instance: None,
             incident: None,
         });
-        self.groups.len() - 1
+        let place = self.groups.len() - 1;
+        if rule.by.is_empty() {
+            self.active.push(place);
+        }
+        place
     }
 
     /// Takes what started; they come in the order of their starts.
@@ -192,31 +201,47 @@ impl<'a> Replay<'a> {
             self.turn_period(period.containing(end, self.rule.tz), at_ms);
         }
         self.show(at_ms, end_ms);
+        for place in &self.active {
+            self.groups[*place].window.move_to(end_ms);
+            self.groups[*place].short.move_to(end_ms);
+        }
         for place in self.evaluated() {
-            let group = &mut self.groups[place];
-            group.window.move_to(end_ms);
-            group.short.move_to(end_ms);
-            let facts = facts(self.rule, &self.groups[place], end_ms);
-            let seen = self.groups[place].last_started_ms > i64::MIN;
             let group = &self.groups[place];
-            if !(seen || group.instance.is_some() || self.rule.by.is_empty()) {
-                continue;
-            }
+            let facts = facts(self.rule, group, end_ms);
             if let Some(judgement) = judge(self.rule, &group.group, &facts) {
                 self.observe(place, judgement, at_ms);
             }
         }
+        self.rest(end_ms);
     }
 
-    /// Places of the groups that are watched: all, or the largest.
+    /// Groups without requests and without a state are not looked at until something arrives.
+    fn rest(&mut self, end_ms: i64) {
+        if self.rule.by.is_empty() {
+            return;
+        }
+        let metric = self.rule.metric;
+        let groups = &mut self.groups;
+        self.active.retain(|place| {
+            let group = &mut groups[*place];
+            group.is_active = group.instance.is_some()
+                || match metric {
+                    AlertMetric::NoTraffic => group.last_started_ms > end_ms - DAY_MS,
+                    AlertMetric::ConsecutiveFailures => group.run.is_some_and(|run| run > 0),
+                    _ => !group.window.is_empty(),
+                };
+            group.is_active
+        });
+    }
+
+    /// Places of the active groups that are watched: all, or the largest and those with a state.
     fn evaluated(&self) -> Vec<usize> {
-        let mut places: Vec<usize> = (0..self.groups.len()).collect();
+        let mut places = self.active.clone();
         if places.len() > self.settings.max_groups {
             let requests = |place: &usize| self.groups[*place].window.total.requests;
             places.sort_by_key(|place| Reverse(requests(place)));
             places.truncate(self.settings.max_groups);
-            let has_state = |group: &Group| group.instance.is_some();
-            let others = (0..self.groups.len()).filter(|place| has_state(&self.groups[*place]));
+            let others = self.active.iter().filter(|place| self.groups[**place].instance.is_some());
             places.extend(others);
             places.sort_unstable();
             places.dedup();
@@ -232,6 +257,13 @@ impl<'a> Replay<'a> {
             let group = &mut self.groups[arrival.group];
             if period.is_some_and(|period| arrival.started_ms < period.start.as_unix_ms()) {
                 continue;
+            }
+            if !group.is_active {
+                group.is_active = true;
+                self.active.push(arrival.group);
+                // What it still held while nobody looked.
+                group.window.move_to(end_ms);
+                group.short.move_to(end_ms);
             }
             group.last_started_ms = group.last_started_ms.max(arrival.started_ms);
             group.window.add(&arrival, end_ms);
