@@ -9,6 +9,7 @@ pub mod export;
 pub mod import;
 pub mod keys;
 mod open;
+mod reload;
 pub mod report;
 mod run_server;
 pub mod select;

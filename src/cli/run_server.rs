@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
+use super::reload::reload_on_hangup;
 use super::token::AdminToken;
 use crate::config::{Config, OtlpConfig};
 use crate::error::{Error, Result};
@@ -63,7 +64,7 @@ impl Server {
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
-    /// called when it begins.
+    /// called when it begins, `load` at every SIGHUP.
     ///
     /// # Errors
     /// When serving failed, or a thread of the service had died.
@@ -71,11 +72,13 @@ impl Server {
         self,
         service: &Chatgauge,
         access: Access,
+        load: impl Fn() -> Result<Config> + Clone + Send + 'static,
         announce: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let served = self.runtime.block_on(async {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
+            tokio::spawn(reload_on_hangup(service.clone(), load)?);
             announce()?;
             let (stopping, stopped) = tokio::sync::watch::channel(());
             let stop = async move {

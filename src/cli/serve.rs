@@ -75,7 +75,8 @@ impl ServeCommand {
         let token = token_of(&config)?;
         let address = (server.address, server.gateway_address);
         let announce = || announce(out, address, &config, token.as_ref());
-        server.run(&service, access(token.as_ref()), announce)
+        let args = self.server.clone();
+        server.run(&service, access(token.as_ref()), move || args.load(), announce)
     }
 }
 
@@ -150,7 +151,8 @@ impl DemoCommand {
         let url = format!("http://{}", server.address);
         let text = demo_text(&url, token.as_ref().map(AdminToken::as_str));
         server.simulate(&service, self.seed, self.rate());
-        server.run(&service, access(token.as_ref()), || print(out, &text))
+        let demo = self.clone();
+        server.run(&service, access(token.as_ref()), move || demo.load(), || print(out, &text))
     }
 
     /// Stores the history; in a file that has one, what happened since.

@@ -8,7 +8,7 @@ use crate::alert::{
     AckOutcome, Backtest, BacktestSettings, Explanation, Monitor, MonitorSettings, RuleStatus,
     backtest,
 };
-use crate::config::AlertingConfig;
+use crate::config::{AlertingConfig, Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{
     AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NewSilence, Rule,
@@ -140,6 +140,27 @@ impl Chatgauge {
         let shared = self.shared();
         let rules = rules.into_iter().map(|rule| identified(rule, &shared.pseudonymizer));
         shared.monitor.set_rules(rules.collect());
+    }
+
+    /// Takes the rules of alerts from a configuration that was read again; the rest of it waits for the
+    /// next start.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](Error::InvalidConfig) when a rule names a channel that came with this
+    /// configuration; nothing is changed then.
+    pub fn reload_alert_rules(&self, config: &Config) -> Result<()> {
+        let channels = &self.config().alerting.channels;
+        let is_known =
+            |name: &String| name == LOG_CHANNEL || channels.iter().any(|known| known.name == *name);
+        for rule in &config.alerting.rules {
+            if let Some(name) = rule.channels.iter().find(|name| !is_known(name)) {
+                let key = format!("alerting.rule {}", rule.id);
+                let reason = format!("the channel {name:?} is new; channels change at a start");
+                return Err(Error::invalid_config(key, reason));
+            }
+        }
+        self.set_alert_rules(config.alerting.rules.clone());
+        Ok(())
     }
 
     /// Adds a rule, or replaces the one with the same id, until the program ends.

@@ -330,3 +330,36 @@ fn a_demo_leaves_the_database_of_the_environment_alone() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn rules_of_alerts_are_read_again_at_a_hangup_and_bad_ones_are_left() {
+    let place = Place::new();
+    let write = |rule: &str| place.write("c.toml", format!("[[alerting.rule]]\n{rule}\n"));
+    write("id = \"error-rate\"\nthreshold = 0.2");
+    let server = Running::start(&place, &["serve", "--config", "c.toml"], Some(TOKEN));
+    let threshold = || {
+        let answer = server.get("/api/alerts/rules");
+        let rules = answer["rules"].as_array().unwrap();
+        rules.iter().find(|rule| rule["id"] == "error-rate").unwrap()["threshold"].clone()
+    };
+    let reloads = || {
+        let trail = server.get("/api/audit");
+        let lines = trail["entries"].as_array().unwrap();
+        lines.iter().filter(|line| line["action"] == "config_changed").count()
+    };
+    assert_eq!(threshold(), 0.2);
+    write("id = \"error-rate\"\nthreshold = 0.3");
+    send(&server.child, "-HUP");
+    await_that("the first reload", || reloads() == 1);
+    assert_eq!(threshold(), 0.3);
+    for bad in ["id = \"error-rate\"\nthreshold = \"x\"", "id = \"new\"\nchannels = [\"nobody\"]"] {
+        write(bad);
+        send(&server.child, "-HUP");
+    }
+    write("id = \"error-rate\"\nthreshold = 0.4");
+    await_that("a reload after bad ones", || {
+        send(&server.child, "-HUP");
+        threshold() == 0.4
+    });
+    server.stop_well();
+}
