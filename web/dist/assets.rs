@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-8bd9fcf2a790.js",
+        path: "assets/app-403679aed4dd.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "8bd9fcf2a790",
-        plain: include_bytes!("app-8bd9fcf2a790.js"),
-        gzip: include_bytes!("app-8bd9fcf2a790.js.gz"),
-        brotli: include_bytes!("app-8bd9fcf2a790.js.br"),
+        hash: "403679aed4dd",
+        plain: include_bytes!("app-403679aed4dd.js"),
+        gzip: include_bytes!("app-403679aed4dd.js.gz"),
+        brotli: include_bytes!("app-403679aed4dd.js.br"),
     },
     Asset {
         path: "assets/style-3d53fc14fd52.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "40dc178735c1",
+        hash: "13850bf5d99e",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -37,6 +37,7 @@ const rule = (id, name, more = {}) => ({
     unit: 'ratio',
     threshold: 0.1,
     clear_threshold: 0.08,
+    limit: null,
     window_s: 300,
     period: null,
     consecutive: 3,

@@ -41,6 +41,8 @@ export interface Rule {
     operator: string;
     unit: string;
     threshold: number;
+    /** The budget or capacity that the threshold is a share of. */
+    limit: number | null;
     window_s: Num;
     period: string | null;
     consecutive: number;
@@ -146,7 +148,7 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
         available,
         open: open.data?.alerts ?? [],
         spans,
-        costBudget: budget?.threshold ?? null,
+        costBudget: budget?.limit ?? budget?.threshold ?? null,
         refresh: open.refresh,
     };
 }

@@ -64,7 +64,7 @@ function Rules(props: { answer: RulesAnswer; state: State }) {
                                 <td class="minor">{condition(rule)}</td>
                                 <td class="num">{inUnit(rule.last_value, rule.unit)}</td>
                                 <td class="num minor">{show.count(rule.last_samples)}</td>
-                                <td class="minor">{rule.channels.join(', ') || show.NONE}</td>
+                                <td class="minor">{[...new Set([...rule.channels, 'log'])].join(', ')}</td>
                                 <td class="minor num">
                                     <button
                                         type="button"

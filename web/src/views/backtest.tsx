@@ -19,10 +19,19 @@ interface Backtest {
 }
 
 /** When a rule fires, in words. */
+/** Rules that have no window of their own: they count requests, or evaluations, in a row. */
+const WITHOUT_WINDOW = ['consecutive_failures', 'failed_evaluations'];
+
 export const condition = (rule: Rule): string => {
-    const over = rule.period ? `in a ${rule.period}` : rule.window_s ? `over ${show.span(rule.window_s * 1_000)}` : '';
+    const window = rule.window_s && !WITHOUT_WINDOW.includes(rule.metric);
+    const over = rule.period ? ` in a ${rule.period}` : window ? ` over ${show.span(Number(rule.window_s) * 1_000)}` : '';
     const by = rule.by.length > 0 ? ` by ${rule.by.map(show.words).join(' and ')}` : '';
-    return `${show.words(rule.metric)} ${rule.operator} ${inUnit(rule.threshold, rule.unit)} ${over}${by}`;
+    // Of a budget or a capacity the threshold is a share.
+    const limit =
+        rule.limit === null
+            ? inUnit(rule.threshold, rule.unit)
+            : `${show.percent(rule.threshold * 100)} of ${inUnit(rule.limit, rule.unit)}`;
+    return `${show.words(rule.metric)} ${rule.operator} ${limit}${over}${by}`;
 };
 
 /** The spans in which a rule fired, or would have, on a line of time. */

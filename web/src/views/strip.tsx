@@ -120,7 +120,7 @@ export function AlertStrip({ alerts, zone }: { alerts: AlertsView; zone: string 
             {loud.length > SHOWN && (
                 <p class="note bad">
                     <a href={link({ tab: 'alerts' })} onClick={(event) => follow(event, { tab: 'alerts' })}>
-                        {show.count(loud.length - SHOWN)} more alerts fire
+                        {loud.length - SHOWN === 1 ? '1 more alert fires' : `${show.count(loud.length - SHOWN)} more alerts fire`}
                     </a>
                 </p>
             )}
