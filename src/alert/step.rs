@@ -272,7 +272,8 @@ impl Step<'_> {
     /// The incident is over.
     fn finish(&mut self, reason: EndReason) {
         self.effects.push(Effect::Ended(reason));
-        if self.state.is_announced && reason.is_told() && !self.observation.is_muted {
+        // Whoever was told that it fires is told that it ended, whatever is silent meanwhile.
+        if self.state.is_announced && reason.is_told() {
             self.effects.push(Effect::Tell(NotificationKind::Resolved));
         }
         self.ended = Some(reason);
@@ -317,11 +318,16 @@ impl Step<'_> {
 
     /// What is due about the open incident: its first message, or a reminder.
     fn tell(&mut self) {
-        let quiet = self.observation.is_muted
-            || self.rule.dry_run
-            || self.state.flapping_since.is_some()
-            || self.state.incident_id.is_none();
+        let quiet =
+            self.observation.is_muted || self.rule.dry_run || self.state.incident_id.is_none();
         if quiet {
+            return;
+        }
+        if self.state.flapping_since.is_some() {
+            // It began under a silence, which is over.
+            if !self.state.is_announced && self.state.phase == AlertPhase::Firing {
+                self.announce(NotificationKind::Flapping);
+            }
             return;
         }
         if !self.state.is_announced {

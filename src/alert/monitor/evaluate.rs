@@ -35,13 +35,17 @@ struct Round<'a> {
     silences: Vec<AlertSilence>,
     at: Timestamp,
     in_grace: bool,
-    /// Metrics of firing rules without groups, which keep back those with groups.
-    firing: FxHashSet<AlertMetric>,
+    /// Firing rules without groups that people hear of, which keep back those with groups.
+    firing: Vec<Arc<Rule>>,
 }
 
 impl Round<'_> {
     fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
-        let inhibited = !rule.by.is_empty() && self.firing.contains(&rule.metric);
+        let covers = |firing: &Arc<Rule>| {
+            let is_wider = firing.filter == RuleFilter::default() || firing.filter == rule.filter;
+            firing.metric == rule.metric && is_wider
+        };
+        let inhibited = !rule.by.is_empty() && self.firing.iter().any(covers);
         inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.at))
     }
 }
@@ -74,7 +78,7 @@ impl Monitor {
             silences: self.store.read(|reader| reader.alert_silences(at, false))?,
             at,
             in_grace,
-            firing: FxHashSet::default(),
+            firing: Vec::new(),
         };
         let mut draft = Draft::default();
         // Rules without groups first: they may keep back the others.
@@ -250,8 +254,9 @@ fn observe_all(
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
         is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
     }
-    if is_firing && rule.by.is_empty() && rule.inhibits_groups {
-        round.firing.insert(rule.metric);
+    let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
+    if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
+        round.firing.push(Arc::clone(rule));
     }
 }
 

@@ -15,6 +15,7 @@ use state::State;
 use crate::alert::observation::{Judgement, Verdict};
 use crate::error::Result;
 use crate::model::Timestamp;
+pub use crate::model::alert::SELF_RULE;
 use crate::model::alert::{
     AlertCondition, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
 };
@@ -24,8 +25,6 @@ use draft::{Circumstances, Draft};
 
 /// Failed evaluations in a row after which the program alerts about itself.
 const TOO_MANY_FAILURES: f64 = 5.0;
-/// The rule about that.
-pub const SELF_RULE: &str = "self-evaluation";
 
 /// How the monitor evaluates.
 #[derive(Clone, Debug)]

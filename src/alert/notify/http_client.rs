@@ -19,6 +19,9 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024;
 /// Most characters of an answer that are kept.
 const EXCERPT_CHARS_MAX: usize = 160;
 
+/// Shorter parts of a URL are words such as "hooks".
+const SECRET_BYTES_MIN: usize = 8;
+
 /// A client for one receiver.
 pub(super) struct HttpClient {
     agent: ureq::Agent,
@@ -70,7 +73,7 @@ impl HttpClient {
             request = request.header(*name, *value);
         }
         match request.send(body) {
-            Ok(response) => judge(response, now),
+            Ok(response) => judge(response, now, &self.endpoint),
             Err(error) => Attempt::failed(words(&error)),
         }
     }
@@ -97,7 +100,11 @@ fn read_authorities(path: &std::path::Path) -> Result<Vec<Certificate<'static>>>
     Ok(authorities)
 }
 
-fn judge(mut response: ureq::http::Response<ureq::Body>, now: Timestamp) -> Attempt {
+fn judge(
+    mut response: ureq::http::Response<ureq::Body>,
+    now: Timestamp,
+    endpoint: &Endpoint,
+) -> Attempt {
     let status = response.status();
     let verdict = verdict_of(status.as_u16());
     let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
@@ -106,7 +113,13 @@ fn judge(mut response: ureq::http::Response<ureq::Body>, now: Timestamp) -> Atte
         return Attempt::delivered(Some(status.as_u16()));
     }
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-    let error = status_words(status, &excerpt(&body.unwrap_or_default()));
+    let body = body.unwrap_or_default();
+    let quoted = if repeats_secret(&body, endpoint) {
+        "(its answer repeats a secret)".to_owned()
+    } else {
+        excerpt(&body)
+    };
+    let error = status_words(status, &quoted);
     Attempt { verdict, status: Some(status.as_u16()), retry_after, error: Some(error) }
 }
 
@@ -121,6 +134,17 @@ fn status_words(status: StatusCode, excerpt: &str) -> String {
     };
     let quoted = if excerpt.is_empty() { String::new() } else { format!(": {excerpt:?}") };
     format!("answered {code} {reason}{hint}{quoted}")
+}
+
+/// Whether an answer holds a part of the URL behind the host, or of the authorization: many servers repeat
+/// what they were asked.
+fn repeats_secret(body: &[u8], endpoint: &Endpoint) -> bool {
+    let url = endpoint.url.reveal();
+    let behind_host = url.get(endpoint.origin().len()..).unwrap_or(url);
+    let authorization = endpoint.authorization.as_ref().map_or("", |secret| secret.reveal());
+    let text = String::from_utf8_lossy(body);
+    let mut parts = behind_host.split(['/', '?', '&', '=']).chain(authorization.split(' '));
+    parts.any(|part| part.len() >= SECRET_BYTES_MIN && text.contains(part))
 }
 
 /// The beginning of an answer, on one line.

@@ -16,5 +16,5 @@ pub use incident::{Alert, AlertEvent, AlertIncident, EndReason, OutgoingAlert};
 pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};
 pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
-pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState};
+pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState, SELF_RULE};
 pub use silence::{AlertSilence, NewSilence};

@@ -41,6 +41,9 @@ impl NoData {
     }
 }
 
+/// The id of the rule that watches the monitor itself.
+pub const SELF_RULE: &str = "self-evaluation";
+
 /// Which requests a rule looks at; names may hold `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RuleFilter {
@@ -245,6 +248,13 @@ impl Rule {
         let is_id = !self.id.is_empty() && self.id.len() <= 64 && self.id.bytes().all(plain);
         if !is_id {
             return Err(("id", format!("{:?} is not 1 to 64 of a-z, 0-9 and -", self.id)));
+        }
+        if self.id == SELF_RULE && self.metric != AlertMetric::FailedEvaluations {
+            return Err(("id", format!("{SELF_RULE:?} is the program's own; choose another")));
+        }
+        if self.filter.sources == [Source::Import] {
+            let reason = "imported requests are history and never fire; name another source";
+            return Err(("filter", reason.to_owned()));
         }
         if !self.condition.threshold.is_finite() || !self.condition.clear_threshold.is_finite() {
             return Err(("threshold", "must be a finite number".to_owned()));
