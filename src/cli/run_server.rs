@@ -26,6 +26,8 @@ const BLOCKING_THREADS: usize = 20;
 const STACK_BYTES: usize = 512 << 10;
 /// Longest time from the first signal to the end of the program. Handlers get 3 s of it.
 const STOP_LIMIT: Duration = Duration::from_millis(4_700);
+/// Longest time that handlers which wait for the database may take then.
+const HANDLERS_LIMIT: Duration = Duration::from_millis(300);
 /// Time between two batches of simulated traffic.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -90,9 +92,10 @@ impl Server {
             let (served, passed) = tokio::join!(serving, passing);
             served.and(passed)
         });
+        // What is still under way ends here, before the collector does: a request that passes through the
+        // gateway is recorded as cancelled. Nothing was promised to the senders of the others.
+        self.runtime.shutdown_timeout(HANDLERS_LIMIT);
         let closed = service.shutdown();
-        // Handlers that still run must not keep the program; nothing was promised to their senders.
-        self.runtime.shutdown_background();
         served.and(closed)
     }
 

@@ -134,6 +134,15 @@ impl Intake {
     fn take(&mut self, event: &LitellmEvent) -> bool {
         let index = self.events;
         self.events += 1;
+        if !event.has_id() {
+            // Without one it cannot be told from the same event sent again, nor from no event at all.
+            self.reject(Rejection {
+                index,
+                field: "id",
+                reason: "is missing: an event of LiteLLM has an id".into(),
+            });
+            return true;
+        }
         match event.to_record(&self.context) {
             Ok(record) if self.is_allowed(&record) => self.records.push(record),
             Ok(_) => self.reject(Rejection {

@@ -163,6 +163,8 @@ impl Ask {
                 let text = format!("{{{INCLUDE_USAGE}}}");
                 Some(Splice { start: offset(span.start)?, end: offset(span.end)?, text })
             }
+            // Some clients write an empty object as an empty list.
+            Options::Object(start) if body.get(offset(start)?) != Some(&b'{') => None,
             Options::Object(start) => {
                 let at = offset(start + 1)?;
                 let next = body.get(at..)?.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -290,6 +292,7 @@ mod tests {
             (r#"{"stream":true,"stream_options":{"include_usage":false}}"#, None),
             (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, None),
             (r#"{"stream":true,"stream_options":5}"#, None),
+            (r#"{"stream":true,"stream_options":[]}"#, None),
             (r#"{"stream":true,"stream\u005foptions":{}}"#, None),
             (r#"{"stream":true} {"#, None),
             (r#"{"stream":true"#, None),
