@@ -138,7 +138,8 @@ impl Writer {
 }
 
 /// Leaves out what a later message of the same incident says: an end that comes before anything about
-/// the beginning was delivered says both, and a reminder needs no reminder.
+/// the beginning was delivered says both, and a reminder needs no reminder. The end is the last message
+/// of an incident, also when the clock stepped back before it.
 fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()> {
     for sql in [
         "update alert_outbox as o set kind = 'fired_and_resolved'
@@ -152,7 +153,7 @@ fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()
          where channel = ?1 and state = 'queued' and kind in ('firing', 'reminder', 'flapping')
            and exists (select 1 from alert_outbox r where r.incident_id = o.incident_id
                          and r.channel = ?1 and r.kind in ('resolved', 'fired_and_resolved')
-                         and r.state = 'queued' and r.created_at_ms >= o.created_at_ms)",
+                         and r.state = 'queued')",
         "update alert_outbox as o set state = 'superseded'
          where channel = ?1 and state = 'queued' and kind = 'reminder'
            and exists (select 1 from alert_outbox r where r.incident_id = o.incident_id

@@ -24,6 +24,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) group: &'a AlertGroup,
     pub(super) group_key: &'a str,
     pub(super) at: Timestamp,
+    /// What the clock says, though it stepped back: delivery waits by the same clock.
+    pub(super) now: Timestamp,
     pub(super) is_muted: bool,
     pub(super) may_fire: bool,
 }
@@ -136,7 +138,7 @@ impl Draft {
                     return;
                 };
                 let incident = incident.clone();
-                self.tell(rule, &incident, kind, judgement, at);
+                self.tell(rule, &incident, kind, judgement, (at, about.now));
             }
         }
     }
@@ -224,7 +226,7 @@ impl Draft {
         incident: &AlertIncident,
         kind: NotificationKind,
         judgement: &Judgement,
-        at: Timestamp,
+        (at, now): (Timestamp, Timestamp),
     ) {
         let ended = incident.end_reason;
         let message = notification(rule, incident, kind, judgement, at, ended);
@@ -236,7 +238,7 @@ impl Draft {
                 incident_id: incident.incident_id.clone(),
                 channel: channel.to_owned(),
                 kind: kind.as_str().to_owned(),
-                created_at: at,
+                created_at: now,
                 payload: payload.clone(),
             });
         }

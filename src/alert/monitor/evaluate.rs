@@ -10,20 +10,18 @@ use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
 use crate::alert::observation::{Judgement, Verdict};
-use crate::alert::runs::Runs;
+use crate::alert::runs::{Providers, Runs};
 use crate::error::Result;
-use crate::model::Timestamp;
 use crate::model::alert::{
     AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
     RuleFilter,
 };
-use crate::model::time::{HOUR_MS, QUARTER_HOUR_MS};
+use crate::model::time::HOUR_MS;
+use crate::model::{Dimension, Source, Timestamp};
 use crate::store::WriteGate;
 
 /// Requests read back to know the runs of failures at a start.
 const READ_BACK_ROWS: i64 = 20_000;
-/// A request that arrives so long after its start says nothing about now.
-const LATE_MS: i64 = QUARTER_HOUR_MS;
 /// Days without a request that a filter lets through, after which it is said to match nothing.
 const UNMATCHED_DAYS: i64 = 7;
 /// The least time by which an evaluation follows the one before.
@@ -33,7 +31,10 @@ const CLOCK_STEP_MS: i64 = 1_000;
 struct Round<'a> {
     live: Live<'a>,
     silences: Vec<AlertSilence>,
+    /// The instant of the states: later than that of the evaluation before.
     at: Timestamp,
+    /// What the clock says: what messages wait for and silences are judged by.
+    now: Timestamp,
     in_grace: bool,
     /// Firing rules without groups that people hear of, which keep back those with groups.
     firing: Vec<Arc<Rule>>,
@@ -46,7 +47,7 @@ impl Round<'_> {
             firing.metric == rule.metric && is_wider
         };
         let inhibited = !rule.by.is_empty() && self.firing.iter().any(covers);
-        inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.at))
+        inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.now))
     }
 }
 
@@ -75,8 +76,9 @@ impl Monitor {
                 max_groups: self.settings.max_groups,
                 imported_until_ms: state.progress.imported_until_ms,
             },
-            silences: self.store.read(|reader| reader.alert_silences(at, false))?,
+            silences: self.store.read(|reader| reader.alert_silences(now, false))?,
             at,
+            now,
             in_grace,
             firing: Vec::new(),
         };
@@ -107,7 +109,7 @@ impl Monitor {
         let opened = Self::write(gate, state, draft)?;
         for (rule_id, runs) in &mut state.runs {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
-            runs.forget_successes(is_watched);
+            runs.forget_successes(is_watched, now);
         }
         Ok(opened)
     }
@@ -149,10 +151,17 @@ impl Monitor {
         let mut progress = state.progress;
         self.store.read(|reader| {
             let last_seq = reader.last_seq()?;
+            let by_provider = |rule: &Arc<Rule>| rule.by.contains(&Dimension::Provider);
+            let providers = match counting.iter().any(by_provider) {
+                true => Providers::new(&reader.models()?),
+                false => Providers::default(),
+            };
             if !new_runs.is_empty() {
                 reader.arrived_after(last_seq - READ_BACK_ROWS, |row| {
                     if row.seq <= seen {
-                        new_runs.iter_mut().for_each(|(_, runs)| runs.add(row));
+                        new_runs
+                            .iter_mut()
+                            .for_each(|(_, runs)| runs.read_back(row, &providers, now));
                     }
                 })?;
             }
@@ -163,15 +172,13 @@ impl Monitor {
                 progress.imported_until_ms = progress.imported_until_ms.max(imported);
                 from = last_seq - READ_BACK_ROWS;
             }
-            let fresh_ms = now.plus_ms(-LATE_MS).as_unix_ms();
-            let runs = &mut state.runs;
+            let known = &mut state.runs;
             progress.seen_seq = reader.arrived_after(from, |row| {
-                if row.source == crate::model::Source::Import {
+                if row.source == Source::Import {
                     progress.imported_until_ms = progress.imported_until_ms.max(row.started_at_ms);
-                } else if row.started_at_ms >= fresh_ms {
-                    runs.values_mut().for_each(|runs| runs.add(row));
-                    new_runs.iter_mut().for_each(|(_, runs)| runs.add(row));
                 }
+                let new = new_runs.iter_mut().map(|(_, runs)| runs);
+                known.values_mut().chain(new).for_each(|runs| runs.arrive(row, &providers, now));
             })?;
             Ok(())
         })?;
@@ -223,9 +230,14 @@ impl Monitor {
         }
         let Some(runs) = state.runs.get(&rule.id) else { return Ok(Found::default()) };
         let groups = self.store.read(|reader| runs.groups(reader))?;
-        let with_facts = groups
-            .into_iter()
-            .map(|(group, run)| (group, Facts { run: Some(run), ..Facts::default() }));
+        let known = state.instances.get(&rule.id);
+        let is_known = |values: &[String]| {
+            known.is_some_and(|known| known.contains_key(&AlertGroup::new(&rule.by, values).key()))
+        };
+        // What was read back was judged when it arrived: it goes on, and nothing begins with it.
+        let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
+        let with_facts = judged
+            .map(|found| (found.values, Facts { run: Some(found.failures), ..Facts::default() }));
         Ok(Found { groups: with_facts.collect(), ..Found::default() })
     }
 }
@@ -291,7 +303,8 @@ fn observe(
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
     let is_muted = may_be_told && round.is_muted(rule, group);
     let may_fire = !round.in_grace;
-    let about = Circumstances { group, group_key, at: round.at, is_muted, may_fire };
+    let about =
+        Circumstances { group, group_key, at: round.at, now: round.now, is_muted, may_fire };
     let after = draft.observe(rule, judgement, about, known, &state.open);
     state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
     after.is_some_and(|after| after.phase.is_open())
@@ -343,8 +356,14 @@ fn close(
     draft: &mut Draft,
 ) {
     let group = AlertGroup::parse_key(group_key).unwrap_or_default();
-    let about =
-        Circumstances { group: &group, group_key, at: round.at, is_muted: true, may_fire: false };
+    let about = Circumstances {
+        group: &group,
+        group_key,
+        at: round.at,
+        now: round.now,
+        is_muted: true,
+        may_fire: false,
+    };
     let judgement = Judgement::bare(Verdict::Closed(reason));
     draft.observe(rule, judgement, about, Some(known), &state.open);
 }

@@ -94,15 +94,20 @@ impl Monitor {
         let all = rules.into_iter().chain([self_rule()]).map(Arc::new);
         state.rules = all.collect();
         let kept: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
-        // They are counted anew from what arrived last.
-        state.runs.clear();
+        // Others are counted anew from what arrived last.
+        let State { rules, runs, .. } = &mut *state;
+        runs.retain(|rule_id, runs| {
+            rules.iter().any(|rule| rule.id == *rule_id && runs.are_of(rule))
+        });
         state.notes.retain(|rule_id, _| kept.contains(rule_id));
     }
 
     /// Adds a rule, or replaces the one with the same id.
     pub fn register(&self, rule: Rule) {
         let mut state = self.lock();
-        state.runs.remove(&rule.id);
+        if state.runs.get(&rule.id).is_some_and(|runs| !runs.are_of(&rule)) {
+            state.runs.remove(&rule.id);
+        }
         let rule = Arc::new(rule);
         match state.rules.iter().position(|known| known.id == rule.id) {
             Some(place) => state.rules[place] = rule,
@@ -213,6 +218,7 @@ impl Monitor {
             group: &group,
             group_key: &group_key,
             at: now,
+            now,
             is_muted: false,
             may_fire: false,
         };

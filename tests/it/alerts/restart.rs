@@ -1,5 +1,10 @@
 //! Restarts in every state, gaps, clock steps and reloads.
 
+use std::collections::BTreeMap;
+
+use chatgauge::model::alert::NewSilence;
+use chatgauge::model::{ErrorType, Name, Outcome, RequestRecord};
+
 use super::stage::{INTERVAL_MS, Stage};
 
 const NOON: &str = "2026-03-10T12:00:00Z";
@@ -79,6 +84,102 @@ fn a_run_of_failures_is_known_after_a_restart() {
     assert_eq!(stage.messages(), ["firing", "resolved"]);
 }
 
+fn fail(stage: &Stage, start_ms: i64, count: u64) {
+    stage.send(stage.now().plus_ms(start_ms), count, |_, record| {
+        record.outcome = Outcome::Error(ErrorType::Server);
+    });
+}
+
+#[test]
+fn late_errors_are_no_run_after_a_restart_or_a_reload() {
+    // With other traffic and without.
+    for others in [1, 0] {
+        let mut stage = Stage::new(NOON, |_| {});
+        stage.send(stage.now().plus_ms(-1_000), others, |_, record| {
+            record.model = Some(Name::from("other"));
+        });
+        fail(&stage, -1_800_000, 10);
+        assert!(stage.check_times(1).is_empty());
+        stage.gauge().set_alert_rules(stage.gauge().config().alerting.rules.clone());
+        assert!(stage.check_times(1).is_empty(), "reload");
+        stage.restart(INTERVAL_MS);
+        assert!(stage.check_times(1).is_empty(), "restart");
+    }
+}
+
+#[test]
+fn late_errors_among_others_do_not_count_in_what_is_read_back() {
+    let mut stage = Stage::new(NOON, |_| {});
+    stage.send(stage.now().plus_ms(-1_000), 1, |_, record| {
+        record.model = Some(Name::from("other"));
+    });
+    fail(&stage, -1_800_000, 10);
+    stage.check_times(1);
+    stage.restart(INTERVAL_MS);
+    fail(&stage, -1_000, 4);
+    assert!(stage.check_times(1).is_empty());
+    fail(&stage, -1_000, 1);
+    assert_eq!(stage.check_times(1)[0].value, Some(5.0));
+}
+
+#[test]
+fn the_same_rules_again_keep_the_runs() {
+    let stage = Stage::new(NOON, |_| {});
+    fail(&stage, -1_000, 3);
+    stage.check_times(1);
+    // Nothing is left to read back.
+    rusqlite::Connection::open(&stage.gauge().config().store.path)
+        .unwrap()
+        .execute("update requests set outcome = 0", [])
+        .unwrap();
+    stage.gauge().set_alert_rules(stage.gauge().config().alerting.rules.clone());
+    fail(&stage, -1_000, 2);
+    assert_eq!(stage.check_times(1)[0].value, Some(5.0));
+}
+
+#[test]
+fn what_started_before_a_success_that_was_seen_says_nothing() {
+    let stage = Stage::new(NOON, |_| {});
+    stage.send(stage.now().plus_ms(-10_000), 1, |_, _| {});
+    // Remembered over evaluations.
+    stage.check_times(2);
+    fail(&stage, -300_000, 10);
+    assert!(stage.check_times(1).is_empty());
+    fail(&stage, -1_000, 4);
+    // A success from before does not end the run.
+    stage.send(stage.now().plus_ms(-300_000), 1, |_, _| {});
+    fail(&stage, -1_000, 1);
+    assert_eq!(stage.check_times(1)[0].value, Some(5.0));
+}
+
+#[test]
+fn a_provider_has_one_run_over_all_its_models() {
+    let rules = "[alerting]\ndefault_rules = false\n[[alerting.rule]]\nid = \"run\"\n\
+        metric = \"consecutive_failures\"\nthreshold = 4\nby = [\"provider\"]\n";
+    let by_turns = |number: u64, record: &mut RequestRecord| {
+        record.outcome = Outcome::Error(ErrorType::Server);
+        record.model = Some(Name::from(["gpt", "gpt-mini"][usize::from(number % 2 == 1)]));
+    };
+    let stage = Stage::with_rules(NOON, rules);
+    stage.send(stage.now().plus_ms(-2_000), 4, by_turns);
+    let fired = stage.check_times(1);
+    assert_eq!((fired.len(), fired[0].value), (1, Some(4.0)));
+    // A success of either model ends it.
+    stage.send(stage.now().plus_ms(-1_000), 1, |_, _| {});
+    stage.check_times(1);
+    assert_eq!(stage.messages(), ["firing", "resolved"]);
+
+    let mixed = Stage::with_rules(NOON, rules);
+    mixed.send(mixed.now().plus_ms(-2_000), 8, |number, record| {
+        by_turns(0, record);
+        if number % 4 == 3 {
+            record.outcome = Outcome::Success;
+            record.model = Some(Name::from("gpt-mini"));
+        }
+    });
+    assert!(mixed.check_times(1).is_empty(), "six failures of one model, three in a row at most");
+}
+
 #[test]
 fn reloading_the_same_rules_is_no_event() {
     let stage = firing();
@@ -129,6 +230,36 @@ fn a_clock_that_steps_back_moves_nothing_twice() {
     }
     assert_eq!(stage.incidents().len(), 1);
     assert_eq!(stage.messages(), ["firing"]);
+}
+
+#[test]
+fn after_a_clock_step_messages_and_silences_go_by_the_clock() {
+    let stage = firing();
+    stage.clock.advance_ms(-3_600_000);
+    for _ in 0..10 {
+        stage.send_errors(0, 200);
+        stage.check_times(1);
+    }
+    assert_eq!(stage.incidents()[0].end_reason.unwrap().as_str(), "recovered");
+    let waiting = "select cast(not_before_ms as text) from alert_outbox where kind = 'resolved'";
+    let not_before_ms: i64 = stage.sql(waiting)[0].parse().unwrap();
+    assert!(not_before_ms <= stage.now().as_unix_ms(), "delivered before the clock catches up");
+
+    // Over before the clock has caught up, yet not over now.
+    let silence = NewSilence {
+        rule_glob: "*".to_owned(),
+        group_match: BTreeMap::new(),
+        starts_at: stage.now(),
+        ends_at: stage.now().plus_ms(600_000),
+        comment: "deploy".to_owned(),
+    };
+    stage.gauge().create_alert_silence(silence, "admin").unwrap();
+    for _ in 0..4 {
+        stage.send_errors(200, 200);
+        stage.check_times(1);
+    }
+    assert_eq!(stage.state("error-rate"), "firing");
+    assert_eq!(stage.messages().iter().filter(|kind| *kind == "firing").count(), 1);
 }
 
 #[test]
