@@ -98,7 +98,7 @@ fn main() -> ExitCode {
     let quiet = measure(users, false);
     let failing = measure(users, true);
     match (quiet, failing) {
-        (Ok(true), Ok(_)) => ExitCode::SUCCESS,
+        (Ok(true), Ok(true)) => ExitCode::SUCCESS,
         (Ok(_), Ok(_)) => ExitCode::FAILURE,
         (Err(error), _) | (_, Err(error)) => {
             println!("{error}");

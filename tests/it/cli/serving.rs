@@ -363,3 +363,49 @@ fn rules_of_alerts_are_read_again_at_a_hangup_and_bad_ones_are_left() {
     });
     server.stop_well();
 }
+
+/// An upstream that answers one request with the beginning of a stream, and holds it until the caller goes.
+fn holding_upstream() -> (u16, std::thread::JoinHandle<()>) {
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let holding = std::thread::spawn(move || {
+        let (mut stream, _) = upstream.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.push(byte[0]);
+        }
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+        write!(stream, "{head}\r\n\r\n9\r\ndata: 1\n\n\r\n").unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    (port, holding)
+}
+
+#[test]
+fn a_stream_under_way_at_the_end_is_recorded_as_cancelled() {
+    let place = Place::new();
+    let (upstream, holding) = holding_upstream();
+    let upstreams = format!("[gateway.upstreams.openai]\nurl = \"http://127.0.0.1:{upstream}\"");
+    place.write("c.toml", format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{upstreams}\n"));
+    let mut server = Running::start(&place, &["serve", "--config", "c.toml"], Some(TOKEN));
+    let line = server.next_line();
+    let mut client = TcpStream::connect(line.split("http://").nth(1).unwrap().trim()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = r#"{"model":"held","stream":true}"#;
+    let head = "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length:";
+    write!(client, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"data: 1\n\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    server.stop_well();
+    holding.join().unwrap();
+    let cancelled =
+        "select count(*) from request_log where model = 'held' and outcome = 'cancelled'";
+    assert_eq!(place.number(cancelled), 1);
+}
