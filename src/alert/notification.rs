@@ -23,21 +23,18 @@ pub enum NotificationKind {
     Flapping,
     /// It fired and ended before the first message about it could be delivered.
     FiredAndResolved,
-    /// The rule has more groups than it may have; the smallest are not watched.
-    Truncated,
     /// Somebody tries the channel.
     Test,
 }
 
 impl NotificationKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::Firing,
         Self::Resolved,
         Self::Reminder,
         Self::Flapping,
         Self::FiredAndResolved,
-        Self::Truncated,
         Self::Test,
     ];
 
@@ -49,7 +46,6 @@ impl NotificationKind {
             Self::Reminder => "reminder",
             Self::Flapping => "flapping",
             Self::FiredAndResolved => "fired_and_resolved",
-            Self::Truncated => "truncated",
             Self::Test => "test",
         }
     }

@@ -43,7 +43,6 @@ pub(super) const fn word(kind: NotificationKind) -> &'static str {
         NotificationKind::Reminder => "Still firing",
         NotificationKind::Flapping => "Flapping",
         NotificationKind::FiredAndResolved => "Fired and resolved",
-        NotificationKind::Truncated => "Too many groups",
         NotificationKind::Test => "Test",
     }
 }

@@ -58,7 +58,6 @@ const fn reason(kind: NotificationKind) -> &'static str {
         NotificationKind::Reminder => "repeat interval elapsed",
         NotificationKind::Flapping => "flapping",
         NotificationKind::FiredAndResolved => "fired and resolved",
-        NotificationKind::Truncated => "too many groups",
         NotificationKind::Test => "test",
     }
 }
