@@ -35,8 +35,11 @@ const INSERT: &str = "insert into requests (
     context_latency_us, llm_latency_us, time_to_first_token_us, prompt_tokens, completion_tokens,
     cached_prompt_tokens, reasoning_tokens, cost_nano_usd, cost_source, provider_response_id, tags)
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-        ?22, ?23, ?24, ?25, ?26, ?27)
-on conflict (started_at_ms, request_id) do nothing";
+        ?22, ?23, ?24, ?25, ?26, ?27)";
+
+/// Whether a record is stored: the index holds the ends of ids, the row the whole.
+const FIND: &str = "select 1 from requests indexed by requests__started_at_ms
+where started_at_ms = ?1 and substr(request_id, -3) = substr(?2, -3) and request_id = ?2";
 
 impl Writer {
     /// Stores the batches in one transaction; they are on disk when this returns.
@@ -76,12 +79,15 @@ fn append_batches(
     batches: &[&[RequestRecord]],
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Appended>> {
-    let mut insert = transaction.prepare_cached(INSERT)?;
+    let mut statements = Statements {
+        find: transaction.prepare_cached(FIND)?,
+        insert: transaction.prepare_cached(INSERT)?,
+    };
     let mut appended = Vec::with_capacity(batches.len());
     for batch in batches {
         let mut report = Appended::default();
         for (position, record) in batch.iter().enumerate() {
-            match append_one(transaction, &mut insert, interner, recent, record, now)? {
+            match append_one(transaction, &mut statements, interner, recent, record, now)? {
                 Stored::New => report.accepted += 1,
                 Stored::Duplicate => report.duplicates.push(position),
             }
@@ -91,9 +97,14 @@ fn append_batches(
     Ok(appended)
 }
 
+struct Statements<'c> {
+    find: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+}
+
 fn append_one(
     transaction: &Transaction<'_>,
-    insert: &mut CachedStatement<'_>,
+    statements: &mut Statements<'_>,
     interner: &mut Interner,
     recent: &mut RecentResponses,
     record: &RequestRecord,
@@ -105,9 +116,12 @@ fn append_one(
     if recent.is_repeat(record) {
         return Ok(Stored::Duplicate);
     }
-    bind(transaction, insert, interner, record)?;
-    let inserted = insert.raw_execute()?;
-    Ok(if inserted == 1 { Stored::New } else { Stored::Duplicate })
+    if statements.find.exists((record.started_at.as_unix_ms(), &record.request_id))? {
+        return Ok(Stored::Duplicate);
+    }
+    bind(transaction, &mut statements.insert, interner, record)?;
+    statements.insert.raw_execute()?;
+    Ok(Stored::New)
 }
 
 /// Notes an id that came without a time; `false` when it was noted before.

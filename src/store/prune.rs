@@ -104,7 +104,7 @@ fn prune_raw(transaction: &Transaction<'_>, day_ms: i64, limit: u32) -> rusqlite
     transaction
         .prepare_cached(
             "delete from requests where seq in (
-                 select seq from requests indexed by requests__started_at_ms_request_id
+                 select seq from requests indexed by requests__started_at_ms
                  where started_at_ms >= ?1 and started_at_ms < ?2
                    and +seq <= (select watermark_seq from rollup_state)
                  limit ?3)",

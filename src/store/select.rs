@@ -189,7 +189,7 @@ impl RawSelect<'_> {
                 "started_at_ms"
             }
             (None, false) => {
-                statement.push(" indexed by requests__started_at_ms_request_id", []);
+                statement.push(" indexed by requests__started_at_ms", []);
                 "started_at_ms"
             }
         };
@@ -274,14 +274,15 @@ pub(super) fn record_statement(
     started_at: Option<Timestamp>,
     filter: &ResolvedFilter,
 ) -> Statement {
-    let id = match id {
+    let id = || match id {
         RequestId::Uuid(bytes) => Value::Blob(bytes.to_vec()),
         RequestId::Text(text) => Value::Text(text.to_string()),
     };
     let mut statement = Statement::new(format!(
-        "select {columns} from requests indexed by requests__started_at_ms_request_id"
+        "select {columns} from requests indexed by requests__started_at_ms"
     ));
-    statement.push(" where request_id = ?", [id]);
+    statement
+        .push(" where substr(request_id, -3) = substr(?, -3) and request_id = ?", [id(), id()]);
     if let Some(at) = started_at {
         statement.push(" and started_at_ms = ?", [Value::Integer(at.as_unix_ms())]);
     }

@@ -6,7 +6,7 @@ CREATE INDEX alert_outbox__created_at_ms on alert_outbox (created_at_ms);
 CREATE INDEX alert_outbox__not_before_ms on alert_outbox (not_before_ms) where state = 'queued';
 CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
 CREATE INDEX audit_log__at_ms on audit_log (at_ms);
-CREATE UNIQUE INDEX requests__started_at_ms_request_id on requests (started_at_ms, request_id);
+CREATE INDEX requests__started_at_ms on requests (started_at_ms, substr(request_id, -3));
 CREATE INDEX requests__user_id_started_at_ms on requests (user_id, started_at_ms) where user_id > 1;
 CREATE INDEX undated_ids__seen_at_ms on undated_ids (seen_at_ms);
 CREATE TABLE alert_events (
