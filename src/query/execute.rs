@@ -304,10 +304,15 @@ impl Run<'_> {
                 SegmentSource::Raw => {
                     self.sealed_raw(grouping, segment.range, watermark_seq, days, sealed)?;
                 }
-                SegmentSource::Level(Level::Day) if self.kinds.is_empty() => {
+                SegmentSource::Level(Level::Day) => {
                     self.sealed_days(grouping, segment.range, days, sealed)?;
                 }
-                SegmentSource::Level(level) => self.level(grouping, level, segment.range)?,
+                SegmentSource::Level(level) if self.kinds.is_empty() => {
+                    self.level(grouping, level, segment.range)?;
+                }
+                SegmentSource::Level(level) => {
+                    self.sealed_sketches(grouping, level, segment.range, days, sealed)?;
+                }
             }
         }
         Ok(())
@@ -329,6 +334,33 @@ impl Run<'_> {
                 let read = |run: &mut Self| run.level(grouping, Level::Day, part);
                 self.sealed_part(grouping, part, days, sealed, read)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Sketches finer than days: each whole day that is over by itself, because a range that ends now loses
+    /// its first hours as it moves on, and keeps the days between.
+    fn sealed_sketches(
+        &mut self,
+        grouping: Grouping,
+        level: Level,
+        range: TimeRange,
+        days: &[DayRow],
+        sealed: &SealedCache,
+    ) -> Result<()> {
+        let open = Timestamp::from_unix_ms(days.last().map_or(i64::MIN, |day| day.day_ms));
+        let mut from = range.start;
+        while from < range.end {
+            let next = from.plus_ms(1).ceil_to(DAY_MS);
+            let part = TimeRange::new(from, next.min(range.end));
+            let is_whole = from.floor_to(DAY_MS) == from && next <= range.end && next <= open;
+            if is_whole {
+                let read = |run: &mut Self| run.level(grouping, level, part);
+                self.sealed_part(grouping, part, days, sealed, read)?;
+            } else {
+                self.level(grouping, level, part)?;
+            }
+            from = next;
         }
         Ok(())
     }
@@ -371,18 +403,25 @@ impl Run<'_> {
             dimensions: self.groups.dimensions.clone(),
             filter: self.filter.clone(),
             columns: self.table.columns().to_vec(),
+            kinds: self.kinds.to_vec(),
         };
         if let Some(part) = sealed.get(&key, changed_seq) {
             self.table.merge(&part);
             return Ok(());
         }
         let columns = self.table.columns().to_vec();
-        let whole = std::mem::replace(&mut self.table, Table::new(columns, Vec::new(), false));
+        let empty = Table::new(columns, self.kinds.to_vec(), false);
+        let whole = std::mem::replace(&mut self.table, empty);
+        let damaged_before = std::mem::take(&mut self.damaged);
         let read = read(self);
-        let part = std::mem::replace(&mut self.table, whole);
+        let part = std::mem::replace(&mut self.table, whole).pack();
         read?;
         self.table.merge(&part);
-        sealed.put(key, changed_seq, part);
+        // What could not be read whole is read again, in case it is mended meanwhile.
+        if !self.damaged {
+            sealed.put(key, changed_seq, part);
+        }
+        self.damaged |= damaged_before;
         Ok(())
     }
 

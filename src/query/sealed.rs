@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::table::Table;
-use crate::model::{Column, Dimension, Grouping, TimeRange, Timestamp};
+use super::table::Packed;
+use crate::model::{Column, Dimension, Grouping, LatencyKind, TimeRange, Timestamp};
 use crate::store::ResolvedFilter;
 
 /// What the sum depends on besides the rows.
@@ -19,13 +19,15 @@ pub(super) struct SealedKey {
     pub(super) dimensions: Vec<Dimension>,
     pub(super) filter: ResolvedFilter,
     pub(super) columns: Vec<Column>,
+    /// Latencies with a distribution each.
+    pub(super) kinds: Vec<LatencyKind>,
 }
 
 #[derive(Debug)]
 struct Entry {
     key: SealedKey,
     changed_seq: i64,
-    part: Arc<Table>,
+    part: Arc<Packed>,
     bytes: usize,
 }
 
@@ -46,7 +48,7 @@ impl SealedCache {
     }
 
     /// The sum, if nothing changed since.
-    pub(super) fn get(&self, key: &SealedKey, changed_seq: i64) -> Option<Arc<Table>> {
+    pub(super) fn get(&self, key: &SealedKey, changed_seq: i64) -> Option<Arc<Packed>> {
         let mut entries = self.lock();
         let found = entries.iter().position(|entry| entry.key == *key)?;
         let entry = entries.remove(found);
@@ -58,7 +60,7 @@ impl SealedCache {
     }
 
     /// Keeps a sum.
-    pub(super) fn put(&self, key: SealedKey, changed_seq: i64, part: Table) {
+    pub(super) fn put(&self, key: SealedKey, changed_seq: i64, part: Packed) {
         let bytes = part.heap_bytes() + key.boundaries.len() * 16 + 512;
         if bytes > self.max_bytes / 2 {
             return;

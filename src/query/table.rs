@@ -19,6 +19,22 @@ pub(super) struct Table {
     distributions: Vec<Distribution>,
 }
 
+/// A table at rest: its numbers, and its sketches encoded.
+#[derive(Debug)]
+pub(super) struct Packed {
+    table: Table,
+    sketches: Vec<(u32, GroupKey, LatencyKind, Box<[u8]>)>,
+}
+
+impl Packed {
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let index = self.table.index.capacity() * (size_of::<(u32, GroupKey)>() + 16);
+        let encoded: usize = self.sketches.iter().map(|(.., bytes)| bytes.len() + 64).sum();
+        self.table.values.capacity() * 8 + index + encoded
+    }
+}
+
 impl Table {
     /// A table of `columns`, with a distribution of each of `kinds`, of exact values or as sketches.
     pub(super) fn new(columns: Vec<Column>, kinds: Vec<LatencyKind>, exact: bool) -> Self {
@@ -104,17 +120,35 @@ impl Table {
         }
     }
 
-    /// Adds all rows of a table of the same columns.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (&(bucket, group), &row) in &other.index {
-            let start = row * other.columns.len();
-            self.add_values(bucket, group, &other.values[start..start + other.columns.len()]);
+    /// The rows in the form that caches keep, a fifth of the bytes where there are sketches.
+    pub(super) fn pack(mut self) -> Packed {
+        let mut sketches = Vec::new();
+        if !self.kinds.is_empty() {
+            for (&(bucket, group), &row) in &self.index {
+                for (offset, kind) in self.kinds.iter().enumerate() {
+                    let distribution = &mut self.distributions[row * self.kinds.len() + offset];
+                    let sketch = distribution.as_sketch_mut();
+                    if !sketch.is_empty() {
+                        sketches.push((bucket, group, *kind, sketch.encode().into_boxed_slice()));
+                    }
+                }
+            }
         }
+        self.distributions = Vec::new();
+        Packed { table: self, sketches }
     }
 
-    /// Bytes on the heap, for caches; distributions are not counted.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.values.capacity() * 8 + self.index.capacity() * (size_of::<(u32, GroupKey)>() + 16)
+    /// Adds all rows of a packed table of the same columns and kinds.
+    pub(super) fn merge(&mut self, other: &Packed) {
+        let Packed { table, sketches } = other;
+        for (&(bucket, group), &row) in &table.index {
+            let start = row * table.columns.len();
+            self.add_values(bucket, group, &table.values[start..start + table.columns.len()]);
+        }
+        for (bucket, group, kind, bytes) in sketches {
+            // What was packed here is whole.
+            self.add_sketch(*bucket, *group, *kind, bytes);
+        }
     }
 
     /// The groups with the positions of their rows, of a table without buckets.
