@@ -143,8 +143,7 @@ where
 }
 
 fn plain_part(grouping: Grouping, map: Plain) -> RollupPart {
-    let rows = sorted(map).into_iter().map(|(key, values)| (key, *values)).collect();
-    RollupPart { grouping, level: Level::Day, rows, sketches: Vec::new() }
+    RollupPart { grouping, level: Level::Day, rows: sorted(map), sketches: Vec::new() }
 }
 
 fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupPart {
@@ -155,7 +154,7 @@ fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupP
         sketches: Vec::with_capacity(map.len()),
     };
     for (key, sketched) in sorted(map) {
-        part.rows.push((key, sketched.values));
+        part.rows.push((key, Box::new(sketched.values)));
         let sketches = sketched.sketches.map(|mut sketch| EncodedSketch::of(&mut sketch));
         part.sketches.push(SketchRow { key, sketches });
     }

@@ -159,7 +159,8 @@ fn check_rows(
     part: &RollupPart,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let mut expected: FxHashMap<RollupKey, [i64; COLUMNS]> = part.rows.iter().copied().collect();
+    let mut expected: FxHashMap<RollupKey, &[i64; COLUMNS]> =
+        part.rows.iter().map(|(key, values)| (*key, &**values)).collect();
     let columns: Vec<Column> = Column::all().collect();
     let filter = ResolvedFilter::default();
     let select = RollupSelect {
@@ -174,7 +175,7 @@ fn check_rows(
         report.rollup_rows += 1;
         let wanted = expected.remove(&key);
         for column in &columns {
-            let want = wanted.as_ref().map(|wanted| wanted[column.index()]);
+            let want = wanted.map(|wanted| wanted[column.index()]);
             let have = values[column.index()];
             if want != Some(have) {
                 let name = column.name();

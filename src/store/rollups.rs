@@ -26,8 +26,8 @@ pub struct RollupPart {
     pub grouping: Grouping,
     /// The level.
     pub level: Level,
-    /// Plain measures by [`Column::index`].
-    pub rows: Vec<(RollupKey, [i64; COLUMNS])>,
+    /// Plain measures by [`Column::index`]; boxed, because whole parts are sorted and handed on.
+    pub rows: Vec<(RollupKey, Box<[i64; COLUMNS]>)>,
     /// Sketches, of rollups that have them.
     pub sketches: Vec<SketchRow>,
 }
