@@ -1,0 +1,115 @@
+//! The whole server over a history of any size: how fast it is written and rolled up, what it takes on disk and in
+//! memory, how fast it answers inside the process and over HTTP, and how it starts, recovers, checks and prunes.
+//!
+//! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE]`
+//!
+//! With `--db` the file is kept, and used as it is when it stands there already.
+
+#[path = "../common/asked.rs"]
+mod asked;
+#[path = "../common/mod.rs"]
+mod common;
+mod fill;
+mod percentiles;
+mod report;
+mod server;
+mod sizes;
+mod upkeep;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use asked::{ASKED, at, timed};
+use chatgauge::{Chatgauge, Config};
+use common::{SEED, now, print};
+use report::Report;
+
+/// Bytes on disk that a request may take with everything, for the announcement.
+const BYTES_PER_REQUEST: u64 = 320;
+const ROUNDS: usize = 200;
+const USAGE: &str = "usage: history [--requests N] [--days N] [--db FILE] [--json FILE]";
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+struct Arguments {
+    requests: u64,
+    days: i64,
+    db: Option<PathBuf>,
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn parse(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut parsed = Self { requests: 1_000_000, days: 30, db: None, json: None };
+        while let Some(name) = given.next() {
+            let mut value = || given.next().ok_or(USAGE);
+            match name.as_str() {
+                "--requests" => parsed.requests = value()?.replace('_', "").parse()?,
+                "--days" => parsed.days = value()?.parse()?,
+                "--db" => parsed.db = Some(value()?.into()),
+                "--json" => parsed.json = Some(value()?.into()),
+                // What `cargo bench` adds.
+                "--bench" => {}
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let directory = tempfile::tempdir()?;
+    let mut config = common::config(directory.path());
+    config.store.path = arguments.db.unwrap_or(config.store.path);
+    let mut report = Report::new(arguments.requests, arguments.days, SEED);
+    print(format!(
+        "history: {} requests over {} days, seed {SEED}; needs up to {} MB of disk at {}",
+        arguments.requests,
+        arguments.days,
+        arguments.requests * BYTES_PER_REQUEST / 1_000_000,
+        config.store.path.display()
+    ));
+    percentiles::measure(&mut report);
+    fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
+    sizes::measure(&config.store.path, arguments.requests, &mut report)?;
+    answers(&config, &mut report)?;
+    server::measure(&config.store.path, &mut report)?;
+    upkeep::measure(&config.store.path, &mut report)?;
+    report.print();
+    if let Some(path) = arguments.json {
+        report.write(&path)?;
+    }
+    Ok(())
+}
+
+/// The questions inside the process: the first run after opening, then the median and the 99th percentile.
+fn answers(config: &Config, report: &mut Report) -> Result<(), Failure> {
+    print("  questions inside the process");
+    let start = now();
+    let service = Chatgauge::open(config.clone())?;
+    report.add("open", start.elapsed().as_secs_f64() * 1e3, "ms", Some("< 500"));
+    for asked in ASKED {
+        print(format!("    {}", asked.title));
+        let first_ms = timed(&service, asked)?;
+        report.add(&format!("{}_first", asked.name), first_ms, "ms", None);
+    }
+    let mut elapsed_ms = ASKED.map(|_| Vec::with_capacity(ROUNDS));
+    for _ in 0..ROUNDS {
+        for (asked, elapsed_ms) in ASKED.into_iter().zip(&mut elapsed_ms) {
+            elapsed_ms.push(timed(&service, asked)?);
+        }
+    }
+    for (asked, mut elapsed_ms) in ASKED.into_iter().zip(elapsed_ms) {
+        elapsed_ms.sort_unstable_by(f64::total_cmp);
+        let (median_bar, p99_bar) = if asked.name.starts_with("dashboard") {
+            ("< 10", None)
+        } else {
+            ("< 2", Some("< 10"))
+        };
+        report.add(&format!("{}_median", asked.name), at(&elapsed_ms, 50), "ms", Some(median_bar));
+        report.add(&format!("{}_p99", asked.name), at(&elapsed_ms, 99), "ms", p99_bar);
+    }
+    service.shutdown()?;
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! The program itself over the history: start, answers over HTTP, ingest, memory, and a start after being killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chatgauge::SystemClock;
+use chatgauge::generate::Workload;
+use chatgauge::ingest::wire::write_json;
+use chatgauge::model::{Clock as _, TimeRange};
+
+use crate::Failure;
+use crate::asked::at;
+use crate::common::{now, print};
+use crate::report::Report;
+
+const TOKEN: &str = "bench-admin-token-0123456789abcdef";
+const ROUNDS: usize = 100;
+const BATCH: u64 = 1_000;
+const INGEST_SECONDS: f64 = 10.0;
+const SINGLES: u32 = 5_000;
+const SINGLES_PER_SECOND: u32 = 1_000;
+/// Between two bodies of 100 records while questions are asked: 1,000 records a second.
+const TRICKLE: Duration = Duration::from_millis(100);
+const TRICKLE_BATCH: u64 = 100;
+
+/// The dashboard's questions as they are asked over HTTP.
+const QUESTIONS: [(&str, &str); 7] = [
+    ("q1", "/api/metrics/historical?type=request_rate&start=now-1h&end=now&aggregation=minute"),
+    (
+        "q2",
+        "/api/metrics/historical?type=total_latency&stat=p95&start=now-7d&end=now&aggregation=hourly",
+    ),
+    (
+        "q3",
+        "/api/metrics/historical?type=total_tokens&start=now-30d&end=now&aggregation=daily&group_by=space",
+    ),
+    (
+        "q4",
+        "/api/metrics/historical?type=error_rate&start=now-7d&end=now&aggregation=hourly&group_by=error_type",
+    ),
+    ("q5", "/api/metrics/breakdown?by=user&metric=total_tokens&start=now-30d&end=now&limit=20"),
+    ("q6", "/api/metrics/breakdown?by=space&metric=cache_hit_rate&start=now-30d&end=now&limit=200"),
+    ("q7", "/api/metrics/current?window=day"),
+];
+
+/// A running server; it is killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that has ended by itself is what was wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Server {
+    /// Starts the program; the time until it is ready, in milliseconds.
+    pub(crate) fn start(db: &Path, options: &[String]) -> Result<(Self, f64), Failure> {
+        let start = now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chatgauge"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args([
+                "--option",
+                "otlp.http_listen=127.0.0.1:0",
+                "--option",
+                "otlp.grpc_listen=127.0.0.1:0",
+                "--db",
+            ])
+            .arg(db)
+            .args(options.iter().flat_map(|option| ["--option", option]))
+            .env("CHATGAUGE_ADMIN_TOKEN", TOKEN)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        let mut server = Self { child, url: String::new() };
+        for line in lines {
+            let line = line?;
+            if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
+                url.clone_into(&mut server.url);
+                break;
+            }
+        }
+        if server.url.is_empty() {
+            return Err("the server did not say where it listens".into());
+        }
+        server.get("/readyz")?;
+        Ok((server, start.elapsed().as_secs_f64() * 1e3))
+    }
+
+    /// Asks, and reads the whole answer.
+    pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
+        get(&ureq::Agent::new_with_defaults(), &self.url, path)
+    }
+
+    /// A field of `/proc/<pid>/status`, in megabytes.
+    fn memory_mb(&self, field: &str) -> Result<f64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kb = line.and_then(|line| line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().ok());
+        kb.map(|kb: f64| kb * 1_024.0 / 1e6).ok_or_else(|| format!("no {field}").into())
+    }
+}
+
+fn get(agent: &ureq::Agent, url: &str, path: &str) -> Result<String, Failure> {
+    let mut answer = agent
+        .get(format!("{url}{path}"))
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .call()?;
+    Ok(answer.body_mut().read_to_string()?)
+}
+
+fn post(agent: &ureq::Agent, url: &str, body: &[u8]) -> Result<(), Failure> {
+    let mut answer = agent
+        .post(format!("{url}/api/requests"))
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .content_type("application/x-ndjson")
+        .send(body)?;
+    answer.body_mut().read_to_string()?;
+    Ok(())
+}
+
+/// A body of new records of this moment; another `seed` gives other records.
+fn body(seed: u64, records: u64) -> Vec<u8> {
+    let end = SystemClock::new().now();
+    let range = TimeRange::new(end.plus_ms(-1_000), end);
+    let mut body = Vec::new();
+    for record in Workload::new(seed, range, records).records() {
+        write_json(&record, &mut body);
+        body.push(b'\n');
+    }
+    body
+}
+
+/// Milliseconds from when each record was due until it was acknowledged, sorted.
+pub(crate) fn singles(url: &str, count: u32, per_second: u32) -> Result<Vec<f64>, Failure> {
+    let agent = ureq::Agent::new_with_defaults();
+    let start = now();
+    let mut elapsed_ms = Vec::new();
+    for position in 0..count {
+        let body = body(1_000_000 + u64::from(position), 1);
+        let due = start + Duration::from_secs(1) / per_second * position;
+        std::thread::sleep(due.saturating_duration_since(now()));
+        post(&agent, url, &body)?;
+        elapsed_ms.push(due.elapsed().as_secs_f64() * 1e3);
+    }
+    elapsed_ms.sort_unstable_by(f64::total_cmp);
+    Ok(elapsed_ms)
+}
+
+/// Adds what the running server takes and how it answers.
+pub(crate) fn measure(db: &Path, report: &mut Report) -> Result<(), Failure> {
+    print("  the server");
+    let (server, ready_ms) = Server::start(db, &[])?;
+    report.add("start", ready_ms, "ms", Some("< 500"));
+    report.add("memory_idle", server.memory_mb("VmRSS")?, "MB", None);
+    questions(&server, report)?;
+    let elapsed_ms = singles(&server.url, SINGLES, SINGLES_PER_SECOND)?;
+    report.add("single_post_median", at(&elapsed_ms, 50), "ms", None);
+    report.add("single_post_p99", at(&elapsed_ms, 99), "ms", Some("< 10"));
+    report.add("ingest_http", ingest(&server)?, "requests/s", None);
+    report.add("memory_ingested", server.memory_mb("VmRSS")?, "MB", Some("< 50"));
+    report.add("memory_high_water", server.memory_mb("VmHWM")?, "MB", None);
+    // Killed with requests on their way, and the log full of them.
+    drop(server);
+    let (_server, ready_ms) = Server::start(db, &[])?;
+    report.add("start_after_kill", ready_ms, "ms", Some("< 500"));
+    Ok(())
+}
+
+/// The questions over HTTP while a thousand records a second come in.
+fn questions(server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let is_over = AtomicBool::new(false);
+    let (elapsed_ms, memory_mb) = std::thread::scope(|scope| {
+        let trickle = scope.spawn(|| -> Result<(), String> {
+            let agent = ureq::Agent::new_with_defaults();
+            let mut seed = 2_000_000;
+            while !is_over.load(Ordering::Relaxed) {
+                seed += 1;
+                post(&agent, &server.url, &body(seed, TRICKLE_BATCH)).map_err(|e| e.to_string())?;
+                std::thread::sleep(TRICKLE);
+            }
+            Ok(())
+        });
+        let asked = ask_all(server);
+        is_over.store(true, Ordering::Relaxed);
+        trickle.join().map_err(|_| "the records stopped")??;
+        asked
+    })?;
+    for ((name, _), mut elapsed_ms) in QUESTIONS.into_iter().zip(elapsed_ms) {
+        elapsed_ms.sort_unstable_by(f64::total_cmp);
+        report.add(&format!("{name}_http_median"), at(&elapsed_ms, 50), "ms", Some("< 5"));
+        report.add(&format!("{name}_http_p99"), at(&elapsed_ms, 99), "ms", None);
+    }
+    report.add("memory_queried", memory_mb, "MB", Some("< 50"));
+    Ok(())
+}
+
+/// Milliseconds of each question, and the most memory seen between two rounds.
+fn ask_all(server: &Server) -> Result<([Vec<f64>; QUESTIONS.len()], f64), Failure> {
+    let agent = ureq::Agent::new_with_defaults();
+    let mut elapsed_ms = QUESTIONS.map(|_| Vec::with_capacity(ROUNDS));
+    let mut memory_mb: f64 = 0.0;
+    for (_, path) in QUESTIONS {
+        get(&agent, &server.url, path)?;
+    }
+    for _ in 0..ROUNDS {
+        for ((_, path), elapsed_ms) in QUESTIONS.into_iter().zip(&mut elapsed_ms) {
+            let start = now();
+            get(&agent, &server.url, path)?;
+            elapsed_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        memory_mb = memory_mb.max(server.memory_mb("VmRSS")?);
+    }
+    Ok((elapsed_ms, memory_mb))
+}
+
+/// Records a second in bodies of a thousand, on two connections.
+fn ingest(server: &Server) -> Result<f64, Failure> {
+    let start = now();
+    let sent = std::thread::scope(|scope| -> Result<u64, Failure> {
+        let clients: Vec<_> = [3_000_000, 4_000_000]
+            .into_iter()
+            .map(|mut seed| {
+                scope.spawn(move || -> Result<u64, String> {
+                    let agent = ureq::Agent::new_with_defaults();
+                    let mut sent = 0;
+                    while start.elapsed().as_secs_f64() < INGEST_SECONDS {
+                        seed += 1;
+                        let body = body(seed, BATCH);
+                        post(&agent, &server.url, &body).map_err(|error| error.to_string())?;
+                        sent += BATCH;
+                    }
+                    Ok(sent)
+                })
+            })
+            .collect();
+        let mut sent = 0;
+        for client in clients {
+            sent += client.join().map_err(|_| "a client died")??;
+        }
+        Ok(sent)
+    })?;
+    Ok(sent as f64 / start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,58 @@
+//! What keeps the file well: the comparison of rollups with raw rows, and retention while records come in.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Failure;
+use crate::asked::at;
+use crate::common::{now, print};
+use crate::report::Report;
+use crate::server::{Server, singles};
+
+/// The part of the file that retention is to keep: the oldest eleventh of the rows goes, a month of a year.
+const KEPT: f64 = 0.91;
+const SINGLES: u32 = 2_000;
+const SINGLES_PER_SECOND: u32 = 100;
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1_800);
+
+/// Adds how long the check takes, and what retention does to those who send records.
+pub(crate) fn measure(db: &Path, report: &mut Report) -> Result<(), Failure> {
+    print("  upkeep");
+    let start = now();
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_chatgauge")).args(["check", "--db"]).arg(db).status()?;
+    if !status.success() {
+        return Err("the check found differences".into());
+    }
+    report.add("check", start.elapsed().as_secs_f64(), "s", None);
+    prune(db, report)
+}
+
+fn prune(db: &Path, report: &mut Report) -> Result<(), Failure> {
+    let before = std::fs::metadata(db)?.len();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a part of the size of a file"
+    )]
+    let kept = (before as f64 * KEPT) as u64;
+    let start = now();
+    let (server, _) = Server::start(db, &[format!("retention.max_bytes={kept}")])?;
+    let mut elapsed_ms = Vec::new();
+    loop {
+        elapsed_ms.extend(singles(&server.url, SINGLES, SINGLES_PER_SECOND)?);
+        if std::fs::metadata(db)?.len() <= kept {
+            break;
+        }
+        if start.elapsed() > GIVE_UP_AFTER {
+            return Err("the file did not shrink".into());
+        }
+    }
+    elapsed_ms.sort_unstable_by(f64::total_cmp);
+    report.add("prune_seconds_at_most", start.elapsed().as_secs_f64(), "s", None);
+    report.add("prune_single_post_p99", at(&elapsed_ms, 99), "ms", Some("< 50"));
+    let freed = before.saturating_sub(std::fs::metadata(db)?.len());
+    report.add("prune_given_back", freed as f64 / 1e6, "MB", None);
+    Ok(())
+}
