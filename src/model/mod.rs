@@ -13,6 +13,7 @@ pub mod metric;
 pub mod record;
 pub mod simulate;
 pub mod sketch;
+mod sketch_code;
 pub mod sql;
 pub mod stats;
 pub mod time;

@@ -16,6 +16,7 @@ mod names;
 mod open;
 mod prune;
 mod read;
+mod recode;
 mod rollups;
 mod row;
 mod select;

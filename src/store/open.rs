@@ -335,6 +335,7 @@ fn check_contents(path: &Path, connection: &Connection) -> Result<()> {
 fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
+    super::recode::register(connection).map_err(unusable)?;
     let report = embedded::migrations::runner().run(connection).map_err(|source| {
         Error::database(path, format!("the schema cannot be brought up to date: {source}"))
     })?;

@@ -1,0 +1,183 @@
+//! Bins of a sketch as bits: the encoding that rollup rows hold.
+//!
+//! Three bits say how wide steps are (`k`), twelve are the first bin; then for each bin its step from the
+//! one before, less one, in an exponential Golomb code of order `k`, and its count in Elias's gamma code
+//! (Elias, "Universal codeword sets and representations of the integers", 1975; Teuhola, "A compression
+//! method for clustered bit-vectors", 1978). Neighbouring bins with a request each take two bits, a sketch
+//! of one request two bytes. Bits fill bytes from the lowest; the rest of the last byte is zero.
+
+/// Bits of `k`, which is at most 7.
+const ORDER_BITS: u32 = 3;
+/// Bits of the first bin: the largest is 2,220.
+const FIRST_BITS: u32 = 12;
+/// Counts have fewer bits than this; larger ones saturate.
+const COUNT_BITS: u32 = 56;
+
+/// The bins, which ascend and have counts above 0, as bytes; nothing when there are none.
+pub(super) fn encode(bins: &[(u16, u64)]) -> Vec<u8> {
+    let (Some((first, _)), Some((last, _))) = (bins.first(), bins.last()) else {
+        return Vec::new();
+    };
+    let mut bits = Writer { bytes: Vec::with_capacity(bins.len() + 4), held: 0, length: 0 };
+    let order = order(bins.len(), *first, *last);
+    bits.put(u64::from(order), ORDER_BITS);
+    bits.put(u64::from(*first), FIRST_BITS);
+    let mut previous = None;
+    for (bin, count) in bins {
+        if let Some(previous) = previous {
+            let step = u64::from(bin - previous) - 1;
+            bits.gamma((step >> order) + 1);
+            bits.put(step & ((1 << order) - 1), order);
+        }
+        bits.gamma((*count).min((1 << COUNT_BITS) - 1));
+        previous = Some(*bin);
+    }
+    bits.finish()
+}
+
+/// The order that suits the mean step.
+fn order(bins: usize, first: u16, last: u16) -> u32 {
+    let steps = u64::try_from(bins).unwrap_or(u64::MAX).saturating_sub(1);
+    let mean = u64::from(last - first).checked_div(steps).unwrap_or(1);
+    mean.max(1).ilog2().min(7)
+}
+
+/// The bins; `None` when the bytes are not such an encoding.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<(u16, u64)>> {
+    let mut bins = Vec::with_capacity(bytes.len() * 2);
+    if bytes.is_empty() {
+        return Some(bins);
+    }
+    let mut bits = Reader { bytes, held: 0, length: 0 };
+    let order = u32::try_from(bits.take(ORDER_BITS)?).ok()?;
+    let mut bin = u16::try_from(bits.take(FIRST_BITS)?).ok()?;
+    loop {
+        bins.push((bin, bits.gamma()?));
+        if bits.is_padding()? {
+            return Some(bins);
+        }
+        let high = (bits.gamma()? - 1).checked_mul(1 << order)?;
+        let step = high.checked_add(bits.take(order)?)?.checked_add(1)?;
+        bin = bin.checked_add(u16::try_from(step).ok()?)?;
+    }
+}
+
+struct Writer {
+    bytes: Vec<u8>,
+    held: u64,
+    length: u32,
+}
+
+impl Writer {
+    /// Appends the lowest `length` bits of `value`, at most 56, which has no others.
+    fn put(&mut self, value: u64, length: u32) {
+        self.held |= value << self.length;
+        self.length += length;
+        while self.length >= 8 {
+            self.bytes.push((self.held & 0xff) as u8);
+            self.held >>= 8;
+            self.length -= 8;
+        }
+    }
+
+    /// Appends a value above 0: as many zeros as bits follow its highest, a one, those bits.
+    fn gamma(&mut self, value: u64) {
+        let low = value.ilog2();
+        self.put(0, low);
+        self.put(1, 1);
+        self.put(value & ((1 << low) - 1), low);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.length > 0 {
+            self.bytes.push((self.held & 0xff) as u8);
+        }
+        self.bytes
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    held: u64,
+    length: u32,
+}
+
+impl Reader<'_> {
+    /// Holds at least 57 bits, or all that are left.
+    fn refill(&mut self) {
+        while self.length <= 56 {
+            let Some((first, rest)) = self.bytes.split_first() else { return };
+            self.held |= u64::from(*first) << self.length;
+            self.length += 8;
+            self.bytes = rest;
+        }
+    }
+
+    /// The next `length` bits, at most 56.
+    fn take(&mut self, length: u32) -> Option<u64> {
+        if self.length < length {
+            self.refill();
+        }
+        if self.length < length {
+            return None;
+        }
+        let value = self.held & ((1 << length) - 1);
+        self.held >>= length;
+        self.length -= length;
+        Some(value)
+    }
+
+    fn gamma(&mut self) -> Option<u64> {
+        self.refill();
+        let low = self.held.trailing_zeros();
+        if low >= self.length.min(COUNT_BITS) {
+            return None;
+        }
+        self.take(low + 1)?;
+        Some(1 << low | self.take(low)?)
+    }
+
+    /// Whether nothing but the rest of the last byte is left; `None` when that is not zero, or too long.
+    fn is_padding(&mut self) -> Option<bool> {
+        self.refill();
+        if self.held != 0 {
+            return Some(false);
+        }
+        (self.length < 8 && self.bytes.is_empty()).then_some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn few_and_neighbouring_requests_take_few_bytes() {
+        assert_eq!(encode(&[(700, 1)]).len(), 2);
+        let neighbours: Vec<(u16, u64)> = (600..800).map(|bin| (bin, 1)).collect();
+        assert_eq!(encode(&neighbours).len(), (15 + 1 + 199 * 2usize).div_ceil(8));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(
+            bins in prop::collection::btree_map(0u16..=2_220, 1u64..1 << 56, 0..200),
+            small in prop::collection::btree_map(500u16..700, 1u64..20, 0..200),
+        ) {
+            for bins in [bins, small] {
+                let bins: Vec<(u16, u64)> = bins.into_iter().collect();
+                prop_assert_eq!(decode(&encode(&bins)), Some(bins));
+            }
+        }
+
+        #[test]
+        fn whatever_bytes_come_nothing_breaks(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(bins) = decode(&bytes) {
+                prop_assert!(bins.is_sorted_by(|a, b| a.0 < b.0));
+                prop_assert!(bins.iter().all(|(_, count)| *count > 0));
+            }
+        }
+    }
+}
