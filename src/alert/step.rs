@@ -51,7 +51,7 @@ pub enum Effect {
 }
 
 /// The word for an alert that fires and ends too often.
-const FLAPPING: &str = "flapping";
+pub(super) const FLAPPING: &str = "flapping";
 
 /// One evaluation: the state after it, and what is to be done, in order.
 ///

@@ -132,6 +132,8 @@ pub fn notification(
         fired_at: incident.fired_at,
         ended_at: ended.map(|_| at),
         reason: ended.map(|reason| reason.as_str().to_owned()),
+        closed_by: None,
+        comment: None,
         at,
         zone: rule.tz.name().to_owned(),
     }

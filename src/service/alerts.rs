@@ -232,13 +232,19 @@ impl Chatgauge {
         shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, self.now())
     }
 
-    /// Ends an incident by hand; it may begin again when the rule is still violated.
+    /// Ends an incident by hand, and tells whoever was told that it fires. A run of failures begins another
+    /// one after a further failure, other rules when they are violated often enough again.
     ///
     /// # Errors
     /// When the write failed.
-    pub fn close_alert(&self, incident_id: &str) -> Result<AckOutcome> {
+    pub fn close_alert(
+        &self,
+        incident_id: &str,
+        actor: &str,
+        comment: Option<&str>,
+    ) -> Result<AckOutcome> {
         let shared = self.shared();
-        shared.monitor.close(&shared.queue, incident_id, self.now())
+        shared.monitor.close(&shared.queue, incident_id, (actor, comment), self.now())
     }
 
     /// Silences that are active or still to come (`false`), or over (`true`), latest end first.

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
+use super::alert_runs::{RunsChange, put_runs};
 use super::error::storage;
 use super::writer::Writer;
 use crate::error::Result;
@@ -35,6 +36,8 @@ pub struct AlertChanges {
     pub messages: Vec<OutgoingAlert>,
     /// Lines of the audit trail.
     pub audit: Vec<AuditEntry>,
+    /// Runs of failures.
+    pub runs: Vec<RunsChange>,
     /// How far the monitor has looked.
     pub progress: Option<MonitorProgress>,
 }
@@ -47,6 +50,7 @@ impl AlertChanges {
             && self.events.is_empty()
             && self.messages.is_empty()
             && self.audit.is_empty()
+            && self.runs.is_empty()
             && self.progress.is_none()
     }
 }
@@ -87,6 +91,9 @@ impl Writer {
                 }
                 for entry in &changes.audit {
                     put_audit(transaction, entry)?;
+                }
+                for change in &changes.runs {
+                    put_runs(transaction, change)?;
                 }
                 if let Some(progress) = &changes.progress {
                     put_progress(transaction, progress)?;

@@ -207,7 +207,7 @@ impl<'a> Replay<'a> {
         }
         for place in self.evaluated() {
             let group = &self.groups[place];
-            let facts = facts(self.rule, group, end_ms);
+            let facts = facts(self.rule, group, at_ms, end_ms);
             if let Some(judgement) = judge(self.rule, &group.group, &facts) {
                 self.observe(place, judgement, at_ms);
             }
@@ -370,11 +370,12 @@ fn note(
     }
 }
 
-fn facts(rule: &Rule, group: &Group, end_ms: i64) -> Facts {
+fn facts(rule: &Rule, group: &Group, at_ms: i64, end_ms: i64) -> Facts {
     let mut facts = Facts {
         sums: group.window.total,
         short: group.short.total,
         run: group.run,
+        idle_ms: at_ms.saturating_sub(group.last_started_ms),
         had_traffic: group.last_started_ms > end_ms - DAY_MS,
         ..Facts::default()
     };

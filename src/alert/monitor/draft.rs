@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::state::Known;
 use crate::alert::notification::{NotificationKind, message_id};
 use crate::alert::observation::{Judgement, Observation, Verdict};
-use crate::alert::step::{Effect, step};
+use crate::alert::step::{Effect, FLAPPING, step};
 use crate::alert::summary::{notification, summary};
 use crate::config::LOG_CHANNEL;
 use crate::model::alert::{
@@ -30,9 +30,18 @@ pub(super) struct Circumstances<'a> {
     pub(super) may_fire: bool,
 }
 
+/// Who closes an incident by hand, and what they have to say.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    pub(super) actor: String,
+    pub(super) comment: Option<String>,
+}
+
 /// Changes that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
+    /// Somebody does this; otherwise the monitor by itself.
+    closing: Option<Closing>,
     pub(super) changes: AlertChanges,
     /// Incidents that changed, by id.
     incidents: FxHashMap<String, AlertIncident>,
@@ -50,6 +59,11 @@ fn leaves_ok(verdict: Verdict, rule: &Rule) -> bool {
 }
 
 impl Draft {
+    /// What somebody changes by hand.
+    pub(super) fn by(closing: Closing) -> Self {
+        Self { closing: Some(closing), ..Self::default() }
+    }
+
     /// Takes one verdict; the state after it, unless it is plainly ok before and after.
     pub(super) fn observe(
         &mut self,
@@ -107,21 +121,8 @@ impl Draft {
                 if quiet.contains(&from) && quiet.contains(&to) {
                     return;
                 }
-                self.changes.events.push(AlertEvent {
-                    at,
-                    incident_id: incident_id.cloned(),
-                    rule_id: rule.id.clone(),
-                    group_key: about.group_key.to_owned(),
-                    from_state: from.to_owned(),
-                    to_state: to.to_owned(),
-                    reason: reason.to_owned(),
-                    value: judgement.value,
-                    threshold: Some(judgement.threshold),
-                    samples: Some(judgement.samples),
-                    events: Some(judgement.events),
-                    actor: MONITOR.to_owned(),
-                    note: None,
-                });
+                let incident_id = incident_id.cloned();
+                self.note(rule, judgement, (about.group_key, incident_id, at), (from, to, reason));
             }
             Effect::Opened => self.open(rule, judgement, about, after, at),
             Effect::Ended(reason) => {
@@ -131,6 +132,13 @@ impl Draft {
                 incident.ended_at = Some(at);
                 incident.end_reason = Some(reason);
                 let incident = incident.clone();
+                if self.closing.is_some() && before.phase == AlertPhase::Ok {
+                    // It is flapping and moves nowhere.
+                    let ok = AlertPhase::Ok.as_str();
+                    let id = Some(incident.incident_id.clone());
+                    let moved = (FLAPPING, ok, reason.as_str());
+                    self.note(rule, judgement, (about.group_key, id, at), moved);
+                }
                 self.audit(&incident, &format!("ended: {}", reason.as_str()), at);
             }
             Effect::Tell(kind) => {
@@ -141,6 +149,34 @@ impl Draft {
                 self.tell(rule, &incident, kind, judgement, (at, about.now));
             }
         }
+    }
+
+    /// A line of the history.
+    fn note(
+        &mut self,
+        rule: &Rule,
+        judgement: &Judgement,
+        (group_key, incident_id, at): (&str, Option<String>, Timestamp),
+        (from, to, reason): (&str, &str, &str),
+    ) {
+        let closing = self.closing.clone();
+        let (actor, note) =
+            closing.map_or((MONITOR.to_owned(), None), |closing| (closing.actor, closing.comment));
+        self.changes.events.push(AlertEvent {
+            at,
+            incident_id,
+            rule_id: rule.id.clone(),
+            group_key: group_key.to_owned(),
+            from_state: from.to_owned(),
+            to_state: to.to_owned(),
+            reason: reason.to_owned(),
+            value: judgement.value,
+            threshold: Some(judgement.threshold),
+            samples: Some(judgement.samples),
+            events: Some(judgement.events),
+            actor,
+            note,
+        });
     }
 
     fn open(
@@ -188,7 +224,7 @@ impl Draft {
     fn audit(&mut self, incident: &AlertIncident, detail: &str, at: Timestamp) {
         self.changes.audit.push(AuditEntry {
             at,
-            actor: Name::from("system"),
+            actor: Name::from(self.closing.as_ref().map_or("system", |closing| &*closing.actor)),
             action: AuditAction::Alert,
             target: Some(incident.rule_id.clone()),
             detail: Some(detail.to_owned()),
@@ -229,7 +265,11 @@ impl Draft {
         (at, now): (Timestamp, Timestamp),
     ) {
         let ended = incident.end_reason;
-        let message = notification(rule, incident, kind, judgement, at, ended);
+        let mut message = notification(rule, incident, kind, judgement, at, ended);
+        if let Some(Closing { actor, comment }) = &self.closing {
+            message.closed_by = Some(actor.clone());
+            message.comment.clone_from(comment);
+        }
         let Ok(payload) = serde_json::to_string(&message) else { return };
         for channel in std::iter::once(LOG_CHANNEL).chain(rule.channels.iter().map(String::as_str))
         {

@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::state::{Known, State};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
 use crate::alert::observation::{Judgement, Verdict};
-use crate::alert::runs::{Providers, Runs};
 use crate::error::Result;
+use crate::model::Timestamp;
 use crate::model::alert::{
     AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
     RuleFilter,
 };
 use crate::model::time::HOUR_MS;
-use crate::model::{Dimension, Source, Timestamp};
 use crate::store::WriteGate;
 
-/// Requests read back to know the runs of failures at a start.
-const READ_BACK_ROWS: i64 = 20_000;
 /// Days without a request that a filter lets through, after which it is said to match nothing.
 const UNMATCHED_DAYS: i64 = 7;
 /// The least time by which an evaluation follows the one before.
@@ -59,7 +57,6 @@ impl Monitor {
         now: Timestamp,
         in_grace: bool,
     ) -> Result<Vec<AlertIncident>> {
-        let is_first = !state.is_loaded;
         state.load(&self.store)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
@@ -67,7 +64,7 @@ impl Monitor {
         };
         let delay_ms = i64::try_from(self.settings.eval_delay.as_millis()).unwrap_or(0);
         let before = state.progress;
-        self.catch_up(state, now, is_first)?;
+        self.catch_up(state, now)?;
         let mut round = Round {
             live: Live {
                 engine: &self.engine,
@@ -102,6 +99,7 @@ impl Monitor {
         state.progress.evaluated_at = Some(at);
         if moved || !draft.changes.is_empty() {
             draft.changes.progress = Some(state.progress);
+            draft.changes.runs = unsaved(state, in_grace);
         }
         let since = at.plus_ms(-HOUR_MS);
         let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
@@ -112,79 +110,6 @@ impl Monitor {
             runs.forget_successes(is_watched, now);
         }
         Ok(opened)
-    }
-
-    /// Looks at what arrived since the last evaluation.
-    fn catch_up(&self, state: &mut State, now: Timestamp, is_first: bool) -> Result<()> {
-        let counting: Vec<Arc<Rule>> = state
-            .rules
-            .iter()
-            .filter(|rule| {
-                rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
-            })
-            .cloned()
-            .collect();
-        let live = Live {
-            engine: &self.engine,
-            store: &self.store,
-            end: now,
-            max_groups: self.settings.max_groups,
-            imported_until_ms: -1,
-        };
-        let seen = state.progress.seen_seq;
-        let mut new_runs = Vec::new();
-        for rule in &counting {
-            let filter = live.filter(rule)?;
-            let resolved = match filter {
-                Some(filter) => self.store.read(|reader| reader.resolve(&filter))?,
-                // Nothing that is known yet matches.
-                None => crate::store::ResolvedFilter {
-                    spaces: Some(Vec::new()),
-                    ..crate::store::ResolvedFilter::default()
-                },
-            };
-            match state.runs.get_mut(&rule.id) {
-                Some(runs) => runs.set_filter(resolved),
-                None => new_runs.push((rule.id.clone(), Runs::new(rule, resolved))),
-            }
-        }
-        let mut progress = state.progress;
-        self.store.read(|reader| {
-            let last_seq = reader.last_seq()?;
-            let by_provider = |rule: &Arc<Rule>| rule.by.contains(&Dimension::Provider);
-            let providers = match counting.iter().any(by_provider) {
-                true => Providers::new(&reader.models()?),
-                false => Providers::default(),
-            };
-            if !new_runs.is_empty() {
-                reader.arrived_after(last_seq - READ_BACK_ROWS, |row| {
-                    if row.seq <= seen {
-                        new_runs
-                            .iter_mut()
-                            .for_each(|(_, runs)| runs.read_back(row, &providers, now));
-                    }
-                })?;
-            }
-            // While nothing ran, a whole history may have been imported.
-            let mut from = seen;
-            if is_first && last_seq - seen > READ_BACK_ROWS {
-                let imported = reader.imported_until(seen)?.unwrap_or(-1);
-                progress.imported_until_ms = progress.imported_until_ms.max(imported);
-                from = last_seq - READ_BACK_ROWS;
-            }
-            let known = &mut state.runs;
-            progress.seen_seq = reader.arrived_after(from, |row| {
-                if row.source == Source::Import {
-                    progress.imported_until_ms = progress.imported_until_ms.max(row.started_at_ms);
-                }
-                let new = new_runs.iter_mut().map(|(_, runs)| runs);
-                known.values_mut().chain(new).for_each(|runs| runs.arrive(row, &providers, now));
-            })?;
-            Ok(())
-        })?;
-        state.progress = progress;
-        state.runs.extend(new_runs);
-        Ok(())
     }
 
     fn evaluate_rule(
@@ -236,8 +161,15 @@ impl Monitor {
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
-        let with_facts = judged
-            .map(|found| (found.values, Facts { run: Some(found.failures), ..Facts::default() }));
+        let with_facts = judged.map(|found| {
+            let facts = Facts {
+                run: Some(found.failures),
+                idle_ms: round.now.as_unix_ms().saturating_sub(found.last.as_unix_ms()),
+                is_run_closed: found.is_closed,
+                ..Facts::default()
+            };
+            (found.values, facts)
+        });
         Ok(Found { groups: with_facts.collect(), ..Found::default() })
     }
 }

@@ -1,5 +1,6 @@
 //! The monitor: evaluates every rule, moves states, and writes it all down in one transaction.
 
+mod catch_up;
 mod draft;
 mod evaluate;
 mod questions;
@@ -21,7 +22,8 @@ use crate::model::alert::{
 };
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
-use draft::{Circumstances, Draft};
+use catch_up::unsaved;
+use draft::{Circumstances, Closing, Draft};
 
 /// Failed evaluations in a row after which the program alerts about itself.
 const TOO_MANY_FAILURES: f64 = 5.0;
@@ -196,7 +198,8 @@ impl Monitor {
         Ok(AckOutcome::Done(incident))
     }
 
-    /// Ends an incident by hand.
+    /// Ends an incident by hand. A run of failures begins another one only after a further failure; other
+    /// rules as soon as they are violated often enough again.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -204,15 +207,16 @@ impl Monitor {
         &self,
         gate: &dyn WriteGate,
         incident_id: &str,
+        (actor, comment): (&str, Option<&str>),
         now: Timestamp,
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        let owner = state.owner(incident_id);
-        let rule = owner.as_ref().and_then(|(rule_id, ..)| state.rule(rule_id).cloned());
-        let (Some((_, group_key, known)), Some(rule)) = (owner, rule) else {
+        let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };
+        let rule = state.rule(&rule_id).cloned();
+        let rule = rule.unwrap_or_else(|| Arc::new(Rule { id: rule_id, ..self_rule() }));
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances {
             group: &group,
@@ -229,9 +233,19 @@ impl Monitor {
             events: known.instance.events,
             ..Judgement::bare(Verdict::Closed(EndReason::Manual))
         };
-        let mut draft = Draft::default();
+        let comment = comment.map(str::to_owned);
+        let closing = Closing { actor: actor.to_owned(), comment };
+        let mut draft = Draft::by(closing);
         draft.observe(&rule, judgement, about, Some(&known), &state.open);
+        if rule.metric == AlertMetric::ConsecutiveFailures {
+            self.close_run(&mut state, &rule, &group, now)?;
+            draft.changes.progress = Some(state.progress);
+            draft.changes.runs = unsaved(&state, true);
+        }
         Self::write(gate, &mut state, draft)?;
-        self.not_open(incident_id)
+        Ok(match self.not_open(incident_id)? {
+            AckOutcome::Over(incident) => AckOutcome::Done(incident),
+            other => other,
+        })
     }
 }

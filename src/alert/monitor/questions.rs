@@ -47,7 +47,7 @@ pub struct Explanation {
     pub evaluations: Vec<Evaluation>,
 }
 
-/// What came of an acknowledgement.
+/// What came of acknowledging or closing an incident.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AckOutcome {
     /// It is noted.

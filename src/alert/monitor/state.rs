@@ -9,7 +9,7 @@ use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertIncident, AlertInstance, Rule};
-use crate::store::{AlertChanges, IncidentQuery, MonitorProgress, Store};
+use crate::store::{AlertChanges, IncidentQuery, MonitorProgress, Store, StoredRuns};
 
 /// A state that is stored.
 #[derive(Clone, Debug)]
@@ -42,7 +42,12 @@ pub(super) struct State {
     pub(super) is_loaded: bool,
     pub(super) instances: FxHashMap<String, Groups>,
     pub(super) open: FxHashMap<String, AlertIncident>,
+    /// Runs of failures by rule.
     pub(super) runs: FxHashMap<String, Runs>,
+    /// Rules of which runs are stored, with what was stored until somebody counts on from there.
+    pub(super) stored_runs: FxHashMap<String, Option<StoredRuns>>,
+    /// What arrived before the start was looked at.
+    pub(super) is_caught_up: bool,
     pub(super) progress: MonitorProgress,
     pub(super) traces: Traces,
     pub(super) notes: FxHashMap<String, RuleNotes>,
@@ -55,14 +60,15 @@ impl State {
         if self.is_loaded {
             return Ok(());
         }
-        let (instances, incidents, progress) = store.read(|reader| {
+        let (instances, incidents, progress, runs) = store.read(|reader| {
             let query = IncidentQuery {
                 is_open: Some(true),
                 limit: usize::MAX,
                 ..IncidentQuery::default()
             };
             let incidents = reader.alert_incidents(&query)?;
-            Ok((reader.alert_instances()?, incidents, reader.monitor_progress()?))
+            let (instances, progress) = (reader.alert_instances()?, reader.monitor_progress()?);
+            Ok((instances, incidents, progress, reader.alert_runs()?))
         })?;
         for stored in instances {
             let known = Known { identity: stored.identity_hash, instance: stored.instance };
@@ -72,6 +78,8 @@ impl State {
             .into_iter()
             .map(|incident| (incident.incident_id.clone(), incident))
             .collect();
+        self.stored_runs =
+            runs.into_iter().map(|runs| (runs.rule_id.clone(), Some(runs))).collect();
         self.progress = progress;
         self.evaluated_at = progress.evaluated_at;
         self.is_loaded = true;
@@ -91,6 +99,17 @@ impl State {
                     if let Some(groups) = self.instances.get_mut(&change.rule_id) {
                         groups.remove(&change.group_key);
                     }
+                }
+            }
+        }
+        for change in changes.runs {
+            match self.runs.get_mut(&change.rule_id) {
+                Some(runs) if change.kept.is_some() => {
+                    runs.saved();
+                    self.stored_runs.insert(change.rule_id, None);
+                }
+                _ => {
+                    self.stored_runs.remove(&change.rule_id);
                 }
             }
         }

@@ -246,7 +246,7 @@ fn an_acknowledged_incident_is_not_brought_up_again() {
             .iter()
             .any(|event| event.reason == "acknowledged" && event.note.as_deref() == Some("on it"))
     );
-    assert!(matches!(stage.gauge().close_alert(&id).unwrap(), AckOutcome::Over(_)));
+    assert!(matches!(stage.gauge().close_alert(&id, "x", None).unwrap(), AckOutcome::Done(_)));
     assert!(matches!(
         stage.gauge().acknowledge_alert(&id, "x", None).unwrap(),
         AckOutcome::Over(_)

@@ -5,5 +5,6 @@ mod budgets;
 mod crashes;
 mod live;
 mod restart;
+mod runs;
 mod stage;
 mod steps;
