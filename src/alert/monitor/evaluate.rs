@@ -1,21 +1,24 @@
 //! One evaluation of all rules.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
+use super::noted::{Worst, tell_truncated};
 use super::state::{Known, State};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
 use crate::alert::observation::{Judgement, Verdict};
+use crate::alert::runs::FoundRun;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
-    RuleFilter,
+    AlertGroup, AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason,
+    EvaluationWindow, Rule, RuleFilter,
 };
 use crate::model::time::HOUR_MS;
 use crate::store::WriteGate;
@@ -124,13 +127,11 @@ impl Monitor {
         match found {
             Ok(found) => {
                 notes.failures = 0;
-                if found.is_truncated && !notes.is_truncated {
-                    tracing::warn!(
-                        rule = %rule.id, max_groups = self.settings.max_groups,
-                        "a rule has more groups than alerting.max_groups; only the largest are watched"
-                    );
-                }
                 notes.is_truncated = found.is_truncated;
+                if found.is_truncated {
+                    let (most, told_at) = (self.settings.max_groups, &mut notes.truncation_told_at);
+                    draft.changes.events.extend(tell_truncated(rule, most, told_at, round.at));
+                }
                 observe_all(state, rule, &found, round, draft);
             }
             Err(error) => {
@@ -161,7 +162,15 @@ impl Monitor {
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
-        let with_facts = judged.map(|found| {
+        let mut judged: Vec<FoundRun> = judged.collect();
+        let is_truncated = judged.len() > self.settings.max_groups;
+        if is_truncated {
+            // Those with a state first: they have to end.
+            judged.sort_by_cached_key(|found| Reverse((is_known(&found.values), found.failures)));
+            let most = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
+            judged.truncate(most);
+        }
+        let with_facts = judged.into_iter().map(|found| {
             let facts = Facts {
                 run: Some(found.failures),
                 idle_ms: round.now.as_unix_ms().saturating_sub(found.last.as_unix_ms()),
@@ -170,7 +179,7 @@ impl Monitor {
             };
             (found.values, facts)
         });
-        Ok(Found { groups: with_facts.collect(), ..Found::default() })
+        Ok(Found { groups: with_facts.collect(), is_truncated, ..Found::default() })
     }
 }
 
@@ -185,19 +194,28 @@ fn observe_all(
     let empty = super::state::Groups::default();
     let mut missing: FxHashSet<String> =
         state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
-    let mut is_firing = false;
+    let (mut is_firing, mut worst) = (false, Worst::default());
+    let mut take = |judgement: &Judgement, after: Option<AlertInstance>| {
+        worst.take(judgement, after.as_ref(), round.at);
+        is_firing |= after.is_some_and(|after| after.phase.is_open());
+    };
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
         let key = group.key();
         missing.remove(&key);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        take(&judgement, observe(state, rule, (&group, &key), judgement, round, draft));
     }
     for key in missing {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        take(&judgement, observe(state, rule, (&group, &key), judgement, round, draft));
     }
+    let notes = state.notes.entry(rule.id.clone()).or_default();
+    notes.evaluated_at = Some(round.at);
+    // A run lasts until the next request: that nothing arrived changes nothing about it.
+    let lasts = rule.metric == AlertMetric::ConsecutiveFailures;
+    notes.last_value = worst.value().or(notes.last_value.filter(|_| lasts));
     let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
     if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
         round.firing.push(Arc::clone(rule));
@@ -214,13 +232,14 @@ fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timest
         return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
     }
     if is_truncated {
-        return Judgement::bare(Verdict::Insufficient);
+        let threshold = rule.threshold_of(group);
+        return Judgement { threshold, ..Judgement::bare(Verdict::Insufficient) };
     }
     let judged = judge(rule, group, &Facts::default());
     judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
 }
 
-/// Takes one verdict; whether the group is firing after it.
+/// Takes one verdict; the group's state after it, unless it is plainly ok.
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
@@ -228,7 +247,7 @@ fn observe(
     judgement: Judgement,
     round: &Round<'_>,
     draft: &mut Draft,
-) -> bool {
+) -> Option<AlertInstance> {
     let known = state.instances.get(&rule.id).and_then(|groups| groups.get(group_key));
     // Closed just now, because its rule watches something else.
     let known = known.filter(|known| known.identity == rule.identity());
@@ -239,19 +258,23 @@ fn observe(
         Circumstances { group, group_key, at: round.at, now: round.now, is_muted, may_fire };
     let after = draft.observe(rule, judgement, about, known, &state.open);
     state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
-    after.is_some_and(|after| after.phase.is_open())
+    after
 }
 
 fn observe_failure(state: &mut State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let keys: Vec<String> =
         state.instances.get(&rule.id).into_iter().flatten().map(|(key, _)| key.clone()).collect();
-    let judgement = Judgement::bare(Verdict::Failed);
+    let failed = |group: &AlertGroup| Judgement {
+        threshold: rule.threshold_of(group),
+        ..Judgement::bare(Verdict::Failed)
+    };
     if keys.is_empty() {
+        let judgement = failed(&AlertGroup::default());
         state.traces.note(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        observe(state, rule, (&group, &key), judgement, round, draft);
+        observe(state, rule, (&group, &key), failed(&group), round, draft);
     }
 }
 
@@ -307,6 +330,11 @@ fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) {
     let facts = Facts { failed_evaluations: failures, ..Facts::default() };
     let group = AlertGroup::default();
     if let Some(judgement) = judge(&rule, &group, &facts) {
-        observe(state, &rule, (&group, ""), judgement, round, draft);
+        let after = observe(state, &rule, (&group, ""), judgement, round, draft);
+        let mut worst = Worst::default();
+        worst.take(&judgement, after.as_ref(), round.at);
+        let notes = state.notes.entry(rule.id.clone()).or_default();
+        notes.evaluated_at = Some(round.at);
+        notes.last_value = worst.value();
     }
 }

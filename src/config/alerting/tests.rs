@@ -233,7 +233,7 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             budget,
             "[alerting.rule.limits]\n\"space:a\" = 1\n\"model:gpt-4.1\" = 1",
-            "line 8: alerting.rule[0].limits.model:gpt-4.1: the rule has no limit by model; `by` names space",
+            "line 9: alerting.rule[0].limits.model:gpt-4.1: the rule has no limit by model; `by` names space",
         ),
         (
             budget,

@@ -340,6 +340,16 @@ impl Rule {
         own.map(|own| own.limit).or(self.limit)
     }
 
+    /// What the value of a group is held against, in the value's unit: the share of its limit made whole.
+    pub fn threshold_of(&self, group: &AlertGroup) -> f64 {
+        self.condition.threshold * self.limit_of(group).unwrap_or(1.0)
+    }
+
+    /// Where the value of a group must be back, in the value's unit.
+    pub fn clear_threshold_of(&self, group: &AlertGroup) -> f64 {
+        self.condition.clear_threshold * self.limit_of(group).unwrap_or(1.0)
+    }
+
     /// Whether the budget of a period is watched.
     pub const fn is_budget(&self) -> bool {
         matches!(self.condition.window, EvaluationWindow::Period(_))

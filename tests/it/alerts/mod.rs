@@ -8,3 +8,4 @@ mod restart;
 mod runs;
 mod stage;
 mod steps;
+mod values;
