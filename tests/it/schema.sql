@@ -180,7 +180,7 @@ CREATE TABLE requests (
     cost_source            integer, -- 1 client, 2 provider, 3 price table
     provider_response_id   text,
     tags                   text
-) strict;
+, arrived_after_ms integer) strict;
 CREATE TABLE rollup_all (
     level_minutes                  integer not null,
     bucket_ms                      integer not null,
