@@ -47,7 +47,11 @@ pub(super) fn new_monitor(
     engine: std::sync::Arc<Engine>,
     pseudonymizer: &Pseudonymizer,
 ) -> Monitor {
-    let settings = MonitorSettings { eval_delay: config.eval_delay, max_groups: config.max_groups };
+    let settings = MonitorSettings {
+        eval_delay: config.eval_delay,
+        max_groups: config.max_groups,
+        group_wait: config.group_wait,
+    };
     let rules = config.rules.iter().map(|rule| identified(rule.clone(), pseudonymizer));
     Monitor::new(store, engine, settings, rules.collect())
 }

@@ -300,7 +300,7 @@ fn put_message(transaction: &Transaction<'_>, message: &OutgoingAlert) -> rusqli
     let mut put = transaction.prepare_cached(
         "insert or ignore into alert_outbox (id, incident_id, channel, kind, created_at_ms,
              not_before_ms, attempts, state, payload)
-         values (?1, ?2, ?3, ?4, ?5, ?5, 0, 'queued', ?6)",
+         values (?1, ?2, ?3, ?4, ?5, ?6, 0, 'queued', ?7)",
     )?;
     put.execute(params![
         message.id,
@@ -308,6 +308,7 @@ fn put_message(transaction: &Transaction<'_>, message: &OutgoingAlert) -> rusqli
         message.channel,
         message.kind,
         message.created_at.as_unix_ms(),
+        message.not_before.as_unix_ms(),
         message.payload,
     ])?;
     Ok(())

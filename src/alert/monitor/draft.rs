@@ -28,6 +28,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) now: Timestamp,
     pub(super) is_muted: bool,
     pub(super) may_fire: bool,
+    /// What is told first about the group goes out no earlier.
+    pub(super) hold_until: Timestamp,
 }
 
 /// Who closes an incident by hand, and what they have to say.
@@ -45,6 +47,8 @@ pub(super) struct Draft {
     pub(super) changes: AlertChanges,
     /// Incidents that changed, by id.
     incidents: FxHashMap<String, AlertIncident>,
+    /// Rules whose first messages are held back, and until when.
+    pub(super) held: FxHashMap<String, Timestamp>,
     /// Ids of incidents that began.
     pub(super) opened: Vec<String>,
 }
@@ -146,7 +150,7 @@ impl Draft {
                     return;
                 };
                 let incident = incident.clone();
-                self.tell(rule, &incident, kind, judgement, (at, about.now));
+                self.tell(rule, &incident, kind, judgement, (at, about));
             }
         }
     }
@@ -262,7 +266,7 @@ impl Draft {
         incident: &AlertIncident,
         kind: NotificationKind,
         judgement: &Judgement,
-        (at, now): (Timestamp, Timestamp),
+        (at, about): (Timestamp, Circumstances<'_>),
     ) {
         let ended = incident.end_reason;
         let mut message = notification(rule, incident, kind, judgement, at, ended);
@@ -273,12 +277,20 @@ impl Draft {
         let Ok(payload) = serde_json::to_string(&message) else { return };
         for channel in std::iter::once(LOG_CHANNEL).chain(rule.channels.iter().map(String::as_str))
         {
+            // The log joins nothing, and keeps nobody awake.
+            let is_held = kind == NotificationKind::Firing
+                && channel != LOG_CHANNEL
+                && about.hold_until > about.now;
+            if is_held {
+                self.held.insert(rule.id.clone(), about.hold_until);
+            }
             self.changes.messages.push(OutgoingAlert {
                 id: message_id(&incident.incident_id, channel, kind, at),
                 incident_id: incident.incident_id.clone(),
                 channel: channel.to_owned(),
                 kind: kind.as_str().to_owned(),
-                created_at: now,
+                created_at: about.now,
+                not_before: if is_held { about.hold_until } else { about.now },
                 payload: payload.clone(),
             });
         }

@@ -37,6 +37,8 @@ struct Round<'a> {
     /// What the clock says: what messages wait for and silences are judged by.
     now: Timestamp,
     in_grace: bool,
+    /// Of the rule that is evaluated: what is told first goes out no earlier.
+    hold_until: Timestamp,
     /// Firing rules without groups that people hear of, which keep back those with groups.
     firing: Vec<Arc<Rule>>,
 }
@@ -80,8 +82,11 @@ impl Monitor {
             at,
             now,
             in_grace,
+            hold_until: now,
             firing: Vec::new(),
         };
+        let wait_ms = i64::try_from(self.settings.group_wait.as_millis()).unwrap_or(0);
+        state.held.retain(|_, until| *until > now);
         let mut draft = Draft::default();
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
@@ -90,8 +95,10 @@ impl Monitor {
             close_foreign(state, rule, &round, &mut draft);
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
+            round.hold_until = state.hold_until(rule, now, wait_ms);
             self.evaluate_rule(state, rule, &mut round, &mut draft);
         }
+        round.hold_until = now;
         if !in_grace {
             close_unknown(state, &round, &mut draft);
         }
@@ -254,8 +261,15 @@ fn observe(
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
     let is_muted = may_be_told && round.is_muted(rule, group);
     let may_fire = !round.in_grace;
-    let about =
-        Circumstances { group, group_key, at: round.at, now: round.now, is_muted, may_fire };
+    let about = Circumstances {
+        group,
+        group_key,
+        at: round.at,
+        now: round.now,
+        is_muted,
+        may_fire,
+        hold_until: round.hold_until,
+    };
     let after = draft.observe(rule, judgement, about, known, &state.open);
     state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
     after
@@ -318,6 +332,7 @@ fn close(
         now: round.now,
         is_muted: true,
         may_fire: false,
+        hold_until: round.now,
     };
     let judgement = Judgement::bare(Verdict::Closed(reason));
     draft.observe(rule, judgement, about, Some(known), &state.open);

@@ -3,6 +3,7 @@
 mod catch_up;
 mod draft;
 mod evaluate;
+mod handlers;
 mod noted;
 mod questions;
 mod state;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use handlers::Handlers;
 pub use noted::TOO_MANY_GROUPS;
 pub use questions::{AckOutcome, Explanation, RuleStatus};
 use state::State;
@@ -20,7 +22,7 @@ use crate::error::Result;
 use crate::model::Timestamp;
 pub use crate::model::alert::SELF_RULE;
 use crate::model::alert::{
-    AlertCondition, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
+    AlertCondition, AlertEvent, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
 };
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
@@ -37,6 +39,8 @@ pub struct MonitorSettings {
     pub eval_delay: Duration,
     /// Most groups of one rule.
     pub max_groups: usize,
+    /// The first message about a rule waits so long for others.
+    pub group_wait: Duration,
 }
 
 /// Evaluates rules; one evaluation at a time.
@@ -46,6 +50,7 @@ pub struct Monitor {
     engine: Arc<Engine>,
     settings: MonitorSettings,
     state: Mutex<State>,
+    handlers: Handlers,
     missed: AtomicU64,
     evaluations: AtomicU64,
     failed: AtomicU64,
@@ -79,6 +84,7 @@ impl Monitor {
             engine,
             settings,
             state: Mutex::new(State::default()),
+            handlers: Handlers::default(),
             missed: AtomicU64::new(0),
             evaluations: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -149,10 +155,24 @@ impl Monitor {
         if result.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
+        self.tell_handlers(state);
         result
     }
 
+    /// Calls `handler` with every transition that is written from now on.
+    pub fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
+        self.handlers.add(handler);
+    }
+
+    /// Tells of what is on disk; others may ask and change meanwhile, a handler too.
+    fn tell_handlers(&self, mut state: MutexGuard<'_, State>) {
+        let transitions = std::mem::take(&mut state.untold);
+        drop(state);
+        self.handlers.tell(&transitions);
+    }
+
     fn write(gate: &dyn WriteGate, state: &mut State, draft: Draft) -> Result<Vec<AlertIncident>> {
+        let held = draft.held.clone();
         let (changes, opened) = draft.finish();
         if changes.is_empty() {
             return Ok(Vec::new());
@@ -162,6 +182,7 @@ impl Monitor {
         let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
         state.remember(Arc::unwrap_or_clone(changes));
+        state.held.extend(held);
         Ok(opened.iter().filter_map(|id| state.open.get(id).cloned()).collect())
     }
 
@@ -227,6 +248,7 @@ impl Monitor {
             now,
             is_muted: false,
             may_fire: false,
+            hold_until: now,
         };
         let judgement = Judgement {
             value: known.instance.value,
@@ -245,6 +267,7 @@ impl Monitor {
             draft.changes.runs = unsaved(&state, true);
         }
         Self::write(gate, &mut state, draft)?;
+        self.tell_handlers(state);
         Ok(match self.not_open(incident_id)? {
             AckOutcome::Over(incident) => AckOutcome::Done(incident),
             other => other,

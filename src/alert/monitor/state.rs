@@ -9,7 +9,7 @@ use crate::alert::runs::Runs;
 use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{AlertIncident, AlertInstance, Rule};
+use crate::model::alert::{AlertEvent, AlertIncident, AlertInstance, Rule};
 use crate::store::{AlertChanges, IncidentQuery, MonitorProgress, Store, StoredRuns};
 
 /// A state that is stored.
@@ -59,6 +59,10 @@ pub(super) struct State {
     pub(super) traces: Traces,
     pub(super) notes: FxHashMap<String, RuleNotes>,
     pub(super) evaluated_at: Option<Timestamp>,
+    /// Rules whose first messages are held back, so that others may join them, and until when.
+    pub(super) held: FxHashMap<String, Timestamp>,
+    /// Transitions that are on disk and that no handler was told of yet.
+    pub(super) untold: Vec<AlertEvent>,
 }
 
 impl State {
@@ -95,6 +99,8 @@ impl State {
 
     /// Remembers what is on disk now.
     pub(super) fn remember(&mut self, changes: AlertChanges) {
+        let moved = |event: &AlertEvent| event.from_state != event.to_state;
+        self.untold.extend(changes.events.into_iter().filter(moved));
         for change in changes.instances {
             match change.instance {
                 Some(instance) => {
@@ -127,6 +133,21 @@ impl State {
                 self.open.remove(&incident.incident_id);
             }
         }
+    }
+
+    /// Until when the first message about a group of the rule waits for others: `now`, not at all.
+    ///
+    /// Who was told of the rule already, and may be told more of it, waits for nothing.
+    pub(super) fn hold_until(&self, rule: &Rule, now: Timestamp, wait_ms: i64) -> Timestamp {
+        if let Some(until) = self.held.get(&rule.id).filter(|until| **until > now) {
+            return *until;
+        }
+        let is_told = |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
+        let mut groups = self.instances.get(&rule.id).into_iter().flatten();
+        if wait_ms == 0 || groups.any(|(_, known)| is_told(known)) {
+            return now;
+        }
+        now.plus_ms(wait_ms)
     }
 
     /// The rule with this id.

@@ -3,6 +3,7 @@
 mod backtests;
 mod budgets;
 mod crashes;
+mod handlers;
 mod live;
 mod restart;
 mod runs;
