@@ -6,5 +6,6 @@ mod crashes;
 mod live;
 mod restart;
 mod runs;
+mod silenced;
 mod stage;
 mod steps;
