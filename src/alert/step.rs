@@ -340,7 +340,8 @@ impl Step<'_> {
         let repeat_ms = i64::try_from(self.rule.repeat_interval.as_millis()).unwrap_or(i64::MAX);
         let since = self.state.notified_at.unwrap_or(self.at);
         let is_due = repeat_ms > 0 && elapsed_ms(since, self.at) >= repeat_ms;
-        if is_due && self.state.acked_by.is_none() {
+        // While it recovers its end is near, and that is what will be told.
+        if is_due && self.state.phase == AlertPhase::Firing && self.state.acked_by.is_none() {
             self.announce(NotificationKind::Reminder);
         }
     }

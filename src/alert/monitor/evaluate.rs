@@ -131,6 +131,9 @@ impl Monitor {
                     );
                 }
                 notes.is_truncated = found.is_truncated;
+                // The question is asked once an hour, traffic is seen at once.
+                notes.matches_nothing &=
+                    !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
                 observe_all(state, rule, &found, round, draft);
             }
             Err(error) => {
