@@ -69,6 +69,11 @@ impl Monitor {
         Ok(state.rules.iter().map(|rule| status(&state, rule)).collect())
     }
 
+    /// Ids of all rules, the monitor's own included.
+    pub fn rule_ids(&self) -> Vec<String> {
+        self.lock().rules.iter().map(|rule| rule.id.clone()).collect()
+    }
+
     /// The last evaluation of all rules.
     pub fn evaluated_at(&self) -> Option<Timestamp> {
         self.lock().evaluated_at
@@ -137,9 +142,11 @@ impl Monitor {
 }
 
 fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
-    let notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
+    let mut notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
     let empty = super::state::Groups::default();
     let groups = state.instances.get(&rule.id).unwrap_or(&empty);
+    // What has a state matched something.
+    notes.matches_nothing &= groups.is_empty();
     let mut counts: BTreeMap<RuleState, usize> = BTreeMap::new();
     for known in groups.values() {
         *counts.entry(known.instance.shown()).or_default() += 1;
