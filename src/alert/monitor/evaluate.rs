@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::state::{Known, State};
@@ -28,6 +26,7 @@ const CLOCK_STEP_MS: i64 = 1_000;
 /// The surroundings of one evaluation.
 struct Round<'a> {
     live: Live<'a>,
+    gate: &'a dyn WriteGate,
     silences: Vec<AlertSilence>,
     /// The instant of the states: later than that of the evaluation before.
     at: Timestamp,
@@ -73,12 +72,14 @@ impl Monitor {
                 max_groups: self.settings.max_groups,
                 imported_until_ms: state.progress.imported_until_ms,
             },
+            gate,
             silences: self.store.read(|reader| reader.alert_silences(now, false))?,
             at,
             now,
             in_grace,
             firing: Vec::new(),
         };
+        state.round += 1;
         let mut draft = Draft::default();
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
@@ -87,29 +88,31 @@ impl Monitor {
             close_foreign(state, rule, &round, &mut draft);
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
-            self.evaluate_rule(state, rule, &mut round, &mut draft);
+            self.evaluate_rule(state, rule, &mut round, &mut draft)?;
         }
         if !in_grace {
             close_unknown(state, &round, &mut draft);
         }
-        watch_self(state, &round, &mut draft);
+        watch_self(state, &round, &mut draft)?;
         state.evaluated_at = Some(at);
         let moved = state.progress.seen_seq != before.seen_seq
             || state.progress.imported_until_ms != before.imported_until_ms;
         state.progress.evaluated_at = Some(at);
-        if moved || !draft.changes.is_empty() {
+        // Of states that did not change the instant is all there is to write.
+        let has_states = state.instances.values().any(|groups| !groups.is_empty());
+        if moved || has_states || !draft.changes.is_empty() {
             draft.changes.progress = Some(state.progress);
             draft.changes.runs = unsaved(state, in_grace);
         }
         let since = at.plus_ms(-HOUR_MS);
         let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
         state.traces.retain(since, |rule_id| ids.iter().any(|id| id == rule_id));
-        let opened = Self::write(gate, state, draft)?;
+        Self::write(gate, state, &mut draft)?;
         for (rule_id, runs) in &mut state.runs {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
         }
-        Ok(opened)
+        Ok(draft.opened)
     }
 
     fn evaluate_rule(
@@ -118,7 +121,7 @@ impl Monitor {
         rule: &Arc<Rule>,
         round: &mut Round<'_>,
         draft: &mut Draft,
-    ) {
+    ) -> Result<()> {
         let found = self.look(state, rule, round);
         let notes = state.notes.entry(rule.id.clone()).or_default();
         match found {
@@ -134,12 +137,12 @@ impl Monitor {
                 // The question is asked once an hour, traffic is seen at once.
                 notes.matches_nothing &=
                     !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
-                observe_all(state, rule, &found, round, draft);
+                observe_all(state, rule, &found, round, draft)
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
                 tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
-                observe_failure(state, rule, round, draft);
+                observe_failure(state, rule, round, draft)
             }
         }
     }
@@ -160,7 +163,7 @@ impl Monitor {
         let groups = self.store.read(|reader| runs.groups(reader))?;
         let known = state.instances.get(&rule.id);
         let is_known = |values: &[String]| {
-            known.is_some_and(|known| known.contains_key(&AlertGroup::new(&rule.by, values).key()))
+            known.is_some_and(|known| known.contains_key(&*AlertGroup::new(&rule.by, values).key()))
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
@@ -184,27 +187,25 @@ fn observe_all(
     found: &Found,
     round: &mut Round<'_>,
     draft: &mut Draft,
-) {
-    let empty = super::state::Groups::default();
-    let mut missing: FxHashSet<String> =
-        state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
+) -> Result<()> {
+    let identity: Arc<[u8]> = rule.identity().into();
     let mut is_firing = false;
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
-        let key = group.key();
-        missing.remove(&key);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        let about = (&group, &*group.key(), &identity);
+        is_firing |= observe(state, rule, about, judgement, round, draft)?;
     }
-    for key in missing {
+    for key in state.not_looked_at(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        is_firing |= observe(state, rule, (&group, &key, &identity), judgement, round, draft)?;
     }
     let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
     if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
         round.firing.push(Arc::clone(rule));
     }
+    Ok(())
 }
 
 /// A group with a state and without requests in the window.
@@ -227,43 +228,61 @@ fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timest
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
-    (group, group_key): (&AlertGroup, &str),
+    (group, group_key, identity): (&AlertGroup, &str, &Arc<[u8]>),
     judgement: Judgement,
     round: &Round<'_>,
     draft: &mut Draft,
-) -> bool {
-    let known = state.instances.get(&rule.id).and_then(|groups| groups.get(group_key));
-    // Closed just now, because its rule watches something else.
-    let known = known.filter(|known| known.identity == rule.identity());
+) -> Result<bool> {
+    // What was closed just now, because its rule watches something else, is not known.
+    let known = state.known(&rule.id, group_key, identity);
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
     let is_muted = may_be_told && round.is_muted(rule, group);
-    let may_fire = !round.in_grace;
-    let about =
-        Circumstances { group, group_key, at: round.at, now: round.now, is_muted, may_fire };
-    let after = draft.observe(rule, judgement, about, known, &state.open);
-    state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
-    after.is_some_and(|after| after.phase.is_open())
+    let about = Circumstances {
+        group,
+        group_key,
+        identity,
+        at: round.at,
+        now: round.now,
+        is_muted,
+        may_fire: !round.in_grace,
+    };
+    let observed = draft.observe(rule, judgement, about, known);
+    let after = observed.as_ref().map(|observed| &observed.after);
+    state.traces.note(&rule.id, group_key, round.at, &judgement, after, is_muted);
+    let is_open = after.is_some_and(|after| after.phase.is_open());
+    let unwritten = observed.filter(|observed| !observed.is_changed);
+    state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
+    if draft.is_full() {
+        Monitor::write(round.gate, state, draft)?;
+    }
+    Ok(is_open)
 }
 
-fn observe_failure(state: &mut State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
-    let keys: Vec<String> =
-        state.instances.get(&rule.id).into_iter().flatten().map(|(key, _)| key.clone()).collect();
+fn observe_failure(
+    state: &mut State,
+    rule: &Arc<Rule>,
+    round: &Round<'_>,
+    draft: &mut Draft,
+) -> Result<()> {
+    let keys = state.not_looked_at(&rule.id);
     let judgement = Judgement::bare(Verdict::Failed);
+    let identity = rule.identity().into();
     if keys.is_empty() {
         state.traces.note(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        observe(state, rule, (&group, &key), judgement, round, draft);
+        observe(state, rule, (&group, &key, &identity), judgement, round, draft)?;
     }
+    Ok(())
 }
 
 /// Closes what belongs to an earlier rule of the same id that watched something else.
 fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
     let groups = state.instances.get(&rule.id).into_iter().flatten();
-    for (key, known) in groups.filter(|(_, known)| known.identity != identity) {
-        close(state, rule, (key, known), EndReason::RuleChanged, round, draft);
+    for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
+        close(rule, (key, known), EndReason::RuleChanged, round, draft);
     }
 }
 
@@ -277,13 +296,12 @@ fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
         let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
         let rule = rule.unwrap_or(&stand_in);
         for (key, known) in groups {
-            close(state, rule, (key, known), EndReason::RuleRemoved, round, draft);
+            close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
     }
 }
 
 fn close(
-    state: &State,
     rule: &Arc<Rule>,
     (group_key, known): (&str, &Known),
     reason: EndReason,
@@ -294,22 +312,25 @@ fn close(
     let about = Circumstances {
         group: &group,
         group_key,
+        identity: &known.identity,
         at: round.at,
         now: round.now,
         is_muted: true,
         may_fire: false,
     };
     let judgement = Judgement::bare(Verdict::Closed(reason));
-    draft.observe(rule, judgement, about, Some(known), &state.open);
+    draft.observe(rule, judgement, about, Some(known));
 }
 
 /// The program alerts about itself when a rule fails again and again.
-fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) {
-    let Some(rule) = state.rule(SELF_RULE).cloned() else { return };
+fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) -> Result<()> {
+    let Some(rule) = state.rule(SELF_RULE).cloned() else { return Ok(()) };
     let failures = state.notes.values().map(|notes| notes.failures).max().unwrap_or(0);
     let facts = Facts { failed_evaluations: failures, ..Facts::default() };
     let group = AlertGroup::default();
     if let Some(judgement) = judge(&rule, &group, &facts) {
-        observe(state, &rule, (&group, ""), judgement, round, draft);
+        let identity = rule.identity().into();
+        observe(state, &rule, (&group, "", &identity), judgement, round, draft)?;
     }
+    Ok(())
 }

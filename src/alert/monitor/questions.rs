@@ -9,7 +9,7 @@ use crate::alert::trace::Evaluation;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule, RuleState};
-use crate::store::{AlertChanges, IncidentQuery, InstanceChange};
+use crate::store::{AlertChanges, IncidentChange, IncidentQuery, InstanceChange};
 
 /// A rule and what it is doing.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl Monitor {
             group.period = Some(period.name(now, rule.tz));
         }
         let key = group.key();
-        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&key));
+        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&*key));
         let instance = known.map(|known| known.instance.clone()).unwrap_or_default();
         let silences = self.store.read(|reader| reader.alert_silences(now, false))?;
         let covering = silences.iter().filter(|silence| silence.covers(rule_id, &group, now));
@@ -131,13 +131,47 @@ impl Monitor {
 
     /// The incident as it ended, or that there is none.
     pub(super) fn not_open(&self, incident_id: &str) -> Result<AckOutcome> {
+        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Over))
+    }
+
+    /// The incident after something was done to it.
+    pub(super) fn done(&self, incident_id: &str) -> Result<AckOutcome> {
+        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Done))
+    }
+
+    /// A rule that stands for one that is gone, as far as its incident knows it.
+    pub(super) fn stand_in(&self, rule_id: String, incident_id: &str) -> Result<Rule> {
+        let rule = Rule { id: rule_id, ..super::self_rule() };
+        Ok(match self.incident(incident_id)? {
+            Some(AlertIncident { rule_name, severity, message, .. }) => {
+                Rule { name: rule_name, severity, summary: message, ..rule }
+            }
+            None => rule,
+        })
+    }
+
+    fn incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
         let query = IncidentQuery {
             incident_ids: vec![incident_id.to_owned()],
             limit: 1,
             ..IncidentQuery::default()
         };
         let found = self.store.read(|reader| reader.alert_incidents(&query))?;
-        Ok(found.into_iter().next().map_or(AckOutcome::Unknown, AckOutcome::Over))
+        Ok(found.into_iter().next())
+    }
+
+    /// When a group was evaluated last, and the value then, while this incident is open.
+    pub fn current(
+        &self,
+        rule_id: &str,
+        group: &AlertGroup,
+        incident_id: &str,
+    ) -> Option<(Timestamp, Option<f64>)> {
+        let state = self.lock();
+        let instance = &state.instances.get(rule_id)?.get(&*group.key())?.instance;
+        let is_open =
+            instance.phase.is_open() && instance.incident_id.as_deref() == Some(incident_id);
+        Some((instance.evaluated_at.filter(|_| is_open)?, instance.value))
     }
 }
 
@@ -188,15 +222,15 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
 
 /// What an acknowledgement changes.
 pub(super) fn acknowledged(
-    incident: &AlertIncident,
+    incident_id: &str,
     (rule_id, group_key, known): (String, String, Known),
-    phase: &'static str,
     (actor, note, now): (&str, Option<&str>, Timestamp),
 ) -> AlertChanges {
+    let phase = known.instance.phase.as_str();
     AlertChanges {
         events: vec![AlertEvent {
             at: now,
-            incident_id: Some(incident.incident_id.clone()),
+            incident_id: Some(incident_id.to_owned()),
             rule_id: rule_id.clone(),
             group_key: group_key.clone(),
             from_state: phase.to_owned(),
@@ -215,7 +249,12 @@ pub(super) fn acknowledged(
             identity_hash: known.identity,
             instance: Some(known.instance),
         }],
-        incidents: vec![incident.clone()],
+        incident_changes: vec![IncidentChange {
+            incident_id: incident_id.to_owned(),
+            peak_value: None,
+            ended: None,
+            acked: Some((actor.to_owned(), now)),
+        }],
         ..AlertChanges::default()
     }
 }
