@@ -4,6 +4,7 @@ mod backtests;
 mod budgets;
 mod crashes;
 mod live;
+mod many;
 mod restart;
 mod runs;
 mod silenced;
