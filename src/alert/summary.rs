@@ -92,8 +92,8 @@ pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String
         "value" => formatted(judgement.value, unit, format),
         "threshold" => formatted(Some(judgement.threshold), unit, format),
         "limit" => formatted(rule.limit_of(group), unit, format),
-        "samples" => number_text(as_f64(judgement.samples)),
-        "events" => number_text(as_f64(judgement.events)),
+        "samples" => formatted(Some(as_f64(judgement.samples)), Unit::Count, format),
+        "events" => formatted(Some(as_f64(judgement.events)), Unit::Count, format),
         _ => String::new(),
     });
     let has_group = rule.summary.contains("{group") || rule.by.is_empty();

@@ -36,7 +36,7 @@ struct Packed {
     /// The last one; those before it are as many entries before it among the rule's instants.
     last_ms: i64,
     value: f64,
-    threshold: f32,
+    threshold: f64,
     samples: u32,
     events: u32,
     violations: u16,
@@ -182,12 +182,10 @@ fn pack(
     };
     let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
     let has_value = if judgement.value.is_some() { HAS_VALUE } else { 0 };
-    #[expect(clippy::cast_possible_truncation, reason = "a threshold to seven digits is enough")]
-    let threshold = judgement.threshold as f32;
     Packed {
         last_ms: at.as_unix_ms(),
         value: judgement.value.unwrap_or(0.0),
-        threshold,
+        threshold: judgement.threshold,
         samples: u32::try_from(judgement.samples).unwrap_or(u32::MAX),
         events: u32::try_from(judgement.events).unwrap_or(u32::MAX),
         violations: state.map_or(0, |state| small(state.violations)),
@@ -199,14 +197,12 @@ fn pack(
 }
 
 fn unpack(packed: &Packed) -> Evaluation {
-    // Through text, so that 0.1 stays 0.1.
-    let threshold = packed.threshold.to_string().parse().unwrap_or(f64::from(packed.threshold));
     Evaluation {
         at: Timestamp::from_unix_ms(packed.last_ms),
         judgement: Judgement {
             verdict: VERDICTS[usize::from(packed.verdict)],
             value: (packed.flags & HAS_VALUE != 0).then_some(packed.value),
-            threshold,
+            threshold: packed.threshold,
             samples: u64::from(packed.samples),
             events: u64::from(packed.events),
         },

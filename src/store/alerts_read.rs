@@ -267,6 +267,19 @@ impl Reader<'_> {
         self.alert_rows("reading the history of alerts", sql, &values, read_event)
     }
 
+    /// Rules of which a line of the history with this reason was written since, each once.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_rules_with(&self, reason: &str, since: Timestamp) -> Result<Vec<String>> {
+        let sql = "select distinct rule_id from alert_events
+                   where at_ms >= ?1 and reason = ?2 order by rule_id";
+        let since_ms = since.as_unix_ms();
+        self.alert_rows("reading the history of alerts", sql, &[&since_ms, &reason], |row| {
+            row.get(0)
+        })
+    }
+
     /// Silences that end after `now` (`false`) or are over (`true`), latest end first.
     ///
     /// # Errors

@@ -1,19 +1,22 @@
 //! One evaluation of all rules.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
+use super::noted::{Worst, tell_truncated};
 use super::state::{Known, State};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
 use crate::alert::observation::{Judgement, Verdict};
+use crate::alert::runs::FoundRun;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
-    RuleFilter,
+    AlertGroup, AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason,
+    EvaluationWindow, Rule, RuleFilter, RuleState,
 };
 use crate::model::time::HOUR_MS;
 use crate::store::WriteGate;
@@ -127,16 +130,14 @@ impl Monitor {
         match found {
             Ok(found) => {
                 notes.failures = 0;
-                if found.is_truncated && !notes.is_truncated {
-                    tracing::warn!(
-                        rule = %rule.id, max_groups = self.settings.max_groups,
-                        "a rule has more groups than alerting.max_groups; only the largest are watched"
-                    );
-                }
                 notes.is_truncated = found.is_truncated;
                 // The question is asked once an hour, traffic is seen at once.
                 notes.matches_nothing &=
                     !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
+                if found.is_truncated {
+                    let (most, told_at) = (self.settings.max_groups, &mut notes.truncation_told_at);
+                    draft.changes.events.extend(tell_truncated(rule, most, told_at, round.at));
+                }
                 observe_all(state, rule, &found, round, draft)
             }
             Err(error) => {
@@ -167,7 +168,15 @@ impl Monitor {
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
-        let with_facts = judged.map(|found| {
+        let mut judged: Vec<FoundRun> = judged.collect();
+        let is_truncated = judged.len() > self.settings.max_groups;
+        if is_truncated {
+            // Those with a state first: they have to end.
+            judged.sort_by_cached_key(|found| Reverse((is_known(&found.values), found.failures)));
+            let most = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
+            judged.truncate(most);
+        }
+        let with_facts = judged.into_iter().map(|found| {
             let facts = Facts {
                 run: Some(found.failures),
                 idle_ms: round.now.as_unix_ms().saturating_sub(found.last.as_unix_ms()),
@@ -176,7 +185,7 @@ impl Monitor {
             };
             (found.values, facts)
         });
-        Ok(Found { groups: with_facts.collect(), ..Found::default() })
+        Ok(Found { groups: with_facts.collect(), is_truncated, ..Found::default() })
     }
 }
 
@@ -189,18 +198,28 @@ fn observe_all(
     draft: &mut Draft,
 ) -> Result<()> {
     let identity: Arc<[u8]> = rule.identity().into();
-    let mut is_firing = false;
+    let (mut is_firing, mut worst) = (false, Worst::default());
+    let mut take = |judgement: &Judgement, after: After| {
+        worst.take(judgement, after.shown, round.at);
+        is_firing |= after.is_open;
+    };
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
         let about = (&group, &*group.key(), &identity);
-        is_firing |= observe(state, rule, about, judgement, round, draft)?;
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
     for key in state.not_looked_at(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
-        is_firing |= observe(state, rule, (&group, &key, &identity), judgement, round, draft)?;
+        let about = (&group, &*key, &identity);
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
+    let notes = state.notes.entry(rule.id.clone()).or_default();
+    notes.evaluated_at = Some(round.at);
+    // A run lasts until the next request: that nothing arrived changes nothing about it.
+    let lasts = rule.metric == AlertMetric::ConsecutiveFailures;
+    notes.last_value = worst.value().or(notes.last_value.filter(|_| lasts));
     let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
     if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
         round.firing.push(Arc::clone(rule));
@@ -218,13 +237,21 @@ fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timest
         return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
     }
     if is_truncated {
-        return Judgement::bare(Verdict::Insufficient);
+        let threshold = rule.threshold_of(group);
+        return Judgement { threshold, ..Judgement::bare(Verdict::Insufficient) };
     }
     let judged = judge(rule, group, &Facts::default());
     judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
 }
 
-/// Takes one verdict; whether the group is firing after it.
+/// A group after a verdict.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    shown: RuleState,
+    is_open: bool,
+}
+
+/// Takes one verdict.
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
@@ -232,7 +259,7 @@ fn observe(
     judgement: Judgement,
     round: &Round<'_>,
     draft: &mut Draft,
-) -> Result<bool> {
+) -> Result<After> {
     // What was closed just now, because its rule watches something else, is not known.
     let known = state.known(&rule.id, group_key, identity);
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
@@ -249,13 +276,16 @@ fn observe(
     let observed = draft.observe(rule, judgement, about, known);
     let after = observed.as_ref().map(|observed| &observed.after);
     state.traces.note(&rule.id, group_key, round.at, &judgement, after, is_muted);
-    let is_open = after.is_some_and(|after| after.phase.is_open());
+    let after = After {
+        shown: after.map_or(RuleState::Ok, AlertInstance::shown),
+        is_open: after.is_some_and(|after| after.phase.is_open()),
+    };
     let unwritten = observed.filter(|observed| !observed.is_changed);
     state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
     if draft.is_full() {
         Monitor::write(round.gate, state, draft)?;
     }
-    Ok(is_open)
+    Ok(after)
 }
 
 fn observe_failure(
@@ -265,14 +295,18 @@ fn observe_failure(
     draft: &mut Draft,
 ) -> Result<()> {
     let keys = state.not_looked_at(&rule.id);
-    let judgement = Judgement::bare(Verdict::Failed);
+    let failed = |group: &AlertGroup| Judgement {
+        threshold: rule.threshold_of(group),
+        ..Judgement::bare(Verdict::Failed)
+    };
     let identity = rule.identity().into();
     if keys.is_empty() {
+        let judgement = failed(&AlertGroup::default());
         state.traces.note(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        observe(state, rule, (&group, &key, &identity), judgement, round, draft)?;
+        observe(state, rule, (&group, &key, &identity), failed(&group), round, draft)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod catch_up;
 mod draft;
 mod evaluate;
+mod noted;
 mod questions;
 mod state;
 
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use noted::TOO_MANY_GROUPS;
 pub use questions::{AckOutcome, Explanation, RuleStatus};
 use state::State;
 

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Monitor;
+use super::noted::LastValue;
 use super::state::{Known, State};
 use crate::alert::trace::Evaluation;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule, RuleState};
+use crate::model::alert::{
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, Rule, RuleState,
+};
 use crate::store::{AlertChanges, IncidentChange, IncidentQuery, InstanceChange};
 
 /// A rule and what it is doing.
@@ -22,10 +25,14 @@ pub struct RuleStatus {
     pub detail: Option<String>,
     /// Groups by what they are doing, plainly ok ones left out.
     pub counts: BTreeMap<RuleState, usize>,
-    /// Value of the worst group; of the largest when all are ok.
+    /// There are more groups than are watched: the smallest are not.
+    pub is_truncated: bool,
+    /// The last value of the worst group, of the largest when all are ok; `None`: there is no data.
     pub value: Option<f64>,
     /// Requests behind it.
     pub samples: u64,
+    /// When it was found.
+    pub value_at: Option<Timestamp>,
     /// The last evaluation.
     pub evaluated_at: Option<Timestamp>,
 }
@@ -203,20 +210,24 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
         let truncated = notes.is_truncated.then(|| "more groups than max_groups".to_owned());
         notes.matches_nothing.then(|| "matches nothing".to_owned()).or(truncated)
     });
-    let evaluated_at = latest.as_ref().map(|last| last.at);
-    let (value, samples) = match (worst, latest) {
-        (Some(known), _) => (known.instance.value, known.instance.samples),
-        (None, Some(last)) => (last.judgement.value, last.judgement.samples),
-        (None, None) => (None, 0),
-    };
+    // Before the first evaluation, and while an incident waits for data: what was found last.
+    let lasting = worst.filter(|known| known.instance.phase != AlertPhase::Ok);
+    let stored = lasting.and_then(|known| {
+        let instance = &known.instance;
+        let (value, at) = (instance.value?, instance.evaluated_at?);
+        Some(LastValue { value, samples: instance.samples, at })
+    });
+    let last = notes.last_value.or(stored);
     RuleStatus {
         rule: Arc::clone(rule),
         state: shown,
         detail,
         counts,
-        value,
-        samples,
-        evaluated_at,
+        is_truncated: notes.is_truncated,
+        value: last.map(|last| last.value),
+        samples: last.map_or(0, |last| last.samples),
+        value_at: last.map(|last| last.at),
+        evaluated_at: notes.evaluated_at,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::noted::LastValue;
 use crate::alert::runs::Runs;
 use crate::alert::trace::Traces;
 use crate::error::Result;
@@ -31,6 +32,12 @@ pub(super) struct RuleNotes {
     pub(super) failures: u32,
     /// There were more groups than are watched.
     pub(super) is_truncated: bool,
+    /// When that was told last.
+    pub(super) truncation_told_at: Option<Timestamp>,
+    /// The last evaluation that did not fail.
+    pub(super) evaluated_at: Option<Timestamp>,
+    /// What it found; of runs of failures, what was found last.
+    pub(super) last_value: Option<LastValue>,
     /// Its filter matched nothing for a week.
     pub(super) matches_nothing: bool,
     /// When that was looked at.

@@ -10,3 +10,4 @@ mod runs;
 mod silenced;
 mod stage;
 mod steps;
+mod values;
