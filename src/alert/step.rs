@@ -288,6 +288,8 @@ impl Step<'_> {
     }
 
     fn note_transition(&mut self) {
+        // Mostly the only one, of very many groups.
+        self.state.transitions.reserve_exact(1);
         self.state.transitions.push(self.at);
         if self.state.flapping_since.is_none() && self.state.transitions.len() > FLAP_TRANSITIONS {
             self.state.flapping_since = Some(self.at);

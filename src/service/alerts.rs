@@ -92,10 +92,11 @@ pub(super) fn watch(shared: &Shared) {
 
 impl Shared {
     /// One evaluation by the clock; nothing fires just after a start.
-    fn evaluate_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
+    fn evaluate_alerts(&self, now: Timestamp) -> Result<()> {
         let grace_ms = i64::try_from(self.config.alerting.startup_grace.as_millis()).unwrap_or(0);
         let in_grace = now < self.started_at.plus_ms(grace_ms);
-        self.monitor.evaluate(&self.queue, now, in_grace)
+        self.monitor.evaluate(&self.queue, now, in_grace)?;
+        Ok(())
     }
 
     /// Deletes old history of alerts, in bounded steps.
@@ -138,7 +139,8 @@ impl Chatgauge {
     /// When the file cannot be read or written.
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
         let shared = self.shared();
-        shared.monitor.evaluate(&shared.queue, now, false)
+        let opened = shared.monitor.evaluate(&shared.queue, now, false)?;
+        shared.monitor.incidents(opened)
     }
 
     /// Replaces all rules, e.g. after the file was changed: what is the same rule still goes on.

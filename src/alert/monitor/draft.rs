@@ -49,8 +49,8 @@ pub(super) struct Draft {
     /// Somebody does this; otherwise the monitor by itself.
     closing: Option<Closing>,
     pub(super) changes: AlertChanges,
-    /// Incidents that began and are written.
-    pub(super) opened: Vec<AlertIncident>,
+    /// Ids of incidents that began and are written: the ids alone, because they may be very many.
+    pub(super) opened: Vec<String>,
 }
 
 /// What became of one verdict.

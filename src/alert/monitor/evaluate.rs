@@ -15,8 +15,8 @@ use crate::alert::runs::FoundRun;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason,
-    EvaluationWindow, Rule, RuleFilter, RuleState,
+    AlertGroup, AlertInstance, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
+    RuleFilter, RuleState,
 };
 use crate::model::time::HOUR_MS;
 use crate::store::WriteGate;
@@ -58,7 +58,7 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
+    ) -> Result<Vec<String>> {
         state.load(&self.store)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),

@@ -19,9 +19,7 @@ use crate::alert::observation::{Judgement, Verdict};
 use crate::error::Result;
 use crate::model::Timestamp;
 pub use crate::model::alert::SELF_RULE;
-use crate::model::alert::{
-    AlertCondition, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
-};
+use crate::model::alert::{AlertCondition, AlertGroup, AlertMetric, EndReason, Operator, Rule};
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
 use catch_up::unsaved;
@@ -130,7 +128,7 @@ impl Monitor {
         (load(&self.evaluations), load(&self.missed), load(&self.failed))
     }
 
-    /// Evaluates every rule at `now`, writes what changed, and tells which incidents began.
+    /// Evaluates every rule at `now`, writes what changed, and gives the ids of the incidents that began.
     ///
     /// In a grace period nothing may fire, and nothing ends because its rule is unknown: rules may still
     /// be registered.
@@ -142,7 +140,7 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
+    ) -> Result<Vec<String>> {
         let mut state = self.lock();
         self.evaluations.fetch_add(1, Ordering::Relaxed);
         let result = self.evaluate_all(&mut state, gate, now, in_grace);
@@ -161,8 +159,9 @@ impl Monitor {
         let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        let mut changes = Arc::unwrap_or_clone(changes);
-        draft.opened.append(&mut changes.incidents);
+        let changes = Arc::unwrap_or_clone(changes);
+        let opened = changes.incidents.iter().map(|incident| incident.incident_id.clone());
+        draft.opened.extend(opened);
         state.remember(changes);
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::Monitor;
 use super::noted::LastValue;
 use super::state::{Known, State};
@@ -158,13 +160,24 @@ impl Monitor {
     }
 
     fn incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
-        let query = IncidentQuery {
-            incident_ids: vec![incident_id.to_owned()],
-            limit: 1,
-            ..IncidentQuery::default()
-        };
-        let found = self.store.read(|reader| reader.alert_incidents(&query))?;
-        Ok(found.into_iter().next())
+        Ok(self.incidents(vec![incident_id.to_owned()])?.pop())
+    }
+
+    /// The incidents with these ids, in their order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn incidents(&self, incident_ids: Vec<String>) -> Result<Vec<AlertIncident>> {
+        if incident_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = incident_ids.len();
+        let query = IncidentQuery { incident_ids, limit, ..IncidentQuery::default() };
+        let mut found = self.store.read(|reader| reader.alert_incidents(&query))?;
+        let places: FxHashMap<&str, usize> =
+            query.incident_ids.iter().enumerate().map(|(place, id)| (&**id, place)).collect();
+        found.sort_unstable_by_key(|incident| places.get(&*incident.incident_id));
+        Ok(found)
     }
 
     /// When a group was evaluated last, and the value then, while this incident is open.
