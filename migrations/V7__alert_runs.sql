@@ -1,3 +1,7 @@
+-- The next message of a channel is found without looking at the others that wait.
+drop index alert_outbox__not_before_ms;
+create index alert_outbox__due on alert_outbox (channel, not_before_ms, created_at_ms, id) where state = 'queued';
+
 -- Runs of failures: how many errors in a row, of each rule that counts them and each of its groups.
 
 -- How far each rule has counted: all requests up to this one.

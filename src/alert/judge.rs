@@ -104,6 +104,13 @@ pub struct Facts {
     pub failed_evaluations: u32,
 }
 
+impl Facts {
+    /// Whether they are about any request at all.
+    pub fn is_of_requests(&self) -> bool {
+        self.sums.requests > 0 || self.run.is_some() || self.had_traffic
+    }
+}
+
 /// A value with the requests behind it.
 struct Figure {
     value: Option<f64>,

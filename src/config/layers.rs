@@ -166,7 +166,7 @@ impl Layers {
             if let Some(origin) = self.origins.get(key) {
                 return Some(origin);
             }
-            outer = key.rfind(['.', '[']).map(|end| &key[..end]);
+            outer = key.rfind(['.', '[']).and_then(|end| key.get(..end));
         }
         None
     }

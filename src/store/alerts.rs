@@ -1,12 +1,16 @@
 //! Alerts on disk: the state moves, its history and its messages in one transaction.
 
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
 use super::alert_runs::{RunsChange, put_runs};
 use super::error::storage;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::alert::{AlertEvent, AlertIncident, AlertInstance, AlertSilence, OutgoingAlert};
+use crate::model::alert::{
+    AlertEvent, AlertIncident, AlertInstance, AlertSilence, EndReason, OutgoingAlert,
+};
 use crate::model::time::DAY_MS;
 use crate::model::{AuditEntry, Timestamp};
 
@@ -18,9 +22,22 @@ pub struct InstanceChange {
     /// Key of the group.
     pub group_key: String,
     /// What makes the rule the same rule.
-    pub identity_hash: Vec<u8>,
+    pub identity_hash: Arc<[u8]>,
     /// The state; `None`: it is plainly ok and forgotten.
     pub instance: Option<AlertInstance>,
+}
+
+/// What changes about an incident that is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentChange {
+    /// The incident.
+    pub incident_id: String,
+    /// Another worst value.
+    pub peak_value: Option<f64>,
+    /// It ended.
+    pub ended: Option<(Timestamp, EndReason)>,
+    /// Who takes care of it, since when.
+    pub acked: Option<(String, Timestamp)>,
 }
 
 /// Everything that one evaluation, or one person, changes: all of it or nothing.
@@ -28,8 +45,10 @@ pub struct InstanceChange {
 pub struct AlertChanges {
     /// States.
     pub instances: Vec<InstanceChange>,
-    /// Incidents that began or changed, whole.
+    /// Incidents that began.
     pub incidents: Vec<AlertIncident>,
+    /// What changed about others.
+    pub incident_changes: Vec<IncidentChange>,
     /// Lines of the history.
     pub events: Vec<AlertEvent>,
     /// Messages.
@@ -47,6 +66,7 @@ impl AlertChanges {
     pub const fn is_empty(&self) -> bool {
         self.instances.is_empty()
             && self.incidents.is_empty()
+            && self.incident_changes.is_empty()
             && self.events.is_empty()
             && self.messages.is_empty()
             && self.audit.is_empty()
@@ -82,6 +102,9 @@ impl Writer {
                 }
                 for incident in &changes.incidents {
                     put_incident(transaction, incident)?;
+                }
+                for change in &changes.incident_changes {
+                    change_incident(transaction, change)?;
                 }
                 for event in &changes.events {
                     put_event(transaction, event)?;
@@ -213,7 +236,7 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
     put.execute(named_params! {
         ":rule_id": change.rule_id,
         ":group_key": change.group_key,
-        ":identity_hash": change.identity_hash,
+        ":identity_hash": &change.identity_hash[..],
         ":state": instance.phase.as_str(),
         ":violations": instance.violations,
         ":clears": instance.clears,
@@ -268,6 +291,25 @@ fn put_incident(transaction: &Transaction<'_>, incident: &AlertIncident) -> rusq
         ":acked_at": ms(incident.acked_at),
         ":is_dry_run": incident.is_dry_run,
     })?;
+    Ok(())
+}
+
+fn change_incident(transaction: &Transaction<'_>, change: &IncidentChange) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "update alert_incidents
+         set peak_value = coalesce(?2, peak_value), ended_at_ms = coalesce(?3, ended_at_ms),
+             end_reason = coalesce(?4, end_reason), acked_by = coalesce(?5, acked_by),
+             acked_at_ms = coalesce(?6, acked_at_ms)
+         where incident_id = ?1",
+    )?;
+    update.execute(params![
+        change.incident_id,
+        change.peak_value,
+        change.ended.map(|(at, _)| at.as_unix_ms()),
+        change.ended.map(|(_, reason)| reason.as_str()),
+        change.acked.as_ref().map(|(actor, _)| actor),
+        change.acked.as_ref().map(|(_, at)| at.as_unix_ms()),
+    ])?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ mod writer;
 
 pub use alert_outbox::Joining;
 pub use alert_runs::{RunsChange, StoredRun, StoredRuns};
-pub use alerts::{AlertChanges, InstanceChange, MonitorProgress};
+pub use alerts::{AlertChanges, IncidentChange, InstanceChange, MonitorProgress};
 pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
 pub use append::Appended;
 pub use intern::DimensionCaps;

@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::noted::{Worst, tell_truncated};
@@ -17,8 +15,8 @@ use crate::alert::runs::FoundRun;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason,
-    EvaluationWindow, Rule, RuleFilter,
+    AlertGroup, AlertInstance, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
+    RuleFilter, RuleState,
 };
 use crate::model::time::HOUR_MS;
 use crate::store::WriteGate;
@@ -31,6 +29,7 @@ const CLOCK_STEP_MS: i64 = 1_000;
 /// The surroundings of one evaluation.
 struct Round<'a> {
     live: Live<'a>,
+    gate: &'a dyn WriteGate,
     silences: Vec<AlertSilence>,
     /// The instant of the states: later than that of the evaluation before.
     at: Timestamp,
@@ -61,7 +60,7 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
+    ) -> Result<Vec<String>> {
         state.load(&self.store)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
@@ -78,6 +77,7 @@ impl Monitor {
                 max_groups: self.settings.max_groups,
                 imported_until_ms: state.progress.imported_until_ms,
             },
+            gate,
             silences: self.store.read(|reader| reader.alert_silences(now, false))?,
             at,
             now,
@@ -87,6 +87,7 @@ impl Monitor {
         };
         let wait_ms = i64::try_from(self.settings.group_wait.as_millis()).unwrap_or(0);
         state.held.retain(|_, until| *until > now);
+        state.round += 1;
         let mut draft = Draft::default();
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
@@ -96,30 +97,32 @@ impl Monitor {
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
             round.hold_until = state.hold_until(rule, now, wait_ms);
-            self.evaluate_rule(state, rule, &mut round, &mut draft);
+            self.evaluate_rule(state, rule, &mut round, &mut draft)?;
         }
         round.hold_until = now;
         if !in_grace {
             close_unknown(state, &round, &mut draft);
         }
-        watch_self(state, &round, &mut draft);
+        watch_self(state, &round, &mut draft)?;
         state.evaluated_at = Some(at);
         let moved = state.progress.seen_seq != before.seen_seq
             || state.progress.imported_until_ms != before.imported_until_ms;
         state.progress.evaluated_at = Some(at);
-        if moved || !draft.changes.is_empty() {
+        // Of states that did not change the instant is all there is to write.
+        let has_states = state.instances.values().any(|groups| !groups.is_empty());
+        if moved || has_states || !draft.changes.is_empty() {
             draft.changes.progress = Some(state.progress);
             draft.changes.runs = unsaved(state, in_grace);
         }
         let since = at.plus_ms(-HOUR_MS);
         let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
         state.traces.retain(since, |rule_id| ids.iter().any(|id| id == rule_id));
-        let opened = Self::write(gate, state, draft)?;
+        Self::write(gate, state, &mut draft)?;
         for (rule_id, runs) in &mut state.runs {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
         }
-        Ok(opened)
+        Ok(draft.opened)
     }
 
     fn evaluate_rule(
@@ -128,23 +131,26 @@ impl Monitor {
         rule: &Arc<Rule>,
         round: &mut Round<'_>,
         draft: &mut Draft,
-    ) {
+    ) -> Result<()> {
         let found = self.look(state, rule, round);
         let notes = state.notes.entry(rule.id.clone()).or_default();
         match found {
             Ok(found) => {
                 notes.failures = 0;
                 notes.is_truncated = found.is_truncated;
+                // The question is asked once an hour, traffic is seen at once.
+                notes.matches_nothing &=
+                    !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
                 if found.is_truncated {
                     let (most, told_at) = (self.settings.max_groups, &mut notes.truncation_told_at);
                     draft.changes.events.extend(tell_truncated(rule, most, told_at, round.at));
                 }
-                observe_all(state, rule, &found, round, draft);
+                observe_all(state, rule, &found, round, draft)
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
                 tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
-                observe_failure(state, rule, round, draft);
+                observe_failure(state, rule, round, draft)
             }
         }
     }
@@ -165,7 +171,7 @@ impl Monitor {
         let groups = self.store.read(|reader| runs.groups(reader))?;
         let known = state.instances.get(&rule.id);
         let is_known = |values: &[String]| {
-            known.is_some_and(|known| known.contains_key(&AlertGroup::new(&rule.by, values).key()))
+            known.is_some_and(|known| known.contains_key(&*AlertGroup::new(&rule.by, values).key()))
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
@@ -197,26 +203,24 @@ fn observe_all(
     found: &Found,
     round: &mut Round<'_>,
     draft: &mut Draft,
-) {
-    let empty = super::state::Groups::default();
-    let mut missing: FxHashSet<String> =
-        state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
+) -> Result<()> {
+    let identity: Arc<[u8]> = rule.identity().into();
     let (mut is_firing, mut worst) = (false, Worst::default());
-    let mut take = |judgement: &Judgement, after: Option<AlertInstance>| {
-        worst.take(judgement, after.as_ref(), round.at);
-        is_firing |= after.is_some_and(|after| after.phase.is_open());
+    let mut take = |judgement: &Judgement, after: After| {
+        worst.take(judgement, after.shown, round.at);
+        is_firing |= after.is_open;
     };
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
-        let key = group.key();
-        missing.remove(&key);
-        take(&judgement, observe(state, rule, (&group, &key), judgement, round, draft));
+        let about = (&group, &*group.key(), &identity);
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
-    for key in missing {
+    for key in state.not_looked_at(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
-        take(&judgement, observe(state, rule, (&group, &key), judgement, round, draft));
+        let about = (&group, &*key, &identity);
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
     let notes = state.notes.entry(rule.id.clone()).or_default();
     notes.evaluated_at = Some(round.at);
@@ -227,6 +231,7 @@ fn observe_all(
     if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
         round.firing.push(Arc::clone(rule));
     }
+    Ok(())
 }
 
 /// A group with a state and without requests in the window.
@@ -246,58 +251,80 @@ fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timest
     judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
 }
 
-/// Takes one verdict; the group's state after it, unless it is plainly ok.
+/// A group after a verdict.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    shown: RuleState,
+    is_open: bool,
+}
+
+/// Takes one verdict.
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
-    (group, group_key): (&AlertGroup, &str),
+    (group, group_key, identity): (&AlertGroup, &str, &Arc<[u8]>),
     judgement: Judgement,
     round: &Round<'_>,
     draft: &mut Draft,
-) -> Option<AlertInstance> {
-    let known = state.instances.get(&rule.id).and_then(|groups| groups.get(group_key));
-    // Closed just now, because its rule watches something else.
-    let known = known.filter(|known| known.identity == rule.identity());
+) -> Result<After> {
+    // What was closed just now, because its rule watches something else, is not known.
+    let known = state.known(&rule.id, group_key, identity);
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
     let is_muted = may_be_told && round.is_muted(rule, group);
-    let may_fire = !round.in_grace;
     let about = Circumstances {
         group,
         group_key,
+        identity,
         at: round.at,
         now: round.now,
         is_muted,
-        may_fire,
+        may_fire: !round.in_grace,
         hold_until: round.hold_until,
     };
-    let after = draft.observe(rule, judgement, about, known, &state.open);
-    state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
-    after
+    let observed = draft.observe(rule, judgement, about, known);
+    let after = observed.as_ref().map(|observed| &observed.after);
+    state.traces.note(&rule.id, group_key, round.at, &judgement, after, is_muted);
+    let after = After {
+        shown: after.map_or(RuleState::Ok, AlertInstance::shown),
+        is_open: after.is_some_and(|after| after.phase.is_open()),
+    };
+    let unwritten = observed.filter(|observed| !observed.is_changed);
+    state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
+    if draft.is_full() {
+        Monitor::write(round.gate, state, draft)?;
+    }
+    Ok(after)
 }
 
-fn observe_failure(state: &mut State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
-    let keys: Vec<String> =
-        state.instances.get(&rule.id).into_iter().flatten().map(|(key, _)| key.clone()).collect();
+fn observe_failure(
+    state: &mut State,
+    rule: &Arc<Rule>,
+    round: &Round<'_>,
+    draft: &mut Draft,
+) -> Result<()> {
+    let keys = state.not_looked_at(&rule.id);
     let failed = |group: &AlertGroup| Judgement {
         threshold: rule.threshold_of(group),
         ..Judgement::bare(Verdict::Failed)
     };
+    let identity = rule.identity().into();
     if keys.is_empty() {
         let judgement = failed(&AlertGroup::default());
         state.traces.note(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        observe(state, rule, (&group, &key), failed(&group), round, draft);
+        observe(state, rule, (&group, &key, &identity), failed(&group), round, draft)?;
     }
+    Ok(())
 }
 
 /// Closes what belongs to an earlier rule of the same id that watched something else.
 fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
     let groups = state.instances.get(&rule.id).into_iter().flatten();
-    for (key, known) in groups.filter(|(_, known)| known.identity != identity) {
-        close(state, rule, (key, known), EndReason::RuleChanged, round, draft);
+    for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
+        close(rule, (key, known), EndReason::RuleChanged, round, draft);
     }
 }
 
@@ -311,13 +338,12 @@ fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
         let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
         let rule = rule.unwrap_or(&stand_in);
         for (key, known) in groups {
-            close(state, rule, (key, known), EndReason::RuleRemoved, round, draft);
+            close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
     }
 }
 
 fn close(
-    state: &State,
     rule: &Arc<Rule>,
     (group_key, known): (&str, &Known),
     reason: EndReason,
@@ -328,6 +354,7 @@ fn close(
     let about = Circumstances {
         group: &group,
         group_key,
+        identity: &known.identity,
         at: round.at,
         now: round.now,
         is_muted: true,
@@ -335,21 +362,18 @@ fn close(
         hold_until: round.now,
     };
     let judgement = Judgement::bare(Verdict::Closed(reason));
-    draft.observe(rule, judgement, about, Some(known), &state.open);
+    draft.observe(rule, judgement, about, Some(known));
 }
 
 /// The program alerts about itself when a rule fails again and again.
-fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) {
-    let Some(rule) = state.rule(SELF_RULE).cloned() else { return };
+fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) -> Result<()> {
+    let Some(rule) = state.rule(SELF_RULE).cloned() else { return Ok(()) };
     let failures = state.notes.values().map(|notes| notes.failures).max().unwrap_or(0);
     let facts = Facts { failed_evaluations: failures, ..Facts::default() };
     let group = AlertGroup::default();
     if let Some(judgement) = judge(&rule, &group, &facts) {
-        let after = observe(state, &rule, (&group, ""), judgement, round, draft);
-        let mut worst = Worst::default();
-        worst.take(&judgement, after.as_ref(), round.at);
-        let notes = state.notes.entry(rule.id.clone()).or_default();
-        notes.evaluated_at = Some(round.at);
-        notes.last_value = worst.value();
+        let identity = rule.identity().into();
+        observe(state, &rule, (&group, "", &identity), judgement, round, draft)?;
     }
+    Ok(())
 }

@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::model::Timestamp;
 pub use crate::model::alert::SELF_RULE;
 use crate::model::alert::{
-    AlertCondition, AlertEvent, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
+    AlertCondition, AlertEvent, AlertGroup, AlertMetric, EndReason, Operator, Rule,
 };
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
@@ -136,7 +136,7 @@ impl Monitor {
         (load(&self.evaluations), load(&self.missed), load(&self.failed))
     }
 
-    /// Evaluates every rule at `now`, writes what changed, and tells which incidents began.
+    /// Evaluates every rule at `now`, writes what changed, and gives the ids of the incidents that began.
     ///
     /// In a grace period nothing may fire, and nothing ends because its rule is unknown: rules may still
     /// be registered.
@@ -148,7 +148,7 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
+    ) -> Result<Vec<String>> {
         let mut state = self.lock();
         self.evaluations.fetch_add(1, Ordering::Relaxed);
         let result = self.evaluate_all(&mut state, gate, now, in_grace);
@@ -162,6 +162,7 @@ impl Monitor {
     /// Calls `handler` with every transition that is written from now on.
     pub fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
         self.handlers.add(handler);
+        self.lock().is_listened_to = true;
     }
 
     /// Tells of what is on disk; others may ask and change meanwhile, a handler too.
@@ -171,19 +172,21 @@ impl Monitor {
         self.handlers.tell(&transitions);
     }
 
-    fn write(gate: &dyn WriteGate, state: &mut State, draft: Draft) -> Result<Vec<AlertIncident>> {
-        let held = draft.held.clone();
-        let (changes, opened) = draft.finish();
-        if changes.is_empty() {
-            return Ok(Vec::new());
+    /// Writes what a draft holds, and remembers it.
+    fn write(gate: &dyn WriteGate, state: &mut State, draft: &mut Draft) -> Result<()> {
+        if draft.changes.is_empty() {
+            return Ok(());
         }
         // Shared, not copied: thousands of groups may change at once.
-        let changes = Arc::new(changes);
+        let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.remember(Arc::unwrap_or_clone(changes));
-        state.held.extend(held);
-        Ok(opened.iter().filter_map(|id| state.open.get(id).cloned()).collect())
+        let changes = Arc::unwrap_or_clone(changes);
+        let opened = changes.incidents.iter().map(|incident| incident.incident_id.clone());
+        draft.opened.extend(opened);
+        state.remember(changes);
+        state.held.extend(draft.held.drain());
+        Ok(())
     }
 
     /// Notes that somebody takes care of an incident: no more reminders until it ends.
@@ -200,25 +203,16 @@ impl Monitor {
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        let (Some((rule_id, group_key, mut known)), Some(incident)) =
-            (state.owner(incident_id), state.open.get(incident_id).cloned())
-        else {
+        let Some((rule_id, group_key, mut known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };
         crate::alert::step::acknowledge(&mut known.instance, actor, now);
-        let incident =
-            AlertIncident { acked_by: Some(actor.to_owned()), acked_at: Some(now), ..incident };
-        let phase = known.instance.phase.as_str();
-        let changes = questions::acknowledged(
-            &incident,
-            (rule_id, group_key, known),
-            phase,
-            (actor, note, now),
-        );
+        let changes =
+            questions::acknowledged(incident_id, (rule_id, group_key, known), (actor, note, now));
         let written = changes.clone();
         gate.write(move |writer| writer.apply_alerts(&written))?;
         state.remember(changes);
-        Ok(AckOutcome::Done(incident))
+        self.done(incident_id)
     }
 
     /// Ends an incident by hand. A run of failures begins another one only after a further failure; other
@@ -239,11 +233,15 @@ impl Monitor {
             return self.not_open(incident_id);
         };
         let rule = state.rule(&rule_id).cloned();
-        let rule = rule.unwrap_or_else(|| Arc::new(Rule { id: rule_id, ..self_rule() }));
+        let rule = match rule {
+            Some(rule) => rule,
+            None => Arc::new(self.stand_in(rule_id, incident_id)?),
+        };
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances {
             group: &group,
             group_key: &group_key,
+            identity: &known.identity,
             at: now,
             now,
             is_muted: false,
@@ -260,17 +258,14 @@ impl Monitor {
         let comment = comment.map(str::to_owned);
         let closing = Closing { actor: actor.to_owned(), comment };
         let mut draft = Draft::by(closing);
-        draft.observe(&rule, judgement, about, Some(&known), &state.open);
+        draft.observe(&rule, judgement, about, Some(&known));
         if rule.metric == AlertMetric::ConsecutiveFailures {
             self.close_run(&mut state, &rule, &group, now)?;
             draft.changes.progress = Some(state.progress);
             draft.changes.runs = unsaved(&state, true);
         }
-        Self::write(gate, &mut state, draft)?;
+        Self::write(gate, &mut state, &mut draft)?;
         self.tell_handlers(state);
-        Ok(match self.not_open(incident_id)? {
-            AckOutcome::Over(incident) => AckOutcome::Done(incident),
-            other => other,
-        })
+        self.done(incident_id)
     }
 }

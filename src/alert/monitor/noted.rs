@@ -2,7 +2,7 @@
 
 use crate::alert::observation::Judgement;
 use crate::model::Timestamp;
-use crate::model::alert::{AlertEvent, AlertInstance, Rule, RuleState};
+use crate::model::alert::{AlertEvent, Rule, RuleState};
 use crate::model::time::HOUR_MS;
 
 /// So long nobody is told again that a rule has more groups than are watched.
@@ -26,15 +26,9 @@ pub(super) struct Worst {
 
 impl Worst {
     /// Takes one group.
-    pub(super) fn take(
-        &mut self,
-        judgement: &Judgement,
-        after: Option<&AlertInstance>,
-        at: Timestamp,
-    ) {
+    pub(super) fn take(&mut self, judgement: &Judgement, shown: RuleState, at: Timestamp) {
         let Some(value) = judgement.value else { return };
-        let state = after.map_or(RuleState::Ok, AlertInstance::shown);
-        let rank = (state, judgement.samples);
+        let rank = (shown, judgement.samples);
         if self.found.is_none_or(|(worst, _)| rank > worst) {
             self.found = Some((rank, LastValue { value, samples: judgement.samples, at }));
         }

@@ -155,7 +155,7 @@ fn play(seed: u64, restarts: bool) -> (Vec<String>, Vec<String>) {
     let mut stage = Stage::new(NOON, |_| {});
     for _ in 0..50 {
         let (model, fails, count) = (next(3), next(10) < 6, next(4));
-        let late_ms = if next(4) == 0 { i64::try_from(next(1_200_000)).unwrap() } else { 1_000 };
+        let late_ms = if next(4) == 0 { next(1_200_000).cast_signed() } else { 1_000 };
         stage.send(stage.now().plus_ms(-late_ms), count, |_, record| {
             record.model = Some(Name::from(format!("m{model}")));
             if fails {

@@ -231,6 +231,30 @@ fn silences_are_made_listed_and_ended() {
     ] {
         assert_eq!(server.post_json("/api/alerts/silences", &wrong).status, 400, "{wrong}");
     }
+    let good =
+        json!({ "rule": "err*", "group": { "space": "a" }, "duration_s": 60, "comment": "x" });
+    for (field, value) in [
+        ("comment", json!("a\u{0}b")),
+        ("comment", json!("two\nlines")),
+        ("rule", json!("err*\u{7}")),
+        ("group", json!({ "space": "a\u{1b}[2J" })),
+    ] {
+        let mut wrong = good.clone();
+        wrong[field] = value;
+        let answer = server.post_json("/api/alerts/silences", &wrong);
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert_eq!(answer.json()["errors"][0]["parameter"], field, "{wrong}");
+    }
+    for unknown in ["erors", "latency-*"] {
+        let answer = server.post_json(
+            "/api/alerts/silences",
+            &json!({ "rule": unknown, "duration_s": 60, "comment": "x" }),
+        );
+        assert_eq!(answer.status, 422, "{unknown}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(unknown) && detail.contains("there are errors"), "{detail}");
+    }
+    assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
 }
 
 #[test]
