@@ -137,9 +137,9 @@ fn bind(
     let space_id = interner.space(transaction, record.space.as_ref())?;
     let model_id = interner.model(transaction, record.provider.as_ref(), record.model.as_ref())?;
     let latency = |kind| record.latency(kind).map(saturate);
-    // When history was imported says nothing about it.
-    let arrived_after_ms = (record.source != Source::Import)
-        .then(|| now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms()));
+    let is_history = record.is_history || record.source == Source::Import;
+    let arrived_after_ms =
+        (!is_history).then(|| now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms()));
     let values: [&dyn ToSql; 28] = [
         &record.started_at.as_unix_ms(),
         &record.request_id,

@@ -1,5 +1,7 @@
 //! A backtest finds what live evaluation found.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use chatgauge::Error;
 use chatgauge::model::{ErrorType, Name, Outcome, TimeRange};
 use rand::RngExt as _;
@@ -160,6 +162,25 @@ fn compare(stage: &Stage, range: TimeRange, seed: u64) {
         assert_eq!(moves, live, "{} with seed {seed}", rule.id);
     }
     assert!(compared > 30, "{compared} lines are no evening");
+}
+
+#[test]
+fn history_that_is_loaded_counts_as_if_it_had_arrived_when_it_ended() {
+    for (is_history, incidents) in [(true, 1), (false, 0)] {
+        let stage = Stage::with_rules("2026-03-10T12:00:00Z", RULES);
+        let from = stage.now().plus_ms(-3_600_000);
+        for minute in 0..10 {
+            stage.send(from.plus_ms(minute * 60_000), 20, |number, record| {
+                record.is_history = is_history;
+                if minute >= 3 && number < 10 {
+                    record.outcome = Outcome::Error(ErrorType::Server);
+                }
+            });
+        }
+        let range = TimeRange::new(from, stage.now());
+        let found = stage.gauge().backtest_alert(&stage.rule("rate"), range).unwrap();
+        assert_eq!(found.incidents.len(), incidents, "history: {is_history}");
+    }
 }
 
 #[test]
