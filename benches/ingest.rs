@@ -175,7 +175,8 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.execute_batch(include_str!("../migrations/V1__requests.sql"))?;
-    connection.execute_batch(include_str!("../migrations/V7__smaller_index_of_ids.sql"))?;
+    connection.execute_batch(include_str!("../migrations/V9__smaller_index_of_ids.sql"))?;
+    connection.execute_batch("alter table requests add column arrived_after_ms integer")?;
     let places = vec!["?"; columns.len()].join(", ");
     let insert = format!("insert into requests ({}) values ({places})", columns.join(", "));
     let start = now();

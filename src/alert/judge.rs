@@ -2,7 +2,7 @@
 
 use super::observation::{Judgement, Verdict};
 use super::wilson::{lower_bound, quantile_over, upper_bound};
-use crate::model::alert::{AlertGroup, AlertMetric, ErrorScope, Operator, Rule};
+use crate::model::alert::{AlertGroup, AlertMetric, EndReason, ErrorScope, NoData, Operator, Rule};
 use crate::model::measures::as_f64;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Column, Count, LatencyKind, Measured, Measures, Stat};
@@ -92,12 +92,23 @@ pub struct Facts {
     pub quantile_ms: Option<f64>,
     /// Errors in a row; `None`: no request was seen.
     pub run: Option<u64>,
+    /// Time since the last request of the group, for rules about runs, in milliseconds.
+    pub idle_ms: i64,
+    /// Somebody closed the incident about this very run.
+    pub is_run_closed: bool,
     /// Errors from which on a window is a spike; `None`: there is no baseline yet.
     pub spike_line: Option<f64>,
     /// There were requests within the day before.
     pub had_traffic: bool,
     /// Evaluations that failed in a row.
     pub failed_evaluations: u32,
+}
+
+impl Facts {
+    /// Whether they are about any request at all.
+    pub fn is_of_requests(&self) -> bool {
+        self.sums.requests > 0 || self.run.is_some() || self.had_traffic
+    }
 }
 
 /// A value with the requests behind it.
@@ -175,6 +186,11 @@ fn burn(rule: &Rule, facts: &Facts) -> Option<f64> {
 
 fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> Verdict {
     let Some(value) = figure.value else { return Verdict::Insufficient };
+    if rule.metric == AlertMetric::ConsecutiveFailures
+        && let Some(verdict) = stale_run(rule, facts)
+    {
+        return verdict;
+    }
     let too_few = figure.samples < rule.min_samples;
     let silent = rule.metric == AlertMetric::NoTraffic && !facts.had_traffic;
     let unknown = rule.metric == AlertMetric::Spike && facts.spike_line.is_none();
@@ -197,6 +213,18 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> V
         Verdict::Clear
     } else {
         Verdict::Between
+    }
+}
+
+/// What is to be said of a run that says nothing about now.
+fn stale_run(rule: &Rule, facts: &Facts) -> Option<Verdict> {
+    let limit_ms = i64::try_from(rule.no_data_resolve_after.as_millis()).unwrap_or(i64::MAX);
+    let is_idle = facts.idle_ms >= limit_ms;
+    match rule.no_data {
+        // The run is still the same: only a request may begin an incident with it again.
+        NoData::Keep if is_idle => Some(Verdict::Closed(EndReason::NoTraffic)),
+        NoData::Ok if is_idle => Some(Verdict::Insufficient),
+        _ => facts.is_run_closed.then_some(Verdict::Between),
     }
 }
 

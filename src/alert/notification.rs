@@ -157,6 +157,12 @@ pub struct Notification {
     /// Why it ended: `recovered`, `no_traffic`, `manual`, ...
     #[serde(default)]
     pub reason: Option<String>,
+    /// Who closed it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<String>,
+    /// What they had to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// The evaluation that this message is about.
     pub at: Timestamp,
     /// IANA zone that people are shown times in.
@@ -187,6 +193,8 @@ impl Default for Notification {
             fired_at: epoch,
             ended_at: None,
             reason: None,
+            closed_by: None,
+            comment: None,
             at: epoch,
             zone: "UTC".to_owned(),
         }

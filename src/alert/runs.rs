@@ -1,12 +1,12 @@
 //! Runs of failures: how many errors in a row, up to the latest request of each group.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::Result;
 use crate::model::alert::{ErrorScope, Rule};
 use crate::model::time::QUARTER_HOUR_MS;
 use crate::model::{Dimension, KeyColumn, Name, Outcome, Source, Timestamp};
-use crate::store::{ArrivedRow, ModelRow, Reader, ResolvedFilter};
+use crate::store::{ArrivedRow, ModelRow, Reader, ResolvedFilter, RunsChange, StoredRun};
 
 /// Groups remembered for one rule.
 const MOST_GROUPS: usize = 100_000;
@@ -17,14 +17,17 @@ const FRESH_MS: i64 = QUARTER_HOUR_MS;
 type Ids = [i64; 2];
 
 /// One group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     failures: u64,
     /// Start of the latest success; what started before it and arrives after it says nothing.
     succeeded_ms: i64,
-    /// Failures of which some are new since the start of the program: what was read back was judged
-    /// before.
+    /// Start of the latest request, whatever came of it.
+    last_ms: i64,
+    /// Failures of which some are new since the rule is watched: what was read back was judged before.
     is_new: bool,
+    /// Somebody closed the incident about these very failures.
+    is_closed: bool,
     /// Succeeded and looked at: remembered for what is late, and no longer a group.
     is_over: bool,
 }
@@ -36,8 +39,77 @@ pub(super) struct FoundRun {
     pub(super) values: Vec<String>,
     /// Errors in a row.
     pub(super) failures: u64,
-    /// Something arrived since the program started; without it nothing may begin.
+    /// Something arrived since the rule is watched; without it nothing may begin.
     pub(super) is_new: bool,
+    /// Somebody closed the incident about these very errors.
+    pub(super) is_closed: bool,
+    /// Start of the latest request.
+    pub(super) last: Timestamp,
+}
+
+/// When a request counts as late that nobody saw arriving: it came no earlier than the latest start of
+/// those before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Following {
+    until_ms: i64,
+}
+
+impl Following {
+    /// Nothing is known before the first request, or that somebody looked at `since`.
+    pub(super) fn new(since: Option<Timestamp>) -> Self {
+        Self { until_ms: since.map_or(i64::MIN, Timestamp::as_unix_ms) }
+    }
+
+    /// The instant before which the next row in order of arrival is late.
+    pub(super) fn late_before(&mut self, row: &ArrivedRow, now: Timestamp) -> Timestamp {
+        let late_before = Timestamp::from_unix_ms(self.until_ms.saturating_sub(FRESH_MS));
+        // A clock that is ahead must not make everything else late.
+        self.until_ms = self.until_ms.max(row.started_at_ms.min(now.as_unix_ms()));
+        late_before
+    }
+}
+
+/// The instant before which a request that arrives at `now` is late.
+pub(super) fn late_before(now: Timestamp) -> Timestamp {
+    now.plus_ms(-FRESH_MS)
+}
+
+impl Run {
+    const fn none(is_new: bool) -> Self {
+        Self {
+            failures: 0,
+            succeeded_ms: i64::MIN,
+            last_ms: i64::MIN,
+            is_new,
+            is_closed: false,
+            is_over: false,
+        }
+    }
+
+    fn add(&mut self, started_ms: i64, is_failure: bool, is_new: bool) {
+        self.last_ms = self.last_ms.max(started_ms);
+        self.is_new |= is_new;
+        self.is_over = false;
+        self.is_closed = false;
+        if is_failure {
+            self.failures += 1;
+        } else {
+            self.failures = 0;
+            self.succeeded_ms = started_ms;
+        }
+    }
+
+    fn stored(&self, ids: Ids) -> StoredRun {
+        let Self { failures, succeeded_ms, last_ms, is_new, is_closed, .. } = *self;
+        StoredRun { ids, failures, succeeded_ms, last_ms, is_new, is_closed }
+    }
+}
+
+impl From<&StoredRun> for Run {
+    fn from(stored: &StoredRun) -> Self {
+        let StoredRun { failures, succeeded_ms, last_ms, is_new, is_closed, .. } = *stored;
+        Self { failures, succeeded_ms, last_ms, is_new, is_closed, is_over: false }
+    }
 }
 
 /// The model that stands for the provider of each model.
@@ -66,8 +138,10 @@ pub(super) struct Runs {
     sources: Vec<Source>,
     errors: ErrorScope,
     runs: FxHashMap<Ids, Run>,
-    /// Latest start among the requests that were read back.
-    read_until_ms: i64,
+    /// Groups whose stored run is another one.
+    unsaved: FxHashSet<Ids>,
+    /// Nothing of it is stored, or what is stored is of another rule.
+    is_unsaved: bool,
 }
 
 impl Runs {
@@ -80,8 +154,21 @@ impl Runs {
             sources: rule.filter.sources.clone(),
             errors: rule.errors,
             runs: FxHashMap::default(),
-            read_until_ms: i64::MIN,
+            unsaved: FxHashSet::default(),
+            is_unsaved: true,
         }
+    }
+
+    /// The runs as they were when they were stored.
+    pub(super) fn restore(&mut self, stored: &[StoredRun]) {
+        self.is_unsaved = false;
+        self.runs = stored.iter().map(|stored| (stored.ids, Run::from(stored))).collect();
+    }
+
+    /// Forgets every run.
+    pub(super) fn restart(&mut self) {
+        self.is_unsaved = true;
+        self.runs.clear();
     }
 
     /// Whether they are what `rule` counts.
@@ -94,86 +181,108 @@ impl Runs {
         self.filter = filter;
     }
 
-    /// Takes a request that was seen before the program started, in order of arrival.
-    ///
-    /// When it arrived is not stored: it was there no earlier than the latest start of those before it.
-    pub(super) fn read_back(&mut self, row: &ArrivedRow, providers: &Providers, now: Timestamp) {
-        if row.source == Source::Import {
-            return;
-        }
-        if row.started_at_ms >= self.read_until_ms.saturating_sub(FRESH_MS) {
-            self.add(row, providers, false);
-        }
-        // A clock that is ahead must not make everything else late.
-        let started_ms = row.started_at_ms.min(now.as_unix_ms());
-        self.read_until_ms = self.read_until_ms.max(started_ms);
-    }
-
-    /// Takes a request that is first seen at `now`, in order of arrival.
-    pub(super) fn arrive(&mut self, row: &ArrivedRow, providers: &Providers, now: Timestamp) {
-        if row.source != Source::Import && row.started_at_ms >= now.plus_ms(-FRESH_MS).as_unix_ms()
-        {
-            self.add(row, providers, true);
-        }
-    }
-
-    fn add(&mut self, row: &ArrivedRow, providers: &Providers, is_new: bool) {
+    /// Takes a request, in order of arrival; `is_new` unless it was judged before.
+    pub(super) fn take(
+        &mut self,
+        row: &ArrivedRow,
+        providers: &Providers,
+        late_before: Timestamp,
+        is_new: bool,
+    ) {
         let wanted = [KeyColumn::Space, KeyColumn::User, KeyColumn::Model]
             .into_iter()
             .zip(row.ids)
             .all(|(key, id)| self.filter.ids(key).is_none_or(|ids| ids.contains(&id)));
         let route = self.sources.is_empty() || self.sources.contains(&row.source);
-        let is_failure = match row.outcome {
-            Outcome::Error(kind) => self.errors.counts(kind).then_some(true),
-            Outcome::Success => Some(false),
-            // Given up by the caller: it says nothing.
-            Outcome::Cancelled => None,
-        };
-        let Some(is_failure) = is_failure.filter(|_| wanted && route) else { return };
+        let is_late = row.started_at_ms < late_before.as_unix_ms();
+        if !wanted || !route || is_late {
+            return;
+        }
         let mut ids = Ids::default();
         for (slot, dimension) in ids.iter_mut().zip(&self.by) {
             *slot = id_of(*dimension, row, providers);
         }
+        let is_failure = match row.outcome {
+            Outcome::Error(kind) => self.errors.counts(kind).then_some(true),
+            Outcome::Success => Some(false),
+            // Given up by the caller: it says nothing, but that there is traffic.
+            Outcome::Cancelled => None,
+        };
+        let Some(is_failure) = is_failure else {
+            if let Some(run) = self.runs.get_mut(&ids) {
+                run.last_ms = run.last_ms.max(row.started_at_ms);
+                self.unsaved.insert(ids);
+            }
+            return;
+        };
         if self.runs.len() >= MOST_GROUPS {
-            self.runs.retain(|_, run| run.failures > 0);
+            self.retain(|run| run.failures > 0);
         }
-        let run = self.runs.entry(ids).or_insert(Run {
-            failures: 0,
-            succeeded_ms: i64::MIN,
-            is_new,
-            is_over: false,
-        });
+        let run = self.runs.entry(ids).or_insert(Run::none(is_new));
         if row.started_at_ms < run.succeeded_ms {
             return;
         }
-        run.is_new |= is_new;
-        run.is_over = false;
-        if is_failure {
-            run.failures += 1;
-        } else {
-            run.failures = 0;
-            run.succeeded_ms = row.started_at_ms;
+        run.add(row.started_at_ms, is_failure, is_new);
+        self.unsaved.insert(ids);
+    }
+
+    fn retain(&mut self, mut keeps: impl FnMut(&mut Run) -> bool) {
+        let unsaved = &mut self.unsaved;
+        self.runs.retain(|ids, run| {
+            let is_kept = keeps(run);
+            if !is_kept {
+                unsaved.insert(*ids);
+            }
+            is_kept
+        });
+    }
+
+    /// Somebody closed the incident of this group: only another failure may begin one again.
+    pub(super) fn close(&mut self, values: &[String], reader: &Reader<'_>) -> Result<()> {
+        for (ids, names) in self.names(reader)? {
+            if let Some(run) = self.runs.get_mut(&ids).filter(|_| names == values) {
+                run.is_closed = run.failures > 0;
+                self.unsaved.insert(ids);
+            }
         }
+        Ok(())
+    }
+
+    /// Values of every group's dimensions.
+    fn names(&self, reader: &Reader<'_>) -> Result<Vec<(Ids, Vec<String>)>> {
+        let present = self.runs.iter().filter(|(_, run)| !run.is_over);
+        let mut named: Vec<(Ids, Vec<String>)> =
+            present.map(|(ids, _)| (*ids, Vec::with_capacity(self.by.len()))).collect();
+        for (place, dimension) in self.by.iter().enumerate() {
+            let ids: Vec<i64> = named.iter().map(|(ids, _)| ids[place]).collect();
+            let known = reader.names(*dimension, &ids)?;
+            for (ids, names) in &mut named {
+                names.push(known.get(&ids[place]).cloned().unwrap_or_default());
+            }
+        }
+        Ok(named)
     }
 
     /// Every group with its run.
     pub(super) fn groups(&self, reader: &Reader<'_>) -> Result<Vec<FoundRun>> {
-        let rows: Vec<(&Ids, &Run)> = self.runs.iter().filter(|(_, run)| !run.is_over).collect();
-        let mut names: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
-        for (place, dimension) in self.by.iter().enumerate() {
-            let ids: Vec<i64> = rows.iter().map(|(ids, _)| ids[place]).collect();
-            let known = reader.names(*dimension, &ids)?;
-            for (names, id) in names.iter_mut().zip(&ids) {
-                names.push(known.get(id).cloned().unwrap_or_default());
+        // A model that two providers run is one group with the longer run that nobody closed.
+        let mut groups: FxHashMap<Vec<String>, (Run, i64)> = FxHashMap::default();
+        for (ids, names) in self.names(reader)? {
+            let run = self.runs[&ids];
+            let (longest, last_ms) = groups.entry(names).or_insert((run, run.last_ms));
+            *last_ms = run.last_ms.max(*last_ms);
+            let rank = |run: &Run| (!run.is_closed, run.failures, run.is_new);
+            if rank(&run) > rank(longest) {
+                *longest = run;
             }
         }
-        // A model that two providers run is one group with the longer run.
-        let mut groups: FxHashMap<Vec<String>, (u64, bool)> = FxHashMap::default();
-        for ((_, run), names) in rows.into_iter().zip(names) {
-            let longest = groups.entry(names).or_default();
-            *longest = (run.failures, run.is_new).max(*longest);
-        }
-        let found = |(values, (failures, is_new))| FoundRun { values, failures, is_new };
+        let found = |(values, (run, last_ms)): (Vec<String>, (Run, i64))| FoundRun {
+            values,
+            failures: run.failures,
+            is_new: run.is_new,
+            is_closed: run.is_closed,
+            last: Timestamp::from_unix_ms(last_ms),
+        };
         Ok(groups.into_iter().map(found).collect())
     }
 
@@ -184,11 +293,28 @@ impl Runs {
         if keep {
             return;
         }
-        let fresh_ms = now.plus_ms(-FRESH_MS).as_unix_ms();
-        self.runs.retain(|_, run| {
+        let fresh_ms = late_before(now).as_unix_ms();
+        self.retain(|run| {
             run.is_over = run.failures == 0;
             !run.is_over || run.succeeded_ms >= fresh_ms
         });
+    }
+
+    /// What has to be stored of them, which are of `rule_id` and as of the row `seen_seq`.
+    pub(super) fn unsaved(&self, rule_id: &str, seen_seq: i64) -> RunsChange {
+        let stored = |ids: &Ids| (*ids, self.runs.get(ids).map(|run| run.stored(*ids)));
+        RunsChange {
+            rule_id: rule_id.to_owned(),
+            kept: Some((self.identity.clone(), seen_seq)),
+            is_anew: self.is_unsaved,
+            runs: self.unsaved.iter().map(stored).collect(),
+        }
+    }
+
+    /// All of it is stored.
+    pub(super) fn saved(&mut self) {
+        self.unsaved.clear();
+        self.is_unsaved = false;
     }
 }
 

@@ -51,7 +51,7 @@ pub enum Effect {
 }
 
 /// The word for an alert that fires and ends too often.
-const FLAPPING: &str = "flapping";
+pub(super) const FLAPPING: &str = "flapping";
 
 /// One evaluation: the state after it, and what is to be done, in order.
 ///
@@ -288,6 +288,8 @@ impl Step<'_> {
     }
 
     fn note_transition(&mut self) {
+        // Mostly the only one, of very many groups.
+        self.state.transitions.reserve_exact(1);
         self.state.transitions.push(self.at);
         if self.state.flapping_since.is_none() && self.state.transitions.len() > FLAP_TRANSITIONS {
             self.state.flapping_since = Some(self.at);
@@ -340,7 +342,8 @@ impl Step<'_> {
         let repeat_ms = i64::try_from(self.rule.repeat_interval.as_millis()).unwrap_or(i64::MAX);
         let since = self.state.notified_at.unwrap_or(self.at);
         let is_due = repeat_ms > 0 && elapsed_ms(since, self.at) >= repeat_ms;
-        if is_due && self.state.acked_by.is_none() {
+        // While it recovers its end is near, and that is what will be told.
+        if is_due && self.state.phase == AlertPhase::Firing && self.state.acked_by.is_none() {
             self.announce(NotificationKind::Reminder);
         }
     }

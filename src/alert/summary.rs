@@ -3,9 +3,7 @@
 use super::notification::{Notification, NotificationKind, Unit};
 use super::observation::Judgement;
 use crate::model::Timestamp;
-use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertMetric, EndReason, EvaluationWindow, Rule, template,
-};
+use crate::model::alert::{AlertGroup, AlertMetric, EndReason, EvaluationWindow, Rule, template};
 
 /// What the values of a metric count.
 pub const fn unit_of(metric: AlertMetric) -> Unit {
@@ -94,18 +92,19 @@ pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String
         "value" => formatted(judgement.value, unit, format),
         "threshold" => formatted(Some(judgement.threshold), unit, format),
         "limit" => formatted(rule.limit_of(group), unit, format),
-        "samples" => number_text(as_f64(judgement.samples)),
-        "events" => number_text(as_f64(judgement.events)),
+        "samples" => formatted(Some(as_f64(judgement.samples)), Unit::Count, format),
+        "events" => formatted(Some(as_f64(judgement.events)), Unit::Count, format),
         _ => String::new(),
     });
     let has_group = rule.summary.contains("{group") || rule.by.is_empty();
     if has_group { text } else { format!("{group_text}: {text}") }
 }
 
-/// The message about an incident.
+/// The message about an incident of a group.
 pub fn notification(
     rule: &Rule,
-    incident: &AlertIncident,
+    group: &AlertGroup,
+    (incident_id, fired_at): (&str, Timestamp),
     kind: NotificationKind,
     judgement: &Judgement,
     at: Timestamp,
@@ -114,12 +113,12 @@ pub fn notification(
     Notification {
         rule_id: rule.id.clone(),
         rule_name: rule.name.clone(),
-        incident_id: incident.incident_id.clone(),
+        incident_id: incident_id.to_owned(),
         kind,
-        group: incident.group.names.clone(),
-        period: incident.group.period.clone(),
-        metric: incident.metric.clone(),
-        operator: incident.operator.clone(),
+        group: group.names.clone(),
+        period: group.period.clone(),
+        metric: rule.metric.name(),
+        operator: rule.condition.operator.as_str().to_owned(),
         threshold: judgement.threshold,
         value: judgement.value,
         unit: unit_of(rule.metric),
@@ -127,11 +126,13 @@ pub fn notification(
         events: judgement.events,
         severity: rule.severity.clone(),
         labels: rule.labels.clone(),
-        summary: summary(rule, &incident.group, judgement),
+        summary: summary(rule, group, judgement),
         runbook: rule.runbook.clone(),
-        fired_at: incident.fired_at,
+        fired_at,
         ended_at: ended.map(|_| at),
         reason: ended.map(|reason| reason.as_str().to_owned()),
+        closed_by: None,
+        comment: None,
         at,
         zone: rule.tz.name().to_owned(),
     }

@@ -1,6 +1,7 @@
 //! The last evaluations of each rule and group, for the question why it did or did not fire.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rustc_hash::FxHashMap;
 
@@ -10,6 +11,7 @@ use crate::model::alert::{AlertInstance, EndReason};
 
 /// Evaluations kept of each rule and group.
 pub const KEPT_EVALUATIONS: usize = 20;
+const KEPT_EVALUATIONS_U8: u8 = 20;
 /// Groups of one rule that are kept while nothing is wrong with them.
 const QUIET_GROUPS: usize = 1_000;
 
@@ -28,18 +30,20 @@ pub struct Evaluation {
     pub is_muted: bool,
 }
 
-/// The same in fewer bytes: there are many.
-#[derive(Clone, Copy, Debug)]
+/// Evaluations one after the other that found the same, in few bytes: there are many groups.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Packed {
-    at_ms: i64,
+    /// The last one; those before it are as many entries before it among the rule's instants.
+    last_ms: i64,
     value: f64,
-    threshold: f32,
+    threshold: f64,
     samples: u32,
     events: u32,
     violations: u16,
     clears: u16,
     verdict: u8,
     flags: u8,
+    count: u8,
 }
 
 const VERDICTS: [Verdict; 6] = [
@@ -53,10 +57,19 @@ const VERDICTS: [Verdict; 6] = [
 const HAS_VALUE: u8 = 1;
 const IS_MUTED: u8 = 2;
 
+/// The last evaluations of one rule.
+#[derive(Debug, Default)]
+struct RuleTraces {
+    /// When it was evaluated, oldest first.
+    instants_ms: VecDeque<i64>,
+    /// By the hash of the group's key, oldest first.
+    groups: FxHashMap<u64, Vec<Packed>>,
+}
+
 /// The last evaluations of every rule and group that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    rules: FxHashMap<String, FxHashMap<String, VecDeque<Packed>>>,
+    rules: FxHashMap<String, RuleTraces>,
 }
 
 impl Traces {
@@ -71,42 +84,90 @@ impl Traces {
         is_muted: bool,
     ) {
         if !self.rules.contains_key(rule_id) {
-            self.rules.insert(rule_id.to_owned(), FxHashMap::default());
+            self.rules.insert(rule_id.to_owned(), RuleTraces::default());
         }
-        let Some(groups) = self.rules.get_mut(rule_id) else { return };
-        if !groups.contains_key(group_key) {
-            if state.is_none() && groups.len() >= QUIET_GROUPS {
-                return;
-            }
-            groups.insert(group_key.to_owned(), VecDeque::with_capacity(KEPT_EVALUATIONS));
+        let Some(rule) = self.rules.get_mut(rule_id) else { return };
+        let at_ms = at.as_unix_ms();
+        if rule.instants_ms.back() != Some(&at_ms) {
+            rule.instants_ms.push_back(at_ms);
         }
-        let Some(ring) = groups.get_mut(group_key) else { return };
-        if ring.len() == KEPT_EVALUATIONS {
-            ring.pop_front();
+        let hash = hash_of(group_key);
+        let is_full = state.is_none() && rule.groups.len() >= QUIET_GROUPS;
+        if is_full && !rule.groups.contains_key(&hash) {
+            return;
         }
-        ring.push_back(pack(at, judgement, state, is_muted));
+        let before_ms = rule.instants_ms.iter().rev().nth(1).copied();
+        let found = pack(at, judgement, state, is_muted);
+        push(rule.groups.entry(hash).or_default(), found, before_ms);
     }
 
     /// The evaluations of one rule and group, oldest first.
     pub(super) fn of(&self, rule_id: &str, group_key: &str) -> Vec<Evaluation> {
-        let ring = self.rules.get(rule_id).and_then(|groups| groups.get(group_key));
-        ring.into_iter().flatten().map(unpack).collect()
+        let Some(rule) = self.rules.get(rule_id) else { return Vec::new() };
+        let runs = rule.groups.get(&hash_of(group_key));
+        runs.into_iter().flatten().flat_map(|packed| rule.evaluations(packed)).collect()
     }
 
     /// The last evaluation of every group of a rule.
     pub(super) fn latest(&self, rule_id: &str) -> impl Iterator<Item = Evaluation> + '_ {
-        let groups = self.rules.get(rule_id).into_iter().flatten();
-        groups.filter_map(|(_, ring)| ring.back()).map(unpack)
+        let groups = self.rules.get(rule_id).map(|rule| rule.groups.values());
+        groups.into_iter().flatten().filter_map(|runs| runs.last()).map(unpack)
     }
 
     /// Forgets rules that are gone, and groups that were not evaluated since `since`.
     pub(super) fn retain(&mut self, since: Timestamp, has_rule: impl Fn(&str) -> bool) {
-        self.rules.retain(|rule_id, groups| {
-            groups
-                .retain(|_, ring| ring.back().is_some_and(|last| last.at_ms >= since.as_unix_ms()));
+        let since_ms = since.as_unix_ms();
+        self.rules.retain(|rule_id, rule| {
+            rule.groups.retain(|_, runs| runs.last().is_some_and(|last| last.last_ms >= since_ms));
+            let is_old = |at_ms: &&i64| **at_ms < since_ms;
+            let old = rule.instants_ms.iter().take_while(is_old).count();
+            // A group that is still kept may look back as far as it has evaluations.
+            rule.instants_ms.drain(..old.saturating_sub(KEPT_EVALUATIONS));
             has_rule(rule_id)
         });
     }
+}
+
+impl RuleTraces {
+    fn evaluations(&self, packed: &Packed) -> impl Iterator<Item = Evaluation> + '_ {
+        let end = self.instants_ms.partition_point(|at_ms| *at_ms <= packed.last_ms);
+        let start = end.saturating_sub(usize::from(packed.count));
+        let evaluation = unpack(packed);
+        let instants = self.instants_ms.range(start..end);
+        instants.map(move |at_ms| Evaluation { at: Timestamp::from_unix_ms(*at_ms), ..evaluation })
+    }
+}
+
+/// Adds an evaluation, as a repetition if it found what the one just before it found, and drops the oldest
+/// beyond those that are kept.
+fn push(runs: &mut Vec<Packed>, found: Packed, before_ms: Option<i64>) {
+    match runs.last_mut() {
+        Some(last)
+            if Some(last.last_ms) == before_ms
+                && (Packed { last_ms: found.last_ms, count: 1, ..*last }) == found =>
+        {
+            last.last_ms = found.last_ms;
+            last.count = last.count.saturating_add(1).min(KEPT_EVALUATIONS_U8);
+        }
+        _ => {
+            runs.reserve_exact(1);
+            runs.push(found);
+        }
+    }
+    let mut kept: usize = runs.iter().map(|packed| usize::from(packed.count)).sum();
+    while kept > KEPT_EVALUATIONS {
+        runs[0].count -= 1;
+        kept -= 1;
+        if runs[0].count == 0 {
+            runs.remove(0);
+        }
+    }
+}
+
+fn hash_of(group_key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    group_key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn pack(
@@ -121,35 +182,72 @@ fn pack(
     };
     let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
     let has_value = if judgement.value.is_some() { HAS_VALUE } else { 0 };
-    #[expect(clippy::cast_possible_truncation, reason = "a threshold to seven digits is enough")]
-    let threshold = judgement.threshold as f32;
     Packed {
-        at_ms: at.as_unix_ms(),
+        last_ms: at.as_unix_ms(),
         value: judgement.value.unwrap_or(0.0),
-        threshold,
+        threshold: judgement.threshold,
         samples: u32::try_from(judgement.samples).unwrap_or(u32::MAX),
         events: u32::try_from(judgement.events).unwrap_or(u32::MAX),
         violations: state.map_or(0, |state| small(state.violations)),
         clears: state.map_or(0, |state| small(state.clears)),
         verdict: u8::try_from(verdict).unwrap_or(0),
         flags: has_value | if is_muted { IS_MUTED } else { 0 },
+        count: 1,
     }
 }
 
 fn unpack(packed: &Packed) -> Evaluation {
-    // Through text, so that 0.1 stays 0.1.
-    let threshold = packed.threshold.to_string().parse().unwrap_or(f64::from(packed.threshold));
     Evaluation {
-        at: Timestamp::from_unix_ms(packed.at_ms),
+        at: Timestamp::from_unix_ms(packed.last_ms),
         judgement: Judgement {
             verdict: VERDICTS[usize::from(packed.verdict)],
             value: (packed.flags & HAS_VALUE != 0).then_some(packed.value),
-            threshold,
+            threshold: packed.threshold,
             samples: u64::from(packed.samples),
             events: u64::from(packed.events),
         },
         violations: u32::from(packed.violations),
         clears: u32::from(packed.clears),
         is_muted: packed.flags & IS_MUTED != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// What is asked for is what was noted last, however it is packed.
+        #[test]
+        fn the_last_evaluations_are_kept(
+            seen in prop::collection::vec((0_u64..3, any::<bool>(), any::<bool>()), 1..80),
+        ) {
+            let mut traces = Traces::default();
+            let mut expected = VecDeque::new();
+            for (number, (samples, is_muted, is_looked_at)) in seen.into_iter().enumerate() {
+                let at = Timestamp::from_unix_ms(i64::try_from(number).unwrap() * 30_000);
+                let judgement = Judgement { samples, ..Judgement::bare(Verdict::Clear) };
+                // Another group is evaluated every time.
+                traces.note("rule", "other", at, &judgement, None, false);
+                if is_looked_at {
+                    traces.note("rule", "group", at, &judgement, None, is_muted);
+                    expected.push_back((at, samples, is_muted));
+                    if expected.len() > KEPT_EVALUATIONS {
+                        expected.pop_front();
+                    }
+                }
+                traces.retain(at.plus_ms(-3_600_000), |_| true);
+                let kept: VecDeque<_> = traces
+                    .of("rule", "group")
+                    .iter()
+                    .map(|kept| (kept.at, kept.judgement.samples, kept.is_muted))
+                    .collect();
+                prop_assert_eq!(&kept, &expected);
+            }
+        }
     }
 }

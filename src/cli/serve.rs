@@ -176,7 +176,9 @@ impl DemoCommand {
         let bar = open::progress(history.requests, "storing");
         let mut records = history.records();
         loop {
-            let batch: Vec<RequestRecord> = records.by_ref().take(SEED_BATCH).collect();
+            let seeded = records.by_ref().take(SEED_BATCH);
+            let batch: Vec<RequestRecord> =
+                seeded.map(|record| RequestRecord { is_history: true, ..record }).collect();
             if batch.is_empty() {
                 break;
             }

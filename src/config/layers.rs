@@ -108,7 +108,7 @@ impl Layers {
             let key = keys.iter().find(|(_, span)| line == Some(line_of(&text, span.start)));
             let place = place(error.span());
             let place = key.map_or_else(|| place.clone(), |(key, _)| format!("{place}: {key}"));
-            Error::invalid_config(place, error.message().to_owned())
+            Error::invalid_config(place, in_words(error.message()))
         })?;
         for (key, span) in keys {
             self.origins.insert(key, place(Some(span)));
@@ -159,16 +159,35 @@ impl Layers {
         Ok(())
     }
 
+    /// Where a key was set; of one that is missing, where the section stands that lacks it.
+    fn origin(&self, key: &str) -> Option<&String> {
+        let mut outer = Some(key);
+        while let Some(key) = outer {
+            if let Some(origin) = self.origins.get(key) {
+                return Some(origin);
+            }
+            outer = key.rfind(['.', '[']).and_then(|end| key.get(..end));
+        }
+        None
+    }
+
     fn check(&self) -> Result<Config> {
         self.merged.check().map_err(|error| match error {
             Error::InvalidConfig { key, reason } => {
-                let origin = self.origins.get(&key);
+                let origin = self.origin(&key);
                 let key = origin.map_or_else(|| key.clone(), |origin| format!("{origin}: {key}"));
                 Error::InvalidConfig { key, reason }
             }
             other => other,
         })
     }
+}
+
+/// What serde expects, without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    message
+        .replace("expected i64", "expected a whole number")
+        .replace("expected f64", "expected a number")
 }
 
 /// Every key with its default, which tells what kind of value it takes.
@@ -268,7 +287,10 @@ fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
     let mut plain = Vec::new();
     for (key, value) in table {
         match value.get_ref() {
-            DeValue::Table(section) => add(key.get_ref(), section),
+            DeValue::Table(section) => {
+                add(key.get_ref(), section);
+                plain.push((key.get_ref().to_string(), key.span()));
+            }
             DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
                 for (place, item) in items.iter().enumerate() {
                     let name = format!("{}[{place}]", key.get_ref());

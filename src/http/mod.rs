@@ -142,6 +142,7 @@ fn admin_routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::audit))
         .routes(routes!(alerts::incidents::acknowledge))
+        .routes(routes!(alerts::incidents::close))
         .routes(routes!(alerts::silences::create))
         .routes(routes!(alerts::silences::end))
         .routes(routes!(alerts::channels::test))

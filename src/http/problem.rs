@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     InvalidQuery,
     InvalidBody,
     InvalidRecord,
+    UnknownName,
     Unauthorized,
     Forbidden,
     NotFound,
@@ -38,10 +39,11 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::InvalidQuery,
         Self::InvalidBody,
         Self::InvalidRecord,
+        Self::UnknownName,
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -70,6 +72,9 @@ impl Kind {
             }
             Self::InvalidRecord => {
                 ("invalid-record", "A record is not acceptable", StatusCode::BAD_REQUEST)
+            }
+            Self::UnknownName => {
+                ("unknown-name", "A name stands for nothing", StatusCode::UNPROCESSABLE_ENTITY)
             }
             Self::Unauthorized => {
                 ("unauthorized", "A valid token is needed", StatusCode::UNAUTHORIZED)
@@ -197,6 +202,11 @@ impl Problem {
     /// A field of the body that is not acceptable.
     pub(crate) fn field(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
         Self::violation(Kind::InvalidBody, field.into(), reason.into())
+    }
+
+    /// A field of the body that names what is not there.
+    pub(crate) fn unknown(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
+        Self::violation(Kind::UnknownName, field.into(), reason.into())
     }
 
     fn violation(kind: Kind, parameter: Cow<'static, str>, reason: String) -> Self {

@@ -69,6 +69,7 @@ fn the_operations_are_stable() {
         "POST /api/alerts/backtest alerts_backtest",
         "POST /api/alerts/channels/{name}/test alerts_channel_test",
         "POST /api/alerts/incidents/{id}/ack alerts_ack",
+        "POST /api/alerts/incidents/{id}/close alerts_close",
         "POST /api/alerts/silences alerts_silence",
         "POST /api/keys keys_create",
         "POST /api/metrics/simulate metrics_simulate",

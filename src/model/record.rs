@@ -234,6 +234,8 @@ pub struct RequestRecord {
     /// `started_at` is the time of arrival and the sender chose `request_id`: the id alone must
     /// recognise the record when it is sent again later.
     pub dated_on_arrival: bool,
+    /// It is loaded afterwards: when it arrives says nothing about it. So it is with every import.
+    pub is_history: bool,
     /// The route by which it came.
     pub source: Source,
     /// `chat`, `completion`, `responses`, `embedding`, ...
@@ -289,6 +291,7 @@ impl RequestRecord {
             request_id,
             started_at,
             dated_on_arrival: false,
+            is_history: false,
             source,
             operation: None,
             user: None,

@@ -19,6 +19,8 @@ pub struct AlertHealth {
     pub counts: AlertCounts,
     /// Every rule's id and what it is doing.
     pub rules: Vec<(String, RuleState)>,
+    /// Ids of rules with more groups than `max_groups`.
+    pub truncated: Vec<String>,
     /// Every channel.
     pub channels: Vec<ChannelReport>,
     /// What is wrong, in words.
@@ -44,11 +46,13 @@ impl Chatgauge {
     /// When the file cannot be read.
     pub fn alert_health(&self) -> Result<AlertHealth> {
         let config = &self.config().alerting;
-        let rules = self.alert_rules()?.into_iter();
+        let rules = self.alert_rules()?;
+        let truncated = rules.iter().filter(|status| status.is_truncated);
         let mut health = AlertHealth {
             enabled: config.enabled,
             counts: self.alert_counts(),
-            rules: rules.map(|status| (status.rule.id.clone(), status.state)).collect(),
+            truncated: truncated.map(|status| status.rule.id.clone()).collect(),
+            rules: rules.iter().map(|status| (status.rule.id.clone(), status.state)).collect(),
             channels: self.channels()?,
             problems: Vec::new(),
         };
@@ -67,6 +71,10 @@ fn problems(health: &AlertHealth, interval_ms: i64, now: Timestamp) -> Vec<Strin
             problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
         }
     }
+    let truncated = health.truncated.iter();
+    problems.extend(truncated.map(|rule| {
+        format!("alert rule {rule} has more groups than alerting.max_groups; the smallest are not watched")
+    }));
     let failing = health.rules_in(RuleState::Error);
     if failing > 0 {
         problems.push(format!("{failing} alert rules could not be evaluated"));

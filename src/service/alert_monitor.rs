@@ -1,9 +1,11 @@
 //! `AlertMonitor`: alerts for programs that embed the library.
 
+use std::sync::Arc;
+
 use super::Chatgauge;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{Alert, Rule};
+use crate::model::alert::{Alert, AlertEvent, Rule};
 use crate::store::IncidentQuery;
 
 /// Alerts of one service. Clones share it.
@@ -59,6 +61,49 @@ impl AlertMonitor {
     /// When the file cannot be read or written.
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<Alert>> {
         Ok(self.gauge.check_alerts(now)?.iter().map(Alert::from).collect())
+    }
+
+    /// Calls `handler` with every transition (fired, recovering, ended, ...), after it is on disk, as long as
+    /// the service lives.
+    ///
+    /// Handlers run on the thread that evaluated, one after the other, so a slow one delays the next
+    /// evaluation; they may ask this service anything. One that panics is logged and called again the next time. What comes
+    /// and goes below the line (ok and pending) is no transition. Delivery to channels does not depend on them: a handler is
+    /// for this program, and is not called again after a crash.
+    ///
+    /// # Example
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use chatgauge::model::alert::{AlertCondition, AlertMetric, Operator, Rule};
+    /// use chatgauge::model::{ErrorType, Outcome, RequestId, RequestRecord, Source};
+    /// use chatgauge::{Chatgauge, Config};
+    /// # fn main() -> chatgauge::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let mut config = Config::default();
+    /// # config.store.path = directory.path().join("example.db");
+    /// let gauge = Chatgauge::open(config)?;
+    /// let monitor = gauge.alert_monitor();
+    /// let (sender, events) = mpsc::channel();
+    /// monitor.on_event(move |event| {
+    ///     let _ = sender.send(format!("{}: {} -> {}", event.rule_id, event.from_state, event.to_state));
+    /// });
+    /// let condition = AlertCondition::new(Operator::AtLeast, 3.0, Duration::from_secs(300), 1);
+    /// monitor.register_alert(Rule::new("outage", AlertMetric::ConsecutiveFailures, condition))?;
+    /// let now = gauge.now();
+    /// let failed = |id| {
+    ///     let mut record = RequestRecord::new(RequestId::parse(id), now, Source::Rest);
+    ///     record.outcome = Outcome::Error(ErrorType::Server);
+    ///     record
+    /// };
+    /// gauge.record(vec![failed("a"), failed("b"), failed("c")])?;
+    /// monitor.check_alerts(now)?;
+    /// assert_eq!(events.try_recv().unwrap(), "outage: ok -> firing");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_event(&self, handler: impl Fn(&AlertEvent) + Send + Sync + 'static) {
+        self.gauge.shared().monitor.on_event(Arc::new(handler));
     }
 
     /// The alerts triggered at or after `since`, newest first.

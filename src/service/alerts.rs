@@ -12,6 +12,7 @@ use crate::config::{AlertingConfig, Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{
     AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NewSilence, Rule,
+    glob_matches,
 };
 use crate::model::time::DAY_MS;
 use crate::model::{TimeRange, Timestamp};
@@ -47,7 +48,11 @@ pub(super) fn new_monitor(
     engine: std::sync::Arc<Engine>,
     pseudonymizer: &Pseudonymizer,
 ) -> Monitor {
-    let settings = MonitorSettings { eval_delay: config.eval_delay, max_groups: config.max_groups };
+    let settings = MonitorSettings {
+        eval_delay: config.eval_delay,
+        max_groups: config.max_groups,
+        group_wait: config.group_wait,
+    };
     let rules = config.rules.iter().map(|rule| identified(rule.clone(), pseudonymizer));
     Monitor::new(store, engine, settings, rules.collect())
 }
@@ -91,10 +96,11 @@ pub(super) fn watch(shared: &Shared) {
 
 impl Shared {
     /// One evaluation by the clock; nothing fires just after a start.
-    fn evaluate_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
+    fn evaluate_alerts(&self, now: Timestamp) -> Result<()> {
         let grace_ms = i64::try_from(self.config.alerting.startup_grace.as_millis()).unwrap_or(0);
         let in_grace = now < self.started_at.plus_ms(grace_ms);
-        self.monitor.evaluate(&self.queue, now, in_grace)
+        self.monitor.evaluate(&self.queue, now, in_grace)?;
+        Ok(())
     }
 
     /// Deletes old history of alerts, in bounded steps.
@@ -118,6 +124,11 @@ impl Chatgauge {
         self.shared().monitor.rules()
     }
 
+    /// Ids of all rules, in the order of the configuration.
+    pub fn alert_rule_ids(&self) -> Vec<String> {
+        self.shared().monitor.rule_ids()
+    }
+
     /// How often alerts are evaluated.
     pub fn alert_counts(&self) -> AlertCounts {
         let monitor = &self.shared().monitor;
@@ -132,7 +143,8 @@ impl Chatgauge {
     /// When the file cannot be read or written.
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
         let shared = self.shared();
-        shared.monitor.evaluate(&shared.queue, now, false)
+        let opened = shared.monitor.evaluate(&shared.queue, now, false)?;
+        shared.monitor.incidents(opened)
     }
 
     /// Replaces all rules, e.g. after the file was changed: what is the same rule still goes on.
@@ -232,13 +244,19 @@ impl Chatgauge {
         shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, self.now())
     }
 
-    /// Ends an incident by hand; it may begin again when the rule is still violated.
+    /// Ends an incident by hand, and tells whoever was told that it fires. A run of failures begins another
+    /// one after a further failure, other rules when they are violated often enough again.
     ///
     /// # Errors
     /// When the write failed.
-    pub fn close_alert(&self, incident_id: &str) -> Result<AckOutcome> {
+    pub fn close_alert(
+        &self,
+        incident_id: &str,
+        actor: &str,
+        comment: Option<&str>,
+    ) -> Result<AckOutcome> {
         let shared = self.shared();
-        shared.monitor.close(&shared.queue, incident_id, self.now())
+        shared.monitor.close(&shared.queue, incident_id, (actor, comment), self.now())
     }
 
     /// Silences that are active or still to come (`false`), or over (`true`), latest end first.
@@ -254,11 +272,17 @@ impl Chatgauge {
     ///
     /// # Errors
     /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, too long or without a
-    /// comment; or when the write failed.
+    /// comment, holds control characters or matches no rule; or when the write failed.
     pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
         let now = self.now();
         if new.comment.trim().is_empty() {
             return Err(Error::invalid_query("comment", "say why messages are kept back"));
+        }
+        check_silence_texts(&new)?;
+        let rule_ids = self.alert_rule_ids();
+        if !rule_ids.iter().any(|id| glob_matches(&new.rule_glob, id)) {
+            let reason = format!("no rule matches; there are {}", rule_ids.join(", "));
+            return Err(Error::invalid_query("rule", reason));
         }
         if new.ends_at <= new.starts_at || new.ends_at <= now {
             return Err(Error::invalid_query("ends_at", "must lie after starts_at and after now"));
@@ -342,6 +366,19 @@ impl Chatgauge {
         let rule = identified(rule.clone(), &shared.pseudonymizer);
         let keep_going = || !shared.is_stopping();
         backtest(&shared.engine, &shared.store, &rule, range, &settings, &keep_going)
+    }
+}
+
+/// Texts of a silence are shown in lists and logs, a line each.
+fn check_silence_texts(new: &NewSilence) -> Result<()> {
+    let in_group = new.group_match.iter().flat_map(|pair| [pair.0, pair.1]);
+    let texts = in_group.map(|text| ("group", text));
+    let mut texts = texts.chain([("rule", &new.rule_glob), ("comment", &new.comment)]);
+    match texts.find(|(_, text)| text.chars().any(char::is_control)) {
+        Some((field, _)) => {
+            Err(Error::invalid_query(field, "must be one line without control characters"))
+        }
+        None => Ok(()),
     }
 }
 

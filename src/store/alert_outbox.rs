@@ -18,6 +18,8 @@ const WITH_CURRENT: &str = "alert_outbox o left join alert_instances i
     on i.rule_id = json_extract(o.payload, '$.rule_id') and i.incident_id = o.incident_id
        and i.state in ('firing', 'recovering')";
 
+/// Messages among which those that travel together are looked for, the earliest ones.
+const LOOKED_THROUGH: i64 = 1_000;
 /// Most messages that one answer holds.
 const LISTED: i64 = 1_000;
 
@@ -141,6 +143,16 @@ impl Writer {
 /// the beginning was delivered says both, and a reminder needs no reminder. The end is the last message
 /// of an incident, also when the clock stepped back before it.
 fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()> {
+    // Mostly, many begin and nothing ends.
+    let has_later: bool = transaction
+        .prepare_cached(
+            "select exists(select 1 from alert_outbox where channel = ?1 and state = 'queued'
+                 and kind in ('resolved', 'fired_and_resolved', 'reminder'))",
+        )?
+        .query_row([channel], |row| row.get(0))?;
+    if !has_later {
+        return Ok(());
+    }
     for sql in [
         "update alert_outbox as o set kind = 'fired_and_resolved'
          where channel = ?1 and state = 'queued' and kind = 'resolved'
@@ -186,19 +198,27 @@ fn next_batch(
         return Ok(batch_id);
     }
     let most = match joining {
-        Joining::Alone => 1,
+        Joining::Alone => {
+            let mut alone = transaction
+                .prepare_cached("update alert_outbox set batch_id = ?1 where id = ?1")?;
+            alone.execute([&id])?;
+            return Ok(Some(id));
+        }
         Joining::UpTo(most) => most,
     };
     // The first one sorts before all others that are due.
     let mut join = transaction.prepare_cached(
         "update alert_outbox set batch_id = ?1 where id in (
              select o.id from alert_outbox o, alert_outbox f
-             where f.id = ?1 and o.state = 'queued' and o.channel = f.channel and o.kind = f.kind
-               and o.batch_id is null and o.not_before_ms <= ?2
+             where f.id = ?1 and o.kind = f.kind and o.batch_id is null
+               and (o.id = ?1 or o.id in
+                    (select id from alert_outbox
+                     where state = 'queued' and channel = ?4 and not_before_ms <= ?2
+                     order by not_before_ms, created_at_ms, id limit ?5))
                and json_extract(o.payload, '$.rule_id') is json_extract(f.payload, '$.rule_id')
              order by o.id <> ?1, o.not_before_ms, o.created_at_ms, o.id limit ?3)",
     )?;
-    join.execute(params![id, now.as_unix_ms(), most])?;
+    join.execute(params![id, now.as_unix_ms(), most, channel, LOOKED_THROUGH])?;
     Ok(Some(id))
 }
 

@@ -1,11 +1,16 @@
 //! Alerts on disk: the state moves, its history and its messages in one transaction.
 
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
+use super::alert_runs::{RunsChange, put_runs};
 use super::error::storage;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::alert::{AlertEvent, AlertIncident, AlertInstance, AlertSilence, OutgoingAlert};
+use crate::model::alert::{
+    AlertEvent, AlertIncident, AlertInstance, AlertSilence, EndReason, OutgoingAlert,
+};
 use crate::model::time::DAY_MS;
 use crate::model::{AuditEntry, Timestamp};
 
@@ -17,9 +22,22 @@ pub struct InstanceChange {
     /// Key of the group.
     pub group_key: String,
     /// What makes the rule the same rule.
-    pub identity_hash: Vec<u8>,
+    pub identity_hash: Arc<[u8]>,
     /// The state; `None`: it is plainly ok and forgotten.
     pub instance: Option<AlertInstance>,
+}
+
+/// What changes about an incident that is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentChange {
+    /// The incident.
+    pub incident_id: String,
+    /// Another worst value.
+    pub peak_value: Option<f64>,
+    /// It ended.
+    pub ended: Option<(Timestamp, EndReason)>,
+    /// Who takes care of it, since when.
+    pub acked: Option<(String, Timestamp)>,
 }
 
 /// Everything that one evaluation, or one person, changes: all of it or nothing.
@@ -27,14 +45,18 @@ pub struct InstanceChange {
 pub struct AlertChanges {
     /// States.
     pub instances: Vec<InstanceChange>,
-    /// Incidents that began or changed, whole.
+    /// Incidents that began.
     pub incidents: Vec<AlertIncident>,
+    /// What changed about others.
+    pub incident_changes: Vec<IncidentChange>,
     /// Lines of the history.
     pub events: Vec<AlertEvent>,
     /// Messages.
     pub messages: Vec<OutgoingAlert>,
     /// Lines of the audit trail.
     pub audit: Vec<AuditEntry>,
+    /// Runs of failures.
+    pub runs: Vec<RunsChange>,
     /// How far the monitor has looked.
     pub progress: Option<MonitorProgress>,
 }
@@ -44,9 +66,11 @@ impl AlertChanges {
     pub const fn is_empty(&self) -> bool {
         self.instances.is_empty()
             && self.incidents.is_empty()
+            && self.incident_changes.is_empty()
             && self.events.is_empty()
             && self.messages.is_empty()
             && self.audit.is_empty()
+            && self.runs.is_empty()
             && self.progress.is_none()
     }
 }
@@ -79,6 +103,9 @@ impl Writer {
                 for incident in &changes.incidents {
                     put_incident(transaction, incident)?;
                 }
+                for change in &changes.incident_changes {
+                    change_incident(transaction, change)?;
+                }
                 for event in &changes.events {
                     put_event(transaction, event)?;
                 }
@@ -87,6 +114,9 @@ impl Writer {
                 }
                 for entry in &changes.audit {
                     put_audit(transaction, entry)?;
+                }
+                for change in &changes.runs {
+                    put_runs(transaction, change)?;
                 }
                 if let Some(progress) = &changes.progress {
                     put_progress(transaction, progress)?;
@@ -206,7 +236,7 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
     put.execute(named_params! {
         ":rule_id": change.rule_id,
         ":group_key": change.group_key,
-        ":identity_hash": change.identity_hash,
+        ":identity_hash": &change.identity_hash[..],
         ":state": instance.phase.as_str(),
         ":violations": instance.violations,
         ":clears": instance.clears,
@@ -264,6 +294,25 @@ fn put_incident(transaction: &Transaction<'_>, incident: &AlertIncident) -> rusq
     Ok(())
 }
 
+fn change_incident(transaction: &Transaction<'_>, change: &IncidentChange) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "update alert_incidents
+         set peak_value = coalesce(?2, peak_value), ended_at_ms = coalesce(?3, ended_at_ms),
+             end_reason = coalesce(?4, end_reason), acked_by = coalesce(?5, acked_by),
+             acked_at_ms = coalesce(?6, acked_at_ms)
+         where incident_id = ?1",
+    )?;
+    update.execute(params![
+        change.incident_id,
+        change.peak_value,
+        change.ended.map(|(at, _)| at.as_unix_ms()),
+        change.ended.map(|(_, reason)| reason.as_str()),
+        change.acked.as_ref().map(|(actor, _)| actor),
+        change.acked.as_ref().map(|(_, at)| at.as_unix_ms()),
+    ])?;
+    Ok(())
+}
+
 fn put_event(transaction: &Transaction<'_>, event: &AlertEvent) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
         "insert into alert_events (at_ms, incident_id, rule_id, group_key, from_state, to_state,
@@ -293,7 +342,7 @@ fn put_message(transaction: &Transaction<'_>, message: &OutgoingAlert) -> rusqli
     let mut put = transaction.prepare_cached(
         "insert or ignore into alert_outbox (id, incident_id, channel, kind, created_at_ms,
              not_before_ms, attempts, state, payload)
-         values (?1, ?2, ?3, ?4, ?5, ?5, 0, 'queued', ?6)",
+         values (?1, ?2, ?3, ?4, ?5, ?6, 0, 'queued', ?7)",
     )?;
     put.execute(params![
         message.id,
@@ -301,6 +350,7 @@ fn put_message(transaction: &Transaction<'_>, message: &OutgoingAlert) -> rusqli
         message.channel,
         message.kind,
         message.created_at.as_unix_ms(),
+        message.not_before.as_unix_ms(),
         message.payload,
     ])?;
     Ok(())

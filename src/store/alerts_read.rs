@@ -267,6 +267,19 @@ impl Reader<'_> {
         self.alert_rows("reading the history of alerts", sql, &values, read_event)
     }
 
+    /// Rules of which a line of the history with this reason was written since, each once.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_rules_with(&self, reason: &str, since: Timestamp) -> Result<Vec<String>> {
+        let sql = "select distinct rule_id from alert_events
+                   where at_ms >= ?1 and reason = ?2 order by rule_id";
+        let since_ms = since.as_unix_ms();
+        self.alert_rows("reading the history of alerts", sql, &[&since_ms, &reason], |row| {
+            row.get(0)
+        })
+    }
+
     /// Silences that end after `now` (`false`) or are over (`true`), latest end first.
     ///
     /// # Errors
@@ -294,22 +307,26 @@ impl Reader<'_> {
         Ok(found.into_iter().next().flatten())
     }
 
-    /// Hands rows after `seq` to `each` in order of arrival; the last `seq` in the file.
+    /// Hands the rows after `from` and up to `until` to `each`, in order of arrival; imported ones are
+    /// left out.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn arrived_after(&self, seq: i64, mut each: impl FnMut(&ArrivedRow)) -> Result<i64> {
-        let mut last = seq.max(0);
+    pub fn arrived_within(
+        &self,
+        from: i64,
+        until: i64,
+        mut each: impl FnMut(&ArrivedRow),
+    ) -> Result<()> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.connection().prepare_cached(
                 "select seq, started_at_ms, source, space_id, user_id, model_id, outcome
-                 from requests where seq > ?1 order by seq",
+                 from requests where seq > ?1 and seq <= ?2 and source <> ?3 order by seq",
             )?;
-            let mut rows = statement.query([seq])?;
+            let mut rows = statement.query((from, until, Source::Import.code()))?;
             while let Some(row) = rows.next()? {
-                last = row.get(0)?;
                 each(&ArrivedRow {
-                    seq: last,
+                    seq: row.get(0)?,
                     started_at_ms: row.get(1)?,
                     source: Source::from_code(row.get(2)?).unwrap_or(Source::Rest),
                     ids: [row.get(3)?, row.get(4)?, row.get(5)?],
@@ -318,7 +335,6 @@ impl Reader<'_> {
             }
             Ok(())
         };
-        read().map_err(storage("reading what arrived"))?;
-        Ok(last)
+        read().map_err(storage("reading what arrived"))
     }
 }

@@ -9,7 +9,7 @@ use super::error::storage;
 use super::intern::Interner;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::{LatencyKind, RequestId, RequestRecord, Timestamp};
+use crate::model::{LatencyKind, RequestId, RequestRecord, Source, Timestamp};
 
 /// What became of one batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +33,10 @@ const INSERT: &str = "insert into requests (
     started_at_ms, request_id, source, user_id, space_id, model_id, operation_id, outcome, cache_hit,
     attempt, streamed, http_status, error_code_id, finish_reason_id, session, total_latency_us,
     context_latency_us, llm_latency_us, time_to_first_token_us, prompt_tokens, completion_tokens,
-    cached_prompt_tokens, reasoning_tokens, cost_nano_usd, cost_source, provider_response_id, tags)
+    cached_prompt_tokens, reasoning_tokens, cost_nano_usd, cost_source, provider_response_id, tags,
+    arrived_after_ms)
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-        ?22, ?23, ?24, ?25, ?26, ?27)";
+        ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 
 /// Whether a record is stored: the index holds the ends of ids, the row the whole.
 const FIND: &str = "select 1 from requests indexed by requests__started_at_ms
@@ -119,7 +120,7 @@ fn append_one(
     if statements.find.exists((record.started_at.as_unix_ms(), &record.request_id))? {
         return Ok(Stored::Duplicate);
     }
-    bind(transaction, &mut statements.insert, interner, record)?;
+    bind(transaction, &mut statements.insert, interner, record, now)?;
     statements.insert.raw_execute()?;
     Ok(Stored::New)
 }
@@ -144,12 +145,16 @@ fn bind(
     insert: &mut CachedStatement<'_>,
     interner: &mut Interner,
     record: &RequestRecord,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     let user_id = interner.user(transaction, record.user.as_ref())?;
     let space_id = interner.space(transaction, record.space.as_ref())?;
     let model_id = interner.model(transaction, record.provider.as_ref(), record.model.as_ref())?;
     let latency = |kind| record.latency(kind).map(saturate);
-    let values: [&dyn ToSql; 27] = [
+    let is_history = record.is_history || record.source == Source::Import;
+    let arrived_after_ms =
+        (!is_history).then(|| now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms()));
+    let values: [&dyn ToSql; 28] = [
         &record.started_at.as_unix_ms(),
         &record.request_id,
         &record.source.code(),
@@ -177,6 +182,7 @@ fn bind(
         &record.cost_source.map(crate::model::CostSource::code),
         &record.provider_response_id.as_deref(),
         &record.tags,
+        &arrived_after_ms,
     ];
     for (position, value) in values.into_iter().enumerate() {
         insert.raw_bind_parameter(position + 1, value)?;

@@ -4,6 +4,7 @@
 //! Every pragma is set in `open`, by role, on every connection.
 
 mod alert_outbox;
+mod alert_runs;
 mod alerts;
 mod alerts_read;
 mod append;
@@ -25,7 +26,8 @@ mod sql_console;
 mod writer;
 
 pub use alert_outbox::Joining;
-pub use alerts::{AlertChanges, InstanceChange, MonitorProgress};
+pub use alert_runs::{RunsChange, StoredRun, StoredRuns};
+pub use alerts::{AlertChanges, IncidentChange, InstanceChange, MonitorProgress};
 pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
 pub use append::Appended;
 pub use intern::DimensionCaps;

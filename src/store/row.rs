@@ -8,7 +8,8 @@ use crate::model::{KeyColumn, LatencyKind, Measured, Outcome};
 /// The columns that [`RequestRow::read`] expects, in order.
 pub(super) const ROW_COLUMNS: &str = "seq, started_at_ms, space_id, user_id, model_id, outcome, \
      cache_hit, total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us, \
-     prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens, cost_nano_usd";
+     prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens, cost_nano_usd, \
+     arrived_after_ms";
 
 /// The numbers of one stored request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct RequestRow {
     latency_us: [Option<u64>; 4],
     tokens: Tokens,
     cost_nano_usd: Option<i64>,
+    /// How long after its start it arrived, in milliseconds; `None`: not known.
+    pub arrived_after_ms: Option<i64>,
 }
 
 impl RequestRow {
@@ -53,6 +56,7 @@ impl RequestRow {
                 reasoning: row.get(14)?,
             },
             cost_nano_usd: row.get(15)?,
+            arrived_after_ms: row.get(16)?,
         })
     }
 

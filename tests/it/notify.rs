@@ -9,3 +9,4 @@ mod outbox;
 mod receiver;
 mod secrets;
 mod shapes;
+mod together;

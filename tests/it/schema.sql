@@ -3,7 +3,7 @@ CREATE INDEX alert_events__incident_id on alert_events (incident_id) where incid
 CREATE INDEX alert_incidents__fired_at_ms on alert_incidents (fired_at_ms);
 CREATE INDEX alert_outbox__channel on alert_outbox (channel) where state = 'dead';
 CREATE INDEX alert_outbox__created_at_ms on alert_outbox (created_at_ms);
-CREATE INDEX alert_outbox__not_before_ms on alert_outbox (not_before_ms) where state = 'queued';
+CREATE INDEX alert_outbox__due on alert_outbox (channel, not_before_ms, created_at_ms, id) where state = 'queued';
 CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
 CREATE INDEX audit_log__at_ms on audit_log (at_ms);
 CREATE INDEX requests__started_at_ms on requests (started_at_ms, substr(request_id, -3));
@@ -93,6 +93,22 @@ CREATE TABLE alert_outbox (
     attempted_at_ms integer,        -- end of the last attempt
     unique (incident_id, channel, kind, created_at_ms)
 ) strict, without rowid;
+CREATE TABLE alert_run_rules (
+    rule_id       text    primary key,
+    identity_hash blob    not null, -- as in alert_instances: of another rule's runs nothing is taken over
+    seen_seq      integer not null
+) strict, without rowid;
+CREATE TABLE alert_runs (
+    rule_id      text    not null,
+    first_id     integer not null, -- ids of the group's values in the order of the rule's "by"; 0 without
+    second_id    integer not null,
+    failures     integer not null,
+    succeeded_ms integer not null, -- start of the latest success
+    last_ms      integer not null, -- start of the latest request
+    is_new       integer not null check (is_new in (0, 1)),    -- something arrived since the rule is watched
+    is_closed    integer not null check (is_closed in (0, 1)), -- somebody closed the incident about these failures
+    primary key (rule_id, first_id, second_id)
+) strict, without rowid;
 CREATE TABLE alert_silences (
     silence_id    text    primary key,
     rule_glob     text    not null, -- e.g. "error-*"
@@ -180,7 +196,7 @@ CREATE TABLE requests (
     cost_source            integer, -- 1 client, 2 provider, 3 price table
     provider_response_id   text,
     tags                   text
-) strict;
+, arrived_after_ms integer) strict;
 CREATE TABLE rollup_all (
     level_minutes                  integer not null,
     bucket_ms                      integer not null,

@@ -1,9 +1,10 @@
 //! What a rule would have done: the live evaluator with an injected clock over the stored history.
 //!
-//! A request is seen once it had ended, as it would have been live. Raw rows give exactly what live
-//! evaluation would have found; where they are gone, rollups stand in and the answer says so. Imported
-//! requests count here: they are what there is to try a rule on.
+//! A request is seen once it had arrived, as it was live. Raw rows give exactly what live evaluation
+//! found; where they are gone, rollups stand in and the answer says so. Imported requests count here: they are
+//! what there is to try a rule on, as if each had arrived when it ended.
 
+mod failures;
 mod replay;
 mod tally;
 mod window;
@@ -75,7 +76,7 @@ pub struct BacktestMove {
 }
 
 /// What a rule would have done.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backtest {
     /// Raw rows answered, as they would have live; otherwise rollups stood in for some.
     pub exact: bool,
@@ -85,6 +86,15 @@ pub struct Backtest {
     pub incidents: Vec<BacktestIncident>,
     /// The history, in order.
     pub moves: Vec<BacktestMove>,
+    /// The end of the range, up to which incidents that are open then have lasted.
+    pub end: Timestamp,
+}
+
+impl Backtest {
+    /// Nothing was replayed yet of a range that ends at `end`.
+    const fn until(end: Timestamp) -> Self {
+        Self { exact: false, evaluations: 0, incidents: Vec::new(), moves: Vec::new(), end }
+    }
 }
 
 /// Replays a rule over `range`; `keep_going` is asked now and then.
@@ -118,7 +128,8 @@ pub fn backtest(
         return Ok(Backtest { exact: true, ..replay.finish() });
     };
     let from = range.start.plus_ms(-replay.look_back_ms());
-    let whole = TimeRange::new(from, range.end);
+    // Of clocks that are ahead: what starts after the end may have arrived before it.
+    let whole = TimeRange::new(from, range.end.plus_ms(replay.ahead_ms()));
     let raw_from = raw_from(store, whole)?;
     let rolled_up = TimeRange::new(whole.start, raw_from.min(whole.end));
     if !rolled_up.is_empty() {
@@ -223,10 +234,13 @@ fn arrival(rule: &Rule, row: &RequestRow, group: usize, latency: Option<LatencyK
         Outcome::Error(_) => is_counted_error(row, rule.errors).then_some(true),
         Outcome::Cancelled => None,
     };
+    let by_model = rule.by.contains(&Dimension::Model);
     Arrival {
         started_ms: row.started_at_ms,
-        visible_ms: row.started_at_ms.saturating_add(took_ms),
+        visible_ms: row.started_at_ms.saturating_add(row.arrived_after_ms.unwrap_or(took_ms)),
+        seq: row.seq,
         group,
+        run_key: if by_model { row.model_id } else { 0 },
         sums: Sums::of_request(row, rule),
         latency_us: latency.and_then(|kind| row.latency_us(kind)),
         is_failure,

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::failures::Failures;
 use super::window::{Arrival, Sliding};
 use super::{Backtest, BacktestIncident, BacktestMove, BacktestSettings};
 use crate::alert::judge::{Facts, Sums, judge};
@@ -13,6 +14,7 @@ use crate::model::alert::{
     AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, NoData, Rule,
 };
 use crate::model::measures::as_f64;
+use crate::model::record::limits;
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{TimeRange, Timestamp};
 use crate::query::spike_line;
@@ -28,7 +30,7 @@ struct Group {
     window: Sliding,
     short: Sliding,
     last_started_ms: i64,
-    run: Option<u64>,
+    failures: Failures,
     is_active: bool,
     instance: Option<AlertInstance>,
     incident: Option<usize>,
@@ -36,11 +38,11 @@ struct Group {
 
 /// An arrival in the order in which it becomes visible.
 #[derive(Debug)]
-struct Waiting(Arrival, u64);
+struct Waiting(Arrival);
 
 impl Waiting {
-    const fn order(&self) -> (i64, u64) {
-        (self.0.visible_ms, self.1)
+    const fn order(&self) -> (i64, i64) {
+        (self.0.visible_ms, self.0.seq)
     }
 }
 
@@ -79,7 +81,6 @@ pub(super) struct Replay<'a> {
     /// Places of the groups that have requests in the window, or a state: only they are evaluated.
     active: Vec<usize>,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    taken: u64,
     pub(super) result: Backtest,
 }
 
@@ -108,14 +109,16 @@ impl<'a> Replay<'a> {
             groups: Vec::new(),
             active: Vec::new(),
             waiting: BinaryHeap::new(),
-            taken: 0,
-            result: Backtest::default(),
+            result: Backtest::until(range.end),
         }
     }
 
     /// How far before the first evaluation requests matter, in milliseconds.
     pub(super) fn look_back_ms(&self) -> i64 {
-        let day = matches!(self.rule.metric, AlertMetric::NoTraffic | AlertMetric::Spike);
+        let day = matches!(
+            self.rule.metric,
+            AlertMetric::NoTraffic | AlertMetric::Spike | AlertMetric::ConsecutiveFailures
+        );
         let window_ms = match self.rule.condition.window {
             EvaluationWindow::Rolling(_) => self.window_ms(),
             EvaluationWindow::Period(period) => {
@@ -125,6 +128,16 @@ impl<'a> Replay<'a> {
             }
         };
         window_ms + self.delay_ms + if day { DAY_MS } else { QUARTER_HOUR_MS }
+    }
+
+    /// How far the clocks of senders may be ahead, where it matters: a run counts what has arrived,
+    /// windows what has started.
+    pub(super) fn ahead_ms(&self) -> i64 {
+        if self.counts_runs() { limits::FUTURE_MS } else { 0 }
+    }
+
+    fn counts_runs(&self) -> bool {
+        self.rule.metric == AlertMetric::ConsecutiveFailures
     }
 
     fn window_ms(&self) -> i64 {
@@ -154,7 +167,7 @@ impl<'a> Replay<'a> {
             window: Sliding::new(width_ms, self.slot_ms),
             short: Sliding::new(short_ms, self.slot_ms),
             last_started_ms: i64::MIN,
-            run: None,
+            failures: Failures::default(),
             is_active: rule.by.is_empty(),
             instance: None,
             incident: None,
@@ -169,12 +182,11 @@ impl<'a> Replay<'a> {
     /// Takes what started; they come in the order of their starts.
     pub(super) fn take(&mut self, mut arrival: Arrival) {
         // Before the next request starts, everything that was to be seen until then is known.
-        self.evaluate_until(arrival.started_ms);
-        if self.rule.metric != AlertMetric::ConsecutiveFailures {
+        self.evaluate_until(arrival.started_ms - self.ahead_ms());
+        if !self.counts_runs() {
             arrival.visible_ms = arrival.visible_ms.max(arrival.started_ms + self.delay_ms + 1);
         }
-        self.taken += 1;
-        self.waiting.push(Reverse(Waiting(arrival, self.taken)));
+        self.waiting.push(Reverse(Waiting(arrival)));
     }
 
     /// Evaluates up to the end.
@@ -207,7 +219,7 @@ impl<'a> Replay<'a> {
         }
         for place in self.evaluated() {
             let group = &self.groups[place];
-            let facts = facts(self.rule, group, end_ms);
+            let facts = facts(self.rule, group, at_ms, end_ms);
             if let Some(judgement) = judge(self.rule, &group.group, &facts) {
                 self.observe(place, judgement, at_ms);
             }
@@ -220,14 +232,14 @@ impl<'a> Replay<'a> {
         if self.rule.by.is_empty() {
             return;
         }
-        let metric = self.rule.metric;
+        let rule = self.rule;
         let groups = &mut self.groups;
         self.active.retain(|place| {
             let group = &mut groups[*place];
             group.is_active = group.instance.is_some()
-                || match metric {
-                    AlertMetric::NoTraffic => group.last_started_ms > end_ms - DAY_MS,
-                    AlertMetric::ConsecutiveFailures => group.run.is_some_and(|run| run > 0),
+                || match rule.metric {
+                    AlertMetric::NoTraffic => had_traffic(rule, group, end_ms),
+                    AlertMetric::ConsecutiveFailures => group.failures.longest() > Some(0),
                     _ => !group.window.is_empty(),
                 };
             group.is_active
@@ -238,8 +250,12 @@ impl<'a> Replay<'a> {
     fn evaluated(&self) -> Vec<usize> {
         let mut places = self.active.clone();
         if places.len() > self.settings.max_groups {
-            let requests = |place: &usize| self.groups[*place].window.total.requests;
-            places.sort_by_key(|place| Reverse(requests(place)));
+            let size = |place: &usize| {
+                let group = &self.groups[*place];
+                let run = group.failures.longest().filter(|_| self.counts_runs());
+                (run, group.window.total.requests)
+            };
+            places.sort_by_key(|place| Reverse(size(place)));
             places.truncate(self.settings.max_groups);
             let others = self.active.iter().filter(|place| self.groups[**place].instance.is_some());
             places.extend(others);
@@ -252,7 +268,7 @@ impl<'a> Replay<'a> {
     /// Lets evaluations see what has become visible.
     fn show(&mut self, at_ms: i64, end_ms: i64) {
         while self.waiting.peek().is_some_and(|Reverse(next)| next.0.visible_ms <= at_ms) {
-            let Some(Reverse(Waiting(arrival, _))) = self.waiting.pop() else { return };
+            let Some(Reverse(Waiting(arrival))) = self.waiting.pop() else { return };
             let period = self.period.as_ref().map(|(range, _)| *range);
             let group = &mut self.groups[arrival.group];
             if period.is_some_and(|period| arrival.started_ms < period.start.as_unix_ms()) {
@@ -268,12 +284,10 @@ impl<'a> Replay<'a> {
             group.last_started_ms = group.last_started_ms.max(arrival.started_ms);
             group.window.add(&arrival, end_ms);
             group.short.add(&arrival, end_ms);
-            let is_late = arrival.started_ms < arrival.visible_ms - QUARTER_HOUR_MS;
-            match arrival.is_failure {
-                Some(true) if !is_late => group.run = Some(group.run.unwrap_or(0) + 1),
-                Some(false) if !is_late => group.run = Some(0),
-                _ => {}
-            }
+            // Before the first evaluation there were others, which saw what came then.
+            let visible = Timestamp::from_unix_ms(arrival.visible_ms);
+            let seen = visible.ceil_to(self.interval_ms).min(Timestamp::from_unix_ms(at_ms));
+            group.failures.take(&arrival, seen);
         }
     }
 
@@ -370,12 +384,19 @@ fn note(
     }
 }
 
-fn facts(rule: &Rule, group: &Group, end_ms: i64) -> Facts {
+/// Whether the group sent something within the day before, or the window if that is longer.
+fn had_traffic(rule: &Rule, group: &Group, end_ms: i64) -> bool {
+    let known_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS);
+    group.last_started_ms >= end_ms.saturating_sub(known_ms)
+}
+
+fn facts(rule: &Rule, group: &Group, at_ms: i64, end_ms: i64) -> Facts {
     let mut facts = Facts {
         sums: group.window.total,
         short: group.short.total,
-        run: group.run,
-        had_traffic: group.last_started_ms > end_ms - DAY_MS,
+        run: group.failures.longest(),
+        idle_ms: group.failures.idle_ms(at_ms),
+        had_traffic: had_traffic(rule, group, end_ms),
         ..Facts::default()
     };
     if let Some(q) = quantile_of(rule).and_then(|(_, stat)| stat.quantile()) {

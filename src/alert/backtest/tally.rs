@@ -13,7 +13,9 @@ const FEW_SAMPLES: u64 = 25;
 pub struct BacktestTally {
     /// Incidents.
     pub incidents: usize,
-    /// Those longer than 5 minutes, or still open at the end.
+    /// Those that have not ended within the range.
+    pub open_at_end: usize,
+    /// Those longer than 5 minutes; of those that have not ended, up to the end of the range.
     pub longer_than_5_min: usize,
     /// Those on fewer than 25 requests.
     pub fewer_than_25_samples: usize,
@@ -27,12 +29,42 @@ impl Backtest {
         };
         BacktestTally {
             incidents: self.incidents.len(),
+            open_at_end: count(&|incident| incident.ended_at.is_none()),
             longer_than_5_min: count(&|incident| {
-                incident
-                    .ended_at
-                    .is_none_or(|end| end.as_unix_ms() - incident.fired_at.as_unix_ms() > LONG_MS)
+                let end = incident.ended_at.unwrap_or(self.end);
+                end.as_unix_ms() - incident.fired_at.as_unix_ms() > LONG_MS
             }),
             fewer_than_25_samples: count(&|incident| incident.samples < FEW_SAMPLES),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::BacktestIncident;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn what_has_just_begun_at_the_end_is_not_long() {
+        let end = Timestamp::from_unix_ms(100 * MINUTE_MS);
+        let incident = |from_min: i64, to_min: Option<i64>| BacktestIncident {
+            group: crate::model::alert::AlertGroup::default(),
+            fired_at: Timestamp::from_unix_ms(from_min * MINUTE_MS),
+            ended_at: to_min.map(|min| Timestamp::from_unix_ms(min * MINUTE_MS)),
+            end_reason: None,
+            value: None,
+            peak_value: None,
+            samples: 30,
+            events: 3,
+        };
+        let incidents = vec![
+            incident(10, Some(15)),
+            incident(20, Some(26)),
+            incident(50, None),
+            incident(99, None),
+        ];
+        let tally = Backtest { incidents, ..Backtest::until(end) }.tally();
+        assert_eq!((tally.incidents, tally.open_at_end, tally.longer_than_5_min), (4, 2, 2));
     }
 }

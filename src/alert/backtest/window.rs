@@ -16,8 +16,12 @@ pub(super) struct Arrival {
     pub(super) started_ms: i64,
     /// From when on evaluations see it.
     pub(super) visible_ms: i64,
+    /// Order of arrival among those that become visible together.
+    pub(super) seq: i64,
     /// Place of its group.
     pub(super) group: usize,
+    /// For runs of failures: which of the group's runs it belongs to.
+    pub(super) run_key: i64,
     pub(super) sums: Sums,
     /// The latency that the rule's percentile is about, in microseconds.
     pub(super) latency_us: Option<u64>,

@@ -1,11 +1,13 @@
 //! What one evaluation is going to change: gathered first, written in one transaction, then remembered.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::state::Known;
 use crate::alert::notification::{NotificationKind, message_id};
 use crate::alert::observation::{Judgement, Observation, Verdict};
-use crate::alert::step::{Effect, step};
+use crate::alert::step::{Effect, FLAPPING, step};
 use crate::alert::summary::{notification, summary};
 use crate::config::LOG_CHANNEL;
 use crate::model::alert::{
@@ -13,7 +15,7 @@ use crate::model::alert::{
     OutgoingAlert, Rule,
 };
 use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
-use crate::store::{AlertChanges, InstanceChange};
+use crate::store::{AlertChanges, IncidentChange, InstanceChange};
 
 /// Who moves states by themselves.
 const MONITOR: &str = "monitor";
@@ -23,21 +25,46 @@ const MONITOR: &str = "monitor";
 pub(super) struct Circumstances<'a> {
     pub(super) group: &'a AlertGroup,
     pub(super) group_key: &'a str,
+    /// What makes the rule the same rule.
+    pub(super) identity: &'a Arc<[u8]>,
     pub(super) at: Timestamp,
     /// What the clock says, though it stepped back: delivery waits by the same clock.
     pub(super) now: Timestamp,
     pub(super) is_muted: bool,
     pub(super) may_fire: bool,
+    /// What is told first about the group goes out no earlier.
+    pub(super) hold_until: Timestamp,
 }
+
+/// Who closes an incident by hand, and what they have to say.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    pub(super) actor: String,
+    pub(super) comment: Option<String>,
+}
+
+/// Changes after which they are written, so that very many groups take little memory: state, history and
+/// messages of a group always stay together.
+const WRITTEN_AT: usize = 256;
 
 /// Changes that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
+    /// Somebody does this; otherwise the monitor by itself.
+    closing: Option<Closing>,
     pub(super) changes: AlertChanges,
-    /// Incidents that changed, by id.
-    incidents: FxHashMap<String, AlertIncident>,
-    /// Ids of incidents that began.
+    /// Rules whose first messages are held back, and until when.
+    pub(super) held: FxHashMap<String, Timestamp>,
+    /// Ids of incidents that began and are written: the ids alone, because they may be very many.
     pub(super) opened: Vec<String>,
+}
+
+/// What became of one verdict.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) after: AlertInstance,
+    /// It is among the changes; otherwise it is worth remembering, not writing.
+    pub(super) is_changed: bool,
 }
 
 /// Whether a verdict leaves a plainly ok alert as it is.
@@ -50,19 +77,24 @@ fn leaves_ok(verdict: Verdict, rule: &Rule) -> bool {
 }
 
 impl Draft {
-    /// Takes one verdict; the state after it, unless it is plainly ok before and after.
+    /// What somebody changes by hand.
+    pub(super) fn by(closing: Closing) -> Self {
+        Self { closing: Some(closing), ..Self::default() }
+    }
+
+    /// Takes one verdict; what became of it, unless the state is plainly ok before and after.
     pub(super) fn observe(
         &mut self,
         rule: &Rule,
         judgement: Judgement,
         about: Circumstances<'_>,
         known: Option<&Known>,
-        open: &FxHashMap<String, AlertIncident>,
-    ) -> Option<AlertInstance> {
+    ) -> Option<Observed> {
         if known.is_none() && leaves_ok(judgement.verdict, rule) {
             return None;
         }
-        let before = known.map(|known| known.instance.clone()).unwrap_or_default();
+        let none = AlertInstance::default();
+        let before = known.map_or(&none, |known| &known.instance);
         let observation = Observation {
             at: about.at,
             group_key: about.group_key,
@@ -70,23 +102,32 @@ impl Draft {
             is_muted: about.is_muted,
             may_fire: about.may_fire,
         };
-        let (after, effects) = step(&before, &observation, rule);
+        let (after, effects) = step(before, &observation, rule);
         for effect in &effects {
-            self.take(rule, &judgement, about, (&before, &after), *effect, open);
+            self.take(rule, &judgement, about, (before, &after), *effect);
         }
-        self.note_peak(&after, open);
+        self.note_peak(before, &after);
         let is_kept = !after.is_plain_ok()
             && !matches!(judgement.verdict, Verdict::Closed(reason) if reason != EndReason::Manual);
-        if is_kept || known.is_some() {
+        let is_changed = match known {
+            Some(_) => !is_kept || before.differs_lastingly(&after),
+            None => is_kept,
+        };
+        if is_changed {
             self.changes.instances.push(InstanceChange {
                 rule_id: rule.id.clone(),
                 group_key: about.group_key.to_owned(),
                 identity_hash: known
-                    .map_or_else(|| rule.identity(), |known| known.identity.clone()),
+                    .map_or_else(|| Arc::clone(about.identity), |known| known.identity.clone()),
                 instance: is_kept.then(|| after.clone()),
             });
         }
-        Some(after)
+        Some(Observed { after, is_changed })
+    }
+
+    /// So much has gathered that it is time to write it.
+    pub(super) fn is_full(&self) -> bool {
+        self.changes.instances.len() >= WRITTEN_AT
     }
 
     fn take(
@@ -96,7 +137,6 @@ impl Draft {
         about: Circumstances<'_>,
         (before, after): (&AlertInstance, &AlertInstance),
         effect: Effect,
-        open: &FxHashMap<String, AlertIncident>,
     ) {
         let at = after.evaluated_at.unwrap_or(about.at);
         let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref());
@@ -107,40 +147,60 @@ impl Draft {
                 if quiet.contains(&from) && quiet.contains(&to) {
                     return;
                 }
-                self.changes.events.push(AlertEvent {
-                    at,
-                    incident_id: incident_id.cloned(),
-                    rule_id: rule.id.clone(),
-                    group_key: about.group_key.to_owned(),
-                    from_state: from.to_owned(),
-                    to_state: to.to_owned(),
-                    reason: reason.to_owned(),
-                    value: judgement.value,
-                    threshold: Some(judgement.threshold),
-                    samples: Some(judgement.samples),
-                    events: Some(judgement.events),
-                    actor: MONITOR.to_owned(),
-                    note: None,
-                });
+                let incident_id = incident_id.cloned();
+                self.note(rule, judgement, (about.group_key, incident_id, at), (from, to, reason));
             }
             Effect::Opened => self.open(rule, judgement, about, after, at),
             Effect::Ended(reason) => {
-                let Some(incident) = incident_id.and_then(|id| self.incident(id, open)) else {
-                    return;
-                };
-                incident.ended_at = Some(at);
-                incident.end_reason = Some(reason);
-                let incident = incident.clone();
-                self.audit(&incident, &format!("ended: {}", reason.as_str()), at);
+                let Some(id) = before.incident_id.clone() else { return };
+                if self.closing.is_some() && before.phase == AlertPhase::Ok {
+                    // It is flapping and moves nowhere.
+                    let moved = (FLAPPING, AlertPhase::Ok.as_str(), reason.as_str());
+                    self.note(rule, judgement, (about.group_key, Some(id.clone()), at), moved);
+                }
+                self.audit(rule, format!("ended: {}", reason.as_str()), at);
+                self.changes.incident_changes.push(IncidentChange {
+                    incident_id: id,
+                    peak_value: None,
+                    ended: Some((at, reason)),
+                    acked: None,
+                });
             }
             Effect::Tell(kind) => {
-                let Some(incident) = incident_id.and_then(|id| self.incident(id, open)) else {
-                    return;
-                };
-                let incident = incident.clone();
-                self.tell(rule, &incident, kind, judgement, (at, about.now));
+                let fired_at = after.fired_at.or(before.fired_at);
+                let (Some(id), Some(fired_at)) = (incident_id, fired_at) else { return };
+                let incident = (id.as_str(), fired_at);
+                self.tell(rule, about, incident, kind, judgement, at);
             }
         }
+    }
+
+    /// A line of the history.
+    fn note(
+        &mut self,
+        rule: &Rule,
+        judgement: &Judgement,
+        (group_key, incident_id, at): (&str, Option<String>, Timestamp),
+        (from, to, reason): (&str, &str, &str),
+    ) {
+        let closing = self.closing.clone();
+        let (actor, note) =
+            closing.map_or((MONITOR.to_owned(), None), |closing| (closing.actor, closing.comment));
+        self.changes.events.push(AlertEvent {
+            at,
+            incident_id,
+            rule_id: rule.id.clone(),
+            group_key: group_key.to_owned(),
+            from_state: from.to_owned(),
+            to_state: to.to_owned(),
+            reason: reason.to_owned(),
+            value: judgement.value,
+            threshold: Some(judgement.threshold),
+            samples: Some(judgement.samples),
+            events: Some(judgement.events),
+            actor,
+            note,
+        });
     }
 
     fn open(
@@ -180,73 +240,70 @@ impl Draft {
                 dry_run = rule.dry_run, "an alert fired; nobody is told"
             );
         }
-        self.audit(&incident, &incident.message, at);
-        self.opened.push(incident_id.clone());
-        self.incidents.insert(incident_id, incident);
+        self.audit(rule, incident.message.clone(), at);
+        self.changes.incidents.push(incident);
     }
 
-    fn audit(&mut self, incident: &AlertIncident, detail: &str, at: Timestamp) {
+    fn audit(&mut self, rule: &Rule, detail: String, at: Timestamp) {
         self.changes.audit.push(AuditEntry {
             at,
-            actor: Name::from("system"),
+            actor: Name::from(self.closing.as_ref().map_or("system", |closing| &*closing.actor)),
             action: AuditAction::Alert,
-            target: Some(incident.rule_id.clone()),
-            detail: Some(detail.to_owned()),
+            target: Some(rule.id.clone()),
+            detail: Some(detail),
         });
     }
 
-    /// The incident as it is going to be.
-    fn incident(
-        &mut self,
-        incident_id: &str,
-        open: &FxHashMap<String, AlertIncident>,
-    ) -> Option<&mut AlertIncident> {
-        if !self.incidents.contains_key(incident_id) {
-            let incident = open.get(incident_id)?.clone();
-            self.incidents.insert(incident_id.to_owned(), incident);
-        }
-        self.incidents.get_mut(incident_id)
-    }
-
-    fn note_peak(&mut self, after: &AlertInstance, open: &FxHashMap<String, AlertIncident>) {
-        let Some(id) = &after.incident_id else { return };
-        let is_known = open.get(id).is_some_and(|incident| incident.peak_value == after.peak_value);
-        if is_known || after.peak_value.is_none() {
-            return;
-        }
-        let peak_value = after.peak_value;
-        if let Some(incident) = self.incident(id, open) {
-            incident.peak_value = peak_value;
+    fn note_peak(&mut self, before: &AlertInstance, after: &AlertInstance) {
+        let is_same_incident = before.incident_id == after.incident_id;
+        let (Some(id), Some(_)) = (&after.incident_id, after.peak_value) else { return };
+        if is_same_incident && before.peak_value != after.peak_value {
+            self.changes.incident_changes.push(IncidentChange {
+                incident_id: id.clone(),
+                peak_value: after.peak_value,
+                ended: None,
+                acked: None,
+            });
         }
     }
 
     fn tell(
         &mut self,
         rule: &Rule,
-        incident: &AlertIncident,
+        about: Circumstances<'_>,
+        (incident_id, fired_at): (&str, Timestamp),
         kind: NotificationKind,
         judgement: &Judgement,
-        (at, now): (Timestamp, Timestamp),
+        at: Timestamp,
     ) {
-        let ended = incident.end_reason;
-        let message = notification(rule, incident, kind, judgement, at, ended);
+        // The end comes just before the word of it.
+        let last = self.changes.incident_changes.last().filter(|_| kind.is_end());
+        let ended = last.and_then(|change| change.ended).map(|(_, reason)| reason);
+        let incident = (incident_id, fired_at);
+        let mut message = notification(rule, about.group, incident, kind, judgement, at, ended);
+        if let Some(Closing { actor, comment }) = &self.closing {
+            message.closed_by = Some(actor.clone());
+            message.comment.clone_from(comment);
+        }
         let Ok(payload) = serde_json::to_string(&message) else { return };
         for channel in std::iter::once(LOG_CHANNEL).chain(rule.channels.iter().map(String::as_str))
         {
+            // The log joins nothing, and keeps nobody awake.
+            let is_held = kind == NotificationKind::Firing
+                && channel != LOG_CHANNEL
+                && about.hold_until > about.now;
+            if is_held {
+                self.held.insert(rule.id.clone(), about.hold_until);
+            }
             self.changes.messages.push(OutgoingAlert {
-                id: message_id(&incident.incident_id, channel, kind, at),
-                incident_id: incident.incident_id.clone(),
+                id: message_id(incident_id, channel, kind, at),
+                incident_id: incident_id.to_owned(),
                 channel: channel.to_owned(),
                 kind: kind.as_str().to_owned(),
-                created_at: now,
+                created_at: about.now,
+                not_before: if is_held { about.hold_until } else { about.now },
                 payload: payload.clone(),
             });
         }
-    }
-
-    /// The changes, whole, and the incidents among them.
-    pub(super) fn finish(mut self) -> (AlertChanges, Vec<String>) {
-        self.changes.incidents = self.incidents.into_values().collect();
-        (self.changes, self.opened)
     }
 }

@@ -1,27 +1,26 @@
 //! One evaluation of all rules.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-
+use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
+use super::noted::{Worst, tell_truncated};
 use super::state::{Known, State};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
 use crate::alert::observation::{Judgement, Verdict};
-use crate::alert::runs::{Providers, Runs};
+use crate::alert::runs::FoundRun;
 use crate::error::Result;
+use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertGroup, AlertIncident, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
-    RuleFilter,
+    AlertGroup, AlertInstance, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
+    RuleFilter, RuleState,
 };
 use crate::model::time::HOUR_MS;
-use crate::model::{Dimension, Source, Timestamp};
 use crate::store::WriteGate;
 
-/// Requests read back to know the runs of failures at a start.
-const READ_BACK_ROWS: i64 = 20_000;
 /// Days without a request that a filter lets through, after which it is said to match nothing.
 const UNMATCHED_DAYS: i64 = 7;
 /// The least time by which an evaluation follows the one before.
@@ -30,12 +29,15 @@ const CLOCK_STEP_MS: i64 = 1_000;
 /// The surroundings of one evaluation.
 struct Round<'a> {
     live: Live<'a>,
+    gate: &'a dyn WriteGate,
     silences: Vec<AlertSilence>,
     /// The instant of the states: later than that of the evaluation before.
     at: Timestamp,
     /// What the clock says: what messages wait for and silences are judged by.
     now: Timestamp,
     in_grace: bool,
+    /// Of the rule that is evaluated: what is told first goes out no earlier.
+    hold_until: Timestamp,
     /// Firing rules without groups that people hear of, which keep back those with groups.
     firing: Vec<Arc<Rule>>,
 }
@@ -58,8 +60,7 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
-        let is_first = !state.is_loaded;
+    ) -> Result<Vec<String>> {
         state.load(&self.store)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
@@ -67,7 +68,7 @@ impl Monitor {
         };
         let delay_ms = i64::try_from(self.settings.eval_delay.as_millis()).unwrap_or(0);
         let before = state.progress;
-        self.catch_up(state, now, is_first)?;
+        self.catch_up(state, now)?;
         let mut round = Round {
             live: Live {
                 engine: &self.engine,
@@ -76,12 +77,17 @@ impl Monitor {
                 max_groups: self.settings.max_groups,
                 imported_until_ms: state.progress.imported_until_ms,
             },
+            gate,
             silences: self.store.read(|reader| reader.alert_silences(now, false))?,
             at,
             now,
             in_grace,
+            hold_until: now,
             firing: Vec::new(),
         };
+        let wait_ms = i64::try_from(self.settings.group_wait.as_millis()).unwrap_or(0);
+        state.held.retain(|_, until| *until > now);
+        state.round += 1;
         let mut draft = Draft::default();
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
@@ -90,101 +96,33 @@ impl Monitor {
             close_foreign(state, rule, &round, &mut draft);
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
-            self.evaluate_rule(state, rule, &mut round, &mut draft);
+            round.hold_until = state.hold_until(rule, now, wait_ms);
+            self.evaluate_rule(state, rule, &mut round, &mut draft)?;
         }
+        round.hold_until = now;
         if !in_grace {
             close_unknown(state, &round, &mut draft);
         }
-        watch_self(state, &round, &mut draft);
+        watch_self(state, &round, &mut draft)?;
         state.evaluated_at = Some(at);
         let moved = state.progress.seen_seq != before.seen_seq
             || state.progress.imported_until_ms != before.imported_until_ms;
         state.progress.evaluated_at = Some(at);
-        if moved || !draft.changes.is_empty() {
+        // Of states that did not change the instant is all there is to write.
+        let has_states = state.instances.values().any(|groups| !groups.is_empty());
+        if moved || has_states || !draft.changes.is_empty() {
             draft.changes.progress = Some(state.progress);
+            draft.changes.runs = unsaved(state, in_grace);
         }
         let since = at.plus_ms(-HOUR_MS);
         let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
         state.traces.retain(since, |rule_id| ids.iter().any(|id| id == rule_id));
-        let opened = Self::write(gate, state, draft)?;
+        Self::write(gate, state, &mut draft)?;
         for (rule_id, runs) in &mut state.runs {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
         }
-        Ok(opened)
-    }
-
-    /// Looks at what arrived since the last evaluation.
-    fn catch_up(&self, state: &mut State, now: Timestamp, is_first: bool) -> Result<()> {
-        let counting: Vec<Arc<Rule>> = state
-            .rules
-            .iter()
-            .filter(|rule| {
-                rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
-            })
-            .cloned()
-            .collect();
-        let live = Live {
-            engine: &self.engine,
-            store: &self.store,
-            end: now,
-            max_groups: self.settings.max_groups,
-            imported_until_ms: -1,
-        };
-        let seen = state.progress.seen_seq;
-        let mut new_runs = Vec::new();
-        for rule in &counting {
-            let filter = live.filter(rule)?;
-            let resolved = match filter {
-                Some(filter) => self.store.read(|reader| reader.resolve(&filter))?,
-                // Nothing that is known yet matches.
-                None => crate::store::ResolvedFilter {
-                    spaces: Some(Vec::new()),
-                    ..crate::store::ResolvedFilter::default()
-                },
-            };
-            match state.runs.get_mut(&rule.id) {
-                Some(runs) => runs.set_filter(resolved),
-                None => new_runs.push((rule.id.clone(), Runs::new(rule, resolved))),
-            }
-        }
-        let mut progress = state.progress;
-        self.store.read(|reader| {
-            let last_seq = reader.last_seq()?;
-            let by_provider = |rule: &Arc<Rule>| rule.by.contains(&Dimension::Provider);
-            let providers = match counting.iter().any(by_provider) {
-                true => Providers::new(&reader.models()?),
-                false => Providers::default(),
-            };
-            if !new_runs.is_empty() {
-                reader.arrived_after(last_seq - READ_BACK_ROWS, |row| {
-                    if row.seq <= seen {
-                        new_runs
-                            .iter_mut()
-                            .for_each(|(_, runs)| runs.read_back(row, &providers, now));
-                    }
-                })?;
-            }
-            // While nothing ran, a whole history may have been imported.
-            let mut from = seen;
-            if is_first && last_seq - seen > READ_BACK_ROWS {
-                let imported = reader.imported_until(seen)?.unwrap_or(-1);
-                progress.imported_until_ms = progress.imported_until_ms.max(imported);
-                from = last_seq - READ_BACK_ROWS;
-            }
-            let known = &mut state.runs;
-            progress.seen_seq = reader.arrived_after(from, |row| {
-                if row.source == Source::Import {
-                    progress.imported_until_ms = progress.imported_until_ms.max(row.started_at_ms);
-                }
-                let new = new_runs.iter_mut().map(|(_, runs)| runs);
-                known.values_mut().chain(new).for_each(|runs| runs.arrive(row, &providers, now));
-            })?;
-            Ok(())
-        })?;
-        state.progress = progress;
-        state.runs.extend(new_runs);
-        Ok(())
+        Ok(draft.opened)
     }
 
     fn evaluate_rule(
@@ -193,25 +131,26 @@ impl Monitor {
         rule: &Arc<Rule>,
         round: &mut Round<'_>,
         draft: &mut Draft,
-    ) {
+    ) -> Result<()> {
         let found = self.look(state, rule, round);
         let notes = state.notes.entry(rule.id.clone()).or_default();
         match found {
             Ok(found) => {
                 notes.failures = 0;
-                if found.is_truncated && !notes.is_truncated {
-                    tracing::warn!(
-                        rule = %rule.id, max_groups = self.settings.max_groups,
-                        "a rule has more groups than alerting.max_groups; only the largest are watched"
-                    );
-                }
                 notes.is_truncated = found.is_truncated;
-                observe_all(state, rule, &found, round, draft);
+                // The question is asked once an hour, traffic is seen at once.
+                notes.matches_nothing &=
+                    !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
+                if found.is_truncated {
+                    let (most, told_at) = (self.settings.max_groups, &mut notes.truncation_told_at);
+                    draft.changes.events.extend(tell_truncated(rule, most, told_at, round.at));
+                }
+                observe_all(state, rule, &found, round, draft)
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
                 tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
-                observe_failure(state, rule, round, draft);
+                observe_failure(state, rule, round, draft)
             }
         }
     }
@@ -232,13 +171,28 @@ impl Monitor {
         let groups = self.store.read(|reader| runs.groups(reader))?;
         let known = state.instances.get(&rule.id);
         let is_known = |values: &[String]| {
-            known.is_some_and(|known| known.contains_key(&AlertGroup::new(&rule.by, values).key()))
+            known.is_some_and(|known| known.contains_key(&*AlertGroup::new(&rule.by, values).key()))
         };
         // What was read back was judged when it arrived: it goes on, and nothing begins with it.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
-        let with_facts = judged
-            .map(|found| (found.values, Facts { run: Some(found.failures), ..Facts::default() }));
-        Ok(Found { groups: with_facts.collect(), ..Found::default() })
+        let mut judged: Vec<FoundRun> = judged.collect();
+        let is_truncated = judged.len() > self.settings.max_groups;
+        if is_truncated {
+            // Those with a state first: they have to end.
+            judged.sort_by_cached_key(|found| Reverse((is_known(&found.values), found.failures)));
+            let most = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
+            judged.truncate(most);
+        }
+        let with_facts = judged.into_iter().map(|found| {
+            let facts = Facts {
+                run: Some(found.failures),
+                idle_ms: round.now.as_unix_ms().saturating_sub(found.last.as_unix_ms()),
+                is_run_closed: found.is_closed,
+                ..Facts::default()
+            };
+            (found.values, facts)
+        });
+        Ok(Found { groups: with_facts.collect(), is_truncated, ..Found::default() })
     }
 }
 
@@ -249,27 +203,35 @@ fn observe_all(
     found: &Found,
     round: &mut Round<'_>,
     draft: &mut Draft,
-) {
-    let empty = super::state::Groups::default();
-    let mut missing: FxHashSet<String> =
-        state.instances.get(&rule.id).unwrap_or(&empty).keys().cloned().collect();
-    let mut is_firing = false;
+) -> Result<()> {
+    let identity: Arc<[u8]> = rule.identity().into();
+    let (mut is_firing, mut worst) = (false, Worst::default());
+    let mut take = |judgement: &Judgement, after: After| {
+        worst.take(judgement, after.shown, round.at);
+        is_firing |= after.is_open;
+    };
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
-        let key = group.key();
-        missing.remove(&key);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        let about = (&group, &*group.key(), &identity);
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
-    for key in missing {
+    for key in state.not_looked_at(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
-        is_firing |= observe(state, rule, (&group, &key), judgement, round, draft);
+        let about = (&group, &*key, &identity);
+        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
+    let notes = state.notes.entry(rule.id.clone()).or_default();
+    notes.evaluated_at = Some(round.at);
+    // A run lasts until the next request: that nothing arrived changes nothing about it.
+    let lasts = rule.metric == AlertMetric::ConsecutiveFailures;
+    notes.last_value = worst.value().or(notes.last_value.filter(|_| lasts));
     let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
     if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
         round.firing.push(Arc::clone(rule));
     }
+    Ok(())
 }
 
 /// A group with a state and without requests in the window.
@@ -282,53 +244,87 @@ fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timest
         return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
     }
     if is_truncated {
-        return Judgement::bare(Verdict::Insufficient);
+        let threshold = rule.threshold_of(group);
+        return Judgement { threshold, ..Judgement::bare(Verdict::Insufficient) };
     }
     let judged = judge(rule, group, &Facts::default());
     judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
 }
 
-/// Takes one verdict; whether the group is firing after it.
+/// A group after a verdict.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    shown: RuleState,
+    is_open: bool,
+}
+
+/// Takes one verdict.
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
-    (group, group_key): (&AlertGroup, &str),
+    (group, group_key, identity): (&AlertGroup, &str, &Arc<[u8]>),
     judgement: Judgement,
     round: &Round<'_>,
     draft: &mut Draft,
-) -> bool {
-    let known = state.instances.get(&rule.id).and_then(|groups| groups.get(group_key));
-    // Closed just now, because its rule watches something else.
-    let known = known.filter(|known| known.identity == rule.identity());
+) -> Result<After> {
+    // What was closed just now, because its rule watches something else, is not known.
+    let known = state.known(&rule.id, group_key, identity);
     let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
     let is_muted = may_be_told && round.is_muted(rule, group);
-    let may_fire = !round.in_grace;
-    let about =
-        Circumstances { group, group_key, at: round.at, now: round.now, is_muted, may_fire };
-    let after = draft.observe(rule, judgement, about, known, &state.open);
-    state.traces.note(&rule.id, group_key, round.at, &judgement, after.as_ref(), is_muted);
-    after.is_some_and(|after| after.phase.is_open())
+    let about = Circumstances {
+        group,
+        group_key,
+        identity,
+        at: round.at,
+        now: round.now,
+        is_muted,
+        may_fire: !round.in_grace,
+        hold_until: round.hold_until,
+    };
+    let observed = draft.observe(rule, judgement, about, known);
+    let after = observed.as_ref().map(|observed| &observed.after);
+    state.traces.note(&rule.id, group_key, round.at, &judgement, after, is_muted);
+    let after = After {
+        shown: after.map_or(RuleState::Ok, AlertInstance::shown),
+        is_open: after.is_some_and(|after| after.phase.is_open()),
+    };
+    let unwritten = observed.filter(|observed| !observed.is_changed);
+    state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
+    if draft.is_full() {
+        Monitor::write(round.gate, state, draft)?;
+    }
+    Ok(after)
 }
 
-fn observe_failure(state: &mut State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
-    let keys: Vec<String> =
-        state.instances.get(&rule.id).into_iter().flatten().map(|(key, _)| key.clone()).collect();
-    let judgement = Judgement::bare(Verdict::Failed);
+fn observe_failure(
+    state: &mut State,
+    rule: &Arc<Rule>,
+    round: &Round<'_>,
+    draft: &mut Draft,
+) -> Result<()> {
+    let keys = state.not_looked_at(&rule.id);
+    let failed = |group: &AlertGroup| Judgement {
+        threshold: rule.threshold_of(group),
+        ..Judgement::bare(Verdict::Failed)
+    };
+    let identity = rule.identity().into();
     if keys.is_empty() {
+        let judgement = failed(&AlertGroup::default());
         state.traces.note(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        observe(state, rule, (&group, &key), judgement, round, draft);
+        observe(state, rule, (&group, &key, &identity), failed(&group), round, draft)?;
     }
+    Ok(())
 }
 
 /// Closes what belongs to an earlier rule of the same id that watched something else.
 fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
     let groups = state.instances.get(&rule.id).into_iter().flatten();
-    for (key, known) in groups.filter(|(_, known)| known.identity != identity) {
-        close(state, rule, (key, known), EndReason::RuleChanged, round, draft);
+    for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
+        close(rule, (key, known), EndReason::RuleChanged, round, draft);
     }
 }
 
@@ -342,13 +338,12 @@ fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
         let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
         let rule = rule.unwrap_or(&stand_in);
         for (key, known) in groups {
-            close(state, rule, (key, known), EndReason::RuleRemoved, round, draft);
+            close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
     }
 }
 
 fn close(
-    state: &State,
     rule: &Arc<Rule>,
     (group_key, known): (&str, &Known),
     reason: EndReason,
@@ -359,22 +354,26 @@ fn close(
     let about = Circumstances {
         group: &group,
         group_key,
+        identity: &known.identity,
         at: round.at,
         now: round.now,
         is_muted: true,
         may_fire: false,
+        hold_until: round.now,
     };
     let judgement = Judgement::bare(Verdict::Closed(reason));
-    draft.observe(rule, judgement, about, Some(known), &state.open);
+    draft.observe(rule, judgement, about, Some(known));
 }
 
 /// The program alerts about itself when a rule fails again and again.
-fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) {
-    let Some(rule) = state.rule(SELF_RULE).cloned() else { return };
+fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) -> Result<()> {
+    let Some(rule) = state.rule(SELF_RULE).cloned() else { return Ok(()) };
     let failures = state.notes.values().map(|notes| notes.failures).max().unwrap_or(0);
     let facts = Facts { failed_evaluations: failures, ..Facts::default() };
     let group = AlertGroup::default();
     if let Some(judgement) = judge(&rule, &group, &facts) {
-        observe(state, &rule, (&group, ""), judgement, round, draft);
+        let identity = rule.identity().into();
+        observe(state, &rule, (&group, "", &identity), judgement, round, draft)?;
     }
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! The monitor: evaluates every rule, moves states, and writes it all down in one transaction.
 
+mod catch_up;
 mod draft;
 mod evaluate;
+mod handlers;
+mod noted;
 mod questions;
 mod state;
 
@@ -9,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use handlers::Handlers;
+pub use noted::TOO_MANY_GROUPS;
 pub use questions::{AckOutcome, Explanation, RuleStatus};
 use state::State;
 
@@ -17,11 +22,12 @@ use crate::error::Result;
 use crate::model::Timestamp;
 pub use crate::model::alert::SELF_RULE;
 use crate::model::alert::{
-    AlertCondition, AlertGroup, AlertIncident, AlertMetric, EndReason, Operator, Rule,
+    AlertCondition, AlertEvent, AlertGroup, AlertMetric, EndReason, Operator, Rule,
 };
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
-use draft::{Circumstances, Draft};
+use catch_up::unsaved;
+use draft::{Circumstances, Closing, Draft};
 
 /// Failed evaluations in a row after which the program alerts about itself.
 const TOO_MANY_FAILURES: f64 = 5.0;
@@ -33,6 +39,8 @@ pub struct MonitorSettings {
     pub eval_delay: Duration,
     /// Most groups of one rule.
     pub max_groups: usize,
+    /// The first message about a rule waits so long for others.
+    pub group_wait: Duration,
 }
 
 /// Evaluates rules; one evaluation at a time.
@@ -42,6 +50,7 @@ pub struct Monitor {
     engine: Arc<Engine>,
     settings: MonitorSettings,
     state: Mutex<State>,
+    handlers: Handlers,
     missed: AtomicU64,
     evaluations: AtomicU64,
     failed: AtomicU64,
@@ -75,6 +84,7 @@ impl Monitor {
             engine,
             settings,
             state: Mutex::new(State::default()),
+            handlers: Handlers::default(),
             missed: AtomicU64::new(0),
             evaluations: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -126,7 +136,7 @@ impl Monitor {
         (load(&self.evaluations), load(&self.missed), load(&self.failed))
     }
 
-    /// Evaluates every rule at `now`, writes what changed, and tells which incidents began.
+    /// Evaluates every rule at `now`, writes what changed, and gives the ids of the incidents that began.
     ///
     /// In a grace period nothing may fire, and nothing ends because its rule is unknown: rules may still
     /// be registered.
@@ -138,27 +148,45 @@ impl Monitor {
         gate: &dyn WriteGate,
         now: Timestamp,
         in_grace: bool,
-    ) -> Result<Vec<AlertIncident>> {
+    ) -> Result<Vec<String>> {
         let mut state = self.lock();
         self.evaluations.fetch_add(1, Ordering::Relaxed);
         let result = self.evaluate_all(&mut state, gate, now, in_grace);
         if result.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
+        self.tell_handlers(state);
         result
     }
 
-    fn write(gate: &dyn WriteGate, state: &mut State, draft: Draft) -> Result<Vec<AlertIncident>> {
-        let (changes, opened) = draft.finish();
-        if changes.is_empty() {
-            return Ok(Vec::new());
+    /// Calls `handler` with every transition that is written from now on.
+    pub fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
+        self.handlers.add(handler);
+        self.lock().is_listened_to = true;
+    }
+
+    /// Tells of what is on disk; others may ask and change meanwhile, a handler too.
+    fn tell_handlers(&self, mut state: MutexGuard<'_, State>) {
+        let transitions = std::mem::take(&mut state.untold);
+        drop(state);
+        self.handlers.tell(&transitions);
+    }
+
+    /// Writes what a draft holds, and remembers it.
+    fn write(gate: &dyn WriteGate, state: &mut State, draft: &mut Draft) -> Result<()> {
+        if draft.changes.is_empty() {
+            return Ok(());
         }
         // Shared, not copied: thousands of groups may change at once.
-        let changes = Arc::new(changes);
+        let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.remember(Arc::unwrap_or_clone(changes));
-        Ok(opened.iter().filter_map(|id| state.open.get(id).cloned()).collect())
+        let changes = Arc::unwrap_or_clone(changes);
+        let opened = changes.incidents.iter().map(|incident| incident.incident_id.clone());
+        draft.opened.extend(opened);
+        state.remember(changes);
+        state.held.extend(draft.held.drain());
+        Ok(())
     }
 
     /// Notes that somebody takes care of an incident: no more reminders until it ends.
@@ -175,28 +203,20 @@ impl Monitor {
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        let (Some((rule_id, group_key, mut known)), Some(incident)) =
-            (state.owner(incident_id), state.open.get(incident_id).cloned())
-        else {
+        let Some((rule_id, group_key, mut known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };
         crate::alert::step::acknowledge(&mut known.instance, actor, now);
-        let incident =
-            AlertIncident { acked_by: Some(actor.to_owned()), acked_at: Some(now), ..incident };
-        let phase = known.instance.phase.as_str();
-        let changes = questions::acknowledged(
-            &incident,
-            (rule_id, group_key, known),
-            phase,
-            (actor, note, now),
-        );
+        let changes =
+            questions::acknowledged(incident_id, (rule_id, group_key, known), (actor, note, now));
         let written = changes.clone();
         gate.write(move |writer| writer.apply_alerts(&written))?;
         state.remember(changes);
-        Ok(AckOutcome::Done(incident))
+        self.done(incident_id)
     }
 
-    /// Ends an incident by hand.
+    /// Ends an incident by hand. A run of failures begins another one only after a further failure; other
+    /// rules as soon as they are violated often enough again.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -204,23 +224,29 @@ impl Monitor {
         &self,
         gate: &dyn WriteGate,
         incident_id: &str,
+        (actor, comment): (&str, Option<&str>),
         now: Timestamp,
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        let owner = state.owner(incident_id);
-        let rule = owner.as_ref().and_then(|(rule_id, ..)| state.rule(rule_id).cloned());
-        let (Some((_, group_key, known)), Some(rule)) = (owner, rule) else {
+        let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
+        };
+        let rule = state.rule(&rule_id).cloned();
+        let rule = match rule {
+            Some(rule) => rule,
+            None => Arc::new(self.stand_in(rule_id, incident_id)?),
         };
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances {
             group: &group,
             group_key: &group_key,
+            identity: &known.identity,
             at: now,
             now,
             is_muted: false,
             may_fire: false,
+            hold_until: now,
         };
         let judgement = Judgement {
             value: known.instance.value,
@@ -229,9 +255,17 @@ impl Monitor {
             events: known.instance.events,
             ..Judgement::bare(Verdict::Closed(EndReason::Manual))
         };
-        let mut draft = Draft::default();
-        draft.observe(&rule, judgement, about, Some(&known), &state.open);
-        Self::write(gate, &mut state, draft)?;
-        self.not_open(incident_id)
+        let comment = comment.map(str::to_owned);
+        let closing = Closing { actor: actor.to_owned(), comment };
+        let mut draft = Draft::by(closing);
+        draft.observe(&rule, judgement, about, Some(&known));
+        if rule.metric == AlertMetric::ConsecutiveFailures {
+            self.close_run(&mut state, &rule, &group, now)?;
+            draft.changes.progress = Some(state.progress);
+            draft.changes.runs = unsaved(&state, true);
+        }
+        Self::write(gate, &mut state, &mut draft)?;
+        self.tell_handlers(state);
+        self.done(incident_id)
     }
 }

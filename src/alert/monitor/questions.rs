@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::Monitor;
+use super::noted::LastValue;
 use super::state::{Known, State};
 use crate::alert::trace::Evaluation;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule, RuleState};
-use crate::store::{AlertChanges, IncidentQuery, InstanceChange};
+use crate::model::alert::{
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, Rule, RuleState,
+};
+use crate::store::{AlertChanges, IncidentChange, IncidentQuery, InstanceChange};
 
 /// A rule and what it is doing.
 #[derive(Clone, Debug)]
@@ -22,10 +27,14 @@ pub struct RuleStatus {
     pub detail: Option<String>,
     /// Groups by what they are doing, plainly ok ones left out.
     pub counts: BTreeMap<RuleState, usize>,
-    /// Value of the worst group; of the largest when all are ok.
+    /// There are more groups than are watched: the smallest are not.
+    pub is_truncated: bool,
+    /// The last value of the worst group, of the largest when all are ok; `None`: there is no data.
     pub value: Option<f64>,
     /// Requests behind it.
     pub samples: u64,
+    /// When it was found.
+    pub value_at: Option<Timestamp>,
     /// The last evaluation.
     pub evaluated_at: Option<Timestamp>,
 }
@@ -47,7 +56,7 @@ pub struct Explanation {
     pub evaluations: Vec<Evaluation>,
 }
 
-/// What came of an acknowledgement.
+/// What came of acknowledging or closing an incident.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AckOutcome {
     /// It is noted.
@@ -67,6 +76,11 @@ impl Monitor {
         let mut state = self.lock();
         state.load(&self.store)?;
         Ok(state.rules.iter().map(|rule| status(&state, rule)).collect())
+    }
+
+    /// Ids of all rules, the monitor's own included.
+    pub fn rule_ids(&self) -> Vec<String> {
+        self.lock().rules.iter().map(|rule| rule.id.clone()).collect()
     }
 
     /// The last evaluation of all rules.
@@ -109,7 +123,7 @@ impl Monitor {
             group.period = Some(period.name(now, rule.tz));
         }
         let key = group.key();
-        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&key));
+        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&*key));
         let instance = known.map(|known| known.instance.clone()).unwrap_or_default();
         let silences = self.store.read(|reader| reader.alert_silences(now, false))?;
         let covering = silences.iter().filter(|silence| silence.covers(rule_id, &group, now));
@@ -126,20 +140,67 @@ impl Monitor {
 
     /// The incident as it ended, or that there is none.
     pub(super) fn not_open(&self, incident_id: &str) -> Result<AckOutcome> {
-        let query = IncidentQuery {
-            incident_ids: vec![incident_id.to_owned()],
-            limit: 1,
-            ..IncidentQuery::default()
-        };
-        let found = self.store.read(|reader| reader.alert_incidents(&query))?;
-        Ok(found.into_iter().next().map_or(AckOutcome::Unknown, AckOutcome::Over))
+        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Over))
+    }
+
+    /// The incident after something was done to it.
+    pub(super) fn done(&self, incident_id: &str) -> Result<AckOutcome> {
+        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Done))
+    }
+
+    /// A rule that stands for one that is gone, as far as its incident knows it.
+    pub(super) fn stand_in(&self, rule_id: String, incident_id: &str) -> Result<Rule> {
+        let rule = Rule { id: rule_id, ..super::self_rule() };
+        Ok(match self.incident(incident_id)? {
+            Some(AlertIncident { rule_name, severity, message, .. }) => {
+                Rule { name: rule_name, severity, summary: message, ..rule }
+            }
+            None => rule,
+        })
+    }
+
+    fn incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
+        Ok(self.incidents(vec![incident_id.to_owned()])?.pop())
+    }
+
+    /// The incidents with these ids, in their order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn incidents(&self, incident_ids: Vec<String>) -> Result<Vec<AlertIncident>> {
+        if incident_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = incident_ids.len();
+        let query = IncidentQuery { incident_ids, limit, ..IncidentQuery::default() };
+        let mut found = self.store.read(|reader| reader.alert_incidents(&query))?;
+        let places: FxHashMap<&str, usize> =
+            query.incident_ids.iter().enumerate().map(|(place, id)| (&**id, place)).collect();
+        found.sort_unstable_by_key(|incident| places.get(&*incident.incident_id));
+        Ok(found)
+    }
+
+    /// When a group was evaluated last, and the value then, while this incident is open.
+    pub fn current(
+        &self,
+        rule_id: &str,
+        group: &AlertGroup,
+        incident_id: &str,
+    ) -> Option<(Timestamp, Option<f64>)> {
+        let state = self.lock();
+        let instance = &state.instances.get(rule_id)?.get(&*group.key())?.instance;
+        let is_open =
+            instance.phase.is_open() && instance.incident_id.as_deref() == Some(incident_id);
+        Some((instance.evaluated_at.filter(|_| is_open)?, instance.value))
     }
 }
 
 fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
-    let notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
+    let mut notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
     let empty = super::state::Groups::default();
     let groups = state.instances.get(&rule.id).unwrap_or(&empty);
+    // What has a state matched something.
+    notes.matches_nothing &= groups.is_empty();
     let mut counts: BTreeMap<RuleState, usize> = BTreeMap::new();
     for known in groups.values() {
         *counts.entry(known.instance.shown()).or_default() += 1;
@@ -162,34 +223,38 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
         let truncated = notes.is_truncated.then(|| "more groups than max_groups".to_owned());
         notes.matches_nothing.then(|| "matches nothing".to_owned()).or(truncated)
     });
-    let evaluated_at = latest.as_ref().map(|last| last.at);
-    let (value, samples) = match (worst, latest) {
-        (Some(known), _) => (known.instance.value, known.instance.samples),
-        (None, Some(last)) => (last.judgement.value, last.judgement.samples),
-        (None, None) => (None, 0),
-    };
+    // Before the first evaluation, and while an incident waits for data: what was found last.
+    let lasting = worst.filter(|known| known.instance.phase != AlertPhase::Ok);
+    let stored = lasting.and_then(|known| {
+        let instance = &known.instance;
+        let (value, at) = (instance.value?, instance.evaluated_at?);
+        Some(LastValue { value, samples: instance.samples, at })
+    });
+    let last = notes.last_value.or(stored);
     RuleStatus {
         rule: Arc::clone(rule),
         state: shown,
         detail,
         counts,
-        value,
-        samples,
-        evaluated_at,
+        is_truncated: notes.is_truncated,
+        value: last.map(|last| last.value),
+        samples: last.map_or(0, |last| last.samples),
+        value_at: last.map(|last| last.at),
+        evaluated_at: notes.evaluated_at,
     }
 }
 
 /// What an acknowledgement changes.
 pub(super) fn acknowledged(
-    incident: &AlertIncident,
+    incident_id: &str,
     (rule_id, group_key, known): (String, String, Known),
-    phase: &'static str,
     (actor, note, now): (&str, Option<&str>, Timestamp),
 ) -> AlertChanges {
+    let phase = known.instance.phase.as_str();
     AlertChanges {
         events: vec![AlertEvent {
             at: now,
-            incident_id: Some(incident.incident_id.clone()),
+            incident_id: Some(incident_id.to_owned()),
             rule_id: rule_id.clone(),
             group_key: group_key.clone(),
             from_state: phase.to_owned(),
@@ -208,7 +273,12 @@ pub(super) fn acknowledged(
             identity_hash: known.identity,
             instance: Some(known.instance),
         }],
-        incidents: vec![incident.clone()],
+        incident_changes: vec![IncidentChange {
+            incident_id: incident_id.to_owned(),
+            peak_value: None,
+            ended: None,
+            acked: Some((actor.to_owned(), now)),
+        }],
         ..AlertChanges::default()
     }
 }

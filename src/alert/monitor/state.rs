@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::noted::LastValue;
 use crate::alert::runs::Runs;
 use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{AlertIncident, AlertInstance, Rule};
-use crate::store::{AlertChanges, IncidentQuery, MonitorProgress, Store};
+use crate::model::alert::{AlertEvent, AlertInstance, Rule};
+use crate::store::{AlertChanges, MonitorProgress, Store, StoredRuns};
 
 /// A state that is stored.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// What made the rule the same rule.
-    pub(super) identity: Vec<u8>,
+    pub(super) identity: Arc<[u8]>,
     pub(super) instance: AlertInstance,
+    /// Number of the evaluation that looked at it last.
+    pub(super) round: u64,
 }
 
-/// States by group.
-pub(super) type Groups = FxHashMap<String, Known>;
+/// States by group; boxed, because tables are half empty.
+pub(super) type Groups = FxHashMap<Box<str>, Box<Known>>;
 
 /// What is worth saying of a rule besides its groups.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,12 @@ pub(super) struct RuleNotes {
     pub(super) failures: u32,
     /// There were more groups than are watched.
     pub(super) is_truncated: bool,
+    /// When that was told last.
+    pub(super) truncation_told_at: Option<Timestamp>,
+    /// The last evaluation that did not fail.
+    pub(super) evaluated_at: Option<Timestamp>,
+    /// What it found; of runs of failures, what was found last.
+    pub(super) last_value: Option<LastValue>,
     /// Its filter matched nothing for a week.
     pub(super) matches_nothing: bool,
     /// When that was looked at.
@@ -41,12 +50,24 @@ pub(super) struct State {
     pub(super) rules: Vec<Arc<Rule>>,
     pub(super) is_loaded: bool,
     pub(super) instances: FxHashMap<String, Groups>,
-    pub(super) open: FxHashMap<String, AlertIncident>,
+    /// Number of the evaluation.
+    pub(super) round: u64,
+    /// Runs of failures by rule.
     pub(super) runs: FxHashMap<String, Runs>,
+    /// Rules of which runs are stored, with what was stored until somebody counts on from there.
+    pub(super) stored_runs: FxHashMap<String, Option<StoredRuns>>,
+    /// What arrived before the start was looked at.
+    pub(super) is_caught_up: bool,
     pub(super) progress: MonitorProgress,
     pub(super) traces: Traces,
     pub(super) notes: FxHashMap<String, RuleNotes>,
     pub(super) evaluated_at: Option<Timestamp>,
+    /// Rules whose first messages are held back, so that others may join them, and until when.
+    pub(super) held: FxHashMap<String, Timestamp>,
+    /// There are handlers of transitions.
+    pub(super) is_listened_to: bool,
+    /// Transitions that are on disk and that no handler was told of yet.
+    pub(super) untold: Vec<AlertEvent>,
 }
 
 impl State {
@@ -55,23 +76,20 @@ impl State {
         if self.is_loaded {
             return Ok(());
         }
-        let (instances, incidents, progress) = store.read(|reader| {
-            let query = IncidentQuery {
-                is_open: Some(true),
-                limit: usize::MAX,
-                ..IncidentQuery::default()
-            };
-            let incidents = reader.alert_incidents(&query)?;
-            Ok((reader.alert_instances()?, incidents, reader.monitor_progress()?))
+        let (instances, progress, runs) = store.read(|reader| {
+            Ok((reader.alert_instances()?, reader.monitor_progress()?, reader.alert_runs()?))
         })?;
         for stored in instances {
-            let known = Known { identity: stored.identity_hash, instance: stored.instance };
-            self.instances.entry(stored.rule_id).or_default().insert(stored.group_key, known);
+            let groups = self.instances.entry(stored.rule_id).or_default();
+            let mut instance = stored.instance;
+            // Every evaluation looks at every state, and writes those that changed.
+            instance.evaluated_at = instance.evaluated_at.max(progress.evaluated_at);
+            let identity = Arc::from(stored.identity_hash);
+            let known = Known { identity, instance, round: 0 };
+            groups.insert(stored.group_key.into(), Box::new(known));
         }
-        self.open = incidents
-            .into_iter()
-            .map(|incident| (incident.incident_id.clone(), incident))
-            .collect();
+        self.stored_runs =
+            runs.into_iter().map(|runs| (runs.rule_id.clone(), Some(runs))).collect();
         self.progress = progress;
         self.evaluated_at = progress.evaluated_at;
         self.is_loaded = true;
@@ -80,27 +98,77 @@ impl State {
 
     /// Remembers what is on disk now.
     pub(super) fn remember(&mut self, changes: AlertChanges) {
+        if self.is_listened_to {
+            let moved = |event: &AlertEvent| event.from_state != event.to_state;
+            self.untold.extend(changes.events.into_iter().filter(moved));
+        }
+        let round = self.round;
         for change in changes.instances {
             match change.instance {
                 Some(instance) => {
-                    let known = Known { identity: change.identity_hash, instance };
+                    let known = Known { identity: change.identity_hash, instance, round };
                     let groups = self.instances.entry(change.rule_id).or_default();
-                    groups.insert(change.group_key, known);
+                    groups.insert(change.group_key.into(), Box::new(known));
                 }
                 None => {
                     if let Some(groups) = self.instances.get_mut(&change.rule_id) {
-                        groups.remove(&change.group_key);
+                        groups.remove(&*change.group_key);
                     }
                 }
             }
         }
-        for incident in changes.incidents {
-            if incident.ended_at.is_none() {
-                self.open.insert(incident.incident_id.clone(), incident);
-            } else {
-                self.open.remove(&incident.incident_id);
+        for change in changes.runs {
+            match self.runs.get_mut(&change.rule_id) {
+                Some(runs) if change.kept.is_some() => {
+                    runs.saved();
+                    self.stored_runs.insert(change.rule_id, None);
+                }
+                _ => {
+                    self.stored_runs.remove(&change.rule_id);
+                }
             }
         }
+    }
+
+    /// The state of a group, if the rule was the same rule then.
+    pub(super) fn known(&self, rule_id: &str, group_key: &str, identity: &[u8]) -> Option<&Known> {
+        let known = self.instances.get(rule_id)?.get(group_key)?;
+        (*known.identity == *identity).then_some(known)
+    }
+
+    /// Notes that the evaluation that is running looked at a group, and what it found unless that is
+    /// going to be written.
+    pub(super) fn look(&mut self, rule_id: &str, group_key: &str, after: Option<AlertInstance>) {
+        let round = self.round;
+        let groups = self.instances.get_mut(rule_id);
+        if let Some(known) = groups.and_then(|groups| groups.get_mut(group_key)) {
+            known.round = round;
+            if let Some(after) = after {
+                known.instance = after;
+            }
+        }
+    }
+
+    /// Until when the first message about a group of the rule waits for others: `now`, not at all.
+    ///
+    /// Who was told of the rule already, and may be told more of it, waits for nothing.
+    pub(super) fn hold_until(&self, rule: &Rule, now: Timestamp, wait_ms: i64) -> Timestamp {
+        if let Some(until) = self.held.get(&rule.id).filter(|until| **until > now) {
+            return *until;
+        }
+        let is_told = |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
+        let mut groups = self.instances.get(&rule.id).into_iter().flatten();
+        if wait_ms == 0 || groups.any(|(_, known)| is_told(known)) {
+            return now;
+        }
+        now.plus_ms(wait_ms)
+    }
+
+    /// Groups of a rule that the evaluation that is running has not looked at.
+    pub(super) fn not_looked_at(&self, rule_id: &str) -> Vec<Box<str>> {
+        let groups = self.instances.get(rule_id).into_iter().flatten();
+        let missing = groups.filter(|(_, known)| known.round != self.round);
+        missing.map(|(key, _)| key.clone()).collect()
     }
 
     /// The rule with this id.
@@ -113,7 +181,7 @@ impl State {
         self.instances.iter().find_map(|(rule_id, groups)| {
             let is_it = |known: &Known| known.instance.incident_id.as_deref() == Some(incident_id);
             let (key, known) = groups.iter().find(|(_, known)| is_it(known))?;
-            Some((rule_id.clone(), key.clone(), known.clone()))
+            Some((rule_id.clone(), key.to_string(), Known::clone(known)))
         })
     }
 }

@@ -97,11 +97,20 @@ pub(super) fn lines(item: &Item) -> Vec<String> {
     lines.push(format!("Since: {}", time(notification.fired_at, &notification.zone)));
     if let Some(ended_at) = notification.ended_at {
         let lasted = duration(ended_at.as_unix_ms() - notification.fired_at.as_unix_ms());
-        let reason = notification.reason.as_deref().unwrap_or("ended").replace('_', " ");
+        let reason = end_reason(notification);
         let at = time(ended_at, &notification.zone);
         lines.push(format!("Ended: {at}, after {lasted}: {reason}"));
     }
     lines
+}
+
+/// Why it ended, and who says so.
+fn end_reason(notification: &Notification) -> String {
+    let comment = notification.comment.iter().map(|comment| format!(": {comment}"));
+    match &notification.closed_by {
+        Some(actor) => format!("closed by {actor}{}", comment.collect::<String>()),
+        None => notification.reason.as_deref().unwrap_or("ended").replace('_', " "),
+    }
 }
 
 /// An instant as a clock in the zone shows it, with the zone.
@@ -146,6 +155,15 @@ mod tests {
             lines(&resolved("i1", "acme")).last().unwrap(),
             "Ended: 2026-11-23T03:31:10+01:00 (Europe/Warsaw), after 31 min: recovered"
         );
+    }
+
+    #[test]
+    fn who_closed_it_is_said() {
+        let mut item = resolved("i1", "acme");
+        item.notification.closed_by = Some("key:3 ops".into());
+        item.notification.comment = Some("known".into());
+        let text = lines(&item).pop().unwrap();
+        assert!(text.ends_with("after 31 min: closed by key:3 ops: known"), "{text}");
     }
 
     #[test]

@@ -137,6 +137,7 @@ fn found_json(rule: &Rule, range: TimeRange, found: &Backtest) -> Value {
         "incidents": incidents,
         "summary": {
             "incidents": tally.incidents,
+            "open_at_end": tally.open_at_end,
             "longer_than_5_min": tally.longer_than_5_min,
             "fewer_than_25_samples": tally.fewer_than_25_samples,
         },
@@ -147,11 +148,12 @@ fn found_text(rule: &Rule, found: &Backtest) -> String {
     let tally = found.tally();
     let exact = if found.exact { "exact (raw rows)" } else { "approximate (rollups)" };
     let mut text = format!(
-        "{}: {} evaluations, {exact}\nwould have fired {} times: {} longer than 5 min, {} on fewer than \
-         25 requests\n",
+        "{}: {} evaluations, {exact}\nwould have fired {} times ({} still open at the end): {} longer than 5 min, {} on \
+         fewer than 25 requests\n",
         rule.id,
         found.evaluations,
         tally.incidents,
+        tally.open_at_end,
         tally.longer_than_5_min,
         tally.fewer_than_25_samples
     );

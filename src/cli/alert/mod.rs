@@ -22,6 +22,7 @@ Examples:
   chatgauge alert explain error-rate --group space:acme    why it did or did not fire
   chatgauge alert test-channel ops                         does a message arrive
   chatgauge alert ack 3f9c0a6be2d14c07 --note \"on it\"
+  chatgauge alert close 3f9c0a6be2d14c07 --comment \"model retired\"
   chatgauge alert silence add --rule 'error-*' --for 2h --comment deploy";
 const CHECK: &str = "Example:\n  chatgauge alert check --config chatgauge.toml";
 const LIST: &str = "Examples:\n  chatgauge alert list\n  chatgauge alert list --all --json";
@@ -39,6 +40,8 @@ Examples:
   chatgauge alert explain outage-run --group model:gpt-5";
 const TEST: &str = "Example:\n  chatgauge alert test-channel ops --config chatgauge.toml";
 const ACK: &str = "Example:\n  chatgauge alert ack 3f9c0a6be2d14c07 --note \"on it\"";
+const CLOSE: &str =
+    "Example:\n  chatgauge alert close 3f9c0a6be2d14c07 --comment \"model retired\"";
 const SILENCE: &str = "\
 Examples:
   chatgauge alert silence add --rule 'error-*' --group space:acme --for 2h --comment deploy
@@ -115,6 +118,18 @@ pub enum AlertAction {
         /// For the history
         #[arg(long)]
         note: Option<String>,
+        /// The server.
+        #[command(flatten)]
+        server: ServerOf,
+    },
+    /// Have a running server end an incident now
+    #[command(after_help = CLOSE)]
+    Close {
+        /// The incident
+        incident: String,
+        /// Why, for the history and the message
+        #[arg(long)]
+        comment: Option<String>,
         /// The server.
         #[command(flatten)]
         server: ServerOf,
@@ -218,6 +233,9 @@ impl AlertCommand {
             }
             AlertAction::Ack { incident, note, server } => {
                 remote::acknowledge(incident, note.as_deref(), server, out)?;
+            }
+            AlertAction::Close { incident, comment, server } => {
+                remote::close(incident, comment.as_deref(), server, out)?;
             }
             AlertAction::Silence(command) => match &command.action {
                 SilenceAction::Add { rule, group, length, comment, server } => {

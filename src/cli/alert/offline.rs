@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::{AlertArgs, json_line};
+use crate::alert::monitor::TOO_MANY_GROUPS;
 use crate::alert::summary::{unit_of, value_text, window_text};
 use crate::cli::table::{Cell, Table};
 use crate::cli::window::WindowArgs;
@@ -13,6 +14,7 @@ use crate::cli::{open, print};
 use crate::error::Result;
 use crate::model::alert::{AlertIncident, AlertMetric, EndReason, Rule};
 use crate::model::measures::ratio;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Clock as _, TimeWindow};
 use crate::service::try_channel;
 use crate::store::{IncidentQuery, Store};
@@ -20,6 +22,8 @@ use crate::system_clock::SystemClock;
 
 /// Most incidents that are listed.
 const LISTED: usize = 1_000;
+/// It is noted every hour while a rule has more groups than are watched.
+const TRUNCATED_MS: i64 = HOUR_MS + 5 * MINUTE_MS;
 
 /// Rules, from the configuration alone.
 pub(super) fn check(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
@@ -117,7 +121,21 @@ pub(super) fn list(all: bool, common: &AlertArgs, out: &mut dyn Write) -> Result
         limit: LISTED,
         ..IncidentQuery::default()
     };
-    incidents(&query, common, out)
+    incidents(&query, common, out)?;
+    if common.json { Ok(()) } else { tell_truncated(common, out) }
+}
+
+/// Says which rules have more groups than are watched: what happens to the others is seen nowhere.
+fn tell_truncated(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
+    let config = common.config.load()?;
+    let store = Store::open_read_only(&config.store)?;
+    let since = open::now().plus_ms(-TRUNCATED_MS);
+    let rules = store.read(|reader| reader.alert_rules_with(TOO_MANY_GROUPS, since))?;
+    let most = config.alerting.max_groups;
+    let lines = rules.iter().map(|rule| {
+        format!("{rule} has more than {most} groups (alerting.max_groups); only the largest are watched\n")
+    });
+    print(out, &lines.collect::<String>())
 }
 
 /// Incidents in the file that were open in a window.

@@ -168,6 +168,18 @@ pub(super) fn acknowledge(
     show(server, out, &answer, format!("acknowledged {incident}: {}\n", text(&answer, "message")))
 }
 
+/// Ends an incident by hand.
+pub(super) fn close(
+    incident: &str,
+    comment: Option<&str>,
+    server: &ServerOf,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let path = format!("/api/alerts/incidents/{}/close", encoded(incident));
+    let answer = Api::of(server)?.ask("POST", &path, Some(&json!({ "comment": comment })))?;
+    show(server, out, &answer, format!("closed {incident}: {}\n", text(&answer, "message")))
+}
+
 /// Keeps messages back.
 pub(super) fn silence(new: &NewSilence<'_>, server: &ServerOf, out: &mut dyn Write) -> Result<()> {
     let length =

@@ -19,7 +19,9 @@ const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
 /// The longest window.
 const LONGEST_WINDOW: Duration = Duration::from_secs(35 * 86_400);
 /// Most evaluations in a row.
-const MOST_CONSECUTIVE: u32 = 10_000;
+const MOST_CONSECUTIVE: i64 = 10_000;
+/// Most requests, or errors, that a window must hold.
+const MOST_SAMPLES: i64 = 1_000_000_000_000;
 /// Confidence of shares by group, of which there are many and each is small.
 const GROUP_CONFIDENCE: f64 = 0.99;
 
@@ -33,6 +35,9 @@ pub(super) fn check_rule(raw: &RawRule, key: &str, config: &AlertingConfig) -> R
     checking.dimensions(&mut rule)?;
     checking.guards(&mut rule)?;
     checking.limits(&mut rule)?;
+    if let Some((name, reason)) = rule.impossible() {
+        return checking.wrong(name, reason);
+    }
     checking.burn(&mut rule)?;
     checking.spike(&rule)?;
     checking.telling(&mut rule)?;
@@ -161,10 +166,6 @@ impl Checking<'_> {
             (None, Some(threshold)) => threshold,
             (None, None) => return self.missing("threshold", "what the value is held against"),
         };
-        if metric.is_share() && metric != AlertMetric::BurnRate && !(0.0..=1.0).contains(&threshold)
-        {
-            return self.wrong("threshold", format!("{threshold} is no share; 0.1 is 10 %"));
-        }
         let default_clear = match metric {
             AlertMetric::NoTraffic => threshold,
             AlertMetric::ConsecutiveFailures => 0.0,
@@ -174,17 +175,19 @@ impl Checking<'_> {
             Some(amount) => self.amount("clear_threshold", amount, metric)?,
             None => default_clear,
         };
-        if operator.is_upward() && clear_threshold > threshold
-            || operator.is_downward() && clear_threshold < threshold
+        // A negative threshold is told as such.
+        if threshold >= 0.0
+            && (operator.is_upward() && clear_threshold > threshold
+                || operator.is_downward() && clear_threshold < threshold)
         {
             let reason =
                 format!("{clear_threshold} is on the wrong side of the threshold {threshold}");
             return self.wrong("clear_threshold", reason);
         }
         let quick = matches!(metric, AlertMetric::ConsecutiveFailures | AlertMetric::NoTraffic);
-        let times = |name: &str, typed: Option<u32>, default: u32| match typed.unwrap_or(default) {
-            times @ 1..=MOST_CONSECUTIVE => Ok(times),
-            times => self.wrong(name, format!("{times} is not between 1 and {MOST_CONSECUTIVE}")),
+        let times = |name: &str, typed: Option<i64>, default: u32| match typed {
+            Some(typed) => self.count(name, typed, 1, MOST_CONSECUTIVE),
+            None => Ok(default),
         };
         let (consecutive, clear) = if quick { (1, 1) } else { (3, 10) };
         Ok(AlertCondition {
@@ -197,11 +200,22 @@ impl Checking<'_> {
         })
     }
 
+    /// A whole number as typed, within its bounds.
+    fn count<T: TryFrom<i64>>(&self, name: &str, typed: i64, from: i64, to: i64) -> Result<T> {
+        let number = Some(typed).filter(|typed| (from..=to).contains(typed));
+        match number.and_then(|number| T::try_from(number).ok()) {
+            Some(number) => Ok(number),
+            None => self.wrong(name, format!("{typed} is not between {from} and {to}")),
+        }
+    }
+
     fn dimensions(&self, rule: &mut Rule) -> Result<()> {
         for name in self.raw.by.iter().flatten() {
             let Some(dimension) = Dimension::parse(name) else {
-                let reason =
-                    format!("{name:?} is none of space, user, model, provider, error_type");
+                let reason = format!(
+                    "{name:?} is none of {}",
+                    names(&Dimension::ALL.map(Dimension::as_str))
+                );
                 return self.wrong("by", reason);
             };
             let counts_errors =
@@ -210,9 +224,10 @@ impl Checking<'_> {
                 return self
                     .wrong("by", "only error_rate and error_count have groups by error_type");
             }
-            if !rule.by.contains(&dimension) {
-                rule.by.push(dimension);
+            if rule.by.contains(&dimension) {
+                return self.wrong("by", format!("{name:?} stands there twice"));
             }
+            rule.by.push(dimension);
         }
         if rule.by.len() > MOST_DIMENSIONS {
             return self.wrong("by", format!("at most {MOST_DIMENSIONS} dimensions"));
@@ -222,14 +237,14 @@ impl Checking<'_> {
 
     fn guards(&self, rule: &mut Rule) -> Result<()> {
         let raw = self.raw;
-        rule.min_samples = raw.min_samples.unwrap_or(rule.min_samples);
-        rule.min_events = raw.min_events.unwrap_or(rule.min_events);
+        if let Some(typed) = raw.min_samples {
+            rule.min_samples = self.count("min_samples", typed, 0, MOST_SAMPLES)?;
+        }
+        if let Some(typed) = raw.min_events {
+            rule.min_events = self.count("min_events", typed, 0, MOST_SAMPLES)?;
+        }
         let grouped = rule.metric.is_share() && !rule.by.is_empty();
         rule.confidence = raw.confidence.unwrap_or(if grouped { GROUP_CONFIDENCE } else { 0.0 });
-        if rule.confidence != 0.0 && !(0.5..1.0).contains(&rule.confidence) {
-            let reason = format!("{} is neither 0 nor between 0.5 and 0.9999", rule.confidence);
-            return self.wrong("confidence", reason);
-        }
         if let Some(name) = &raw.errors {
             rule.errors = match ErrorScope::parse(name) {
                 Some(scope) => scope,
@@ -260,27 +275,37 @@ impl Checking<'_> {
         if raw.capacity.is_some() && !is_rate {
             return self.wrong("capacity", "only request_rate has a capacity");
         }
-        if (raw.limit.is_some() || raw.limits.is_some()) && !rule.is_budget() && !is_rate {
-            return self.wrong("limit", "only budgets (rules with a `period`) have a limit");
+        for (name, is_set) in [("limit", raw.limit.is_some()), ("limits", raw.limits.is_some())] {
+            if is_set && !rule.is_budget() && !is_rate {
+                return self.wrong(name, "only budgets (rules with a `period`) have a limit");
+            }
         }
         rule.limit = raw.limit.or(raw.capacity);
         for (name, limit) in [("limit", raw.limit), ("capacity", raw.capacity)] {
-            if limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
-                return self.wrong(name, "must be a number greater than 0");
+            if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {
+                return self.wrong(name, format!("{limit} is no {name}; it must be above 0"));
             }
         }
         for (text, limit) in raw.limits.iter().flatten() {
+            let key = format!("limits.{text}");
             let pair = text.split_once(':');
             let dimension = pair.and_then(|(name, _)| Dimension::parse(name));
             let (Some(dimension), Some((_, value))) = (dimension, pair) else {
-                return self.wrong("limits", format!("{text:?} is not like \"space:acme\""));
+                let reason = format!(
+                    "{text:?} is not like \"space:acme\": one of {} (those of `by`), and a name",
+                    names(&Dimension::ALL.map(Dimension::as_str))
+                );
+                return self.wrong(&key, reason);
             };
             if !rule.by.contains(&dimension) {
-                return self.wrong("limits", format!("{text:?} needs `by` to name its dimension"));
+                let by = rule.by.iter().map(|dimension| dimension.as_str()).collect::<Vec<_>>();
+                let by = if by.is_empty() { "nothing".to_owned() } else { names(&by) };
+                let reason =
+                    format!("the rule has no limit by {}; `by` names {by}", dimension.as_str());
+                return self.wrong(&key, reason);
             }
             if !(limit.is_finite() && *limit > 0.0) {
-                return self
-                    .wrong("limits", format!("the limit of {text:?} must be greater than 0"));
+                return self.wrong(&key, format!("{limit} is no limit; it must be above 0"));
             }
             rule.limits.push(GroupLimit { dimension, value: value.to_owned(), limit: *limit });
         }
@@ -332,6 +357,10 @@ impl Checking<'_> {
         if rule.metric != AlertMetric::Spike {
             return Ok(());
         }
+        if self.raw.threshold.is_some() {
+            let reason = "a spike is held against its own history; leave the threshold out";
+            return self.wrong("threshold", reason);
+        }
         if !rule.by.is_empty() {
             return self.wrong("by", "spike watches all requests, or those of a filter");
         }
@@ -352,36 +381,58 @@ impl Checking<'_> {
             providers: provider,
             ..RuleFilter::default()
         };
-        if filter.users.iter().any(|user| user.contains('*')) {
-            return self.wrong("filter", "users have no pattern: name them");
+        if let Some(user) = filter.users.iter().find(|user| user.contains('*')) {
+            return self
+                .wrong("filter.user", format!("{user:?}: users have no pattern; name them"));
         }
         for name in &raw.error_type {
-            match ErrorType::parse(name) {
-                Some(kind) => filter.error_types.push(kind),
-                None => return self.wrong("filter", format!("{name:?} is no error_type")),
-            }
+            let kind = ErrorType::parse(name);
+            filter.error_types.push(self.listed(
+                "filter.error_type",
+                name,
+                kind,
+                ErrorType::ALL,
+            )?);
         }
         for name in &raw.source {
-            match Source::parse(name) {
-                Some(source) => filter.sources.push(source),
-                None => return self.wrong("filter", format!("{name:?} is no source")),
-            }
+            let source = Source::parse(name);
+            filter.sources.push(self.listed("filter.source", name, source, Source::ALL)?);
         }
         filter.outcomes = self.outcomes(raw)?;
         let no_rows = [AlertMetric::ConsecutiveFailures, AlertMetric::Spike].contains(&metric);
-        if no_rows && (!filter.outcomes.is_empty() || !filter.error_types.is_empty()) {
-            return self.wrong("filter", "this metric has no filter by outcome or error_type");
+        let chosen = [
+            ("filter.outcome", !raw.outcome.is_empty()),
+            ("filter.status_not", !raw.status_not.is_empty()),
+            ("filter.error_type", !raw.error_type.is_empty()),
+        ];
+        if let Some((key, _)) = chosen.into_iter().find(|(_, is_set)| no_rows && *is_set) {
+            let name = metric.name();
+            return self.wrong(key, format!("{name} has no filter by outcome or error_type"));
         }
         Ok(filter)
+    }
+
+    /// What a name stands for, or that it is none of those that there are.
+    fn listed<T: Copy + std::fmt::Display>(
+        &self,
+        key: &str,
+        name: &str,
+        found: Option<T>,
+        all: &[T],
+    ) -> Result<T> {
+        match found {
+            Some(found) => Ok(found),
+            None => self.wrong(key, format!("{name:?} is none of {}", names(all))),
+        }
     }
 
     fn outcomes(&self, raw: &RawRuleFilter) -> Result<Vec<&'static str>> {
         let all = [Outcome::Success, Outcome::Error(ErrorType::Other), Outcome::Cancelled]
             .map(Outcome::as_str);
-        for name in raw.outcome.iter().chain(&raw.status_not) {
-            if !all.contains(&name.as_str()) {
-                let reason = format!("{name:?} is none of {}", all.join(", "));
-                return self.wrong("filter", reason);
+        for (key, list) in [("outcome", &raw.outcome), ("status_not", &raw.status_not)] {
+            if let Some(name) = list.iter().find(|name| !all.contains(&name.as_str())) {
+                let reason = format!("{name:?} is none of {}", names(&all));
+                return self.wrong(&format!("filter.{key}"), reason);
             }
         }
         if raw.outcome.is_empty() && raw.status_not.is_empty() {
@@ -391,7 +442,11 @@ impl Checking<'_> {
         let counts = |name: &&str| {
             (raw.outcome.is_empty() || listed(&raw.outcome, name)) && !listed(&raw.status_not, name)
         };
-        Ok(all.into_iter().filter(counts).collect())
+        let left: Vec<&'static str> = all.into_iter().filter(counts).collect();
+        if left.is_empty() {
+            return self.wrong("filter.status_not", "leaves no outcome that could count");
+        }
+        Ok(left)
     }
 
     fn telling(&self, rule: &mut Rule) -> Result<()> {
@@ -426,4 +481,9 @@ impl Checking<'_> {
         rule.dry_run = raw.dry_run.unwrap_or(false);
         Ok(())
     }
+}
+
+/// A list for a message.
+fn names(all: &[impl std::fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -48,6 +48,8 @@ pub struct RawAlerting {
     pub timezone: Option<String>,
     /// Where people reach the dashboard.
     pub external_url: Option<String>,
+    /// How long the first message about a rule waits for others.
+    pub group_wait: Option<String>,
     /// Time between reminders.
     pub repeat_interval: Option<String>,
     /// Most groups of one rule.
@@ -85,6 +87,8 @@ pub struct AlertingConfig {
     pub has_own_time_zone: bool,
     /// Where people reach the dashboard, without a slash at the end; empty: messages have no links.
     pub external_url: String,
+    /// How long the first message about a rule waits for others, to go out together; zero: not at all.
+    pub group_wait: Duration,
     /// Time between reminders; zero: none.
     pub repeat_interval: Duration,
     /// Most groups of one rule; the largest are kept.
@@ -115,6 +119,7 @@ impl Default for AlertingConfig {
             time_zone: Tz::UTC,
             has_own_time_zone: false,
             external_url: String::new(),
+            group_wait: Duration::ZERO,
             repeat_interval: Duration::from_secs(4 * 3_600),
             max_groups: 500,
             history_days: 400,
@@ -215,7 +220,8 @@ impl RawAlerting {
         macro_rules! take {
             ($($key:ident)+) => { $(if over.$key.is_some() { self.$key = over.$key; })+ };
         }
-        take!(enabled interval eval_delay startup_grace timezone external_url repeat_interval);
+        take!(enabled interval eval_delay startup_grace timezone external_url group_wait);
+        take!(repeat_interval);
         take!(max_groups history_days daily_token_budget capacity_per_minute default_rules);
         self.channels.extend(over.channels);
         if !over.rule.is_empty() {
@@ -234,6 +240,7 @@ pub(super) fn check_alerting(
     set_time(&mut alerting.interval, "interval", raw.interval.as_ref(), 1, 240)?;
     set_time(&mut alerting.eval_delay, "eval_delay", raw.eval_delay.as_ref(), 0, 600)?;
     set_time(&mut alerting.startup_grace, "startup_grace", raw.startup_grace.as_ref(), 0, 3_600)?;
+    set_time(&mut alerting.group_wait, "group_wait", raw.group_wait.as_ref(), 0, 3_600)?;
     let most = 35 * 86_400;
     set_time(
         &mut alerting.repeat_interval,
@@ -314,6 +321,7 @@ impl From<&AlertingConfig> for RawAlerting {
             startup_grace: time(alerting.startup_grace),
             timezone: Some(zone.to_owned()),
             external_url: Some(alerting.external_url.clone()),
+            group_wait: time(alerting.group_wait),
             repeat_interval: time(alerting.repeat_interval),
             max_groups: Some(i64::try_from(alerting.max_groups).unwrap_or(i64::MAX)),
             history_days: Some(i64::from(alerting.history_days)),

@@ -1,17 +1,54 @@
 //! A rule as typed, in the file or in a request: every key optional, nothing checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A number, or a length of time such as `"5s"`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RawAmount {
     /// In the unit of the metric.
     Number(f64),
     /// A length of time.
     Text(String),
+}
+
+/// By hand, so that what is neither is told in words.
+impl<'de> Deserialize<'de> for RawAmount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Amount;
+
+        impl Visitor<'_> for Amount {
+            type Value = RawAmount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or a length of time such as \"5s\"")
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawAmount, E> {
+                Ok(RawAmount::Number(number))
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawAmount, E> {
+                Ok(RawAmount::Number(number as f64))
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawAmount, E> {
+                Ok(RawAmount::Number(number as f64))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawAmount, E> {
+                Ok(RawAmount::Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Amount)
+    }
 }
 
 /// `filter` of a rule.
@@ -80,13 +117,13 @@ raw_rule! {
     /// Where the value must be back.
     clear_threshold: RawAmount,
     /// Requests that the window must hold.
-    min_samples: u64,
+    min_samples: i64,
     /// Errors that a violation needs.
-    min_events: u64,
+    min_events: i64,
     /// Evaluations in violation until it fires.
-    consecutive: u32,
+    consecutive: i64,
     /// Evaluations clear until it ends.
-    clear_consecutive: u32,
+    clear_consecutive: i64,
     /// 0, or e.g. 0.95.
     confidence: f64,
     /// Which requests.

@@ -106,7 +106,7 @@ chatgauge.toml, line 2: alerting.timezone: \"Mars\" is not an IANA time zone suc
 chatgauge.toml, line 3: alerting.rule[0].metric: \"errors\" is no metric; there are error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
 chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `metric`: one of error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
 chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `threshold`: what the value is held against
-chatgauge.toml, line 4: alerting.rule[0].threshold: 10 is no share; 0.1 is 10 %
+chatgauge.toml, line 4: alerting.rule[0].threshold: 10 is no share; 0.1 is 10 %, and error_rate is between 0 and 1
 chatgauge.toml, line 5: alerting.rule[0].op: \"=>\" is none of > < >= <= ==
 chatgauge.toml, line 5: alerting.rule[0].clear_threshold: 0.2 is on the wrong side of the threshold 0.1
 chatgauge.toml, line 5: alerting.rule[0].by: \"team\" is none of space, user, model, provider, error_type
@@ -119,6 +119,172 @@ chatgauge.toml, line 4: alerting.rule[0].threshhold: unknown field `threshhold`
 chatgauge.toml, line 6: alerting.rule[1].id: \"a\" is the id of an earlier rule; ids are unique
 "
     );
+}
+
+/// The message about a file that begins with a rule `a`, or with a channel.
+fn refusal(text: &str) -> String {
+    let message = load(&format!("{text}\n")).unwrap_err();
+    message.strip_prefix("chatgauge.toml, ").unwrap_or(&message).to_owned()
+}
+
+#[test]
+fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
+    let budget = "metric = \"cost\"\nperiod = \"day\"\nthreshold = 1\nby = [\"space\"]";
+    let rate = "metric = \"error_rate\"\nthreshold = 0.1";
+    let table = [
+        (
+            rate,
+            "filter = { error_type = [\"oops\"] }",
+            "line 5: alerting.rule[0].filter.error_type: \"oops\" is none of network, timeout, ",
+        ),
+        (
+            rate,
+            "filter = { model = [\"m\"],\n source = [\"web\"] }",
+            "line 6: alerting.rule[0].filter.source: \"web\" is none of ",
+        ),
+        (
+            rate,
+            "filter = { outcome = [\"ok\"] }",
+            "line 5: alerting.rule[0].filter.outcome: \"ok\" is none of success, error, cancelled",
+        ),
+        (
+            rate,
+            "filter = { status_not = [\"ok\"] }",
+            "line 5: alerting.rule[0].filter.status_not: \"ok\" is none of success, error, cancelled",
+        ),
+        (
+            rate,
+            "filter = { outcome = [\"error\"], status_not = [\"error\"] }",
+            "line 5: alerting.rule[0].filter.status_not: leaves no outcome",
+        ),
+        (
+            rate,
+            "filter = { user = [\"a*\"] }",
+            "line 5: alerting.rule[0].filter.user: \"a*\": users have no pattern",
+        ),
+        (
+            rate,
+            "filter = { modle = [\"m\"] }",
+            "line 5: alerting.rule[0].filter.modle: unknown field `modle`, expected one of `space`, `user`",
+        ),
+        (
+            rate,
+            "consecutive = -1",
+            "line 5: alerting.rule[0].consecutive: -1 is not between 1 and 10000",
+        ),
+        (
+            rate,
+            "clear_consecutive = 0",
+            "line 5: alerting.rule[0].clear_consecutive: 0 is not between 1 and 10000",
+        ),
+        (
+            rate,
+            "min_samples = -5",
+            "line 5: alerting.rule[0].min_samples: -5 is not between 0 and ",
+        ),
+        (rate, "min_events = -5", "line 5: alerting.rule[0].min_events: -5 is not between 0 and "),
+        (
+            rate,
+            "consecutive = \"three\"",
+            "line 5: alerting.rule[0].consecutive: invalid type: string \"three\", expected a whole number",
+        ),
+        (
+            rate,
+            "clear_threshold = true",
+            "line 5: alerting.rule[0].clear_threshold: invalid type: boolean `true`, expected a number, or a length of time such as \"5s\"",
+        ),
+        (
+            rate,
+            "confidence = 1.5",
+            "line 5: alerting.rule[0].confidence: 1.5 is neither 0 nor at least 0.5 and less than 1",
+        ),
+        (
+            rate,
+            "by = [\"space\", \"space\"]",
+            "line 5: alerting.rule[0].by: \"space\" stands there twice",
+        ),
+        (rate, "summary = \"{value\"", "line 5: alerting.rule[0].summary: {value is not closed"),
+        (rate, "limits = { \"space:a\" = 1 }", "line 5: alerting.rule[0].limits: only budgets"),
+        (
+            "metric = \"error_rate\"",
+            "threshold = 1",
+            "line 4: alerting.rule[0].threshold: `> 1` never happens: error_rate is between 0 and 1",
+        ),
+        (
+            "metric = \"latency_p95\"",
+            "threshold = -1",
+            "line 4: alerting.rule[0].threshold: -1 is negative, and latency_p95 never is; it must be 0 or more",
+        ),
+        (
+            "metric = \"cost\"\nthreshold = 1",
+            "min_events = 1",
+            "line 5: alerting.rule[0].min_events: cost counts no errors",
+        ),
+        (
+            "metric = \"spike\"",
+            "threshold = 2",
+            "line 4: alerting.rule[0].threshold: a spike is held against its own history",
+        ),
+        (
+            budget,
+            "[alerting.rule.limits]\n\"acme\" = 1",
+            "line 8: alerting.rule[0].limits.acme: \"acme\" is not like \"space:acme\": one of space, user, model, provider, error_type",
+        ),
+        (
+            budget,
+            "[alerting.rule.limits]\n\"space:a\" = 1\n\"model:gpt-4.1\" = 1",
+            "line 9: alerting.rule[0].limits.model:gpt-4.1: the rule has no limit by model; `by` names space",
+        ),
+        (
+            budget,
+            "[alerting.rule.limits]\n\"space:a\" = 0",
+            "line 8: alerting.rule[0].limits.space:a: 0 is no limit; it must be above 0",
+        ),
+        (
+            budget,
+            "[alerting.rule.limits]\n\"space:a\" = \"lots\"",
+            "line 8: alerting.rule[0].limits.space:a: invalid type: string \"lots\", expected a number",
+        ),
+        (
+            budget,
+            "limit = -1",
+            "line 7: alerting.rule[0].limit: -1 is no limit; it must be above 0",
+        ),
+    ];
+    for (rule, line, expected) in table {
+        let told = refusal(&format!("[[alerting.rule]]\nid = \"a\"\n{rule}\n{line}"));
+        assert!(told.starts_with(expected), "{line}:\n{told}\n{expected}");
+    }
+}
+
+#[test]
+fn channels_are_told_with_their_line() {
+    let table = [
+        ("type = \"slack\"", "line 3: alerting.channels.ops.url: is missing; give the URL"),
+        (
+            "send_resolved = true",
+            "line 3: alerting.channels.ops.type: is missing; it is one of webhook",
+        ),
+        ("type = \"pager\"", "line 4: alerting.channels.ops.type: \"pager\" is none of webhook"),
+        ("type = \"email\"", "line 3: alerting.channels.ops.host: is missing"),
+    ];
+    for (line, expected) in table {
+        let told = refusal(&format!("[alerting]\nenabled = true\n[alerting.channels.ops]\n{line}"));
+        assert!(told.starts_with(expected), "{line}: {told}");
+    }
+    let told = refusal("[alerting]\n[alerting.channels.log]\ntype = \"slack\"");
+    assert!(told.starts_with("line 2: alerting.channels.log: the log is always there"), "{told}");
+}
+
+#[test]
+fn few_requests_can_be_watched_without_a_minimum() {
+    let config = load(
+        "[[alerting.rule]]\nid = \"quiet\"\nmetric = \"request_rate\"\nop = \"<\"\nthreshold = 5\n\
+         [[alerting.rule]]\nid = \"hits\"\nmetric = \"cache_hit_rate\"\nthreshold = 0.9\n",
+    )
+    .unwrap();
+    assert_eq!(config.rules[5].min_samples, 0);
+    assert_eq!(config.rules[6].condition.clear_threshold, 1.0, "all of them is the best there is");
 }
 
 #[test]

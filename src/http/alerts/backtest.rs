@@ -97,7 +97,9 @@ struct BacktestIncidentBody {
 struct BacktestSummaryBody {
     /// Incidents.
     incidents: usize,
-    /// Those longer than 5 minutes, or still open at the end.
+    /// Those that have not ended within the range.
+    open_at_end: usize,
+    /// Those longer than 5 minutes; of those that have not ended, up to the end of the range.
     longer_than_5_min: usize,
     /// Those on fewer than 25 requests.
     fewer_than_25_samples: usize,
@@ -132,6 +134,7 @@ impl BacktestedBody {
             incidents: backtest.incidents.into_iter().map(BacktestIncidentBody::from).collect(),
             summary: BacktestSummaryBody {
                 incidents: tally.incidents,
+                open_at_end: tally.open_at_end,
                 longer_than_5_min: tally.longer_than_5_min,
                 fewer_than_25_samples: tally.fewer_than_25_samples,
             },

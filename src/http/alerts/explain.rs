@@ -14,7 +14,7 @@ use crate::http::openapi::{self, AdminProblems};
 use crate::http::params::EXPLAIN;
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{App, params};
-use crate::model::alert::{AlertGroup, Rule};
+use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 
 /// The last evaluations of a rule for one group.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,7 +54,7 @@ struct EvaluationBody {
     at: String,
     /// The value.
     value: Option<f64>,
-    /// What it was held against.
+    /// What it was held against, in the value's unit.
     threshold: f64,
     /// Requests behind the value.
     samples: u64,
@@ -79,7 +79,19 @@ const fn decision(verdict: Verdict) -> &'static str {
     }
 }
 
-fn detail(rule: &Rule, evaluation: &Evaluation) -> String {
+/// Where the value must be back, in the value's unit.
+fn clear_line(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> f64 {
+    let condition = &rule.condition;
+    match rule.metric {
+        // The threshold moves with the day before.
+        AlertMetric::Spike => {
+            evaluation.judgement.threshold * condition.clear_threshold / condition.threshold
+        }
+        _ => rule.clear_threshold_of(group),
+    }
+}
+
+fn detail(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> String {
     let judgement = &evaluation.judgement;
     let unit = unit_of(rule.metric);
     let condition = &rule.condition;
@@ -93,7 +105,7 @@ fn detail(rule: &Rule, evaluation: &Evaluation) -> String {
         ),
         Verdict::Between => format!(
             "{value} is neither {operator} {threshold} for sure nor back at {}",
-            value_text(condition.clear_threshold, unit)
+            value_text(clear_line(rule, group, evaluation), unit)
         ),
         Verdict::Clear if evaluation.clears > 0 => format!(
             "{value} is clear of {threshold}: {} of {} in a row",
@@ -120,7 +132,7 @@ impl ExplainBody {
             samples: evaluation.judgement.samples,
             events: evaluation.judgement.events,
             decision: decision(evaluation.judgement.verdict),
-            detail: detail(&rule, evaluation),
+            detail: detail(&rule, &group, evaluation),
             muted: evaluation.is_muted,
         });
         Self {
@@ -161,4 +173,33 @@ pub(crate) async fn explain(
     let found = app.ask(move |service| service.explain_alert(&rule, &group)).await?;
     let found = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such rule"))?;
     Ok(Json(ExplainBody::new(found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Judgement;
+    use crate::model::Timestamp;
+    use crate::model::alert::{AlertCondition, Operator};
+    use std::time::Duration;
+
+    #[test]
+    fn value_and_limits_are_in_one_unit() {
+        let condition = AlertCondition::new(Operator::Above, 1.5, Duration::from_secs(60), 3);
+        let mut rule = Rule::new("rate", AlertMetric::RequestRate, condition);
+        rule.limit = Some(60.0);
+        let words = |rule: &Rule, threshold: f64, value: f64| {
+            let judgement =
+                Judgement { value: Some(value), threshold, ..Judgement::bare(Verdict::Between) };
+            let at = Timestamp::from_unix_ms(0);
+            let evaluation =
+                Evaluation { at, judgement, violations: 0, clears: 0, is_muted: false };
+            detail(rule, &AlertGroup::default(), &evaluation)
+        };
+        assert_eq!(words(&rule, 90.0, 80.0), "80 is neither > 90 for sure nor back at 72");
+        rule.metric = AlertMetric::Spike;
+        rule.condition = AlertCondition::new(Operator::AtLeast, 1.0, Duration::from_secs(60), 3);
+        rule.limit = None;
+        assert_eq!(words(&rule, 20.0, 18.0), "18 is neither >= 20 for sure nor back at 16");
+    }
 }

@@ -24,7 +24,7 @@ const DEFAULT_LINES: usize = 100;
 const OPEN_MAX: usize = 10_000;
 /// An instant and an id of eight bytes.
 const CURSOR_BYTES: usize = 16;
-/// Longest note of an acknowledgement, in characters.
+/// Longest note or comment, in characters.
 const NOTE_CHARS_MAX: usize = 500;
 
 /// What triggered.
@@ -123,6 +123,16 @@ pub(crate) struct AckBody {
     #[serde(default)]
     #[schema(max_length = 500)]
     note: Option<String>,
+}
+
+/// Why somebody ends an incident.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CloseBody {
+    /// For the history and the message.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    comment: Option<String>,
 }
 
 impl From<AlertEvent> for HistoryBody {
@@ -332,9 +342,7 @@ pub(crate) async fn acknowledge(
 ) -> Result<Json<IncidentBody>, Problem> {
     params(query.as_deref(), NONE)?;
     let AckBody { note } = if body.is_empty() { AckBody::default() } else { parse_json(&body)? };
-    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
-        return Err(Problem::field("note", format!("at most {NOTE_CHARS_MAX} characters")));
-    }
+    let note = checked_note("note", note)?;
     let actor = principal.actor.to_string();
     let incident_id = id.clone();
     let outcome = app.ask(move |service| {
@@ -350,6 +358,50 @@ pub(crate) async fn acknowledge(
         (AckOutcome::Over(_), _) => Err(Problem::new(Kind::Conflict, "the incident is over")),
         (AckOutcome::Unknown, _) => Err(unknown_incident()),
     }
+}
+
+/// End an incident by hand
+#[utoipa::path(
+    post,
+    path = "/api/alerts/incidents/{id}/close",
+    operation_id = "alerts_close",
+    tag = "alerts",
+    params(("id" = String, Path, description = "`alert_id` of the incident.")),
+    request_body = Option<CloseBody>,
+    responses((status = 200, description = "It is over.", body = IncidentBody), AdminProblems),
+)]
+pub(crate) async fn close(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    SmallBody(body): SmallBody,
+) -> Result<Json<IncidentBody>, Problem> {
+    params(query.as_deref(), NONE)?;
+    let body = if body.is_empty() { CloseBody::default() } else { parse_json(&body)? };
+    let comment = checked_note("comment", body.comment)?;
+    let actor = principal.actor.to_string();
+    let outcome = app.ask(move |service| {
+        let outcome = service.close_alert(&id, &actor, comment.as_deref())?;
+        Ok((outcome, IncidentView::load(service)?))
+    });
+    match outcome.await? {
+        (AckOutcome::Done(incident), view) => Ok(Json(view.body(incident))),
+        (AckOutcome::Over(_), _) => Err(Problem::new(Kind::Conflict, "the incident is over")),
+        (AckOutcome::Unknown, _) => Err(unknown_incident()),
+    }
+}
+
+/// What somebody has to say: one line, not too long.
+fn checked_note(field: &'static str, note: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = &note else { return Ok(None) };
+    if text.chars().count() > NOTE_CHARS_MAX {
+        return Err(Problem::field(field, format!("at most {NOTE_CHARS_MAX} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::field(field, "must be one line without control characters"));
+    }
+    Ok(note)
 }
 
 #[cfg(test)]

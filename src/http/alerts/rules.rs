@@ -31,6 +31,8 @@ pub(crate) struct RulesBody {
     /// The last evaluation.
     #[schema(format = DateTime)]
     last_evaluated_at: Option<String>,
+    /// Most groups of a rule that are watched.
+    max_groups: usize,
     /// Evaluations left out since the start because the one before was still running.
     missed_evaluations: u64,
     /// In the order of the configuration, those that the program comes with first.
@@ -94,10 +96,15 @@ pub(crate) struct RuleBody {
     /// Groups by what they are doing; ok ones are left out.
     #[schema(value_type = BTreeMap<String, usize>)]
     states: BTreeMap<&'static str, usize>,
-    /// Value of the worst group.
+    /// There are more groups than `max_groups`: only the largest are watched.
+    is_truncated: bool,
+    /// The last value of the worst group, of the largest when all are ok; null: there is no data.
     last_value: Option<f64>,
     /// Requests behind it.
     last_samples: u64,
+    /// When it was found.
+    #[schema(format = DateTime)]
+    last_value_at: Option<String>,
     /// The last evaluation.
     #[schema(format = DateTime)]
     last_evaluated_at: Option<String>,
@@ -166,8 +173,10 @@ impl RuleBody {
             state: if rule.inactive.is_some() { "inactive" } else { "ok" },
             state_detail: rule.inactive.clone(),
             states: BTreeMap::new(),
+            is_truncated: false,
             last_value: None,
             last_samples: 0,
+            last_value_at: None,
             last_evaluated_at: None,
         }
     }
@@ -180,8 +189,10 @@ impl From<RuleStatus> for RuleBody {
             state: status.state.as_str(),
             state_detail: status.detail,
             states: counts.map(|(state, count)| (state.as_str(), count)).collect(),
+            is_truncated: status.is_truncated,
             last_value: status.value,
             last_samples: status.samples,
+            last_value_at: status.value_at.map(|at| at.to_string()),
             last_evaluated_at: status.evaluated_at.map(|at| at.to_string()),
             ..Self::of(&status.rule)
         }
@@ -214,6 +225,7 @@ fn body(service: &Chatgauge, now: Timestamp) -> crate::error::Result<RulesBody> 
         enabled: alerting.enabled,
         interval_s: alerting.interval.as_secs(),
         last_evaluated_at: counts.evaluated_at.map(|at| at.to_string()),
+        max_groups: alerting.max_groups,
         missed_evaluations: counts.missed_total,
         rules: service.alert_rules()?.into_iter().map(RuleBody::from).collect(),
         channels: service.channels()?.into_iter().map(ChannelBody::from).collect(),

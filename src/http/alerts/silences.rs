@@ -14,7 +14,7 @@ use crate::http::openapi::{self, AdminProblems, ReadProblems};
 use crate::http::params::{NONE, SILENCE_STATES, SILENCES};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{App, params};
-use crate::model::alert::{AlertSilence, NewSilence};
+use crate::model::alert::{AlertSilence, NewSilence, glob_matches};
 use crate::model::{AuditAction, Dimension, Timestamp};
 
 /// Longest comment, in characters.
@@ -113,6 +113,7 @@ fn instant(field: &'static str, text: &str) -> Result<Timestamp, Problem> {
 }
 
 fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
+    check_texts(&body)?;
     let starts_at = body.starts_at.as_deref().map(|text| instant("starts_at", text));
     let starts_at = starts_at.transpose()?.unwrap_or(now);
     let ends_at = match (&body.ends_at, body.duration_s) {
@@ -148,6 +149,18 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
     })
 }
 
+/// Texts are shown in lists, messages and logs, a line each.
+fn check_texts(body: &NewSilenceBody) -> Result<(), Problem> {
+    let in_group = body.group.iter().flat_map(|(name, value)| [("group", name), ("group", value)]);
+    let mut texts = in_group.chain([("rule", &body.rule), ("comment", &body.comment)]);
+    match texts.find(|(_, text)| text.chars().any(char::is_control)) {
+        Some((field, _)) => {
+            Err(Problem::field(field, "must be one line without control characters"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// List silences
 #[utoipa::path(
     get,
@@ -178,7 +191,11 @@ pub(crate) async fn list(
     operation_id = "alerts_silence",
     tag = "alerts",
     request_body = NewSilenceBody,
-    responses((status = 201, description = "Made.", body = SilenceBody), AdminProblems),
+    responses(
+        (status = 201, description = "Made.", body = SilenceBody),
+        (status = 422, description = "No rule matches.", content_type = "application/problem+json"),
+        AdminProblems,
+    ),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -189,6 +206,11 @@ pub(crate) async fn create(
     params(query.as_deref(), NONE)?;
     let now = app.service().now();
     let new = check(parse_json(&body)?, now)?;
+    let rules = app.service().alert_rule_ids();
+    if !rules.iter().any(|id| glob_matches(&new.rule_glob, id)) {
+        let reason = format!("no rule matches {:?}; there are {}", new.rule_glob, rules.join(", "));
+        return Err(Problem::unknown("rule", reason));
+    }
     let actor = principal.actor.to_string();
     let made = app.ask(move |service| service.create_alert_silence(new, &actor)).await?;
     let target = Some(made.silence_id.clone());

@@ -15,6 +15,12 @@ pub(super) fn alert_metrics(text: &mut Text, health: &AlertHealth) {
             text.sample(name, &[("rule", rule), ("state", other.as_str())], value);
         }
     }
+    let name = "chatgauge_alert_groups_truncated";
+    text.family(name, "gauge", "1 while a rule has more groups than alerting.max_groups.");
+    for (rule, _) in &health.rules {
+        let is_truncated = health.truncated.contains(rule);
+        text.sample(name, &[("rule", rule)], if is_truncated { 1.0 } else { 0.0 });
+    }
     let name = "chatgauge_alert_notifications_total";
     let help = "Messages by channel and result; failed ones are tried again, dead ones given up.";
     text.family(name, "counter", help);

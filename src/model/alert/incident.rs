@@ -143,6 +143,8 @@ pub struct OutgoingAlert {
     pub kind: String,
     /// When it was written.
     pub created_at: Timestamp,
+    /// It goes out no earlier.
+    pub not_before: Timestamp,
     /// The message as JSON.
     pub payload: String,
 }

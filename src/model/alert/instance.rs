@@ -94,6 +94,20 @@ impl AlertInstance {
             && self.failed_evaluations == 0
     }
 
+    /// Whether `later` says more than that an evaluation found the same: what has to survive a crash.
+    ///
+    /// The instant and the figures of the last evaluation do not: the next one has its own.
+    pub fn differs_lastingly(&self, later: &Self) -> bool {
+        let same_figures = Self {
+            evaluated_at: self.evaluated_at,
+            value: self.value,
+            samples: self.samples,
+            events: self.events,
+            ..later.clone()
+        };
+        *self != same_figures
+    }
+
     /// What people are shown.
     pub const fn shown(&self) -> RuleState {
         if self.failed_evaluations > 0 {

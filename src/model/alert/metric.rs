@@ -110,6 +110,11 @@ impl AlertMetric {
         self.is_share() || matches!(self, Self::Latency(..))
     }
 
+    /// Counts something that a violation may need a least number of: errors, hits, requests.
+    pub const fn has_events(self) -> bool {
+        !matches!(self, Self::Latency(..) | Self::Tokens | Self::Cost | Self::NoTraffic)
+    }
+
     /// A sum that a budget can limit.
     pub const fn is_sum(self) -> bool {
         matches!(self, Self::Tokens | Self::Cost | Self::ErrorCount)

@@ -6,6 +6,7 @@ pub mod incident;
 pub mod instance;
 pub mod metric;
 pub mod outbox;
+mod possible;
 pub mod rule;
 pub mod silence;
 pub mod template;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::condition::{AlertCondition, EvaluationWindow};
+use super::condition::{AlertCondition, EvaluationWindow, Operator};
 use super::group::AlertGroup;
 use super::metric::{AlertMetric, ErrorScope};
 use crate::model::{Dimension, ErrorType, Source};
@@ -199,11 +199,23 @@ const SUMMARY: &str = "{name}: {value} {op} {threshold} ({events} of {samples}) 
 
 impl Rule {
     /// A rule with the guards that suit its metric, and everything else as the documentation says.
-    pub fn new(id: &str, metric: AlertMetric, condition: AlertCondition) -> Self {
+    pub fn new(id: &str, metric: AlertMetric, mut condition: AlertCondition) -> Self {
+        let is_downward = condition.operator.is_downward();
+        let default_clear = AlertCondition::default_clear(condition.operator, condition.threshold);
+        let is_default = Operator::Equal.holds(condition.clear_threshold, default_clear);
+        if matches!(metric, AlertMetric::ErrorRate | AlertMetric::CacheHitRate)
+            && is_downward
+            && is_default
+        {
+            // A share of more than 1 is not to be had, and the incident would never end.
+            condition.clear_threshold = default_clear.min(1.0_f64.max(condition.threshold));
+        }
         let (min_samples, min_events) = match metric {
             AlertMetric::ErrorRate | AlertMetric::BurnRate => (10, 3),
             AlertMetric::CacheHitRate => (10, 0),
             AlertMetric::Latency(..) => (20, 0),
+            // Few requests are what such a rule is about.
+            AlertMetric::RequestRate if is_downward => (0, 0),
             AlertMetric::RequestRate => (10, 0),
             _ => (0, 0),
         };
@@ -271,6 +283,11 @@ impl Rule {
         if self.by.len() > 2 {
             return Err(("by", "at most 2 dimensions".to_owned()));
         }
+        if let [first, second] = self.by[..]
+            && first == second
+        {
+            return Err(("by", format!("{:?} stands there twice", first.as_str())));
+        }
         if self.metric == AlertMetric::Spike && !self.by.is_empty() {
             return Err(("by", "spike watches all requests, or those of a filter".to_owned()));
         }
@@ -283,10 +300,18 @@ impl Rule {
                 ));
             }
         }
+        if let Some(fault) = self.impossible() {
+            return Err(fault);
+        }
         match super::template::fault(&self.summary) {
             Some(fault) => Err(("summary", fault)),
             None => Ok(()),
         }
+    }
+
+    /// The field, and why, that keeps the rule from ever firing, or makes it fire always; `None`: none.
+    pub fn impossible(&self) -> Option<(&'static str, String)> {
+        super::possible::fault(self)
     }
 
     /// What makes it the same rule: the metric, which requests, the groups, the window; not thresholds,
@@ -313,6 +338,16 @@ impl Rule {
             group.names.get(limit.dimension.as_str()).is_some_and(|value| *value == limit.value)
         });
         own.map(|own| own.limit).or(self.limit)
+    }
+
+    /// What the value of a group is held against, in the value's unit: the share of its limit made whole.
+    pub fn threshold_of(&self, group: &AlertGroup) -> f64 {
+        self.condition.threshold * self.limit_of(group).unwrap_or(1.0)
+    }
+
+    /// Where the value of a group must be back, in the value's unit.
+    pub fn clear_threshold_of(&self, group: &AlertGroup) -> f64 {
+        self.condition.clear_threshold * self.limit_of(group).unwrap_or(1.0)
     }
 
     /// Whether the budget of a period is watched.

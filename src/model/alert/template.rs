@@ -35,8 +35,15 @@ fn parts(inside: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The fields that are numbers, which have formats.
+const NUMBERS: [&str; 5] = ["value", "threshold", "limit", "samples", "events"];
+
 /// What is wrong with a template; `None`: nothing.
 pub fn fault(template: &str) -> Option<String> {
+    let last = template.rsplit_once('{').map(|(_, after)| after);
+    if let Some(after) = last.filter(|after| !after.contains('}')) {
+        return Some(format!("{{{after} is not closed; a field is written like {{value}}"));
+    }
     let wrong = std::cell::RefCell::new(None);
     render(template, |field, format| {
         if !FIELDS.contains(&field) && field != WINDOW {
@@ -46,6 +53,9 @@ pub fn fault(template: &str) -> Option<String> {
         if let Some(format) = format.filter(|format| !FORMATS.contains(format)) {
             let formats = FORMATS.join(", ");
             wrong.replace(Some(format!("{format:?} is no format; there are {formats}")));
+        } else if format.is_some() && !NUMBERS.contains(&field) {
+            let numbers = NUMBERS.join(", ");
+            wrong.replace(Some(format!("{{{field}}} is no number; formats are for {numbers}")));
         }
         String::new()
     });
@@ -70,5 +80,14 @@ mod tests {
         assert_eq!(fault("{value:pct} in {window}"), None);
         assert!(fault("{valu}").unwrap().starts_with("{valu} is no field; there are name"));
         assert!(fault("{value:hex}").unwrap().contains("pct, ms, s, num"));
+        assert!(fault("{name:pct}").unwrap().starts_with("{name} is no number"));
+    }
+
+    #[test]
+    fn a_field_that_is_not_closed_is_told() {
+        for text in ["{value", "{value} of {limit", "{", "{value} {"] {
+            assert!(fault(text).unwrap().contains("is not closed"), "{text}");
+        }
+        assert!(fault("{a {value}").unwrap().contains("is no field"));
     }
 }

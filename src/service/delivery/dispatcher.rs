@@ -124,7 +124,7 @@ impl Dispatcher<'_> {
             let error = "the channel is disabled: its receiver answered 410".to_owned();
             return self.give_up(&name, &sending, &Attempt::failed(error), now);
         }
-        let Some(message) = compose(&rows) else {
+        let Some(message) = compose(&rows, &self.shared.monitor) else {
             return self.give_up(&name, &sending, &Attempt::failed("it is not readable"), now);
         };
         if let Some(lane) = self.lanes.get_mut(position) {
@@ -144,7 +144,7 @@ impl Dispatcher<'_> {
         let since = now.plus_ms(-ENDED_REFRESH_MS);
         let rows =
             self.shared.store.read(|reader| reader.messages_to_refresh(&lane.name, since))?;
-        let items: Vec<_> = rows.iter().filter_map(item).collect();
+        let items: Vec<_> = rows.iter().filter_map(|row| item(row, &self.shared.monitor)).collect();
         if !items.is_empty() {
             lane.give(Job::Refresh(items), Busy::Refreshing);
         }

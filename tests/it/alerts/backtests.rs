@@ -1,5 +1,7 @@
 //! A backtest finds what live evaluation found.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use chatgauge::Error;
 use chatgauge::model::{ErrorType, Name, Outcome, TimeRange};
 use rand::RngExt as _;
@@ -61,6 +63,48 @@ fn record_live(stage: &Stage, seed: u64, minutes: i64) {
     }
 }
 
+/// Traffic of senders that know no time, send what happened long ago, or whose clock is ahead.
+fn record_unruly(stage: &Stage, seed: u64, minutes: i64) {
+    let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(seed);
+    for half_minute in 0..minutes * 2 {
+        let mood = half_minute / 24 % 5;
+        let bad = if mood == 1 { 0.6 } else { 0.1 };
+        for part_ms in [1_000, 8_000, 13_000] {
+            stage.clock.advance_ms(part_ms);
+            for _ in 0..random.random_range(0..3) {
+                let now = stage.now();
+                let late_ms = match random.random_range(0..10) {
+                    0 => -random.random_range(0..240_000),
+                    1 => random.random_range(0..120_000),
+                    2 => random.random_range(0..2_400_000),
+                    3 => random.random_range(86_000_000..90_000_000),
+                    4..=6 => 0,
+                    _ => random.random_range(0..12_000),
+                };
+                let took_ms: u64 = random.random_range(100..60_000);
+                let is_error = random.random_bool(bad);
+                let (space, provider) = (random.random_range(0..3), random.random_range(0..2));
+                let is_cancelled = random.random_bool(0.1);
+                stage.send(now.plus_ms(-late_ms), 1, |_, record| {
+                    // Dated on arrival, though it took a while.
+                    record.dated_on_arrival = late_ms == 0;
+                    record.space = Some(Name::from(format!("s{space}")));
+                    record.provider = Some(Name::from(format!("p{provider}")));
+                    record.latency_us[0] = Some(took_ms * 1_000);
+                    record.prompt_tokens = Some(20);
+                    if is_error {
+                        record.outcome = Outcome::Error(ErrorType::Server);
+                    } else if is_cancelled {
+                        record.outcome = Outcome::Cancelled;
+                    }
+                });
+            }
+        }
+        stage.clock.advance_ms(8_000);
+        stage.check();
+    }
+}
+
 fn lines_of(stage: &Stage, rule_id: &str) -> Vec<String> {
     stage.sql(&format!(
         "select at_ms || ' ' || group_key || ' ' || from_state || '>' || to_state || ' ' || reason
@@ -74,47 +118,82 @@ fn replaying_a_recorded_evening_gives_the_same_history() {
         let stage = Stage::with_rules("2026-03-10T22:00:00Z", RULES);
         let from = stage.now();
         record_live(&stage, seed, 150);
-        let range = TimeRange::new(from, stage.now());
-        let mut compared = 0;
-        let config = stage.gauge().config().clone();
-        for rule in &config.alerting.rules {
-            let replayed = stage.gauge().backtest_alert(rule, range).unwrap();
-            assert!(replayed.exact);
-            assert_eq!(replayed.evaluations, 300);
-            let mut moves: Vec<String> = replayed
-                .moves
-                .iter()
-                .map(|moved| {
-                    format!(
-                        "{} {} {}>{} {}",
-                        moved.at.as_unix_ms(),
-                        moved.group_key,
-                        moved.from,
-                        moved.to,
-                        moved.reason
-                    )
-                })
-                .collect();
-            let mut live = lines_of(&stage, &rule.id);
-            compared += live.len();
-            live.sort();
-            moves.sort();
-            assert_eq!(moves, live, "{} with seed {seed}", rule.id);
+        compare(&stage, TimeRange::new(from, stage.now()), seed);
+    }
+}
+
+#[test]
+fn late_and_undated_requests_are_replayed_when_they_arrived() {
+    for seed in [3, 4] {
+        let stage = Stage::with_rules("2026-03-10T22:00:00Z", RULES);
+        let from = stage.now();
+        record_unruly(&stage, seed, 150);
+        // The last evaluation was at this very moment; the first one half a minute after the start.
+        compare(&stage, TimeRange::new(from.plus_ms(1), stage.now().plus_ms(1)), seed);
+    }
+}
+
+/// Holds the history of a live run against that of its replay.
+fn compare(stage: &Stage, range: TimeRange, seed: u64) {
+    let mut compared = 0;
+    let config = stage.gauge().config().clone();
+    for rule in &config.alerting.rules {
+        let replayed = stage.gauge().backtest_alert(rule, range).unwrap();
+        assert!(replayed.exact);
+        assert_eq!(replayed.evaluations, 300);
+        let mut moves: Vec<String> = replayed
+            .moves
+            .iter()
+            .map(|moved| {
+                format!(
+                    "{} {} {}>{} {}",
+                    moved.at.as_unix_ms(),
+                    moved.group_key,
+                    moved.from,
+                    moved.to,
+                    moved.reason
+                )
+            })
+            .collect();
+        let mut live = lines_of(stage, &rule.id);
+        compared += live.len();
+        live.sort();
+        moves.sort();
+        assert_eq!(moves, live, "{} with seed {seed}", rule.id);
+    }
+    assert!(compared > 30, "{compared} lines are no evening");
+}
+
+#[test]
+fn history_that_is_loaded_counts_as_if_it_had_arrived_when_it_ended() {
+    for (is_history, incidents) in [(true, 1), (false, 0)] {
+        let stage = Stage::with_rules("2026-03-10T12:00:00Z", RULES);
+        let from = stage.now().plus_ms(-3_600_000);
+        for minute in 0..10 {
+            stage.send(from.plus_ms(minute * 60_000), 20, |number, record| {
+                record.is_history = is_history;
+                if minute >= 3 && number < 10 {
+                    record.outcome = Outcome::Error(ErrorType::Server);
+                }
+            });
         }
-        assert!(compared > 30, "{compared} lines are no evening");
+        let range = TimeRange::new(from, stage.now());
+        let found = stage.gauge().backtest_alert(&stage.rule("rate"), range).unwrap();
+        assert_eq!(found.incidents.len(), incidents, "history: {is_history}");
     }
 }
 
 #[test]
 fn without_raw_rows_it_is_approximate_and_says_so() {
     let stage = Stage::with_rules("2026-03-10T12:00:00Z", RULES);
-    let from = stage.now().plus_ms(-600_000);
+    let from = stage.now();
     for minute in 0..10 {
-        stage.send(from.plus_ms(minute * 60_000), 20, |number, record| {
+        stage.send(stage.now(), 20, |number, record| {
             if minute >= 3 && number < 10 {
                 record.outcome = Outcome::Error(ErrorType::Server);
             }
         });
+        stage.clock.advance_ms(60_000);
     }
     stage.gauge().compact().unwrap();
     let rule = stage.rule("rate");

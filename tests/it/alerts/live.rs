@@ -246,7 +246,7 @@ fn an_acknowledged_incident_is_not_brought_up_again() {
             .iter()
             .any(|event| event.reason == "acknowledged" && event.note.as_deref() == Some("on it"))
     );
-    assert!(matches!(stage.gauge().close_alert(&id).unwrap(), AckOutcome::Over(_)));
+    assert!(matches!(stage.gauge().close_alert(&id, "x", None).unwrap(), AckOutcome::Done(_)));
     assert!(matches!(
         stage.gauge().acknowledge_alert(&id, "x", None).unwrap(),
         AckOutcome::Over(_)
@@ -305,6 +305,17 @@ fn a_filter_that_matches_nothing_is_said_and_patterns_are_spelt_out() {
         (nothing.state.as_str(), nothing.detail.as_deref()),
         ("inactive", Some("matches nothing"))
     );
+    // Traffic changes that at once.
+    stage.send(stage.now().plus_ms(-20_000), 100, |_, record| {
+        record.model = Some(Name::from("llama-4"));
+        record.outcome = Outcome::Error(ErrorType::Server);
+    });
+    for expected in ["pending", "pending", "firing"] {
+        stage.check_times(1);
+        let status = stage.gauge().alert_rules().unwrap();
+        let seen = status.iter().find(|status| status.rule.id == "n").unwrap();
+        assert_eq!((seen.state.as_str(), seen.detail.as_deref()), (expected, None));
+    }
 }
 
 #[test]

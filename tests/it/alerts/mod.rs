@@ -3,7 +3,12 @@
 mod backtests;
 mod budgets;
 mod crashes;
+mod handlers;
 mod live;
+mod many;
 mod restart;
+mod runs;
+mod silenced;
 mod stage;
 mod steps;
+mod values;

@@ -196,6 +196,18 @@ proptest! {
         }
     }
 
+    /// While it recovers nobody is reminded, however long that takes.
+    #[test]
+    fn reminders_are_of_what_is_firing(seen in runs(), clear in 1_u32..200) {
+        let mut rule = rule(1, clear, NoData::Keep);
+        rule.repeat_interval = Duration::from_secs(60);
+        for (_, _, after, effects) in play(&rule, &seen) {
+            if tells(&effects).contains(&NotificationKind::Reminder) {
+                prop_assert_eq!(after.phase, AlertPhase::Firing);
+            }
+        }
+    }
+
     #[test]
     fn evaluations_never_go_back_in_time(seen in runs()) {
         let rule = rule(2, 2, NoData::Keep);

@@ -87,6 +87,40 @@ fn what_triggered_is_shown_delivered_and_acknowledged() {
 }
 
 #[test]
+fn an_incident_is_closed_once_and_its_receiver_hears_by_whom() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    fire(&server, "acme");
+    receiver.wait_for(1);
+    let id = one_alert(&server)["alert_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/alerts/incidents/{id}/close");
+    for wrong in [
+        json!({ "comment": "a\u{0}b" }),
+        json!({ "comment": "x".repeat(501) }),
+        json!({ "note": "x" }),
+    ] {
+        assert_eq!(server.post_json(&path, &wrong).status, 400, "{wrong}");
+    }
+    let closed = server.post_json(&path, &json!({ "comment": "model retired" }));
+    assert_eq!(closed.status, 200, "{}", closed.json());
+    let closed = closed.json();
+    assert_eq!((&closed["state"], &closed["reason"]), (&json!("resolved"), &json!("manual")));
+    let incident = receiver.wait_for(2).remove(1).json()["incident"].clone();
+    assert_eq!((&incident["kind"], &incident["reason"]), (&json!("resolved"), &json!("manual")));
+    assert_eq!(
+        (&incident["closed_by"], &incident["comment"]),
+        (&json!("admin"), &json!("model retired"))
+    );
+    assert_eq!(server.post_json(&path, &json!({})).status, 409);
+    let history = server.get(&format!("/api/alerts/incidents/{id}")).json()["history"].to_string();
+    assert!(
+        history.contains("\"actor\":\"admin\"") && history.contains("model retired"),
+        "{history}"
+    );
+    assert!(server.get("/api/audit").json().to_string().contains("ended: manual"));
+}
+
+#[test]
 fn filters_pages_and_refusals() {
     let receiver = Receiver::willing();
     let server = server(&receiver);
@@ -134,6 +168,7 @@ fn filters_pages_and_refusals() {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     assert_eq!(server.post_json("/api/alerts/incidents/nope/ack", &json!({})).status, 404);
+    assert_eq!(server.post_json("/api/alerts/incidents/nope/close", &json!({})).status, 404);
     assert_eq!(server.post_json("/api/alerts/channels/nope/test", &json!({})).status, 404);
     assert_eq!(server.get_as("/api/alerts/rules", None).status, 401);
 }
@@ -153,7 +188,9 @@ fn a_reader_reads_and_tends_nothing() {
     }
     let bearer = format!("Bearer {reader}");
     let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
-    for path in ["/api/alerts/silences", "/api/alerts/channels/ops/test"] {
+    for path in
+        ["/api/alerts/silences", "/api/alerts/channels/ops/test", "/api/alerts/incidents/x/close"]
+    {
         assert_eq!(server.post(path, &headers, b"{}").status, 403, "{path}");
     }
 }
@@ -194,6 +231,30 @@ fn silences_are_made_listed_and_ended() {
     ] {
         assert_eq!(server.post_json("/api/alerts/silences", &wrong).status, 400, "{wrong}");
     }
+    let good =
+        json!({ "rule": "err*", "group": { "space": "a" }, "duration_s": 60, "comment": "x" });
+    for (field, value) in [
+        ("comment", json!("a\u{0}b")),
+        ("comment", json!("two\nlines")),
+        ("rule", json!("err*\u{7}")),
+        ("group", json!({ "space": "a\u{1b}[2J" })),
+    ] {
+        let mut wrong = good.clone();
+        wrong[field] = value;
+        let answer = server.post_json("/api/alerts/silences", &wrong);
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert_eq!(answer.json()["errors"][0]["parameter"], field, "{wrong}");
+    }
+    for unknown in ["erors", "latency-*"] {
+        let answer = server.post_json(
+            "/api/alerts/silences",
+            &json!({ "rule": unknown, "duration_s": 60, "comment": "x" }),
+        );
+        assert_eq!(answer.status, 422, "{unknown}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(unknown) && detail.contains("there are errors"), "{detail}");
+    }
+    assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
 }
 
 #[test]
@@ -314,6 +375,10 @@ fn the_command_line_does_the_same() {
             .contains("violation")
     );
     assert_eq!(json(&with_url(&["ack", id, "--note", "on it"], &url))["acknowledged_by"], "admin");
+    let closed = json(&with_url(&["close", id, "--comment", "known"], &url));
+    assert_eq!((&closed["state"], &closed["reason"]), (&json!("resolved"), &json!("manual")));
+    let (code, text) = run(&with_url(&["close", id], &url));
+    assert!(code == 1 && text.contains("409"), "{code} {text}");
     let add = ["silence", "add", "--rule", "err*", "--for", "2h", "--comment", "deploy"];
     let silence = json(&with_url(&add, &url));
     assert!(run(&with_url(&["silence", "list"], &url)).1.contains("deploy"));

@@ -53,6 +53,7 @@ pub(crate) fn outgoing(channel: &str, notification: &Notification) -> OutgoingAl
         channel: channel.to_owned(),
         kind: kind.as_str().to_owned(),
         created_at: *at,
+        not_before: *at,
         payload: serde_json::to_string(notification).unwrap(),
     }
 }

@@ -91,7 +91,7 @@ fn set_open(service: &TestService, incident_id: &str, is_open: bool) {
     let change = InstanceChange {
         rule_id: "error-rate".into(),
         group_key: AlertGroup::default().key(),
-        identity_hash: vec![1],
+        identity_hash: vec![1].into(),
         instance,
     };
     let (_store, mut writer) = Store::open_beside(&service.config.store).unwrap();

@@ -29,7 +29,8 @@ fn alerts() -> AlertHealth {
             evaluated_at: Some(Timestamp::from_unix_ms(1_767_323_045_500)),
             ..Default::default()
         },
-        rules: vec![("error-rate".into(), RuleState::Firing)],
+        rules: vec![("error-rate".into(), RuleState::Firing), ("per-user".into(), RuleState::Ok)],
+        truncated: vec!["per-user".into()],
         channels: vec![crate::service::ChannelReport {
             name: "ops".into(),
             queued: 2,
@@ -147,6 +148,8 @@ fn alerting_watches_itself() {
     assert_eq!((state("firing"), state("ok")), (Some(1.0), Some(0.0)));
     let sent = [("channel", "ops"), ("result", "sent")];
     assert_eq!(of("chatgauge_alert_notifications_total", &sent), Some(9.0));
+    let truncated = |rule| of("chatgauge_alert_groups_truncated", &[("rule", rule)]);
+    assert_eq!((truncated("error-rate"), truncated("per-user")), (Some(0.0), Some(1.0)));
     assert_eq!(of("chatgauge_alert_outbox_pending", &[("channel", "ops")]), Some(2.0));
     assert_eq!(of("chatgauge_alert_evaluations_missed_total", &[]), Some(3.0));
     let last = of("chatgauge_alert_last_evaluation_timestamp_seconds", &[]);

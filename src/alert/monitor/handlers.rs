@@ -1,0 +1,48 @@
+//! Whom an embedding program lets know of transitions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::model::alert::AlertEvent;
+
+/// Called with every transition.
+type Handler = dyn Fn(&AlertEvent) + Send + Sync;
+
+/// Handlers in the order in which they were registered.
+#[derive(Default)]
+pub(super) struct Handlers {
+    handlers: RwLock<Vec<Arc<Handler>>>,
+}
+
+impl std::fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.handlers.read().unwrap_or_else(PoisonError::into_inner).len();
+        write!(f, "{count} handlers")
+    }
+}
+
+impl Handlers {
+    /// Adds one.
+    pub(super) fn add(&self, handler: Arc<Handler>) {
+        self.handlers.write().unwrap_or_else(PoisonError::into_inner).push(handler);
+    }
+
+    /// Calls every handler with every transition; one that panics is logged and called again next time.
+    pub(super) fn tell(&self, transitions: &[AlertEvent]) {
+        if transitions.is_empty() {
+            return;
+        }
+        // A handler may add another one.
+        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for event in transitions {
+            for handler in &handlers {
+                if catch_unwind(AssertUnwindSafe(|| handler(event))).is_err() {
+                    tracing::error!(
+                        rule = %event.rule_id, from = %event.from_state, to = %event.to_state,
+                        "a handler of alerts panicked; the transition itself is stored"
+                    );
+                }
+            }
+        }
+    }
+}
