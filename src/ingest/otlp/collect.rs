@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::DecodeProblem;
 use super::call::{Call, http_status};
@@ -65,6 +65,20 @@ pub struct SpanBatch {
     pub spans: usize,
     /// Calls without a valid identity or a time: they cannot be stored.
     pub invalid: usize,
+}
+
+impl SpanBatch {
+    /// Leaves out calls that cannot be stored.
+    pub fn leave_out(&mut self, refused: &[Call]) {
+        let identity = |call: &Call| (call.trace_id, call.span_id);
+        let refused: FxHashSet<_> = refused.iter().map(identity).collect();
+        self.retain(|call| !refused.contains(&identity(call)));
+    }
+
+    /// Leaves in what `may_stay`.
+    pub fn retain(&mut self, may_stay: impl FnMut(&Call) -> bool) {
+        self.calls.retain(may_stay);
+    }
 }
 
 /// Takes a full batch; an error stops the reading.

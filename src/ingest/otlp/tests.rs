@@ -1,6 +1,8 @@
 //! Bodies in both encodings: what is malformed never panics, and what is not wanted is never kept.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -159,6 +161,63 @@ fn a_long_attribute_is_passed_over_whatever_its_length_says() {
     assert!(matches!(read(TraceFormat::Protobuf, body), Err(DecodeProblem::Malformed(_))));
 }
 
+/// A call of a model as one instrumentation saw it: its own number and that of the span around it.
+fn chats(spans: &[(u8, u8)]) -> SpanBatch {
+    let spans: Vec<String> = spans
+        .iter()
+        .map(|(id, parent)| {
+            format!(
+                r#"{{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"{id:016x}","parentSpanId":"{parent:016x}",
+                "startTimeUnixNano":"1795401661000000000","endTimeUnixNano":"1795401662000000000",
+                "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}}]}}"#
+            )
+        })
+        .collect();
+    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+    read(TraceFormat::Json, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_call_is_seen_when_it_is_kept_and_not_before() {
+    let recent = Arc::<RecentSpans>::default();
+    let (outer, inner) = (chats(&[(1, 0)]), chats(&[(2, 1)]));
+    let resolved = |sender: &str, batch: &SpanBatch| recent.resolve(sender, batch.clone());
+    // Of a batch that failed nothing is known.
+    drop(resolved("a", &outer).unwrap());
+    let (calls, held) = resolved("a", &inner).unwrap();
+    assert_eq!(calls.len(), 1);
+    drop(held);
+    // Nobody can say before the other batch is on disk, but another sender need not ask.
+    let (calls, held) = resolved("a", &outer).unwrap();
+    assert_eq!(calls.len(), 1);
+    let undecided = resolved("a", &inner).unwrap_err();
+    assert!(!recent.wait(undecided, Duration::from_millis(1)));
+    assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| recent.wait(undecided, Duration::from_secs(60)));
+        held.keep();
+        assert!(waits.join().unwrap());
+    });
+    assert_eq!(resolved("a", &inner).unwrap().0.len(), 0, "it is inside the other one");
+    assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
+}
+
+#[test]
+fn calls_inside_each_other_are_inside_nothing() {
+    for (spans, stay) in [
+        (&[(1, 2), (2, 1)][..], 2),
+        (&[(1, 1)], 1),
+        (&[(1, 2), (2, 3), (3, 1), (4, 3)], 3),
+        (&[(4, 3), (3, 2), (2, 3)], 2),
+        (&[(1, 0), (2, 1), (3, 2)], 1),
+    ] {
+        let recent = Arc::<RecentSpans>::default();
+        let (calls, held) = recent.resolve("a", chats(spans)).unwrap();
+        assert_eq!(calls.len(), stay, "{spans:?}");
+        held.keep();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -175,7 +234,7 @@ proptest! {
         }
         if let Ok(batch) = read(format, body.as_slice()) {
             // Whatever was read can be resolved.
-            let calls = RecentSpans::default().resolve(batch);
+            let (calls, _) = Arc::<RecentSpans>::default().resolve("a", batch).unwrap();
             prop_assert!(calls.len() <= 16);
         }
     }

@@ -199,6 +199,38 @@ fn a_key_for_one_space_gives_it_to_spans_without_one() {
 }
 
 #[test]
+fn a_span_that_was_refused_does_not_stand_for_one_that_is_accepted() {
+    let server = TestServer::start();
+    let key = |spaces: &Value| {
+        let made = json!({"name": "app", "scopes": ["ingest"], "spaces": spaces});
+        let made = server.post_json("/api/keys", &made).json();
+        format!("Bearer {}", made["token"].as_str().unwrap())
+    };
+    let (acme, all) = (key(&json!(["acme"])), key(&Value::Null));
+    let send = |key: &str, spans: &[Value]| {
+        let answer = server.post("/v1/traces", &[JSON, ("Authorization", key)], &body(spans));
+        assert_eq!(answer.status, 200);
+        answer.json()["partialSuccess"]["rejectedSpans"].clone()
+    };
+    let space = |name: &str| json!([{"key": "app.space", "value": {"stringValue": name}}]);
+    let inside = |mut span: Value| {
+        span["spanId"] = json!("00000000000000b2");
+        span["parentSpanId"] = json!("00000000000000a1");
+        span
+    };
+    // The outer one is refused; the inner one comes later, and with another key.
+    assert_eq!(send(&acme, &[chat(1, &space("other"))]), "1");
+    assert_eq!(send(&acme, &[inside(chat(1, &space("acme")))]), Value::Null);
+    assert_eq!(send(&acme, &[chat(2, &space("acme"))]), Value::Null);
+    assert_eq!(send(&all, &[inside(chat(2, &space("other")))]), Value::Null);
+    assert_eq!(count(&server), 3);
+    // Both come together.
+    let both = [chat(3, &space("other")), inside(chat(3, &space("acme")))];
+    assert_eq!(send(&acme, &both), "1");
+    assert_eq!(count(&server), 4);
+}
+
+#[test]
 fn a_busy_server_asks_to_come_back_soon() {
     let server = TestServer::with(|config| config.http.ingest_per_minute = 1);
     assert_eq!(server.post("/v1/traces", &[JSON], &one(1)).status, 200);
