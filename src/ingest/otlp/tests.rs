@@ -173,7 +173,8 @@ fn chats(spans: &[(u8, u8)]) -> SpanBatch {
             )
         })
         .collect();
-    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+    let body =
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
     read(TraceFormat::Json, body.as_bytes()).unwrap()
 }
 

@@ -118,10 +118,7 @@ impl RecentSpans {
 }
 
 /// The calls that were not seen before.
-fn new_ones(
-    calls: Vec<Call>,
-    mut seen: impl FnMut(&Call) -> Seen,
-) -> Result<Vec<Call>, Undecided> {
+fn new_ones(calls: Vec<Call>, mut seen: impl FnMut(&Call) -> Seen) -> Result<Vec<Call>, Undecided> {
     let mut new = Vec::with_capacity(calls.len());
     for call in calls {
         match seen(&call) {

@@ -8,4 +8,5 @@ mod harness;
 mod identity;
 mod privacy;
 mod requests;
+mod tls;
 pub(crate) mod upstream;
