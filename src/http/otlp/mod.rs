@@ -167,7 +167,7 @@ async fn take_body(
         return Ok(Rejected::default());
     }
     let space = space_of(request.headers());
-    Ok(traces::store(app, principal, space, request.into_body(), encoding).await?)
+    traces::store(app, principal, space, request.into_body(), encoding).await
 }
 
 /// Reads a body to its end, so that the connection can be used again.

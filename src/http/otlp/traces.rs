@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::body::Body;
 use tokio::sync::oneshot;
 
-use super::answer::Rejected;
+use super::answer::{Failure, Rejected};
+use super::grpc;
 use crate::error::Error;
 use crate::http::auth::Principal;
 use crate::http::problem::{Kind, Problem};
@@ -72,7 +73,7 @@ pub(super) async fn store(
     space: Option<Name>,
     body: Body,
     encoding: Encoding,
-) -> Result<Rejected, Problem> {
+) -> Result<Rejected, Failure> {
     let service = app.service();
     let spaces = principal.spaces().map(<[_]>::to_vec);
     let only_space = match spaces.as_deref() {
@@ -93,10 +94,10 @@ pub(super) async fn store(
     // Whether a message of gRPC is compressed is inside the body.
     let content = if encoding.is_grpc { ContentEncoding::Gzip } else { encoding.content };
     let work = move |pieces: Pieces| {
-        let committed = intake.read(pieces, encoding, max_bytes)?;
-        Ok((committed, intake.rejected))
+        let read = intake.read(pieces, encoding, max_bytes);
+        Ok(read.map(|committed| (committed, intake.rejected)))
     };
-    let (committed, rejected) = pull(app, body, sent_max_bytes, content, work).await?;
+    let (committed, rejected) = pull(app, body, sent_max_bytes, content, work).await??;
     if let Some(committed) = committed {
         wait_for(committed).await?;
     }
@@ -147,13 +148,14 @@ impl Intake {
         mut pieces: Pieces,
         encoding: Encoding,
         max_bytes: u64,
-    ) -> Result<Option<Committed>, Problem> {
-        let content = if encoding.is_grpc {
-            super::grpc::frame(&mut pieces, encoding.content, max_bytes)?
+    ) -> Result<Option<Committed>, Failure> {
+        let (content, length) = if encoding.is_grpc {
+            grpc::head(&mut pieces, encoding.content, max_bytes)?
         } else {
-            encoding.content
+            (encoding.content, u64::MAX)
         };
-        let mut inflated = Inflated::new(pieces, content, max_bytes)?;
+        let mut message = pieces.take(length);
+        let mut inflated = Inflated::new(&mut message, content, max_bytes)?;
         let mut failure = None;
         let app = self.app.clone();
         let mut on_batch = |batch: SpanBatch| {
@@ -165,11 +167,18 @@ impl Intake {
         let rules = &app.otlp().rules;
         let read =
             read_traces(&mut inflated as &mut dyn Read, encoding.format, rules, &mut on_batch);
-        match (read, failure.or_else(|| inflated.problem())) {
-            (_, Some(problem)) => Err(problem),
-            (Ok(batch), None) => self.submit(batch),
-            (Err(problem), None) => Err(Problem::new(Kind::InvalidBody, problem.to_string())),
+        let inflating = inflated.problem();
+        drop(inflated);
+        if let Some(problem) = failure {
+            return Err(problem.into());
         }
+        match inflating {
+            inflating if encoding.is_grpc => grpc::check(&mut message, inflating)?,
+            Some(problem) => return Err(problem.into()),
+            None => {}
+        }
+        let batch = read.map_err(|problem| Problem::new(Kind::InvalidBody, problem.to_string()))?;
+        Ok(self.submit(batch)?)
     }
 
     /// Stores a full batch, on the thread of its body.
