@@ -214,9 +214,12 @@ impl Intake {
     /// same: it must not stand for one that can.
     fn records(&mut self, mut batch: SpanBatch) -> Result<(Vec<RequestRecord>, Held), Problem> {
         if batch.invalid > 0 {
+            let position = batch.first_invalid.unwrap_or_default();
             self.reject(
                 batch.invalid,
-                "a span has no valid trace id, span id or start time".into(),
+                format!(
+                    "span {position} of the body, from 0, has no valid trace id, span id or start time"
+                ),
             );
         }
         for _ in 0..ROUNDS_MAX {
@@ -264,7 +267,7 @@ impl Intake {
         let record = match call.to_record(&self.context, self.default_space.as_deref()) {
             Ok(record) => record,
             Err(problem) => {
-                self.reject(1, problem.to_string());
+                self.reject(1, format!("span {}: {problem}", call.id()));
                 return None;
             }
         };
@@ -273,7 +276,7 @@ impl Intake {
             .as_ref()
             .is_none_or(|spaces| record.space.as_ref().is_some_and(|space| spaces.contains(space)));
         if !is_allowed {
-            self.reject(1, "space: this key is for other spaces".into());
+            self.reject(1, format!("span {}: space: this key is for other spaces", call.id()));
             return None;
         }
         Some(record)

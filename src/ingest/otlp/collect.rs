@@ -65,6 +65,8 @@ pub struct SpanBatch {
     pub spans: usize,
     /// Calls without a valid identity or a time: they cannot be stored.
     pub invalid: usize,
+    /// Where in the body the first of these is, counted over all spans from 0.
+    pub first_invalid: Option<u64>,
 }
 
 impl SpanBatch {
@@ -135,6 +137,8 @@ pub(super) struct Collector<'a> {
     space: Option<(u8, Name)>,
     /// Calls of the resource being read begin here.
     resource_from: usize,
+    /// Spans of the body so far.
+    spans: u64,
     batch: SpanBatch,
 }
 
@@ -147,6 +151,7 @@ impl<'a> Collector<'a> {
             scope: Scope::default(),
             space: None,
             resource_from: 0,
+            spans: 0,
             batch: SpanBatch::default(),
         }
     }
@@ -241,7 +246,10 @@ impl<'a> Collector<'a> {
         if matches!(kind, Kind::Llm | Kind::Embedding) {
             match Call::of(&self.span, &self.scope, kind).filter(|call| call.start_ns > 0) {
                 Some(call) => self.batch.calls.push(call),
-                None => self.batch.invalid += 1,
+                None => {
+                    self.batch.invalid += 1;
+                    self.batch.first_invalid.get_or_insert(self.spans);
+                }
             }
         }
         if let (Some(trace_id), Some(span_id)) = (self.span.trace_id, self.span.span_id) {
@@ -256,6 +264,7 @@ impl<'a> Collector<'a> {
                 end_ns: self.span.end_ns,
             });
         }
+        self.spans += 1;
         if self.batch.spans < SPANS_MAX {
             return Ok(());
         }

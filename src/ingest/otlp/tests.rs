@@ -98,7 +98,17 @@ fn one_odd_value_never_costs_the_batch() {
             "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}},{rest}]}}]}}]}}]}}"#
         )
     };
+    let deep = format!(
+        r#"{{"key":"gen_ai.response.finish_reasons","value":{}{{}}{}}}"#,
+        r#"{"arrayValue":{"values":["#.repeat(300),
+        "]}}".repeat(300)
+    );
     for odd in [
+        deep.as_str(),
+        r#"{"key":"gen_ai.request.model","value":{"stringValue":"a\ud83d"}}"#,
+        r#"{"key":"gen_ai.usage.input_tokens","value":{"doubleValue":NaN}}"#,
+        r#"{"key":"gen_ai.usage.input_tokens","value":{"intValue":1e400}}"#,
+        r#"{"key":"a","value":{"doubleValue":-Infinity}}"#,
         r#"{"key":"a"}"#,
         r#"{"key":"gen_ai.request.model","value":{}}"#,
         r#"{"key":"gen_ai.request.model","value":null}"#,
@@ -176,6 +186,35 @@ fn chats(spans: &[(u8, u8)]) -> SpanBatch {
     let body =
         format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
     read(TraceFormat::Json, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn times_are_read_however_json_writes_a_whole_number() {
+    let expected = 1_700_000_000_000_000_000;
+    for (time, start_ns) in [
+        ("\"1700000000000000000\"", Some(expected)),
+        ("1700000000000000000", Some(expected)),
+        ("1700000000000000000.0", Some(expected)),
+        ("1.7e18", Some(expected)),
+        ("\"1.7e18\"", Some(expected)),
+        ("\"17e+17\"", Some(expected)),
+        ("0.5", None),
+        ("-1.7e18", None),
+        ("1e400", None),
+        ("NaN", None),
+        ("\"NaN\"", None),
+        ("\"soon\"", None),
+    ] {
+        let body = format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"5B8EFFF798038103D269B633813FC60C",
+            "spanId":"eee19b7ec3c1b174","kind":2.0,"startTimeUnixNano":{time},"endTimeUnixNano":{time},
+            "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}}]}}]}}]}}]}}"#
+        );
+        let batch = read(TraceFormat::Json, body.as_bytes()).unwrap();
+        assert_eq!(batch.calls.first().map(|call| call.start_ns), start_ns, "{time}");
+        assert_eq!(batch.invalid, usize::from(start_ns.is_none()), "{time}");
+        assert!(batch.places[0].is_server);
+    }
 }
 
 #[test]

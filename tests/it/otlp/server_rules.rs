@@ -116,7 +116,13 @@ fn a_span_that_cannot_be_stored_is_told_and_does_not_cost_the_others() {
     assert_eq!(answer.status, 200);
     let partial = &answer.json()["partialSuccess"];
     assert_eq!(partial["rejectedSpans"], "2", "{partial}");
-    assert!(partial["errorMessage"].is_string());
+    let message = partial["errorMessage"].as_str().unwrap();
+    assert!(message.starts_with("span 2 of the body"), "{message}");
+    let mut future = chat(4, &json!([]));
+    future["startTimeUnixNano"] = json!("4795401661000000000");
+    let answer = server.post("/v1/traces", &[JSON], &body(&[future])).json();
+    let message = answer["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(message.starts_with(&format!("span {:032x}:00000000000000a1: ", 4)), "{message}");
     assert_eq!(count(&server), 1);
 }
 
