@@ -307,7 +307,12 @@ impl From<&GatewayConfig> for RawGateway {
                 inject_usage: Some(upstream.inject_usage.as_str().to_owned()),
                 input_cache: Some(upstream.input_cache.as_str().to_owned()),
                 on_disconnect: Some(upstream.on_disconnect.as_str().to_owned()),
-                ca_file: upstream.ca_file.as_ref().map(|path| path.display().to_string()),
+                ca_file: Some(
+                    upstream
+                        .ca_file
+                        .as_ref()
+                        .map_or_else(String::new, |path| path.display().to_string()),
+                ),
             };
             (name.clone(), raw)
         };

@@ -109,8 +109,10 @@ impl Exchange<'_> {
         let reading_us = self.now_us();
         let has_space = self.route.space.is_some();
         let room = &self.shared.room;
-        let max_bytes = self.shared.config.body_max_bytes;
-        let upload = upload::read(body, &self.parts.headers, injects, room, max_bytes).await;
+        let config = &self.shared.config;
+        let limits =
+            upload::Limits { max_bytes: config.body_max_bytes, silence: config.idle_timeout };
+        let upload = upload::read(body, &self.parts.headers, injects, room, limits).await;
         let read_us = self.now_us() - reading_us;
         // Whoever does not send the whole body has gone, which is how the record ends when dropped.
         let sent = match upload? {

@@ -172,7 +172,8 @@ async fn take_body(
 
 /// Reads a body to its end, so that the connection can be used again.
 async fn discard(app: &App, body: Body) -> Result<(), Problem> {
-    let mut source = Source::new(body, app.service().config().otlp.body_max_bytes);
+    let config = app.service().config();
+    let mut source = Source::new(body, config.otlp.body_max_bytes, config.http.body_timeout);
     while source.next().await?.is_some() {}
     Ok(())
 }
