@@ -8,7 +8,8 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
 use super::{Answer, AskModel, Message, OnDelta, ProviderError};
-use crate::model::{ErrorType, Name};
+use crate::model::retry_after::{http_date, parse_retry_after};
+use crate::model::{ErrorType, Name, Timestamp};
 use crate::provider::{self, CacheShare, Dialect, Framing};
 
 /// Longest time to connect.
@@ -165,13 +166,15 @@ impl Reading {
     }
 }
 
+/// What the provider asks for. A date is compared with its own clock, which the answer carries too.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| -> Option<f64> {
-        let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-        Some(number)
-    };
-    let seconds = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let ms = text("retry-after-ms").and_then(|ms| ms.trim().parse::<f64>().ok());
+    if let Some(wait) = ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok()) {
+        return Some(wait);
+    }
+    let now = text("date").and_then(http_date).unwrap_or(Timestamp::from_unix_ms(i64::MAX));
+    parse_retry_after(text("retry-after")?, now)
 }
 
 fn failure(error: &ureq::Error) -> ProviderError {
@@ -191,4 +194,29 @@ fn broken(error: &std::io::Error) -> ProviderError {
             matches!(inner.downcast_ref::<ureq::Error>(), Some(ureq::Error::Timeout(_)))
         });
     ProviderError::of(if is_timeout { ErrorType::Timeout } else { ErrorType::Network })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_ask_to_wait_in_three_ways() {
+        let date = ("date", "Wed, 21 Oct 2026 07:27:00 GMT");
+        for (headers, wait_ms) in [
+            (&[("retry-after-ms", "250"), ("retry-after", "9")][..], Some(250)),
+            (&[("retry-after", "1.5")], Some(1_500)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:27:07 GMT"), date], Some(7_000)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:26:00 GMT"), date], None),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:27:07 GMT")], None),
+            (&[("retry-after-ms", "soon"), ("retry-after", "2")], Some(2_000)),
+            (&[date], None),
+        ] {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
+            assert_eq!(retry_after(&headers), wait_ms.map(Duration::from_millis), "{headers:?}");
+        }
+    }
 }

@@ -166,6 +166,8 @@ fn check_http(raw: &RawHttp, http: &mut HttpConfig) -> Result<()> {
         );
         return Err(Error::invalid_config(key, reason));
     }
+    let (key, seconds) = ("http.body_timeout_seconds", raw.body_timeout_seconds);
+    set_duration(&mut http.body_timeout, key, seconds, 1..=3_600, Duration::from_secs)?;
     let key = "http.ingest_per_minute";
     set(&mut http.ingest_per_minute, key, raw.ingest_per_minute, 1..=1_000_000_000)?;
     let key = "http.read_per_minute";

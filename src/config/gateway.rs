@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,8 @@ pub struct UpstreamConfig {
     pub input_cache: InputCache,
     /// What happens to an answer whose reader has gone.
     pub on_disconnect: OnDisconnect,
+    /// The only authorities that may vouch for it, in PEM; `None`: those of the web.
+    pub ca_file: Option<PathBuf>,
 }
 
 macro_rules! choice {
@@ -127,6 +130,7 @@ impl UpstreamConfig {
             inject_usage: InjectUsage::Auto,
             input_cache: InputCache::Auto,
             on_disconnect: OnDisconnect::Abort,
+            ca_file: None,
         }
     }
 
@@ -198,6 +202,8 @@ section! {
         input_cache: String,
         /// `abort` or `drain`.
         on_disconnect: String,
+        /// PEM of the only authorities that are trusted; empty: those of the web.
+        ca_file: String,
     }
 }
 
@@ -258,6 +264,9 @@ impl RawUpstream {
         InjectUsage::choose(&mut upstream.inject_usage, &key("inject_usage"), inject)?;
         let cache = self.input_cache.as_ref();
         InputCache::choose(&mut upstream.input_cache, &key("input_cache"), cache)?;
+        if let Some(path) = &self.ca_file {
+            upstream.ca_file = Some(path).filter(|path| !path.is_empty()).map(PathBuf::from);
+        }
         let disconnect = self.on_disconnect.as_ref();
         OnDisconnect::choose(&mut upstream.on_disconnect, &key("on_disconnect"), disconnect)
     }
@@ -298,6 +307,12 @@ impl From<&GatewayConfig> for RawGateway {
                 inject_usage: Some(upstream.inject_usage.as_str().to_owned()),
                 input_cache: Some(upstream.input_cache.as_str().to_owned()),
                 on_disconnect: Some(upstream.on_disconnect.as_str().to_owned()),
+                ca_file: Some(
+                    upstream
+                        .ca_file
+                        .as_ref()
+                        .map_or_else(String::new, |path| path.display().to_string()),
+                ),
             };
             (name.clone(), raw)
         };

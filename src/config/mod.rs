@@ -158,6 +158,8 @@ pub struct HttpConfig {
     pub body_max_bytes: u64,
     /// Largest body after decompression, in bytes.
     pub inflated_max_bytes: u64,
+    /// How long a body that is being read may be silent.
+    pub body_timeout: Duration,
     /// Ingest requests a minute and client.
     pub ingest_per_minute: u32,
     /// Reading requests a minute and client.
@@ -209,6 +211,7 @@ impl Default for Config {
                 no_auth: false,
                 body_max_bytes: 32 << 20,
                 inflated_max_bytes: 256 << 20,
+                body_timeout: Duration::from_secs(30),
                 ingest_per_minute: 60_000,
                 read_per_minute: 1_200,
             },

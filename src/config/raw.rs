@@ -149,6 +149,8 @@ section! {
         body_max_bytes: i64,
         /// Largest body after decompression, in bytes.
         inflated_max_bytes: i64,
+        /// Seconds that a body may be silent.
+        body_timeout_seconds: i64,
         /// Ingest requests a minute and client.
         ingest_per_minute: i64,
         /// Reading requests a minute and client.
@@ -249,6 +251,7 @@ impl From<&Config> for RawConfig {
                 no_auth: Some(http.no_auth),
                 body_max_bytes: number(http.body_max_bytes),
                 inflated_max_bytes: number(http.inflated_max_bytes),
+                body_timeout_seconds: number(http.body_timeout.as_secs()),
                 ingest_per_minute: number(http.ingest_per_minute),
                 read_per_minute: number(http.read_per_minute),
             },

@@ -39,16 +39,16 @@ struct Shared {
 }
 
 /// Every route of the gateway: all of them are one handler.
-fn router(service: Chatgauge) -> Router {
+fn router(service: Chatgauge) -> Result<Router> {
     let config = service.config().gateway.clone();
     let shared = Shared {
-        upstreams: Upstreams::new(&config),
+        upstreams: Upstreams::new(&config)?,
         places: Arc::new(Semaphore::new(config.max_concurrent_requests)),
         room: Arc::new(Semaphore::new(upload::HELD_TOTAL_BYTES)),
         service,
         config,
     };
-    Router::new().fallback(proxy::proxy).with_state(Arc::new(shared))
+    Ok(Router::new().fallback(proxy::proxy).with_state(Arc::new(shared)))
 }
 
 /// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.
@@ -56,7 +56,7 @@ fn router(service: Chatgauge) -> Router {
 /// The service itself is left running; close it afterwards.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// When the authorities of an upstream cannot be read, and when the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
     service: Chatgauge,
@@ -69,5 +69,5 @@ pub async fn serve(
         // Only connections that are idle, or whose head comes too slowly, may be met.
         silence: config.first_byte_timeout.max(config.idle_timeout) + config.connect_timeout,
     };
-    serve_routers(vec![(listener, router(service))], limits, shutdown).await
+    serve_routers(vec![(listener, router(service)?)], limits, shutdown).await
 }

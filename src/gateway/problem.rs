@@ -45,6 +45,11 @@ impl Problem {
         code: "unreadable_body",
         message: "the body did not arrive whole",
     };
+    pub(super) const SLOW_BODY: Self = Self {
+        status: StatusCode::REQUEST_TIMEOUT,
+        code: "request_timeout",
+        message: "nothing came of the body for gateway.idle_timeout_seconds",
+    };
     pub(super) const BAD_ADDRESS: Self = Self {
         status: StatusCode::BAD_REQUEST,
         code: "unreadable_path",

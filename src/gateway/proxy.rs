@@ -1,23 +1,25 @@
 //! One request, from its head to the head of its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::headers::{is_event_stream, to_client, to_upstream};
 use super::identity::Identity;
 use super::problem::Problem;
 use super::recording::{End, Recording};
-use super::relay::Relay;
+use super::relay::{Looked, Relay};
 use super::route::{Route, route};
 use super::upload::{self, Upload, Whole};
 use super::upstream::{NoAnswer, Upstream};
@@ -33,6 +35,8 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const ANTHROPIC_VERSION: &str = "anthropic-version";
 /// Most bytes of an error that are looked through for a refusal of `stream_options`.
 const REFUSAL_BYTES: usize = 64 << 10;
+/// Longest time that its bytes are waited for before they are passed on as they come.
+const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 /// The handler of everything.
 pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -105,8 +109,10 @@ impl Exchange<'_> {
         let reading_us = self.now_us();
         let has_space = self.route.space.is_some();
         let room = &self.shared.room;
-        let max_bytes = self.shared.config.body_max_bytes;
-        let upload = upload::read(body, &self.parts.headers, injects, room, max_bytes).await;
+        let config = &self.shared.config;
+        let limits =
+            upload::Limits { max_bytes: config.body_max_bytes, silence: config.idle_timeout };
+        let upload = upload::read(body, &self.parts.headers, injects, room, limits).await;
         let read_us = self.now_us() - reading_us;
         // Whoever does not send the whole body has gone, which is how the record ends when dropped.
         let sent = match upload? {
@@ -163,7 +169,7 @@ impl Exchange<'_> {
         edited_headers.remove(CONTENT_ENCODING);
         let mut head = self.ask(edited_headers, edited.into()).await?;
         head.is_edited = true;
-        if head.refuses_usage().await {
+        if head.refuses_usage(self.shared.config.idle_timeout).await {
             self.upstream.note_refusal();
             return self.ask(headers, original.into()).await;
         }
@@ -183,10 +189,11 @@ impl Exchange<'_> {
         *request.headers_mut() = headers;
         let asked_us = self.now_us();
         let timeout = self.shared.config.first_byte_timeout;
-        let response = self.shared.upstreams.ask(request, timeout).await?;
+        let response = self.upstream.ask(request, timeout).await?;
         let upstream_us = self.now_us() - asked_us;
         self.shared.service.gateway().first_byte(upstream_us);
-        Ok(Head { response, held: Vec::new(), is_edited: false, upstream_us })
+        let looked = Looked::new();
+        Ok(Head { response, looked, is_edited: false, upstream_us })
     }
 
     /// Begins to read the answer; gives what takes the extra chunk out of it.
@@ -225,9 +232,8 @@ impl Exchange<'_> {
         }
         let idle_timeout = self.shared.config.idle_timeout;
         let on_disconnect = self.upstream.config.on_disconnect;
-        let mut relay =
-            Relay::new(upstream, recording, stripper, idle_timeout, on_disconnect, permit);
-        head.held.into_iter().for_each(|bytes| relay.take(bytes));
+        let relay = Relay::new(upstream, head.looked, idle_timeout, on_disconnect, permit)
+            .telling(recording, stripper);
         Response::from_parts(parts, Body::new(relay))
     }
 
@@ -249,7 +255,7 @@ struct Extras {
 struct Head {
     response: hyper::Response<Incoming>,
     /// The beginning of its body, where that had to be looked at.
-    held: Vec<Bytes>,
+    looked: Looked,
     /// The upstream was asked for more than the client had asked for.
     is_edited: bool,
     /// How long the upstream took.
@@ -257,17 +263,25 @@ struct Head {
 }
 
 impl Head {
-    /// Whether it says that the upstream does not know `stream_options`.
-    async fn refuses_usage(&mut self) -> bool {
+    /// Whether it says that the upstream does not know `stream_options`. What was looked at is kept as it
+    /// came, its end or break included.
+    async fn refuses_usage(&mut self, idle_timeout: Duration) -> bool {
         if !matches!(self.response.status().as_u16(), 400 | 422) {
             return false;
         }
+        let deadline = Instant::now() + idle_timeout.min(REFUSAL_WAIT);
         let (mut text, body) = (Vec::new(), self.response.body_mut());
         while text.len() < REFUSAL_BYTES {
-            let Some(Ok(frame)) = body.frame().await else { break };
-            if let Ok(bytes) = frame.into_data() {
-                text.extend_from_slice(&bytes);
-                self.held.push(bytes);
+            let Ok(Some(frame)) = tokio::time::timeout_at(deadline, body.frame()).await else {
+                break;
+            };
+            let is_broken = frame.is_err();
+            if let Some(bytes) = frame.as_ref().ok().and_then(Frame::data_ref) {
+                text.extend_from_slice(bytes);
+            }
+            self.looked.take(frame);
+            if is_broken {
+                break;
             }
         }
         memchr::memmem::find(&text, b"stream_options").is_some()

@@ -9,12 +9,35 @@ use axum::BoxError;
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::recording::{End, Recording};
 use crate::config::OnDisconnect;
 use crate::model::ErrorType;
 use crate::provider::Stripper;
+
+/// What came before a break has this long to reach the client: the server forgets it when it hears of the break.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
+
+/// What was looked at of an answer before it is passed on, and when the last of it came.
+#[derive(Debug)]
+pub(super) struct Looked {
+    frames: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
+    latest: Instant,
+}
+
+impl Looked {
+    /// Nothing yet: the head has come just now.
+    pub(super) fn new() -> Self {
+        Self { frames: VecDeque::new(), latest: Instant::now() }
+    }
+
+    /// The next frame came just now, or the answer broke off.
+    pub(super) fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) {
+        self.frames.push_back(frame);
+        self.latest = Instant::now();
+    }
+}
 
 /// Passes an answer on as it comes and tells the record about it.
 ///
@@ -22,11 +45,15 @@ use crate::provider::Stripper;
 #[derive(Debug)]
 pub(super) struct Relay {
     upstream: Option<Incoming>,
+    /// Comes before what `upstream` still has.
+    looked: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
     recording: Option<Recording>,
     stripper: Option<Stripper>,
     out: VecDeque<Bytes>,
     /// Ends of events of the piece under way; kept for its memory.
     ends: Vec<(usize, bool)>,
+    /// The answer broke off; the client hears of it at that time.
+    broken: Option<(BoxError, Pin<Box<Sleep>>)>,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     on_disconnect: OnDisconnect,
@@ -36,27 +63,38 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) fn new(
         upstream: Incoming,
-        recording: Option<Recording>,
-        stripper: Option<Stripper>,
+        looked: Looked,
         idle_timeout: Duration,
         on_disconnect: OnDisconnect,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             upstream: Some(upstream),
-            recording,
-            stripper,
+            looked: looked.frames,
+            recording: None,
+            stripper: None,
             out: VecDeque::new(),
             ends: Vec::new(),
-            idle: Box::pin(tokio::time::sleep(idle_timeout)),
+            broken: None,
+            idle: Box::pin(tokio::time::sleep_until(looked.latest + idle_timeout)),
             idle_timeout,
             on_disconnect,
             _permit: permit,
         }
     }
 
+    /// Tells a record about it, and takes the extra chunk out.
+    pub(super) fn telling(
+        mut self,
+        recording: Option<Recording>,
+        stripper: Option<Stripper>,
+    ) -> Self {
+        (self.recording, self.stripper) = (recording, stripper);
+        self
+    }
+
     /// Takes the next bytes of the answer.
-    pub(super) fn take(&mut self, bytes: Bytes) {
+    fn take(&mut self, bytes: Bytes) {
         let Self { recording, stripper, out, ends, .. } = self;
         ends.clear();
         if let Some(recording) = recording {
@@ -86,7 +124,11 @@ impl Relay {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(None) };
-        match Pin::new(upstream).poll_frame(context) {
+        let polled = match self.looked.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(upstream).poll_frame(context),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.idle.set(tokio::time::sleep(self.idle_timeout));
                 Poll::Ready(Some(Ok(frame)))
@@ -124,12 +166,21 @@ impl Body for Relay {
             if let Some(bytes) = this.out.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
+            if let Some((error, mut when)) = this.broken.take() {
+                if when.as_mut().poll(context).is_pending() {
+                    this.broken = Some((error, when));
+                    return Poll::Pending;
+                }
+                return Poll::Ready(Some(Err(error)));
+            }
             match std::task::ready!(this.poll_upstream(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => this.take(bytes),
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    this.broken = Some((error, Box::pin(tokio::time::sleep(FLUSH_TIME))));
+                }
                 None if this.out.is_empty() => return Poll::Ready(None),
                 None => {}
             }
@@ -138,12 +189,15 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         let is_over = self.upstream.as_ref().is_none_or(Body::is_end_stream);
-        self.out.is_empty() && self.stripper.is_none() && is_over
+        let has_nothing = self.out.is_empty() && self.looked.is_empty() && self.broken.is_none();
+        has_nothing && self.stripper.is_none() && is_over
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.upstream {
-            Some(upstream) if self.stripper.is_none() && self.out.is_empty() => {
+            Some(upstream)
+                if self.stripper.is_none() && self.out.is_empty() && self.looked.is_empty() =>
+            {
                 upstream.size_hint()
             }
             _ => SizeHint::default(),
@@ -156,7 +210,7 @@ impl Drop for Relay {
         let Some(upstream) = self.upstream.take() else { return };
         let Some(mut recording) = self.recording.take() else { return };
         // A body that was read to its last byte may be dropped without having been asked for more.
-        if upstream.is_end_stream() {
+        if self.looked.is_empty() && upstream.is_end_stream() {
             recording.end(End::Answered);
             return;
         }

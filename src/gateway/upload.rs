@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
@@ -118,19 +119,31 @@ impl Passing {
     }
 }
 
+/// How large and how slow a body may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_bytes: u64,
+    /// Longest wait for the next bytes.
+    pub(super) silence: Duration,
+}
+
 /// Reads a body: whole, when it is short enough and there is room.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     asks_for_usage: bool,
     room: &Arc<Semaphore>,
-    max_bytes: u64,
+    limits: Limits,
 ) -> Result<Upload, Problem> {
     let mut peek = Peek::new(headers, asks_for_usage);
     let mut held: Vec<Bytes> = Vec::new();
     let mut held_bytes = 0;
     let mut taken: Option<OwnedSemaphorePermit> = None;
-    while let Some(frame) = body.frame().await {
+    let next = async |body: &mut Body| {
+        let next = tokio::time::timeout(limits.silence, body.frame()).await;
+        next.map_err(|_| Problem::SLOW_BODY)
+    };
+    while let Some(frame) = next(&mut body).await? {
         let Ok(bytes) = frame.map_err(|_| Problem::BAD_BODY)?.into_data() else { continue };
         peek.push(&bytes);
         held_bytes += bytes.len();
@@ -139,7 +152,7 @@ pub(super) async fn read(
         if held_bytes > HELD_BYTES || !has_room {
             peek.plain = None;
             let peek = Passing(Arc::new(Mutex::new(peek)));
-            let left = max_bytes.saturating_sub(held_bytes as u64);
+            let left = limits.max_bytes.saturating_sub(held_bytes as u64);
             let rest =
                 Rest { held: held.into_iter(), body, peek: peek.clone(), left, _room: taken };
             return Ok(Upload::Passing(Body::new(rest), peek));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,10 +18,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tower::Service;
 
 use super::problem::Problem;
 use crate::config::{GatewayConfig, InputCache, UpstreamConfig};
+use crate::error::{Error, Result};
 use crate::model::ErrorType;
 use crate::provider::{CacheShare, Dialect};
 
@@ -29,6 +34,13 @@ const IDLE_CONNECTIONS: usize = 128;
 const IDLE_LIMIT: Duration = Duration::from_secs(55);
 /// Time between two signs of life on a connection of HTTP/2.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Most headers of an answer; the library's own limit of 100 is met by providers behind several proxies.
+const HEADERS_MAX: usize = 1_024;
+/// Most bytes of these headers on a connection of HTTP/2; those of HTTP/1 are bound by its 400 KB buffer.
+const HEADER_BYTES_MAX: u32 = 256 << 10;
+
+/// The client of one or all upstreams.
+type Asking = Client<Patient, Body>;
 
 /// One upstream.
 #[derive(Debug)]
@@ -36,6 +48,7 @@ pub(super) struct Upstream {
     pub(super) config: UpstreamConfig,
     /// It has refused `stream_options` once.
     refuses_usage: AtomicBool,
+    client: Asking,
 }
 
 impl Upstream {
@@ -62,37 +75,6 @@ impl Upstream {
         }
     }
 
-    /// The address of a path there.
-    pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        format!("{}{path}{query}", self.config.url).parse().ok()
-    }
-}
-
-/// Whom the gateway may ask, and how.
-#[derive(Debug)]
-pub(super) struct Upstreams {
-    by_name: BTreeMap<String, Upstream>,
-    client: Client<Patient, Body>,
-}
-
-impl Upstreams {
-    pub(super) fn new(config: &GatewayConfig) -> Self {
-        let upstream = |(name, config): (&String, &UpstreamConfig)| {
-            let upstream =
-                Upstream { config: config.clone(), refuses_usage: AtomicBool::new(false) };
-            (name.clone(), upstream)
-        };
-        Self {
-            by_name: config.upstreams.iter().map(upstream).collect(),
-            client: client(config.connect_timeout),
-        }
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<&Upstream> {
-        self.by_name.get(name)
-    }
-
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn ask(
         &self,
@@ -108,6 +90,40 @@ impl Upstreams {
                 code: "first_byte_timeout",
             }),
         }
+    }
+
+    /// The address of a path there.
+    pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{path}{query}", self.config.url).parse().ok()
+    }
+}
+
+/// Whom the gateway may ask.
+#[derive(Debug)]
+pub(super) struct Upstreams(BTreeMap<String, Upstream>);
+
+impl Upstreams {
+    /// The upstreams of a configuration.
+    ///
+    /// # Errors
+    /// When a file of authorities cannot be read.
+    pub(super) fn new(config: &GatewayConfig) -> Result<Self> {
+        let shared = client(config.connect_timeout, None)?;
+        let upstream = |(name, upstream): (&String, &UpstreamConfig)| {
+            let client = match &upstream.ca_file {
+                Some(path) => client(config.connect_timeout, Some((name, path)))?,
+                None => shared.clone(),
+            };
+            let config = upstream.clone();
+            let refuses_usage = AtomicBool::new(false);
+            Ok((name.clone(), Upstream { config, refuses_usage, client }))
+        };
+        config.upstreams.iter().map(upstream).collect::<Result<_>>().map(Self)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Upstream> {
+        self.0.get(name)
     }
 }
 
@@ -140,23 +156,45 @@ impl NoAnswer {
     }
 }
 
-fn client(connect_timeout: Duration) -> Client<Patient, Body> {
+/// A client that trusts the authorities of the web, or only those in the file of one upstream.
+fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Result<Asking> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    let https = HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(http);
-    Client::builder(TokioExecutor::new())
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match authorities {
+        None => builder.with_webpki_roots(),
+        Some((name, path)) => builder.with_tls_config(trusting(path).map_err(|reason| {
+            let key = format!("gateway.upstreams.{name}.ca_file");
+            Error::invalid_config(key, format!("{}: {reason}", path.display()))
+        })?),
+    };
+    let https = builder.https_or_http().enable_all_versions().wrap_connector(http);
+    Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_LIMIT)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_headers(HEADERS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .build(Patient { inner: https, limit: connect_timeout })
+        .build(Patient { inner: https, limit: connect_timeout }))
+}
+
+/// TLS that trusts only the authorities in a file.
+fn trusting(path: &Path) -> Result<rustls::ClientConfig, BoxError> {
+    let mut authorities = rustls::RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(path)? {
+        authorities.add(authority?)?;
+    }
+    if authorities.is_empty() {
+        return Err("there is no certificate in it".into());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(authorities).with_no_client_auth())
 }
 
 /// A connector that gives up, TLS included.

@@ -18,7 +18,7 @@ use super::pull::{Inflated, Pieces, pull};
 use super::state::App;
 use crate::error::Error;
 use crate::ingest::litellm::{LitellmEvent, LitellmProblem, read_events};
-use crate::ingest::wire::{ContentEncoding, RecordContext, Rejection};
+use crate::ingest::wire::{ContentEncoding, RecordContext, RecordProblem, Rejection};
 use crate::model::{Name, RequestRecord, Source};
 use crate::service::Chatgauge;
 
@@ -117,7 +117,7 @@ impl Intake {
         encoding: ContentEncoding,
     ) -> Result<(Self, Option<Problem>), Problem> {
         let mut inflated = Inflated::new(pieces, encoding, BODY_BYTES_MAX)?;
-        let read = read_events(&mut inflated, &mut |event| self.take(&event));
+        let read = read_events(&mut inflated, &mut |event| self.take(event));
         let problem = match (read, self.failure.take(), inflated.problem()) {
             (Ok(()), _, _) => None,
             (Err(_), Some(error), _) => Some(error.into()),
@@ -131,9 +131,16 @@ impl Intake {
     }
 
     /// Takes one event; `false` when no more can be stored.
-    fn take(&mut self, event: &LitellmEvent) -> bool {
+    fn take(&mut self, event: Result<LitellmEvent, RecordProblem>) -> bool {
         let index = self.events;
         self.events += 1;
+        let event = match event {
+            Ok(event) => event,
+            Err(RecordProblem { field, reason }) => {
+                self.reject(Rejection { index, field, reason });
+                return true;
+            }
+        };
         if !event.has_id() {
             // Without one it cannot be told from the same event sent again, nor from no event at all.
             self.reject(Rejection {

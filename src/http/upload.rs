@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::problem::{Kind, Problem};
 
-/// How long the next bytes of a body may take.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Slowest pace of a body in the long run: a trickle must not keep its place for ever.
+const BYTES_PER_SECOND_MIN: u64 = 4 << 10;
 
 /// The bytes of a body.
 #[derive(Debug)]
@@ -16,12 +17,16 @@ pub(crate) struct Source {
     body: Body,
     left_bytes: u64,
     max_bytes: u64,
+    /// Longest wait for the next bytes.
+    silence: Duration,
+    /// All waits so far.
+    waited: Duration,
 }
 
 impl Source {
-    /// A body of which at most `max_bytes` are read.
-    pub(crate) const fn new(body: Body, max_bytes: u64) -> Self {
-        Self { body, left_bytes: max_bytes, max_bytes }
+    /// A body of which at most `max_bytes` are read, and which may be silent for `silence`.
+    pub(crate) const fn new(body: Body, max_bytes: u64, silence: Duration) -> Self {
+        Self { body, left_bytes: max_bytes, max_bytes, silence, waited: Duration::ZERO }
     }
 
     /// Lowers the limit of a body of which nothing was read.
@@ -36,14 +41,19 @@ impl Source {
     /// When the body is too large or too slow, or breaks off.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            let frame = match tokio::time::timeout(IDLE_LIMIT, self.body.frame()).await {
+            let pace = (self.max_bytes - self.left_bytes) / BYTES_PER_SECOND_MIN;
+            let most = (self.silence + Duration::from_secs(pace)).saturating_sub(self.waited);
+            let since = Instant::now();
+            let next = tokio::time::timeout(self.silence.min(most), self.body.frame()).await;
+            self.waited += since.elapsed();
+            let frame = match next {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => {
                     return Err(Problem::new(Kind::InvalidBody, "the body broke off"));
                 }
                 Ok(None) => return Ok(None),
                 Err(_) => {
-                    let detail = format!("nothing came for {} s", IDLE_LIMIT.as_secs());
+                    let detail = "the body came too slowly, or not at all any more";
                     return Err(Problem::new(Kind::BodyTimeout, detail));
                 }
             };

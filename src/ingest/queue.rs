@@ -245,7 +245,8 @@ impl QueueConsumer {
         match result {
             Ok(appended) => self.acknowledge(batches, appended),
             // One batch must not fail for another's sake.
-            Err(error) if batches.len() > 1 && !error.is_disk_full() => {
+            // Nor is one tried alone for what all would wait for.
+            Err(error) if batches.len() > 1 && !error.is_retryable() => {
                 tracing::warn!(%error, batches = batches.len(), "a commit failed; its batches are tried one by one");
                 for batch in batches {
                     self.shared.queued_records.fetch_add(batch.records.len(), Ordering::SeqCst);

@@ -11,6 +11,7 @@ pub mod measured;
 pub mod measures;
 pub mod metric;
 pub mod record;
+pub mod retry_after;
 pub mod simulate;
 pub mod sketch;
 mod sketch_code;

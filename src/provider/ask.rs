@@ -142,7 +142,13 @@ impl Ask {
 
     /// The edit of `body`, which has been pushed whole, that makes the stream report its usage; `None`
     /// when it asks for no stream, says itself what it wants, or is not understood to its last byte.
+    ///
+    /// What is no JSON stays as it is, so that the answer is about what the client has sent.
     pub fn splice(&self, body: &[u8]) -> Option<Splice> {
+        self.place(body).filter(|_| is_json(body))
+    }
+
+    fn place(&self, body: &[u8]) -> Option<Splice> {
         let found = &self.found;
         let is_clear = self.scanner.is_done()
             && !self.scanner.has_escaped_key()
@@ -179,6 +185,12 @@ impl Ask {
     pub fn asks_for_usage(&self) -> bool {
         self.found.include_usage == Some(true)
     }
+}
+
+/// Checked apart, because the scanner passes over values without looking at them.
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body)
+        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
 }
 
 impl Found {
@@ -295,11 +307,19 @@ mod tests {
             (r#"{"stream":true,"stream_options":[]}"#, None),
             (r#"{"stream":true,"stream\u005foptions":{}}"#, None),
             (r#"{"stream":true} {"#, None),
+            (r#"{"stream":true,"temperature":NaN}"#, None),
+            (r#"{"stream":true,"stop":[1,]}"#, None),
+            (r#"{"stream":true,"n":01}"#, None),
+            ("{\"stream\":true,\"user\":\"a\nb\"}", None),
             (r#"{"stream":true"#, None),
             ("", None),
         ] {
             assert_eq!(edited(body).as_deref(), expected, "{body}");
         }
+        let body = b"{\"stream\":true,\"user\":\"\xff\"}";
+        let mut ask = Ask::default();
+        ask.push(body);
+        assert!(ask.splice(body).is_none(), "it is not UTF-8");
     }
 
     #[test]

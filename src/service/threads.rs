@@ -23,6 +23,8 @@ const COLLECTOR_WAIT: Duration = Duration::from_millis(50);
 const COLLECTOR_BATCH: usize = 2_000;
 /// Wait before records of the collector are offered again to a full queue.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// Wait before they are offered again to a store that did not take them.
+const FAILED_WAIT: Duration = Duration::from_millis(500);
 /// Time between two looks at how many rows are left to roll up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two looks for abandoned requests and a full disk.
@@ -94,16 +96,11 @@ fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
             }
             continue;
         }
-        submit_finished(shared, batch, &handover, stopping);
+        submit_finished(shared, batch, &handover);
     }
 }
 
-fn submit_finished(
-    shared: &Shared,
-    batch: Vec<FinishedRequest>,
-    handover: &Handover,
-    stopping: bool,
-) {
+fn submit_finished(shared: &Shared, batch: Vec<FinishedRequest>, handover: &Handover) {
     let count = batch.len();
     let mut records: Vec<RequestRecord> = Vec::with_capacity(count);
     for request in batch {
@@ -112,33 +109,44 @@ fn submit_finished(
             Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
         }
     }
+    store_patiently(shared, &records);
+    handover.acknowledge(count);
+}
+
+/// Stores records, however long another program holds the file or the disk is full; meanwhile the
+/// collector's own queue fills, and drops and counts what does not fit. At the end of the service there is one
+/// more attempt.
+fn store_patiently(shared: &Shared, records: &[RequestRecord]) {
+    let mut has_failed = false;
     loop {
-        let done = handover.clone();
-        let result = shared.queue.submit(
-            records.clone(),
-            Box::new(move |outcome| {
-                if let Err(error) = outcome {
-                    tracing::error!(%error, requests = count, "collected requests were lost");
+        let is_last = shared.is_stopping();
+        let Err(error) = store(shared, records.to_vec()) else { return };
+        let wait = match error {
+            // The writer is at work: it is only a matter of time.
+            Error::Overloaded { .. } => RETRY_WAIT,
+            error if error.is_retryable() && !is_last => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(%error, "collected requests wait for the store");
                 }
-                done.acknowledge(count);
-            }),
-        );
-        match result {
-            Ok(()) => return,
-            // The collector's own queue drops and counts while this one waits its turn.
-            Err(Error::Overloaded { .. }) if !stopping => {
-                if shared.wait(RETRY_WAIT) {
-                    std::thread::sleep(RETRY_WAIT);
-                }
+                FAILED_WAIT
             }
-            Err(Error::Overloaded { .. }) => std::thread::sleep(RETRY_WAIT),
-            Err(error) => {
-                tracing::error!(%error, requests = count, "collected requests were lost");
-                handover.acknowledge(count);
+            error => {
+                tracing::error!(%error, requests = records.len(), "collected requests were lost");
                 return;
             }
+        };
+        if shared.wait(wait) {
+            std::thread::sleep(RETRY_WAIT);
         }
     }
+}
+
+/// Hands records to the writer and waits until they are on disk.
+fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
+    let (sender, stored) = channel();
+    // The receiver below waits for it.
+    shared.queue.submit(records, Box::new(move |outcome| drop(sender.send(outcome))))?;
+    stored.recv().map_err(|_| Error::Closed)?.map(|_| ())
 }
 
 /// Rolls up until nothing is left, then brings the hot cache up to date.

@@ -20,6 +20,7 @@ mod oracle;
 mod otlp;
 mod properties;
 mod retention;
+mod slow_bodies;
 mod stages;
 mod store_harness;
 mod tidy;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use ureq::http::StatusCode;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::retry::{Verdict, parse_retry_after, verdict_of};
+use super::retry::{Verdict, verdict_of};
 use super::{Attempt, USER_AGENT};
 use crate::config::Endpoint;
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
+use crate::model::retry_after::parse_retry_after;
 
 /// Time for everything: name, connection, sending and the answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);

@@ -62,16 +62,6 @@ pub fn next_attempt(
     Some(now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// The wait that a `Retry-After` header asks for: seconds, or an HTTP date.
-pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?.timestamp_millis();
-    u64::try_from(at.saturating_sub(now.as_unix_ms())).ok().map(Duration::from_millis)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -126,16 +116,6 @@ mod tests {
         for (status, verdict) in table {
             assert_eq!(verdict_of(status), verdict, "{status}");
         }
-    }
-
-    #[test]
-    fn both_forms_of_retry_after() {
-        let now = Timestamp::parse_rfc3339("2026-10-21T07:27:00Z").unwrap();
-        let parse = |text| parse_retry_after(text, now);
-        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
-        assert_eq!(parse("Wed, 21 Oct 2026 07:28:00 GMT"), Some(Duration::from_secs(60)));
-        assert_eq!(parse("Wed, 21 Oct 2026 07:26:00 GMT"), None, "it is over");
-        assert_eq!(parse("soon"), None);
     }
 
     proptest! {

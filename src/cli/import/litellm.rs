@@ -92,7 +92,7 @@ impl RowReader for LitellmRows {
                         true
                     });
                     match (read, found) {
-                        (Ok(()), Some(event)) => event,
+                        (Ok(()), Some(Ok(event))) => event,
                         _ => return Ok(Some(Err(Rejection::new(Rejection::ROW, "is not JSON")))),
                     }
                 }

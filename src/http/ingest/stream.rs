@@ -30,7 +30,7 @@ pub(super) async fn read<W: Writer + Send + 'static>(
     encoding: ContentEncoding,
     config: &HttpConfig,
 ) -> Result<Outcome, Problem> {
-    let source = Source::new(body, config.body_max_bytes);
+    let source = Source::new(body, config.body_max_bytes, config.body_timeout);
     let fed = if encoding == ContentEncoding::Identity {
         feed(&mut intake, source, config.inflated_max_bytes).await
     } else {

@@ -1,6 +1,6 @@
 //! Unary calls of gRPC, as far as OTLP needs them: one frame in, one frame and trailers out.
 
-use std::io::Read;
+use std::io::{Read, Take};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64_NOPAD;
 use http_body_util::{BodyExt, Full};
 
-use super::answer::Failure;
-use crate::http::problem::{Kind, Problem};
+use super::answer::{Code, Failure};
+use crate::http::problem::Problem;
 use crate::ingest::wire::ContentEncoding;
 
 /// Where a client says how it compresses messages.
@@ -30,31 +30,68 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Reads the head of the only message of a call, and how the message is compressed.
+/// Reads the head of the only message of a call: how the message is compressed, and its length.
 ///
 /// # Errors
-/// When the head is cut off or says that the message is too large.
-pub(super) fn frame(
+/// When there is no message, or its head is cut off or says that it is too large.
+pub(super) fn head(
     reader: &mut impl Read,
     encoding: ContentEncoding,
     max_bytes: u64,
-) -> Result<ContentEncoding, Problem> {
-    let mut head = [0; 5];
-    reader
-        .read_exact(&mut head)
-        .map_err(|_| Problem::new(Kind::InvalidBody, "the message is cut off"))?;
-    let [is_compressed, length @ ..] = head;
-    if u64::from(u32::from_be_bytes(length)) > max_bytes {
-        return Err(crate::http::upload::too_large(max_bytes));
+) -> Result<(ContentEncoding, u64), Failure> {
+    let mut head = Vec::with_capacity(5);
+    // What cannot be read is missing, and whoever reads the body knows why.
+    drop(reader.take(5).read_to_end(&mut head));
+    let [is_compressed, length @ ..] = match <[u8; 5]>::try_from(head) {
+        Ok(head) => head,
+        Err(head) if head.is_empty() => {
+            return Err(failing(Code::Unimplemented, "the call has no message"));
+        }
+        Err(_) => return Err(failing(Code::Internal, "the head of the message is cut off")),
+    };
+    let length = u64::from(u32::from_be_bytes(length));
+    if length > max_bytes {
+        return Err(crate::http::upload::too_large(max_bytes).into());
     }
     match (is_compressed, encoding) {
-        (0, _) => Ok(ContentEncoding::Identity),
+        (0, _) => Ok((ContentEncoding::Identity, length)),
         (1, ContentEncoding::Identity) => {
-            Err(Problem::new(Kind::InvalidBody, "the message is compressed and does not say how"))
+            Err(failing(Code::Internal, "the message is compressed and does not say how"))
         }
-        (1, encoding) => Ok(encoding),
-        _ => Err(Problem::new(Kind::InvalidBody, "it is not a message of gRPC")),
+        (1, encoding) => Ok((encoding, length)),
+        _ => Err(failing(Code::Internal, "it is not a message of gRPC")),
     }
+}
+
+/// Checks a message of which all was read that is wanted; `inflating` is what failed in that.
+///
+/// # Errors
+/// When it is too large or cannot be decompressed, is cut off, or is not alone.
+pub(super) fn check(
+    message: &mut Take<impl Read>,
+    inflating: Option<Problem>,
+) -> Result<(), Failure> {
+    let is_too_large = |problem: &&Problem| problem.status() == StatusCode::PAYLOAD_TOO_LARGE;
+    if let Some(problem) = inflating.as_ref().filter(is_too_large) {
+        return Err(failing(Code::ResourceExhausted, problem.public_words()));
+    }
+    let mut byte = [0];
+    if message.limit() > 0 {
+        // When it does not end too early, something else was wrong with it.
+        if !matches!(message.read(&mut byte), Ok(1)) {
+            return Err(failing(Code::Internal, "the message is shorter than its head says"));
+        }
+    } else if matches!(message.get_mut().read(&mut byte), Ok(1)) {
+        return Err(failing(Code::Unimplemented, "something follows the only message of the call"));
+    }
+    match inflating {
+        Some(problem) => Err(failing(Code::Internal, problem.public_words())),
+        None => Ok(()),
+    }
+}
+
+fn failing(code: Code, message: impl Into<String>) -> Failure {
+    Failure::new(code, StatusCode::BAD_REQUEST, message)
 }
 
 /// A success with this message.
@@ -109,16 +146,30 @@ mod tests {
 
     #[test]
     fn the_head_of_a_message_is_read() {
-        let of = |head: &[u8], encoding| {
-            frame(&mut { head }, encoding, 100).map_err(|problem| problem.status().as_u16())
+        let of = |bytes: &[u8], encoding| {
+            head(&mut { bytes }, encoding, 100).map_err(|failure| failure.code)
         };
         let (plain, gzip) = (ContentEncoding::Identity, ContentEncoding::Gzip);
-        assert_eq!(of(&[0, 0, 0, 0, 9], gzip), Ok(plain));
-        assert_eq!(of(&[1, 0, 0, 0, 9], gzip), Ok(gzip));
-        assert_eq!(of(&[1, 0, 0, 0, 9], plain), Err(400));
-        assert_eq!(of(&[0, 0, 0, 1, 0], plain), Err(413));
-        assert_eq!(of(&[0, 0, 0], plain), Err(400));
-        assert_eq!(of(&[7, 0, 0, 0, 0], plain), Err(400));
+        assert_eq!(of(&[0, 0, 0, 0, 9], gzip), Ok((plain, 9)));
+        assert_eq!(of(&[1, 0, 0, 0, 9], gzip), Ok((gzip, 9)));
+        assert_eq!(of(&[1, 0, 0, 0, 9], plain), Err(Code::Internal));
+        assert_eq!(of(&[0, 0, 0, 1, 0], plain), Err(Code::ResourceExhausted));
+        assert_eq!(of(&[0, 0, 0], plain), Err(Code::Internal));
+        assert_eq!(of(&[7, 0, 0, 0, 0], plain), Err(Code::Internal));
+        assert_eq!(of(&[], plain), Err(Code::Unimplemented));
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_its_head_says() {
+        let of = |read: usize, length: u64, body: &[u8]| {
+            let mut message = body.take(length);
+            message.read_exact(&mut vec![0; read]).unwrap();
+            check(&mut message, None).err().map(|failure| failure.code)
+        };
+        assert_eq!(of(3, 3, b"abc"), None);
+        assert_eq!(of(3, 4, b"abc"), Some(Code::Internal));
+        assert_eq!(of(3, 3, b"abcd"), Some(Code::Unimplemented));
+        assert_eq!(of(2, 3, b"abc"), None);
     }
 
     #[test]

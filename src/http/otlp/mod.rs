@@ -167,12 +167,13 @@ async fn take_body(
         return Ok(Rejected::default());
     }
     let space = space_of(request.headers());
-    Ok(traces::store(app, principal, space, request.into_body(), encoding).await?)
+    traces::store(app, principal, space, request.into_body(), encoding).await
 }
 
 /// Reads a body to its end, so that the connection can be used again.
 async fn discard(app: &App, body: Body) -> Result<(), Problem> {
-    let mut source = Source::new(body, app.service().config().otlp.body_max_bytes);
+    let config = app.service().config();
+    let mut source = Source::new(body, config.otlp.body_max_bytes, config.http.body_timeout);
     while source.next().await?.is_some() {}
     Ok(())
 }

@@ -1,35 +1,42 @@
 //! The spans of a body become records and are stored.
 
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use tokio::sync::oneshot;
 
-use super::answer::Rejected;
+use super::answer::{Failure, Rejected};
+use super::grpc;
 use crate::error::Error;
 use crate::http::auth::Principal;
 use crate::http::problem::{Kind, Problem};
 use crate::http::pull::{Inflated, Pieces, pull};
 use crate::http::state::App;
 use crate::ingest::otlp::{
-    Call, DecodeProblem, RecentSpans, Rules, SpanBatch, TraceFormat, read_traces,
+    Call, DecodeProblem, Held, RecentSpans, Rules, SpanBatch, TraceFormat, Undecided, read_traces,
 };
 use crate::ingest::wire::{ContentEncoding, RecordContext};
 use crate::model::{Name, RequestRecord, Source};
 use crate::service::{AppendReport, Chatgauge};
 
+/// How long a batch waits for another one that decides whether its calls were seen. Clients wait 10 s.
+const DECISION_WAIT: Duration = Duration::from_secs(8);
+/// How often a batch is resolved anew without the calls that cannot be stored.
+const ROUNDS_MAX: usize = 8;
+
 /// What all requests of OpenTelemetry share.
 #[derive(Debug)]
 pub(crate) struct OtlpState {
     rules: Rules,
-    recent: Mutex<RecentSpans>,
+    recent: Arc<RecentSpans>,
 }
 
 impl OtlpState {
     /// The state of a server for `service`.
     pub(crate) fn new(service: &Chatgauge) -> Self {
-        Self { rules: Rules::new(&service.config().otlp), recent: Mutex::default() }
+        Self { rules: Rules::new(&service.config().otlp), recent: Arc::default() }
     }
 }
 
@@ -37,6 +44,8 @@ impl OtlpState {
 struct Intake {
     app: App,
     context: RecordContext,
+    /// Whose spans are compared with each other.
+    sender: Name,
     /// The only spaces that may be sent to; `None`: all.
     spaces: Option<Vec<Name>>,
     /// The space of spans that name none.
@@ -64,7 +73,7 @@ pub(super) async fn store(
     space: Option<Name>,
     body: Body,
     encoding: Encoding,
-) -> Result<Rejected, Problem> {
+) -> Result<Rejected, Failure> {
     let service = app.service();
     let spaces = principal.spaces().map(<[_]>::to_vec);
     let only_space = match spaces.as_deref() {
@@ -74,6 +83,7 @@ pub(super) async fn store(
     let mut intake = Intake {
         app: app.clone(),
         context: RecordContext::new(service.now(), Source::Otlp, service.pseudonymizer().clone()),
+        sender: principal.actor.clone(),
         spaces,
         default_space: space.or(only_space),
         rejected: Rejected::default(),
@@ -84,11 +94,13 @@ pub(super) async fn store(
     // Whether a message of gRPC is compressed is inside the body.
     let content = if encoding.is_grpc { ContentEncoding::Gzip } else { encoding.content };
     let work = move |pieces: Pieces| {
-        let records = intake.read(pieces, encoding, max_bytes)?;
-        Ok((records, intake.rejected))
+        let read = intake.read(pieces, encoding, max_bytes);
+        Ok(read.map(|committed| (committed, intake.rejected)))
     };
-    let (records, rejected) = pull(app, body, sent_max_bytes, content, work).await?;
-    append(service, records).await?;
+    let (committed, rejected) = pull(app, body, sent_max_bytes, content, work).await??;
+    if let Some(committed) = committed {
+        wait_for(committed).await?;
+    }
     service.note_refused(u64::try_from(rejected.spans).unwrap_or(u64::MAX), 0);
     Ok(rejected)
 }
@@ -107,65 +119,155 @@ pub(crate) async fn append(
     let (sender, committed) = oneshot::channel();
     // Nobody listens when the client has gone away.
     service.submit(records, Box::new(move |result| drop(sender.send(result))))?;
+    wait_for(committed).await
+}
+
+/// What the writer says about a batch.
+type Committed = oneshot::Receiver<crate::error::Result<AppendReport>>;
+
+async fn wait_for(committed: Committed) -> Result<AppendReport, Problem> {
     // A callback dropped without a call: the writer has gone away.
     Ok(committed.await.map_err(|_| Error::Closed)??)
 }
 
+/// Blocks until another batch is on disk, or is not; the runtime's other tasks go on. Whether it came to that.
+fn wait_for_other(recent: &RecentSpans, other: Undecided) -> bool {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let wait = || recent.wait(other, DECISION_WAIT);
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        // The writer has a thread of its own, so that this ends on any runtime.
+        _ => wait(),
+    }
+}
+
 impl Intake {
-    /// The records of the last spans; those of full batches before them are stored.
+    /// Hands the calls of the last spans to the writer; those of full batches before them are stored.
     fn read(
         &mut self,
         mut pieces: Pieces,
         encoding: Encoding,
         max_bytes: u64,
-    ) -> Result<Vec<RequestRecord>, Problem> {
-        let content = if encoding.is_grpc {
-            super::grpc::frame(&mut pieces, encoding.content, max_bytes)?
+    ) -> Result<Option<Committed>, Failure> {
+        let (content, length) = if encoding.is_grpc {
+            grpc::head(&mut pieces, encoding.content, max_bytes)?
         } else {
-            encoding.content
+            (encoding.content, u64::MAX)
         };
-        let mut inflated = Inflated::new(pieces, content, max_bytes)?;
+        let mut message = pieces.take(length);
+        let mut inflated = Inflated::new(&mut message, content, max_bytes)?;
         let mut failure = None;
         let app = self.app.clone();
         let mut on_batch = |batch: SpanBatch| {
-            let records = self.records(batch);
-            if records.is_empty() {
-                return Ok(());
-            }
-            self.app.service().record(records).map(|_| ()).map_err(|error| {
-                failure = Some(Problem::from(error));
+            self.store(batch).map_err(|problem| {
+                failure = Some(problem);
                 DecodeProblem::Stopped
             })
         };
         let rules = &app.otlp().rules;
         let read =
             read_traces(&mut inflated as &mut dyn Read, encoding.format, rules, &mut on_batch);
-        match (read, failure.or_else(|| inflated.problem())) {
-            (_, Some(problem)) => Err(problem),
-            (Ok(batch), None) => Ok(self.records(batch)),
-            (Err(problem), None) => Err(Problem::new(Kind::InvalidBody, problem.to_string())),
+        let inflating = inflated.problem();
+        drop(inflated);
+        if let Some(problem) = failure {
+            return Err(problem.into());
+        }
+        match inflating {
+            inflating if encoding.is_grpc => grpc::check(&mut message, inflating)?,
+            Some(problem) => return Err(problem.into()),
+            None => {}
+        }
+        let batch = read.map_err(|problem| Problem::new(Kind::InvalidBody, problem.to_string()))?;
+        Ok(self.submit(batch)?)
+    }
+
+    /// Stores a full batch, on the thread of its body.
+    fn store(&mut self, batch: SpanBatch) -> Result<(), Problem> {
+        match self.submit(batch)? {
+            Some(committed) => {
+                committed.blocking_recv().map_err(|_| Error::Closed)??;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
-    fn records(&mut self, batch: SpanBatch) -> Vec<RequestRecord> {
+    /// Hands a batch to the writer. Its calls count as seen from the moment they are on disk.
+    fn submit(&mut self, batch: SpanBatch) -> Result<Option<Committed>, Problem> {
+        let (records, held) = self.records(batch)?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let (sender, committed) = oneshot::channel();
+        let on_committed = Box::new(move |result: crate::error::Result<AppendReport>| {
+            if result.is_ok() {
+                held.keep();
+            }
+            // Nobody listens when the client has gone away.
+            drop(sender.send(result));
+        });
+        self.app.service().submit(records, on_committed)?;
+        Ok(Some(committed))
+    }
+
+    /// The records of a batch. A call that cannot be stored is left out before it is asked which calls are the
+    /// same: it must not stand for one that can.
+    fn records(&mut self, mut batch: SpanBatch) -> Result<(Vec<RequestRecord>, Held), Problem> {
         if batch.invalid > 0 {
+            let position = batch.first_invalid.unwrap_or_default();
             self.reject(
                 batch.invalid,
-                "a span has no valid trace id, span id or start time".into(),
+                format!(
+                    "span {position} of the body, from 0, has no valid trace id, span id or start time"
+                ),
             );
         }
-        let calls = {
-            let mut recent = self.app.otlp().recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.resolve(batch)
-        };
-        calls.iter().filter_map(|call| self.record(call)).collect()
+        for _ in 0..ROUNDS_MAX {
+            let (calls, held) = self.resolve(&batch)?;
+            let (records, refused) = self.checked(calls);
+            if refused.is_empty() {
+                return Ok((records, held));
+            }
+            batch.leave_out(&refused);
+        }
+        // Calls inside calls inside calls, none of which can be stored: each is looked at by itself.
+        batch.retain(|call| self.record(call).is_some());
+        let (calls, held) = self.resolve(&batch)?;
+        Ok((self.checked(calls).0, held))
+    }
+
+    fn resolve(&self, batch: &SpanBatch) -> Result<(Vec<Call>, Held), Problem> {
+        let recent = &self.app.otlp().recent;
+        loop {
+            match recent.resolve(&self.sender, batch.clone()) {
+                Ok(resolved) => return Ok(resolved),
+                Err(undecided) if wait_for_other(recent, undecided) => {}
+                Err(_) => {
+                    let detail = "the same calls are being stored for another request";
+                    return Err(Problem::new(Kind::Overloaded, detail).retry_after(1));
+                }
+            }
+        }
+    }
+
+    /// The records of calls, and the calls that cannot be stored.
+    fn checked(&mut self, calls: Vec<Call>) -> (Vec<RequestRecord>, Vec<Call>) {
+        let mut records = Vec::with_capacity(calls.len());
+        let mut refused = Vec::new();
+        for call in calls {
+            match self.record(&call) {
+                Some(record) => records.push(record),
+                None => refused.push(call),
+            }
+        }
+        (records, refused)
     }
 
     fn record(&mut self, call: &Call) -> Option<RequestRecord> {
         let record = match call.to_record(&self.context, self.default_space.as_deref()) {
             Ok(record) => record,
             Err(problem) => {
-                self.reject(1, problem.to_string());
+                self.reject(1, format!("span {}: {problem}", call.id()));
                 return None;
             }
         };
@@ -174,7 +276,7 @@ impl Intake {
             .as_ref()
             .is_none_or(|spaces| record.space.as_ref().is_some_and(|space| spaces.contains(space)));
         if !is_allowed {
-            self.reject(1, "space: this key is for other spaces".into());
+            self.reject(1, format!("span {}: space: this key is for other spaces", call.id()));
             return None;
         }
         Some(record)

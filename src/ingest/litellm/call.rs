@@ -11,8 +11,9 @@ impl LitellmEvent {
     /// The record of the call.
     ///
     /// # Errors
-    /// When it breaks a rule of records, such as a start in the future.
+    /// When it breaks a rule of records, such as a start in the future, or says that a number is none.
     pub fn to_record(&self, context: &RecordContext) -> Result<RequestRecord, RecordProblem> {
+        self.check_numbers()?;
         let mut draft = Draft::default();
         for (field, value) in self.fields() {
             draft.set(field, value);
@@ -41,6 +42,32 @@ impl LitellmEvent {
     /// Whether the event has an identity of its own.
     pub const fn has_id(&self) -> bool {
         self.call_id.is_some() || self.request_id.is_some() || self.id.is_some()
+    }
+
+    fn check_numbers(&self) -> Result<(), RecordProblem> {
+        for (field, told) in [
+            (Field::StartedAt, &self.started),
+            (Field::TotalLatency, &self.ended),
+            (Field::TimeToFirstToken, &self.first_token),
+            (Field::PromptTokens, &self.prompt_tokens),
+            (Field::CompletionTokens, &self.completion_tokens),
+            (Field::CachedPromptTokens, &self.cached_tokens),
+            (Field::ReasoningTokens, &self.reasoning_tokens),
+            (Field::Cost, &self.response_cost),
+            (Field::Cost, &self.spend),
+        ] {
+            let is_none = match told {
+                Some(Told::Number(number)) => !number.is_finite(),
+                Some(Told::Text(text)) => {
+                    text.parse::<f64>().is_ok_and(|number| !number.is_finite())
+                }
+                Some(Told::Bool(_)) | None => false,
+            };
+            if is_none {
+                return Err(RecordProblem::new(field.name(), "is not a finite number"));
+            }
+        }
+        Ok(())
     }
 
     fn fields(&self) -> Vec<(Field, Scalar<'static>)> {
@@ -222,14 +249,15 @@ fn boolean(told: &Option<Told>) -> Option<bool> {
 /// Seconds since 1970 with a fraction, or an instant as PostgreSQL or JSON write it; UTC when it names no
 /// zone.
 fn epoch_ms(told: &Option<Told>) -> Option<f64> {
-    match told.as_ref()? {
-        Told::Number(seconds) => Some(seconds * 1e3),
-        Told::Bool(_) => None,
+    let ms = match told.as_ref()? {
+        Told::Number(seconds) => seconds * 1e3,
+        Told::Bool(_) => return None,
         Told::Text(text) => match text.parse::<f64>() {
-            Ok(seconds) => Some(seconds * 1e3),
-            Err(_) => Some(instant(text)?.as_unix_ms() as f64),
+            Ok(seconds) => seconds * 1e3,
+            Err(_) => instant(text)?.as_unix_ms() as f64,
         },
-    }
+    };
+    ms.is_finite().then_some(ms)
 }
 
 fn instant(text: &str) -> Option<Timestamp> {

@@ -9,6 +9,8 @@ use crate::model::record::limits;
 
 /// Most tags that are looked at.
 const TAGS_MAX: usize = 64;
+/// Deepest nesting that is looked at: no member that is read lies deeper.
+const DEPTH_MAX: u8 = 16;
 
 /// A number, a boolean or a short text.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +141,7 @@ impl LitellmEvent {
             place => {
                 let mut json = serde_json::Deserializer::from_str(cell);
                 // What cannot be read is as good as absent.
-                drop(Walk { event: self, place }.deserialize(&mut json));
+                drop(Walk { event: self, place, depth: 0 }.deserialize(&mut json));
             }
         }
     }
@@ -165,7 +167,7 @@ impl<'de> DeserializeSeed<'de> for EventSeed {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<LitellmEvent, D::Error> {
         let mut event = LitellmEvent::default();
-        Walk { event: &mut event, place: Place::Event }.deserialize(deserializer)?;
+        Walk { event: &mut event, place: Place::Event, depth: 0 }.deserialize(deserializer)?;
         Ok(event)
     }
 }
@@ -174,6 +176,7 @@ impl<'de> DeserializeSeed<'de> for EventSeed {
 struct Walk<'e> {
     event: &'e mut LitellmEvent,
     place: Place,
+    depth: u8,
 }
 
 impl Walk<'_> {
@@ -189,6 +192,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.place {
+            _ if self.depth > DEPTH_MAX => {
+                deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
+            }
             Place::Nowhere => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()),
             _ => deserializer.deserialize_any(self),
         }
@@ -237,23 +243,26 @@ impl<'de> Visitor<'de> for Walk<'_> {
             // Structured values of the table may come as a text of JSON.
             _ => {
                 let mut json = serde_json::Deserializer::from_str(text);
-                drop(Walk { event: self.event, place: self.place }.deserialize(&mut json));
+                let Self { event, place, depth } = self;
+                drop(Walk { event, place, depth: depth + 1 }.deserialize(&mut json));
             }
         }
         Ok(())
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
-        let Self { event, place } = self;
+        let Self { event, place, depth } = self;
+        let depth = depth + 1;
         let place = if place == Place::Tags { place } else { Place::Nowhere };
-        while seq.next_element_seed(Walk { event: &mut *event, place })?.is_some() {}
+        while seq.next_element_seed(Walk { event: &mut *event, place, depth })?.is_some() {}
         Ok(())
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let Self { event, place } = self;
+        let Self { event, place, depth } = self;
+        let depth = depth + 1;
         while let Some(member) = map.next_key_seed(MemberOf(place))? {
-            map.next_value_seed(Walk { event: &mut *event, place: member })?;
+            map.next_value_seed(Walk { event: &mut *event, place: member, depth })?;
         }
         Ok(())
     }

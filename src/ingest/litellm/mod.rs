@@ -8,8 +8,9 @@ mod event;
 
 use std::io::Read;
 
-use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
 
+use super::wire::{Item, Items, Lenient, RecordProblem};
 use event::EventSeed;
 pub use event::LitellmEvent;
 
@@ -24,84 +25,51 @@ pub enum LitellmProblem {
     Stopped,
 }
 
-/// Takes an event; `false` stops the reading.
-pub type OnEvent<'e> = &'e mut dyn FnMut(LitellmEvent) -> bool;
+/// Takes an event, or hears why one cannot be read; `false` stops the reading.
+pub type OnEvent<'e> = &'e mut dyn FnMut(Result<LitellmEvent, RecordProblem>) -> bool;
 
 /// Reads a body in any of the formats of the webhook: an array of events, one event on each line, or a
-/// single event.
+/// single event. An event that cannot be read does not cost the others.
 ///
 /// # Errors
 /// When the body is not JSON or breaks off; events before that were taken.
-pub fn read_events(mut reader: impl Read, on_event: OnEvent<'_>) -> Result<(), LitellmProblem> {
-    let first = loop {
-        let mut byte = [0];
-        match reader.read(&mut byte) {
-            Ok(0) => return Ok(()),
-            Ok(_) if byte[0].is_ascii_whitespace() => {}
-            Ok(_) => break byte,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(LitellmProblem::Malformed("the body is cut off".into())),
+pub fn read_events(reader: impl Read, on_event: OnEvent<'_>) -> Result<(), LitellmProblem> {
+    let mut items = Items::new(reader);
+    while let Some(item) = items.next_item().map_err(|error| unreadable(&error))? {
+        let event = match item {
+            Item::Value => event(&mut items)?,
+            Item::Malformed(reason) => Err(RecordProblem::whole(reason)),
+        };
+        // The last one of a body that breaks off is not told: the body is.
+        let is_cut = event.is_err() && items.is_cut();
+        if !is_cut && !on_event(event) {
+            return Err(LitellmProblem::Stopped);
         }
+    }
+    Ok(())
+}
+
+/// Reads one event; the parser's own words are not repeated, because some of them show what was sent.
+fn event<R: Read>(
+    items: &mut Items<R>,
+) -> Result<Result<LitellmEvent, RecordProblem>, LitellmProblem> {
+    let mut json = serde_json::Deserializer::from_reader(Lenient::new(items));
+    let event = EventSeed.deserialize(&mut json).and_then(|event| json.end().map(|()| event));
+    match event {
+        Err(error) if error.is_io() => Err(unreadable(&error.into())),
+        event => Ok(event.map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            RecordProblem::whole(format!("is not JSON at line {line} column {column} of it"))
+        })),
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> LitellmProblem {
+    let reason = match error.kind() {
+        std::io::ErrorKind::InvalidData => error.to_string(),
+        _ => "the body is cut off".to_owned(),
     };
-    let body = std::io::BufReader::with_capacity(32 << 10, reader);
-    let mut json = serde_json::Deserializer::from_reader(first.as_slice().chain(body));
-    let mut stopped = false;
-    let read = if first == *b"[" {
-        serde::Deserializer::deserialize_seq(&mut json, Events { on_event, stopped: &mut stopped })
-            .and_then(|()| json.end())
-    } else {
-        read_lines(&mut json, on_event, &mut stopped)
-    };
-    match read {
-        _ if stopped => Err(LitellmProblem::Stopped),
-        Ok(()) => Ok(()),
-        Err(error) => Err(LitellmProblem::Malformed(format!(
-            "it is not JSON at line {} column {}",
-            error.line(),
-            error.column()
-        ))),
-    }
-}
-
-fn read_lines<R: Read>(
-    json: &mut serde_json::Deserializer<serde_json::de::IoRead<R>>,
-    on_event: OnEvent<'_>,
-    stopped: &mut bool,
-) -> Result<(), serde_json::Error> {
-    loop {
-        let event = EventSeed.deserialize(&mut *json)?;
-        if !on_event(event) {
-            *stopped = true;
-            return Ok(());
-        }
-        // `end` passes over white space; what follows is another event.
-        if json.end().is_ok() {
-            return Ok(());
-        }
-    }
-}
-
-struct Events<'e> {
-    on_event: OnEvent<'e>,
-    stopped: &'e mut bool,
-}
-
-impl<'de> Visitor<'de> for Events<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array of events")
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
-        while let Some(event) = seq.next_element_seed(EventSeed)? {
-            if !(self.on_event)(event) {
-                *self.stopped = true;
-                return Err(serde::de::Error::custom("stopped"));
-            }
-        }
-        Ok(())
-    }
+    LitellmProblem::Malformed(reason)
 }
 
 #[cfg(test)]

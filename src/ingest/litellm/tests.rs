@@ -34,7 +34,7 @@ fn payload() -> Value {
 fn events(body: &[u8]) -> Vec<LitellmEvent> {
     let mut events = Vec::new();
     read_events(body, &mut |event| {
-        events.push(event);
+        events.push(event.unwrap());
         true
     })
     .unwrap();
@@ -94,10 +94,43 @@ fn what_cannot_be_read_is_not_repeated() {
     .unwrap_err();
     assert_eq!(taken, 1);
     assert!(!problem.to_string().contains("SECRET"), "{problem}");
-    for body in ["SECRET", "[SECRET]", "{SECRET}", "[1, \"SECRET\"] x"] {
-        match read_events(body.as_bytes(), &mut |_| true) {
-            Err(problem) => assert!(!problem.to_string().contains("SECRET"), "{problem}"),
-            Ok(()) => panic!("{body}"),
+    for body in ["SECRET", "[SECRET]", "{SECRET}", "[1, \"SECRET\"] x", "{}\nSECRET\n{\"SECRET"] {
+        let mut told = Vec::new();
+        let read = read_events(body.as_bytes(), &mut |event| {
+            told.extend(event.err().map(|problem| problem.to_string()));
+            true
+        });
+        told.extend(read.err().map(|problem| problem.to_string()));
+        assert!(!told.is_empty() && !told.concat().contains("SECRET"), "{body}: {told:?}");
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_does_not_cost_the_others() {
+    let of = |id: &str, more: &str| {
+        format!(r#"{{"id":"{id}","startTime":{START_S},"endTime":{START_S},"model":"m"{more}}}"#)
+    };
+    let odd = [
+        (r#","response":{"logprobs":[-Infinity,NaN,1e999],"text":"\ud83d"}"#.to_owned(), None),
+        (r#","end_user":"u\ud83d""#.to_owned(), None),
+        (format!(r#","request_tags":{}{}"#, "[".repeat(500), "]".repeat(500)), None),
+        (format!(r#","metadata":{}1{}"#, r#"{"a":"#.repeat(500), "}".repeat(500)), None),
+        (r#","prompt_tokens":NaN"#.to_owned(), Some("prompt_tokens")),
+        (r#","response_cost":1e400"#.to_owned(), Some("cost_usd")),
+        (r#","completion_tokens":1,"#.to_owned(), Some("(record)")),
+        (r#","stream":tru"#.to_owned(), Some("(record)")),
+    ];
+    for (more, field) in odd {
+        let (first, odd, last) = (of("1", ""), of("2", &more), of("3", ""));
+        for body in [format!("[{first},{odd},{last}]"), format!("{first}\n{odd}\n{last}\n")] {
+            let mut problems = Vec::new();
+            read_events(body.as_bytes(), &mut |event| {
+                problems.push(event.and_then(|event| event.to_record(&context())).err());
+                true
+            })
+            .unwrap();
+            let fields: Vec<_> = problems.iter().map(|p| p.as_ref().map(|p| p.field)).collect();
+            assert_eq!(fields, [None, field, None], "{body}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::DecodeProblem;
 use super::call::{Call, http_status};
@@ -65,6 +65,22 @@ pub struct SpanBatch {
     pub spans: usize,
     /// Calls without a valid identity or a time: they cannot be stored.
     pub invalid: usize,
+    /// Where in the body the first of these is, counted over all spans from 0.
+    pub first_invalid: Option<u64>,
+}
+
+impl SpanBatch {
+    /// Leaves out calls that cannot be stored.
+    pub fn leave_out(&mut self, refused: &[Call]) {
+        let identity = |call: &Call| (call.trace_id, call.span_id);
+        let refused: FxHashSet<_> = refused.iter().map(identity).collect();
+        self.retain(|call| !refused.contains(&identity(call)));
+    }
+
+    /// Leaves in what `may_stay`.
+    pub fn retain(&mut self, may_stay: impl FnMut(&Call) -> bool) {
+        self.calls.retain(may_stay);
+    }
 }
 
 /// Takes a full batch; an error stops the reading.
@@ -121,6 +137,8 @@ pub(super) struct Collector<'a> {
     space: Option<(u8, Name)>,
     /// Calls of the resource being read begin here.
     resource_from: usize,
+    /// Spans of the body so far.
+    spans: u64,
     batch: SpanBatch,
 }
 
@@ -133,6 +151,7 @@ impl<'a> Collector<'a> {
             scope: Scope::default(),
             space: None,
             resource_from: 0,
+            spans: 0,
             batch: SpanBatch::default(),
         }
     }
@@ -227,7 +246,10 @@ impl<'a> Collector<'a> {
         if matches!(kind, Kind::Llm | Kind::Embedding) {
             match Call::of(&self.span, &self.scope, kind).filter(|call| call.start_ns > 0) {
                 Some(call) => self.batch.calls.push(call),
-                None => self.batch.invalid += 1,
+                None => {
+                    self.batch.invalid += 1;
+                    self.batch.first_invalid.get_or_insert(self.spans);
+                }
             }
         }
         if let (Some(trace_id), Some(span_id)) = (self.span.trace_id, self.span.span_id) {
@@ -242,6 +264,7 @@ impl<'a> Collector<'a> {
                 end_ns: self.span.end_ns,
             });
         }
+        self.spans += 1;
         if self.batch.spans < SPANS_MAX {
             return Ok(());
         }

@@ -17,9 +17,12 @@ use super::keys::MESSAGE_BYTES_MAX;
 use super::message::Message;
 use super::span::{RAW_REQUEST_SPAN, marks_first_token};
 use super::value::Value;
+use crate::ingest::wire::Lenient;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 32 << 10;
+/// Deepest nesting that is looked at: no value that is read lies deeper.
+const DEPTH_MAX: usize = 64;
 /// `SPAN_KIND_SERVER`.
 const SERVER: i64 = 2;
 /// `STATUS_CODE_ERROR`.
@@ -27,7 +30,7 @@ const ERROR: i64 = 2;
 
 /// Reads a body to its end; an empty one is an empty request.
 pub(super) fn read(reader: impl Read, collector: &mut Collector<'_>) -> Result<(), DecodeProblem> {
-    let mut reader = std::io::BufReader::with_capacity(BUFFER_BYTES, reader);
+    let mut reader = std::io::BufReader::with_capacity(BUFFER_BYTES, Lenient::new(reader));
     let Some(first) = first_byte(&mut reader)? else { return Ok(()) };
     let first = [first];
     if first != *b"{" {
@@ -72,6 +75,8 @@ struct State<'c, 'a> {
     stopped: Option<DecodeProblem>,
     /// What is wanted of the attribute being read.
     take: Option<Take>,
+    /// Objects and arrays around the value being read.
+    depth: usize,
     /// When the event being read was.
     event_ns: Option<u64>,
     /// The event being read marks the first generated token.
@@ -80,7 +85,14 @@ struct State<'c, 'a> {
 
 impl<'c, 'a> State<'c, 'a> {
     fn new(collector: &'c mut Collector<'a>) -> Self {
-        Self { collector, stopped: None, take: None, event_ns: None, is_first_token: false }
+        Self {
+            collector,
+            stopped: None,
+            take: None,
+            depth: 0,
+            event_ns: None,
+            is_first_token: false,
+        }
     }
 }
 
@@ -206,7 +218,9 @@ impl<'c, 'a> Walk<'_, 'c, 'a> {
             Place::Key(owner) => state.take = state.collector.wants(owner, text),
             Place::Scalar => scalar_text(state, text),
             Place::Start | Place::End | Place::EventTime => {
-                if let Ok(ns) = text.trim().parse() {
+                let text = text.trim();
+                let whole = || text.parse().ok().and_then(whole);
+                if let Some(ns) = text.parse().ok().or_else(whole) {
                     Walk { state, place: self.place }.nanoseconds(ns);
                 }
             }
@@ -216,6 +230,23 @@ impl<'c, 'a> Walk<'_, 'c, 'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A number with a point or an exponent, which a whole one may be written with too.
+    fn float(self, number: f64) {
+        match self.place {
+            Place::Scalar => self.scalar(Value::Float(number)),
+            Place::Start | Place::End | Place::EventTime => {
+                if let Some(ns) = whole(number) {
+                    self.nanoseconds(ns);
+                }
+            }
+            _ => {
+                if let Some(number) = whole(number).and_then(|number| i64::try_from(number).ok()) {
+                    self.integer(number);
+                }
+            }
         }
     }
 
@@ -258,6 +289,13 @@ fn scalar_text(state: &mut State<'_, '_>, text: &str) {
     }
 }
 
+/// A number without a fraction.
+fn whole(number: f64) -> Option<u64> {
+    let is_whole = number.fract() == 0.0 && (0.0..=u64::MAX as f64).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+    is_whole.then_some(number as u64)
+}
+
 /// As much of a message as is looked at.
 fn start(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MESSAGE_BYTES_MAX)).unwrap_or_default()
@@ -278,6 +316,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.place {
+            _ if self.state.depth >= DEPTH_MAX => {
+                deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
+            }
             // Skipped without being read.
             Place::Nowhere => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()),
             Place::AnyValue | Place::Scalar if self.state.take.is_none() => {
@@ -318,7 +359,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.scalar(Value::Float(number));
+        self.float(number);
         Ok(())
     }
 
@@ -330,15 +371,19 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
     /// The elements of an array stand where the array stands.
     fn visit_seq<S: SeqAccess<'de>>(mut self, mut seq: S) -> Result<(), S::Error> {
         let place = self.place;
+        self.state.depth += 1;
         while seq.next_element_seed(self.at(place))?.is_some() {}
+        self.state.depth -= 1;
         Ok(())
     }
 
     fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<(), M::Error> {
         self.begin();
+        self.state.depth += 1;
         while let Some(place) = map.next_key_seed(MemberOf(self.place))? {
             map.next_value_seed(self.at(place))?;
         }
+        self.state.depth -= 1;
         self.end().map_err(|problem| {
             self.state.stopped = Some(problem);
             M::Error::custom("stopped")

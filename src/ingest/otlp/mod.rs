@@ -28,7 +28,7 @@ use std::io::Read;
 pub use call::Call;
 pub use collect::{OnBatch, Rules, SpanBatch};
 pub use input::DecodeProblem;
-pub use trace::RecentSpans;
+pub use trace::{Held, RecentSpans, Undecided};
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,16 @@
 //! What was seen lately, in bounded memory: two generations, of which the older one is dropped as a whole.
+//!
+//! A call counts as seen once it is on disk. Until then it stands in the [`Notes`] of its batch, which are
+//! kept or forgotten as a whole. Nothing that one sender has sent is known for another.
 
 use std::hash::{BuildHasher, Hash};
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::call::Call;
 use super::kind::Kind;
 use super::span::TraceId;
-use super::trace::Interval;
+use super::trace::{Interval, hash_of};
 
 /// Entries of a generation of calls; two are about 2 MB.
 const CALLS: usize = 32_768;
@@ -44,11 +48,11 @@ impl<V> Generations<V> {
 
 /// One answer of a provider, as one instrumentation saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+struct Answer {
     /// Stands for the name of the instrumentation.
-    pub(super) scope: u64,
-    pub(super) start_ns: u64,
-    pub(super) end_ns: u64,
+    scope: u64,
+    start_ns: u64,
+    end_ns: u64,
 }
 
 impl Answer {
@@ -67,6 +71,37 @@ pub(super) struct TraceMemory {
     pub(super) answers: Vec<Interval>,
 }
 
+/// Who sent a span; stands for the key that it came with.
+pub(super) type Sender = u64;
+
+/// What a batch tells, until it is on disk.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    calls: FxHashSet<u64>,
+    around: FxHashSet<u64>,
+    answers: FxHashMap<u64, Answer>,
+    /// When calls were under way, by trace.
+    ends: FxHashMap<u64, Vec<Interval>>,
+}
+
+/// What the calls that were seen say about a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing.
+    No,
+    /// It is a call that was seen.
+    Yes,
+    /// It will be, if this batch comes to the disk.
+    Perhaps(u64),
+}
+
+impl Seen {
+    /// The first of both that says something.
+    pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::No { other() } else { self }
+    }
+}
+
 /// Calls, answers and traces that were seen lately.
 #[derive(Debug)]
 pub(super) struct Recent {
@@ -76,6 +111,9 @@ pub(super) struct Recent {
     around: Generations<()>,
     answers: Generations<Answer>,
     traces: Generations<TraceMemory>,
+    /// Batches on their way to the disk, by their number.
+    pending: Vec<(u64, Notes)>,
+    last_batch: u64,
 }
 
 impl Default for Recent {
@@ -85,63 +123,142 @@ impl Default for Recent {
             around: Generations::new(CALLS),
             answers: Generations::new(CALLS),
             traces: Generations::new(TRACES),
+            pending: Vec::new(),
+            last_batch: 0,
         }
     }
-}
-
-fn mixed(kind: Kind, span: u64) -> u64 {
-    hash((kind, span))
 }
 
 fn hash(value: impl Hash) -> u64 {
     FxBuildHasher.hash_one(value)
 }
 
+fn call_key(sender: Sender, kind: Kind, span: u64) -> u64 {
+    hash((sender, kind, span))
+}
+
+fn parent_key(sender: Sender, call: &Call) -> Option<u64> {
+    let parent = hash_of((call.trace_id, call.parent_id?));
+    Some(call_key(sender, call.kind, parent))
+}
+
+fn own_key(sender: Sender, call: &Call) -> u64 {
+    call_key(sender, call.kind, hash_of((call.trace_id, call.span_id)))
+}
+
+fn answer_of(sender: Sender, call: &Call) -> Option<(u64, Answer)> {
+    let id = call.response_id.as_ref()?;
+    let answer = Answer { scope: call.scope, start_ns: call.start_ns, end_ns: call.end_ns };
+    Some((hash((sender, call.provider.as_deref(), id.as_str())), answer))
+}
+
+impl Notes {
+    /// Notes a call.
+    pub(super) fn note(&mut self, sender: Sender, call: &Call) {
+        self.calls.insert(own_key(sender, call));
+        self.around.extend(parent_key(sender, call));
+        self.answers.extend(answer_of(sender, call));
+        if call.kind == Kind::Llm {
+            let ends = self.ends.entry(hash((sender, call.trace_id))).or_default();
+            note(ends, (call.start_ns, call.end_ns));
+        }
+    }
+
+    /// Whether the call is the same as one that was noted.
+    pub(super) fn knows(&self, sender: Sender, call: &Call) -> bool {
+        let is_inside = parent_key(sender, call).is_some_and(|key| self.calls.contains(&key));
+        is_inside
+            || answer_of(sender, call).is_some_and(|(key, answer)| {
+                self.answers.get(&key).is_some_and(|known| known.is_same_call(answer))
+            })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+}
+
 impl Recent {
-    /// Whether the span's parent is a call of the same kind.
-    pub(super) fn is_inside_call(&self, kind: Kind, parent: Option<u64>) -> bool {
-        parent.is_some_and(|parent| self.calls.get(mixed(kind, parent)).is_some())
-    }
-
-    /// Whether a call of the same kind has this span as its parent.
-    pub(super) fn is_around_call(&self, kind: Kind, span: u64) -> bool {
-        self.around.get(mixed(kind, span)).is_some()
-    }
-
-    /// Remembers a call.
-    pub(super) fn note_call(&mut self, kind: Kind, span: u64, parent: Option<u64>) {
-        self.calls.entry(mixed(kind, span), || ());
-        if let Some(parent) = parent {
-            self.around.entry(mixed(kind, parent), || ());
+    /// Whether a call of the same kind has this one as its parent.
+    pub(super) fn is_around(&self, sender: Sender, call: &Call) -> Seen {
+        let key = own_key(sender, call);
+        if self.around.get(key).is_some() {
+            return Seen::Yes;
         }
+        self.awaited(|notes| notes.around.contains(&key))
     }
 
-    /// Whether another instrumentation has seen this answer at the same time; remembers it if not.
-    pub(super) fn is_known_answer(&mut self, key: u64, answer: Answer) -> bool {
-        if self.answers.get(key).is_some_and(|known| known.is_same_call(answer)) {
-            return true;
+    /// Whether the call is inside one of the same kind, or another instrumentation has seen its answer
+    /// at the same time.
+    pub(super) fn knows(&self, sender: Sender, call: &Call) -> Seen {
+        let is_inside =
+            parent_key(sender, call).is_some_and(|parent| self.calls.get(parent).is_some());
+        let is_answer = || {
+            answer_of(sender, call).is_some_and(|(key, answer)| {
+                self.answers.get(key).is_some_and(|known| known.is_same_call(answer))
+            })
+        };
+        if is_inside || is_answer() {
+            return Seen::Yes;
         }
-        *self.answers.entry(key, || answer) = answer;
-        false
+        self.awaited(|notes| notes.knows(sender, call))
     }
 
-    /// Remembers a context span.
-    pub(super) fn note_context(&mut self, trace: &TraceId, interval: Interval) {
-        note(&mut self.trace(trace).contexts, interval);
+    fn awaited(&self, is_noted: impl Fn(&Notes) -> bool) -> Seen {
+        let found = self.pending.iter().find(|(_, notes)| is_noted(notes));
+        found.map_or(Seen::No, |(batch, _)| Seen::Perhaps(*batch))
     }
 
-    /// Remembers when a call was under way.
-    pub(super) fn note_answer_end(&mut self, trace: &TraceId, interval: Interval) {
-        note(&mut self.trace(trace).answers, interval);
+    /// Remembers a context span. It is not stored, so there is nothing to wait for.
+    pub(super) fn note_context(&mut self, sender: Sender, trace: &TraceId, interval: Interval) {
+        let key = hash((sender, trace));
+        note(&mut self.traces.entry(key, TraceMemory::default).contexts, interval);
     }
 
-    /// What is known of a trace.
-    pub(super) fn before(&self, trace: &TraceId) -> Option<&TraceMemory> {
-        self.traces.get(hash(trace))
+    /// What is known of a trace, `notes` included.
+    pub(super) fn before(&self, sender: Sender, trace: &TraceId, notes: &Notes) -> TraceMemory {
+        let key = hash((sender, trace));
+        let mut memory = self.traces.get(key).cloned().unwrap_or_default();
+        let pending = self.pending.iter().map(|(_, notes)| notes).chain([notes]);
+        memory.answers.extend(pending.filter_map(|notes| notes.ends.get(&key)).flatten());
+        memory
     }
 
-    fn trace(&mut self, trace: &TraceId) -> &mut TraceMemory {
-        self.traces.entry(hash(trace), TraceMemory::default)
+    /// Holds the notes of a batch until it is known whether it comes to the disk; its number.
+    pub(super) fn hold(&mut self, notes: Notes) -> u64 {
+        self.last_batch += 1;
+        if !notes.is_empty() {
+            self.pending.push((self.last_batch, notes));
+        }
+        self.last_batch
+    }
+
+    /// Whether it is not yet known what becomes of a batch.
+    pub(super) fn is_pending(&self, batch: u64) -> bool {
+        self.pending.iter().any(|(pending, _)| *pending == batch)
+    }
+
+    /// Takes the notes of a batch out again.
+    pub(super) fn release(&mut self, batch: u64) -> Option<Notes> {
+        let position = self.pending.iter().position(|(pending, _)| *pending == batch)?;
+        Some(self.pending.swap_remove(position).1)
+    }
+
+    /// Remembers the calls of a batch that is on disk.
+    pub(super) fn remember(&mut self, notes: Notes) {
+        for key in notes.calls {
+            self.calls.entry(key, || ());
+        }
+        for key in notes.around {
+            self.around.entry(key, || ());
+        }
+        for (key, answer) in notes.answers {
+            *self.answers.entry(key, || answer) = answer;
+        }
+        for (trace, ends) in notes.ends {
+            let answers = &mut self.traces.entry(trace, TraceMemory::default).answers;
+            ends.into_iter().for_each(|interval| note(answers, interval));
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Call {
     }
 
     /// Trace and span in hexadecimal digits: a span that is sent again is the same request.
-    fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let hex = data_encoding::HEXLOWER;
         let mut id = hex.encode(&self.trace_id);
         id.push(':');

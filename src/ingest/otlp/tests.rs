@@ -1,6 +1,8 @@
 //! Bodies in both encodings: what is malformed never panics, and what is not wanted is never kept.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -96,7 +98,17 @@ fn one_odd_value_never_costs_the_batch() {
             "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}},{rest}]}}]}}]}}]}}"#
         )
     };
+    let deep = format!(
+        r#"{{"key":"gen_ai.response.finish_reasons","value":{}{{}}{}}}"#,
+        r#"{"arrayValue":{"values":["#.repeat(300),
+        "]}}".repeat(300)
+    );
     for odd in [
+        deep.as_str(),
+        r#"{"key":"gen_ai.request.model","value":{"stringValue":"a\ud83d"}}"#,
+        r#"{"key":"gen_ai.usage.input_tokens","value":{"doubleValue":NaN}}"#,
+        r#"{"key":"gen_ai.usage.input_tokens","value":{"intValue":1e400}}"#,
+        r#"{"key":"a","value":{"doubleValue":-Infinity}}"#,
         r#"{"key":"a"}"#,
         r#"{"key":"gen_ai.request.model","value":{}}"#,
         r#"{"key":"gen_ai.request.model","value":null}"#,
@@ -159,6 +171,93 @@ fn a_long_attribute_is_passed_over_whatever_its_length_says() {
     assert!(matches!(read(TraceFormat::Protobuf, body), Err(DecodeProblem::Malformed(_))));
 }
 
+/// A call of a model as one instrumentation saw it: its own number and that of the span around it.
+fn chats(spans: &[(u8, u8)]) -> SpanBatch {
+    let spans: Vec<String> = spans
+        .iter()
+        .map(|(id, parent)| {
+            format!(
+                r#"{{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"{id:016x}","parentSpanId":"{parent:016x}",
+                "startTimeUnixNano":"1795401661000000000","endTimeUnixNano":"1795401662000000000",
+                "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}}]}}"#
+            )
+        })
+        .collect();
+    let body =
+        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+    read(TraceFormat::Json, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn times_are_read_however_json_writes_a_whole_number() {
+    let expected = 1_700_000_000_000_000_000;
+    for (time, start_ns) in [
+        ("\"1700000000000000000\"", Some(expected)),
+        ("1700000000000000000", Some(expected)),
+        ("1700000000000000000.0", Some(expected)),
+        ("1.7e18", Some(expected)),
+        ("\"1.7e18\"", Some(expected)),
+        ("\"17e+17\"", Some(expected)),
+        ("0.5", None),
+        ("-1.7e18", None),
+        ("1e400", None),
+        ("NaN", None),
+        ("\"NaN\"", None),
+        ("\"soon\"", None),
+    ] {
+        let body = format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"5B8EFFF798038103D269B633813FC60C",
+            "spanId":"eee19b7ec3c1b174","kind":2.0,"startTimeUnixNano":{time},"endTimeUnixNano":{time},
+            "attributes":[{{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}}]}}]}}]}}]}}"#
+        );
+        let batch = read(TraceFormat::Json, body.as_bytes()).unwrap();
+        assert_eq!(batch.calls.first().map(|call| call.start_ns), start_ns, "{time}");
+        assert_eq!(batch.invalid, usize::from(start_ns.is_none()), "{time}");
+        assert!(batch.places[0].is_server);
+    }
+}
+
+#[test]
+fn a_call_is_seen_when_it_is_kept_and_not_before() {
+    let recent = Arc::<RecentSpans>::default();
+    let (outer, inner) = (chats(&[(1, 0)]), chats(&[(2, 1)]));
+    let resolved = |sender: &str, batch: &SpanBatch| recent.resolve(sender, batch.clone());
+    // Of a batch that failed nothing is known.
+    drop(resolved("a", &outer).unwrap());
+    let (calls, held) = resolved("a", &inner).unwrap();
+    assert_eq!(calls.len(), 1);
+    drop(held);
+    // Nobody can say before the other batch is on disk, but another sender need not ask.
+    let (calls, held) = resolved("a", &outer).unwrap();
+    assert_eq!(calls.len(), 1);
+    let undecided = resolved("a", &inner).unwrap_err();
+    assert!(!recent.wait(undecided, Duration::from_millis(1)));
+    assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| recent.wait(undecided, Duration::from_secs(60)));
+        held.keep();
+        assert!(waits.join().unwrap());
+    });
+    assert_eq!(resolved("a", &inner).unwrap().0.len(), 0, "it is inside the other one");
+    assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
+}
+
+#[test]
+fn calls_inside_each_other_are_inside_nothing() {
+    for (spans, stay) in [
+        (&[(1, 2), (2, 1)][..], 2),
+        (&[(1, 1)], 1),
+        (&[(1, 2), (2, 3), (3, 1), (4, 3)], 3),
+        (&[(4, 3), (3, 2), (2, 3)], 2),
+        (&[(1, 0), (2, 1), (3, 2)], 1),
+    ] {
+        let recent = Arc::<RecentSpans>::default();
+        let (calls, held) = recent.resolve("a", chats(spans)).unwrap();
+        assert_eq!(calls.len(), stay, "{spans:?}");
+        held.keep();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -175,7 +274,7 @@ proptest! {
         }
         if let Ok(batch) = read(format, body.as_slice()) {
             // Whatever was read can be resolved.
-            let calls = RecentSpans::default().resolve(batch);
+            let (calls, _) = Arc::<RecentSpans>::default().resolve("a", batch).unwrap();
             prop_assert!(calls.len() <= 16);
         }
     }

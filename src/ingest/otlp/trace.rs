@@ -5,13 +5,15 @@
 //! The time to assemble the context is the union of the context spans before a call, since the call before it.
 
 use std::hash::BuildHasher;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::call::{Call, span_ms};
 use super::collect::{Place, SpanBatch};
 use super::kind::Kind;
-use super::recent::{Answer, Recent};
+use super::recent::{Notes, Recent, Seen, TraceMemory};
 use super::span::{SpanId, TraceId};
 
 /// A context span may end this long after the call began.
@@ -29,64 +31,110 @@ pub(super) fn hash_of(key: Key) -> u64 {
 /// The spans that were seen lately, so that what comes in several requests is still one call.
 #[derive(Debug, Default)]
 pub struct RecentSpans {
-    recent: Recent,
+    recent: Mutex<Recent>,
+    /// Told whenever it is known what became of a batch.
+    settled: Condvar,
 }
 
+/// The calls of a batch are remembered when it is [kept](Self::keep), and forgotten when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    spans: Arc<RecentSpans>,
+    batch: u64,
+}
+
+impl Held {
+    /// The batch is on disk.
+    pub fn keep(self) {
+        let mut recent = self.spans.lock();
+        if let Some(notes) = recent.release(self.batch) {
+            recent.remember(notes);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // After `keep` there is nothing left to forget, only somebody to tell.
+        drop(self.spans.lock().release(self.batch));
+        self.spans.settled.notify_all();
+    }
+}
+
+/// Whether a call was seen depends on a batch that is on its way to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided(u64);
+
 impl RecentSpans {
-    /// The calls of a batch, each once, with what the trace says about them.
-    pub fn resolve(&mut self, batch: SpanBatch) -> Vec<Call> {
+    /// The calls of a batch, each once, with what the trace says about them. `sender` stands for the key
+    /// they came with.
+    ///
+    /// # Errors
+    /// When another batch must come to the disk, or fail, first: [`wait`](Self::wait) for it.
+    pub fn resolve(
+        self: &Arc<Self>,
+        sender: &str,
+        batch: SpanBatch,
+    ) -> Result<(Vec<Call>, Held), Undecided> {
+        let sender = FxBuildHasher.hash_one(sender);
         let SpanBatch { calls, places, .. } = batch;
-        let calls = calls.into_iter().filter(|call| !self.is_around(call)).collect();
+        let mut recent = self.lock();
+        // A call around one that was stored must not take over others inside it.
+        let calls = new_ones(calls, |call| recent.is_around(sender, call))?;
         let mut calls = merge_nested(calls);
         add_http_statuses(&mut calls, &places);
-        let mut calls: Vec<Call> = calls.into_iter().filter(|call| self.is_new(call)).collect();
-        self.add_context(&mut calls, &places);
-        add_totals(&mut calls, &places);
-        calls
-    }
-
-    /// Whether a call inside this one was stored before. It must not take over others inside it then.
-    fn is_around(&self, call: &Call) -> bool {
-        self.recent.is_around_call(call.kind, hash_of((call.trace_id, call.span_id)))
-    }
-
-    /// Whether no other span of the same call was seen before; remembers it.
-    fn is_new(&mut self, call: &Call) -> bool {
-        let own = hash_of((call.trace_id, call.span_id));
-        let parent = call.parent_id.map(|parent| hash_of((call.trace_id, parent)));
-        if self.recent.is_inside_call(call.kind, parent) {
-            return false;
-        }
-        if let Some(id) = &call.response_id {
-            let answer = Answer { scope: call.scope, start_ns: call.start_ns, end_ns: call.end_ns };
-            let key = FxBuildHasher.hash_one((call.provider.as_deref(), id.as_str()));
-            if self.recent.is_known_answer(key, answer) {
-                return false;
+        let mut notes = Notes::default();
+        let mut calls = new_ones(calls, |call| {
+            let is_noted = if notes.knows(sender, call) { Seen::Yes } else { Seen::No };
+            let seen = is_noted.or(|| recent.knows(sender, call));
+            if seen == Seen::No {
+                notes.note(sender, call);
             }
-        }
-        self.recent.note_call(call.kind, own, parent);
-        true
-    }
-
-    /// Adds the time to assemble the context, where the app has not said it.
-    fn add_context(&mut self, calls: &mut [Call], places: &[Place]) {
+            seen
+        })?;
         for place in places.iter().filter(|place| is_context(place.kind)) {
-            self.recent.note_context(&place.trace_id, (place.start_ns, place.end_ns));
-        }
-        for call in calls.iter().filter(|call| call.kind == Kind::Llm) {
-            self.recent.note_answer_end(&call.trace_id, (call.start_ns, call.end_ns));
+            recent.note_context(sender, &place.trace_id, (place.start_ns, place.end_ns));
         }
         for call in calls.iter_mut().filter(|call| call.kind == Kind::Llm) {
-            let before = self.recent.before(&call.trace_id);
-            let Some(turn) =
-                before.and_then(|trace| context_of(&trace.contexts, &trace.answers, call.start_ns))
-            else {
-                continue;
-            };
-            call.context_ms = call.context_ms.or(Some(turn.union_ns as f64 / 1e6));
-            call.total_ms = Some(span_ms(turn.start_ns, call.end_ns));
+            add_context(call, &recent.before(sender, &call.trace_id, &notes));
+        }
+        let batch = recent.hold(notes);
+        drop(recent);
+        add_totals(&mut calls, &places);
+        Ok((calls, Held { spans: Arc::clone(self), batch }))
+    }
+
+    /// Waits until it is known what became of the other batch, for at most `limit`; whether it is known.
+    pub fn wait(&self, undecided: Undecided, limit: Duration) -> bool {
+        let is_pending = |recent: &mut Recent| recent.is_pending(undecided.0);
+        let waited = self.settled.wait_timeout_while(self.lock(), limit, is_pending);
+        let (_guard, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        !result.timed_out()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The calls that were not seen before.
+fn new_ones(calls: Vec<Call>, mut seen: impl FnMut(&Call) -> Seen) -> Result<Vec<Call>, Undecided> {
+    let mut new = Vec::with_capacity(calls.len());
+    for call in calls {
+        match seen(&call) {
+            Seen::No => new.push(call),
+            Seen::Yes => {}
+            Seen::Perhaps(batch) => return Err(Undecided(batch)),
         }
     }
+    Ok(new)
+}
+
+/// Adds the time to assemble the context, where the app has not said it.
+fn add_context(call: &mut Call, before: &TraceMemory) {
+    let Some(turn) = context_of(&before.contexts, &before.answers, call.start_ns) else { return };
+    call.context_ms = call.context_ms.or(Some(turn.union_ns as f64 / 1e6));
+    call.total_ms = Some(span_ms(turn.start_ns, call.end_ns));
 }
 
 const fn is_context(kind: Kind) -> bool {
@@ -128,19 +176,16 @@ fn context_of(contexts: &[Interval], answers: &[Interval], start_ns: u64) -> Opt
 
 /// Leaves one call where a call of a model is inside another one: the outer, unless it contains several
 /// different ones and only adds them up.
-fn merge_nested(calls: Vec<Call>) -> Vec<Call> {
-    let by_key: FxHashMap<Key, usize> = calls
-        .iter()
-        .enumerate()
-        .map(|(position, call)| ((call.trace_id, call.span_id), position))
-        .collect();
-    let parent_of = |call: &Call| -> Option<usize> {
-        let position = *by_key.get(&(call.trace_id, call.parent_id?))?;
-        calls.get(position).filter(|parent| parent.kind == call.kind).map(|_| position)
-    };
-    let parents: Vec<Option<usize>> = calls.iter().map(parent_of).collect();
+fn merge_nested(mut calls: Vec<Call>) -> Vec<Call> {
+    let mut parents = parents_of(&calls);
     if parents.iter().all(Option::is_none) {
         return calls;
+    }
+    for member in members_of_cycles(&parents) {
+        // Spans that are inside each other are inside nothing.
+        if let (Some(call), Some(parent)) = (calls.get_mut(member), parents.get_mut(member)) {
+            (call.parent_id, *parent) = (None, None);
+        }
     }
     let depth = |mut position: usize| {
         let mut depth = 0;
@@ -164,6 +209,46 @@ fn merge_nested(calls: Vec<Call>) -> Vec<Call> {
         merge_siblings(&mut calls, siblings);
     }
     calls.into_iter().flatten().collect()
+}
+
+/// Where the parent of each call is, when it is a call of the same kind.
+fn parents_of(calls: &[Call]) -> Vec<Option<usize>> {
+    let by_key: FxHashMap<Key, usize> = calls
+        .iter()
+        .enumerate()
+        .map(|(position, call)| ((call.trace_id, call.span_id), position))
+        .collect();
+    let parent_of = |call: &Call| -> Option<usize> {
+        let position = *by_key.get(&(call.trace_id, call.parent_id?))?;
+        calls.get(position).filter(|parent| parent.kind == call.kind).map(|_| position)
+    };
+    calls.iter().map(parent_of).collect()
+}
+
+/// The calls that are their own ancestors.
+fn members_of_cycles(parents: &[Option<usize>]) -> Vec<usize> {
+    // In which climb each one was met first; a climb that meets itself has found a cycle.
+    let mut climbs: Vec<Option<usize>> = vec![None; parents.len()];
+    let mut members = Vec::new();
+    for start in 0..parents.len() {
+        let mut next = Some(start);
+        while let Some(position) = next
+            && let Some(climb @ None) = climbs.get_mut(position)
+        {
+            *climb = Some(start);
+            next = parents.get(position).copied().flatten();
+        }
+        let Some(met) = next.filter(|met| climbs.get(*met) == Some(&Some(start))) else { continue };
+        let mut member = met;
+        loop {
+            members.push(member);
+            match parents.get(member).copied().flatten() {
+                Some(parent) if parent != met => member = parent,
+                _ => break,
+            }
+        }
+    }
+    members
 }
 
 fn merge_siblings(calls: &mut [Option<Call>], siblings: &[(usize, usize)]) {

@@ -277,3 +277,29 @@ fn an_answer_passes_while_it_is_being_made() {
         assert_eq!(gateway.record().outcome, Outcome::Success);
     }
 }
+
+#[test]
+fn a_length_beside_chunks_is_not_believed() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    let acts = vec![Act::Send(head.into()), chunk(b"{\"id\":"), chunk(b"\"long\"}"), last_chunk()];
+    let upstream = Upstream::always(acts);
+    let gateway = TestGateway::before(&upstream);
+    for _ in 0..2 {
+        let answer = gateway.chat("{}");
+        assert_eq!((answer.text().as_str(), answer.is_whole), ("{\"id\":\"long\"}", true));
+        assert_eq!(answer.header("content-length"), None);
+    }
+    assert_eq!(gateway.records(2)[0].outcome, chatgauge::model::Outcome::Success);
+}
+
+#[test]
+fn hundreds_of_headers_pass() {
+    let headers: String = (0..600).map(|number| format!("x-header-{number}: v\r\n")).collect();
+    let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\n\r\n{{}}");
+    let upstream = Upstream::always(vec![Act::Send(head.into_bytes())]);
+    let answer = TestGateway::before(&upstream).chat("{}");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "{}"));
+    let passed = answer.headers.iter().filter(|(name, _)| name.starts_with("x-header-")).count();
+    assert_eq!(passed, 600);
+}

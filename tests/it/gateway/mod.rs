@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
+mod busy;
 mod ends;
 mod harness;
 mod identity;
 mod privacy;
 mod requests;
+mod tls;
 pub(crate) mod upstream;

@@ -1,12 +1,13 @@
 //! Questions pass unchanged, but for the one edit.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use chatgauge::model::{LatencyKind, Outcome, Source};
 
 use super::answers::{ASK_STREAM, DONE, STREAM, USAGE};
 use super::harness::{TestGateway, inject};
-use super::upstream::{Message, Upstream, json, post, stream};
+use super::upstream::{Act, Message, Upstream, chunk, json, post, stream};
 
 const CHAT: &str = "/v1/chat/completions";
 const ANSWER: &str = r#"{"id":"chatcmpl-2","model":"gpt-4o-2024","choices":[{"finish_reason":"stop","message":{"content":"SECRET"}}],"usage":{"prompt_tokens":120,"completion_tokens":45}}"#;
@@ -99,6 +100,49 @@ fn another_refusal_is_the_clients() {
     assert_eq!((answer.status(), answer.text()), (400, refusal));
     assert_eq!(upstream.seen.lock().unwrap().len(), 1);
     assert_eq!(gateway.record().error_code.as_deref(), Some("x"));
+}
+
+/// An upstream that may have refused the edit is looked at, and its answer passes as it came: with its break,
+/// and no later than it stalls.
+#[test]
+fn a_refusal_that_breaks_off_or_stalls_does_so_for_the_client() {
+    let half = |head: &str, rest: Act| {
+        let head = format!("HTTP/1.1 422 X\r\ncontent-type: application/json\r\n{head}\r\n\r\n");
+        vec![Act::Send(head.into_bytes()), rest]
+    };
+    let (length, chunks) = ("content-length: 500", "transfer-encoding: chunked");
+    let begin = || Act::Send(b"{\"error\":{\"co".to_vec());
+    for (acts, ends) in [
+        (half(length, begin()), Act::Close),
+        (half(chunks, chunk(b"{\"error\":{\"co")), Act::Close),
+        (half(length, begin()), Act::AwaitClose),
+        (half(chunks, chunk(b"{\"error\":{\"co")), Act::AwaitClose),
+    ] {
+        let is_stalled = matches!(ends, Act::AwaitClose);
+        let upstream = Upstream::always([acts, vec![ends]].concat());
+        let gateway = TestGateway::with(upstream.address, |config| {
+            inject(config);
+            config.gateway.idle_timeout =
+                Duration::from_millis(if is_stalled { 50 } else { 20_000 });
+        });
+        let answer = gateway.chat(ASK_STREAM);
+        assert_eq!(answer.status(), 422);
+        assert!(!answer.is_whole, "{}", answer.text());
+        assert!(answer.text().starts_with("{\"error\":{\"co"), "{}", answer.text());
+        assert_eq!(upstream.seen.lock().unwrap().len(), 1);
+        let record = gateway.record();
+        assert_eq!(record.http_status, Some(422));
+    }
+}
+
+#[test]
+fn a_question_that_is_no_json_passes_as_it_is() {
+    let upstream = Upstream::always(json(400, "{}"));
+    let gateway = TestGateway::injecting(&upstream);
+    for body in [r#"{"stream":true,"temperature":NaN}"#, r#"{"stream":true,"messages":[}"#] {
+        assert_eq!(gateway.chat(body).status(), 400);
+        assert_eq!(upstream.last().text(), body);
+    }
 }
 
 /// (10): compressed questions are understood; they pass as they are, or uncompressed with the edit.

@@ -96,6 +96,23 @@ fn spans_come_over_grpc_plain_and_compressed() {
 }
 
 #[test]
+fn a_message_over_the_limit_is_not_sent_again() {
+    let server = TestServer::with(|config| config.otlp.body_max_bytes = 2_000);
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let headers = [("authorization", bearer.as_str()), ("grpc-encoding", "gzip")];
+    // As sent, and as decompressed.
+    let long = vec![0x0a; 2_001];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // An unknown field of 4,000 bytes.
+    gzip.write_all(&[&[0x7a, 0xa0, 0x1f], [b'x'; 4_000].as_slice()].concat()).unwrap();
+    for body in [framed(false, &long), framed(true, &gzip.finish().unwrap())] {
+        let called = call(&server, EXPORT, &headers, body);
+        assert_eq!(called.status(), "8", "{called:?}");
+        assert!(!called.end.contains_key("google.rpc.retryinfo-bin"), "{called:?}");
+    }
+}
+
+#[test]
 fn failures_have_codes_that_tell_whether_to_send_again() {
     let server = TestServer::start();
     let bearer = format!("Bearer {ADMIN_TOKEN}");
@@ -103,7 +120,15 @@ fn failures_have_codes_that_tell_whether_to_send_again() {
     for (path, headers, body, status) in [
         (EXPORT, vec![], framed(false, &one_span()), "16"),
         (EXPORT, vec![authorization], framed(false, b"\x0a\x05abc"), "3"),
-        (EXPORT, vec![authorization], vec![0, 0, 0], "3"),
+        (EXPORT, vec![authorization], vec![0, 0, 0], "13"),
+        (EXPORT, vec![authorization], vec![], "12"),
+        // Compressed, it says, and not how.
+        (EXPORT, vec![authorization], framed(true, &one_span()), "13"),
+        (EXPORT, vec![authorization, ("grpc-encoding", "gzip")], framed(true, b"no gzip"), "13"),
+        // Shorter and longer than their heads say.
+        (EXPORT, vec![authorization], [&[0, 0, 0, 1, 0], one_span().as_slice()].concat(), "13"),
+        (EXPORT, vec![authorization], [framed(false, &one_span()), vec![0]].concat(), "12"),
+        (EXPORT, vec![authorization], framed(false, &one_span()).repeat(2), "12"),
         (EXPORT, vec![authorization], vec![0, 0xff, 0xff, 0xff, 0xff], "8"),
         (EXPORT, vec![authorization, ("grpc-encoding", "snappy")], framed(true, b"x"), "12"),
         (

@@ -71,6 +71,41 @@ fn one_bad_payload_never_costs_the_others() {
 }
 
 #[test]
+fn a_broken_line_is_named_and_the_others_are_stored() {
+    let server = TestServer::start();
+    let lines = [
+        payload(1).to_string(),
+        payload(2).to_string().replace("120", "NaN"),
+        "{\"id\": \"SECRET".to_owned(),
+        payload(3).to_string(),
+        "SECRET".to_owned(),
+        payload(4).to_string().replace("SECRETSECRET", "SECRET\\ud83d"),
+    ];
+    let body = lines.join("\n");
+    let answer = server.post("/ingest/litellm", &[JSON], body.as_bytes());
+    let report = answer.json();
+    assert_eq!((answer.status, &report["accepted"]), (200, &json!(3)), "{report}");
+    let named: Vec<_> = report["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rejection| (&rejection["index"], &rejection["field"]))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (&json!(1), &json!("prompt_tokens")),
+            (&json!(2), &json!("(record)")),
+            (&json!(4), &json!("(record)"))
+        ]
+    );
+    assert!(!String::from_utf8(answer.body).unwrap().contains("SECRET"));
+    let ids: Vec<_> = stored(&server).iter().map(|row| row["request_id"].clone()).collect();
+    assert_eq!(ids.len(), 3);
+    assert!(["call-1", "call-3", "call-4"].iter().all(|id| ids.contains(&json!(id))), "{ids:?}");
+}
+
+#[test]
 fn a_call_seen_by_the_webhook_and_by_opentelemetry_is_one() {
     let server = TestServer::start();
     let one = payload(7);

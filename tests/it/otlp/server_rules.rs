@@ -116,7 +116,13 @@ fn a_span_that_cannot_be_stored_is_told_and_does_not_cost_the_others() {
     assert_eq!(answer.status, 200);
     let partial = &answer.json()["partialSuccess"];
     assert_eq!(partial["rejectedSpans"], "2", "{partial}");
-    assert!(partial["errorMessage"].is_string());
+    let message = partial["errorMessage"].as_str().unwrap();
+    assert!(message.starts_with("span 2 of the body"), "{message}");
+    let mut future = chat(4, &json!([]));
+    future["startTimeUnixNano"] = json!("4795401661000000000");
+    let answer = server.post("/v1/traces", &[JSON], &body(&[future])).json();
+    let message = answer["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(message.starts_with(&format!("span {:032x}:00000000000000a1: ", 4)), "{message}");
     assert_eq!(count(&server), 1);
 }
 
@@ -196,6 +202,38 @@ fn a_key_for_one_space_gives_it_to_spans_without_one() {
     let rows = server.get("/api/requests").json();
     assert_eq!(rows["requests"][0]["space"], "acme");
     assert_eq!(count(&server), 1);
+}
+
+#[test]
+fn a_span_that_was_refused_does_not_stand_for_one_that_is_accepted() {
+    let server = TestServer::start();
+    let key = |spaces: &Value| {
+        let made = json!({"name": "app", "scopes": ["ingest"], "spaces": spaces});
+        let made = server.post_json("/api/keys", &made).json();
+        format!("Bearer {}", made["token"].as_str().unwrap())
+    };
+    let (acme, all) = (key(&json!(["acme"])), key(&Value::Null));
+    let send = |key: &str, spans: &[Value]| {
+        let answer = server.post("/v1/traces", &[JSON, ("Authorization", key)], &body(spans));
+        assert_eq!(answer.status, 200);
+        answer.json()["partialSuccess"]["rejectedSpans"].clone()
+    };
+    let space = |name: &str| json!([{"key": "app.space", "value": {"stringValue": name}}]);
+    let inside = |mut span: Value| {
+        span["spanId"] = json!("00000000000000b2");
+        span["parentSpanId"] = json!("00000000000000a1");
+        span
+    };
+    // The outer one is refused; the inner one comes later, and with another key.
+    assert_eq!(send(&acme, &[chat(1, &space("other"))]), "1");
+    assert_eq!(send(&acme, &[inside(chat(1, &space("acme")))]), Value::Null);
+    assert_eq!(send(&acme, &[chat(2, &space("acme"))]), Value::Null);
+    assert_eq!(send(&all, &[inside(chat(2, &space("other")))]), Value::Null);
+    assert_eq!(count(&server), 3);
+    // Both come together.
+    let both = [chat(3, &space("other")), inside(chat(3, &space("acme")))];
+    assert_eq!(send(&acme, &both), "1");
+    assert_eq!(count(&server), 4);
 }
 
 #[test]
