@@ -176,7 +176,7 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.execute_batch(include_str!("../migrations/V1__requests.sql"))?;
     connection.execute_batch(include_str!("../migrations/V9__smaller_index_of_ids.sql"))?;
-    connection.execute_batch("alter table requests add column arrived_after_ms integer")?;
+    connection.execute_batch(include_str!("../migrations/V8__arrivals.sql"))?;
     let places = vec!["?"; columns.len()].join(", ");
     let insert = format!("insert into requests ({}) values ({places})", columns.join(", "));
     let start = now();
