@@ -1,5 +1,6 @@
 //! One request, from its head to the head of its answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
 
 use super::Shared;
 use super::headers::{is_event_stream, to_client, to_upstream};
@@ -192,7 +192,7 @@ impl Exchange<'_> {
         let response = self.upstream.ask(request, timeout).await?;
         let upstream_us = self.now_us() - asked_us;
         self.shared.service.gateway().first_byte(upstream_us);
-        let looked = Looked::new();
+        let looked = Looked::new(self.shared.config.idle_timeout);
         Ok(Head { response, looked, is_edited: false, upstream_us })
     }
 
@@ -230,10 +230,9 @@ impl Exchange<'_> {
         if let Ok(timing) = HeaderValue::try_from(timing) {
             parts.headers.append(SERVER_TIMING, timing);
         }
-        let idle_timeout = self.shared.config.idle_timeout;
         let on_disconnect = self.upstream.config.on_disconnect;
-        let relay = Relay::new(upstream, head.looked, idle_timeout, on_disconnect, permit)
-            .telling(recording, stripper);
+        let relay =
+            Relay::new(upstream, head.looked, on_disconnect, permit).telling(recording, stripper);
         Response::from_parts(parts, Body::new(relay))
     }
 
@@ -269,12 +268,14 @@ impl Head {
         if !matches!(self.response.status().as_u16(), 400 | 422) {
             return false;
         }
-        let deadline = Instant::now() + idle_timeout.min(REFUSAL_WAIT);
+        let mut patience = pin!(tokio::time::sleep(idle_timeout.min(REFUSAL_WAIT)));
         let (mut text, body) = (Vec::new(), self.response.body_mut());
         while text.len() < REFUSAL_BYTES {
-            let Ok(Some(frame)) = tokio::time::timeout_at(deadline, body.frame()).await else {
-                break;
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = &mut patience => None,
             };
+            let Some(frame) = frame else { break };
             let is_broken = frame.is_err();
             if let Some(bytes) = frame.as_ref().ok().and_then(Frame::data_ref) {
                 text.extend_from_slice(bytes);

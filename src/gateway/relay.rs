@@ -9,7 +9,7 @@ use axum::BoxError;
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::recording::{End, Recording};
 use crate::config::OnDisconnect;
@@ -19,23 +19,25 @@ use crate::provider::Stripper;
 /// What came before a break has this long to reach the client: the server forgets it when it hears of the break.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 
-/// What was looked at of an answer before it is passed on, and when the last of it came.
+/// What was looked at of an answer before it is passed on, and how long it may be silent since.
 #[derive(Debug)]
 pub(super) struct Looked {
     frames: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
-    latest: Instant,
+    idle: Pin<Box<Sleep>>,
+    idle_timeout: Duration,
 }
 
 impl Looked {
     /// Nothing yet: the head has come just now.
-    pub(super) fn new() -> Self {
-        Self { frames: VecDeque::new(), latest: Instant::now() }
+    pub(super) fn new(idle_timeout: Duration) -> Self {
+        let idle = Box::pin(tokio::time::sleep(idle_timeout));
+        Self { frames: VecDeque::new(), idle, idle_timeout }
     }
 
     /// The next frame came just now, or the answer broke off.
     pub(super) fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) {
         self.frames.push_back(frame);
-        self.latest = Instant::now();
+        self.idle.set(tokio::time::sleep(self.idle_timeout));
     }
 }
 
@@ -64,7 +66,6 @@ impl Relay {
     pub(super) fn new(
         upstream: Incoming,
         looked: Looked,
-        idle_timeout: Duration,
         on_disconnect: OnDisconnect,
         permit: OwnedSemaphorePermit,
     ) -> Self {
@@ -76,8 +77,8 @@ impl Relay {
             out: VecDeque::new(),
             ends: Vec::new(),
             broken: None,
-            idle: Box::pin(tokio::time::sleep_until(looked.latest + idle_timeout)),
-            idle_timeout,
+            idle: looked.idle,
+            idle_timeout: looked.idle_timeout,
             on_disconnect,
             _permit: permit,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::problem::{Kind, Problem};
 
@@ -44,7 +44,7 @@ impl Source {
             let pace = (self.max_bytes - self.left_bytes) / BYTES_PER_SECOND_MIN;
             let most = (self.silence + Duration::from_secs(pace)).saturating_sub(self.waited);
             let since = Instant::now();
-            let next = tokio::time::timeout(self.silence.min(most), self.body.frame()).await;
+            let next = timeout(self.silence.min(most), self.body.frame()).await;
             self.waited += since.elapsed();
             let frame = match next {
                 Ok(Some(Ok(frame))) => frame,

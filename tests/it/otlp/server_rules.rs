@@ -236,6 +236,42 @@ fn a_span_that_was_refused_does_not_stand_for_one_that_is_accepted() {
     assert_eq!(count(&server), 4);
 }
 
+/// While the outer call is on its way to the disk nobody can say whether the inner one is new.
+#[test]
+fn a_call_waits_for_the_one_around_it_that_is_being_stored() {
+    let server = TestServer::with(|config| config.ingest.queue_max_records = 1);
+    // The writer is kept busy until both are under way.
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let record = chatgauge::model::RequestRecord::new(
+        chatgauge::model::RequestId::parse("blocker"),
+        server.service.now(),
+        chatgauge::model::Source::Rest,
+    );
+    let (tell_blocked, blocked) = std::sync::mpsc::channel();
+    let wait = Box::new(move |_| {
+        tell_blocked.send(()).unwrap();
+        assert!(held.recv().is_err(), "the test lets it go");
+    });
+    server.service.submit(vec![record], wait).unwrap();
+    blocked.recv().unwrap();
+    let mut inner = chat(1, &json!([]));
+    inner["spanId"] = json!("00000000000000b2");
+    inner["parentSpanId"] = json!("00000000000000a1");
+    let (outer, inner) = (one(1), body(&[inner]));
+    std::thread::scope(|scope| {
+        let post = |body: &[u8]| server.post("/v1/traces", &[JSON], body).status;
+        let first = scope.spawn(move || post(&outer));
+        // Until the first one is in the queue.
+        while server.service.has_room(1) {
+            std::thread::yield_now();
+        }
+        let second = scope.spawn(move || post(&inner));
+        drop(hold);
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (200, 200));
+    });
+    assert_eq!(count(&server), 2, "the blocker and the outer call");
+}
+
 #[test]
 fn a_busy_server_asks_to_come_back_soon() {
     let server = TestServer::with(|config| config.http.ingest_per_minute = 1);
