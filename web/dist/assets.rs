@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-403679aed4dd.js",
+        path: "assets/app-c9e7500821e9.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "403679aed4dd",
-        plain: include_bytes!("app-403679aed4dd.js"),
-        gzip: include_bytes!("app-403679aed4dd.js.gz"),
-        brotli: include_bytes!("app-403679aed4dd.js.br"),
+        hash: "c9e7500821e9",
+        plain: include_bytes!("app-c9e7500821e9.js"),
+        gzip: include_bytes!("app-c9e7500821e9.js.gz"),
+        brotli: include_bytes!("app-c9e7500821e9.js.br"),
     },
     Asset {
         path: "assets/style-3d53fc14fd52.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "13850bf5d99e",
+        hash: "ee866595e45b",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

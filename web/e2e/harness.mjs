@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -35,13 +35,21 @@ export async function until(what, condition, limitMs = 15_000) {
 }
 
 export class Server {
-    /** A server on a free port; `args` are more flags of `serve` or, with `command`, of another command. */
-    static async start({ args = [], command = 'serve', token = TOKEN } = {}) {
+    /**
+     * A server on a free port; `args` are more flags of `serve` or, with `command`, of another command, and
+     * `config` makes the text of its configuration from the port.
+     */
+    static async start({ args = [], command = 'serve', token = TOKEN, config } = {}) {
         const server = new Server();
         server.folder = mkdtempSync(join(tmpdir(), 'chatgauge-e2e-'));
         server.port = await freePort();
         server.url = `http://127.0.0.1:${server.port}`;
         server.args = [command, '--db', join(server.folder, 'e2e.db'), '--listen', `127.0.0.1:${server.port}`, ...args];
+        if (config) {
+            const file = join(server.folder, 'e2e.toml');
+            writeFileSync(file, config(server.port));
+            server.args.push('--config', file);
+        }
         await server.run(token);
         return server;
     }
@@ -145,19 +153,15 @@ export async function browser() {
     });
 }
 
-/** Routes that a server without alerts does not have; the page asks and lives with the answer. */
-const OPTIONAL = /\/api\/(alerts|metrics\/alerts)/;
-
 /** A page that is logged in; `page.assertClean()` tells what went wrong meanwhile. */
-export async function open(chrome, server, { path = '', allow = [], login = true, prepare, ...context } = {}) {
+export async function open(chrome, server, { path = '', allow = [], login = true, ...context } = {}) {
     const tab = await chrome.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...context });
     const page = await tab.newPage();
     const wrong = [];
     page.on('console', (message) => {
         if (message.type() !== 'error') return;
         const text = `${message.text()} ${message.location().url}`;
-        const optional = text.includes('404') && OPTIONAL.test(text);
-        if (!optional && !allow.some((pattern) => pattern.test(text))) wrong.push(`console: ${text}`);
+        if (!allow.some((pattern) => pattern.test(text))) wrong.push(`console: ${text}`);
     });
     page.on('pageerror', (error) => wrong.push(`error: ${error.stack}`));
     page.on('request', (request) => {
@@ -178,7 +182,6 @@ export async function open(chrome, server, { path = '', allow = [], login = true
         });
         assert.equal(response.status(), 204);
     }
-    if (prepare) await prepare(page);
     await page.goto(`${server.url}/${path}`);
     return page;
 }

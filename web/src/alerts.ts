@@ -1,6 +1,6 @@
 // The state of alerts, for the strip above every view and the spans on the charts.
 
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useMemo } from 'preact/hooks';
 import type { Span } from './chart/frame';
 import * as show from './format';
 import { usePolled } from './poll';
@@ -49,7 +49,6 @@ export interface Rule {
     by: string[];
     severity: string;
     channels: string[];
-    enabled: boolean;
     dry_run: boolean;
     state: string;
     state_detail: string | null;
@@ -71,6 +70,8 @@ export interface Channel {
 
 export interface RulesAnswer {
     as_of: string;
+    /** Whether rules are evaluated at all. */
+    enabled: boolean;
     interval_s: number;
     last_evaluated_at: string | null;
     rules: Rule[];
@@ -78,8 +79,6 @@ export interface RulesAnswer {
 }
 
 export interface AlertsView {
-    /** Whether this server knows alerts at all. */
-    available: boolean;
     open: Incident[];
     spans: Span[];
     /** US dollars a day, from a rule about the cost of a day. */
@@ -109,6 +108,13 @@ export const groupText = (group: Group): string =>
         .map(([dimension, value]) => `${show.words(dimension)} ${value}`)
         .join(', ');
 
+/** What an incident says, without the group that stands beside it. */
+export function messageOf(incident: Incident): string {
+    const group = Object.entries(incident.group).map(([dimension, value]) => `${dimension}=${value}`);
+    const prefix = `${group.join(' ')}: `;
+    return incident.message.startsWith(prefix) ? incident.message.slice(prefix.length) : incident.message;
+}
+
 export function spanOf(incident: Incident): Span {
     return {
         from: Date.parse(incident.triggered_at),
@@ -120,22 +126,17 @@ export function spanOf(incident: Incident): Span {
 const SPANS_MAX = 200;
 
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
-    const [available, setAvailable] = useState(true);
-    const on = (path: string) => (available ? path : '');
-    const open = usePolled<{ alerts: Incident[] }>(on('api/metrics/alerts?state=open&limit=100'), seconds);
+    const open = usePolled<{ alerts: Incident[] }>('api/metrics/alerts?state=open&limit=100', seconds);
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
     range.delete('tz');
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
-        on(state.tab === 'overview' ? `api/alerts/incidents?${range}` : ''),
+        state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
         seconds,
     );
-    const rules = usePolled<RulesAnswer>(on(state.tab === 'overview' ? 'api/alerts/rules' : ''), seconds && 60);
-    useEffect(() => {
-        if (open.error?.status === 404 || open.error?.status === 403) setAvailable(false);
-    }, [open.error]);
+    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60);
     const budget = rules.data?.rules.find(
-        (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.enabled && rule.unit === 'usd',
+        (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
     // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
     // charts are not drawn anew each time.
@@ -145,7 +146,6 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     });
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
-        available,
         open: open.data?.alerts ?? [],
         spans,
         costBudget: budget?.limit ?? budget?.threshold ?? null,

@@ -91,28 +91,15 @@ export function Alerts(props: {
     onAnswer: (answer: { at: number; failed: boolean }) => void;
 }) {
     const { state, zone, alerts } = props;
-    const on = (path: string) => (alerts.available ? path : '');
-    const rules = usePolled<RulesAnswer>(on('api/alerts/rules'), props.seconds);
+    const rules = usePolled<RulesAnswer>('api/alerts/rules', props.seconds);
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
     range.delete('tz');
     range.set('limit', '200');
-    const incidents = usePolled<{ incidents: Incident[] }>(on(`api/alerts/incidents?${range}`), props.seconds);
-    const silences = usePolled<{ silences: Silence[] }>(on('api/alerts/silences'), props.seconds);
+    const incidents = usePolled<{ incidents: Incident[] }>(`api/alerts/incidents?${range}`, props.seconds);
+    const silences = usePolled<{ silences: Silence[] }>('api/alerts/silences', props.seconds);
     const [silencing, setSilencing] = useState<Incident | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
-    props.onAnswer({ at: rules.at, failed: rules.error !== null && rules.error.status !== 404 });
-    const missing = !alerts.available || rules.error?.status === 404;
-    if (missing) {
-        return (
-            <section class="panel">
-                <h1>Alerts</h1>
-                <div class="blank">
-                    <p>Alerts are not available on this server.</p>
-                    <p>They come with a later version of chatgauge.</p>
-                </div>
-            </section>
-        );
-    }
+    props.onAnswer({ at: rules.at, failed: rules.error !== null });
     const end = async (silence: Silence) => {
         try {
             await post(`api/alerts/silences/${encodeURIComponent(silence.id)}`, undefined, 'DELETE');
@@ -128,6 +115,9 @@ export function Alerts(props: {
             <h1>Alerts</h1>
             {rules.error && <ProblemNote problem={rules.error} onRetry={rules.refresh} />}
             {problem && <ProblemNote problem={problem} />}
+            {rules.data?.enabled === false && (
+                <p class="note">Rules are not evaluated: the configuration says alerting.enabled = false.</p>
+            )}
             {rules.data ? <Rules answer={rules.data} state={state} /> : <div class="panel"><div class="skeleton chart" /></div>}
             <section class="panel" aria-label="Incidents">
                 <div class="panel-head">
