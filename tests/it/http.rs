@@ -364,3 +364,37 @@ fn simulated_traffic_shows_up() {
     assert_eq!(current["requests"], 500, "{current}");
     assert_eq!(server.post_json("/api/metrics/simulate", &json!({"requests": 0})).status, 400);
 }
+
+#[test]
+fn requests_are_found_by_how_long_they_took() {
+    let server = TestServer::start();
+    let record = |id: &str, total: Option<f64>, llm: Option<f64>| {
+        json!({"request_id": id, "started_at": "2026-01-01T00:00:00Z",
+               "total_latency_ms": total, "llm_latency_ms": llm})
+    };
+    server.ingest(&json!([
+        record("fast", Some(999.999), None),
+        record("even", Some(1_000.0), Some(900.0)),
+        record("slow", Some(2_000.0), Some(500.0)),
+        record("unknown", None, Some(500.0)),
+    ]));
+    for (query, expected) in [
+        ("min_ms=1000", &["even", "slow"][..]),
+        ("max_ms=1000", &["fast"]),
+        ("min_ms=1000&max_ms=2000", &["even"]),
+        ("latency=llm_latency&min_ms=500&max_ms=500.001", &["slow", "unknown"]),
+        ("latency=llm_latency", &["even", "fast", "slow", "unknown"]),
+    ] {
+        let answer = server.get(&format!("/api/requests?{query}")).json();
+        let found = answer["requests"].as_array().unwrap().iter();
+        let mut ids: Vec<&str> = found.map(|one| one["request_id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, expected, "{query}");
+        let csv = server.get(&format!("/api/requests?{query}&format=csv"));
+        assert_eq!(String::from_utf8(csv.body).unwrap().lines().count(), expected.len() + 1);
+    }
+    let refused = server.get("/api/requests?min_ms=5&max_ms=5");
+    assert_eq!(refused.status, 400);
+    assert!(refused.json()["detail"].as_str().unwrap().starts_with("max_ms: "));
+    assert_eq!(server.get("/api/metrics/current?min_ms=5").status, 400);
+}
