@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-c9e7500821e9.js",
+        path: "assets/app-8cb7b3475a91.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "c9e7500821e9",
-        plain: include_bytes!("app-c9e7500821e9.js"),
-        gzip: include_bytes!("app-c9e7500821e9.js.gz"),
-        brotli: include_bytes!("app-c9e7500821e9.js.br"),
+        hash: "8cb7b3475a91",
+        plain: include_bytes!("app-8cb7b3475a91.js"),
+        gzip: include_bytes!("app-8cb7b3475a91.js.gz"),
+        brotli: include_bytes!("app-8cb7b3475a91.js.br"),
     },
     Asset {
-        path: "assets/style-3d53fc14fd52.css",
+        path: "assets/style-abd86a05097a.css",
         content_type: "text/css; charset=utf-8",
-        hash: "3d53fc14fd52",
-        plain: include_bytes!("style-3d53fc14fd52.css"),
-        gzip: include_bytes!("style-3d53fc14fd52.css.gz"),
-        brotli: include_bytes!("style-3d53fc14fd52.css.br"),
+        hash: "abd86a05097a",
+        plain: include_bytes!("style-abd86a05097a.css"),
+        gzip: include_bytes!("style-abd86a05097a.css.gz"),
+        brotli: include_bytes!("style-abd86a05097a.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "ee866595e45b",
+        hash: "558f318bd2a5",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SPACE, alertingServer, fire, past, recover } from './alerts.mjs';
-import { Server, browser, lately, loaded, open, until } from './harness.mjs';
+import { Server, browser, events, lately, loaded, open, until } from './harness.mjs';
 
 let chrome;
 let server;
@@ -58,6 +58,44 @@ test('what fires stands above everything, is acknowledged and silenced', async (
     await strip.waitFor({ state: 'detached' });
     page.assertClean();
     await page.context().close();
+});
+
+test('the page hears of alerts without asking, on every view', async () => {
+    const page = await open(chrome, server, { path: 'status' });
+    await page.getByLabel('How often to refresh').selectOption('60');
+    await page.getByText('All is well').waitFor();
+    const badge = page.getByRole('link', { name: 'Alerts 1 open' });
+    await fire(server, 'heard');
+    let asked = 0;
+    page.on('request', (request) => {
+        if (request.url().includes('api/metrics/alerts')) asked += 1;
+    });
+    await badge.waitFor({ timeout: 3_000 });
+    await stripOf(page, 'heard').waitFor();
+    await recover(server, 'heard');
+    await badge.waitFor({ state: 'detached', timeout: 3_000 });
+    await stripOf(page, 'heard').waitFor({ state: 'detached' });
+    assert.equal(asked, 0);
+    page.assertClean();
+    await page.context().close();
+});
+
+test('a stream tells what is open, then what changes', async () => {
+    const { alert_id: id } = await fire(server, 'told');
+    const heard = events(server, 'topic=alerts');
+    const first = await heard.next('alerts');
+    assert.deepEqual(first.alerts.map((one) => [one.alert_id, one.state]), [[id, 'firing']]);
+    await server.post(`api/alerts/incidents/${id}/ack`, {});
+    const acknowledged = await heard.next('alert');
+    assert.equal(acknowledged.alert.acknowledged_by, 'admin');
+    const silence = await server.post('api/alerts/silences', { rule: 'error-rate', group: { space: 'told' }, duration_s: 600, comment: 'x' });
+    assert.equal((await heard.next('alert')).alert.silenced_until, silence.ends_at);
+    await recover(server, 'told');
+    let last;
+    do last = await heard.next('alert');
+    while (last.alert.state === 'recovering');
+    assert.deepEqual([last.alert.alert_id, last.alert.state, last.open], [id, 'resolved', 0]);
+    await heard.stop();
 });
 
 test('incidents are spans on the charts', async () => {

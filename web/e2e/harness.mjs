@@ -15,7 +15,7 @@ export const TOKEN = 'e2e-admin-token';
 const BINARY = process.env.E2E_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug', 'chatgauge');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-const freePort = () =>
+export const freePort = () =>
     new Promise((resolve) => {
         const server = createServer().listen(0, '127.0.0.1', () => {
             const { port } = server.address();
@@ -99,6 +99,18 @@ export class Server {
         return (await this.get(path)).json();
     }
 
+    /** Sends JSON and gives the answer. */
+    async post(path, body) {
+        const response = await fetch(`${this.url}/${path}`, {
+            method: 'POST',
+            headers: this.headers({ 'content-type': 'application/json' }),
+            body: JSON.stringify(body),
+        });
+        const text = await response.text();
+        assert.ok(response.ok, `${path}: ${text}`);
+        return JSON.parse(text);
+    }
+
     /** Stores records. */
     async ingest(records) {
         for (let i = 0; i < records.length; i += 5_000) {
@@ -112,6 +124,36 @@ export class Server {
             assert.deepEqual(report.rejected, []);
         }
     }
+}
+
+/** A stream: `next(name)` waits for the next event of that name and gives its data. */
+export function events(server, query) {
+    const stop = new AbortController();
+    const texts = (async () => {
+        const answer = await fetch(`${server.url}/api/stream?${query}`, { headers: server.headers(), signal: stop.signal });
+        assert.equal(answer.status, 200);
+        return answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    })();
+    let text = '';
+    return {
+        async next(name) {
+            const reader = await texts;
+            for (;;) {
+                const end = text.indexOf('\n\n');
+                if (end < 0) {
+                    const { value, done } = await reader.read();
+                    assert.ok(!done, `the stream ended before ${name}`);
+                    text += value;
+                    continue;
+                }
+                const lines = text.slice(0, end).split('\n');
+                text = text.slice(end + 2);
+                const of = (field) => lines.find((line) => line.startsWith(`${field}:`))?.slice(field.length + 1).trim();
+                if (of('event') === name) return JSON.parse(of('data'));
+            }
+        },
+        stop: async () => stop.abort(),
+    };
 }
 
 let ids = 0;
@@ -166,7 +208,7 @@ export async function open(chrome, server, { path = '', allow = [], login = true
     page.on('pageerror', (error) => wrong.push(`error: ${error.stack}`));
     page.on('request', (request) => {
         const url = new URL(request.url());
-        const ours = url.origin === server.url || url.protocol === 'data:' || url.protocol === 'blob:';
+        const ours = url.href.startsWith(`${server.url}/`) || url.protocol === 'data:' || url.protocol === 'blob:';
         if (!ours) wrong.push(`request to another host: ${request.url()}`);
     });
     await page.addInitScript(() => {
@@ -178,7 +220,7 @@ export async function open(chrome, server, { path = '', allow = [], login = true
     if (login) {
         const response = await page.request.post(`${server.url}/api/session`, {
             data: { token: server.token },
-            headers: { origin: server.url },
+            headers: { origin: new URL(server.url).origin },
         });
         assert.equal(response.status(), 204);
     }

@@ -1,9 +1,10 @@
 // The state of alerts, for the strip above every view and the spans on the charts.
 
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Span } from './chart/frame';
 import * as show from './format';
 import { usePolled } from './poll';
+import { useTopic } from './stream';
 import type { Num } from './types';
 import { type State, question } from './url';
 
@@ -80,6 +81,8 @@ export interface RulesAnswer {
 
 export interface AlertsView {
     open: Incident[];
+    /** Grows whenever an incident began, changed or ended. */
+    changes: number;
     spans: Span[];
     /** US dollars a day, from a rule about the cost of a day. */
     costBudget: number | null;
@@ -125,8 +128,51 @@ export function spanOf(incident: Incident): Span {
 
 const SPANS_MAX = 200;
 
+/** Open incidents at a moment. */
+interface Open {
+    as_of: string;
+    alerts: Incident[];
+}
+
+/** The open incidents with one that began, changed or ended. */
+function withChange(before: Open, change: { as_of: string; alert: Incident }): Open {
+    const others = before.alerts.filter(({ alert_id }) => alert_id !== change.alert.alert_id);
+    const alerts = change.alert.ended_at === null ? [change.alert, ...others] : others;
+    alerts.sort((a, b) => Date.parse(b.triggered_at) - Date.parse(a.triggered_at));
+    return { as_of: change.as_of, alerts };
+}
+
+/** Open incidents: told by the stream, asked for when there is none. */
+function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; refresh: () => void } {
+    const [open, setOpen] = useState<Open>({ as_of: '', alerts: [] });
+    const [streaming, setStreaming] = useState(false);
+    const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
+    // An answer that was under way while the stream told more is too old.
+    const take = (next: Open) => setOpen((before) => (Date.parse(next.as_of) < Date.parse(before.as_of) ? before : next));
+    useEffect(() => {
+        if (polled.data) take(polled.data);
+    }, [polled.data]);
+    useTopic(
+        'alerts',
+        seconds > 0 ? '' : null,
+        {
+            alerts: (data) => {
+                take(data as Open);
+                onChange();
+            },
+            alert: (data) => {
+                setOpen((before) => withChange(before, data as { as_of: string; alert: Incident }));
+                onChange();
+            },
+        },
+        (state) => setStreaming(state === 'open'),
+    );
+    return { alerts: open.alerts, refresh: polled.refresh };
+}
+
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
-    const open = usePolled<{ alerts: Incident[] }>('api/metrics/alerts?state=open&limit=100', seconds);
+    const [changes, setChanges] = useState(0);
+    const open = useOpen(seconds, () => setChanges((n) => n + 1));
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
     range.delete('tz');
     range.set('limit', String(SPANS_MAX));
@@ -135,6 +181,9 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
         seconds,
     );
     const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60);
+    useEffect(() => {
+        if (changes > 0) past.refresh();
+    }, [changes]);
     const budget = rules.data?.rules.find(
         (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
@@ -146,7 +195,8 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     });
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
-        open: open.data?.alerts ?? [],
+        open: open.alerts,
+        changes,
         spans,
         costBudget: budget?.limit ?? budget?.threshold ?? null,
         refresh: open.refresh,

@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Problem, get } from './api';
 import * as show from './format';
+import { LatencyChip, LatencyDialog } from './latency';
 import { PRESETS, fromField, isRelative, roughWidth, toField } from './time';
 import type { DimensionValues } from './types';
 import { CopyButton, Dialog, Icon, Name, ProblemNote, Segments, Select } from './ui';
@@ -201,7 +202,7 @@ export function FilterBar(props: {
     comparable: boolean;
 }) {
     const { state } = props;
-    const [open, setOpen] = useState<'range' | 'filter' | 'link' | ''>('');
+    const [open, setOpen] = useState<'range' | 'filter' | 'latency' | 'link' | ''>('');
     useEffect(() => {
         const onKey = (event: Event) => {
             const key = (event as CustomEvent<string>).detail;
@@ -212,6 +213,7 @@ export function FilterBar(props: {
         return () => window.removeEventListener('shortcut', onKey);
     }, []);
     const close = () => setOpen('');
+    const isRequests = state.tab === 'requests';
     const chips = DIMENSIONS.flatMap((dimension) =>
         (state.filters[dimension] ?? []).map((value) => ({ dimension, value })),
     );
@@ -242,9 +244,15 @@ export function FilterBar(props: {
                     </button>
                 </span>
             ))}
+            {isRequests && <LatencyChip state={state} />}
             <button type="button" class="plain" onClick={() => setOpen('filter')} title="Filter (/)" aria-haspopup="dialog">
                 + Filter
             </button>
+            {isRequests && (
+                <button type="button" class="plain" onClick={() => setOpen('latency')} aria-haspopup="dialog">
+                    + Latency
+                </button>
+            )}
             {chips.length > 1 && (
                 <button type="button" class="plain" onClick={() => go({ filters: {} })}>
                     Clear
@@ -256,6 +264,7 @@ export function FilterBar(props: {
             </button>
             <RangeDialog state={state} zone={props.zone} open={open === 'range'} onClose={close} />
             <FilterDialog state={state} open={open === 'filter'} onClose={close} />
+            {isRequests && <LatencyDialog state={state} open={open === 'latency'} onClose={close} />}
             <Dialog title="Copy a link to this view" open={open === 'link'} onClose={close}>
                 <div class="stack">
                     <p class="muted">The link has the range, the zone and the filters, and nothing secret.</p>

@@ -1,6 +1,6 @@
 // Alerts: rules with their state, incidents, silences, and what a rule would have done.
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { type AlertsView, type Group, type Incident, type RulesAnswer, groupText, inUnit } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
@@ -97,6 +97,10 @@ export function Alerts(props: {
     range.set('limit', '200');
     const incidents = usePolled<{ incidents: Incident[] }>(`api/alerts/incidents?${range}`, props.seconds);
     const silences = usePolled<{ silences: Silence[] }>('api/alerts/silences', props.seconds);
+    useEffect(() => {
+        if (alerts.changes === 0) return;
+        for (const one of [rules, incidents, silences]) one.refresh();
+    }, [alerts.changes]);
     const [silencing, setSilencing] = useState<Incident | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
     props.onAnswer({ at: rules.at, failed: rules.error !== null });
