@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-8cb7b3475a91.js",
+        path: "assets/app-b0215ceaa340.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "8cb7b3475a91",
-        plain: include_bytes!("app-8cb7b3475a91.js"),
-        gzip: include_bytes!("app-8cb7b3475a91.js.gz"),
-        brotli: include_bytes!("app-8cb7b3475a91.js.br"),
+        hash: "b0215ceaa340",
+        plain: include_bytes!("app-b0215ceaa340.js"),
+        gzip: include_bytes!("app-b0215ceaa340.js.gz"),
+        brotli: include_bytes!("app-b0215ceaa340.js.br"),
     },
     Asset {
-        path: "assets/style-abd86a05097a.css",
+        path: "assets/style-12e90e179424.css",
         content_type: "text/css; charset=utf-8",
-        hash: "abd86a05097a",
-        plain: include_bytes!("style-abd86a05097a.css"),
-        gzip: include_bytes!("style-abd86a05097a.css.gz"),
-        brotli: include_bytes!("style-abd86a05097a.css.br"),
+        hash: "12e90e179424",
+        plain: include_bytes!("style-12e90e179424.css"),
+        gzip: include_bytes!("style-12e90e179424.css.gz"),
+        brotli: include_bytes!("style-12e90e179424.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "558f318bd2a5",
+        hash: "18d0bd118ae0",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

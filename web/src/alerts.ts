@@ -106,6 +106,21 @@ export function inUnit(value: Num | undefined, unit: string): string {
     }
 }
 
+const LATENCIES: Record<string, string> = {
+    latency: 'latency',
+    context_latency: 'context latency',
+    llm_latency: 'LLM latency',
+    ttft: 'time to first token',
+};
+
+/** What a rule watches, in words. */
+export function metricName(metric: string): string {
+    const [, latency = '', stat = ''] = metric.match(/^(\w+)_(avg|p\d+)$/) ?? [];
+    const name = LATENCIES[latency];
+    if (!name) return show.words(metric);
+    return stat === 'avg' ? `average ${name}` : `${stat} of ${name}`;
+}
+
 export const groupText = (group: Group): string =>
     Object.entries(group)
         .map(([dimension, value]) => `${show.words(dimension)} ${value}`)

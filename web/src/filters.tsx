@@ -1,6 +1,6 @@
 // The second bar: range, comparison, filters, the link to all of it. The same for every view.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, get } from './api';
 import * as show from './format';
 import { LatencyChip, LatencyDialog } from './latency';
@@ -200,14 +200,18 @@ export function FilterBar(props: {
     /** The range of the last answer. */
     resolved: { start: string; end: string } | null;
     comparable: boolean;
+    /** Whether the view looks at the filters. */
+    filterable: boolean;
 }) {
     const { state } = props;
     const [open, setOpen] = useState<'range' | 'filter' | 'latency' | 'link' | ''>('');
+    const filterable = useRef(props.filterable);
+    filterable.current = props.filterable;
     useEffect(() => {
         const onKey = (event: Event) => {
             const key = (event as CustomEvent<string>).detail;
             if (key === 't') setOpen('range');
-            if (key === '/') setOpen('filter');
+            if (key === '/' && filterable.current) setOpen('filter');
         };
         window.addEventListener('shortcut', onKey);
         return () => window.removeEventListener('shortcut', onKey);
@@ -215,7 +219,7 @@ export function FilterBar(props: {
     const close = () => setOpen('');
     const isRequests = state.tab === 'requests';
     const chips = DIMENSIONS.flatMap((dimension) =>
-        (state.filters[dimension] ?? []).map((value) => ({ dimension, value })),
+        props.filterable ? (state.filters[dimension] ?? []).map((value) => ({ dimension, value })) : [],
     );
     return (
         <div class="bar" role="group" aria-label="Range and filters">
@@ -245,9 +249,11 @@ export function FilterBar(props: {
                 </span>
             ))}
             {isRequests && <LatencyChip state={state} />}
-            <button type="button" class="plain" onClick={() => setOpen('filter')} title="Filter (/)" aria-haspopup="dialog">
-                + Filter
-            </button>
+            {props.filterable && (
+                <button type="button" class="plain" onClick={() => setOpen('filter')} title="Filter (/)" aria-haspopup="dialog">
+                    + Filter
+                </button>
+            )}
             {isRequests && (
                 <button type="button" class="plain" onClick={() => setOpen('latency')} aria-haspopup="dialog">
                     + Latency
