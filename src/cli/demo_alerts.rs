@@ -30,7 +30,8 @@ pub(super) fn relive(service: &Chatgauge, now: Timestamp) -> Result<()> {
     // Time does not go back between two incidents that are close together.
     let mut next = past.start;
     for incident in found.iter().skip(found.len().saturating_sub(INCIDENTS_MAX)) {
-        let end = incident.ended_at.unwrap_or(incident.fired_at).plus_ms(AROUND_MS);
+        // What has not ended goes on up to the present.
+        let end = incident.ended_at.map_or(now, |at| at.plus_ms(AROUND_MS));
         next = next.max(incident.fired_at.plus_ms(-AROUND_MS));
         while next < end.min(now) {
             service.check_alerts(next)?;

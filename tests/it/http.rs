@@ -308,7 +308,14 @@ fn a_key_bound_to_a_space_sees_and_sends_only_that() {
         .map(|request| request["space"].as_str().unwrap())
         .collect();
     assert_eq!(spaces, ["a", "a"]);
-    for path in ["/api/requests?space=b", "/api/status", "/metrics", "/api/sql?sql=select%201"] {
+    for path in [
+        "/api/requests?space=b",
+        "/api/status",
+        "/metrics",
+        "/api/sql?sql=select%201",
+        "/api/stream?topic=alerts",
+        "/api/stream?topic=requests&topic=alerts",
+    ] {
         assert_eq!(server.get_as(path, Some(token)).status, 403, "{path}");
     }
     let bearer = format!("Bearer {token}");

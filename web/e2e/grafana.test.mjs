@@ -103,3 +103,29 @@ test('the choices of its variables are there', { skip }, async () => {
         assert.ok(values.includes('gpt-5'), values.join());
     }
 });
+
+for (const name of ['chatgauge-prometheus.json', 'chatgauge-infinity.json']) {
+    test(`${name} has the shape that Grafana provisions`, () => {
+        const { id, uid, title, panels, templating, time } = JSON.parse(
+            readFileSync(join(ROOT, 'data/grafana/dashboards', name), 'utf8'),
+        );
+        assert.ok(uid.length <= 40 && title && time.from && time.to);
+        assert.ok(id === undefined || id === null, 'the number is for Grafana to give');
+        assert.ok(templating.list.some(({ name, type }) => name === 'datasource' && type === 'datasource'));
+        const taken = new Set();
+        for (const { title, type, gridPos, datasource, targets } of panels) {
+            assert.equal(datasource.uid, '${datasource}', title);
+            assert.equal(new Set(targets.map(({ refId }) => refId)).size, targets.length, title);
+            if (type === 'heatmap') assert.ok(targets.every(({ format }) => format === 'heatmap'), title);
+            const { x, y, w, h } = gridPos;
+            assert.ok(x >= 0 && x + w <= 24, `${title} is within the 24 columns`);
+            for (let column = x; column < x + w; column += 1) {
+                for (let row = y; row < y + h; row += 1) {
+                    assert.ok(!taken.has(`${column} ${row}`), `${title} has a place of its own`);
+                    taken.add(`${column} ${row}`);
+                }
+            }
+        }
+        assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    });
+}
