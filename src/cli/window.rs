@@ -85,8 +85,7 @@ pub struct FilterArgs {
     /// Only with a latency of less than so many milliseconds
     #[arg(long, value_name = "MS")]
     pub max_ms: Option<f64>,
-    /// The latency that --min-ms and --max-ms are about: total_latency, context_latency, llm_latency or
-    /// time_to_first_token; by default the first
+    /// What --min-ms and --max-ms are about, named as in the API; by default the total latency
     #[arg(long, value_name = "LATENCY", value_parser = parse_latency)]
     pub latency: Option<LatencyKind>,
 }

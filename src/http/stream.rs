@@ -174,7 +174,7 @@ impl Reader {
     fn take(&mut self, look: Look) {
         let mut events: Vec<Event> = look.tail.map(|tail| self.requests(&tail)).unwrap_or_default();
         if let (Some(alerts), Some(open)) = (&mut self.alerts, look.open) {
-            events.extend(alerts.take(open));
+            events.extend(alerts.take(&open));
         }
         self.waiting = events;
         self.waiting.reverse();

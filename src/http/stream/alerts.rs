@@ -71,11 +71,11 @@ impl AlertWatch {
     }
 
     /// The events that tell how `now` differs from what was said.
-    pub(super) fn take(&mut self, now: OpenAlerts) -> Vec<Event> {
+    pub(super) fn take(&mut self, now: &OpenAlerts) -> Vec<Event> {
         let state = |incident: &IncidentBody| (incident.id().to_owned(), incident.stage());
         let told: BTreeMap<String, String> = now.open.iter().map(state).collect();
         let Some(before) = self.said.replace(told) else {
-            return all(&now);
+            return all(now);
         };
         let differs = |incident: &&IncidentBody| {
             before.get(incident.id()).is_none_or(|said| *said != incident.stage())
@@ -83,7 +83,7 @@ impl AlertWatch {
         let changed: Vec<&IncidentBody> =
             now.ended.iter().chain(now.open.iter().filter(differs)).collect();
         if changed.len() > CHANGES_MAX {
-            return all(&now);
+            return all(now);
         }
         let tell = |incident: &&IncidentBody| {
             let data = json!({"as_of": now.as_of, "alert": incident, "open": now.count});
