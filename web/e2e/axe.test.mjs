@@ -48,6 +48,12 @@ const VIEWS = {
         await page.locator('table button.link').first().click();
         await page.getByRole('dialog').getByText('Total latency').waitFor();
     },
+    'requests, latency': async (page) => {
+        await page.goto(`${page.url()}?min_ms=100`);
+        await page.locator('.chip').waitFor();
+        await page.getByRole('button', { name: '+ Latency' }).click();
+        await page.getByRole('dialog').waitFor();
+    },
     users: async (page) => page.locator('table tbody tr').first().waitFor(),
     spaces: async (page) => page.locator('table tbody tr').first().waitFor(),
     models: async (page) => page.locator('table tbody tr').first().waitFor(),
