@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod config;
+mod demo_alerts;
 pub mod export;
 pub mod import;
 pub mod keys;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::config::ConfigArgs;
 use super::run_server::{Server, announce};
 use super::token::{AdminToken, admin_token};
-use super::{open, print};
+use super::{demo_alerts, open, print};
 use crate::config::Config;
 use crate::error::Result;
 use crate::generate::Workload;
@@ -165,6 +165,7 @@ impl DemoCommand {
             cursor: None,
         };
         let newest = service.requests(&newest)?.requests.into_iter().next();
+        let is_first = newest.is_none();
         let history = match newest {
             None => self.history(now),
             Some(newest) => self.gap(newest.record.started_at.plus_ms(1), now),
@@ -186,7 +187,8 @@ impl DemoCommand {
             service.record(batch)?;
         }
         bar.finish_and_clear();
-        open::roll_up(service)
+        open::roll_up(service)?;
+        if is_first { demo_alerts::relive(service, now) } else { Ok(()) }
     }
 
     /// Requests a second from now on: going on like the history, so that no chart has a cliff.

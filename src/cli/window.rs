@@ -8,7 +8,7 @@ use super::import::TimeFormat;
 use super::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Filter, Name, TimeRange, TimeWindow, Timestamp};
+use crate::model::{Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp};
 use crate::service::all_time;
 
 /// Requests that started in a window or a range.
@@ -79,6 +79,15 @@ pub struct FilterArgs {
     /// Only these providers
     #[arg(long, value_name = "PROVIDER")]
     pub provider: Vec<Name>,
+    /// Only with a latency of at least so many milliseconds
+    #[arg(long, value_name = "MS")]
+    pub min_ms: Option<f64>,
+    /// Only with a latency of less than so many milliseconds
+    #[arg(long, value_name = "MS")]
+    pub max_ms: Option<f64>,
+    /// What --min-ms and --max-ms are about, named as in the API; by default the total latency
+    #[arg(long, value_name = "LATENCY", value_parser = parse_latency)]
+    pub latency: Option<LatencyKind>,
 }
 
 impl FilterArgs {
@@ -88,22 +97,36 @@ impl FilterArgs {
     /// When a user is named and the key cannot be read.
     pub fn resolve(&self, config: &Config) -> Result<Filter> {
         if self.user.is_empty() {
-            return Ok(self.filter(&|user| Name::new(user)));
+            return self.filter(&|user| Name::new(user));
         }
         let pseudonymizer = open::pseudonymizer(config)?;
-        Ok(self.filter(&|user| pseudonymizer.user(user)))
+        self.filter(&|user| pseudonymizer.user(user))
     }
 
     /// The filter; `pseudonym` gives what a user is stored as.
-    pub fn filter(&self, pseudonym: &dyn Fn(&str) -> Name) -> Filter {
-        Filter {
+    ///
+    /// # Errors
+    /// When nothing lies between the bounds of the latency.
+    pub fn filter(&self, pseudonym: &dyn Fn(&str) -> Name) -> Result<Filter> {
+        let kind = self.latency.unwrap_or(LatencyKind::Total);
+        let latency = LatencyBounds::from_ms(kind, self.min_ms, self.max_ms)
+            .map_err(|reason| Error::invalid_config("--min-ms and --max-ms", reason))?;
+        Ok(Filter {
+            latency,
             spaces: self.space.clone(),
             users: self.user.iter().map(|user| pseudonym(user)).collect(),
             models: self.model.clone(),
             providers: self.provider.clone(),
             ..Filter::default()
-        }
+        })
     }
+}
+
+fn parse_latency(text: &str) -> Result<LatencyKind, String> {
+    LatencyKind::ALL.into_iter().find(|kind| kind.stem() == text).ok_or_else(|| {
+        let names = LatencyKind::ALL.map(LatencyKind::stem).join(", ");
+        format!("use one of {names}")
+    })
 }
 
 fn parse_window(text: &str) -> Result<TimeWindow, String> {
@@ -142,6 +165,16 @@ mod tests {
         assert_eq!(range("1767323045", "2026-01-03"), "2026-01-02T03:04:05Z 2026-01-02T18:30:00Z");
         assert_eq!(range("2026-01-03", "2026-01-02"), "--end: must be after --start");
         assert!(range("soon", "2026-01-02").starts_with("--start: \"soon\" is not an instant"));
+    }
+
+    #[test]
+    fn latencies_have_bounds_that_enclose_something() {
+        let args = |max_ms| FilterArgs { min_ms: Some(5.0), max_ms, ..FilterArgs::default() };
+        let filter = args(None).filter(&|user| Name::new(user)).unwrap();
+        let bounds = filter.latency.unwrap();
+        assert_eq!((bounds.kind, bounds.min_us), (LatencyKind::Total, 5_000));
+        let error = args(Some(5.0)).filter(&|user| Name::new(user)).unwrap_err();
+        assert!(error.to_string().starts_with("--min-ms and --max-ms: "), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::compress::accepts;
 use super::frame;
 
 /// One file of the page.
@@ -50,7 +51,7 @@ pub(crate) async fn page_or_not_found(request: Request) -> Response {
 
 fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (encoding, bytes) = encoded(asset, text(header::ACCEPT_ENCODING).unwrap_or_default());
+    let (encoding, bytes) = encoded(asset, headers);
     // One tag for each form, as caches that mix them up would do harm.
     let tag = format!("\"{}-{}\"", asset.hash, encoding.unwrap_or("plain"));
     let known = text(header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag));
@@ -80,13 +81,8 @@ fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
 }
 
 /// The smallest form that the reader understands.
-fn encoded(asset: &'static Asset, accepted: &str) -> (Option<&'static str>, &'static [u8]) {
-    let takes = |wanted: &str| {
-        accepted.split(',').any(|one| {
-            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-            name.trim() == wanted && weight.replace(' ', "") != "q=0"
-        })
-    };
+fn encoded(asset: &'static Asset, headers: &HeaderMap) -> (Option<&'static str>, &'static [u8]) {
+    let takes = |wanted: &str| accepts(headers, wanted);
     if takes("br") {
         (Some("br"), asset.brotli)
     } else if takes("gzip") {

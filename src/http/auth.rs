@@ -28,6 +28,7 @@ const KEY_PREFIX: &str = "cg_";
 const GOOD_TOKENS_MAX: usize = 1_000;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 type TokenDigest = [u8; 32];
 
@@ -382,13 +383,16 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 /// Whether a request comes from a page of this server: what a browser says of it cannot be forged by a page.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(FETCH_SITE), text(header::ORIGIN), text(header::HOST)) {
-        (Some(site), ..) => site == "same-origin",
-        // Browsers that do not say where a request comes from send the origin with every write.
-        (None, Some(origin), Some(host)) => {
-            origin.split_once("://").is_some_and(|(_, of)| of.eq_ignore_ascii_case(host))
+    match (text(FETCH_SITE), text(header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        // Browsers that do not say where a request comes from, as without TLS, send the origin with every
+        // write. A proxy may have another host in its request; no page can set the header that tells of it.
+        (None, Some(origin)) => {
+            let of = origin.split_once("://").map(|(_, of)| of);
+            let hosts = [text(FORWARDED_HOST), text(header::HOST)];
+            of.is_some_and(|of| hosts.iter().flatten().any(|host| of.eq_ignore_ascii_case(host)))
         }
-        (None, ..) => false,
+        (None, None) => false,
     }
 }
 

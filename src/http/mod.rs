@@ -8,6 +8,7 @@ mod alerts;
 mod assets;
 mod auth;
 mod body;
+mod compress;
 mod csv;
 mod dimensions;
 mod frame;
@@ -38,7 +39,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -74,6 +75,7 @@ fn main_router(app: App) -> Router {
     router
         .fallback(otlp::fallback)
         .method_not_allowed_fallback(frame::method_not_allowed)
+        .layer(from_fn(compress::compress))
         .layer(from_fn_with_state(app.clone(), frame::frame))
         .with_state(app)
 }

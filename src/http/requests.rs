@@ -186,13 +186,14 @@ fn decode_cursor(bytes: [u8; CURSOR_BYTES]) -> (Timestamp, i64) {
     (Timestamp::from_unix_ms(at.cast_signed()), seq.cast_signed())
 }
 
-/// The link to the next page; its range is resolved, so that `now` does not move between pages.
+/// The link to the next page; its range is resolved, so that `now` does not move between pages. It is
+/// relative to the address of this one, whatever a proxy has made of that.
 fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<HeaderValue> {
     let (start, end) = (range.start, range.end);
     let others = params.to_query(&["start", "end", "cursor"]);
     let others = if others.is_empty() { others } else { format!("{others}&") };
     let query = format!("{others}start={start}&end={end}&cursor={cursor}");
-    HeaderValue::from_str(&format!("</api/requests?{query}>; rel=\"next\"")).ok()
+    HeaderValue::from_str(&format!("<requests?{query}>; rel=\"next\"")).ok()
 }
 
 /// Stored requests, newest first
@@ -291,7 +292,7 @@ mod tests {
     fn the_next_page_has_the_same_filters_and_a_fixed_range() {
         let params = Params::parse("space=a+b&start=now-1h&cursor=AA", REQUESTS).unwrap();
         let link = next_link(&params, TimeRange::from_unix_ms(0, 1), "BB").unwrap();
-        let expected = "</api/requests?space=a+b&start=1970-01-01T00:00:00Z\
+        let expected = "<requests?space=a+b&start=1970-01-01T00:00:00Z\
                         &end=1970-01-01T00:00:00.001Z&cursor=BB>; rel=\"next\"";
         assert_eq!(link, expected);
     }

@@ -24,9 +24,12 @@ use crate::model::AuditAction;
 
 /// What the names of the cookies begin with; the port follows, because cookies do not tell ports apart.
 const COOKIE: &str = "chatgauge_session";
-/// Over HTTPS: only this host, only this path, never without TLS.
-const SECURE_PREFIX: &str = "__Host-";
+/// Over HTTPS: only this host, all of its paths, never without TLS.
+const HOST_PREFIX: &str = "__Host-";
+/// Over HTTPS below a path of the host: never without TLS.
+const SECURE_PREFIX: &str = "__Secure-";
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// How to log in.
 #[derive(Deserialize, ToSchema)]
@@ -157,8 +160,8 @@ pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(';')).filter_map(|cookie| {
         let (name, value) = cookie.trim().split_once('=')?;
-        let name = name.strip_prefix(SECURE_PREFIX).unwrap_or(name);
-        name.starts_with(COOKIE).then_some(value)
+        let plain = [HOST_PREFIX, SECURE_PREFIX].iter().find_map(|one| name.strip_prefix(one));
+        plain.unwrap_or(name).starts_with(COOKIE).then_some(value)
     })
 }
 
@@ -168,12 +171,23 @@ fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue 
     let port = text(header::HOST)
         .and_then(|host| host.parse::<axum::http::uri::Authority>().ok()?.port_u16());
     let port = port.map(|port| format!("_{port}")).unwrap_or_default();
-    let (prefix, attribute) = if secure { (SECURE_PREFIX, "; Secure") } else { ("", "") };
+    let path = text(FORWARDED_PREFIX).filter(|path| is_path(path)).unwrap_or("/");
+    let (prefix, attribute) = match (secure, path) {
+        (false, _) => ("", ""),
+        (true, "/") => (HOST_PREFIX, "; Secure"),
+        (true, _) => (SECURE_PREFIX, "; Secure"),
+    };
     let cookie = format!(
-        "{prefix}{COOKIE}{port}={value}; Path=/; Max-Age={lifetime_s}; HttpOnly; SameSite=Lax{attribute}"
+        "{prefix}{COOKIE}{port}={value}; Path={path}; Max-Age={lifetime_s}; HttpOnly; SameSite=Lax{attribute}"
     );
     // The value is base64 and the rest is made here.
     HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Whether a proxy may have this for the path below which it shows the server.
+fn is_path(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~%".contains(&b);
+    text.starts_with('/') && text.bytes().all(is_plain)
 }
 
 /// Reads what stands in a cookie.
@@ -208,8 +222,15 @@ mod tests {
             made.starts_with("__Host-chatgauge_session") && made.ends_with("; Secure"),
             "{made}"
         );
-        let sent = "other=1; chatgauge_session_8089=abc; __Host-chatgauge_session=def";
+        headers.insert(FORWARDED_PREFIX, HeaderValue::from_static("/gauge"));
+        let made = set_cookie(&headers, "abc", 60);
+        let made = made.to_str().unwrap();
+        assert!(made.starts_with("__Secure-chatgauge_session_8089=abc; Path=/gauge; "), "{made}");
+        headers.insert(FORWARDED_PREFIX, HeaderValue::from_static("/a; Domain=example"));
+        assert!(set_cookie(&headers, "abc", 60).to_str().unwrap().contains("; Path=/; "));
+        let sent = "other=1; chatgauge_session_8089=abc; __Host-chatgauge_session=def; \
+                    __Secure-chatgauge_session=ghi";
         headers.insert(header::COOKIE, HeaderValue::from_static(sent));
-        assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["abc", "def"]);
+        assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["abc", "def", "ghi"]);
     }
 }

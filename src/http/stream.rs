@@ -1,7 +1,10 @@
-//! `GET /api/stream`: requests as they arrive, as server-sent events.
+//! `GET /api/stream`: requests as they arrive and alerts as they change, as server-sent events.
 //!
-//! A stream holds nothing but the last arrival it has seen: it looks for newer ones when its reader has
-//! taken what came before. So a slow reader costs no memory. It is told that there is a gap instead.
+//! Of requests a stream holds nothing but the last arrival it has seen: it looks for newer ones when its
+//! reader has taken what came before. So a slow reader costs no memory. It is told that there is a gap
+//! instead. Of alerts it holds what it last said about each of the newest open ones.
+
+mod alerts;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,12 +19,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::auth::Principal;
 use super::openapi::{self, ReadProblems};
-use super::params::{STREAM, Zone};
+use super::params::{STREAM, TOPICS, Zone};
 use super::problem::{Kind, Problem};
 use super::requests::RequestBody;
 use super::state::{App, params};
 use crate::model::Filter;
 use crate::query::Tail;
+use alerts::{AlertWatch, OpenAlerts};
 
 /// Time between two looks for arrivals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -39,10 +43,12 @@ const REFUSED_WAIT_S: u32 = 30;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Requests as they arrive
+/// Requests as they arrive, alerts as they change
 ///
 /// Events are `request` (data: as in `/api/requests`; id: order of arrival) and `gap`, when requests were
-/// left out because too many came at once. Send `Last-Event-ID` to go on where a stream broke off.
+/// left out because too many came at once. Send `Last-Event-ID` to go on where a stream broke off. With
+/// `topic=alerts` the stream begins with `alerts` (data: as in `/api/metrics/alerts?state=open`), and each
+/// incident that begins, changes or ends is an `alert`.
 #[utoipa::path(
     get,
     path = "/api/stream",
@@ -63,6 +69,12 @@ pub(crate) async fn stream(
     let params = params(query.as_deref(), STREAM)?;
     let zone = params.zone(app.service().config().time_zone)?;
     let filter = app.filter(&params, &principal)?;
+    let topics = params.words("topic", &TOPICS)?;
+    let wants = |topic| topics.contains(&topic);
+    let alerts = wants("alerts").then(AlertWatch::default);
+    if alerts.is_some() {
+        principal.require_all_spaces()?;
+    }
     let Some(place) = app.stream_place() else {
         let detail = "too many streams are open; poll /api/requests instead";
         return Err(Problem::new(Kind::Overloaded, detail).retry_after(REFUSED_WAIT_S));
@@ -72,9 +84,10 @@ pub(crate) async fn stream(
         stopping: app.stopping(),
         ends_at_us: app.service().monotonic_us() + LIFETIME_US,
         app,
-        filter: Arc::new(filter),
+        filter: (topics.is_empty() || wants("requests")).then(|| Arc::new(filter)),
         zone,
         seen,
+        alerts,
         waiting: Vec::new(),
         is_first: true,
         _place: place,
@@ -87,13 +100,22 @@ pub(crate) async fn stream(
     Ok(response)
 }
 
+/// What one look found of what is wanted.
+struct Look {
+    tail: Option<Tail>,
+    open: Option<OpenAlerts>,
+}
+
 /// One reader of a stream.
 struct Reader {
     app: App,
-    filter: Arc<Filter>,
+    /// Which requests; `None`: none.
+    filter: Option<Arc<Filter>>,
     zone: Zone,
     /// The last arrival looked at.
     seen: Option<i64>,
+    /// What was said about alerts; `None`: they are not wanted.
+    alerts: Option<AlertWatch>,
     /// Events of the last look that were not taken yet, the last first.
     waiting: Vec<Event>,
     is_first: bool,
@@ -124,8 +146,8 @@ impl Reader {
             if is_over || *self.stopping.borrow() {
                 return None;
             }
-            if let Some(tail) = self.look().await {
-                self.take(&tail);
+            if let Some(seen) = self.look().await {
+                self.take(seen);
                 if !self.waiting.is_empty() {
                     continue;
                 }
@@ -137,14 +159,28 @@ impl Reader {
         }
     }
 
-    /// What arrived since; a look that fails is tried again.
-    async fn look(&self) -> Option<Tail> {
-        let (filter, seen) = (Arc::clone(&self.filter), self.seen);
-        let tail = self.app.ask(move |service| service.tail(&filter, seen, REQUESTS_A_LOOK));
-        tail.await.ok()
+    /// What arrived since, and how alerts are; a look that fails is tried again.
+    async fn look(&self) -> Option<Look> {
+        let (filter, seen) = (self.filter.clone(), self.seen);
+        let known = self.alerts.as_ref().map(AlertWatch::known);
+        let look = self.app.ask(move |service| {
+            let tail = filter.map(|filter| service.tail(&filter, seen, REQUESTS_A_LOOK));
+            let open = known.map(|known| OpenAlerts::load(service, &known));
+            Ok(Look { tail: tail.transpose()?, open: open.transpose()? })
+        });
+        look.await.ok()
     }
 
-    fn take(&mut self, tail: &Tail) {
+    fn take(&mut self, look: Look) {
+        let mut events: Vec<Event> = look.tail.map(|tail| self.requests(&tail)).unwrap_or_default();
+        if let (Some(alerts), Some(open)) = (&mut self.alerts, look.open) {
+            events.extend(alerts.take(&open));
+        }
+        self.waiting = events;
+        self.waiting.reverse();
+    }
+
+    fn requests(&mut self, tail: &Tail) -> Vec<Event> {
         let seen = self.seen.replace(tail.upto);
         let gap = (tail.missed).then(|| {
             let first = tail.requests.first().map(|stored| stored.seq);
@@ -156,7 +192,6 @@ impl Reader {
             let event = Event::default().event("request").id(stored.seq.to_string());
             event.json_data(body).ok()
         });
-        self.waiting = gap.into_iter().chain(requests).collect();
-        self.waiting.reverse();
+        gap.into_iter().chain(requests).collect()
     }
 }

@@ -21,7 +21,7 @@ pub mod time;
 
 pub use audit::{AuditAction, AuditEntry};
 pub use clock::{Clock, ManualClock};
-pub use dimension::{Dimension, Filter};
+pub use dimension::{Dimension, Filter, LatencyBounds};
 pub use distribution::Distribution;
 pub use grouping::{Grouping, KeyColumn, ROLLUPS, Rollup};
 pub use key::{CreatedKey, KeyGrant, KeyInfo, NewKey, Scope};

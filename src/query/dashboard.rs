@@ -8,6 +8,7 @@ use super::engine::Engine;
 use super::execute::Executed;
 use super::plan::sketches_are_cheap;
 use super::table::{GroupKey, Table};
+use super::top_trend::{self, TREND_ROWS, TopTrend};
 use super::types::{Answer, Query};
 use crate::error::Result;
 use crate::model::measures::as_f64;
@@ -86,6 +87,8 @@ pub struct Top {
     pub total: Measures,
     /// Number of groups that have requests.
     pub groups: usize,
+    /// How the first of the leading groups went, where that is cheap.
+    pub trend: Option<TopTrend>,
     /// Whether percentiles are known: where no rollup has them they would cost every single request.
     pub percentiles: bool,
     /// See [`Answer::exact`].
@@ -236,6 +239,12 @@ fn top(
         }
         _ => None,
     };
+    let first: Vec<String> = names.iter().take(TREND_ROWS).cloned().collect();
+    let leaders = narrowed(&query.filter, by, &first);
+    let trend = match first.is_empty() {
+        true => None,
+        false => top_trend::of_groups(engine, reader, query, by, leaders)?,
+    };
     let rows = keys.iter().zip(names).map(|(key, name)| {
         let detail = detailed.as_ref().and_then(|groups| groups.measures(key));
         TopRow {
@@ -250,7 +259,7 @@ fn top(
         measures.distributions = Measures::default().distributions;
     }
     let groups = groups.rows.len();
-    Ok(Top { rows, other, total, groups, percentiles, exact, complete_from })
+    Ok(Top { rows, other, total, groups, trend, percentiles, exact, complete_from })
 }
 
 /// Error types by their number, read off the counters of the rollups.
@@ -284,7 +293,8 @@ fn top_errors(
         .collect();
     let other = errors_only(&all, &rest);
     let total = errors_only(&all, ErrorType::ALL);
-    Ok(Top { rows, other, total, groups, percentiles: false, exact, complete_from })
+    let trend = top_trend::of_errors(engine, reader, query)?;
+    Ok(Top { rows, other, total, groups, trend, percentiles: false, exact, complete_from })
 }
 
 /// The errors of some types as requests of their own.
@@ -327,7 +337,8 @@ fn percentiles_are_cheap(filter: &Filter, by: Dimension) -> bool {
     let raw_anyway = !filter.outcomes.is_empty()
         || !filter.error_types.is_empty()
         || !filter.sources.is_empty()
-        || filter.streamed.is_some();
+        || filter.streamed.is_some()
+        || filter.latency.is_some();
     raw_anyway || sketches_are_cheap(&super::engine::keys_of_dimensions(filter, &[by]))
 }
 

@@ -14,6 +14,7 @@ pub mod plan;
 mod sealed;
 pub mod status;
 mod table;
+mod top_trend;
 mod trend;
 pub mod types;
 mod values;
@@ -25,6 +26,7 @@ pub use engine::{Engine, Leading, MAX_PAGE};
 pub use heatmap::heatmap_of;
 pub use hot::{MetricsStore, TimeSeriesBuffer};
 pub use status::{ModelTotals, Status};
+pub use top_trend::TopTrend;
 pub use trend::{data_points, spike_line, spikes};
 pub use types::{
     Answer, Breakdown, BreakdownQuery, BreakdownRow, CurrentMetrics, DimensionValue, Heatmap,

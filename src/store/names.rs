@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::error::storage;
 use super::read::Reader;
 use crate::error::Result;
-use crate::model::{Dimension, Filter, KeyColumn, Name, Outcome};
+use crate::model::{Dimension, Filter, KeyColumn, LatencyBounds, Name, Outcome};
 
 /// A filter with names turned into ids; `None` does not restrict, an empty list matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub struct ResolvedFilter {
     pub sources: Option<Vec<i64>>,
     /// Streamed or not.
     pub streamed: Option<bool>,
+    /// Bounds of a latency.
+    pub latency: Option<LatencyBounds>,
 }
 
 impl ResolvedFilter {
@@ -44,7 +46,10 @@ impl ResolvedFilter {
 
     /// Whether only raw rows know the answer.
     pub const fn needs_raw_rows(&self) -> bool {
-        self.outcomes.is_some() || self.sources.is_some() || self.streamed.is_some()
+        self.outcomes.is_some()
+            || self.sources.is_some()
+            || self.streamed.is_some()
+            || self.latency.is_some()
     }
 
     /// Whether nothing can match.
@@ -95,6 +100,7 @@ impl Reader<'_> {
             sources: (!filter.sources.is_empty())
                 .then(|| filter.sources.iter().map(|source| source.code()).collect()),
             streamed: filter.streamed,
+            latency: filter.latency,
         })
     }
 

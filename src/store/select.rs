@@ -227,6 +227,14 @@ pub(super) fn push_filter(statement: &mut Statement, filter: &ResolvedFilter) {
     if let Some(streamed) = filter.streamed {
         statement.push(" and streamed = ?", [Value::Integer(i64::from(streamed))]);
     }
+    if let Some(bounds) = filter.latency {
+        let column = format!("{}_us", bounds.kind.stem());
+        let us = |us| Value::Integer(i64::try_from(us).unwrap_or(i64::MAX));
+        statement.push(&format!(" and {column} >= ?"), [us(bounds.min_us)]);
+        if let Some(max_us) = bounds.max_us {
+            statement.push(&format!(" and {column} < ?"), [us(max_us)]);
+        }
+    }
 }
 
 /// A page of whole rows, newest first, older than `before` when given.

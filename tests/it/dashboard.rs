@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::Read as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_TOKEN, Answer, TestServer};
@@ -136,6 +138,34 @@ fn the_table_has_leaders_others_and_a_total_by_every_dimension() {
 }
 
 #[test]
+fn leaders_show_how_they_went_where_rollups_know() {
+    let server = server();
+    server.service.compact().unwrap();
+    for by in ["model", "space", "provider", "error_type"] {
+        let top = |more: &str| {
+            let path = format!("/api/metrics/dashboard?{RANGE}&part=top&top={by}{more}");
+            server.get(&path).json()["top"].clone()
+        };
+        let all = top("");
+        assert_eq!(all["trend_timestamps"].as_array().unwrap().len(), 8, "quarters of an hour");
+        for row in all["rows"].as_array().unwrap() {
+            assert_eq!(row["trend"].as_array().unwrap().len(), 8, "{by}");
+            let requests = row["requests"].as_f64().unwrap();
+            assert!((sum(&row["trend"]) - requests).abs() < f64::EPSILON, "{row}");
+        }
+        assert_eq!(top("&outcome=error").get("trend_timestamps"), None, "{by}");
+    }
+    let users = |range: &str| {
+        let path = format!("/api/metrics/dashboard?{range}&part=top&top=user");
+        server.get(&path).json()["top"].clone()
+    };
+    assert_eq!(users(RANGE).get("trend_timestamps"), None, "of users only days are known");
+    let week = users("start=2026-02-23&end=2026-03-02&tz=Asia/Kathmandu");
+    assert_eq!(week["trend_timestamps"].as_array().unwrap().len(), 8);
+    assert!((sum(&week["rows"][0]["trend"]) - 16.0).abs() < f64::EPSILON, "{week}");
+}
+
+#[test]
 fn figures_that_did_not_change_are_not_sent_again() {
     let server = server();
     let path = format!("/api/metrics/dashboard?{RANGE}");
@@ -149,6 +179,45 @@ fn figures_that_did_not_change_are_not_sent_again() {
     assert_eq!(known.header("etag"), Some(&*tag));
     server.ingest(&json!([{"request_id": "new", "started_at": "2026-03-01T11:00:00Z"}]));
     assert_eq!(again(&tag).status, 200);
+}
+
+fn unpacked(answer: &Answer) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*answer.body).read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn answers_are_compressed_for_those_who_take_it_and_tags_stay_the_same() {
+    let server = server();
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let get = |path: &str, more: &[(&str, &str)]| {
+        server.get_with(path, &[&[("Authorization", &*bearer)], more].concat())
+    };
+    let gzip = ("Accept-Encoding", "br, gzip");
+    let dashboard = format!("/api/metrics/dashboard?{RANGE}&part=requests");
+    for path in
+        [&*dashboard, &format!("{dashboard}&format=csv"), "/api/requests", "/api/openapi.json"]
+    {
+        let (plain, packed) = (get(path, &[]), get(path, &[gzip]));
+        assert_eq!(plain.header("content-encoding"), None, "{path}");
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path}");
+        assert!(packed.header("vary").unwrap().ends_with("Accept-Encoding"), "{path}");
+        assert_eq!(packed.header("vary"), plain.header("vary"), "{path}");
+        assert!(packed.body.len() * 2 < plain.body.len(), "{path}");
+        assert_eq!(packed.header("etag"), plain.header("etag"), "{path}");
+        let moves = path == dashboard;
+        assert!(moves || unpacked(&packed).as_bytes() == plain.body, "{path}");
+    }
+    let tag = get(&dashboard, &[gzip]).header("etag").unwrap().to_owned();
+    let known = get(&dashboard, &[gzip, ("If-None-Match", &tag)]);
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    assert_eq!(
+        get("/api/status", &[("Accept-Encoding", "gzip;q=0")]).header("content-encoding"),
+        None
+    );
+    let short = get("/api/session", &[gzip]);
+    assert_eq!(short.header("content-encoding"), None, "a short answer fits in one packet anyway");
 }
 
 #[test]

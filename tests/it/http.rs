@@ -177,7 +177,8 @@ fn pages_follow_each_other_to_the_end() {
         }
         let Some(link) = page.header("link") else { break };
         let (target, _) = link.strip_prefix('<').unwrap().split_once('>').unwrap();
-        target.clone_into(&mut path);
+        // Relative to the address of the page.
+        path = format!("/api/{target}");
     }
     assert_eq!(seen.len(), 25);
 }
@@ -308,7 +309,14 @@ fn a_key_bound_to_a_space_sees_and_sends_only_that() {
         .map(|request| request["space"].as_str().unwrap())
         .collect();
     assert_eq!(spaces, ["a", "a"]);
-    for path in ["/api/requests?space=b", "/api/status", "/metrics", "/api/sql?sql=select%201"] {
+    for path in [
+        "/api/requests?space=b",
+        "/api/status",
+        "/metrics",
+        "/api/sql?sql=select%201",
+        "/api/stream?topic=alerts",
+        "/api/stream?topic=requests&topic=alerts",
+    ] {
         assert_eq!(server.get_as(path, Some(token)).status, 403, "{path}");
     }
     let bearer = format!("Bearer {token}");
@@ -363,4 +371,38 @@ fn simulated_traffic_shows_up() {
     let current = server.get("/api/metrics/current").json();
     assert_eq!(current["requests"], 500, "{current}");
     assert_eq!(server.post_json("/api/metrics/simulate", &json!({"requests": 0})).status, 400);
+}
+
+#[test]
+fn requests_are_found_by_how_long_they_took() {
+    let server = TestServer::start();
+    let record = |id: &str, total: Option<f64>, llm: Option<f64>| {
+        json!({"request_id": id, "started_at": "2026-01-01T00:00:00Z",
+               "total_latency_ms": total, "llm_latency_ms": llm})
+    };
+    server.ingest(&json!([
+        record("fast", Some(999.999), None),
+        record("even", Some(1_000.0), Some(900.0)),
+        record("slow", Some(2_000.0), Some(500.0)),
+        record("unknown", None, Some(500.0)),
+    ]));
+    for (query, expected) in [
+        ("min_ms=1000", &["even", "slow"][..]),
+        ("max_ms=1000", &["fast"]),
+        ("min_ms=1000&max_ms=2000", &["even"]),
+        ("latency=llm_latency&min_ms=500&max_ms=500.001", &["slow", "unknown"]),
+        ("latency=llm_latency", &["even", "fast", "slow", "unknown"]),
+    ] {
+        let answer = server.get(&format!("/api/requests?{query}")).json();
+        let found = answer["requests"].as_array().unwrap().iter();
+        let mut ids: Vec<&str> = found.map(|one| one["request_id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, expected, "{query}");
+        let csv = server.get(&format!("/api/requests?{query}&format=csv"));
+        assert_eq!(String::from_utf8(csv.body).unwrap().lines().count(), expected.len() + 1);
+    }
+    let refused = server.get("/api/requests?min_ms=5&max_ms=5");
+    assert_eq!(refused.status, 400);
+    assert!(refused.json()["detail"].as_str().unwrap().starts_with("max_ms: "));
+    assert_eq!(server.get("/api/metrics/current?min_ms=5").status, 400);
 }

@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-403679aed4dd.js",
+        path: "assets/app-b0215ceaa340.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "403679aed4dd",
-        plain: include_bytes!("app-403679aed4dd.js"),
-        gzip: include_bytes!("app-403679aed4dd.js.gz"),
-        brotli: include_bytes!("app-403679aed4dd.js.br"),
+        hash: "b0215ceaa340",
+        plain: include_bytes!("app-b0215ceaa340.js"),
+        gzip: include_bytes!("app-b0215ceaa340.js.gz"),
+        brotli: include_bytes!("app-b0215ceaa340.js.br"),
     },
     Asset {
-        path: "assets/style-3d53fc14fd52.css",
+        path: "assets/style-12e90e179424.css",
         content_type: "text/css; charset=utf-8",
-        hash: "3d53fc14fd52",
-        plain: include_bytes!("style-3d53fc14fd52.css"),
-        gzip: include_bytes!("style-3d53fc14fd52.css.gz"),
-        brotli: include_bytes!("style-3d53fc14fd52.css.br"),
+        hash: "12e90e179424",
+        plain: include_bytes!("style-12e90e179424.css"),
+        gzip: include_bytes!("style-12e90e179424.css.gz"),
+        brotli: include_bytes!("style-12e90e179424.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "13850bf5d99e",
+        hash: "18d0bd118ae0",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -1,145 +1,96 @@
-// Alerts as the API describes them, answered in the browser: an incident in every state at any moment.
+// Alerts as the program itself raises them: a rule that looks every second, and somebody who is told.
 
-const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
+import { createServer } from 'node:http';
+import { Server, record, until } from './harness.mjs';
 
-const incident = (id, more = {}) => ({
-    alert_id: id,
-    rule: 'error-rate',
-    rule_name: 'High error rate',
-    group: { space: 'acme <b>' },
-    state: 'firing',
-    severity: 'critical',
-    metric: 'error_rate',
-    operator: '>',
-    unit: 'ratio',
-    threshold: 0.1,
-    actual_value: 0.231,
-    peak_value: 0.26,
-    samples: 78,
-    events: 18,
-    message: '23.1 % errors (18 of 78) in 5m, limit 10 %',
-    runbook: null,
-    labels: {},
-    triggered_at: ago(30),
-    ended_at: null,
-    reason: null,
-    acknowledged_at: null,
-    acknowledged_by: null,
-    silenced_until: null,
-    ...more,
-});
+/** A space whose name would do harm if it were more than text. */
+export const SPACE = 'acme <b>';
 
-const rule = (id, name, more = {}) => ({
-    id,
-    name,
-    metric: 'error_rate',
-    operator: '>',
-    unit: 'ratio',
-    threshold: 0.1,
-    clear_threshold: 0.08,
-    limit: null,
-    window_s: 300,
-    period: null,
-    consecutive: 3,
-    clear_consecutive: 10,
-    min_samples: 10,
-    min_events: 3,
-    confidence: 0,
-    by: ['space'],
-    severity: 'critical',
-    channels: ['ops'],
-    runbook: null,
-    labels: {},
-    enabled: true,
-    dry_run: false,
-    is_default: true,
-    state: 'firing',
-    state_detail: null,
-    states: { firing: 1, pending: 0, recovering: 0 },
-    last_value: 0.231,
-    last_samples: 78,
-    ...more,
-});
+const MINUTE = 60_000;
 
-/** Answers the routes of alerts; the world changes as the page asks for it. */
-export async function mockAlerts(page) {
-    const world = {
-        incidents: [
-            incident('i-1'),
-            incident('i-2', { state: 'resolved', triggered_at: ago(300), ended_at: ago(240), reason: 'recovered' }),
-        ],
-        silences: [],
-        backtests: 0,
+/** The shortest times that the configuration allows; the rule keeps the name and the summary of the program's own. */
+const configOf = (port, hook) => `
+[alerting]
+interval = "1s"
+eval_delay = "0s"
+startup_grace = "0s"
+external_url = "http://127.0.0.1:${port}/"
+
+[alerting.channels.ops]
+type = "webhook"
+url = "http://127.0.0.1:${hook}/hook"
+
+[[alerting.rule]]
+id = "error-rate"
+window = "5m"
+by = ["space"]
+confidence = 0
+consecutive = 2
+clear_consecutive = 2
+channels = ["ops"]
+
+[[alerting.rule]]
+id = "daily-cost"
+name = "Cost of the day"
+metric = "cost"
+period = "day"
+limit = 5
+threshold = 1.2
+`;
+
+/** Takes messages of a channel; `messages` are their bodies. */
+async function receiver() {
+    const messages = [];
+    const server = createServer(async (request, response) => {
+        let text = '';
+        for await (const part of request) text += part;
+        messages.push(JSON.parse(text));
+        response.end();
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { messages, port: server.address().port, close: () => server.close() };
+}
+
+/** A server with such rules; `messages` are what its channel was told. */
+export async function alertingServer() {
+    const hook = await receiver();
+    const server = await Server.start({ config: (port) => configOf(port, hook.port) });
+    server.messages = hook.messages;
+    const { stop } = server;
+    server.stop = async () => {
+        await stop.call(server);
+        hook.close();
     };
-    const rules = [
-        rule('error-rate', 'High error rate'),
-        rule('daily-cost', 'Cost of the day', {
-            metric: 'cost',
-            unit: 'usd',
-            period: 'day',
-            window_s: null,
-            threshold: 5,
-            by: [],
-            state: 'ok',
-            last_value: 1.2,
-        }),
-        rule('request-rate', 'Request rate', { state: 'inactive', state_detail: 'not configured', last_value: null }),
-    ];
-    const json = (route, body, status = 200) =>
-        route.fulfill({ status, contentType: 'application/json', body: body === null ? '' : JSON.stringify(body) });
-    await page.route('**/api/metrics/alerts?**', (route) => {
-        const open = world.incidents.filter(({ state }) => state !== 'resolved');
-        return json(route, { as_of: ago(0), alerts: open, open: open.length });
-    });
-    await page.route('**/api/alerts/**', (route) => {
-        const request = route.request();
-        const path = new URL(request.url()).pathname.split('/api/alerts/')[1];
-        const found = world.incidents.find(({ alert_id: id }) => path.includes(id));
-        if (path === 'rules') {
-            const channels = [{ name: 'ops', type: 'webhook', target: 'https://hooks.example', state: 'ok', pending: 0, sent_total: 12, dead_total: 0, last_sent_at: ago(1), last_error: null }];
-            return json(route, { as_of: ago(0), interval_s: 30, last_evaluated_at: ago(0), missed_evaluations: 0, rules, channels });
-        }
-        if (path === 'incidents') return json(route, { incidents: world.incidents, next_cursor: null });
-        if (path.endsWith('/ack')) {
-            Object.assign(found, { acknowledged_at: ago(0), acknowledged_by: 'admin' });
-            return json(route, found);
-        }
-        if (found) {
-            const history = [{ at: ago(30), from: 'pending', to: 'firing', reason: null, value: 0.231, threshold: 0.1, samples: 78, events: 18, actor: null, note: null }];
-            const deliveries = [{ id: 'm-1', channel: 'ops', kind: 'firing', state: 'sent', attempts: 1, status: 200, error: null, created_at: ago(30) }];
-            return json(route, { incident: found, history, deliveries });
-        }
-        if (path === 'silences' && request.method() === 'POST') {
-            const asked = request.postDataJSON();
-            const made = { id: 's-1', state: 'active', starts_at: ago(0), ends_at: ago(-asked.duration_s / 60), created_by: 'admin', ...asked };
-            world.silences.push(made);
-            for (const one of world.incidents) one.silenced_until = made.ends_at;
-            return json(route, made, 201);
-        }
-        if (path === 'silences') return json(route, { silences: world.silences });
-        if (path.startsWith('silences/')) {
-            world.silences = [];
-            for (const one of world.incidents) one.silenced_until = null;
-            return json(route, null, 204);
-        }
-        if (path === 'backtest') {
-            world.backtests += 1;
-            const incidents = [
-                { group: {}, triggered_at: ago(2_000), ended_at: ago(1_900), reason: 'recovered', peak_value: 0.46, samples: 120, events: 55 },
-                { group: {}, triggered_at: ago(500), ended_at: ago(490), reason: 'recovered', peak_value: 0.2, samples: 20, events: 4 },
-            ];
-            return json(route, {
-                rule: rules[0],
-                start: ago(7 * 1_440),
-                end: ago(0),
-                exact: true,
-                evaluations: 20_160,
-                elapsed_ms: 412,
-                incidents,
-                summary: { incidents: 2, longer_than_5_min: 2, fewer_than_25_samples: 1 },
-            });
-        }
-        return json(route, { title: 'There is nothing here', detail: path, status: 404 }, 404);
-    });
-    return world;
+    return server;
+}
+
+/** Requests of one space around `at`, of which a share fails. */
+export const traffic = (count, errors, { space = SPACE, at = Date.now() } = {}) =>
+    Array.from({ length: count }, (_, i) =>
+        record(at - i * 10, { space, error_type: i < errors ? 'server' : undefined }),
+    );
+
+/** Makes the rule fire for a space and gives the incident. */
+export async function fire(server, space = SPACE) {
+    await server.ingest(traffic(20, 8, { space }));
+    return until(`an alert of ${space}`, () => openOf(server, space));
+}
+
+/** Lets what fires for a space recover. */
+export async function recover(server, space = SPACE) {
+    await server.ingest(traffic(400, 0, { space }));
+    await until(`the end of the alert of ${space}`, async () => !(await openOf(server, space)));
+}
+
+/** The open incident of a space. */
+export async function openOf(server, space = SPACE) {
+    const { alerts } = await server.json('api/metrics/alerts?state=open');
+    return alerts.find(({ group }) => group.space === space);
+}
+
+/** Two hours of trouble in the past: too late to fire, but there for a backtest. */
+export async function past(server) {
+    for (const hours of [3, 20]) {
+        await server.ingest(traffic(40, 20, { at: Date.now() - hours * 60 * MINUTE }));
+    }
 }

@@ -1,34 +1,24 @@
-// Alerts on the page: the strip, what can be done, spans, the trial of a rule.
+// Alerts on the page, raised by the real monitor: the strip, what can be done, spans, the trial of a rule.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { mockAlerts } from './alerts.mjs';
-import { Server, browser, lately, loaded, open, until } from './harness.mjs';
+import { SPACE, alertingServer, fire, past, recover } from './alerts.mjs';
+import { Server, browser, events, lately, loaded, open, until } from './harness.mjs';
 
 let chrome;
 let server;
 
 before(async () => {
     chrome = await browser();
-    server = await Server.start();
-    await server.ingest(lately(200, 10));
+    server = await alertingServer();
+    await server.ingest(lately(200, 10, { error_type: undefined }));
+    await past(server);
 });
 
 after(async () => {
     await chrome?.close();
     await server?.stop();
 });
-
-async function withAlerts(path) {
-    let world;
-    const page = await open(chrome, server, {
-        path,
-        prepare: async (page) => {
-            world = await mockAlerts(page);
-        },
-    });
-    return { page, world };
-}
 
 const redInChart = (page) =>
     page.locator('#panel-requests canvas').evaluate((canvas) => {
@@ -38,12 +28,15 @@ const redInChart = (page) =>
         return red;
     });
 
+const stripOf = (page, space = SPACE) => page.getByRole('alert').filter({ hasText: `space ${space}` });
+
 test('what fires stands above everything, is acknowledged and silenced', async () => {
-    const { page } = await withAlerts('');
+    const page = await open(chrome, server);
     await loaded(page);
-    const strip = page.getByRole('alert').filter({ hasText: 'High error rate' });
-    await strip.getByText('23.1 % errors').waitFor();
-    assert.match(await strip.innerText(), /space acme <b>/, 'a name is only text');
+    const strip = stripOf(page);
+    await fire(server);
+    await strip.getByText('40 % errors (8 of 20) in 5m, limit 10 %').waitFor();
+    assert.match(await strip.innerText(), /High error rate · space acme <b>/, 'a name is only text');
     assert.match(await page.title(), /^\(1\) /);
     await strip.getByRole('button', { name: 'Acknowledge' }).click();
     await strip.getByText('acknowledged by admin').waitFor();
@@ -52,55 +45,119 @@ test('what fires stands above everything, is acknowledged and silenced', async (
     await dialog.getByLabel('Why (required)').fill('deploy');
     await dialog.getByRole('button', { name: 'Silence' }).click();
     await strip.waitFor({ state: 'detached' });
+    const { silences } = await server.json('api/alerts/silences');
+    assert.deepEqual(silences.map(({ rule, group, comment }) => ({ rule, group, comment })), [
+        { rule: 'error-rate', group: { space: SPACE }, comment: 'deploy' },
+    ]);
     await page.getByRole('link', { name: /^Alerts/ }).click();
     await page.getByText('deploy').waitFor();
     await page.getByRole('button', { name: 'End' }).click();
     await page.getByText('Nothing is silenced').waitFor();
+    await strip.waitFor();
+    await recover(server);
+    await strip.waitFor({ state: 'detached' });
     page.assertClean();
     await page.context().close();
 });
 
+test('the page hears of alerts without asking, on every view', async () => {
+    const page = await open(chrome, server, { path: 'status' });
+    await page.getByLabel('How often to refresh').selectOption('60');
+    await page.getByText('All is well').waitFor();
+    const badge = page.getByRole('link', { name: 'Alerts 1 open' });
+    await fire(server, 'heard');
+    let asked = 0;
+    page.on('request', (request) => {
+        if (request.url().includes('api/metrics/alerts')) asked += 1;
+    });
+    await badge.waitFor({ timeout: 3_000 });
+    await stripOf(page, 'heard').waitFor();
+    await recover(server, 'heard');
+    await badge.waitFor({ state: 'detached', timeout: 3_000 });
+    await stripOf(page, 'heard').waitFor({ state: 'detached' });
+    assert.equal(asked, 0);
+    page.assertClean();
+    await page.context().close();
+});
+
+test('a stream tells what is open, then what changes', async () => {
+    const { alert_id: id } = await fire(server, 'told');
+    const heard = events(server, 'topic=alerts');
+    const first = await heard.next('alerts');
+    assert.deepEqual(first.alerts.map((one) => [one.alert_id, one.state]), [[id, 'firing']]);
+    await server.post(`api/alerts/incidents/${id}/ack`, {});
+    const acknowledged = await heard.next('alert');
+    assert.equal(acknowledged.alert.acknowledged_by, 'admin');
+    const silence = await server.post('api/alerts/silences', { rule: 'error-rate', group: { space: 'told' }, duration_s: 600, comment: 'x' });
+    assert.equal((await heard.next('alert')).alert.silenced_until, silence.ends_at);
+    await recover(server, 'told');
+    let last;
+    do last = await heard.next('alert');
+    while (last.alert.state === 'recovering');
+    assert.deepEqual([last.alert.alert_id, last.alert.state, last.open], [id, 'resolved', 0]);
+    await heard.stop();
+});
+
 test('incidents are spans on the charts', async () => {
-    const { page } = await withAlerts('');
+    await fire(server, 'spans');
+    const page = await open(chrome, server, { path: '?from=now-15m&to=now' });
     await loaded(page);
     await until('red in the chart', async () => (await redInChart(page)) > 50);
-    const plain = await open(chrome, server);
+    const quiet = await Server.start();
+    await quiet.ingest(lately(50, 0.2));
+    const plain = await open(chrome, quiet, { path: '?from=now-15m&to=now' });
     await loaded(plain);
     assert.equal(await redInChart(plain), 0);
     for (const one of [page, plain]) {
         one.assertClean();
         await one.context().close();
     }
+    await quiet.stop();
+    await recover(server, 'spans');
 });
 
 test('a budget of the day is a line in the cost chart', async () => {
-    const { page } = await withAlerts('');
+    const page = await open(chrome, server);
     await loaded(page);
     await page.locator('#panel-cost .sentence').getByText('budget $5.00 a day').waitFor();
     page.assertClean();
     await page.context().close();
 });
 
-test('an incident says why it fired and leads to its time', async () => {
-    const { page } = await withAlerts('alerts');
-    await page.getByRole('link', { name: 'High error rate' }).first().click();
-    const dialog = page.getByRole('dialog');
-    await dialog.getByText(/error rate was 23\.1 %, > 10\.0 %, over 78 requests/).waitFor();
+test('the link of a message says why it fired and leads to its time', async () => {
+    const { alert_id: id } = await fire(server, 'linked');
+    const told = await until('the message', () =>
+        server.messages.flatMap(({ incidents }) => incidents).find(({ incident_id: told }) => told === id),
+    );
+    assert.equal(told.url, `${server.url}/alerts?incident=${id}`);
+    const page = await open(chrome, server, { path: new URL(told.url).pathname.slice(1) + new URL(told.url).search });
+    const dialog = page.getByRole('dialog', { name: 'High error rate' });
+    await dialog.getByText(/error rate was \d+\.\d %, > 10\.0 %, over \d+ requests/).waitFor();
     await dialog.getByText(/pending → firing/).waitFor();
+    await dialog.getByText('ops, firing').waitFor();
     await dialog.getByRole('link', { name: 'Show this time on the charts' }).click();
     await loaded(page);
     assert.match(page.url(), /\/\?from=20/);
+    await recover(server, 'linked');
     page.assertClean();
     await page.context().close();
 });
 
 test('a rule is tried on the history', async () => {
-    const { page, world } = await withAlerts('alerts');
+    const page = await open(chrome, server, { path: 'alerts' });
     await page.getByRole('button', { name: 'Backtest High error rate' }).click();
-    await page.getByText(/It would have fired 2 times: 2 longer than 5 min/).waitFor();
-    assert.equal(await page.locator('dialog .lane .fired').count(), 2);
-    await page.getByRole('dialog').getByLabel('Days').selectOption('30');
-    await until('another trial', () => world.backtests === 2);
+    const dialog = page.getByRole('dialog', { name: /^Backtest/ });
+    const answered = page.waitForResponse(
+        (response) => response.url().endsWith('/backtest') && response.request().postDataJSON().start === 'now-1d',
+    );
+    await dialog.getByLabel('Days').selectOption('1');
+    const { incidents } = await (await answered).json();
+    assert.ok(incidents.filter(({ group }) => group.space === SPACE).length >= 2, JSON.stringify(incidents));
+    await dialog.getByText(`It would have fired ${incidents.length} times`).waitFor();
+    assert.equal(await dialog.locator('.lane .fired').count(), incidents.length);
+    const rows = await dialog.locator('tbody tr').allInnerTexts();
+    assert.equal(rows.length, incidents.length);
+    assert.ok(rows.some((row) => row.includes(`space ${SPACE}`)), rows.join('\n'));
     page.assertClean();
     await page.context().close();
 });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { Server, browser, lately, open, record } from './harness.mjs';
-import { mockAlerts } from './alerts.mjs';
+import { alertingServer, fire, past } from './alerts.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
@@ -14,9 +14,11 @@ let server;
 
 before(async () => {
     chrome = await browser();
-    server = await Server.start();
+    server = await alertingServer();
     await server.ingest(lately(400, 20));
+    await past(server);
     await server.ingest([record(Date.now() - 60_000, { error_type: 'server', model: '<b>odd</b>', space: 'שלום' })]);
+    await fire(server);
 });
 
 after(async () => {
@@ -45,6 +47,12 @@ const VIEWS = {
     'requests, one': async (page) => {
         await page.locator('table button.link').first().click();
         await page.getByRole('dialog').getByText('Total latency').waitFor();
+    },
+    'requests, latency': async (page) => {
+        await page.goto(`${page.url()}?min_ms=100`);
+        await page.locator('.chip').waitFor();
+        await page.getByRole('button', { name: '+ Latency' }).click();
+        await page.getByRole('dialog').waitFor();
     },
     users: async (page) => page.locator('table tbody tr').first().waitFor(),
     spaces: async (page) => page.locator('table tbody tr').first().waitFor(),
@@ -94,7 +102,6 @@ for (const colorScheme of ['light', 'dark']) {
                     path: pathOf(view),
                     colorScheme,
                     viewport: { width, height: 800 },
-                    prepare: mockAlerts,
                 });
                 await ready(page);
                 found.push(...(await violations(page)).map((text) => `${view}: ${text}`));

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -15,7 +15,7 @@ export const TOKEN = 'e2e-admin-token';
 const BINARY = process.env.E2E_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug', 'chatgauge');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-const freePort = () =>
+export const freePort = () =>
     new Promise((resolve) => {
         const server = createServer().listen(0, '127.0.0.1', () => {
             const { port } = server.address();
@@ -35,13 +35,21 @@ export async function until(what, condition, limitMs = 15_000) {
 }
 
 export class Server {
-    /** A server on a free port; `args` are more flags of `serve` or, with `command`, of another command. */
-    static async start({ args = [], command = 'serve', token = TOKEN } = {}) {
+    /**
+     * A server on a free port; `args` are more flags of `serve` or, with `command`, of another command, and
+     * `config` makes the text of its configuration from the port.
+     */
+    static async start({ args = [], command = 'serve', token = TOKEN, config } = {}) {
         const server = new Server();
         server.folder = mkdtempSync(join(tmpdir(), 'chatgauge-e2e-'));
         server.port = await freePort();
         server.url = `http://127.0.0.1:${server.port}`;
         server.args = [command, '--db', join(server.folder, 'e2e.db'), '--listen', `127.0.0.1:${server.port}`, ...args];
+        if (config) {
+            const file = join(server.folder, 'e2e.toml');
+            writeFileSync(file, config(server.port));
+            server.args.push('--config', file);
+        }
         await server.run(token);
         return server;
     }
@@ -91,6 +99,18 @@ export class Server {
         return (await this.get(path)).json();
     }
 
+    /** Sends JSON and gives the answer. */
+    async post(path, body) {
+        const response = await fetch(`${this.url}/${path}`, {
+            method: 'POST',
+            headers: this.headers({ 'content-type': 'application/json' }),
+            body: JSON.stringify(body),
+        });
+        const text = await response.text();
+        assert.ok(response.ok, `${path}: ${text}`);
+        return JSON.parse(text);
+    }
+
     /** Stores records. */
     async ingest(records) {
         for (let i = 0; i < records.length; i += 5_000) {
@@ -104,6 +124,36 @@ export class Server {
             assert.deepEqual(report.rejected, []);
         }
     }
+}
+
+/** A stream: `next(name)` waits for the next event of that name and gives its data. */
+export function events(server, query) {
+    const stop = new AbortController();
+    const texts = (async () => {
+        const answer = await fetch(`${server.url}/api/stream?${query}`, { headers: server.headers(), signal: stop.signal });
+        assert.equal(answer.status, 200);
+        return answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    })();
+    let text = '';
+    return {
+        async next(name) {
+            const reader = await texts;
+            for (;;) {
+                const end = text.indexOf('\n\n');
+                if (end < 0) {
+                    const { value, done } = await reader.read();
+                    assert.ok(!done, `the stream ended before ${name}`);
+                    text += value;
+                    continue;
+                }
+                const lines = text.slice(0, end).split('\n');
+                text = text.slice(end + 2);
+                const of = (field) => lines.find((line) => line.startsWith(`${field}:`))?.slice(field.length + 1).trim();
+                if (of('event') === name) return JSON.parse(of('data'));
+            }
+        },
+        stop: async () => stop.abort(),
+    };
 }
 
 let ids = 0;
@@ -145,24 +195,20 @@ export async function browser() {
     });
 }
 
-/** Routes that a server without alerts does not have; the page asks and lives with the answer. */
-const OPTIONAL = /\/api\/(alerts|metrics\/alerts)/;
-
 /** A page that is logged in; `page.assertClean()` tells what went wrong meanwhile. */
-export async function open(chrome, server, { path = '', allow = [], login = true, prepare, ...context } = {}) {
+export async function open(chrome, server, { path = '', allow = [], login = true, ...context } = {}) {
     const tab = await chrome.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...context });
     const page = await tab.newPage();
     const wrong = [];
     page.on('console', (message) => {
         if (message.type() !== 'error') return;
         const text = `${message.text()} ${message.location().url}`;
-        const optional = text.includes('404') && OPTIONAL.test(text);
-        if (!optional && !allow.some((pattern) => pattern.test(text))) wrong.push(`console: ${text}`);
+        if (!allow.some((pattern) => pattern.test(text))) wrong.push(`console: ${text}`);
     });
     page.on('pageerror', (error) => wrong.push(`error: ${error.stack}`));
     page.on('request', (request) => {
         const url = new URL(request.url());
-        const ours = url.origin === server.url || url.protocol === 'data:' || url.protocol === 'blob:';
+        const ours = url.href.startsWith(`${server.url}/`) || url.protocol === 'data:' || url.protocol === 'blob:';
         if (!ours) wrong.push(`request to another host: ${request.url()}`);
     });
     await page.addInitScript(() => {
@@ -174,11 +220,10 @@ export async function open(chrome, server, { path = '', allow = [], login = true
     if (login) {
         const response = await page.request.post(`${server.url}/api/session`, {
             data: { token: server.token },
-            headers: { origin: server.url },
+            headers: { origin: new URL(server.url).origin },
         });
         assert.equal(response.status(), 204);
     }
-    if (prepare) await prepare(page);
     await page.goto(`${server.url}/${path}`);
     return page;
 }

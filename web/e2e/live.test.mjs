@@ -68,7 +68,7 @@ test('a killed server leaves the figures there, and they go on when it is back',
     const other = await Server.start();
     try {
         await other.ingest(lately(50, 2));
-        const page = await open(chrome, other, { allow: [/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/] });
+        const page = await open(chrome, other, { allow: [/ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED/] });
         await loaded(page);
         await page.getByLabel('How often to refresh').selectOption('5');
         await other.kill();

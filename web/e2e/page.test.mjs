@@ -293,3 +293,41 @@ test('a range without requests says when the last one came', async () => {
     await until('requests', async () => (await tile(page, 'Requests').catch(() => 0)) > 0);
     await closed(page);
 });
+
+test('a cell of the heatmap opens its requests, and the bounds are a filter of their own', async () => {
+    const at = Date.now() - 90 * 60_000;
+    const space = 'heatmap-space';
+    const of = (count, total) => Array.from({ length: count }, () => record(at, { space, total_latency_ms: total, context_latency_ms: 50, llm_latency_ms: 60, time_to_first_token_ms: 40 }));
+    await server.ingest([...of(3, 180), ...of(2, 4_100), ...of(4, 9_300)]);
+    const page = await open(chrome, server, { path: `?space=${space}` });
+    await loaded(page);
+    const { heatmap, timestamps } = await server.json(`api/metrics/dashboard?part=heatmap&space=${space}`);
+    const column = heatmap.counts.findIndex((counts) => counts.some((count) => count > 0));
+    const row = heatmap.counts[column].indexOf(2);
+    const over = page.locator('#panel-heatmap .u-over');
+    await over.scrollIntoViewIfNeeded();
+    const { width, height } = await over.boundingBox();
+    await over.click({
+        position: {
+            x: ((column + 0.5) * width) / timestamps.length,
+            y: height - ((row + 0.5) * height) / heatmap.bounds_ms.length,
+        },
+    });
+    const chip = page.locator('.chip').filter({ hasText: 'total latency' });
+    await chip.waitFor();
+    const rows = page.getByRole('region', { name: 'Requests, newest first' }).locator('tbody tr');
+    await until('the two requests', async () => (await rows.count()) === 2);
+    assert.match(await rows.first().innerText(), /4\.10 s/);
+    await page.reload();
+    await until('the two requests again', async () => (await rows.count()) === 2);
+    await chip.getByRole('button').click();
+    await until('all requests', async () => (await rows.count()) === 9);
+    await page.getByRole('button', { name: '+ Latency' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Filter by latency' });
+    await dialog.getByLabel('At least, in ms').fill('5000');
+    await dialog.getByRole('button', { name: 'Show' }).click();
+    await page.locator('.chip').filter({ hasText: 'total latency: from 5.00 s' }).waitFor();
+    await until('the slow ones', async () => (await rows.count()) === 4);
+    page.assertClean();
+    await page.context().close();
+});

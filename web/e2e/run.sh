@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Tests the page in a real browser against the real program. Installs what it needs: Debian's Chromium and the
-# packages of web/package-lock.json. Arguments are test files; without them all run.
+# Tests the page in a real browser against the real program. Installs what it needs: Debian's Chromium and
+# Prometheus, and the packages of web/package-lock.json. Arguments are test files; without them all run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if ! [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+missing=()
+[ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-dejavu-core fonts-noto-color-emoji)
+[ -x "${PROMETHEUS:-/usr/bin/prometheus}" ] || missing+=(prometheus)
+if [ ${#missing[@]} -gt 0 ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 npm run --silent check

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Span } from './chart/frame';
 import * as show from './format';
 import { usePolled } from './poll';
+import { useTopic } from './stream';
 import type { Num } from './types';
 import { type State, question } from './url';
 
@@ -49,7 +50,6 @@ export interface Rule {
     by: string[];
     severity: string;
     channels: string[];
-    enabled: boolean;
     dry_run: boolean;
     state: string;
     state_detail: string | null;
@@ -71,6 +71,8 @@ export interface Channel {
 
 export interface RulesAnswer {
     as_of: string;
+    /** Whether rules are evaluated at all. */
+    enabled: boolean;
     interval_s: number;
     last_evaluated_at: string | null;
     rules: Rule[];
@@ -78,9 +80,9 @@ export interface RulesAnswer {
 }
 
 export interface AlertsView {
-    /** Whether this server knows alerts at all. */
-    available: boolean;
     open: Incident[];
+    /** Grows whenever an incident began, changed or ended. */
+    changes: number;
     spans: Span[];
     /** US dollars a day, from a rule about the cost of a day. */
     costBudget: number | null;
@@ -104,10 +106,32 @@ export function inUnit(value: Num | undefined, unit: string): string {
     }
 }
 
+const LATENCIES: Record<string, string> = {
+    latency: 'latency',
+    context_latency: 'context latency',
+    llm_latency: 'LLM latency',
+    ttft: 'time to first token',
+};
+
+/** What a rule watches, in words. */
+export function metricName(metric: string): string {
+    const [, latency = '', stat = ''] = metric.match(/^(\w+)_(avg|p\d+)$/) ?? [];
+    const name = LATENCIES[latency];
+    if (!name) return show.words(metric);
+    return stat === 'avg' ? `average ${name}` : `${stat} of ${name}`;
+}
+
 export const groupText = (group: Group): string =>
     Object.entries(group)
         .map(([dimension, value]) => `${show.words(dimension)} ${value}`)
         .join(', ');
+
+/** What an incident says, without the group that stands beside it. */
+export function messageOf(incident: Incident): string {
+    const group = Object.entries(incident.group).map(([dimension, value]) => `${dimension}=${value}`);
+    const prefix = `${group.join(' ')}: `;
+    return incident.message.startsWith(prefix) ? incident.message.slice(prefix.length) : incident.message;
+}
 
 export function spanOf(incident: Incident): Span {
     return {
@@ -119,23 +143,64 @@ export function spanOf(incident: Incident): Span {
 
 const SPANS_MAX = 200;
 
+/** Open incidents at a moment. */
+interface Open {
+    as_of: string;
+    alerts: Incident[];
+}
+
+/** The open incidents with one that began, changed or ended. */
+function withChange(before: Open, change: { as_of: string; alert: Incident }): Open {
+    const others = before.alerts.filter(({ alert_id }) => alert_id !== change.alert.alert_id);
+    const alerts = change.alert.ended_at === null ? [change.alert, ...others] : others;
+    alerts.sort((a, b) => Date.parse(b.triggered_at) - Date.parse(a.triggered_at));
+    return { as_of: change.as_of, alerts };
+}
+
+/** Open incidents: told by the stream, asked for when there is none. */
+function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; refresh: () => void } {
+    const [open, setOpen] = useState<Open>({ as_of: '', alerts: [] });
+    const [streaming, setStreaming] = useState(false);
+    const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
+    // An answer that was under way while the stream told more is too old.
+    const take = (next: Open) => setOpen((before) => (Date.parse(next.as_of) < Date.parse(before.as_of) ? before : next));
+    useEffect(() => {
+        if (polled.data) take(polled.data);
+    }, [polled.data]);
+    useTopic(
+        'alerts',
+        seconds > 0 ? '' : null,
+        {
+            alerts: (data) => {
+                take(data as Open);
+                onChange();
+            },
+            alert: (data) => {
+                setOpen((before) => withChange(before, data as { as_of: string; alert: Incident }));
+                onChange();
+            },
+        },
+        (state) => setStreaming(state === 'open'),
+    );
+    return { alerts: open.alerts, refresh: polled.refresh };
+}
+
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
-    const [available, setAvailable] = useState(true);
-    const on = (path: string) => (available ? path : '');
-    const open = usePolled<{ alerts: Incident[] }>(on('api/metrics/alerts?state=open&limit=100'), seconds);
+    const [changes, setChanges] = useState(0);
+    const open = useOpen(seconds, () => setChanges((n) => n + 1));
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
     range.delete('tz');
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
-        on(state.tab === 'overview' ? `api/alerts/incidents?${range}` : ''),
+        state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
         seconds,
     );
-    const rules = usePolled<RulesAnswer>(on(state.tab === 'overview' ? 'api/alerts/rules' : ''), seconds && 60);
+    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60);
     useEffect(() => {
-        if (open.error?.status === 404 || open.error?.status === 403) setAvailable(false);
-    }, [open.error]);
+        if (changes > 0) past.refresh();
+    }, [changes]);
     const budget = rules.data?.rules.find(
-        (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.enabled && rule.unit === 'usd',
+        (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
     // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
     // charts are not drawn anew each time.
@@ -145,8 +210,8 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     });
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
-        available,
-        open: open.data?.alerts ?? [],
+        open: open.alerts,
+        changes,
         spans,
         costBudget: budget?.limit ?? budget?.threshold ?? null,
         refresh: open.refresh,

@@ -1,6 +1,6 @@
 // The frame of all views: tabs, zone, colours, refresh, filters, and the notes that concern everything.
 
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useAlerts } from './alerts';
 import { post, whenLoggedOut } from './api';
 import { FilterBar } from './filters';
@@ -178,6 +178,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     const [, setAnswers] = useState(0);
     const answered = useRef<Answered>({ at: 0, failed: false });
     const main = useRef<HTMLElement>(null);
+    const tabs = useRef<HTMLElement>(null);
     const isOverview = state.tab === 'overview';
     const { sort, stat } = sortOf(state);
     const polled = usePolled<Dashboard>(
@@ -208,6 +209,11 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
         alerts.refresh();
     };
     useShortcuts(refresh, () => setHelp(true));
+    // On a phone the tabs scroll sideways: the current one is to be seen.
+    useLayoutEffect(() => {
+        const current = tabs.current?.querySelector<HTMLElement>('[aria-current]');
+        if (current && tabs.current) tabs.current.scrollLeft = current.offsetLeft - tabs.current.offsetLeft - 24;
+    }, [state.tab]);
     useEffect(() => {
         document.title = `${alerts.open.length > 0 ? `(${alerts.open.length}) ` : ''}${NAMES[state.tab]} · chatgauge`;
     }, [state.tab, alerts.open.length]);
@@ -238,7 +244,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         <Brand />
                         chatgauge
                     </a>
-                    <nav class="tabs" aria-label="Views">
+                    <nav class="tabs" aria-label="Views" ref={tabs}>
                         {TABS.map((tab) => (
                             <a
                                 key={tab}
@@ -285,6 +291,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         state={state}
                         zone={zone}
                         resolved={data}
+                        filterable={state.tab !== 'alerts'}
                         comparable={state.tab !== 'requests' && state.tab !== 'alerts'}
                     />
                 )}

@@ -1,8 +1,9 @@
 // The second bar: range, comparison, filters, the link to all of it. The same for every view.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, get } from './api';
 import * as show from './format';
+import { LatencyChip, LatencyDialog } from './latency';
 import { PRESETS, fromField, isRelative, roughWidth, toField } from './time';
 import type { DimensionValues } from './types';
 import { CopyButton, Dialog, Icon, Name, ProblemNote, Segments, Select } from './ui';
@@ -199,21 +200,26 @@ export function FilterBar(props: {
     /** The range of the last answer. */
     resolved: { start: string; end: string } | null;
     comparable: boolean;
+    /** Whether the view looks at the filters. */
+    filterable: boolean;
 }) {
     const { state } = props;
-    const [open, setOpen] = useState<'range' | 'filter' | 'link' | ''>('');
+    const [open, setOpen] = useState<'range' | 'filter' | 'latency' | 'link' | ''>('');
+    const filterable = useRef(props.filterable);
+    filterable.current = props.filterable;
     useEffect(() => {
         const onKey = (event: Event) => {
             const key = (event as CustomEvent<string>).detail;
             if (key === 't') setOpen('range');
-            if (key === '/') setOpen('filter');
+            if (key === '/' && filterable.current) setOpen('filter');
         };
         window.addEventListener('shortcut', onKey);
         return () => window.removeEventListener('shortcut', onKey);
     }, []);
     const close = () => setOpen('');
+    const isRequests = state.tab === 'requests';
     const chips = DIMENSIONS.flatMap((dimension) =>
-        (state.filters[dimension] ?? []).map((value) => ({ dimension, value })),
+        props.filterable ? (state.filters[dimension] ?? []).map((value) => ({ dimension, value })) : [],
     );
     return (
         <div class="bar" role="group" aria-label="Range and filters">
@@ -242,9 +248,17 @@ export function FilterBar(props: {
                     </button>
                 </span>
             ))}
-            <button type="button" class="plain" onClick={() => setOpen('filter')} title="Filter (/)" aria-haspopup="dialog">
-                + Filter
-            </button>
+            {isRequests && <LatencyChip state={state} />}
+            {props.filterable && (
+                <button type="button" class="plain" onClick={() => setOpen('filter')} title="Filter (/)" aria-haspopup="dialog">
+                    + Filter
+                </button>
+            )}
+            {isRequests && (
+                <button type="button" class="plain" onClick={() => setOpen('latency')} aria-haspopup="dialog">
+                    + Latency
+                </button>
+            )}
             {chips.length > 1 && (
                 <button type="button" class="plain" onClick={() => go({ filters: {} })}>
                     Clear
@@ -256,6 +270,7 @@ export function FilterBar(props: {
             </button>
             <RangeDialog state={state} zone={props.zone} open={open === 'range'} onClose={close} />
             <FilterDialog state={state} open={open === 'filter'} onClose={close} />
+            {isRequests && <LatencyDialog state={state} open={open === 'latency'} onClose={close} />}
             <Dialog title="Copy a link to this view" open={open === 'link'} onClose={close}>
                 <div class="stack">
                     <p class="muted">The link has the range, the zone and the filters, and nothing secret.</p>

@@ -56,7 +56,7 @@ export const duration: Format = known((value) => {
 export function durationMark(value: number): string {
     if (value === 0) return '0';
     if (Math.abs(value) < 1_000) return `${significant.format(value)} ms`;
-    if (Math.abs(value) < 200_000) return `${significant.format(value / 1_000)} s`;
+    if (Math.abs(value) < 120_000) return `${significant.format(value / 1_000)} s`;
     return Math.abs(value) < 7_200_000
         ? `${significant.format(value / 60_000)} min`
         : `${significant.format(value / 3_600_000)} h`;

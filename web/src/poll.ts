@@ -78,6 +78,7 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
         void run();
         return () => {
             ended = true;
+            ask.current = () => {};
             window.clearTimeout(timer);
             request?.abort();
             document.removeEventListener('visibilitychange', onVisibility);

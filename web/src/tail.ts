@@ -1,13 +1,15 @@
-// Requests as they are stored, over server-sent events. One stream at most, only while it is looked at.
+// Requests as they are stored.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { type StreamState, useTopic } from './stream';
 import type { StoredRequest } from './types';
 
 const KEPT = 100;
+const FLUSH_MS = 250;
 
 export interface TailState {
     requests: StoredRequest[];
-    state: 'connecting' | 'open' | 'waiting for a place';
+    state: StreamState;
     /** When requests were left out, in milliseconds. */
     gap: number | null;
 }
@@ -16,46 +18,27 @@ const NOTHING: TailState = { requests: [], state: 'connecting', gap: null };
 
 export function useTail(query: string, paused: boolean): TailState {
     const [tail, setTail] = useState<TailState>(NOTHING);
-    const [hidden, setHidden] = useState(document.hidden);
-    useEffect(() => {
-        const listener = () => setHidden(document.hidden);
-        document.addEventListener('visibilitychange', listener);
-        return () => document.removeEventListener('visibilitychange', listener);
-    }, []);
+    const arriving = useRef<{ requests: StoredRequest[]; timer: number }>({ requests: [], timer: 0 });
     useEffect(() => setTail(NOTHING), [query]);
-    useEffect(() => {
-        if (!query || paused || hidden) return;
-        let [source, timer]: [EventSource | null, number] = [null, 0];
-        let waiting: StoredRequest[] = [];
-        const flush = () => {
-            timer = 0;
-            const arrived = waiting.reverse();
-            waiting = [];
-            setTail((before) => ({ ...before, requests: [...arrived, ...before.requests].slice(0, KEPT) }));
-        };
-        let again = 0;
-        const open = () => {
-            source = new EventSource(`api/stream?${query}`);
-            source.onopen = () => setTail((before) => ({ ...before, state: 'open' }));
-            source.onerror = () => {
-                const closed = source?.readyState === EventSource.CLOSED;
-                setTail((before) => ({ ...before, state: closed ? 'waiting for a place' : 'connecting' }));
-                // A refusal ends the browser's own attempts.
-                if (closed) again = window.setTimeout(open, 10_000);
-            };
-            source.addEventListener('request', (event) => {
-                waiting.push(JSON.parse((event as MessageEvent<string>).data) as StoredRequest);
-                if (waiting.length > KEPT) waiting.shift();
-                timer ||= window.setTimeout(flush, 250);
-            });
-            source.addEventListener('gap', () => setTail((before) => ({ ...before, gap: Date.now() })));
-        };
-        open();
-        return () => {
-            source?.close();
-            window.clearTimeout(timer);
-            window.clearTimeout(again);
-        };
-    }, [query, paused, hidden]);
+    useEffect(() => () => window.clearTimeout(arriving.current.timer), []);
+    const flush = () => {
+        const arrived = arriving.current.requests.reverse();
+        arriving.current = { requests: [], timer: 0 };
+        setTail((before) => ({ ...before, requests: [...arrived, ...before.requests].slice(0, KEPT) }));
+    };
+    useTopic(
+        'requests',
+        query && !paused ? query : null,
+        {
+            request: (data) => {
+                const { requests } = arriving.current;
+                requests.push(data as StoredRequest);
+                if (requests.length > KEPT) requests.shift();
+                arriving.current.timer ||= window.setTimeout(flush, FLUSH_MS);
+            },
+            gap: () => setTail((before) => ({ ...before, gap: Date.now() })),
+        },
+        (state) => setTail((before) => ({ ...before, state })),
+    );
     return tail;
 }

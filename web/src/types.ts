@@ -37,6 +37,8 @@ export interface TopRow extends Phases {
     requests: number;
     requests_share_percent: Num;
     previous_requests?: number;
+    /** Requests over the range, of the first rows. */
+    trend?: number[];
     errors: number;
     error_rate_percent: Num;
     average_ms: Num;

@@ -25,7 +25,7 @@ export interface State {
 }
 
 /** What a view may keep. */
-const VIEW_KEYS = ['latency', 'scale', 'top', 'sort', 'share', 'request', 'at', 'tail', 'rule', 'incident', 'q'];
+const VIEW_KEYS = ['latency', 'scale', 'top', 'sort', 'share', 'min_ms', 'max_ms', 'request', 'at', 'tail', 'rule', 'incident', 'q'];
 
 export function parse(location: { pathname: string; search: string }): State {
     const name = location.pathname.split('/').pop() ?? '';

@@ -74,6 +74,18 @@ pub(crate) struct IncidentBody {
     dry_run: bool,
 }
 
+impl IncidentBody {
+    /// Its identity.
+    pub(crate) fn id(&self) -> &str {
+        &self.alert_id
+    }
+
+    /// What people would want to be told of at once when it changes: not the values, which always do.
+    pub(crate) fn stage(&self) -> String {
+        format!("{} {:?} {:?}", self.state, self.acknowledged_at, self.silenced_until)
+    }
+}
+
 /// What is known of now: states of open incidents, rules and silences.
 #[derive(Debug)]
 pub(crate) struct IncidentView {

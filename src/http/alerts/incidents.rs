@@ -184,7 +184,7 @@ impl Wanted {
             limit: params.limit()?.unwrap_or(DEFAULT_LINES),
             ..IncidentQuery::default()
         };
-        Ok(Self { states: params.states(&INCIDENT_STATES)?, query })
+        Ok(Self { states: params.words("state", &INCIDENT_STATES)?, query })
     }
 
     /// Newest first. States of open incidents are known only to the monitor, so that those are filtered

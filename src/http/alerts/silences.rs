@@ -177,7 +177,7 @@ pub(crate) async fn list(
 ) -> Result<Json<SilencesBody>, Problem> {
     principal.require_all_spaces()?;
     let params = params(query.as_deref(), SILENCES)?;
-    let over = params.states(&SILENCE_STATES)?.contains(&"expired");
+    let over = params.words("state", &SILENCE_STATES)?.contains(&"expired");
     let now = app.service().now();
     let silences = app.ask(move |service| service.alert_silences(over)).await?;
     let silences = silences.into_iter().map(|silence| SilenceBody::new(silence, now)).collect();

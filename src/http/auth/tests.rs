@@ -114,6 +114,14 @@ fn only_the_servers_own_page_is_of_the_same_origin() {
     };
     assert!(of(&[("sec-fetch-site", "same-origin")]));
     assert!(of(&[("origin", "http://127.0.0.1:8089")]));
+    let forwarded = ("x-forwarded-host", "gauge.example");
+    assert!(of(&[("origin", "http://gauge.example"), forwarded]));
+    assert!(!of(&[("origin", "http://evil.example"), forwarded]));
+    assert!(!of(&[
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "http://gauge.example"),
+        forwarded
+    ]));
     for pairs in [
         &[][..],
         &[("origin", "http://127.0.0.1:9999")],

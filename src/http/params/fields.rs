@@ -99,10 +99,14 @@ impl Params<'_> {
         self.instant("since", now, tz)
     }
 
-    /// `state`, of those that `all` names.
-    pub(crate) fn states(&self, all: &[&'static str]) -> Result<Vec<&'static str>> {
-        let parse = |text: &str| all.iter().copied().find(|state| *state == text);
-        self.choices("state", parse, all, |state| state)
+    /// The values of a parameter, of those that `all` names.
+    pub(crate) fn words(
+        &self,
+        parameter: &'static str,
+        all: &[&'static str],
+    ) -> Result<Vec<&'static str>> {
+        let parse = |text: &str| all.iter().copied().find(|word| *word == text);
+        self.choices(parameter, parse, all, |word| word)
     }
 
     /// `group`: pairs such as `space:acme`.
@@ -148,6 +152,7 @@ impl Params<'_> {
             )?,
             streamed: self.flag("streamed")?,
             sources: self.choices("source", Source::parse, Source::ALL, |value| value.as_str())?,
+            latency: self.latency_bounds()?,
         })
     }
 

@@ -2,6 +2,7 @@
 //! document, so that the two cannot differ.
 
 mod fields;
+mod latency;
 mod table;
 mod time;
 
@@ -16,7 +17,7 @@ pub(crate) use table::{
     ALERTS, AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL,
     INCIDENTS, NONE, REQUEST, REQUESTS, SILENCES, SQL, SQL_POST, STREAM,
 };
-pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES};
+pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES, TOPICS};
 pub(crate) use table::{Param, openapi_parameters};
 pub(crate) use time::parse_instant as instant;
 

@@ -21,6 +21,8 @@ pub(crate) enum Values {
     },
     /// `true` or `false`.
     Flag,
+    /// A number from 0 up.
+    Amount,
     /// One of a list.
     OneOf(fn() -> Vec<&'static str>),
 }
@@ -191,6 +193,27 @@ static SOURCE: Param =
         .repeated();
 static STREAMED: Param =
     Param::new("streamed", Values::Flag, "Only streamed requests, or only others.");
+static LATENCY_BOUND: Param = Param::new(
+    "latency",
+    Values::OneOf(latencies),
+    "The latency that `min_ms` and `max_ms` are about. Default: total_latency.",
+);
+static MIN_MS: Param = Param::new(
+    "min_ms",
+    Values::Amount,
+    "Only requests whose latency is known and at least this, in milliseconds.",
+);
+static MAX_MS: Param = Param::new(
+    "max_ms",
+    Values::Amount,
+    "Only requests whose latency is known and less than this, in milliseconds.",
+);
+static TOPIC: Param = Param::new(
+    "topic",
+    Values::OneOf(|| TOPICS.to_vec()),
+    "What to tell about: `requests` (default), `alerts`, or both.",
+)
+.repeated();
 
 static SINCE: Param = Param::new(
     "since",
@@ -226,6 +249,8 @@ static SILENCE_STATE: Param = Param::new(
 /// What an incident may be doing, as filter.
 pub(crate) const INCIDENT_STATES: [&str; 5] =
     ["open", "firing", "recovering", "flapping", "resolved"];
+/// What a stream tells about.
+pub(crate) const TOPICS: [&str; 2] = ["requests", "alerts"];
 /// Which silences to list.
 pub(crate) const SILENCE_STATES: [&str; 2] = ["current", "expired"];
 
@@ -349,8 +374,21 @@ pub(crate) const DASHBOARD: &[&Param] = &[
     &STREAMED,
 ];
 /// `/api/stream`.
-pub(crate) const STREAM: &[&Param] =
-    &[&TZ, &SPACE, &USER, &MODEL, &PROVIDER, &ERROR_TYPE, &OUTCOME, &SOURCE, &STREAMED];
+pub(crate) const STREAM: &[&Param] = &[
+    &TOPIC,
+    &TZ,
+    &LATENCY_BOUND,
+    &MIN_MS,
+    &MAX_MS,
+    &SPACE,
+    &USER,
+    &MODEL,
+    &PROVIDER,
+    &ERROR_TYPE,
+    &OUTCOME,
+    &SOURCE,
+    &STREAMED,
+];
 /// `/api/requests/{id}`.
 pub(crate) const REQUEST: &[&Param] = &[&STARTED_AT, &TZ];
 /// `GET /api/requests`.
@@ -361,6 +399,9 @@ pub(crate) const REQUESTS: &[&Param] = &[
     &PAGE_LIMIT,
     &CURSOR,
     &FORMAT,
+    &LATENCY_BOUND,
+    &MIN_MS,
+    &MAX_MS,
     &SPACE,
     &USER,
     &MODEL,
@@ -437,6 +478,7 @@ fn value_schema(values: Values) -> Schema {
     let object = match values {
         Values::Text => ObjectBuilder::new().schema_type(Type::String),
         Values::Flag => ObjectBuilder::new().schema_type(Type::Boolean),
+        Values::Amount => ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0_i32)),
         Values::Count { max } => ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1_i32))

@@ -15,7 +15,8 @@ export function Heatmap(props: {
     /** One list for each bucket, one number for each bound. */
     counts: number[][];
     onZoom?: (from: number, to: number) => void;
-    onPick?: (index: number) => void;
+    /** A bucket, and the row unless it was chosen with the keyboard. */
+    onPick?: (index: number, row: number | null) => void;
 }) {
     const { times, bounds, counts } = props;
     const theme = useColours();
@@ -82,7 +83,12 @@ export function Heatmap(props: {
             shape={shape}
             read={read}
             onZoom={props.onZoom}
-            onPick={props.onPick}
+            onPick={(index, height) =>
+                now.current.onPick?.(
+                    index,
+                    height === null ? null : Math.min(Math.max(Math.floor(height * rows), 0), rows - 1),
+                )
+            }
         />
     );
 }

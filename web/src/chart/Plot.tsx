@@ -21,8 +21,8 @@ export interface PlotProps {
     read: (index: number) => Reading;
     /** The reader chose a stretch of time, in milliseconds. */
     onZoom?: ((from: number, to: number) => void) | undefined;
-    /** The reader chose a bucket. */
-    onPick?: ((index: number, y: number) => void) | undefined;
+    /** The reader chose a bucket, at a share of the height from the bottom; with the keyboard at none. */
+    onPick?: ((index: number, height: number | null) => void) | undefined;
     tall?: boolean;
 }
 
@@ -127,7 +127,8 @@ export function Plot(props: PlotProps) {
         const onClick = (event: MouseEvent) => {
             const index = made.cursor.idx;
             if (Math.abs(event.clientX - pressedX) >= DRAG_PX || index === null || index === undefined) return;
-            latest.current.onPick?.(index, event.clientY - made.over.getBoundingClientRect().top);
+            const { bottom, height } = made.over.getBoundingClientRect();
+            latest.current.onPick?.(index, (bottom - event.clientY) / height);
         };
         made.over.addEventListener('mousedown', onDown);
         made.over.addEventListener('click', onClick);
@@ -177,7 +178,7 @@ export function Plot(props: PlotProps) {
             move(target);
         } else if (event.key === 'Enter' && at.current >= 0) {
             event.preventDefault();
-            props.onPick?.(at.current, -1);
+            props.onPick?.(at.current, null);
         } else if (event.key === 'Escape' && plot.current) {
             plot.current.setCursor({ left: -10, top: -10 });
         }

@@ -1,13 +1,13 @@
 // Alerts: rules with their state, incidents, silences, and what a rule would have done.
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { type AlertsView, type Group, type Incident, type RulesAnswer, groupText, inUnit } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
 import { usePolled } from '../poll';
 import { ProblemNote } from '../ui';
-import { type State, go, question } from '../url';
-import { BacktestDialog, condition } from './backtest';
+import { type State, follow, go, link, question } from '../url';
+import { BacktestDialog, NOT_CONFIGURED, condition } from './backtest';
 import { IncidentDialog, Incidents, StateMark } from './incidents';
 import { SilenceDialog } from './strip';
 
@@ -20,6 +20,28 @@ interface Silence {
     ends_at: string;
     created_by: string;
     comment: string;
+}
+
+/** The numbers that the program's own rules wait for. */
+const SETTINGS: Record<string, string> = {
+    'daily-tokens': 'alerting.daily_token_budget',
+    'request-rate': 'alerting.capacity_per_minute',
+};
+
+/** What to look at when nothing fired in the range. */
+function LastIncident({ zone }: { zone: string }) {
+    const last = usePolled<{ incidents: Incident[] }>('api/alerts/incidents?limit=1', 0).data?.incidents[0];
+    if (!last) return <p>Nothing has fired so far. Backtest shows what a rule would have done.</p>;
+    const change = { view: { incident: last.alert_id } };
+    return (
+        <p>
+            The last one:{' '}
+            <a href={link(change)} onClick={(event) => follow(event, change)}>
+                {last.rule_name}
+            </a>{' '}
+            on {show.instant(Date.parse(last.triggered_at), zone)}
+        </p>
+    );
 }
 
 function Rules(props: { answer: RulesAnswer; state: State }) {
@@ -61,13 +83,21 @@ function Rules(props: { answer: RulesAnswer; state: State }) {
                                     {rule.state_detail && <span class="muted"> {rule.state_detail}</span>}
                                     {rule.dry_run && <span class="muted"> dry run</span>}
                                 </td>
-                                <td class="minor">{condition(rule)}</td>
+                                <td class="minor">
+                                    {condition(rule)}
+                                    {rule.state_detail === NOT_CONFIGURED && SETTINGS[rule.id] && (
+                                        <span class="muted">
+                                            , once <code>{SETTINGS[rule.id]}</code> is set
+                                        </span>
+                                    )}
+                                </td>
                                 <td class="num">{inUnit(rule.last_value, rule.unit)}</td>
                                 <td class="num minor">{show.count(rule.last_samples)}</td>
                                 <td class="minor">{[...new Set([...rule.channels, 'log'])].join(', ')}</td>
                                 <td class="minor num">
                                     <button
                                         type="button"
+                                        disabled={rule.state === 'inactive'}
                                         aria-label={`Backtest ${rule.name}`}
                                         onClick={() => go({ view: { rule: rule.id } })}
                                     >
@@ -91,28 +121,19 @@ export function Alerts(props: {
     onAnswer: (answer: { at: number; failed: boolean }) => void;
 }) {
     const { state, zone, alerts } = props;
-    const on = (path: string) => (alerts.available ? path : '');
-    const rules = usePolled<RulesAnswer>(on('api/alerts/rules'), props.seconds);
+    const rules = usePolled<RulesAnswer>('api/alerts/rules', props.seconds);
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
     range.delete('tz');
     range.set('limit', '200');
-    const incidents = usePolled<{ incidents: Incident[] }>(on(`api/alerts/incidents?${range}`), props.seconds);
-    const silences = usePolled<{ silences: Silence[] }>(on('api/alerts/silences'), props.seconds);
+    const incidents = usePolled<{ incidents: Incident[] }>(`api/alerts/incidents?${range}`, props.seconds);
+    const silences = usePolled<{ silences: Silence[] }>('api/alerts/silences', props.seconds);
+    useEffect(() => {
+        if (alerts.changes === 0) return;
+        for (const one of [rules, incidents, silences]) one.refresh();
+    }, [alerts.changes]);
     const [silencing, setSilencing] = useState<Incident | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
-    props.onAnswer({ at: rules.at, failed: rules.error !== null && rules.error.status !== 404 });
-    const missing = !alerts.available || rules.error?.status === 404;
-    if (missing) {
-        return (
-            <section class="panel">
-                <h1>Alerts</h1>
-                <div class="blank">
-                    <p>Alerts are not available on this server.</p>
-                    <p>They come with a later version of chatgauge.</p>
-                </div>
-            </section>
-        );
-    }
+    props.onAnswer({ at: rules.at, failed: rules.error !== null });
     const end = async (silence: Silence) => {
         try {
             await post(`api/alerts/silences/${encodeURIComponent(silence.id)}`, undefined, 'DELETE');
@@ -128,6 +149,9 @@ export function Alerts(props: {
             <h1>Alerts</h1>
             {rules.error && <ProblemNote problem={rules.error} onRetry={rules.refresh} />}
             {problem && <ProblemNote problem={problem} />}
+            {rules.data?.enabled === false && (
+                <p class="note">Rules are not evaluated: the configuration says alerting.enabled = false.</p>
+            )}
             {rules.data ? <Rules answer={rules.data} state={state} /> : <div class="panel"><div class="skeleton chart" /></div>}
             <section class="panel" aria-label="Incidents">
                 <div class="panel-head">
@@ -136,7 +160,14 @@ export function Alerts(props: {
                 {incidents.data?.incidents.length ? (
                     <Incidents incidents={incidents.data.incidents} zone={zone} onSilence={setSilencing} />
                 ) : (
-                    <div class="blank">{incidents.data ? 'Nothing fired in this range.' : ' '}</div>
+                    <div class="blank low">
+                        {incidents.data && (
+                            <>
+                                <p>Nothing fired in this range.</p>
+                                <LastIncident zone={zone} />
+                            </>
+                        )}
+                    </div>
                 )}
             </section>
             <div class="grid">
@@ -160,7 +191,7 @@ export function Alerts(props: {
                             ))}
                         </ul>
                     ) : (
-                        <div class="blank">Nothing is silenced.</div>
+                        <div class="blank low">Nothing is silenced.</div>
                     )}
                 </section>
                 <section class="panel" aria-label="Channels">
@@ -168,7 +199,7 @@ export function Alerts(props: {
                         <h2 class="grow">Channels</h2>
                     </div>
                     {channels.length === 0 ? (
-                        <div class="blank">No channel is configured; alerts go to the log.</div>
+                        <div class="blank low">No channel is configured; alerts go to the log.</div>
                     ) : (
                         <dl class="facts">
                             {channels.map((channel) => (
@@ -177,7 +208,7 @@ export function Alerts(props: {
                                         {channel.name} ({channel.type})
                                     </dt>
                                     <dd>
-                                        <StateMark state={channel.state} /> {show.count(channel.sent_total)} sent
+                                        <StateMark state={channel.state} />, {show.count(channel.sent_total)} sent
                                         {channel.pending > 0 && `, ${show.count(channel.pending)} waiting`}
                                         {channel.dead_total > 0 && `, ${show.count(channel.dead_total)} given up`}
                                     </dd>

@@ -1,7 +1,7 @@
 // What a rule would have done over the stored history.
 
-import { useEffect, useState } from 'preact/hooks';
-import { type Group, type Rule, groupText, inUnit } from '../alerts';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { type Group, type Rule, groupText, inUnit, metricName } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
@@ -18,20 +18,22 @@ interface Backtest {
     summary: { incidents: number; longer_than_5_min: number; fewer_than_25_samples: number };
 }
 
-/** When a rule fires, in words. */
 /** Rules that have no window of their own: they count requests, or evaluations, in a row. */
 const WITHOUT_WINDOW = ['consecutive_failures', 'failed_evaluations'];
 
+/** What the server says of a rule that waits for a number in the configuration. */
+export const NOT_CONFIGURED = 'not configured';
+
+/** When a rule fires, in words. */
 export const condition = (rule: Rule): string => {
     const window = rule.window_s && !WITHOUT_WINDOW.includes(rule.metric);
     const over = rule.period ? ` in a ${rule.period}` : window ? ` over ${show.span(Number(rule.window_s) * 1_000)}` : '';
     const by = rule.by.length > 0 ? ` by ${rule.by.map(show.words).join(' and ')}` : '';
     // Of a budget or a capacity the threshold is a share.
-    const limit =
-        rule.limit === null
-            ? inUnit(rule.threshold, rule.unit)
-            : `${show.percent(rule.threshold * 100)} of ${inUnit(rule.limit, rule.unit)}`;
-    return `${show.words(rule.metric)} ${rule.operator} ${limit}${over}${by}`;
+    const share = rule.limit !== null || rule.period !== null || rule.state_detail === NOT_CONFIGURED;
+    const whole = rule.limit === null ? `the ${rule.period ? 'budget' : 'capacity'}` : inUnit(rule.limit, rule.unit);
+    const limit = share ? `${Math.round(rule.threshold * 1_000) / 10} % of ${whole}` : inUnit(rule.threshold, rule.unit);
+    return `${metricName(rule.metric)} ${rule.operator} ${limit}${over}${by}`;
 };
 
 /** The spans in which a rule fired, or would have, on a line of time. */
@@ -62,13 +64,17 @@ export function BacktestDialog(props: { rules: Rule[]; state: State; zone: strin
     const [result, setResult] = useState<Backtest | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
     const [running, setRunning] = useState(false);
+    const before = useRef<Promise<unknown>>(Promise.resolve());
     useEffect(() => {
         setResult(null);
         setProblem(null);
         if (!rule) return;
         let ended = false;
         setRunning(true);
-        post<Backtest>('api/alerts/backtest', { rule: rule.id, start: `now-${days}d`, end: 'now' })
+        const body = { rule: rule.id, start: `now-${days}d`, end: 'now' };
+        // The server runs one at a time: another choice waits for the one before it.
+        before.current = before.current
+            .then(() => (ended ? null : post<Backtest>('api/alerts/backtest', body)))
             .then(
                 (answer) => !ended && setResult(answer),
                 (error) => !ended && error instanceof Problem && setProblem(error),

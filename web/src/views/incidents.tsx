@@ -1,7 +1,7 @@
 // Incidents: the list, and why one of them fired.
 
 import { useEffect, useState } from 'preact/hooks';
-import { type Incident, groupText, inUnit } from '../alerts';
+import { type Incident, groupText, inUnit, messageOf, metricName } from '../alerts';
 import { Problem, get } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
@@ -143,10 +143,10 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
                         <StateMark state={incident.state} /> <bdi>{groupText(incident.group)}</bdi>
                     </p>
                     <p>
-                        <strong><bdi>{incident.message}</bdi></strong>
+                        <strong><bdi>{messageOf(incident)}</bdi></strong>
                     </p>
                     <p class="muted">
-                        It fired because {show.words(incident.metric)} was {inUnit(incident.actual_value, incident.unit)},{' '}
+                        It fired because {metricName(incident.metric)} was {inUnit(incident.actual_value, incident.unit)},{' '}
                         {incident.operator} {inUnit(incident.threshold, incident.unit)}
                         {incident.samples !== null && `, over ${show.count(incident.samples)} requests`}; the peak was{' '}
                         {inUnit(incident.peak_value, incident.unit)}.

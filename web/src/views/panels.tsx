@@ -169,6 +169,12 @@ export function ErrorsPanel({ data, times, csv }: Props) {
     );
 }
 
+/** The latencies of a row of the heatmap as filter. */
+function cellOf(bounds: number[], row: number, latency: string): Record<string, string | undefined> {
+    const text = (bound: number | undefined) => (bound === undefined ? undefined : String(Math.round(bound * 1_000) / 1_000));
+    return { latency: latency === 'total' ? undefined : latency, min_ms: text(bounds[row - 1]), max_ms: text(bounds[row]) };
+}
+
 export function HeatmapPanel({ data, times, csv, state }: Props & { state: State }) {
     const heatmap = data.heatmap;
     if (!heatmap) return null;
@@ -182,11 +188,12 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
         sum: heatmap.counts.reduce((total, counts) => total + (counts[row] ?? 0), 0),
     }));
     const most = rows.reduce<{ bound: number; sum: number } | null>((a, b) => (a && a.sum >= b.sum ? a : b), null);
-    const open = (index: number) =>
+    const open = (index: number, row: number | null) =>
         go({
             tab: 'requests',
             from: new Date(times.starts[index] ?? 0).toISOString(),
             to: new Date(times.starts[index + 1] ?? times.end).toISOString(),
+            view: row === null ? {} : cellOf(heatmap.bounds_ms, row, latencyOf(state)),
         });
     return (
         <Panel

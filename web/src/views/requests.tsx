@@ -8,6 +8,7 @@ import { useTail } from '../tail';
 import type { RequestsPage, StoredRequest } from '../types';
 import { CopyButton, Dialog, Figure, Name, PhaseBar, ProblemNote } from '../ui';
 import { type DimensionName, type State, go, question, withFilter } from '../url';
+import { boundsOf } from './series';
 
 const PAGE = 50;
 
@@ -219,7 +220,7 @@ function TailPanel({ state, zone }: { state: State; zone: string }) {
     const [paused, setPaused] = useState(false);
     const [slow, setSlow] = useState(false);
     const [errors, setErrors] = useState(false);
-    const tail = useTail(wanted ? question({ ...state, from: '', to: 'now' }, zone).replace(/^start=&/, '') : '', paused);
+    const tail = useTail(wanted ? question({ ...state, from: '', to: 'now' }, zone, boundsOf(state)).replace(/^start=&/, '') : '', paused);
     const shown = tail.requests.filter(
         (request) =>
             (!errors || request.outcome === 'error') && (!slow || (request.total_latency_ms ?? 0) > 5_000),
@@ -260,8 +261,8 @@ function TailPanel({ state, zone }: { state: State; zone: string }) {
                 )}
                 <span class="grow" />
                 {wanted && (
-                    <span class={`freshness ${tail.state === 'open' ? '' : 'stale'}`} role="status">
-                        {tail.state === 'open' ? (paused ? 'paused' : 'live') : tail.state}
+                    <span class={`freshness ${paused ? 'off' : tail.state === 'open' ? '' : 'stale'}`} role="status">
+                        {paused ? 'paused' : tail.state === 'open' ? 'live' : tail.state}
                     </span>
                 )}
             </div>
@@ -287,7 +288,7 @@ export function Requests(props: {
     onAnswer: (answer: { at: number; failed: boolean }) => void;
 }) {
     const { state, zone } = props;
-    const path = `api/requests?${question(state, zone, { limit: String(PAGE) })}`;
+    const path = `api/requests?${question(state, zone, { limit: String(PAGE), ...boundsOf(state) })}`;
     const polled = usePolled<RequestsPage>(path, props.seconds);
     const [older, setOlder] = useState<{ of: string; pages: RequestsPage[] }>({ of: '', pages: [] });
     const [problem, setProblem] = useState<Problem | null>(null);
@@ -309,7 +310,7 @@ export function Requests(props: {
             },
         );
     };
-    const csv = `api/requests?${question(state, zone, { limit: '1000', format: 'csv' })}`;
+    const csv = `api/requests?${question(state, zone, { limit: '1000', format: 'csv', ...boundsOf(state) })}`;
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}

@@ -22,6 +22,12 @@ export const latencyOf = (state: State): LatencyName => {
 /** How the API calls a latency. */
 export const metricOf = (name: LatencyName): string => (name === 'time_to_first_token' ? name : `${name}_latency`);
 
+/** The bounds of a latency that the list of requests is restricted to, as the API takes them. */
+export function boundsOf(state: State): Record<string, string | undefined> {
+    const { min_ms, max_ms } = state.view;
+    return min_ms || max_ms ? { latency: metricOf(latencyOf(state)), min_ms, max_ms } : {};
+}
+
 export function timesOf(data: Dashboard, spans: Span[]): Times {
     const starts = (data.timestamps ?? []).map((at) => Date.parse(at));
     const name = (index: number) => show.bucketName(starts[index] ?? 0, data.aggregation, data.tz);

@@ -1,7 +1,7 @@
 // The strip of open alerts above every view: what fires, since when, and what can be done.
 
 import { useState } from 'preact/hooks';
-import { type AlertsView, type Incident, groupText } from '../alerts';
+import { type AlertsView, type Incident, groupText, messageOf } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
 import { Dialog, ProblemNote } from '../ui';
@@ -98,7 +98,7 @@ export function AlertStrip({ alerts, zone }: { alerts: AlertsView; zone: string 
                                 </>
                             )}
                             {' · '}
-                            <bdi>{incident.message}</bdi> since {show.clock(Date.parse(incident.triggered_at), zone)}
+                            <bdi>{messageOf(incident)}</bdi> since {show.clock(Date.parse(incident.triggered_at), zone)}
                             {incident.state !== 'firing' && ` (${incident.state})`}
                         </span>
                         {incident.acknowledged_at ? (

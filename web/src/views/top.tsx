@@ -2,7 +2,7 @@
 
 import * as show from '../format';
 import type { Dashboard, Top, TopRow } from '../types';
-import { Delta, Figure, Name, PhaseBar, Segments } from '../ui';
+import { Delta, Figure, Name, PhaseBar, Segments, Spark } from '../ui';
 import { type DimensionName, type State, follow, go, link, question, withFilter } from '../url';
 
 interface Column {
@@ -14,10 +14,25 @@ interface Column {
     /** Not shown for errors, of which only numbers are known. */
     detail?: boolean;
     percentile?: boolean;
+    /** Only where every row has one. */
+    trend?: boolean;
 }
+
+/** Columns that hold pictures. */
+const LEFT = ['Trend', 'Share', 'Context / LLM'];
 
 const COLUMNS: Column[] = [
     { name: 'Requests', sort: 'request_rate', cell: (row) => <Figure value={row.requests} text={show.count(row.requests)} /> },
+    {
+        name: 'Trend',
+        minor: true,
+        trend: true,
+        cell: (row) => (
+            <td class="cell-spark minor">
+                <Spark values={row.trend ?? []} />
+            </td>
+        ),
+    },
     {
         name: 'Share',
         minor: true,
@@ -109,7 +124,10 @@ export function TopTable({ top, state, compared }: { top: Top; state: State; com
     const dimension = top.by as DimensionName;
     const isError = top.by === 'error_type';
     const columns = COLUMNS.filter(
-        (column) => !(isError && column.detail) && !(column.percentile && !top.percentiles),
+        (column) =>
+            !(isError && column.detail) &&
+            !(column.percentile && !top.percentiles) &&
+            !(column.trend && !top.rows.every((row) => row.trend)),
     );
     const cells = (row: TopRow) =>
         columns.map((column) => <>{column.cell(row, top)}</>);
@@ -125,7 +143,7 @@ export function TopTable({ top, state, compared }: { top: Top; state: State; com
                         {columns.map((column) => {
                             const sorted =
                                 column.sort === top.sort && (column.stat === undefined || column.stat === top.stat);
-                            const classes = `${column.name === 'Share' || column.name === 'Context / LLM' ? '' : 'num'} ${column.minor ? 'minor' : ''}`;
+                            const classes = `${LEFT.includes(column.name) ? '' : 'num'} ${column.minor ? 'minor' : ''}`;
                             if (!column.sort || isError) {
                                 return (
                                     <th key={column.name} scope="col" class={classes}>

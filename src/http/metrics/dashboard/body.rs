@@ -296,6 +296,9 @@ pub(crate) struct TopBody {
     pub(crate) percentiles: bool,
     /// Number of groups that have requests.
     pub(crate) groups: usize,
+    /// Starts of the buckets of the rows' `trend`; absent where only single requests would know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trend_timestamps: Option<Vec<String>>,
     /// The leading groups.
     pub(crate) rows: Vec<TopRowBody>,
     /// All other groups together.
@@ -316,6 +319,9 @@ pub(crate) struct TopRowBody {
     /// Requests in the range compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) previous_requests: Option<i64>,
+    /// Requests in each of at most 48 buckets, of the first ten rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trend: Option<Vec<i64>>,
     /// Errors.
     pub(crate) errors: i64,
     /// In percent of its requests.

@@ -105,7 +105,7 @@ impl View {
                 .top
                 .as_ref()
                 .zip(query.top.as_ref())
-                .map(|(top, query)| top_body(top, query)),
+                .map(|(top, query)| top_body(top, query, self.zone)),
         }
     }
 
@@ -289,7 +289,7 @@ fn tokens(buckets: &[Measures]) -> TokensBody {
     }
 }
 
-fn top_body(top: &Top, query: &TopQuery) -> TopBody {
+fn top_body(top: &Top, query: &TopQuery, zone: Zone) -> TopBody {
     let row = |name: &str, measures: &Measures, previous: Option<i64>| {
         let value = |metric| measures.value(metric, Stat::Average);
         let share = |count| percent(measures.get(count), top.total.get(count));
@@ -298,6 +298,7 @@ fn top_body(top: &Top, query: &TopQuery) -> TopBody {
             requests: measures.requests(),
             requests_share_percent: share(Count::Requests),
             previous_requests: previous,
+            trend: None,
             errors: measures.errors(),
             error_rate_percent: value(MetricType::ErrorRate),
             average_ms: latency(measures, LatencyKind::Total, Stat::Average),
@@ -311,14 +312,19 @@ fn top_body(top: &Top, query: &TopQuery) -> TopBody {
         }
     };
     let rows = top.rows.iter().map(|group| {
-        row(&group.name, &group.measures, group.previous.as_ref().map(Measures::requests))
+        let previous = group.previous.as_ref().map(Measures::requests);
+        let trend = top.trend.as_ref().and_then(|trend| trend.requests.get(&group.name).cloned());
+        TopRowBody { trend, ..row(&group.name, &group.measures, previous) }
     });
+    let starts = top.trend.as_ref().and_then(|trend| trend.boundaries.split_last());
+    let show = |(_, starts): (_, &[Timestamp])| starts.iter().map(|at| zone.show(*at)).collect();
     TopBody {
         by: query.by.as_str(),
         sort: query.sort.as_str(),
         stat: query.stat.as_str(),
         percentiles: top.percentiles,
         groups: top.groups,
+        trend_timestamps: starts.map(show),
         rows: rows.collect(),
         other: row(OTHER_NAME, &top.other, None),
         total: row(TOTAL_NAME, &top.total, None),
