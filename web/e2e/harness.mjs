@@ -2,7 +2,7 @@
 // the console, violations of the content policy, requests to other hosts.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -83,6 +83,15 @@ export class Server {
     async stop() {
         if (this.child.exitCode === null && this.child.signalCode === null) await this.kill('SIGTERM');
         rmSync(this.folder, { recursive: true, force: true });
+    }
+
+    /** Loads records as history: the server is stopped meanwhile. */
+    async load(records) {
+        const file = join(this.folder, 'history.ndjson');
+        writeFileSync(file, records.map((one) => `${JSON.stringify(one)}\n`).join(''));
+        await this.kill('SIGTERM');
+        execFileSync(BINARY, ['import', file, '--db', join(this.folder, 'e2e.db')], { stdio: 'pipe' });
+        await this.run(this.token);
     }
 
     headers(more = {}) {
