@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chatgauge::SystemClock;
-use chatgauge::generate::Workload;
+use chatgauge::generate::{Records, Workload};
 use chatgauge::ingest::wire::write_json;
 use chatgauge::model::{Clock as _, TimeRange};
 
@@ -18,13 +18,17 @@ use crate::report::Report;
 
 const TOKEN: &str = "bench-admin-token-0123456789abcdef";
 const ROUNDS: usize = 100;
-const BATCH: u64 = 1_000;
-const INGEST_SECONDS: f64 = 10.0;
+const BATCH: usize = 1_000;
+/// Bodies of that size on each of two connections.
+const BATCHES: u32 = 200;
+const SINGLE_CLIENTS: usize = 4;
 const SINGLES: u32 = 5_000;
 const SINGLES_PER_SECOND: u32 = 1_000;
 /// Between two bodies of 100 records while questions are asked: 1,000 records a second.
 const TRICKLE: Duration = Duration::from_millis(100);
-const TRICKLE_BATCH: u64 = 100;
+const TRICKLE_BATCH: usize = 100;
+/// More than the questions take.
+const TRICKLE_BODIES: u32 = 3_000;
 
 /// The dashboard's questions as they are asked over HTTP.
 const QUESTIONS: [(&str, &str); 7] = [
@@ -127,30 +131,57 @@ fn post(agent: &ureq::Agent, url: &str, body: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A body of new records of this moment; another `seed` gives other records.
-fn body(seed: u64, records: u64) -> Vec<u8> {
+/// Bodies of new records of this moment, made before any clock runs; another `seed` gives other records.
+fn bodies(seed: u64, count: u32, records: usize) -> Vec<Vec<u8>> {
     let end = SystemClock::new().now();
     let range = TimeRange::new(end.plus_ms(-1_000), end);
-    let mut body = Vec::new();
-    for record in Workload::new(seed, range, records).records() {
-        write_json(&record, &mut body);
-        body.push(b'\n');
-    }
-    body
+    let all = u64::from(count) * u64::try_from(records).unwrap_or(0);
+    let mut made = Workload::new(seed, range, all).records();
+    let next = |made: &mut Records| {
+        made.take(records).fold(Vec::new(), |mut body, record| {
+            write_json(&record, &mut body);
+            body.push(b'\n');
+            body
+        })
+    };
+    (0..count).map(|_| next(made.by_ref())).collect()
 }
 
-/// Milliseconds from when each record was due until it was acknowledged, sorted.
-pub(crate) fn singles(url: &str, count: u32, per_second: u32) -> Result<Vec<f64>, Failure> {
-    let agent = ureq::Agent::new_with_defaults();
+/// Milliseconds from when each record was due until it was acknowledged, sorted; another `seed` gives other
+/// records.
+pub(crate) fn singles(
+    url: &str,
+    seed: u64,
+    count: u32,
+    per_second: u32,
+) -> Result<Vec<f64>, Failure> {
+    let bodies = bodies(seed, count, 1);
+    let next = AtomicUsize::new(0);
     let start = now();
-    let mut elapsed_ms = Vec::new();
-    for position in 0..count {
-        let body = body(1_000_000 + u64::from(position), 1);
-        let due = start + Duration::from_secs(1) / per_second * position;
-        std::thread::sleep(due.saturating_duration_since(now()));
-        post(&agent, url, &body)?;
-        elapsed_ms.push(due.elapsed().as_secs_f64() * 1e3);
-    }
+    let mut elapsed_ms = std::thread::scope(|scope| -> Result<Vec<f64>, Failure> {
+        let clients: Vec<_> = (0..SINGLE_CLIENTS)
+            .map(|_| {
+                scope.spawn(|| -> Result<Vec<f64>, String> {
+                    let agent = ureq::Agent::new_with_defaults();
+                    let mut elapsed_ms = Vec::new();
+                    loop {
+                        let position = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(body) = bodies.get(position) else { return Ok(elapsed_ms) };
+                        let place = u32::try_from(position).unwrap_or(count);
+                        let due = start + Duration::from_secs(1) / per_second * place;
+                        std::thread::sleep(due.saturating_duration_since(now()));
+                        post(&agent, url, body).map_err(|error| error.to_string())?;
+                        elapsed_ms.push(due.elapsed().as_secs_f64() * 1e3);
+                    }
+                })
+            })
+            .collect();
+        let mut all = Vec::new();
+        for client in clients {
+            all.extend(client.join().map_err(|_| "a client died")??);
+        }
+        Ok(all)
+    })?;
     elapsed_ms.sort_unstable_by(f64::total_cmp);
     Ok(elapsed_ms)
 }
@@ -162,7 +193,7 @@ pub(crate) fn measure(db: &Path, report: &mut Report) -> Result<(), Failure> {
     report.add("start", ready_ms, "ms", Some("< 500"));
     report.add("memory_idle", server.memory_mb("VmRSS")?, "MB", None);
     questions(&server, report)?;
-    let elapsed_ms = singles(&server.url, SINGLES, SINGLES_PER_SECOND)?;
+    let elapsed_ms = singles(&server.url, 1_000_000, SINGLES, SINGLES_PER_SECOND)?;
     report.add("single_post_median", at(&elapsed_ms, 50), "ms", None);
     report.add("single_post_p99", at(&elapsed_ms, 99), "ms", Some("< 10"));
     report.add("ingest_http", ingest(&server)?, "requests/s", None);
@@ -177,14 +208,16 @@ pub(crate) fn measure(db: &Path, report: &mut Report) -> Result<(), Failure> {
 
 /// The questions over HTTP while a thousand records a second come in.
 fn questions(server: &Server, report: &mut Report) -> Result<(), Failure> {
+    let bodies = bodies(2_000_000, TRICKLE_BODIES, TRICKLE_BATCH);
     let is_over = AtomicBool::new(false);
     let (elapsed_ms, memory_mb) = std::thread::scope(|scope| {
         let trickle = scope.spawn(|| -> Result<(), String> {
             let agent = ureq::Agent::new_with_defaults();
-            let mut seed = 2_000_000;
-            while !is_over.load(Ordering::Relaxed) {
-                seed += 1;
-                post(&agent, &server.url, &body(seed, TRICKLE_BATCH)).map_err(|e| e.to_string())?;
+            for body in &bodies {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                post(&agent, &server.url, body).map_err(|error| error.to_string())?;
                 std::thread::sleep(TRICKLE);
             }
             Ok(())
@@ -224,29 +257,22 @@ fn ask_all(server: &Server) -> Result<([Vec<f64>; QUESTIONS.len()], f64), Failur
 
 /// Records a second in bodies of a thousand, on two connections.
 fn ingest(server: &Server) -> Result<f64, Failure> {
+    let of_clients = [3_000_000, 4_000_000].map(|seed| bodies(seed, BATCHES, BATCH));
     let start = now();
-    let sent = std::thread::scope(|scope| -> Result<u64, Failure> {
-        let clients: Vec<_> = [3_000_000, 4_000_000]
-            .into_iter()
-            .map(|mut seed| {
-                scope.spawn(move || -> Result<u64, String> {
-                    let agent = ureq::Agent::new_with_defaults();
-                    let mut sent = 0;
-                    while start.elapsed().as_secs_f64() < INGEST_SECONDS {
-                        seed += 1;
-                        let body = body(seed, BATCH);
-                        post(&agent, &server.url, &body).map_err(|error| error.to_string())?;
-                        sent += BATCH;
-                    }
-                    Ok(sent)
+    std::thread::scope(|scope| -> Result<(), Failure> {
+        let clients = of_clients.each_ref().map(|bodies| {
+            scope.spawn(|| -> Result<(), String> {
+                let agent = ureq::Agent::new_with_defaults();
+                bodies.iter().try_for_each(|body| {
+                    post(&agent, &server.url, body).map_err(|error| error.to_string())
                 })
             })
-            .collect();
-        let mut sent = 0;
+        });
         for client in clients {
-            sent += client.join().map_err(|_| "a client died")??;
+            client.join().map_err(|_| "a client died")??;
         }
-        Ok(sent)
+        Ok(())
     })?;
+    let sent: usize = of_clients.iter().map(|bodies| bodies.len() * BATCH).sum();
     Ok(sent as f64 / start.elapsed().as_secs_f64())
 }

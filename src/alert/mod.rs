@@ -12,6 +12,7 @@ pub mod notify;
 pub mod observation;
 mod runs;
 pub mod step;
+mod streak;
 pub mod summary;
 mod trace;
 pub mod wilson;

@@ -2,16 +2,14 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::streak::{FRESH_MS, Streak, late_before};
 use crate::error::Result;
 use crate::model::alert::{ErrorScope, Rule};
-use crate::model::time::QUARTER_HOUR_MS;
 use crate::model::{Dimension, KeyColumn, Name, Outcome, Source, Timestamp};
 use crate::store::{ArrivedRow, ModelRow, Reader, ResolvedFilter, RunsChange, StoredRun};
 
 /// Groups remembered for one rule.
 const MOST_GROUPS: usize = 100_000;
-/// A request that arrives so long after its start says nothing about now.
-const FRESH_MS: i64 = QUARTER_HOUR_MS;
 
 /// The ids of a group, in the order of the rule's `by`.
 type Ids = [i64; 2];
@@ -19,11 +17,7 @@ type Ids = [i64; 2];
 /// One group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
-    failures: u64,
-    /// Start of the latest success; what started before it and arrives after it says nothing.
-    succeeded_ms: i64,
-    /// Start of the latest request, whatever came of it.
-    last_ms: i64,
+    streak: Streak,
     /// Failures of which some are new since the rule is watched: what was read back was judged before.
     is_new: bool,
     /// Somebody closed the incident about these very failures.
@@ -69,38 +63,14 @@ impl Following {
     }
 }
 
-/// The instant before which a request that arrives at `now` is late.
-pub(super) fn late_before(now: Timestamp) -> Timestamp {
-    now.plus_ms(-FRESH_MS)
-}
-
 impl Run {
     const fn none(is_new: bool) -> Self {
-        Self {
-            failures: 0,
-            succeeded_ms: i64::MIN,
-            last_ms: i64::MIN,
-            is_new,
-            is_closed: false,
-            is_over: false,
-        }
-    }
-
-    fn add(&mut self, started_ms: i64, is_failure: bool, is_new: bool) {
-        self.last_ms = self.last_ms.max(started_ms);
-        self.is_new |= is_new;
-        self.is_over = false;
-        self.is_closed = false;
-        if is_failure {
-            self.failures += 1;
-        } else {
-            self.failures = 0;
-            self.succeeded_ms = started_ms;
-        }
+        Self { streak: Streak::NONE, is_new, is_closed: false, is_over: false }
     }
 
     fn stored(&self, ids: Ids) -> StoredRun {
-        let Self { failures, succeeded_ms, last_ms, is_new, is_closed, .. } = *self;
+        let Self { streak: Streak { failures, succeeded_ms, last_ms }, is_new, is_closed, .. } =
+            *self;
         StoredRun { ids, failures, succeeded_ms, last_ms, is_new, is_closed }
     }
 }
@@ -108,7 +78,8 @@ impl Run {
 impl From<&StoredRun> for Run {
     fn from(stored: &StoredRun) -> Self {
         let StoredRun { failures, succeeded_ms, last_ms, is_new, is_closed, .. } = *stored;
-        Self { failures, succeeded_ms, last_ms, is_new, is_closed, is_over: false }
+        let streak = Streak { failures, succeeded_ms, last_ms };
+        Self { streak, is_new, is_closed, is_over: false }
     }
 }
 
@@ -210,20 +181,20 @@ impl Runs {
         };
         let Some(is_failure) = is_failure else {
             if let Some(run) = self.runs.get_mut(&ids) {
-                run.last_ms = run.last_ms.max(row.started_at_ms);
+                run.streak.touch(row.started_at_ms);
                 self.unsaved.insert(ids);
             }
             return;
         };
         if self.runs.len() >= MOST_GROUPS {
-            self.retain(|run| run.failures > 0);
+            self.retain(|run| run.streak.failures > 0);
         }
         let run = self.runs.entry(ids).or_insert(Run::none(is_new));
-        if row.started_at_ms < run.succeeded_ms {
-            return;
+        if run.streak.take(row.started_at_ms, is_failure) {
+            run.is_new |= is_new;
+            (run.is_closed, run.is_over) = (false, false);
+            self.unsaved.insert(ids);
         }
-        run.add(row.started_at_ms, is_failure, is_new);
-        self.unsaved.insert(ids);
     }
 
     fn retain(&mut self, mut keeps: impl FnMut(&mut Run) -> bool) {
@@ -241,7 +212,7 @@ impl Runs {
     pub(super) fn close(&mut self, values: &[String], reader: &Reader<'_>) -> Result<()> {
         for (ids, names) in self.names(reader)? {
             if let Some(run) = self.runs.get_mut(&ids).filter(|_| names == values) {
-                run.is_closed = run.failures > 0;
+                run.is_closed = run.streak.failures > 0;
                 self.unsaved.insert(ids);
             }
         }
@@ -269,16 +240,16 @@ impl Runs {
         let mut groups: FxHashMap<Vec<String>, (Run, i64)> = FxHashMap::default();
         for (ids, names) in self.names(reader)? {
             let run = self.runs[&ids];
-            let (longest, last_ms) = groups.entry(names).or_insert((run, run.last_ms));
-            *last_ms = run.last_ms.max(*last_ms);
-            let rank = |run: &Run| (!run.is_closed, run.failures, run.is_new);
+            let (longest, last_ms) = groups.entry(names).or_insert((run, run.streak.last_ms));
+            *last_ms = run.streak.last_ms.max(*last_ms);
+            let rank = |run: &Run| (!run.is_closed, run.streak.failures, run.is_new);
             if rank(&run) > rank(longest) {
                 *longest = run;
             }
         }
         let found = |(values, (run, last_ms)): (Vec<String>, (Run, i64))| FoundRun {
             values,
-            failures: run.failures,
+            failures: run.streak.failures,
             is_new: run.is_new,
             is_closed: run.is_closed,
             last: Timestamp::from_unix_ms(last_ms),
@@ -295,8 +266,8 @@ impl Runs {
         }
         let fresh_ms = late_before(now).as_unix_ms();
         self.retain(|run| {
-            run.is_over = run.failures == 0;
-            !run.is_over || run.succeeded_ms >= fresh_ms
+            run.is_over = run.streak.failures == 0;
+            !run.is_over || run.streak.succeeded_ms >= fresh_ms
         });
     }
 

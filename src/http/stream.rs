@@ -166,15 +166,17 @@ impl Reader {
         let look = self.app.ask(move |service| {
             let tail = filter.map(|filter| service.tail(&filter, seen, REQUESTS_A_LOOK));
             let open = known.map(|known| OpenAlerts::load(service, &known));
-            Ok(Look { tail: tail.transpose()?, open: open.transpose()? })
+            Ok(Look { tail: tail.transpose()?, open: open.transpose()?.flatten() })
         });
         look.await.ok()
     }
 
     fn take(&mut self, look: Look) {
         let mut events: Vec<Event> = look.tail.map(|tail| self.requests(&tail)).unwrap_or_default();
-        if let (Some(alerts), Some(open)) = (&mut self.alerts, look.open) {
-            events.extend(alerts.take(&open));
+        match (&mut self.alerts, look.open) {
+            (Some(alerts), Some(open)) => events.extend(alerts.take(&open)),
+            (Some(alerts), None) => alerts.note_unchanged(),
+            (None, _) => {}
         }
         self.waiting = events;
         self.waiting.reverse();

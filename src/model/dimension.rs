@@ -121,6 +121,15 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether only single requests know the answer: rollups do not carry what is asked about.
+    pub fn needs_raw_rows(&self) -> bool {
+        !self.outcomes.is_empty()
+            || !self.error_types.is_empty()
+            || !self.sources.is_empty()
+            || self.streamed.is_some()
+            || self.latency.is_some()
+    }
 }
 
 #[cfg(test)]

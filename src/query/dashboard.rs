@@ -334,12 +334,7 @@ fn lead(groups: &Groups, wanted: &TopQuery) -> (Vec<GroupKey>, Measures, Measure
 
 /// Whether percentiles by `by` come from rollups, or from raw rows that are read anyway.
 fn percentiles_are_cheap(filter: &Filter, by: Dimension) -> bool {
-    let raw_anyway = !filter.outcomes.is_empty()
-        || !filter.error_types.is_empty()
-        || !filter.sources.is_empty()
-        || filter.streamed.is_some()
-        || filter.latency.is_some();
-    raw_anyway || sketches_are_cheap(&super::engine::keys_of_dimensions(filter, &[by]))
+    filter.needs_raw_rows() || sketches_are_cheap(&super::engine::keys_of_dimensions(filter, &[by]))
 }
 
 /// The same filter, for the named groups only.

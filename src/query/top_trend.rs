@@ -83,12 +83,7 @@ pub(super) fn of_errors(
 /// The finest buckets that are few and that rollups have; `None` where only single requests would answer.
 fn buckets(query: &DashboardQuery, by: Dimension) -> Option<(Aggregation, Tz)> {
     let filter = &query.filter;
-    let raw_only = !filter.outcomes.is_empty()
-        || !filter.error_types.is_empty()
-        || !filter.sources.is_empty()
-        || filter.streamed.is_some()
-        || filter.latency.is_some();
-    if raw_only {
+    if filter.needs_raw_rows() {
         return None;
     }
     let group_by = if by == Dimension::ErrorType { vec![] } else { vec![by] };

@@ -11,8 +11,8 @@ use crate::alert::{
 use crate::config::{AlertingConfig, Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{
-    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NewSilence, Rule,
-    glob_matches,
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NOT_ONE_LINE, NewSilence,
+    Rule, glob_matches,
 };
 use crate::model::time::DAY_MS;
 use crate::model::{TimeRange, Timestamp};
@@ -124,9 +124,11 @@ impl Chatgauge {
         self.shared().monitor.rules()
     }
 
-    /// Ids of all rules, in the order of the configuration.
-    pub fn alert_rule_ids(&self) -> Vec<String> {
-        self.shared().monitor.rule_ids()
+    /// What is wrong with a pattern of rules that matches none, with those there are; `None`: it matches.
+    pub fn unmatched_alert_rule(&self, rule_glob: &str) -> Option<String> {
+        let ids = self.shared().monitor.rule_ids();
+        let matches = ids.iter().any(|id| glob_matches(rule_glob, id));
+        (!matches).then(|| format!("no rule matches {rule_glob:?}; there are {}", ids.join(", ")))
     }
 
     /// How often alerts are evaluated.
@@ -222,6 +224,15 @@ impl Chatgauge {
         self.shared().monitor.open_states()
     }
 
+    /// Number of the last line of the history; as long as it stays, nothing has happened to an incident or a
+    /// silence but that time passed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_alert_event_id(&self) -> Result<i64> {
+        self.shared().store.read(|reader| reader.last_alert_event_id())
+    }
+
     /// Everything that happened to alerts within a range, newest first.
     ///
     /// # Errors
@@ -278,10 +289,10 @@ impl Chatgauge {
         if new.comment.trim().is_empty() {
             return Err(Error::invalid_query("comment", "say why messages are kept back"));
         }
-        check_silence_texts(&new)?;
-        let rule_ids = self.alert_rule_ids();
-        if !rule_ids.iter().any(|id| glob_matches(&new.rule_glob, id)) {
-            let reason = format!("no rule matches; there are {}", rule_ids.join(", "));
+        if let Some(field) = new.field_with_control_characters() {
+            return Err(Error::invalid_query(field, NOT_ONE_LINE));
+        }
+        if let Some(reason) = self.unmatched_alert_rule(&new.rule_glob) {
             return Err(Error::invalid_query("rule", reason));
         }
         if new.ends_at <= new.starts_at || new.ends_at <= now {
@@ -366,19 +377,6 @@ impl Chatgauge {
         let rule = identified(rule.clone(), &shared.pseudonymizer);
         let keep_going = || !shared.is_stopping();
         backtest(&shared.engine, &shared.store, &rule, range, &settings, &keep_going)
-    }
-}
-
-/// Texts of a silence are shown in lists and logs, a line each.
-fn check_silence_texts(new: &NewSilence) -> Result<()> {
-    let in_group = new.group_match.iter().flat_map(|pair| [pair.0, pair.1]);
-    let texts = in_group.map(|text| ("group", text));
-    let mut texts = texts.chain([("rule", &new.rule_glob), ("comment", &new.comment)]);
-    match texts.find(|(_, text)| text.chars().any(char::is_control)) {
-        Some((field, _)) => {
-            Err(Error::invalid_query(field, "must be one line without control characters"))
-        }
-        None => Ok(()),
     }
 }
 

@@ -280,6 +280,17 @@ impl Reader<'_> {
         })
     }
 
+    /// Number of the last line of the history; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_alert_event_id(&self) -> Result<i64> {
+        self.connection()
+            .prepare_cached("select ifnull(max(event_id), 0) from alert_events")
+            .and_then(|mut last| last.query_row([], |row| row.get(0)))
+            .map_err(storage("reading the history of alerts"))
+    }
+
     /// Silences that end after `now` (`false`) or are over (`true`), latest end first.
     ///
     /// # Errors

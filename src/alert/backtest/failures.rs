@@ -3,23 +3,13 @@
 use rustc_hash::FxHashMap;
 
 use super::window::Arrival;
-use crate::alert::runs::late_before;
+use crate::alert::streak::{Streak, late_before};
 use crate::model::Timestamp;
-
-/// One run.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    failures: u64,
-    /// Start of the latest success; what started before it and arrives after it says nothing.
-    succeeded_ms: i64,
-    /// Start of the latest request, whatever came of it.
-    last_ms: i64,
-}
 
 /// The runs of one group: a model that two providers run has one of each.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    runs: FxHashMap<i64, Run>,
+    runs: FxHashMap<i64, Streak>,
 }
 
 impl Failures {
@@ -30,21 +20,13 @@ impl Failures {
         }
         let Some(is_failure) = arrival.is_failure else {
             if let Some(run) = self.runs.get_mut(&arrival.run_key) {
-                run.last_ms = run.last_ms.max(arrival.started_ms);
+                run.touch(arrival.started_ms);
             }
             return;
         };
-        let none = Run { failures: 0, succeeded_ms: i64::MIN, last_ms: i64::MIN };
-        let run = self.runs.entry(arrival.run_key).or_insert(none);
-        if arrival.started_ms < run.succeeded_ms {
-            return;
-        }
-        run.last_ms = run.last_ms.max(arrival.started_ms);
-        if is_failure {
-            run.failures += 1;
-        } else {
-            (run.failures, run.succeeded_ms) = (0, arrival.started_ms);
-        }
+        let run = self.runs.entry(arrival.run_key).or_insert(Streak::NONE);
+        // Whether it said anything is of no use here.
+        run.take(arrival.started_ms, is_failure);
     }
 
     /// The longest run; `None`: no request was seen.

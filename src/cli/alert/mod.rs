@@ -8,6 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::config::ConfigArgs;
 use super::window::WindowArgs;
@@ -232,10 +233,12 @@ impl AlertCommand {
                 return offline::test_channel(name, common, out);
             }
             AlertAction::Ack { incident, note, server } => {
-                remote::acknowledge(incident, note.as_deref(), server, out)?;
+                let body = json!({ "note": note });
+                remote::act(incident, ("ack", "acknowledged"), &body, server, out)?;
             }
             AlertAction::Close { incident, comment, server } => {
-                remote::close(incident, comment.as_deref(), server, out)?;
+                let body = json!({ "comment": comment });
+                remote::act(incident, ("close", "closed"), &body, server, out)?;
             }
             AlertAction::Silence(command) => match &command.action {
                 SilenceAction::Add { rule, group, length, comment, server } => {

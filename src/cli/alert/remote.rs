@@ -156,28 +156,17 @@ fn explanation_text(answer: &Value) -> String {
     words + &table.to_text()
 }
 
-/// Somebody takes care of an incident.
-pub(super) fn acknowledge(
+/// Does something to an incident: the last part of its route, the words for it, what the body says.
+pub(super) fn act(
     incident: &str,
-    note: Option<&str>,
+    (route, done): (&str, &str),
+    body: &Value,
     server: &ServerOf,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let path = format!("/api/alerts/incidents/{}/ack", encoded(incident));
-    let answer = Api::of(server)?.ask("POST", &path, Some(&json!({ "note": note })))?;
-    show(server, out, &answer, format!("acknowledged {incident}: {}\n", text(&answer, "message")))
-}
-
-/// Ends an incident by hand.
-pub(super) fn close(
-    incident: &str,
-    comment: Option<&str>,
-    server: &ServerOf,
-    out: &mut dyn Write,
-) -> Result<()> {
-    let path = format!("/api/alerts/incidents/{}/close", encoded(incident));
-    let answer = Api::of(server)?.ask("POST", &path, Some(&json!({ "comment": comment })))?;
-    show(server, out, &answer, format!("closed {incident}: {}\n", text(&answer, "message")))
+    let path = format!("/api/alerts/incidents/{}/{route}", encoded(incident));
+    let answer = Api::of(server)?.ask("POST", &path, Some(body))?;
+    show(server, out, &answer, format!("{done} {incident}: {}\n", text(&answer, "message")))
 }
 
 /// Keeps messages back.

@@ -14,7 +14,7 @@ use crate::http::openapi::{self, AdminProblems, ReadProblems};
 use crate::http::params::{ALERTS, INCIDENT_STATES, INCIDENTS, NONE, Params};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{App, params};
-use crate::model::alert::{AlertEvent, AlertIncident, StoredMessage};
+use crate::model::alert::{AlertEvent, AlertIncident, NOT_ONE_LINE, StoredMessage};
 use crate::model::{AuditAction, Timestamp};
 use crate::service::Chatgauge;
 use crate::store::IncidentQuery;
@@ -349,15 +349,9 @@ pub(crate) async fn acknowledge(
         let outcome = service.acknowledge_alert(&incident_id, &actor, note.as_deref())?;
         Ok((outcome, IncidentView::load(service)?))
     });
-    match outcome.await? {
-        (AckOutcome::Done(incident), view) => {
-            let detail = Some("acknowledged".to_owned());
-            app.audit(&principal.actor, AuditAction::Alert, Some(id), detail);
-            Ok(Json(view.body(incident)))
-        }
-        (AckOutcome::Over(_), _) => Err(Problem::new(Kind::Conflict, "the incident is over")),
-        (AckOutcome::Unknown, _) => Err(unknown_incident()),
-    }
+    let done = done(outcome.await?)?;
+    app.audit(&principal.actor, AuditAction::Alert, Some(id), Some("acknowledged".to_owned()));
+    Ok(done)
 }
 
 /// End an incident by hand
@@ -385,10 +379,15 @@ pub(crate) async fn close(
         let outcome = service.close_alert(&id, &actor, comment.as_deref())?;
         Ok((outcome, IncidentView::load(service)?))
     });
-    match outcome.await? {
-        (AckOutcome::Done(incident), view) => Ok(Json(view.body(incident))),
-        (AckOutcome::Over(_), _) => Err(Problem::new(Kind::Conflict, "the incident is over")),
-        (AckOutcome::Unknown, _) => Err(unknown_incident()),
+    done(outcome.await?)
+}
+
+/// The incident after something was done to it.
+fn done((outcome, view): (AckOutcome, IncidentView)) -> Result<Json<IncidentBody>, Problem> {
+    match outcome {
+        AckOutcome::Done(incident) => Ok(Json(view.body(incident))),
+        AckOutcome::Over(_) => Err(Problem::new(Kind::Conflict, "the incident is over")),
+        AckOutcome::Unknown => Err(unknown_incident()),
     }
 }
 
@@ -399,7 +398,7 @@ fn checked_note(field: &'static str, note: Option<String>) -> Result<Option<Stri
         return Err(Problem::field(field, format!("at most {NOTE_CHARS_MAX} characters")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Problem::field(field, "must be one line without control characters"));
+        return Err(Problem::field(field, NOT_ONE_LINE));
     }
     Ok(note)
 }

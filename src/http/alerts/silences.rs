@@ -14,7 +14,7 @@ use crate::http::openapi::{self, AdminProblems, ReadProblems};
 use crate::http::params::{NONE, SILENCE_STATES, SILENCES};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{App, params};
-use crate::model::alert::{AlertSilence, NewSilence, glob_matches};
+use crate::model::alert::{AlertSilence, NOT_ONE_LINE, NewSilence};
 use crate::model::{AuditAction, Dimension, Timestamp};
 
 /// Longest comment, in characters.
@@ -113,7 +113,6 @@ fn instant(field: &'static str, text: &str) -> Result<Timestamp, Problem> {
 }
 
 fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
-    check_texts(&body)?;
     let starts_at = body.starts_at.as_deref().map(|text| instant("starts_at", text));
     let starts_at = starts_at.transpose()?.unwrap_or(now);
     let ends_at = match (&body.ends_at, body.duration_s) {
@@ -140,24 +139,16 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
             return Err(Problem::field("group", reason));
         }
     }
-    Ok(NewSilence {
+    let new = NewSilence {
         rule_glob: body.rule,
         group_match: body.group,
         starts_at,
         ends_at,
         comment: body.comment,
-    })
-}
-
-/// Texts are shown in lists, messages and logs, a line each.
-fn check_texts(body: &NewSilenceBody) -> Result<(), Problem> {
-    let in_group = body.group.iter().flat_map(|(name, value)| [("group", name), ("group", value)]);
-    let mut texts = in_group.chain([("rule", &body.rule), ("comment", &body.comment)]);
-    match texts.find(|(_, text)| text.chars().any(char::is_control)) {
-        Some((field, _)) => {
-            Err(Problem::field(field, "must be one line without control characters"))
-        }
-        None => Ok(()),
+    };
+    match new.field_with_control_characters() {
+        Some(field) => Err(Problem::field(field, NOT_ONE_LINE)),
+        None => Ok(new),
     }
 }
 
@@ -206,9 +197,7 @@ pub(crate) async fn create(
     params(query.as_deref(), NONE)?;
     let now = app.service().now();
     let new = check(parse_json(&body)?, now)?;
-    let rules = app.service().alert_rule_ids();
-    if !rules.iter().any(|id| glob_matches(&new.rule_glob, id)) {
-        let reason = format!("no rule matches {:?}; there are {}", new.rule_glob, rules.join(", "));
+    if let Some(reason) = app.service().unmatched_alert_rule(&new.rule_glob) {
         return Err(Problem::unknown("rule", reason));
     }
     let actor = principal.actor.to_string();

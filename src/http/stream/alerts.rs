@@ -17,16 +17,33 @@ const COUNTED_MAX: usize = 1_000;
 /// Of more changes at once, all open incidents are told again instead.
 const CHANGES_MAX: usize = 20;
 
+/// Looks after which the incidents are read again though nothing happened to them: silences end by themselves.
+const UNREAD_LOOKS_MAX: u32 = 60;
+
 /// What was last said about each incident that is open.
 #[derive(Debug, Default)]
 pub(super) struct AlertWatch {
     /// `None`: nothing yet.
     said: Option<BTreeMap<String, String>>,
+    /// The last line of the history when they were read.
+    event_id: i64,
+    /// Looks since.
+    unread_looks: u32,
+}
+
+/// What the next look at alerts has to know.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The incidents that were open when something was last said.
+    ids: Vec<String>,
+    /// As long as this is the last line of the history, nothing has happened; `None`: read anyway.
+    event_id: Option<i64>,
 }
 
 /// Open incidents, and those that were and are no more.
 #[derive(Debug)]
 pub(super) struct OpenAlerts {
+    event_id: i64,
     as_of: String,
     count: usize,
     open: Vec<IncidentBody>,
@@ -34,16 +51,20 @@ pub(super) struct OpenAlerts {
 }
 
 impl OpenAlerts {
-    /// Reads them; `known` are the incidents that were open.
+    /// Reads them; `None`: nothing has happened since.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(super) fn load(service: &Chatgauge, known: &[String]) -> Result<Self> {
+    pub(super) fn load(service: &Chatgauge, known: &Known) -> Result<Option<Self>> {
+        let event_id = service.last_alert_event_id()?;
+        if known.event_id == Some(event_id) {
+            return Ok(None);
+        }
         let open =
             IncidentQuery { is_open: Some(true), limit: COUNTED_MAX, ..IncidentQuery::default() };
         let mut open = service.alert_incidents(&open)?;
         let is_open = |id: &String| open.iter().any(|incident| incident.incident_id == *id);
-        let gone: Vec<String> = known.iter().filter(|id| !is_open(id)).cloned().collect();
+        let gone: Vec<String> = known.ids.iter().filter(|id| !is_open(id)).cloned().collect();
         let count = open.len();
         open.truncate(OPEN_MAX);
         let ended = if gone.is_empty() {
@@ -60,18 +81,28 @@ impl OpenAlerts {
             view.flat_map(|view| incidents.iter().cloned().map(|one| view.body(one))).collect()
         };
         let as_of = service.now().to_string();
-        Ok(Self { as_of, count, open: bodies(open), ended: bodies(ended) })
+        Ok(Some(Self { event_id, as_of, count, open: bodies(open), ended: bodies(ended) }))
     }
 }
 
 impl AlertWatch {
-    /// The incidents that were open when something was last said.
-    pub(super) fn known(&self) -> Vec<String> {
-        self.said.iter().flat_map(BTreeMap::keys).cloned().collect()
+    /// What the next look has to know.
+    pub(super) fn known(&self) -> Known {
+        let is_fresh = self.said.is_some() && self.unread_looks < UNREAD_LOOKS_MAX;
+        Known {
+            ids: self.said.iter().flat_map(BTreeMap::keys).cloned().collect(),
+            event_id: is_fresh.then_some(self.event_id),
+        }
+    }
+
+    /// A look found that nothing has happened.
+    pub(super) const fn note_unchanged(&mut self) {
+        self.unread_looks += 1;
     }
 
     /// The events that tell how `now` differs from what was said.
     pub(super) fn take(&mut self, now: &OpenAlerts) -> Vec<Event> {
+        (self.event_id, self.unread_looks) = (now.event_id, 0);
         let state = |incident: &IncidentBody| (incident.id().to_owned(), incident.stage());
         let told: BTreeMap<String, String> = now.open.iter().map(state).collect();
         let Some(before) = self.said.replace(told) else {

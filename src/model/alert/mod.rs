@@ -18,4 +18,4 @@ pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};
 pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
 pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState, SELF_RULE};
-pub use silence::{AlertSilence, NewSilence};
+pub use silence::{AlertSilence, NOT_ONE_LINE, NewSilence};

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::group::{AlertGroup, glob_matches};
 use crate::model::Timestamp;
 
+/// What is said to somebody whose text is not one line of plain characters.
+pub const NOT_ONE_LINE: &str = "must be one line without control characters";
+
 /// What somebody asks to be silent about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSilence {
@@ -18,6 +21,17 @@ pub struct NewSilence {
     pub ends_at: Timestamp,
     /// Why.
     pub comment: String,
+}
+
+impl NewSilence {
+    /// The field with a text that is not one line of plain characters, as lists, messages and logs show it.
+    pub fn field_with_control_characters(&self) -> Option<&'static str> {
+        let in_group = self.group_match.iter().flat_map(|pair| [pair.0, pair.1]);
+        let texts = in_group.map(|text| ("group", text));
+        let mut texts = texts.chain([("rule", &self.rule_glob), ("comment", &self.comment)]);
+        let found = texts.find(|(_, text)| text.chars().any(char::is_control));
+        found.map(|(field, _)| field)
+    }
 }
 
 /// A silence: messages are kept back, states still move.
