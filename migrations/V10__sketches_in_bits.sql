@@ -1,4 +1,4 @@
--- Sketches in a quarter of the bytes where requests are many. The function is the program's own.
+-- Sketches in less than half of the bytes. The function is the program's own.
 
 update sketch_all set
     total_latency_sketch = recode_sketch(total_latency_sketch),
