@@ -1,9 +1,10 @@
 //! The whole server over a history of any size: how fast it is written and rolled up, what it takes on disk and in
 //! memory, how fast it answers inside the process and over HTTP, and how it starts, recovers, checks and prunes.
 //!
-//! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE]`
+//! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS]`
 //!
-//! With `--db` the file is kept, and used as it is when it stands there already.
+//! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
+//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only.
 
 #[path = "../common/asked.rs"]
 mod asked;
@@ -27,7 +28,8 @@ use report::Report;
 /// Bytes on disk that a request may take with everything, for the announcement.
 const BYTES_PER_REQUEST: u64 = 320;
 const ROUNDS: usize = 200;
-const USAGE: &str = "usage: history [--requests N] [--days N] [--db FILE] [--json FILE]";
+const USAGE: &str =
+    "usage: history [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS]";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -36,11 +38,12 @@ struct Arguments {
     days: i64,
     db: Option<PathBuf>,
     json: Option<PathBuf>,
+    only: Option<String>,
 }
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut parsed = Self { requests: 1_000_000, days: 30, db: None, json: None };
+        let mut parsed = Self { requests: 1_000_000, days: 30, db: None, json: None, only: None };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or(USAGE);
             match name.as_str() {
@@ -48,6 +51,7 @@ impl Arguments {
                 "--days" => parsed.days = value()?.parse()?,
                 "--db" => parsed.db = Some(value()?.into()),
                 "--json" => parsed.json = Some(value()?.into()),
+                "--only" => parsed.only = Some(value()?),
                 // What `cargo bench` adds.
                 "--bench" => {}
                 _ => return Err(USAGE.into()),
@@ -55,13 +59,17 @@ impl Arguments {
         }
         Ok(parsed)
     }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.split(',').any(|one| one == part))
+    }
 }
 
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let directory = tempfile::tempdir()?;
     let mut config = common::config(directory.path());
-    config.store.path = arguments.db.unwrap_or(config.store.path);
+    config.store.path = arguments.db.clone().unwrap_or(config.store.path);
     let mut report = Report::new(arguments.requests, arguments.days, SEED);
     print(format!(
         "history: {} requests over {} days, seed {SEED}; needs up to {} MB of disk at {}",
@@ -70,12 +78,23 @@ fn main() -> Result<(), Failure> {
         arguments.requests * BYTES_PER_REQUEST / 1_000_000,
         config.store.path.display()
     ));
-    percentiles::measure(&mut report);
+    if arguments.wants("percentiles") {
+        percentiles::measure(&mut report);
+    }
     fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
-    sizes::measure(&config.store.path, arguments.requests, &mut report)?;
-    answers(&config, &mut report)?;
-    server::measure(&config.store.path, &mut report)?;
-    upkeep::measure(&config.store.path, &mut report)?;
+    let path = &config.store.path;
+    if arguments.wants("sizes") {
+        sizes::measure(path, arguments.requests, &mut report)?;
+    }
+    if arguments.wants("answers") {
+        answers(&config, &mut report)?;
+    }
+    if arguments.wants("server") {
+        server::measure(path, &mut report)?;
+    }
+    if arguments.wants("upkeep") {
+        upkeep::measure(path, &mut report)?;
+    }
     report.print();
     if let Some(path) = arguments.json {
         report.write(&path)?;

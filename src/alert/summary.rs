@@ -115,7 +115,7 @@ pub fn notification(
         rule_name: rule.name.clone(),
         incident_id: incident_id.to_owned(),
         kind,
-        group: group.names.clone(),
+        group: group.names.clone().into(),
         period: group.period.clone(),
         metric: rule.metric.name(),
         operator: rule.condition.operator.as_str().to_owned(),

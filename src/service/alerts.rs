@@ -342,8 +342,9 @@ impl Chatgauge {
     /// When the file cannot be read.
     pub fn explain_alert(&self, rule_id: &str, group: &AlertGroup) -> Result<Option<Explanation>> {
         let mut group = group.clone();
-        if let Some(user) = group.names.get_mut("user") {
-            *user = self.pseudonymizer().user(user).to_string();
+        let pseudonym = group.names.get("user").map(|user| self.pseudonymizer().user(user));
+        if let Some(pseudonym) = pseudonym {
+            group.names.replace("user", &pseudonym);
         }
         self.shared().monitor.explain(rule_id, &group, self.now())
     }

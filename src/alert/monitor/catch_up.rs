@@ -96,7 +96,7 @@ impl Monitor {
     ) -> Result<()> {
         self.catch_up(state, now)?;
         let Some(runs) = state.runs.get_mut(&rule.id) else { return Ok(()) };
-        let value = |by: &Dimension| group.names.get(by.as_str()).cloned().unwrap_or_default();
+        let value = |by: &Dimension| group.names.get(by.as_str()).unwrap_or_default().to_owned();
         let values: Vec<String> = rule.by.iter().map(value).collect();
         self.store.read(|reader| runs.close(&values, reader))
     }

@@ -108,7 +108,7 @@ struct BacktestSummaryBody {
 impl From<BacktestIncident> for BacktestIncidentBody {
     fn from(incident: BacktestIncident) -> Self {
         Self {
-            group: incident.group.names,
+            group: incident.group.names.into(),
             period: incident.group.period,
             triggered_at: incident.fired_at.to_string(),
             ended_at: incident.ended_at.map(|at| at.to_string()),

@@ -138,7 +138,7 @@ impl ExplainBody {
         Self {
             evaluations: shown.collect(),
             rule: rule.id.clone(),
-            group: group.names,
+            group: group.names.into(),
             period: group.period,
             state: state.as_str(),
             state_detail: rule.inactive.clone(),
@@ -169,7 +169,7 @@ pub(crate) async fn explain(
     principal.require_all_spaces()?;
     let params = params(query.as_deref(), EXPLAIN)?;
     let rule = params.one("rule").unwrap_or_default().to_owned();
-    let group = AlertGroup { names: params.group()?, period: None };
+    let group = AlertGroup { names: params.group()?.into(), period: None };
     let found = app.ask(move |service| service.explain_alert(&rule, &group)).await?;
     let found = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such rule"))?;
     Ok(Json(ExplainBody::new(found)))

@@ -143,7 +143,7 @@ impl IncidentView {
             alert_id: incident.incident_id,
             rule: incident.rule_id,
             rule_name: incident.rule_name,
-            group: incident.group.names,
+            group: incident.group.names.into(),
             period: incident.group.period,
             severity: incident.severity,
             metric: incident.metric,

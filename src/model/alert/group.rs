@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::group_names::GroupNames;
 use crate::model::Dimension;
 
 /// The values of a rule's `by`, and the period of a budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AlertGroup {
     /// Name of a dimension to its value; users as pseudonyms.
-    pub names: BTreeMap<String, String>,
+    pub names: GroupNames,
     /// The budget's period, e.g. `2026-11-23`.
     pub period: Option<String>,
 }
@@ -38,10 +39,8 @@ impl AlertGroup {
         if self.names.is_empty() && self.period.is_none() {
             return String::new();
         }
-        let mut all = self.names.clone();
-        if let Some(period) = &self.period {
-            all.insert(PERIOD.to_owned(), period.clone());
-        }
+        let period = self.period.as_deref().map(|period| (PERIOD, period));
+        let all: BTreeMap<&str, &str> = self.names.iter().chain(period).collect();
         serde_json::to_string(&all).unwrap_or_default()
     }
 
@@ -52,7 +51,7 @@ impl AlertGroup {
         }
         let mut names: BTreeMap<String, String> = serde_json::from_str(key).ok()?;
         let period = names.remove(PERIOD);
-        Some(Self { names, period })
+        Some(Self { names: names.into_iter().collect(), period })
     }
 
     /// Whether every dimension of `globs` is there and matches.

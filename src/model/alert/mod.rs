@@ -2,6 +2,7 @@
 
 pub mod condition;
 pub mod group;
+pub mod group_names;
 pub mod incident;
 pub mod instance;
 pub mod metric;
@@ -13,6 +14,7 @@ pub mod template;
 
 pub use condition::{AlertCondition, EvaluationWindow, Operator, Period};
 pub use group::{AlertGroup, glob_matches};
+pub use group_names::GroupNames;
 pub use incident::{Alert, AlertEvent, AlertIncident, EndReason, OutgoingAlert};
 pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};

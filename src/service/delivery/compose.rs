@@ -20,8 +20,8 @@ pub(super) fn item(row: &StoredMessage, monitor: &Monitor) -> Option<Item> {
         .inspect_err(|error| tracing::error!(message = row.id, %error, "a message is not readable"))
         .ok()?;
     notification.kind = NotificationKind::parse(&row.kind)?;
-    let group =
-        AlertGroup { names: notification.group.clone(), period: notification.period.clone() };
+    let names = notification.group.clone().into();
+    let group = AlertGroup { names, period: notification.period.clone() };
     let current = monitor
         .current(&notification.rule_id, &group, &row.incident_id)
         .or(row.current)

@@ -98,7 +98,7 @@ fn groups_have_limits_of_their_own_and_those_without_one_are_not_watched() {
     });
     let fired = stage.check_times(3);
     assert_eq!(fired.len(), 1);
-    assert_eq!(fired[0].group.names["space"], "beta");
+    assert_eq!(fired[0].group.names.get("space"), Some("beta"));
     assert_eq!((fired[0].value, fired[0].threshold), (Some(500.0), 10.0));
     assert_eq!(fired[0].group.period.as_deref(), Some("2026-03-01"));
 }

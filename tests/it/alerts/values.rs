@@ -1,7 +1,7 @@
 //! What is said of rules: values and thresholds in one unit, and what is left out.
 
 use chatgauge::model::alert::{AlertGroup, RuleState};
-use chatgauge::model::{ErrorType, Name, Outcome};
+use chatgauge::model::{Dimension, ErrorType, Name, Outcome};
 
 use super::stage::Stage;
 
@@ -22,8 +22,7 @@ fn a_budget_is_explained_in_tokens_and_to_the_last_one() {
     });
     stage.check_times(2);
     let explain = |space: &str| {
-        let mut group = AlertGroup::default();
-        group.names.insert("space".to_owned(), space.to_owned());
+        let group = AlertGroup::new(&[Dimension::Space], &[space.to_owned()]);
         stage.gauge().explain_alert("spend", &group).unwrap().unwrap()
     };
     let last = |space: &str| explain(space).evaluations.last().unwrap().judgement;

@@ -1,0 +1,54 @@
+//! The values of a group's dimensions, as small as they can be: there may be very many groups.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Names of dimensions with their values, ordered by name: a map of a few entries, as it is in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct GroupNames(Box<[(Box<str>, Box<str>)]>);
+
+impl GroupNames {
+    /// Whether the group is everything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a dimension.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find_map(|(own, value)| (own == name).then_some(value))
+    }
+
+    /// Replaces the value of a dimension, if it is there.
+    pub fn replace(&mut self, name: &str, value: &str) {
+        if let Some((_, own)) = self.0.iter_mut().find(|(own, _)| **own == *name) {
+            *own = value.into();
+        }
+    }
+
+    /// Names with values, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl FromIterator<(String, String)> for GroupNames {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        let by_name: BTreeMap<String, String> = pairs.into_iter().collect();
+        let boxed = |(name, value): (String, String)| (name.into(), value.into());
+        Self(by_name.into_iter().map(boxed).collect())
+    }
+}
+
+impl From<BTreeMap<String, String>> for GroupNames {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        map.into_iter().collect()
+    }
+}
+
+impl From<GroupNames> for BTreeMap<String, String> {
+    fn from(names: GroupNames) -> Self {
+        names.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
