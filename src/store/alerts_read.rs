@@ -1,5 +1,7 @@
 //! Alerts read back: states, incidents, history, silences, and what arrived.
 
+use std::sync::Arc;
+
 use rusqlite::{Row, ToSql, params_from_iter};
 
 use super::error::storage;
@@ -10,6 +12,9 @@ use crate::model::alert::{
     NewSilence,
 };
 use crate::model::{Outcome, Source, TimeRange, Timestamp};
+
+/// Most texts that incidents are looked through for.
+const MOST_SHARED: usize = 32;
 
 /// The stored state of one rule and group.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,18 +113,36 @@ fn read_instance(row: &Row<'_>) -> rusqlite::Result<StoredInstance> {
     })
 }
 
-fn read_incident(row: &Row<'_>) -> rusqlite::Result<AlertIncident> {
+/// Texts that many rows repeat, each once.
+#[derive(Default)]
+struct Shared(Vec<Arc<str>>);
+
+impl Shared {
+    fn text(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
+        let text = row.get_ref(column)?.as_str()?;
+        if let Some(known) = self.0.iter().find(|known| ***known == *text) {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::from(text);
+        if self.0.len() < MOST_SHARED {
+            self.0.push(Arc::clone(&new));
+        }
+        Ok(new)
+    }
+}
+
+fn read_incident(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<AlertIncident> {
     let group_key: String = row.get(3)?;
     let reason: Option<String> = row.get(15)?;
     Ok(AlertIncident {
         incident_id: row.get(0)?,
-        rule_id: row.get(1)?,
-        rule_name: row.get(2)?,
+        rule_id: shared.text(row, 1)?,
+        rule_name: shared.text(row, 2)?,
         group: AlertGroup::parse_key(&group_key).unwrap_or_default(),
-        metric: row.get(4)?,
-        operator: row.get(5)?,
+        metric: shared.text(row, 4)?,
+        operator: shared.text(row, 5)?,
         threshold: row.get(6)?,
-        severity: row.get(7)?,
+        severity: shared.text(row, 7)?,
         message: row.get(8)?,
         fired_at: Timestamp::from_unix_ms(row.get(9)?),
         value: row.get(10)?,
@@ -221,6 +244,7 @@ impl Reader<'_> {
              order by fired_at_ms desc, incident_id desc limit ?9"
         );
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let mut shared = Shared::default();
         self.alert_rows(
             "reading incidents",
             &sql,
@@ -235,7 +259,7 @@ impl Reader<'_> {
                 &before_id,
                 &limit,
             ],
-            read_incident,
+            |row| read_incident(row, &mut shared),
         )
     }
 

@@ -214,13 +214,13 @@ impl Draft {
         let Some(incident_id) = after.incident_id.clone() else { return };
         let incident = AlertIncident {
             incident_id: incident_id.clone(),
-            rule_id: rule.id.clone(),
-            rule_name: rule.name.clone(),
+            rule_id: rule.id.as_str().into(),
+            rule_name: rule.name.as_str().into(),
             group: about.group.clone(),
-            metric: rule.metric.name(),
-            operator: rule.condition.operator.as_str().to_owned(),
+            metric: rule.metric.name().into(),
+            operator: rule.condition.operator.as_str().into(),
             threshold: judgement.threshold,
-            severity: rule.severity.clone(),
+            severity: rule.severity.as_str().into(),
             message: summary(rule, about.group, judgement),
             fired_at: at,
             value: judgement.value,

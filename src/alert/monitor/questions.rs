@@ -152,9 +152,12 @@ impl Monitor {
     pub(super) fn stand_in(&self, rule_id: String, incident_id: &str) -> Result<Rule> {
         let rule = Rule { id: rule_id, ..super::self_rule() };
         Ok(match self.incident(incident_id)? {
-            Some(AlertIncident { rule_name, severity, message, .. }) => {
-                Rule { name: rule_name, severity, summary: message, ..rule }
-            }
+            Some(AlertIncident { rule_name, severity, message, .. }) => Rule {
+                name: rule_name.to_string(),
+                severity: severity.to_string(),
+                summary: message,
+                ..rule
+            },
             None => rule,
         })
     }

@@ -126,7 +126,7 @@ impl IncidentView {
         let state = self.state(&incident);
         let is_open = incident.ended_at.is_none();
         let live = self.states.get(&incident.incident_id).filter(|_| is_open);
-        let rule = self.rules.get(&incident.rule_id);
+        let rule = self.rules.get(&*incident.rule_id);
         let covering = self.silences.iter().filter(|silence| {
             is_open && silence.covers(&incident.rule_id, &incident.group, self.now)
         });
@@ -141,13 +141,13 @@ impl IncidentView {
             runbook: rule.and_then(|rule| rule.runbook.clone()),
             labels: rule.map(|rule| rule.labels.clone()).unwrap_or_default(),
             alert_id: incident.incident_id,
-            rule: incident.rule_id,
-            rule_name: incident.rule_name,
+            rule: incident.rule_id.to_string(),
+            rule_name: incident.rule_name.to_string(),
             group: incident.group.names.into(),
             period: incident.group.period,
-            severity: incident.severity,
-            metric: incident.metric,
-            operator: incident.operator,
+            severity: incident.severity.to_string(),
+            metric: incident.metric.to_string(),
+            operator: incident.operator.to_string(),
             threshold: incident.threshold,
             triggered_value: incident.value,
             peak_value: incident.peak_value,

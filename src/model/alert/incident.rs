@@ -1,5 +1,7 @@
 //! What happened: incidents, their history, and the messages about them.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use super::group::AlertGroup;
@@ -61,20 +63,20 @@ impl EndReason {
 pub struct AlertIncident {
     /// Identity, the same from firing to end.
     pub incident_id: String,
-    /// The rule.
-    pub rule_id: String,
+    /// The rule. What incidents of a rule have in common they share: there may be very many.
+    pub rule_id: Arc<str>,
     /// What people call the rule.
-    pub rule_name: String,
+    pub rule_name: Arc<str>,
     /// The group.
     pub group: AlertGroup,
     /// The metric as the rule spells it.
-    pub metric: String,
+    pub metric: Arc<str>,
     /// The operator as the rule spells it.
-    pub operator: String,
+    pub operator: Arc<str>,
     /// The threshold when it fired.
     pub threshold: f64,
     /// As the rule says, e.g. `critical`.
-    pub severity: String,
+    pub severity: Arc<str>,
     /// One sentence, of when it fired.
     pub message: String,
     /// When it began.
@@ -191,7 +193,7 @@ impl From<&AlertIncident> for Alert {
         Self {
             alert_id: incident.incident_id.clone(),
             triggered_at: incident.fired_at,
-            metric: incident.metric.clone(),
+            metric: incident.metric.to_string(),
             actual_value: incident.value,
             threshold: incident.threshold,
             message: incident.message.clone(),

@@ -30,7 +30,7 @@ fn twelve_errors_of_a_hundred_fire_by_the_third_check_and_ten_never_do() {
     let fired = stage.check();
     assert_eq!(fired.len(), 1);
     let incident = &fired[0];
-    assert_eq!((incident.rule_id.as_str(), incident.value), ("error-rate", Some(0.12)));
+    assert_eq!((&*incident.rule_id, incident.value), ("error-rate", Some(0.12)));
     assert_eq!((incident.samples, incident.events, incident.threshold), (100, 12, 0.1));
     assert_eq!(incident.message, "12 % errors (12 of 100) in 5m, limit 10 %");
     assert_eq!(stage.messages(), ["firing"]);
@@ -49,7 +49,7 @@ fn an_average_above_five_seconds_fires_by_the_third_check_and_five_never_does() 
             record.latency_us[0] = Some(total_ms * 1_000);
         });
         let fired = stage.check_times(3);
-        let rules: Vec<&str> = fired.iter().map(|incident| incident.rule_id.as_str()).collect();
+        let rules: Vec<&str> = fired.iter().map(|incident| &*incident.rule_id).collect();
         assert_eq!(rules, if fires { vec!["latency-avg"] } else { vec![] }, "{total_ms}");
         if fires {
             assert_eq!(fired[0].value, Some(5_100.0));
@@ -73,7 +73,7 @@ fn a_fifth_above_the_daily_budget_fires_by_the_third_check_and_exactly_a_fifth_n
         let fired = stage.check_times(3);
         assert_eq!(fired.len(), usize::from(fires), "{tokens}");
         if fires {
-            assert_eq!(fired[0].rule_id, "daily-tokens");
+            assert_eq!(&*fired[0].rule_id, "daily-tokens");
             assert_eq!((fired[0].value, fired[0].threshold), (Some(1_200_001.0), 1_200_000.0));
             assert_eq!(fired[0].group.period.as_deref(), Some("2026-03-10"));
         }
@@ -92,7 +92,7 @@ fn half_above_capacity_fires_by_the_third_check_and_exactly_half_never_does() {
             fired.extend(stage.check());
             stage.clock.advance_ms(60_000);
         }
-        let rules: Vec<&str> = fired.iter().map(|incident| incident.rule_id.as_str()).collect();
+        let rules: Vec<&str> = fired.iter().map(|incident| &*incident.rule_id).collect();
         assert_eq!(rules, if fires { vec!["request-rate"] } else { vec![] }, "{count}");
     }
 }
@@ -112,7 +112,7 @@ fn five_failures_in_a_row_fire_for_their_model_and_one_success_ends_it() {
     fail(ErrorType::Server, 1);
     let fired = stage.check_times(1);
     assert_eq!(fired.len(), 1);
-    assert_eq!(fired[0].rule_id, "outage-run");
+    assert_eq!(&*fired[0].rule_id, "outage-run");
     assert!(fired[0].group.names.iter().eq([("model", "gpt")]));
     stage.send(stage.now().plus_ms(-1_000), 1, |_, _| {});
     stage.check_times(1);
@@ -139,7 +139,7 @@ fn late_and_imported_requests_never_fire_rules_with_a_window() {
         record.model = Some(Name::from("other"));
     });
     let fired: Vec<String> =
-        stage.check_times(6).into_iter().map(|incident| incident.rule_id).collect();
+        stage.check_times(6).into_iter().map(|incident| incident.rule_id.to_string()).collect();
     // Ten minutes are recent enough for a run of failures: it tells of an outage that lasts.
     assert_eq!(fired, ["outage-run"]);
 }
@@ -153,7 +153,7 @@ fn late_tokens_count_in_the_budget_of_their_day() {
     });
     let fired = stage.check_times(2);
     assert_eq!(fired.len(), 1);
-    assert_eq!(fired[0].rule_id, "daily-tokens");
+    assert_eq!(&*fired[0].rule_id, "daily-tokens");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_filter_that_matches_nothing_is_said_and_patterns_are_spelt_out() {
     stage.send_errors(50, 100);
     let fired = stage.check_times(3);
     assert_eq!(fired.len(), 1);
-    assert_eq!(fired[0].rule_id, "g");
+    assert_eq!(&*fired[0].rule_id, "g");
     let status = stage.gauge().alert_rules().unwrap();
     let nothing = status.iter().find(|status| status.rule.id == "n").unwrap();
     assert_eq!(
