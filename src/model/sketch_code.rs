@@ -6,6 +6,8 @@
 //! method for clustered bit-vectors", 1978). Neighbouring bins with a request each take two bits, a sketch
 //! of one request two bytes. Bits fill bytes from the lowest; the rest of the last byte is zero.
 
+use std::sync::LazyLock;
+
 /// Bits of `k`, which is at most 7.
 const ORDER_BITS: u32 = 3;
 /// Bits of the first bin: the largest is 2,220.
@@ -42,6 +44,35 @@ fn order(bins: usize, first: u16, last: u16) -> u32 {
     mean.max(1).ilog2().min(7)
 }
 
+/// Bits that are looked up at once: most steps with their counts are shorter.
+const LOOKED_UP: u32 = 11;
+
+/// A step and a count that some bits begin with; `length` 0 when they are longer.
+#[derive(Clone, Copy, Default)]
+struct Short {
+    step: u8,
+    count: u8,
+    length: u8,
+}
+
+/// By order and by the lowest bits.
+type Shorts = [[Short; 1 << LOOKED_UP]; 1 << ORDER_BITS];
+
+static SHORTS: LazyLock<Box<Shorts>> = LazyLock::new(|| {
+    let mut shorts = Box::new([[Short::default(); 1 << LOOKED_UP]; 1 << ORDER_BITS]);
+    for (order, shorts) in (0u32..).zip(shorts.iter_mut()) {
+        for (held, short) in (0u64..).zip(shorts.iter_mut()) {
+            let mut bits = Reader { bytes: &[], held, length: LOOKED_UP };
+            if let Some((step, count)) = bits.step(order)
+                && let (Ok(step), Ok(count)) = (u8::try_from(step), u8::try_from(count))
+            {
+                *short = Short { step, count, length: (LOOKED_UP - bits.length) as u8 };
+            }
+        }
+    }
+    shorts
+});
+
 /// The bins; `None` when the bytes are not such an encoding.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<(u16, u64)>> {
     let mut bins = Vec::with_capacity(bytes.len() * 2);
@@ -51,15 +82,21 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<(u16, u64)>> {
     let mut bits = Reader { bytes, held: 0, length: 0 };
     let order = u32::try_from(bits.take(ORDER_BITS)?).ok()?;
     let mut bin = u16::try_from(bits.take(FIRST_BITS)?).ok()?;
-    loop {
-        bins.push((bin, bits.gamma()?));
-        if bits.is_padding()? {
-            return Some(bins);
-        }
-        let high = (bits.gamma()? - 1).checked_mul(1 << order)?;
-        let step = high.checked_add(bits.take(order)?)?.checked_add(1)?;
-        bin = bin.checked_add(u16::try_from(step).ok()?)?;
+    bins.push((bin, bits.gamma()?));
+    let shorts = &SHORTS[order as usize];
+    while !bits.is_padding()? {
+        let short = shorts[(bits.held & ((1 << LOOKED_UP) - 1)) as usize];
+        let (step, count) = if short.length > 0 && u32::from(short.length) <= bits.length {
+            bits.skip(u32::from(short.length));
+            (u16::from(short.step), u64::from(short.count))
+        } else {
+            let (step, count) = bits.step(order)?;
+            (u16::try_from(step).ok()?, count)
+        };
+        bin = bin.checked_add(step)?;
+        bins.push((bin, count));
     }
+    Some(bins)
 }
 
 struct Writer {
@@ -105,6 +142,14 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Holds at least 57 bits, or all that are left.
     fn refill(&mut self) {
+        if let Some(next) = self.bytes.first_chunk() {
+            // Bits above `length` are those that the next refill finds there again.
+            self.held |= u64::from_le_bytes(*next) << self.length;
+            let whole = (63 - self.length) / 8;
+            self.bytes = &self.bytes[whole as usize..];
+            self.length += whole * 8;
+            return;
+        }
         while self.length <= 56 {
             let Some((first, rest)) = self.bytes.split_first() else { return };
             self.held |= u64::from(*first) << self.length;
@@ -122,14 +167,32 @@ impl Reader<'_> {
             return None;
         }
         let value = self.held & ((1 << length) - 1);
+        self.skip(length);
+        Some(value)
+    }
+
+    /// Passes over bits that are held.
+    const fn skip(&mut self, length: u32) {
         self.held >>= length;
         self.length -= length;
-        Some(value)
+    }
+
+    /// A step from one bin to the next, and the count there.
+    fn step(&mut self, order: u32) -> Option<(u64, u64)> {
+        let high = (self.gamma()? - 1).checked_mul(1 << order)?;
+        let step = high.checked_add(self.take(order)?)?.checked_add(1)?;
+        Some((step, self.gamma()?))
     }
 
     fn gamma(&mut self) -> Option<u64> {
         self.refill();
         let low = self.held.trailing_zeros();
+        let whole = 2 * low + 1;
+        if whole <= self.length {
+            let value = 1 << low | (self.held >> (low + 1)) & ((1 << low) - 1);
+            self.skip(whole);
+            return Some(value);
+        }
         if low >= self.length.min(COUNT_BITS) {
             return None;
         }

@@ -80,13 +80,13 @@ fn split(executed: &Executed, query: &BreakdownQuery) -> Split {
         }
         measures
     };
-    let mut candidates: Vec<Candidate> = table
-        .groups()
-        .map(|(key, row)| {
-            let value = measures(row).value(query.metric, query.stat).unwrap_or(f64::MIN);
-            Candidate { value, key, row }
-        })
-        .collect();
+    let mut candidates = table.each(|key, row, measures| {
+        if let Some(errors) = &executed.errors {
+            errors.apply(measures);
+        }
+        let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
+        Candidate { value, key, row }
+    });
     let order = |a: &Candidate, b: &Candidate| b.value.total_cmp(&a.value).then(a.key.cmp(&b.key));
     if query.limit < candidates.len() && query.limit > 0 {
         candidates.select_nth_unstable_by(query.limit, order);

@@ -310,14 +310,11 @@ fn errors_only(all: &Measures, kinds: &[ErrorType]) -> Measures {
 
 /// The leading groups in order, the others together, and all together.
 fn lead(groups: &Groups, wanted: &TopQuery) -> (Vec<GroupKey>, Measures, Measures) {
-    let value = |row: usize| {
-        let measures = groups.table.measures(row);
+    let mut order: Vec<(GroupKey, usize, (f64, f64))> = groups.table.each(|key, row, measures| {
         let value = measures.value(wanted.sort, wanted.stat);
         // Groups with equal values, such as no cost, are told apart by their requests.
-        (value.unwrap_or(f64::MIN), as_f64(measures.requests()))
-    };
-    let mut order: Vec<(GroupKey, usize, (f64, f64))> =
-        groups.rows.iter().map(|(key, row)| (*key, *row, value(*row))).collect();
+        (key, row, (value.unwrap_or(f64::MIN), as_f64(measures.requests())))
+    });
     order.sort_unstable_by(|a, b| {
         let (x, y) = (a.2, b.2);
         y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(a.0.cmp(&b.0))

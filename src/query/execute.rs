@@ -9,7 +9,7 @@ use super::table::{GroupKey, Table};
 use super::types::Query;
 use crate::error::{Error, Result};
 use crate::model::measures::columns_of;
-use crate::model::time::{DAY_MS, QUARTER_HOUR_MS};
+use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{
     Column, Count, Dimension, ErrorType, Grouping, KeyColumn, LatencyKind, Level, Measures,
     MetricType, TimeRange, Timestamp,
@@ -277,6 +277,20 @@ fn bucket_of(boundaries: &[Timestamp], at_ms: i64) -> u32 {
     u32::try_from(after.saturating_sub(1).min(last)).unwrap_or(u32::MAX)
 }
 
+/// The part that begins at `from`, and whether it is worth keeping: all quarter hours up to `closed_end` at
+/// once, a whole minute, or what is left.
+fn next_part(from: Timestamp, closed_end: Timestamp, end: Timestamp) -> (TimeRange, bool) {
+    let quarters = TimeRange::new(from, closed_end.floor_to(QUARTER_HOUR_MS));
+    if from.floor_to(QUARTER_HOUR_MS) == from && !quarters.is_empty() {
+        return (quarters, true);
+    }
+    let minute_end = from.plus_ms(1).ceil_to(MINUTE_MS);
+    if minute_end <= closed_end {
+        return (TimeRange::new(from, minute_end), from.floor_to(MINUTE_MS) == from);
+    }
+    (TimeRange::new(from, end), false)
+}
+
 impl Run<'_> {
     fn raw(&mut self, range: TimeRange, after: Option<i64>, upto: Option<i64>) -> Result<()> {
         if range.is_empty() {
@@ -366,7 +380,8 @@ impl Run<'_> {
     }
 
     /// Raw rows of a part of a day that is over. A range that ends now and began weeks ago moves on with
-    /// every look; what lies between quarter hours is the same for a quarter of an hour.
+    /// every look; what lies between quarter hours is the same for a quarter of an hour, and each whole minute
+    /// before and after as long as it is in the range.
     fn sealed_raw(
         &mut self,
         grouping: Grouping,
@@ -377,14 +392,19 @@ impl Run<'_> {
     ) -> Result<()> {
         let upto = Some(watermark_seq);
         let open_ms = days.last().map_or(i64::MIN, |day| day.day_ms);
-        let end = range.end.floor_to(QUARTER_HOUR_MS).min(Timestamp::from_unix_ms(open_ms));
-        let inner = TimeRange::new(range.start.ceil_to(QUARTER_HOUR_MS), end);
-        if !self.kinds.is_empty() || inner.is_empty() {
-            return self.raw(range, None, upto);
+        let closed_end = range.end.min(Timestamp::from_unix_ms(open_ms)).max(range.start);
+        let mut from = range.start;
+        while from < range.end {
+            let (part, is_whole) = next_part(from, closed_end, range.end);
+            if is_whole {
+                let read = |run: &mut Self| run.raw(part, None, upto);
+                self.sealed_part(grouping, part, days, sealed, read)?;
+            } else {
+                self.raw(part, None, upto)?;
+            }
+            from = part.end;
         }
-        self.raw(TimeRange::new(range.start, inner.start), None, upto)?;
-        self.sealed_part(grouping, inner, days, sealed, |run| run.raw(inner, None, upto))?;
-        self.raw(TimeRange::new(inner.end, range.end), None, upto)
+        Ok(())
     }
 
     fn sealed_part(

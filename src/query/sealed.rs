@@ -3,14 +3,19 @@
 //! A dashboard asks again and again for the last 30 days, of which 29 do not change. Their sum is kept
 //! with the watermark of their last change; one late record for any of them, and it is summed anew.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
 
 use super::table::Packed;
 use crate::model::{Column, Dimension, Grouping, LatencyKind, TimeRange, Timestamp};
 use crate::store::ResolvedFilter;
 
+/// Bytes of an entry besides its rows.
+const ENTRY_BYTES: usize = 512;
+
 /// What the sum depends on besides the rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SealedKey {
     pub(super) grouping: Grouping,
     pub(super) range: TimeRange,
@@ -25,57 +30,95 @@ pub(super) struct SealedKey {
 
 #[derive(Debug)]
 struct Entry {
-    key: SealedKey,
     changed_seq: i64,
     part: Arc<Packed>,
     bytes: usize,
+    /// Number of the use that was the last.
+    used: u64,
 }
 
-/// Sums of past days, most recently used last; the least recently used leaves first.
+#[derive(Debug, Default)]
+struct Entries {
+    by_key: FxHashMap<SealedKey, Entry>,
+    bytes: usize,
+    uses: u64,
+}
+
+impl Entries {
+    fn remove(&mut self, key: &SealedKey) {
+        if let Some(entry) = self.by_key.remove(key) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    /// Makes room: what was not used for longest leaves, in one go until an eighth is free.
+    fn shrink_to(&mut self, max_bytes: usize) {
+        if self.bytes <= max_bytes {
+            return;
+        }
+        let mut uses: Vec<(u64, usize)> =
+            self.by_key.values().map(|entry| (entry.used, entry.bytes)).collect();
+        uses.sort_unstable();
+        let mut left = self.bytes;
+        let aim = max_bytes - max_bytes / 8;
+        let gone = uses.into_iter().take_while(|(_, bytes)| {
+            let is_over = left > aim;
+            left -= if is_over { *bytes } else { 0 };
+            is_over
+        });
+        let Some((last_gone, _)) = gone.last() else { return };
+        self.by_key.retain(|_, entry| entry.used > last_gone);
+        self.bytes = left;
+    }
+}
+
+/// Sums of past days, and of parts of them; the least recently used leave first.
 #[derive(Debug)]
 pub(super) struct SealedCache {
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Entries>,
     max_bytes: usize,
 }
 
 impl SealedCache {
-    pub(super) const fn new(max_bytes: usize) -> Self {
-        Self { entries: Mutex::new(Vec::new()), max_bytes }
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { entries: Mutex::default(), max_bytes }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sum, if nothing changed since.
     pub(super) fn get(&self, key: &SealedKey, changed_seq: i64) -> Option<Arc<Packed>> {
         let mut entries = self.lock();
-        let found = entries.iter().position(|entry| entry.key == *key)?;
-        let entry = entries.remove(found);
-        let part = (entry.changed_seq == changed_seq).then(|| Arc::clone(&entry.part));
-        if part.is_some() {
-            entries.push(entry);
+        entries.uses += 1;
+        let used = entries.uses;
+        let entry = entries.by_key.get_mut(key)?;
+        if entry.changed_seq != changed_seq {
+            entries.remove(key);
+            return None;
         }
-        part
+        entry.used = used;
+        Some(Arc::clone(&entry.part))
     }
 
     /// Keeps a sum.
     pub(super) fn put(&self, key: SealedKey, changed_seq: i64, part: Packed) {
-        let bytes = part.heap_bytes() + key.boundaries.len() * 16 + 512;
+        let bytes = part.heap_bytes() + key.boundaries.len() * 16 + ENTRY_BYTES;
         if bytes > self.max_bytes / 2 {
             return;
         }
         let mut entries = self.lock();
-        entries.retain(|entry| entry.key != key);
-        entries.push(Entry { key, changed_seq, part: Arc::new(part), bytes });
-        let mut total: usize = entries.iter().map(|entry| entry.bytes).sum();
-        while total > self.max_bytes {
-            total -= entries.remove(0).bytes;
-        }
+        entries.remove(&key);
+        entries.uses += 1;
+        let used = entries.uses;
+        entries.by_key.insert(key, Entry { changed_seq, part: Arc::new(part), bytes, used });
+        entries.bytes += bytes;
+        entries.shrink_to(self.max_bytes);
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.lock().iter().map(|entry| entry.bytes).sum()
+        self.lock().bytes
     }
 }

@@ -141,6 +141,10 @@ impl Table {
     /// Adds all rows of a packed table of the same columns and kinds.
     pub(super) fn merge(&mut self, other: &Packed) {
         let Packed { table, sketches } = other;
+        if self.index.is_empty() {
+            self.index.reserve(table.index.len());
+            self.values.reserve(table.values.len());
+        }
         for (&(bucket, group), &row) in &table.index {
             let start = row * table.columns.len();
             self.add_values(bucket, group, &table.values[start..start + table.columns.len()]);
@@ -167,6 +171,28 @@ impl Table {
         let mut measures = Measures::default();
         self.add_row_to(row, &mut measures);
         measures
+    }
+
+    /// What `read` makes of each row of a table without buckets, one after the other: there may be very many.
+    pub(super) fn each<T>(
+        &self,
+        mut read: impl FnMut(GroupKey, usize, &mut Measures) -> T,
+    ) -> Vec<T> {
+        let empty = Measures::default();
+        let mut measures = empty.clone();
+        let groups = self.groups().map(|(key, row)| {
+            measures.values = empty.values;
+            let values = &self.values[row * self.columns.len()..];
+            for (column, value) in self.columns.iter().zip(values) {
+                measures.values[column.index()] = *value;
+            }
+            let distributions = &self.distributions[row * self.kinds.len()..];
+            for (kind, distribution) in self.kinds.iter().zip(distributions) {
+                measures.distributions[kind.index()] = Some(distribution.clone());
+            }
+            read(key, row, &mut measures)
+        });
+        groups.collect()
     }
 
     /// Merges one row into `total`, wanted columns only.
