@@ -147,11 +147,6 @@ impl Queue {
         self.shared.disk_full.load(Ordering::Relaxed)
     }
 
-    /// How long the last job kept the writer, in microseconds.
-    pub fn last_job_us(&self) -> u64 {
-        self.shared.last_job_us.load(Ordering::Relaxed)
-    }
-
     /// Counters since the start.
     pub fn stats(&self) -> IngestStats {
         let shared = &self.shared;
@@ -176,6 +171,10 @@ impl Queue {
 impl WriteGate for Queue {
     fn hand_over(&self, job: WriteJob) -> Result<()> {
         self.sender.send(Command::Job(job)).map_err(|_| Error::Closed)
+    }
+
+    fn last_job_us(&self) -> u64 {
+        self.shared.last_job_us.load(Ordering::Relaxed)
     }
 }
 

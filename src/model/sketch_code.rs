@@ -63,10 +63,12 @@ static SHORTS: LazyLock<Box<Shorts>> = LazyLock::new(|| {
     for (order, shorts) in (0u32..).zip(shorts.iter_mut()) {
         for (held, short) in (0u64..).zip(shorts.iter_mut()) {
             let mut bits = Reader { bytes: &[], held, length: LOOKED_UP };
-            if let Some((step, count)) = bits.step(order)
-                && let (Ok(step), Ok(count)) = (u8::try_from(step), u8::try_from(count))
+            let Some((step, count)) = bits.step(order) else { continue };
+            let length = u8::try_from(LOOKED_UP - bits.length);
+            if let (Ok(step), Ok(count), Ok(length)) =
+                (u8::try_from(step), u8::try_from(count), length)
             {
-                *short = Short { step, count, length: (LOOKED_UP - bits.length) as u8 };
+                *short = Short { step, count, length };
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::aggregate::Aggregate;
+use super::pace::next_size;
 use crate::config::CompactorConfig;
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
@@ -87,11 +88,7 @@ impl Compactor {
     /// `busy` steps aim at 20 ms a merge, others at 200 ms, which rolls up faster.
     pub fn adapt(&mut self, rows: u32, merge_us: u64, busy: bool) {
         let target_us = if busy { 20_000 } else { 200_000 };
-        let rows = u64::from(rows);
-        let fitting = rows.saturating_mul(target_us) / merge_us.max(1);
-        // At most doubled at a time, so that one lucky step does not make the next one long.
-        let next = fitting.min(rows * 2);
-        self.step_rows = u32::try_from(next).unwrap_or(u32::MAX).clamp(MIN_ROWS, self.max_rows);
+        self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
     }
 
     /// Aggregates the rows after `from_seq`, by default after the watermark.

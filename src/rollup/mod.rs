@@ -7,6 +7,7 @@
 mod aggregate;
 mod check;
 mod compactor;
+mod pace;
 mod retention;
 
 pub use aggregate::Aggregate;

@@ -1,15 +1,22 @@
 //! Retention, by age and by size, per level; in bounded steps; only what the watermark has passed.
 
+use std::ops::RangeInclusive;
+
+use super::pace::next_size;
 use crate::config::RetentionConfig;
 use crate::error::Result;
-use crate::model::time::DAY_MS;
-use crate::model::{Level, Timestamp};
-use crate::store::{DayRow, Store, WriteGate, pruned_flag};
+use crate::model::time::{DAY_MS, HOUR_MS};
+use crate::model::{Level, TimeRange, Timestamp};
+use crate::store::{DayRow, Store, WriteGate, Writer, pruned_flag};
 
-/// Raw rows deleted in one transaction: a few milliseconds of the writing thread.
-const STEP_ROWS: u32 = 2_000;
+/// What a step may keep the writing thread: senders wait for it.
+const STEP_US: u64 = 8_000;
+/// Rows deleted in one transaction.
+const STEP_ROWS: RangeInclusive<u32> = 50..=2_000;
 /// Free pages given back in one step.
-const STEP_PAGES: u32 = 512;
+const STEP_PAGES: RangeInclusive<u32> = 16..=512;
+/// The size of a first step, when nothing is known of how long one takes.
+const FIRST_STEP: u32 = 128;
 /// Ids that came without a time are remembered this long: twice what is promised.
 const UNDATED_MS: i64 = 2 * DAY_MS;
 
@@ -52,11 +59,8 @@ impl Retention {
             self.prune_aged(gate, &day, now, keep_going, &mut report)?;
         }
         self.prune_by_size(gate, keep_going, &mut report)?;
-        while keep_going()
-            && gate.write(move |writer| {
-                writer.prune_undated_ids(now.plus_ms(-UNDATED_MS), STEP_ROWS)
-            })? == STEP_ROWS as usize
-        {}
+        let before = now.plus_ms(-UNDATED_MS);
+        in_steps(gate, keep_going, move |writer, rows| writer.prune_undated_ids(before, rows))?;
         report.freed_bytes = self.shrink(gate, keep_going)?;
         Ok(report)
     }
@@ -142,8 +146,10 @@ impl Retention {
         let free_bytes = || self.store.read(|reader| Ok(reader.page_bytes()?.1));
         let before = free_bytes()?;
         let mut left = before;
+        let mut pages = FIRST_STEP;
         while left > 0 && keep_going() {
-            gate.write(|writer| writer.shrink(STEP_PAGES))?;
+            gate.write(move |writer| writer.shrink(pages))?;
+            pages = next_size(pages, gate.last_job_us(), STEP_US, STEP_PAGES);
             let now_left = free_bytes()?;
             if now_left >= left {
                 break;
@@ -165,18 +171,34 @@ fn age_days(day: &DayRow, now: Timestamp) -> i64 {
 
 fn prune_raw(gate: &dyn WriteGate, day: &DayRow, keep_going: &dyn Fn() -> bool) -> Result<usize> {
     let day_ms = day.day_ms;
-    let mut deleted = 0;
+    in_steps(gate, keep_going, move |writer, rows| writer.prune_raw(day_ms, rows))
+}
+
+/// Deletes in transactions that keep the writing thread for a few milliseconds each, until one finds less than
+/// it may delete.
+fn in_steps(
+    gate: &dyn WriteGate,
+    keep_going: &dyn Fn() -> bool,
+    delete: impl Fn(&mut Writer, u32) -> Result<usize> + Copy + Send + 'static,
+) -> Result<usize> {
+    let (mut deleted, mut rows) = (0, FIRST_STEP);
     while keep_going() {
-        let step = gate.write(move |writer| writer.prune_raw(day_ms, STEP_ROWS))?;
+        let step = gate.write(move |writer| delete(writer, rows))?;
         deleted += step;
-        if step < STEP_ROWS as usize {
+        if step < rows as usize {
             break;
         }
+        rows = next_size(rows, gate.last_job_us(), STEP_US, STEP_ROWS);
     }
     Ok(deleted)
 }
 
 fn prune_level(gate: &dyn WriteGate, day: &DayRow, level: Level) -> Result<usize> {
-    let day_ms = day.day_ms;
-    gate.write(move |writer| writer.prune_level(day_ms, level))
+    let hours = (0..DAY_MS / HOUR_MS).map(|hour| day.day_ms + hour * HOUR_MS);
+    let mut deleted = 0;
+    for start_ms in hours {
+        let part = TimeRange::from_unix_ms(start_ms, start_ms + HOUR_MS);
+        deleted += gate.write(move |writer| writer.prune_level(part, level))?;
+    }
+    Ok(deleted)
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
+use crate::store::WriteGate as _;
 use crate::store::Writer;
 
 /// The name of the writer's thread, the last to end.

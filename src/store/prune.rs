@@ -7,7 +7,7 @@ use super::rollups::{RollupPart, merge_parts};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::time::DAY_MS;
-use crate::model::{Level, ROLLUPS, Timestamp};
+use crate::model::{Level, ROLLUPS, TimeRange, Timestamp};
 
 /// The bit of `days.pruned` for a rollup level, or for raw rows when `None`.
 pub const fn pruned_flag(level: Option<Level>) -> i64 {
@@ -32,15 +32,15 @@ impl Writer {
         })
     }
 
-    /// Deletes the rollup rows of one UTC day at one level and notes it.
+    /// Deletes the rollup rows of a part of one UTC day at one level and notes that the day is incomplete.
     ///
     /// # Errors
     /// When the transaction failed; nothing was changed then.
-    pub fn prune_level(&mut self, day_ms: i64, level: Level) -> Result<usize> {
+    pub fn prune_level(&mut self, part: TimeRange, level: Level) -> Result<usize> {
         self.transaction(|transaction| {
-            let deleted = delete_level(transaction, day_ms, level)
-                .map_err(storage("deleting old rollups"))?;
-            mark_pruned(transaction, day_ms, Some(level))
+            let deleted =
+                delete_level(transaction, part, level).map_err(storage("deleting old rollups"))?;
+            mark_pruned(transaction, part.start.floor_to(DAY_MS).as_unix_ms(), Some(level))
                 .map_err(storage("noting what is gone"))?;
             Ok(deleted)
         })
@@ -56,10 +56,11 @@ impl Writer {
         levels: &[Level],
         parts: Vec<RollupPart>,
     ) -> Result<()> {
+        let day = TimeRange::from_unix_ms(day_ms, day_ms + DAY_MS);
         self.transaction(|transaction| {
             let replace = || -> rusqlite::Result<()> {
                 for level in levels {
-                    delete_level(transaction, day_ms, *level)?;
+                    delete_level(transaction, day, *level)?;
                 }
                 merge_parts(transaction, parts)
             };
@@ -125,9 +126,10 @@ fn mark_pruned(
 
 fn delete_level(
     transaction: &Transaction<'_>,
-    day_ms: i64,
+    part: TimeRange,
     level: Level,
 ) -> rusqlite::Result<usize> {
+    let (start_ms, end_ms) = (part.start.as_unix_ms(), part.end.as_unix_ms());
     let mut deleted = 0;
     for rollup in ROLLUPS.iter().filter(|rollup| rollup.levels.contains(&level)) {
         let sketches = rollup.sketches.then(|| rollup.grouping.sketch_table());
@@ -136,7 +138,7 @@ fn delete_level(
                 .prepare_cached(&format!(
                     "delete from {table} where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3"
                 ))?
-                .execute((level.minutes(), day_ms, day_ms + DAY_MS))?;
+                .execute((level.minutes(), start_ms, end_ms))?;
         }
     }
     Ok(deleted)

@@ -26,6 +26,11 @@ pub trait WriteGate: Send + Sync {
     /// # Errors
     /// [`Error::Closed`] once the service is shutting down.
     fn hand_over(&self, job: WriteJob) -> Result<()>;
+
+    /// How long the last job kept the writing thread, in microseconds; 0 where nobody measures it.
+    fn last_job_us(&self) -> u64 {
+        0
+    }
 }
 
 impl dyn WriteGate + '_ {
@@ -105,13 +110,13 @@ impl Writer {
         begin(&mut self.connection)?.rollback().map_err(storage("probing the file"))
     }
 
-    /// Moves the write-ahead log into the database file and truncates it.
+    /// Moves as much of the write-ahead log into the database file as nobody reads, without waiting for anybody.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn checkpoint(&self) -> Result<()> {
         self.connection
-            .pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))
+            .pragma_update_and_check(None, "wal_checkpoint", "passive", |_| Ok(()))
             .map_err(storage("moving the log into the database"))
     }
 }
