@@ -4,6 +4,8 @@
 //! `--json`. Exit codes: 0 done, 1 failed, 2 not understood.
 
 pub mod alert;
+mod arenas;
+mod arenas;
 pub mod config;
 mod demo_alerts;
 pub mod export;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::arenas::limit_arenas;
 use super::config::ConfigArgs;
 use super::run_server::{Server, announce};
 use super::token::{AdminToken, admin_token};
@@ -69,6 +70,7 @@ impl ServeCommand {
     /// # Errors
     /// When the address or the file cannot be used.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        limit_arenas();
         let config = self.server.load()?;
         let server = Server::bind(&config)?;
         let service = Chatgauge::open(config.clone())?;
