@@ -3,12 +3,14 @@
 //!
 //! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE]`
 //!
-//! With `--db` the file is kept, and used as it is when it stands there already.
+//! With `--db` the file is kept, and used as it is when it stands there already. `--compare FILE` fills the
+//! database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
 
 #[path = "../common/asked.rs"]
 mod asked;
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod fill;
 mod percentiles;
 mod report;
@@ -36,11 +38,20 @@ struct Arguments {
     days: i64,
     db: Option<PathBuf>,
     json: Option<PathBuf>,
+    compare: Option<PathBuf>,
+    rounds: u32,
 }
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut parsed = Self { requests: 1_000_000, days: 30, db: None, json: None };
+        let mut parsed = Self {
+            requests: 1_000_000,
+            days: 30,
+            db: None,
+            json: None,
+            compare: None,
+            rounds: 100,
+        };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or(USAGE);
             match name.as_str() {
@@ -48,6 +59,8 @@ impl Arguments {
                 "--days" => parsed.days = value()?.parse()?,
                 "--db" => parsed.db = Some(value()?.into()),
                 "--json" => parsed.json = Some(value()?.into()),
+                "--compare" => parsed.compare = Some(value()?.into()),
+                "--rounds" => parsed.rounds = value()?.parse()?,
                 // What `cargo bench` adds.
                 "--bench" => {}
                 _ => return Err(USAGE.into()),
@@ -70,6 +83,10 @@ fn main() -> Result<(), Failure> {
         arguments.requests * BYTES_PER_REQUEST / 1_000_000,
         config.store.path.display()
     ));
+    if let Some(json) = arguments.compare {
+        fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
+        return compare::measure(&config, arguments.rounds, &json);
+    }
     percentiles::measure(&mut report);
     fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
     sizes::measure(&config.store.path, arguments.requests, &mut report)?;
