@@ -15,44 +15,42 @@ use crate::common::{now, print};
 use crate::server::memory_mb;
 
 /// Between two rounds the clock of the questions moves on by this much, so that no answer can be given twice.
-const ROUND_MS: i64 = 1_000;
+const ROUND_MS: i64 = 100;
 
 /// The questions as the other databases are asked them.
 struct Comparison {
-    /// The instant of the last round, in Unix milliseconds: just after the last request.
-    end_ms: i64,
+    /// The instant of the first run, in Unix milliseconds: just after the last request.
+    start_ms: i64,
     rounds: u32,
 }
 
 /// Asks everything in turn, round after round, and writes what was measured and answered.
 pub(crate) fn measure(config: &Config, rounds: u32, json: &Path) -> Result<(), Failure> {
-    let end_ms = 1 + Connection::open(&config.store.path)?.query_row(
+    let start_ms = 1 + Connection::open(&config.store.path)?.query_row(
         "select max(started_at_ms) from requests",
         [],
         |row| row.get::<_, i64>(0),
     )?;
-    let told = Comparison { end_ms, rounds }.measure(config)?;
+    let told = Comparison { start_ms, rounds }.measure(config)?;
     std::fs::write(json, format!("{told}\n"))?;
     print(format!("  {rounds} rounds of questions: {}", json.display()));
     Ok(())
 }
 
 impl Comparison {
-    /// The instant of a round; the last is `end_ms`.
+    /// The instant of a round; the first run of each question comes before the rounds.
     fn instant(&self, round: u32) -> Timestamp {
-        let rounds_left = i64::from(self.rounds) - 1 - i64::from(round);
-        Timestamp::from_unix_ms(self.end_ms - rounds_left * ROUND_MS)
+        Timestamp::from_unix_ms(self.start_ms + i64::from(round + 1) * ROUND_MS)
     }
 
     fn measure(&self, config: &Config) -> Result<Value, Failure> {
         let start = now();
         let service = Chatgauge::open(config.clone())?;
         let open_ms = start.elapsed().as_secs_f64() * 1e3;
-        let before = Timestamp::from_unix_ms(self.instant(0).as_unix_ms() - ROUND_MS);
         let mut elapsed_ms = ASKED.map(|_| Vec::new());
         let mut first_ms = ASKED.map(|_| 0.0);
         for (asked, first_ms) in ASKED.into_iter().zip(&mut first_ms) {
-            *first_ms = timed_at(&service, asked, before)?;
+            *first_ms = timed_at(&service, asked, Timestamp::from_unix_ms(self.start_ms))?;
         }
         for round in 0..self.rounds {
             for (asked, elapsed_ms) in ASKED.into_iter().zip(&mut elapsed_ms) {
@@ -68,13 +66,13 @@ impl Comparison {
         }
         service.shutdown()?;
         Ok(json!({
-            "version": env!("CARGO_PKG_VERSION"), "end_ms": self.end_ms, "round_ms": ROUND_MS,
+            "version": env!("CARGO_PKG_VERSION"), "start_ms": self.start_ms, "round_ms": ROUND_MS,
             "open_ms": open_ms, "memory_mb": memory_mb, "questions": questions,
         }))
     }
 
     fn answer(&self, service: &Chatgauge, asked: Asked) -> Result<Value, Failure> {
-        match (asked.at)(self.instant(self.rounds - 1)) {
+        match (asked.at)(self.instant(self.rounds.saturating_sub(1))) {
             Question::Series(query) => series(service, &query),
             Question::Leaders(query) => leaders(service, &query),
             // The other databases have none.
