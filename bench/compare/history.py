@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,7 +90,7 @@ class Names:
         return pa.DictionaryArray.from_arrays(places, self.values)
 
 
-def array(column: Column, values: tuple[object, ...], names: Names | None) -> pa.Array:
+def array(column: Column, values: tuple[Any, ...], names: Names | None) -> pa.Array:
     if names is not None:
         return names.array(values)
     if column.name == "request_id":
