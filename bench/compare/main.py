@@ -113,7 +113,7 @@ class Run:
             found["rounds"] = len(asked[GAUGE]["questions"]["q1"]["elapsed_ms"])
             asked[GAUGE]["version"] = f"chatgauge {asked[GAUGE]['version']}"
             found["versions"] = {name: one["version"] for name, one in asked.items()}
-            found["memory_mb"] = {name: one["memory_mb"] for name, one in asked.items()}
+            found["memory"] = {name: report.memory_text(one) for name, one in asked.items()}
             found["questions"] = report.questions(asked)
         if all(loads.values()):
             loads[GAUGE]["version"] = "chatgauge, 10,000 a batch, with rollups and indexes"

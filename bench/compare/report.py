@@ -72,7 +72,7 @@ def question_table(result: Json) -> list[str]:
     header = f"median / p99 / min of {result['rounds']} rounds, ms"
     lines = [
         "",
-        f"{header}; resident memory: " + ", ".join(f"{name} {mb:.0f} MB" for name, mb in result["memory_mb"].items()),
+        f"{header}; resident memory: " + ", ".join(f"{name} {text}" for name, text in result["memory"].items()),
         "",
         f"| question | {versions[GAUGE]} | {versions['duckdb']} | {versions['clickhouse']} | times faster | bar |",
         "|---|---:|---:|---:|---:|---|",
@@ -83,6 +83,11 @@ def question_table(result: Json) -> list[str]:
         row = [TITLES[question], *cells, f"{one['times_faster']:.1f}", f">= {BAR:.0f}{met}"]
         lines.append(f"| {' | '.join(row)} |")
     return lines
+
+
+def memory_text(asked: Json) -> str:
+    libraries = f", {asked['libraries_mb']:.0f} MB before opening" if "libraries_mb" in asked else ""
+    return f"{asked['memory_mb']:.0f} MB{libraries}"
 
 
 def figures_text(figures: Json) -> str:

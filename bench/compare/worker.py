@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from answers import PERCENTILE_ERROR, largest_error_of_rank
-from databases import DATABASES, Database, empty
+from databases import DATABASES, Database, empty, maker
 from history import batches
 from questions import PERCENTILES, TITLES, Answer, Form, exact_percentiles_sql, forms, unix_ms
 
@@ -56,13 +56,9 @@ def load(database: Database, parquet: Path) -> dict[str, object]:
     load_s = perf_counter() - start
     tidy_s = database.tidy()
     rows = int(str(database.rows("select count(*) from requests")[0][0]))
-    return {
-        "version": database.version(),
-        "rows": rows,
-        "load_s": load_s,
-        "tidy_s": tidy_s,
-        "disk_bytes": database.disk_bytes(),
-    }
+    told = {"version": database.version(), "rows": rows, "disk_bytes": database.disk_bytes()}
+    database.close()
+    return told | {"load_s": load_s, "tidy_s": tidy_s}
 
 
 def ingest(make: Callable[[Path], Database], folder: Path, history: Path, parquet: Path) -> dict[str, object]:
@@ -86,8 +82,10 @@ def ingest(make: Callable[[Path], Database], folder: Path, history: Path, parque
     return {"version": version, "rows": stored, "rows_per_s": rates}
 
 
-def ask(database: Database, clock: Clock) -> dict[str, object]:
+def ask(make: Callable[[Path], Database], folder: Path, clock: Clock) -> dict[str, object]:
     """Times every question, and what it answers at the last instant."""
+    libraries_mb = resident_mb()
+    database = make(folder)
     first_ms = {question: first_run_ms(database, question, clock) for question in TITLES}
     exact = {question: exact_percentiles(database, question, clock.last_ms) for question in ("q2", "q7")}
     choices = {question: choose(database, question, clock.last_ms, exact.get(question)) for question in TITLES}
@@ -108,7 +106,9 @@ def ask(database: Database, clock: Clock) -> dict[str, object]:
         }
         for question, choice in choices.items()
     }
-    return {"version": database.version(), "memory_mb": memory_mb, "questions": questions}
+    version = database.version()
+    database.close()
+    return {"version": version, "memory_mb": memory_mb, "libraries_mb": libraries_mb, "questions": questions}
 
 
 def first_run_ms(database: Database, question: str, clock: Clock) -> float:
@@ -186,13 +186,13 @@ def main() -> None:
     parser.add_argument("--history", type=Path, help="for ingest: the chatgauge database that the rows come from")
     parser.add_argument("--clock", type=int, nargs=3, help="for ask: start_ms, round_ms, rounds")
     given = parser.parse_args()
-    make = DATABASES[given.database]
-    if given.task == "ingest":
+    make = maker(given.database)
+    if given.task == "load":
+        told = load(make(empty(given.folder)), given.parquet)
+    elif given.task == "ingest":
         told = ingest(make, given.folder, given.history, given.parquet)
     else:
-        database = make(empty(given.folder) if given.task == "load" else given.folder)
-        told = load(database, given.parquet) if given.task == "load" else ask(database, Clock(*given.clock))
-        database.close()
+        told = ask(make, given.folder, Clock(*given.clock))
     given.out.write_text(json.dumps(told))
 
 
