@@ -160,7 +160,7 @@ def version_of(python: Path, package: str) -> str:
 def main() -> int:
     given = arguments()
     run = Run(given)
-    for part in given.only.split(","):
+    for part in filter(None, given.only.split(",")):
         run.part(part)
     result = run.result()
     out = run.folder.parent / f"compare-{run.database.stem}.json"

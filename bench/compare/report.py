@@ -29,10 +29,13 @@ def one_question(question: str, asked: dict[str, Json]) -> Json:
     figures = {name: figures_of(one) for name, one in told.items()}
     ours = answers.of_chatgauge(question, told[GAUGE]["answer"])
     exact = told["duckdb"]["exact"]
-    faster = min(figures[name]["median_ms"] for name in OTHERS)
+    times_faster = {
+        key: min(figures[name][key] for name in OTHERS) / figures[GAUGE][key]
+        for key in ("median_ms", "min_ms", "first_ms")
+    }
     return {
         "figures": figures,
-        "times_faster": faster / figures[GAUGE]["median_ms"],
+        "times_faster": times_faster,
         "forms": {name: f"{told[name]['form']}, {told[name]['way']}" for name in OTHERS},
         "parts": len(ours),
         "differences": {name: answers.differences(question, ours, told[name]["answer"], exact) for name in OTHERS},
@@ -68,19 +71,29 @@ def tables(result: Json) -> list[str]:
 
 
 def question_table(result: Json) -> list[str]:
-    versions = result["versions"]
-    header = f"median / p99 / min of {result['rounds']} rounds, ms"
+    names = " | ".join(result["versions"].values())
+    memory = ", ".join(f"{name} {text}" for name, text in result["memory"].items())
     lines = [
         "",
-        f"{header}; resident memory: " + ", ".join(f"{name} {text}" for name, text in result["memory"].items()),
+        f"Median / p99 / min of {result['rounds']} rounds, ms; resident memory: {memory}",
         "",
-        f"| question | {versions[GAUGE]} | {versions['duckdb']} | {versions['clickhouse']} | times faster | bar |",
-        "|---|---:|---:|---:|---:|---|",
+        f"| question | {names} | times faster | by the minima | bar |",
+        "|---|---:|---:|---:|---:|---:|---|",
     ]
     for question, one in result["questions"].items():
         cells = (figures_text(one["figures"][name]) for name in (GAUGE, *OTHERS))
-        met = "" if one["times_faster"] >= BAR else " missed"
-        row = [TITLES[question], *cells, f"{one['times_faster']:.1f}", f">= {BAR:.0f}{met}"]
+        by_median, by_min = (one["times_faster"][key] for key in ("median_ms", "min_ms"))
+        met = "" if by_median >= BAR else ", missed"
+        row = [TITLES[question], *cells, f"{by_median:.1f}", f"{by_min:.1f}", f">= {BAR:.0f}{met}"]
+        lines.append(f"| {' | '.join(row)} |")
+    return lines + first_table(result["questions"], names)
+
+
+def first_table(found: Json, names: str) -> list[str]:
+    lines = ["", f"| first run after opening, ms | {names} | times faster |", "|---|---:|---:|---:|---:|"]
+    for question, one in found.items():
+        cells = (f"{one['figures'][name]['first_ms']:.1f}" for name in (GAUGE, *OTHERS))
+        row = [TITLES[question], *cells, f"{one['times_faster']['first_ms']:.1f}"]
         lines.append(f"| {' | '.join(row)} |")
     return lines
 
