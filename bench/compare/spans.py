@@ -9,6 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 BATCH = 512
 # Prompt and answer of each span: one keeps them, the other passes over them.
 CONTENT = "x" * 300
+CALLS_OF_SESSION = 5
 
 
 def bodies(spans: int, end_ms: int) -> Iterator[bytes]:
@@ -42,8 +43,8 @@ def texts(place: int) -> Iterator[tuple[str, str]]:
     yield "openinference.span.kind", "LLM"
     yield "llm.system", "openai"
     yield "llm.model_name", ("gpt-4o-mini", "gpt-4o")[place % 2]
-    yield "user.id", f"user-{place % 5_000}"
-    yield "session.id", f"session-{place % 20_000}"
+    yield "user.id", f"user-{place // CALLS_OF_SESSION % 500}"
+    yield "session.id", f"session-{place // CALLS_OF_SESSION}"
     yield "input.value", CONTENT
     yield "output.value", CONTENT
 
