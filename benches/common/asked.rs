@@ -7,18 +7,50 @@ use chatgauge::model::{
 };
 use chatgauge::query::{BreakdownQuery, DashboardQuery, Query, TopQuery};
 use chatgauge::{Chatgauge, Result};
+use chrono_tz::Tz;
 
 use crate::common::{DAY_MS, now};
 
 const DAYS: i64 = 30;
 const HOUR_MS: i64 = 3_600_000;
+/// The percentiles that are read of every latency whose distribution is asked for.
+pub(crate) const PERCENTILES: [Stat; 3] = [Stat::Median, Stat::P95, Stat::P99];
 
 /// One of the queries.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) ask: fn(&Chatgauge, Timestamp) -> Result<()>,
+    /// The question as it is asked at an instant.
+    pub(crate) at: fn(Timestamp) -> Question,
+}
+
+/// What is asked of the service.
+pub(crate) enum Question {
+    Series(Query),
+    Leaders(BreakdownQuery),
+    Dashboard(DashboardQuery),
+}
+
+impl Question {
+    /// Asks, and reads the percentiles.
+    fn ask(&self, service: &Chatgauge) -> Result<()> {
+        match self {
+            Self::Leaders(query) => drop(black_box(service.breakdown(query)?)),
+            Self::Dashboard(query) => drop(black_box(service.dashboard(query)?)),
+            Self::Series(query) => {
+                let answer = black_box(service.query(query)?);
+                for bucket in answer.series.iter().flat_map(|series| &series.buckets) {
+                    for kind in &query.quantiles {
+                        for stat in PERCENTILES {
+                            black_box(bucket.latency_ms(*kind, stat));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All of them.
@@ -26,152 +58,127 @@ pub(crate) const ASKED: [Asked; 11] = [
     Asked {
         name: "q1",
         title: "Q1 last hour by minute",
-        ask: |service, now| {
-            let query = Query {
+        at: |now| {
+            Question::Series(Query {
                 aggregation: Some(Aggregation::Minute),
                 metrics: vec![MetricType::RequestRate],
                 ..Query::total(last_hours(now, 1))
-            };
-            service.query(&query).map(|answer| drop(black_box(answer)))
+            })
         },
     },
     Asked {
         name: "q2",
         title: "Q2 p50/p95/p99 hourly, 7 d",
-        ask: |service, now| {
-            let query = Query {
+        at: |now| {
+            Question::Series(Query {
                 aggregation: Some(Aggregation::Hourly),
                 metrics: vec![MetricType::TotalLatency],
                 quantiles: vec![LatencyKind::Total],
                 ..Query::total(last_hours(now, 7 * 24))
-            };
-            let answer = service.query(&query)?;
-            for bucket in &answer.series[0].buckets {
-                for stat in [Stat::Median, Stat::P95, Stat::P99] {
-                    black_box(bucket.value(MetricType::TotalLatency, stat));
-                }
-            }
-            Ok(())
+            })
         },
     },
     Asked {
         name: "q3",
         title: "Q3 tokens/space/day, 30 d, top 20",
-        ask: |service, now| {
-            let query = Query {
+        at: |now| {
+            Question::Series(Query {
                 aggregation: Some(Aggregation::Daily),
                 metrics: vec![MetricType::TotalTokens],
                 group_by: vec![Dimension::Space],
                 max_series: 20,
                 ..Query::total(whole_days(now))
-            };
-            service.query(&query).map(|answer| drop(black_box(answer)))
+            })
         },
     },
     Asked {
         name: "q4",
         title: "Q4 error rate by type hourly, 7 d",
-        ask: |service, now| {
-            let query = Query {
+        at: |now| {
+            Question::Series(Query {
                 aggregation: Some(Aggregation::Hourly),
                 metrics: vec![MetricType::ErrorRate],
                 group_by: vec![Dimension::ErrorType],
                 ..Query::total(last_hours(now, 7 * 24))
-            };
-            service.query(&query).map(|answer| drop(black_box(answer)))
+            })
         },
     },
     Asked {
         name: "q5",
         title: "Q5 top users by tokens, 30 UTC days",
-        ask: |service, now| top_users(service, whole_days(now)),
+        at: |now| top_users(whole_days(now)),
     },
     Asked {
         name: "q5_ragged",
         title: "Q5 top users by tokens, now-30d",
-        ask: |service, now| top_users(service, last_hours(now, DAYS * 24)),
+        at: |now| top_users(last_hours(now, DAYS * 24)),
     },
     Asked {
         name: "q6",
         title: "Q6 cache hits by space, 30 UTC days",
-        ask: |service, now| cache_hits(service, whole_days(now)),
+        at: |now| cache_hits(whole_days(now)),
     },
     Asked {
         name: "q6_ragged",
         title: "Q6 cache hits by space, now-30d",
-        ask: |service, now| cache_hits(service, last_hours(now, DAYS * 24)),
+        at: |now| cache_hits(last_hours(now, DAYS * 24)),
     },
     Asked {
         name: "q7",
         title: "Q7 last 24 h with p95",
-        ask: |service, now| {
-            let query =
-                Query { quantiles: vec![LatencyKind::Total], ..Query::total(last_hours(now, 24)) };
-            let total = service.query(&query)?.into_total();
-            black_box(total.value(MetricType::TotalLatency, Stat::P95));
-            Ok(())
+        at: |now| {
+            Question::Series(Query {
+                quantiles: vec![LatencyKind::Total],
+                ..Query::total(last_hours(now, 24))
+            })
         },
     },
     Asked {
         name: "dashboard",
         title: "Dashboard, last 24 h by 15 minutes",
-        ask: |service, now| dashboard(service, now, 24, Aggregation::QuarterHour),
+        at: |now| dashboard(now, 24, Aggregation::QuarterHour),
     },
     Asked {
         name: "dashboard_week",
         title: "Dashboard, 7 d by hour, compared",
-        ask: |service, now| dashboard(service, now, 7 * 24, Aggregation::Hourly),
+        at: |now| dashboard(now, 7 * 24, Aggregation::Hourly),
     },
 ];
 
 /// All parts of the dashboard, with the range before and the table of models.
-fn dashboard(
-    service: &Chatgauge,
-    now: Timestamp,
-    hours: i64,
-    aggregation: Aggregation,
-) -> Result<()> {
+fn dashboard(now: Timestamp, hours: i64, aggregation: Aggregation) -> Question {
     let range = last_hours(now, hours);
-    let tz = service.config().time_zone;
     let top = TopQuery {
         by: Dimension::Model,
         sort: MetricType::RequestRate,
         stat: Stat::Average,
         limit: 10,
     };
-    let query = DashboardQuery {
+    Question::Dashboard(DashboardQuery {
         range,
-        previous: Some(range.previous(tz)),
+        previous: Some(range.previous(Tz::UTC)),
         aggregation: Some(aggregation),
-        tz,
+        tz: Tz::UTC,
         filter: Filter::default(),
         quantiles: LatencyKind::ALL.to_vec(),
         by_day: true,
         top: Some(top),
         now,
-    };
-    service.dashboard(&query).map(|dashboard| drop(black_box(dashboard)))
+    })
 }
 
-fn top_users(service: &Chatgauge, range: TimeRange) -> Result<()> {
-    leaders(service, range, Dimension::User, MetricType::TotalTokens, 20)
+fn top_users(range: TimeRange) -> Question {
+    leaders(range, Dimension::User, MetricType::TotalTokens, 20)
 }
 
 /// Every space has its rate: the limit lies above their number.
-fn cache_hits(service: &Chatgauge, range: TimeRange) -> Result<()> {
-    leaders(service, range, Dimension::Space, MetricType::CacheHitRate, 1_000)
+fn cache_hits(range: TimeRange) -> Question {
+    leaders(range, Dimension::Space, MetricType::CacheHitRate, 1_000)
 }
 
-fn leaders(
-    service: &Chatgauge,
-    range: TimeRange,
-    by: Dimension,
-    metric: MetricType,
-    limit: usize,
-) -> Result<()> {
+fn leaders(range: TimeRange, by: Dimension, metric: MetricType, limit: usize) -> Question {
     let filter = Filter::default();
-    let query = BreakdownQuery { by, metric, stat: Stat::Average, range, filter, limit };
-    service.breakdown(&query).map(|breakdown| drop(black_box(breakdown)))
+    Question::Leaders(BreakdownQuery { by, metric, stat: Stat::Average, range, filter, limit })
 }
 
 fn last_hours(now: Timestamp, hours: i64) -> TimeRange {
@@ -186,9 +193,13 @@ fn whole_days(now: Timestamp) -> TimeRange {
 
 /// One run, in milliseconds.
 pub(crate) fn timed(service: &Chatgauge, asked: Asked) -> Result<f64> {
-    let end = service.now();
+    timed_at(service, asked, service.now())
+}
+
+/// One run at an instant, in milliseconds.
+pub(crate) fn timed_at(service: &Chatgauge, asked: Asked, instant: Timestamp) -> Result<f64> {
     let start = now();
-    (asked.ask)(service, end)?;
+    (asked.at)(instant).ask(service)?;
     Ok(start.elapsed().as_secs_f64() * 1_000.0)
 }
 

@@ -4,12 +4,14 @@
 //! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS]`
 //!
 //! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
-//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only.
+//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only. `--compare FILE`
+//! fills the database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
 
 #[path = "../common/asked.rs"]
 mod asked;
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod fill;
 mod percentiles;
 mod report;
@@ -28,8 +30,8 @@ use report::Report;
 /// Bytes on disk that a request may take with everything, for the announcement.
 const BYTES_PER_REQUEST: u64 = 320;
 const ROUNDS: usize = 200;
-const USAGE: &str =
-    "usage: history [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS]";
+const USAGE: &str = "usage: history [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] \
+                     [--compare FILE [--rounds N]]";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -39,11 +41,21 @@ struct Arguments {
     db: Option<PathBuf>,
     json: Option<PathBuf>,
     only: Option<String>,
+    compare: Option<PathBuf>,
+    rounds: u32,
 }
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut parsed = Self { requests: 1_000_000, days: 30, db: None, json: None, only: None };
+        let mut parsed = Self {
+            requests: 1_000_000,
+            days: 30,
+            db: None,
+            json: None,
+            only: None,
+            compare: None,
+            rounds: 100,
+        };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or(USAGE);
             match name.as_str() {
@@ -52,6 +64,8 @@ impl Arguments {
                 "--db" => parsed.db = Some(value()?.into()),
                 "--json" => parsed.json = Some(value()?.into()),
                 "--only" => parsed.only = Some(value()?),
+                "--compare" => parsed.compare = Some(value()?.into()),
+                "--rounds" => parsed.rounds = value()?.parse()?,
                 // What `cargo bench` adds.
                 "--bench" => {}
                 _ => return Err(USAGE.into()),
@@ -78,6 +92,10 @@ fn main() -> Result<(), Failure> {
         arguments.requests * BYTES_PER_REQUEST / 1_000_000,
         config.store.path.display()
     ));
+    if let Some(json) = &arguments.compare {
+        fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
+        return compare::measure(&config, arguments.rounds, json);
+    }
     if arguments.wants("percentiles") {
         percentiles::measure(&mut report);
     }

@@ -104,13 +104,17 @@ impl Server {
         get(&ureq::Agent::new_with_defaults(), &self.url, path)
     }
 
-    /// A field of `/proc/<pid>/status`, in megabytes.
     fn memory_mb(&self, field: &str) -> Result<f64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let kb = line.and_then(|line| line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().ok());
-        kb.map(|kb: f64| kb * 1_024.0 / 1e6).ok_or_else(|| format!("no {field}").into())
+        memory_mb(self.child.id(), field)
     }
+}
+
+/// A field of `/proc/<pid>/status`, in megabytes.
+pub(crate) fn memory_mb(pid: u32, field: &str) -> Result<f64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kb = line.and_then(|line| line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().ok());
+    kb.map(|kb: f64| kb * 1_024.0 / 1e6).ok_or_else(|| format!("no {field}").into())
 }
 
 fn get(agent: &ureq::Agent, url: &str, path: &str) -> Result<String, Failure> {

@@ -5,7 +5,6 @@
 
 pub mod alert;
 mod arenas;
-mod arenas;
 pub mod config;
 mod demo_alerts;
 pub mod export;
