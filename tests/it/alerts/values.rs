@@ -1,5 +1,7 @@
 //! What is said of rules: values and thresholds in one unit, and what is left out.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use chatgauge::model::alert::{AlertGroup, RuleState};
 use chatgauge::model::{ErrorType, Name, Outcome};
 
