@@ -12,7 +12,7 @@ use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, Measures, MetricType, Name, Source, Stat,
     TimeRange, Timestamp,
 };
-use crate::query::{Engine, Leading, Query, spike_line};
+use crate::query::{Engine, Leading, Query, Wanted, spike_line};
 use crate::store::{NameTable, Store};
 
 /// Longer ranges count imported requests too: telling them apart takes every single row.
@@ -35,6 +35,9 @@ pub(super) struct Found {
     pub(super) is_truncated: bool,
 }
 
+/// Values of groups, when they are asked for.
+pub(super) type Groups<'a> = &'a dyn Fn() -> Vec<Vec<String>>;
+
 /// Where figures come from.
 #[derive(Debug)]
 pub(super) struct Live<'a> {
@@ -49,25 +52,26 @@ pub(super) struct Live<'a> {
 }
 
 impl Live<'_> {
-    /// The figures of every group that has requests; of everything, when the rule has no groups.
-    pub(super) fn facts(&self, rule: &Rule) -> Result<Found> {
+    /// The figures of the largest groups that have requests, and of those of `stated` that have any; of
+    /// everything, when the rule has no groups.
+    pub(super) fn facts(&self, rule: &Rule, stated: Groups<'_>) -> Result<Found> {
         let Some(filter) = self.filter(rule)? else { return Ok(Found::default()) };
-        if rule.metric == AlertMetric::Spike {
-            return self.spike(rule, &filter);
-        }
         let window = rule.condition.window;
-        let mut found = self.window(rule, &filter, window)?;
-        if let Some(short) = rule.short_window {
-            let shorter = self.window(rule, &filter, EvaluationWindow::Rolling(short))?;
-            let by_group: FxHashMap<Vec<String>, Facts> = shorter.groups.into_iter().collect();
-            for (group, facts) in &mut found.groups {
-                facts.short = by_group.get(group).map_or_else(Sums::default, |facts| facts.sums);
+        match rule.metric {
+            AlertMetric::Spike => self.spike(rule, &filter),
+            AlertMetric::NoTraffic => self.silent(rule, &filter, stated),
+            _ => {
+                let mut found = self.window(rule, &filter, window, stated)?;
+                if let Some(short) = rule.short_window {
+                    let shorter = EvaluationWindow::Rolling(short);
+                    let mut short = self.of_same(rule, &filter, shorter, &found)?;
+                    for (group, facts) in &mut found.groups {
+                        facts.short = short.remove(group).unwrap_or_default().sums;
+                    }
+                }
+                Ok(found)
             }
         }
-        if rule.metric == AlertMetric::NoTraffic {
-            self.add_silent(rule, &filter, &mut found)?;
-        }
-        Ok(found)
     }
 
     /// Whether any request of the last `days` passes the rule's filter.
@@ -79,7 +83,13 @@ impl Live<'_> {
         Ok(self.engine.query(&query)?.into_total().requests() > 0)
     }
 
-    fn window(&self, rule: &Rule, filter: &Filter, window: EvaluationWindow) -> Result<Found> {
+    fn window(
+        &self,
+        rule: &Rule,
+        filter: &Filter,
+        window: EvaluationWindow,
+        also: Groups<'_>,
+    ) -> Result<Found> {
         let range = window.ending_at(self.end, rule.tz);
         let quantile = quantile_of(rule);
         let query = Query {
@@ -98,7 +108,7 @@ impl Live<'_> {
         };
         let most = if rule.by.is_empty() { 1 } else { self.max_groups };
         let Leading { groups, is_truncated } =
-            self.engine.leading_groups(&query, most, &|measures| Facts {
+            self.engine.leading_groups(&query, &Wanted { most, also }, &|measures| Facts {
                 sums: Sums::of_measures(measures, rule),
                 quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
                 ..Facts::default()
@@ -106,19 +116,29 @@ impl Live<'_> {
         Ok(Found { groups, period, is_truncated })
     }
 
-    /// Adds who sent something within the day before and nothing in the window.
-    fn add_silent(&self, rule: &Rule, filter: &Filter, found: &mut Found) -> Result<()> {
+    /// The figures of another window, of the groups that were found.
+    fn of_same(
+        &self,
+        rule: &Rule,
+        filter: &Filter,
+        window: EvaluationWindow,
+        found: &Found,
+    ) -> Result<FxHashMap<Vec<String>, Facts>> {
+        let also = || found.groups.iter().map(|(group, _)| group.clone()).collect();
+        Ok(self.window(rule, filter, window, &also)?.groups.into_iter().collect())
+    }
+
+    /// What those sent in the window who sent something within the day before.
+    fn silent(&self, rule: &Rule, filter: &Filter, stated: Groups<'_>) -> Result<Found> {
         let width_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(KNOWN_MS);
         let width = std::time::Duration::from_millis(width_ms.unsigned_abs());
-        let known = self.window(rule, filter, EvaluationWindow::Rolling(width))?;
-        let mut active: FxHashMap<Vec<String>, Facts> = found.groups.drain(..).collect();
-        for (group, facts) in known.groups {
-            let own = active.entry(group).or_default();
-            own.had_traffic = facts.sums.requests > 0;
+        let mut known = self.window(rule, filter, EvaluationWindow::Rolling(width), stated)?;
+        let mut recent = self.of_same(rule, filter, rule.condition.window, &known)?;
+        for (group, facts) in &mut known.groups {
+            let had_traffic = facts.sums.requests > 0;
+            *facts = Facts { had_traffic, ..recent.remove(group).unwrap_or_default() };
         }
-        found.groups = active.into_iter().collect();
-        found.is_truncated |= known.is_truncated;
-        Ok(())
+        Ok(known)
     }
 
     /// Errors in the last window, and the line that the windows before it draw.

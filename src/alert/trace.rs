@@ -46,12 +46,17 @@ struct Packed {
     count: u8,
 }
 
-const VERDICTS: [Verdict; 6] = [
+const VERDICTS: [Verdict; 11] = [
     Verdict::Violation,
     Verdict::Between,
     Verdict::Clear,
     Verdict::Insufficient,
     Verdict::Failed,
+    Verdict::Closed(EndReason::Recovered),
+    Verdict::Closed(EndReason::NoTraffic),
+    Verdict::Closed(EndReason::PeriodEnded),
+    Verdict::Closed(EndReason::RuleRemoved),
+    Verdict::Closed(EndReason::RuleChanged),
     Verdict::Closed(EndReason::Manual),
 ];
 const HAS_VALUE: u8 = 1;
@@ -112,6 +117,11 @@ impl Traces {
     pub(super) fn latest(&self, rule_id: &str) -> impl Iterator<Item = Evaluation> + '_ {
         let groups = self.rules.get(rule_id).map(|rule| rule.groups.values());
         groups.into_iter().flatten().filter_map(|runs| runs.last()).map(unpack)
+    }
+
+    /// Forgets what an earlier rule of this id found, which watched something else.
+    pub(super) fn forget(&mut self, rule_id: &str) {
+        self.rules.remove(rule_id);
     }
 
     /// Forgets rules that are gone, and groups that were not evaluated since `since`.
@@ -176,10 +186,7 @@ fn pack(
     state: Option<&AlertInstance>,
     is_muted: bool,
 ) -> Packed {
-    let verdict = match judgement.verdict {
-        Verdict::Closed(_) => VERDICTS.len() - 1,
-        other => VERDICTS.iter().position(|verdict| *verdict == other).unwrap_or(0),
-    };
+    let verdict = VERDICTS.iter().position(|verdict| *verdict == judgement.verdict).unwrap_or(0);
     let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
     let has_value = if judgement.value.is_some() { HAS_VALUE } else { 0 };
     Packed {

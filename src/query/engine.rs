@@ -15,13 +15,11 @@ use super::sealed::SealedCache;
 use super::table::GroupKey;
 use super::types::{
     Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
-    Query, RequestsPage, RequestsQuery, Series, StoredRequest, Tail,
+    Query, RequestsPage, RequestsQuery, StoredRequest, Tail,
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{
-    Column, Count, Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp,
-};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp};
 use crate::store::{Reader, Store};
 
 /// Most bytes that sums of past days may take.
@@ -31,22 +29,13 @@ const SEALED_SHARE: usize = 2;
 /// Most requests of one page.
 pub const MAX_PAGE: usize = 1_000;
 
-/// The groups of a query with the most requests.
-#[derive(Debug)]
-pub struct Leading<T> {
-    /// The values of the group's dimensions, with what was read of its measures.
-    pub groups: Vec<(Vec<String>, T)>,
-    /// There were more.
-    pub is_truncated: bool,
-}
-
 /// Answers questions about one database file.
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
     hot: RwLock<MetricsStore>,
     sealed: SealedCache,
-    max_points: usize,
+    pub(super) max_points: usize,
     hot_hits: AtomicU64,
     hot_misses: AtomicU64,
 }
@@ -199,54 +188,7 @@ impl Engine {
         })
     }
 
-    /// The values of the groups with the most requests, at most `most`, each with what `read` makes of its
-    /// measures, and whether there were more; for a query without aggregation. Groups are read one by
-    /// one, so that very many take little memory. Without grouping there is one group without values.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn leading_groups<T>(
-        &self,
-        query: &Query,
-        most: usize,
-        read: &dyn Fn(&Measures) -> T,
-    ) -> Result<Leading<T>> {
-        if query.group_by.contains(&Dimension::ErrorType) {
-            let answer = self.query(query)?;
-            let total = |buckets: Vec<Measures>| buckets.into_iter().next().unwrap_or_default();
-            let groups = answer.series.into_iter();
-            let read = |series: Series| (series.group, read(&total(series.buckets)));
-            let groups = groups.take(most).map(read).collect();
-            return Ok(Leading { groups, is_truncated: false });
-        }
-        let (picked, names) = self.pick_groups(query, |executed| {
-            let Executed { table, errors, .. } = executed;
-            let requests = |row: usize| table.value(row, Column::count(Count::Requests));
-            let mut rows: Vec<(GroupKey, usize)> = table.groups().collect();
-            rows.sort_unstable_by_key(|(key, row)| (std::cmp::Reverse(requests(*row)), *key));
-            let is_truncated = rows.len() > most;
-            rows.truncate(most);
-            let facts: Vec<T> = rows
-                .iter()
-                .map(|(_, row)| {
-                    let mut measures = table.measures(*row);
-                    if let Some(errors) = &errors {
-                        errors.apply(&mut measures);
-                    }
-                    read(&measures)
-                })
-                .collect();
-            ((facts, is_truncated), rows.into_iter().map(|(key, _)| key).collect())
-        })?;
-        let (facts, is_truncated) = picked;
-        let mut groups: Vec<(Vec<String>, T)> = names.into_iter().zip(facts).collect();
-        if groups.is_empty() && query.group_by.is_empty() {
-            groups.push((Vec::new(), read(&Measures::default())));
-        }
-        Ok(Leading { groups, is_truncated })
-    }
-
-    fn with_snapshot<T>(
+    pub(super) fn with_snapshot<T>(
         &self,
         query: &Query,
         then: impl FnOnce(&Reader<'_>, Executed) -> Result<T>,

@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::model::alert::{AlertGroup, AlertMetric, EndReason, Rule};
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{
-    Aggregation, Dimension, Filter, KeyColumn, LatencyKind, Measured, MetricType, Outcome,
+    Aggregation, Dimension, Filter, KeyColumn, LatencyKind, Measured, MetricType, Name, Outcome,
     TimeRange, Timestamp,
 };
 use crate::query::{Engine, Query};
-use crate::store::{RawSelect, Reader, RequestRow, Store, pruned_flag};
+use crate::store::{ModelRow, RawSelect, Reader, RequestRow, Store, pruned_flag};
 use replay::Replay;
 pub use tally::BacktestTally;
 use window::Arrival;
@@ -115,7 +115,7 @@ pub fn backtest(
     }
     let mut replay = Replay::new(rule, range, settings);
     if rule.by.is_empty() {
-        replay.add_group(AlertGroup::default());
+        replay.add_group(AlertGroup::default(), None);
     }
     let live = Live {
         engine,
@@ -170,6 +170,7 @@ fn take_rows(
         if resolved.matches_nothing() || range.is_empty() {
             return Ok(());
         }
+        let first = FirstIds::new(reader, rule)?;
         let mut groups: FxHashMap<[i64; 2], usize> = FxHashMap::default();
         let mut failed = None;
         let mut is_stopped = false;
@@ -187,7 +188,9 @@ fn take_rows(
             let group = match groups.get(&ids) {
                 Some(place) => *place,
                 None => match name_of(reader, rule, ids) {
-                    Ok(group) => *groups.entry(ids).or_insert_with(|| replay.add_group(group)),
+                    Ok(group) => *groups
+                        .entry(ids)
+                        .or_insert_with(|| replay.add_group(group, Some(first.of(ids)))),
                     Err(error) => {
                         failed = Some(error);
                         return;
@@ -215,6 +218,35 @@ fn ids_of(rule: &Rule, row: &RequestRow) -> [i64; 2] {
         *slot = KeyColumn::of(*dimension).map_or(0, |key| row.key(key));
     }
     ids
+}
+
+/// The ids by which live queries know groups: a model of several providers, or a provider of several
+/// models, by the first of them.
+struct FirstIds([FxHashMap<i64, i64>; 2]);
+
+impl FirstIds {
+    fn new(reader: &Reader<'_>, rule: &Rule) -> Result<Self> {
+        let mut first = Self(Default::default());
+        for (ids, dimension) in first.0.iter_mut().zip(&rule.by) {
+            let mut seen: FxHashMap<Name, i64> = FxHashMap::default();
+            let named = |row: ModelRow| match dimension {
+                Dimension::Model => Some((row.name, row.model_id)),
+                Dimension::Provider => Some((row.provider, row.model_id)),
+                _ => None,
+            };
+            for (name, id) in reader.models()?.into_iter().filter_map(named) {
+                ids.insert(id, *seen.entry(name).or_insert(id));
+            }
+        }
+        Ok(first)
+    }
+
+    fn of(&self, mut ids: [i64; 2]) -> [i64; 2] {
+        for (id, first) in ids.iter_mut().zip(&self.0) {
+            *id = first.get(id).copied().unwrap_or(*id);
+        }
+        ids
+    }
 }
 
 fn name_of(reader: &Reader<'_>, rule: &Rule, ids: [i64; 2]) -> Result<AlertGroup> {
@@ -287,7 +319,7 @@ fn take_rollups(
         let parts = width_ms / MINUTE_MS;
         let mut arrivals = Vec::new();
         for series in answer.series {
-            let group = replay.add_group(AlertGroup::new(&rule.by, &series.group));
+            let group = replay.add_group(AlertGroup::new(&rule.by, &series.group), None);
             for (bucket, measures) in answer.boundaries.iter().zip(&series.buckets) {
                 if measures.requests() == 0 {
                     continue;

@@ -1,7 +1,9 @@
 //! The evaluations of a backtest: the same verdicts and steps as live, on replayed requests.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use rustc_hash::FxHashMap;
 
 use super::failures::Failures;
 use super::window::{Arrival, Sliding};
@@ -27,6 +29,8 @@ const BASELINE_WINDOWS: i64 = 96;
 struct Group {
     group: AlertGroup,
     key: String,
+    /// The ids of its values.
+    ids: [i64; 2],
     window: Sliding,
     short: Sliding,
     last_started_ms: i64,
@@ -35,6 +39,9 @@ struct Group {
     instance: Option<AlertInstance>,
     incident: Option<usize>,
 }
+
+/// Whether it has a state that comes first, and its size; of equals the ids and the names of its values.
+type Rank<'a> = (Reverse<(bool, i64)>, [i64; 2], &'a BTreeMap<String, String>);
 
 /// An arrival in the order in which it becomes visible.
 #[derive(Debug)]
@@ -78,6 +85,8 @@ pub(super) struct Replay<'a> {
     end_ms: i64,
     period: Option<(TimeRange, String)>,
     groups: Vec<Group>,
+    /// Their places, by the values of the rule's `by`.
+    places: FxHashMap<Vec<String>, usize>,
     /// Places of the groups that have requests in the window, or a state: only they are evaluated.
     active: Vec<usize>,
     waiting: BinaryHeap<Reverse<Waiting>>,
@@ -107,6 +116,7 @@ impl<'a> Replay<'a> {
             end_ms: range.end.as_unix_ms(),
             period: None,
             groups: Vec::new(),
+            places: FxHashMap::default(),
             active: Vec::new(),
             waiting: BinaryHeap::new(),
             result: Backtest::until(range.end),
@@ -145,11 +155,20 @@ impl<'a> Replay<'a> {
     }
 
     /// The place of a group, new or not.
-    pub(super) fn add_group(&mut self, group: AlertGroup) -> usize {
-        if let Some(place) = self.groups.iter().position(|known| known.group.names == group.names) {
-            return place;
-        }
+    ///
+    /// `ids` are those of its values, where they are known: the order of groups of one size.
+    pub(super) fn add_group(&mut self, group: AlertGroup, ids: Option<[i64; 2]>) -> usize {
+        let ids = ids.unwrap_or([i64::MAX; 2]);
         let rule = self.rule;
+        let values = |names: &BTreeMap<String, String>| -> Vec<String> {
+            rule.by.iter().filter_map(|by| names.get(by.as_str()).cloned()).collect()
+        };
+        if let Some(place) = self.places.get(&values(&group.names)) {
+            let known = &mut self.groups[*place].ids;
+            *known = ids.min(*known);
+            return *place;
+        }
+        self.places.insert(values(&group.names), self.groups.len());
         let width_ms = match (rule.metric, rule.condition.window) {
             (AlertMetric::Spike, _) => {
                 let window_ms = self.window_ms().max(MINUTE_MS);
@@ -158,12 +177,17 @@ impl<'a> Replay<'a> {
             (_, EvaluationWindow::Period(_)) => i64::MAX / 4,
             _ => self.window_ms(),
         };
-        let short_ms = rule
-            .short_window
-            .map_or(self.slot_ms, |short| i64::try_from(short.as_millis()).unwrap_or(self.slot_ms));
+        let short_ms = match rule.metric {
+            // Not a shorter one: what groups are ordered by.
+            AlertMetric::NoTraffic => known_ms(rule),
+            _ => rule.short_window.map_or(self.slot_ms, |short| {
+                i64::try_from(short.as_millis()).unwrap_or(self.slot_ms)
+            }),
+        };
         self.groups.push(Group {
             key: group.key(),
             group,
+            ids,
             window: Sliding::new(width_ms, self.slot_ms),
             short: Sliding::new(short_ms, self.slot_ms),
             last_started_ms: i64::MIN,
@@ -250,19 +274,32 @@ impl<'a> Replay<'a> {
     fn evaluated(&self) -> Vec<usize> {
         let mut places = self.active.clone();
         if places.len() > self.settings.max_groups {
-            let size = |place: &usize| {
-                let group = &self.groups[*place];
-                let run = group.failures.longest().filter(|_| self.counts_runs());
-                (run, group.window.total.requests)
-            };
-            places.sort_by_key(|place| Reverse(size(place)));
-            places.truncate(self.settings.max_groups);
-            let others = self.active.iter().filter(|place| self.groups[**place].instance.is_some());
-            places.extend(others);
+            places.sort_by(|a, b| self.rank(*a).cmp(&self.rank(*b)));
+            let stated = self.active.iter().filter(|place| self.groups[**place].instance.is_some());
+            if self.counts_runs() {
+                // Those with a state came first.
+                places.truncate(self.settings.max_groups.max(stated.count()));
+            } else {
+                places.truncate(self.settings.max_groups);
+                places.extend(stated);
+            }
             places.sort_unstable();
             places.dedup();
         }
         places
+    }
+
+    /// What groups are ordered by, as live ones are: the first are watched.
+    fn rank(&self, place: usize) -> Rank<'_> {
+        let Group { group, ids, window, short, failures, instance, .. } = &self.groups[place];
+        match self.rule.metric {
+            AlertMetric::ConsecutiveFailures => {
+                let run = failures.longest().and_then(|run| i64::try_from(run).ok()).unwrap_or(0);
+                (Reverse((instance.is_some(), run)), [0; 2], &group.names)
+            }
+            AlertMetric::NoTraffic => (Reverse((false, short.total.requests)), *ids, &group.names),
+            _ => (Reverse((false, window.total.requests)), *ids, &group.names),
+        }
     }
 
     /// Lets evaluations see what has become visible.
@@ -384,10 +421,14 @@ fn note(
     }
 }
 
-/// Whether the group sent something within the day before, or the window if that is longer.
+/// Who sent something within so long is missed: a day, or the window if that is longer.
+fn known_ms(rule: &Rule) -> i64 {
+    rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS)
+}
+
+/// Whether the group sent something within that time.
 fn had_traffic(rule: &Rule, group: &Group, end_ms: i64) -> bool {
-    let known_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS);
-    group.last_started_ms >= end_ms.saturating_sub(known_ms)
+    group.last_started_ms >= end_ms.saturating_sub(known_ms(rule))
 }
 
 fn facts(rule: &Rule, group: &Group, at_ms: i64, end_ms: i64) -> Facts {

@@ -186,6 +186,9 @@ impl Draft {
         let closing = self.closing.clone();
         let (actor, note) =
             closing.map_or((MONITOR.to_owned(), None), |closing| (closing.actor, closing.comment));
+        // What ends because its rule or period is gone was not held against anything.
+        let is_held_against =
+            judgement.value.is_some() || !matches!(judgement.verdict, Verdict::Closed(_));
         self.changes.events.push(AlertEvent {
             at,
             incident_id,
@@ -195,9 +198,9 @@ impl Draft {
             to_state: to.to_owned(),
             reason: reason.to_owned(),
             value: judgement.value,
-            threshold: Some(judgement.threshold),
-            samples: Some(judgement.samples),
-            events: Some(judgement.events),
+            threshold: is_held_against.then_some(judgement.threshold),
+            samples: is_held_against.then_some(judgement.samples),
+            events: is_held_against.then_some(judgement.events),
             actor,
             note,
         });

@@ -165,7 +165,14 @@ impl Monitor {
             notes.matched_at = Some(round.at);
         }
         if rule.metric != AlertMetric::ConsecutiveFailures {
-            return round.live.facts(rule);
+            let instances = state.instances.get(&rule.id);
+            return round.live.facts(rule, &|| {
+                instances
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(key, _)| values_of(rule, key))
+                    .collect()
+            });
         }
         let Some(runs) = state.runs.get(&rule.id) else { return Ok(Found::default()) };
         let groups = self.store.read(|reader| runs.groups(reader))?;
@@ -178,8 +185,10 @@ impl Monitor {
         let mut judged: Vec<FoundRun> = judged.collect();
         let is_truncated = judged.len() > self.settings.max_groups;
         if is_truncated {
-            // Those with a state first: they have to end.
-            judged.sort_by_cached_key(|found| Reverse((is_known(&found.values), found.failures)));
+            // Those with a state first: they have to end. Of equals the same ones every time.
+            judged.sort_by_cached_key(|found| {
+                (Reverse((is_known(&found.values), found.failures)), found.values.clone())
+            });
             let most = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
             judged.truncate(most);
         }
@@ -218,7 +227,7 @@ fn observe_all(
     }
     for key in state.not_looked_at(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
-        let judgement = judge_absent(rule, &group, found.is_truncated, round.live.end);
+        let judgement = judge_absent(rule, &group, round.live.end);
         let about = (&group, &*key, &identity);
         take(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
@@ -234,18 +243,20 @@ fn observe_all(
     Ok(())
 }
 
+/// The values of the group of a rule with this key; `None` when the key is of other dimensions.
+fn values_of(rule: &Rule, key: &str) -> Option<Vec<String>> {
+    let mut names = AlertGroup::parse_key(key)?.names;
+    rule.by.iter().map(|dimension| names.remove(dimension.as_str())).collect()
+}
+
 /// A group with a state and without requests in the window.
-fn judge_absent(rule: &Rule, group: &AlertGroup, is_truncated: bool, end: Timestamp) -> Judgement {
+fn judge_absent(rule: &Rule, group: &AlertGroup, end: Timestamp) -> Judgement {
     let period = match rule.condition.window {
         EvaluationWindow::Period(period) => Some(period.name(end, rule.tz)),
         EvaluationWindow::Rolling(_) => None,
     };
     if group.period != period {
         return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
-    }
-    if is_truncated {
-        let threshold = rule.threshold_of(group);
-        return Judgement { threshold, ..Judgement::bare(Verdict::Insufficient) };
     }
     let judged = judge(rule, group, &Facts::default());
     judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))

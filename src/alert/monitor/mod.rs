@@ -101,8 +101,9 @@ impl Monitor {
     /// gone, is closed by the next evaluation.
     pub fn set_rules(&self, rules: Vec<Rule>) {
         let mut state = self.lock();
-        let all = rules.into_iter().chain([self_rule()]).map(Arc::new);
-        state.rules = all.collect();
+        let all: Vec<Rule> = rules.into_iter().chain([self_rule()]).collect();
+        all.iter().for_each(|rule| state.forget_other(rule));
+        state.rules = all.into_iter().map(Arc::new).collect();
         let kept: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
         // Others are counted anew from what arrived last.
         let State { rules, runs, .. } = &mut *state;
@@ -118,6 +119,7 @@ impl Monitor {
         if state.runs.get(&rule.id).is_some_and(|runs| !runs.are_of(&rule)) {
             state.runs.remove(&rule.id);
         }
+        state.forget_other(&rule);
         let rule = Arc::new(rule);
         match state.rules.iter().position(|known| known.id == rule.id) {
             Some(place) => state.rules[place] = rule,
@@ -232,10 +234,10 @@ impl Monitor {
         let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };
-        let rule = state.rule(&rule_id).cloned();
-        let rule = match rule {
+        let incident = self.incidents(vec![incident_id.to_owned()])?.pop();
+        let rule = match state.rule(&rule_id).cloned() {
             Some(rule) => rule,
-            None => Arc::new(self.stand_in(rule_id, incident_id)?),
+            None => Arc::new(questions::stand_in(rule_id, incident.as_ref())),
         };
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances {
@@ -250,7 +252,8 @@ impl Monitor {
         };
         let judgement = Judgement {
             value: known.instance.value,
-            threshold: rule.condition.threshold,
+            // What it fired against: of a budget in tokens, of a spike the line of that hour.
+            threshold: incident.map_or(rule.condition.threshold, |incident| incident.threshold),
             samples: known.instance.samples,
             events: known.instance.events,
             ..Judgement::bare(Verdict::Closed(EndReason::Manual))
@@ -258,7 +261,10 @@ impl Monitor {
         let comment = comment.map(str::to_owned);
         let closing = Closing { actor: actor.to_owned(), comment };
         let mut draft = Draft::by(closing);
-        draft.observe(&rule, judgement, about, Some(&known));
+        if let Some(observed) = draft.observe(&rule, judgement, about, Some(&known)) {
+            let at = observed.after.evaluated_at.unwrap_or(now);
+            state.traces.note(&rule.id, &group_key, at, &judgement, Some(&observed.after), false);
+        }
         if rule.metric == AlertMetric::ConsecutiveFailures {
             self.close_run(&mut state, &rule, &group, now)?;
             draft.changes.progress = Some(state.progress);

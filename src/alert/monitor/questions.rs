@@ -148,20 +148,6 @@ impl Monitor {
         Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Done))
     }
 
-    /// A rule that stands for one that is gone, as far as its incident knows it.
-    pub(super) fn stand_in(&self, rule_id: String, incident_id: &str) -> Result<Rule> {
-        let rule = Rule { id: rule_id, ..super::self_rule() };
-        Ok(match self.incident(incident_id)? {
-            Some(AlertIncident { rule_name, severity, message, .. }) => Rule {
-                name: rule_name.to_string(),
-                severity: severity.to_string(),
-                summary: message,
-                ..rule
-            },
-            None => rule,
-        })
-    }
-
     fn incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
         Ok(self.incidents(vec![incident_id.to_owned()])?.pop())
     }
@@ -244,6 +230,17 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
         samples: last.map_or(0, |last| last.samples),
         value_at: last.map(|last| last.at),
         evaluated_at: notes.evaluated_at,
+    }
+}
+
+/// A rule that stands for one that is gone, as far as its incident knows it.
+pub(super) fn stand_in(rule_id: String, incident: Option<&AlertIncident>) -> Rule {
+    let rule = Rule { id: rule_id, ..super::self_rule() };
+    match incident.cloned() {
+        Some(AlertIncident { rule_name, severity, message, .. }) => {
+            Rule { name: rule_name, severity, summary: message, ..rule }
+        }
+        None => rule,
     }
 }
 

@@ -171,6 +171,13 @@ impl State {
         missing.map(|(key, _)| key.clone()).collect()
     }
 
+    /// Forgets what the rule of this id found until now, if it watches something else than `rule`.
+    pub(super) fn forget_other(&mut self, rule: &Rule) {
+        if self.rule(&rule.id).is_some_and(|known| known.identity() != rule.identity()) {
+            self.traces.forget(&rule.id);
+        }
+    }
+
     /// The rule with this id.
     pub(super) fn rule(&self, rule_id: &str) -> Option<&Arc<Rule>> {
         self.rules.iter().find(|rule| rule.id == rule_id)

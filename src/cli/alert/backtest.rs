@@ -91,11 +91,13 @@ impl BacktestArgs {
         } else {
             let typed = alerting.raw_rules.iter().find(|raw| raw.id.as_ref() == Some(&self.rule));
             let mut raw = typed.cloned().unwrap_or_default();
+            if self.threshold.is_some() {
+                // The default follows the threshold; what was typed for another one may contradict it.
+                raw.clear_threshold = None;
+            }
             raw.overlay(RawRule {
                 id: Some(self.rule.clone()),
                 threshold: self.threshold.map(RawAmount::Number),
-                // The default follows the threshold; what was typed for another one may contradict it.
-                clear_threshold: None,
                 confidence: self.confidence,
                 by: self.by.clone(),
                 ..RawRule::default()

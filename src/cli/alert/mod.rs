@@ -47,7 +47,7 @@ const SILENCE: &str = "\
 Examples:
   chatgauge alert silence add --rule 'error-*' --group space:acme --for 2h --comment deploy
   chatgauge alert silence list
-  chatgauge alert silence end s_0123456789abcdef";
+  chatgauge alert silence end 0123456789abcdef";
 
 /// Looks at alerts and tends them.
 #[derive(Clone, Debug, Args)]

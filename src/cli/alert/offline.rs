@@ -83,16 +83,24 @@ fn state_text(rule: &Rule) -> String {
 fn condition_text(rule: &Rule) -> String {
     let condition = &rule.condition;
     let unit = unit_of(rule.metric);
-    let of = match rule.limit {
-        Some(limit) => format!(" x {}", value_text(limit, unit)),
-        None => String::new(),
+    let threshold = value_text(condition.threshold, unit);
+    let threshold = match rule.limit {
+        Some(limit) => format!("{threshold} x {}", value_text(limit, unit)),
+        None if rule.is_budget() || !rule.limits.is_empty() => format!("{threshold} x its limit"),
+        None if rule.inactive.is_some() && rule.metric == AlertMetric::RequestRate => {
+            format!("{threshold} x its capacity")
+        }
+        None => threshold,
+    };
+    let window = match rule.metric {
+        // A run has none.
+        AlertMetric::ConsecutiveFailures => String::new(),
+        _ => format!(" in {}", window_text(condition.window)),
     };
     format!(
-        "{} {} {}{of} in {}, {} in a row",
+        "{} {} {threshold}{window}, {} in a row",
         rule.metric.name(),
         condition.operator.as_str(),
-        value_text(condition.threshold, unit),
-        window_text(condition.window),
         condition.consecutive
     )
 }

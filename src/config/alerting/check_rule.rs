@@ -7,8 +7,8 @@ use super::raw_rule::{RawAmount, RawRule, RawRuleFilter};
 use super::{AlertingConfig, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{
-    AlertCondition, AlertMetric, ErrorScope, EvaluationWindow, GroupLimit, NoData, Operator,
-    Period, Rule, RuleFilter, template,
+    AlertCondition, AlertMetric, ErrorScope, EvaluationWindow, GroupLimit, NOT_ONE_LINE, NoData,
+    Operator, Period, Rule, RuleFilter, SELF_RULE, template,
 };
 use crate::model::{Dimension, ErrorType, Outcome, Source};
 
@@ -75,6 +75,9 @@ impl Checking<'_> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
             return self.wrong("id", format!("{id:?} is not 1 to 64 of a-z, 0-9 and -"));
+        }
+        if id == SELF_RULE {
+            return self.wrong("id", format!("{id:?} is the program's own; choose another"));
         }
         Ok(id.clone())
     }
@@ -451,6 +454,11 @@ impl Checking<'_> {
 
     fn telling(&self, rule: &mut Rule) -> Result<()> {
         let raw = self.raw;
+        let texts = [("name", &raw.name), ("severity", &raw.severity), ("summary", &raw.summary)];
+        let is_one_line = |text: &String| !text.contains(char::is_control);
+        if let Some((key, _)) = texts.iter().find(|(_, text)| !text.iter().all(is_one_line)) {
+            return self.wrong(key, NOT_ONE_LINE);
+        }
         rule.name = raw.name.clone().unwrap_or_else(|| rule.id.clone());
         rule.repeat_interval = match &raw.repeat_interval {
             None => self.config.repeat_interval,

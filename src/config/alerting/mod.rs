@@ -159,6 +159,13 @@ impl AlertingConfig {
     fn complete(&self, base: Option<RawRule>, raw: &RawRule, key: &str) -> Result<Rule> {
         let is_default = base.is_some();
         let mut whole = base.unwrap_or_default();
+        // What suits the default's threshold and groups is of no use for others.
+        if raw.metric.is_some() || raw.op.is_some() || raw.threshold.is_some() {
+            whole.clear_threshold = None;
+        }
+        if raw.by.is_some() {
+            whole.confidence = None;
+        }
         whole.overlay(raw.clone());
         let id = whole.id.as_deref();
         if is_default && id == Some(BUDGET_RULE) && whole.limit.is_none() {

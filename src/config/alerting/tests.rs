@@ -29,6 +29,28 @@ fn the_defaults_are_the_literal_thresholds() {
 }
 
 #[test]
+fn the_name_of_the_rule_that_watches_the_rules_is_taken() {
+    let refused =
+        load("[[alerting.rule]]\nid = \"self-evaluation\"\nmetric = \"tokens\"\nthreshold = 1\n");
+    let reason = refused.unwrap_err().to_string();
+    assert!(reason.contains("line 2: alerting.rule[0].id: \"self-evaluation\" is"), "{reason}");
+}
+
+#[test]
+fn what_goes_with_the_threshold_or_the_groups_of_a_default_follows_them() {
+    let config = load(
+        "[alerting]\n\
+         [[alerting.rule]]\nid = \"error-rate\"\nthreshold = 0.05\nby = [\"space\"]\n\
+         [[alerting.rule]]\nid = \"latency-avg\"\nthreshold = \"3s\"\nclear_threshold = \"1s\"\n",
+    )
+    .unwrap();
+    let clear: Vec<f64> = config.rules.iter().map(|rule| rule.condition.clear_threshold).collect();
+    assert_eq!(clear[..4], [0.04, 1_000.0, 0.96, 1.2]);
+    assert_eq!(config.rules[0].confidence, 0.99, "as of every share by group");
+    assert_eq!(config.rules[0].min_samples, 10, "all else is kept");
+}
+
+#[test]
 fn budget_and_capacity_activate_their_rules() {
     let config =
         load("[alerting]\ndaily_token_budget = 1_000_000\ncapacity_per_minute = 60\n").unwrap();
@@ -203,6 +225,12 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
             "by = [\"space\", \"space\"]",
             "line 5: alerting.rule[0].by: \"space\" stands there twice",
         ),
+        (
+            rate,
+            "name = \"a\\nb\"",
+            "line 5: alerting.rule[0].name: must be one line without control characters",
+        ),
+        (rate, "summary = \"a\\u0007\"", "line 5: alerting.rule[0].summary: must be one line"),
         (rate, "summary = \"{value\"", "line 5: alerting.rule[0].summary: {value is not closed"),
         (rate, "limits = { \"space:a\" = 1 }", "line 5: alerting.rule[0].limits: only budgets"),
         (

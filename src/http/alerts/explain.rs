@@ -172,7 +172,28 @@ pub(crate) async fn explain(
     let group = AlertGroup { names: params.group()?.into(), period: None };
     let found = app.ask(move |service| service.explain_alert(&rule, &group)).await?;
     let found = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such rule"))?;
+    if let Some(reason) = other_dimensions(&found.rule, &found.group) {
+        return Err(Problem::field("group", reason));
+    }
     Ok(Json(ExplainBody::new(found)))
+}
+
+/// What is wrong with a group of other dimensions than the rule's, of which nothing is known; `None`:
+/// nothing.
+fn other_dimensions(rule: &Rule, group: &AlertGroup) -> Option<String> {
+    let by: Vec<&str> = rule.by.iter().map(|dimension| dimension.as_str()).collect();
+    let is_same =
+        by.len() == group.names.len() && by.iter().all(|by| group.names.contains_key(*by));
+    if is_same {
+        return None;
+    }
+    let (id, by) = (&rule.id, by.join(" and "));
+    Some(match by.as_str() {
+        "" => format!("{id} has no groups; leave it out"),
+        _ => {
+            format!("{id} has an alert for each {by}; name one, e.g. {}:NAME", rule.by[0].as_str())
+        }
+    })
 }
 
 #[cfg(test)]

@@ -197,11 +197,36 @@ impl AlertCondition {
     /// The clear threshold that a rule has when it names none.
     pub fn default_clear(operator: Operator, threshold: f64) -> f64 {
         if operator.is_upward() {
-            threshold * CLEAR_SHARE
+            as_written(threshold * CLEAR_SHARE)
         } else if operator.is_downward() {
-            threshold / CLEAR_SHARE
+            as_written(threshold / CLEAR_SHARE)
         } else {
             threshold
         }
+    }
+}
+
+/// The number that people would write for `value`: 0.8 x 0.35 is 0.28, and a share of 28 of 100 is no
+/// more.
+fn as_written(value: f64) -> f64 {
+    format!("{value:.13e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_at_the_clear_threshold_is_clear() {
+        for percent in 1..=100_i32 {
+            let threshold = f64::from(percent) / 100.0;
+            let clear = AlertCondition::default_clear(Operator::Above, threshold);
+            let share = f64::from(percent * 8) / 1_000.0;
+            assert!(Operator::Above.clears(share, clear), "{share} of {threshold}: {clear}");
+            let clear = AlertCondition::default_clear(Operator::Below, threshold);
+            let share = f64::from(percent * 125) / 10_000.0;
+            assert!(Operator::Below.clears(share, clear), "{share} of {threshold}: {clear}");
+        }
+        assert_eq!(AlertCondition::default_clear(Operator::Above, 0.0), 0.0);
     }
 }

@@ -196,6 +196,8 @@ pub struct Rule {
 
 /// The template of messages that every rule has unless it brings one.
 const SUMMARY: &str = "{name}: {value} {op} {threshold} ({events} of {samples}) in {window}";
+/// That of runs of failures, which have no window.
+const RUN_SUMMARY: &str = "{name}: {value} errors in a row, limit {threshold}";
 
 impl Rule {
     /// A rule with the guards that suit its metric, and everything else as the documentation says.
@@ -218,6 +220,10 @@ impl Rule {
             AlertMetric::RequestRate if is_downward => (0, 0),
             AlertMetric::RequestRate => (10, 0),
             _ => (0, 0),
+        };
+        let summary = match metric {
+            AlertMetric::ConsecutiveFailures => RUN_SUMMARY,
+            _ => SUMMARY,
         };
         Self {
             id: id.to_owned(),
@@ -244,7 +250,7 @@ impl Rule {
             channels: Vec::new(),
             labels: BTreeMap::new(),
             runbook: None,
-            summary: SUMMARY.to_owned(),
+            summary: summary.to_owned(),
             inactive: None,
             dry_run: false,
             is_default: false,

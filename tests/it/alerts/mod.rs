@@ -11,4 +11,5 @@ mod runs;
 mod silenced;
 mod stage;
 mod steps;
+mod truncated;
 mod values;

@@ -187,3 +187,12 @@ fn with_restarts_and_without_runs_tell_the_same_story() {
     }
     assert!(moves > 10, "{moves}");
 }
+
+#[test]
+fn a_run_is_told_without_a_window() {
+    let rules = "[alerting]\ndefault_rules = false\n\
+        [[alerting.rule]]\nid = \"run\"\nmetric = \"consecutive_failures\"\nthreshold = 3\n";
+    let stage = Stage::with_rules(NOON, rules);
+    fail(&stage, 4);
+    assert_eq!(stage.check_times(1)[0].message, "run: 4 errors in a row, limit 3");
+}

@@ -1,9 +1,11 @@
 //! What is said of rules: values and thresholds in one unit, and what is left out.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
+
 use chatgauge::model::alert::{AlertGroup, RuleState};
 use chatgauge::model::{Dimension, ErrorType, Name, Outcome};
 
-use super::stage::Stage;
+use super::stage::{INTERVAL_MS, Stage};
 
 const NOON: &str = "2026-03-10T12:00:00Z";
 
@@ -89,4 +91,66 @@ fn more_groups_than_are_watched_are_told() {
         told[1],
         "wide more than 3 groups (alerting.max_groups); only the largest are watched"
     );
+}
+
+/// What the evaluations of a rule and space say.
+fn decisions(stage: &Stage, rule_id: &str, model: Option<&str>) -> Vec<String> {
+    let mut group = AlertGroup::default();
+    group.names.extend(model.map(|model| ("model".to_owned(), model.to_owned())));
+    let explained = stage.gauge().explain_alert(rule_id, &group).unwrap().unwrap();
+    let verdicts = explained.evaluations.iter().map(|evaluation| evaluation.judgement.verdict);
+    verdicts.map(|verdict| format!("{verdict:?}")).collect()
+}
+
+#[test]
+fn what_somebody_closes_is_told_and_recorded_in_the_unit_of_its_value() {
+    let stage = Stage::with_rules(NOON, "[alerting]\ndaily_token_budget = 1_000_000\n");
+    stage.send(stage.now().plus_ms(-60_000), 1, |_, record| {
+        record.prompt_tokens = Some(1_300_000);
+    });
+    let fired = stage.check_times(2);
+    stage.gauge().close_alert(&fired[0].incident_id, "key:3", None).unwrap();
+    let told = stage.sql(
+        "select json_extract(payload, '$.threshold') || ' ' || json_extract(payload, '$.summary')
+         from alert_outbox where kind = 'resolved'",
+    );
+    assert_eq!(told, ["1200000.0 1,300,000 tokens today, budget 1,000,000, limit 1,200,000"]);
+    let recorded =
+        stage.sql("select cast(threshold as text) from alert_events where reason = 'manual'");
+    assert_eq!(recorded, ["1200000.0"]);
+    assert_eq!(
+        decisions(&stage, "daily-tokens", None),
+        ["Violation", "Violation", "Closed(Manual)"]
+    );
+}
+
+#[test]
+fn a_run_that_nobody_goes_on_with_is_explained_as_without_traffic() {
+    let stage = Stage::new(NOON, |_| {});
+    stage.send_errors(5, 5);
+    assert_eq!(stage.check_times(1).len(), 1);
+    stage.clock.advance_ms(3_600_000);
+    stage.check_times(1);
+    assert_eq!(decisions(&stage, "outage-run", Some("gpt")), ["Violation", "Closed(NoTraffic)"]);
+}
+
+#[test]
+fn a_rule_that_watches_something_else_is_not_explained_with_what_it_saw_before() {
+    let stage = Stage::new(NOON, |_| {});
+    stage.send_errors(12, 100);
+    stage.check_times(3);
+    assert_eq!(decisions(&stage, "error-rate", None).len(), 3);
+    let mut rules = stage.gauge().config().alerting.rules.clone();
+    rules[0].condition.threshold = 0.11;
+    stage.gauge().set_alert_rules(rules.clone());
+    assert_eq!(decisions(&stage, "error-rate", None).len(), 3, "it is the same rule");
+    rules[0].metric = chatgauge::model::alert::AlertMetric::ErrorCount;
+    stage.gauge().set_alert_rules(rules);
+    assert_eq!(decisions(&stage, "error-rate", None), Vec::<String>::new());
+    stage.clock.advance_ms(INTERVAL_MS);
+    stage.check_times(1);
+    let held = stage.sql(
+        "select reason || ' ' || (threshold is null) from alert_events where reason = 'rule_changed'",
+    );
+    assert_eq!(held, ["rule_changed 1"], "it ended without being held against anything");
 }

@@ -159,6 +159,10 @@ fn filters_pages_and_refusals() {
         "/api/alerts/rules?x=1",
         "/api/alerts/explain",
         "/api/alerts/explain?rule=errors&group=acme",
+        // Nothing is known of it, which is not that all is well with it.
+        "/api/alerts/explain?rule=errors",
+        "/api/alerts/explain?rule=errors&group=model:acme",
+        "/api/alerts/explain?rule=self-evaluation&group=space:acme",
     ] {
         let answer = server.get(path);
         assert_eq!(answer.status, 400, "{path}");
@@ -349,6 +353,10 @@ fn the_command_line_does_the_same() {
     };
     let (code, text) = run(&["check"]);
     assert!(code == 0 && text.contains("errors") && text.contains("acceptable"), "{text}");
+    let shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("tokens > 1.2 x its limit in day, 2 in a row"), "{text}");
+    assert!(shown.contains("request_rate > 1.5 x its capacity in 1m, 3 in a row"), "{text}");
+    assert!(shown.contains("consecutive_failures >= 5, 1 in a row"), "{text}");
     assert!(json(&["check"])["rules"].as_array().unwrap().len() > 4);
 
     let list = json(&["list"]);
