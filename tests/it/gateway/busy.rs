@@ -48,7 +48,11 @@ fn the_state_is_told_while_the_writer_is_held_up() {
     let record = gateway.record();
     let (let_go, held) = channel::<()>();
     let (tell, told) = channel();
-    let on_committed = Box::new(move |_| drop((tell.send(()), held.recv())));
+    let on_committed = Box::new(move |_| {
+        tell.send(()).unwrap();
+        // Until the other end is dropped.
+        held.recv().unwrap_err();
+    });
     gateway.service.submit(vec![record], on_committed).unwrap();
     told.recv_timeout(PATIENCE).unwrap();
     let (answer, answered) = channel();
