@@ -89,8 +89,7 @@ impl HttpBody for Sending {
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
             this.progress.awaits_client.store(true, Ordering::Relaxed);
             let silence = this.silence;
-            let waiting =
-                this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
             std::task::ready!(waiting.as_mut().poll(context));
             return Poll::Ready(Some(Err(this.progress.fail(Problem::SLOW_BODY))));
         };

@@ -93,9 +93,8 @@ impl RecentSpans {
         let mut calls = new_ones(sender, calls, &mut notes, &mut |call, notes| {
             let is_noted = notes.is_inside(sender, call) || notes.has_answer(sender, call);
             let seen = if is_noted { Seen::Yes } else { Seen::No };
-            let seen = seen
-                .or(|| recent.is_inside(sender, call))
-                .or(|| recent.has_answer(sender, call));
+            let seen =
+                seen.or(|| recent.is_inside(sender, call)).or(|| recent.has_answer(sender, call));
             if seen == Seen::No {
                 notes.note(sender, call);
             }
