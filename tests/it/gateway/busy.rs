@@ -57,7 +57,7 @@ fn the_state_is_told_while_the_writer_is_held_up() {
     told.recv_timeout(PATIENCE).unwrap();
     let (answer, answered) = channel();
     let service = gateway.service.clone();
-    std::thread::spawn(move || answer.send(service.status()));
+    std::thread::spawn(move || answer.send(service.status()).unwrap());
     let status = answered.recv_timeout(PATIENCE);
     drop(let_go);
     assert_eq!(status.unwrap().unwrap().dimensions.models, 1);
