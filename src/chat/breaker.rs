@@ -50,6 +50,11 @@ impl CircuitBreaker {
         }
     }
 
+    /// Whether nobody is asked at an instant, as far as is known now.
+    pub const fn is_open(&self, at_us: u64) -> bool {
+        matches!(self.open_until_us, Some(until_us) if at_us < until_us)
+    }
+
     /// It was answered.
     pub const fn succeeded(&mut self) {
         self.failures = 0;

@@ -203,16 +203,26 @@ impl ChatFlow {
             if has_begun || !error.is_passing() {
                 return Attempts::Final(error);
             }
-            if retry < self.backoff.retries {
-                let retry_after = match &error {
-                    ProviderError::Failed { retry_after, .. } => *retry_after,
-                    ProviderError::Stopped { .. } => None,
-                };
-                (self.pause)(self.backoff.wait(retry, rand::random(), retry_after));
-            }
+            let retry_after = match &error {
+                ProviderError::Failed { retry_after, .. } => *retry_after,
+                ProviderError::Stopped { .. } => None,
+            };
             last = Some(error);
+            let wait = self.backoff.wait(retry, rand::random(), retry_after);
+            // What would not be asked after the wait is not worth waiting for: the next model is.
+            if retry == self.backoff.retries || self.will_rest(route, wait) {
+                break;
+            }
+            (self.pause)(wait);
         }
         last.map_or(Attempts::Open, Attempts::Failed)
+    }
+
+    /// Whether the circuit of a model is open and stays so for longer than `wait`.
+    fn will_rest(&self, route: &Route, wait: Duration) -> bool {
+        let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        let at_us = self.clock.monotonic_us().saturating_add(wait_us);
+        route.with_breaker(|breaker| breaker.is_open(at_us))
     }
 
     /// One attempt, with its own latency.

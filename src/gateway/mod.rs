@@ -11,6 +11,7 @@ mod proxy;
 mod recording;
 mod relay;
 mod route;
+mod sending;
 mod upload;
 mod upstream;
 

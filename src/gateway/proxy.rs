@@ -18,9 +18,10 @@ use super::Shared;
 use super::headers::{is_event_stream, to_client, to_upstream};
 use super::identity::Identity;
 use super::problem::Problem;
-use super::recording::{End, Recording};
+use super::recording::Recording;
 use super::relay::{Looked, Relay};
 use super::route::{Route, route};
+use super::sending::{Progress, Sending};
 use super::upload::{self, Upload, Whole};
 use super::upstream::{NoAnswer, Upstream};
 use crate::collector::RequestInfo;
@@ -54,7 +55,7 @@ pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -
         counters.refused();
         problem.into_response(route.dialect)
     };
-    if parts.headers.contains_key(UPGRADE) && parts.version < Version::HTTP_2 {
+    if parts.version < Version::HTTP_2 && wants_websocket(&parts.headers) {
         return refused(Problem::NO_UPGRADES);
     }
     if body.size_hint().lower() > shared.config.body_max_bytes {
@@ -74,6 +75,14 @@ pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -
     answered.unwrap_or_else(|problem| problem.into_response(route.dialect))
 }
 
+/// Whether the connection is to become a socket. Other upgrades, such as the one to HTTP/2 that some clients
+/// offer with every request, are not taken up.
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    let protocols = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut protocols = protocols.flat_map(|value| value.split(','));
+    protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
 /// Everything about a request that is known before its body is read.
 struct Exchange<'r> {
     shared: &'r Arc<Shared>,
@@ -91,8 +100,12 @@ impl Exchange<'_> {
         permit: OwnedSemaphorePermit,
     ) -> Result<Response, Problem> {
         self.shared.service.gateway().passed_through();
+        let config = &self.shared.config;
+        let body = Sending::new(body, config.body_max_bytes, config.idle_timeout);
+        let progress = Arc::clone(body.progress());
         let headers = to_upstream(self.parts.headers.clone());
-        let head = self.ask(headers, body).await.map_err(|no_answer| no_answer.problem)?;
+        let head = self.ask(headers, Body::new(body), &progress).await;
+        let head = head.map_err(|no_answer| no_answer.problem)?;
         Ok(self.respond(head, Extras::default(), permit))
     }
 
@@ -121,7 +134,7 @@ impl Exchange<'_> {
                 self.send_whole(&mut recording, whole, asked.model.as_deref()).await
             }
             Upload::Passing(body, passing) => {
-                let sent = self.send_passing(&mut recording, body).await;
+                let sent = self.send_passing(&mut recording, body, &passing.progress).await;
                 recording.describe(&identity, &passing.asked(), has_space);
                 sent
             }
@@ -133,7 +146,7 @@ impl Exchange<'_> {
                 Ok(self.respond(head, extras, permit))
             }
             Err(no_answer) => {
-                recording.end(End::Failed(no_answer.kind, no_answer.code));
+                recording.end(no_answer.end);
                 Err(no_answer.problem)
             }
         }
@@ -163,25 +176,38 @@ impl Exchange<'_> {
         let headers = to_upstream(self.parts.headers.clone());
         // Kept until the answer begins: then the body is no longer needed.
         let Whole { original, edited, room: _room } = whole;
-        let Some(edited) = edited else { return self.ask(headers, original.into()).await };
+        let progress = Progress::default();
+        let Some(edited) = edited else {
+            return self.ask(headers, original.into(), &progress).await;
+        };
         let mut edited_headers = headers.clone();
         edited_headers.remove(CONTENT_LENGTH);
         edited_headers.remove(CONTENT_ENCODING);
-        let mut head = self.ask(edited_headers, edited.into()).await?;
+        let mut head = self.ask(edited_headers, edited.into(), &progress).await?;
         head.is_edited = true;
         if head.refuses_usage(self.shared.config.idle_timeout).await {
             self.upstream.note_refusal();
-            return self.ask(headers, original.into()).await;
+            return self.ask(headers, original.into(), &progress).await;
         }
         Ok(head)
     }
 
-    async fn send_passing(&self, recording: &mut Recording, body: Body) -> Result<Head, NoAnswer> {
+    async fn send_passing(
+        &self,
+        recording: &mut Recording,
+        body: Body,
+        progress: &Progress,
+    ) -> Result<Head, NoAnswer> {
         recording.sent(&self.upstream.config.provider, "");
-        self.ask(to_upstream(self.parts.headers.clone()), body).await
+        self.ask(to_upstream(self.parts.headers.clone()), body, progress).await
     }
 
-    async fn ask(&self, headers: HeaderMap, body: Body) -> Result<Head, NoAnswer> {
+    async fn ask(
+        &self,
+        headers: HeaderMap,
+        body: Body,
+        progress: &Progress,
+    ) -> Result<Head, NoAnswer> {
         let uri = self.upstream.uri(self.route.path, self.parts.uri.query());
         let mut request = hyper::Request::new(body);
         *request.uri_mut() = uri.ok_or(NoAnswer::BAD_ADDRESS)?;
@@ -189,7 +215,7 @@ impl Exchange<'_> {
         *request.headers_mut() = headers;
         let asked_us = self.now_us();
         let timeout = self.shared.config.first_byte_timeout;
-        let response = self.upstream.ask(request, timeout).await?;
+        let response = self.upstream.ask(request, timeout, progress).await?;
         let upstream_us = self.now_us() - asked_us;
         self.shared.service.gateway().first_byte(upstream_us);
         let looked = Looked::new(self.shared.config.idle_timeout);

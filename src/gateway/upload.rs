@@ -14,6 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
+use super::sending::{Progress, Sending};
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
 use crate::provider::{Ask, Asked};
 
@@ -111,11 +112,15 @@ pub(super) enum Upload {
 
 /// What a body that is passed on has said so far.
 #[derive(Clone, Debug)]
-pub(super) struct Passing(Arc<Mutex<Peek>>);
+pub(super) struct Passing {
+    peek: Arc<Mutex<Peek>>,
+    /// How it gets on.
+    pub(super) progress: Arc<Progress>,
+}
 
 impl Passing {
     pub(super) fn asked(&self) -> Asked {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).ask.asked()
+        self.peek.lock().unwrap_or_else(PoisonError::into_inner).ask.asked()
     }
 }
 
@@ -151,11 +156,13 @@ pub(super) async fn read(
         held.push(bytes);
         if held_bytes > HELD_BYTES || !has_room {
             peek.plain = None;
-            let peek = Passing(Arc::new(Mutex::new(peek)));
             let left = limits.max_bytes.saturating_sub(held_bytes as u64);
-            let rest =
-                Rest { held: held.into_iter(), body, peek: peek.clone(), left, _room: taken };
-            return Ok(Upload::Passing(Body::new(rest), peek));
+            let body = Sending::new(body, left, limits.silence);
+            let progress = Arc::clone(body.progress());
+            let passing = Passing { peek: Arc::new(Mutex::new(peek)), progress };
+            let (held, passed) = (held.into_iter(), passing.clone());
+            let rest = Rest { held, body, passing: passed, _room: taken };
+            return Ok(Upload::Passing(Body::new(rest), passing));
         }
     }
     let original = match <[Bytes; 1]>::try_from(held) {
@@ -190,10 +197,8 @@ fn take_room(
 #[derive(Debug)]
 struct Rest {
     held: std::vec::IntoIter<Bytes>,
-    body: Body,
-    peek: Passing,
-    /// Bytes that may still come.
-    left: u64,
+    body: Sending,
+    passing: Passing,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -207,20 +212,22 @@ impl HttpBody for Rest {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         if let Some(bytes) = this.held.next() {
+            this.passing.progress.note_move();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        if frame.is_none() {
-            this.peek.0.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        let mut peek = this.passing.peek.lock().unwrap_or_else(PoisonError::into_inner);
+        match &frame {
+            None => peek.finish(),
+            Some(Ok(frame)) => {
+                if let Some(bytes) = frame.data_ref() {
+                    peek.push(bytes);
+                }
+            }
+            Some(Err(_)) => {}
         }
-        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
-            let Some(left) = this.left.checked_sub(bytes.len() as u64) else {
-                return Poll::Ready(Some(Err(Problem::TOO_LARGE.message.into())));
-            };
-            this.left = left;
-            this.peek.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        drop(peek);
+        Poll::Ready(frame)
     }
 
     fn size_hint(&self) -> SizeHint {

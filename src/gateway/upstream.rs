@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -23,6 +23,8 @@ use rustls::pki_types::pem::PemObject as _;
 use tower::Service;
 
 use super::problem::Problem;
+use super::recording::End;
+use super::sending::Progress;
 use crate::config::{GatewayConfig, InputCache, UpstreamConfig};
 use crate::error::{Error, Result};
 use crate::model::ErrorType;
@@ -75,20 +77,29 @@ impl Upstream {
         }
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer, for at most `first_byte_timeout` after the
+    /// last byte of the body that the upstream has taken.
     pub(super) async fn ask(
         &self,
         request: hyper::Request<Body>,
         first_byte_timeout: Duration,
+        progress: &Progress,
     ) -> Result<hyper::Response<hyper::body::Incoming>, NoAnswer> {
-        match tokio::time::timeout(first_byte_timeout, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(NoAnswer::of(&error)),
-            Err(_) => Err(NoAnswer {
-                problem: Problem::TIMED_OUT,
-                kind: ErrorType::Timeout,
-                code: "first_byte_timeout",
-            }),
+        let mut answer = pin!(self.client.request(request));
+        loop {
+            tokio::select! {
+                answer = &mut answer => {
+                    let of = |error| NoAnswer::of(&error, progress.failure());
+                    return answer.map_err(of);
+                }
+                () = progress.moved() => {}
+                // How long the client may be silent is the body's own limit.
+                () = tokio::time::sleep(first_byte_timeout) => {
+                    if !progress.awaits_client() {
+                        return Err(NoAnswer::FIRST_BYTE_TIMEOUT);
+                    }
+                }
+            }
         }
     }
 
@@ -130,29 +141,42 @@ impl Upstreams {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NoAnswer {
+    /// What the client hears.
     pub(super) problem: Problem,
-    pub(super) kind: ErrorType,
-    pub(super) code: &'static str,
+    /// What the record says.
+    pub(super) end: End,
 }
 
 impl NoAnswer {
-    pub(super) const BAD_ADDRESS: Self = Self {
-        problem: Problem::BAD_ADDRESS,
-        kind: ErrorType::Validation,
-        code: "unreadable_path",
-    };
+    pub(super) const BAD_ADDRESS: Self =
+        Self::failed(Problem::BAD_ADDRESS, ErrorType::Validation, "unreadable_path");
+    const FIRST_BYTE_TIMEOUT: Self =
+        Self::failed(Problem::TIMED_OUT, ErrorType::Timeout, "first_byte_timeout");
 
-    fn of(error: &ClientError) -> Self {
+    const fn failed(problem: Problem, kind: ErrorType, code: &'static str) -> Self {
+        Self { problem, end: End::Failed(kind, code) }
+    }
+
+    /// `failure` is what was wrong with the body.
+    fn of(error: &ClientError, failure: Option<Problem>) -> Self {
+        match failure {
+            Some(Problem::TOO_LARGE) => {
+                let problem = Problem::TOO_LARGE;
+                return Self::failed(problem, ErrorType::Validation, problem.code);
+            }
+            // Whoever does not send the whole body has gone.
+            Some(problem) => return Self { problem, end: End::Gone },
+            None => {}
+        }
         let mut cause = error.source();
         while let Some(found) = cause {
             if found.is::<ConnectTimeout>() {
-                let kind = ErrorType::Timeout;
-                return Self { problem: Problem::TIMED_OUT, kind, code: "connect_timeout" };
+                return Self::failed(Problem::TIMED_OUT, ErrorType::Timeout, "connect_timeout");
             }
             cause = found.source();
         }
         let code = if error.is_connect() { "connect_failed" } else { "connection_lost" };
-        Self { problem: Problem::NO_CONNECTION, kind: ErrorType::Network, code }
+        Self::failed(Problem::NO_CONNECTION, ErrorType::Network, code)
     }
 }
 

@@ -42,7 +42,8 @@ where
     F: FnOnce(Pieces) -> Result<T, Problem> + Send + 'static,
 {
     let turn = app.body_turn(ContentEncoding::Identity).await?;
-    let mut source = Source::new(body, max_bytes, app.service().config().http.body_timeout);
+    let (config, clock) = (app.service().config(), app.service().clock());
+    let mut source = Source::new(body, max_bytes, config.http.body_timeout, clock);
     let (mut ready, mut gathered) = (VecDeque::new(), 0);
     while gathered < GATHERED_BYTES {
         let Some(bytes) = source.next().await? else {

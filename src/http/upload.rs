@@ -1,12 +1,14 @@
 //! The bytes of a body as they arrive, with their limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::problem::{Kind, Problem};
+use crate::model::Clock;
 
 /// Slowest pace of a body in the long run: a trickle must not keep its place for ever.
 const BYTES_PER_SECOND_MIN: u64 = 4 << 10;
@@ -19,14 +21,21 @@ pub(crate) struct Source {
     max_bytes: u64,
     /// Longest wait for the next bytes.
     silence: Duration,
-    /// All waits so far.
-    waited: Duration,
+    /// All waits so far, in microseconds.
+    waited_us: u64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Source {
     /// A body of which at most `max_bytes` are read, and which may be silent for `silence`.
-    pub(crate) const fn new(body: Body, max_bytes: u64, silence: Duration) -> Self {
-        Self { body, left_bytes: max_bytes, max_bytes, silence, waited: Duration::ZERO }
+    pub(crate) fn new(
+        body: Body,
+        max_bytes: u64,
+        silence: Duration,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let clock = Arc::clone(clock);
+        Self { body, left_bytes: max_bytes, max_bytes, silence, waited_us: 0, clock }
     }
 
     /// Lowers the limit of a body of which nothing was read.
@@ -42,10 +51,11 @@ impl Source {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             let pace = (self.max_bytes - self.left_bytes) / BYTES_PER_SECOND_MIN;
-            let most = (self.silence + Duration::from_secs(pace)).saturating_sub(self.waited);
-            let since = Instant::now();
+            let waited = Duration::from_micros(self.waited_us);
+            let most = (self.silence + Duration::from_secs(pace)).saturating_sub(waited);
+            let since_us = self.clock.monotonic_us();
             let next = timeout(self.silence.min(most), self.body.frame()).await;
-            self.waited += since.elapsed();
+            self.waited_us += self.clock.monotonic_us().saturating_sub(since_us);
             let frame = match next {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => {

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::config::IngestConfig;
 use crate::error::{Error, Result};
 use crate::model::{Clock, RequestRecord, Timestamp};
-use crate::store::{Appended, WriteGate, WriteJob, Writer};
+use crate::store::{Appended, DimensionCaps, WriteGate, WriteJob, Writer};
 
 /// What became of a batch of records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,8 @@ struct Shared {
     last_job_us: AtomicU64,
     disk_full: AtomicBool,
     commit_us: Mutex<VecDeque<u64>>,
+    /// As the writer last left them.
+    dimension_caps: Mutex<[DimensionCaps; 4]>,
 }
 
 /// The way into the queue; clones share it.
@@ -147,6 +149,12 @@ impl Queue {
         self.shared.disk_full.load(Ordering::Relaxed)
     }
 
+    /// Distinct values of users, spaces, models and labels against their caps, after the writer's last work. Never
+    /// waits for the writer.
+    pub fn dimension_caps(&self) -> [DimensionCaps; 4] {
+        *self.shared.dimension_caps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counters since the start.
     pub fn stats(&self) -> IngestStats {
         let shared = &self.shared;
@@ -183,6 +191,7 @@ impl QueueConsumer {
     /// transaction.
     pub fn run(self, writer: &mut Writer, clock: &dyn Clock) {
         let mut stopping = false;
+        self.note_caps(writer);
         loop {
             let command =
                 if stopping { self.receiver.try_recv().ok() } else { self.receiver.recv().ok() };
@@ -206,6 +215,11 @@ impl QueueConsumer {
         }
     }
 
+    fn note_caps(&self, writer: &Writer) {
+        let caps = writer.dimension_caps().map(|(_, caps)| caps);
+        *self.shared.dimension_caps.lock().unwrap_or_else(PoisonError::into_inner) = caps;
+    }
+
     /// Takes the batches that wait behind `first`, up to the size of a transaction, and the command
     /// that ended the gathering.
     fn gather(&self, first: Batch) -> (Vec<Batch>, Option<Command>) {
@@ -227,6 +241,7 @@ impl QueueConsumer {
     fn run_job(&self, job: WriteJob, writer: &mut Writer, clock: &dyn Clock) {
         let started_us = clock.monotonic_us();
         job(writer);
+        self.note_caps(writer);
         let took_us = clock.monotonic_us() - started_us;
         self.shared.last_job_us.store(took_us, Ordering::Relaxed);
     }
@@ -239,6 +254,7 @@ impl QueueConsumer {
                 batches.iter().map(|batch| batch.records.as_slice()).collect();
             writer.append(&slices, clock.now())
         };
+        self.note_caps(writer);
         self.note_commit(clock.monotonic_us() - started_us, clock.now(), result.as_ref().err());
         self.shared.queued_records.fetch_sub(records, Ordering::SeqCst);
         match result {

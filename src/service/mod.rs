@@ -193,6 +193,11 @@ impl Chatgauge {
         self.shared().clock.monotonic_us()
     }
 
+    /// What tells the time.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared().clock
+    }
+
     /// What stands for users and personal-looking identifiers.
     pub fn pseudonymizer(&self) -> &Pseudonymizer {
         &self.shared().pseudonymizer

@@ -36,7 +36,7 @@ impl Chatgauge {
             compactor,
             storage,
             cache: shared.cache_status(),
-            dimensions: shared.dimensions_status()?,
+            dimensions: shared.dimensions_status(),
             problems: Vec::new(),
         };
         status.problems = problems(&status);
@@ -128,18 +128,18 @@ impl Shared {
         }
     }
 
-    fn dimensions_status(&self) -> Result<DimensionsStatus> {
-        let gate: &dyn WriteGate = &self.queue;
-        let [users, spaces, models, labels] = gate.write(|writer| Ok(writer.dimension_caps()))?;
-        let overflowed_total =
-            [users, spaces, models, labels].iter().map(|(_, caps)| caps.overflowed).sum();
-        Ok(DimensionsStatus {
-            users: users.1.distinct,
-            spaces: spaces.1.distinct,
-            models: models.1.distinct,
-            labels: labels.1.distinct,
-            overflowed_total,
-        })
+    fn dimensions_status(&self) -> DimensionsStatus {
+        let [users, spaces, models, labels] = self.queue.dimension_caps();
+        DimensionsStatus {
+            users: users.distinct,
+            spaces: spaces.distinct,
+            models: models.distinct,
+            labels: labels.distinct,
+            overflowed_total: [users, spaces, models, labels]
+                .iter()
+                .map(|caps| caps.overflowed)
+                .sum(),
+        }
     }
 
     fn read_status(&self, now: Timestamp) -> Result<(StorageStatus, CompactorStatus)> {

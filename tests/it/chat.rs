@@ -221,6 +221,7 @@ fn a_model_that_keeps_failing_is_left_alone_and_another_one_answers() {
     bench.clock.us.fetch_add(30_000_000, Ordering::SeqCst);
     assert!(bench.ask("three").is_ok());
     assert_eq!(models(5), ["gpt-5", "small"], "after the rest one attempt finds out");
+    assert_eq!(bench.pauses.lock().unwrap().len(), 2, "nobody waits for a circuit that is open");
     let records = bench.records();
     assert!(records.iter().all(|record| record.outcome == Outcome::Success));
     assert!(records.iter().all(|record| record.model.as_deref() == Some("small")));

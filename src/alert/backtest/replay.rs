@@ -1,7 +1,7 @@
 //! The evaluations of a backtest: the same verdicts and steps as live, on replayed requests.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
@@ -13,7 +13,7 @@ use crate::alert::live::quantile_of;
 use crate::alert::observation::{Judgement, Observation, Verdict};
 use crate::alert::step::{Effect, step};
 use crate::model::alert::{
-    AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, NoData, Rule,
+    AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, GroupNames, NoData, Rule,
 };
 use crate::model::measures::as_f64;
 use crate::model::record::limits;
@@ -41,7 +41,7 @@ struct Group {
 }
 
 /// Whether it has a state that comes first, and its size; of equals the ids and the names of its values.
-type Rank<'a> = (Reverse<(bool, i64)>, [i64; 2], &'a BTreeMap<String, String>);
+type Rank<'a> = (Reverse<(bool, i64)>, [i64; 2], &'a GroupNames);
 
 /// An arrival in the order in which it becomes visible.
 #[derive(Debug)]
@@ -160,8 +160,8 @@ impl<'a> Replay<'a> {
     pub(super) fn add_group(&mut self, group: AlertGroup, ids: Option<[i64; 2]>) -> usize {
         let ids = ids.unwrap_or([i64::MAX; 2]);
         let rule = self.rule;
-        let values = |names: &BTreeMap<String, String>| -> Vec<String> {
-            rule.by.iter().filter_map(|by| names.get(by.as_str()).cloned()).collect()
+        let values = |names: &GroupNames| -> Vec<String> {
+            rule.by.iter().filter_map(|by| names.get(by.as_str()).map(str::to_owned)).collect()
         };
         if let Some(place) = self.places.get(&values(&group.names)) {
             let known = &mut self.groups[*place].ids;

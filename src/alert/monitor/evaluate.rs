@@ -245,8 +245,8 @@ fn observe_all(
 
 /// The values of the group of a rule with this key; `None` when the key is of other dimensions.
 fn values_of(rule: &Rule, key: &str) -> Option<Vec<String>> {
-    let mut names = AlertGroup::parse_key(key)?.names;
-    rule.by.iter().map(|dimension| names.remove(dimension.as_str())).collect()
+    let names = AlertGroup::parse_key(key)?.names;
+    rule.by.iter().map(|dimension| names.get(dimension.as_str()).map(str::to_owned)).collect()
 }
 
 /// A group with a state and without requests in the window.

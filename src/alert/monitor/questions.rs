@@ -236,10 +236,13 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
 /// A rule that stands for one that is gone, as far as its incident knows it.
 pub(super) fn stand_in(rule_id: String, incident: Option<&AlertIncident>) -> Rule {
     let rule = Rule { id: rule_id, ..super::self_rule() };
-    match incident.cloned() {
-        Some(AlertIncident { rule_name, severity, message, .. }) => {
-            Rule { name: rule_name, severity, summary: message, ..rule }
-        }
+    match incident {
+        Some(AlertIncident { rule_name, severity, message, .. }) => Rule {
+            name: rule_name.to_string(),
+            severity: severity.to_string(),
+            summary: message.clone(),
+            ..rule
+        },
         None => rule,
     }
 }

@@ -99,6 +99,11 @@ impl RowReader for LitellmRows {
             },
         };
         json.clear();
+        if !event.has_start() {
+            // It would count as of now.
+            let reason = "is missing or no time";
+            return Ok(Some(Err(Rejection::new("startTime", reason))));
+        }
         event.write_json(json);
         Ok(Some(Ok(())))
     }

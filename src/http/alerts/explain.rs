@@ -183,7 +183,7 @@ pub(crate) async fn explain(
 fn other_dimensions(rule: &Rule, group: &AlertGroup) -> Option<String> {
     let by: Vec<&str> = rule.by.iter().map(|dimension| dimension.as_str()).collect();
     let is_same =
-        by.len() == group.names.len() && by.iter().all(|by| group.names.contains_key(*by));
+        by.len() == group.names.len() && by.iter().all(|by| group.names.get(by).is_some());
     if is_same {
         return None;
     }

@@ -155,7 +155,8 @@ pub(crate) async fn ingest(
     let queue_max_records = service.config().ingest.queue_max_records;
     let spaces = principal.spaces().map(<[_]>::to_vec);
     let intake = Intake::new(service.clone(), context, format.framing, queue_max_records, spaces);
-    let outcome = stream::read(intake, request.into_body(), format.encoding, app.config()).await?;
+    let (body, clock) = (request.into_body(), service.clock());
+    let outcome = stream::read(intake, body, format.encoding, app.config(), clock).await?;
     service.note_refused(
         u64::try_from(outcome.rejected_records).unwrap_or(u64::MAX),
         outcome.fields.dropped_content.values().sum(),

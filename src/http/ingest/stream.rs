@@ -4,6 +4,8 @@
 //! decompression, which therefore has to be able to wait: that takes a thread. Plain bytes become at most
 //! a batch or two of records a piece, so they are parsed where they arrive.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use tokio::sync::mpsc;
 
@@ -13,6 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::pull::body_problem;
 use crate::http::upload::Source;
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
+use crate::model::Clock;
 
 /// Most bytes parsed before other requests get their turn on the thread.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -29,8 +32,9 @@ pub(super) async fn read<W: Writer + Send + 'static>(
     body: Body,
     encoding: ContentEncoding,
     config: &HttpConfig,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Outcome, Problem> {
-    let source = Source::new(body, config.body_max_bytes, config.body_timeout);
+    let source = Source::new(body, config.body_max_bytes, config.body_timeout, clock);
     let fed = if encoding == ContentEncoding::Identity {
         feed(&mut intake, source, config.inflated_max_bytes).await
     } else {

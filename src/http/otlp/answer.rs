@@ -44,6 +44,12 @@ impl Failure {
         Self { code, message: message.into(), status, retry_after_s: None, headers }
     }
 
+    /// With a header over HTTP.
+    pub(super) fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     /// The answer over HTTP.
     pub(super) fn into_response(self, format: TraceFormat) -> Response {
         let body = match format {

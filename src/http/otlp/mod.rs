@@ -107,8 +107,8 @@ async fn take(app: &App, target: Target, request: Request) -> Response {
             Err(failure) => grpc::failure(&failure),
         };
     }
-    let is_json = header_text(request.headers(), "content-type").starts_with("application/json");
-    let format = if is_json { TraceFormat::Json } else { TraceFormat::Protobuf };
+    // What is neither is answered like the one that is more common.
+    let format = format_of(request.headers()).unwrap_or(TraceFormat::Protobuf);
     match take_http(app, target, request).await {
         Ok(rejected) => answer::success(&rejected, format),
         Err(failure) => failure.into_response(format),
@@ -122,7 +122,8 @@ async fn take_http(app: &App, target: Target, request: Request) -> Result<Reject
     }
     if request.method() != Method::POST {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        return Err(Failure::new(Code::Unimplemented, status, "send POST"));
+        let failure = Failure::new(Code::Unimplemented, status, "send POST");
+        return Err(failure.with_header(header::ALLOW, HeaderValue::from_static("POST")));
     }
     let principal = admitted(app, &request)?;
     let encoding = encoding_of(request.headers())?;
@@ -172,8 +173,8 @@ async fn take_body(
 
 /// Reads a body to its end, so that the connection can be used again.
 async fn discard(app: &App, body: Body) -> Result<(), Problem> {
-    let config = app.service().config();
-    let mut source = Source::new(body, config.otlp.body_max_bytes, config.http.body_timeout);
+    let (config, clock) = (app.service().config(), app.service().clock());
+    let mut source = Source::new(body, config.otlp.body_max_bytes, config.http.body_timeout, clock);
     while source.next().await?.is_some() {}
     Ok(())
 }
@@ -190,23 +191,27 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Problem> {
         let problem = Problem::new(Kind::UnsupportedMediaType, detail);
         problem.with_header(name, HeaderValue::from_static(accepted))
     };
-    let content_type = header_text(headers, "content-type");
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let format = match essence.as_str() {
-        "application/x-protobuf" | "application/protobuf" => TraceFormat::Protobuf,
-        "application/json" => TraceFormat::Json,
-        _ => {
-            let accepted = "application/x-protobuf, application/json";
-            let detail = "send Content-Type: application/x-protobuf or application/json";
-            return Err(unsupported(detail, header::ACCEPT, accepted));
-        }
-    };
+    let format = format_of(headers).ok_or_else(|| {
+        let accepted = "application/x-protobuf, application/json";
+        let detail = "send Content-Type: application/x-protobuf or application/json";
+        unsupported(detail, header::ACCEPT, accepted)
+    })?;
     let content =
         ContentEncoding::parse(header_text(headers, "content-encoding")).ok_or_else(|| {
             let detail = format!("the content encodings are {}", ContentEncoding::ACCEPTED);
             unsupported(&detail, header::ACCEPT_ENCODING, ContentEncoding::ACCEPTED)
         })?;
     Ok(Encoding { format, content, is_grpc: false })
+}
+
+fn format_of(headers: &HeaderMap) -> Option<TraceFormat> {
+    let content_type = header_text(headers, "content-type");
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/x-protobuf" | "application/protobuf" => Some(TraceFormat::Protobuf),
+        "application/json" => Some(TraceFormat::Json),
+        _ => None,
+    }
 }
 
 fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {

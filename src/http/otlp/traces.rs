@@ -196,6 +196,8 @@ impl Intake {
     fn submit(&mut self, batch: SpanBatch) -> Result<Option<Committed>, Problem> {
         let (records, held) = self.records(batch)?;
         if records.is_empty() {
+            // Where the spans are is worth knowing all the same.
+            held.keep();
             return Ok(None);
         }
         let (sender, committed) = oneshot::channel();

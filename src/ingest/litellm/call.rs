@@ -44,6 +44,11 @@ impl LitellmEvent {
         self.call_id.is_some() || self.request_id.is_some() || self.id.is_some()
     }
 
+    /// Whether the event tells when it began.
+    pub fn has_start(&self) -> bool {
+        self.started().is_some()
+    }
+
     fn check_numbers(&self) -> Result<(), RecordProblem> {
         for (field, told) in [
             (Field::StartedAt, &self.started),

@@ -12,8 +12,12 @@ use super::kind::Kind;
 use super::span::TraceId;
 use super::trace::{Interval, hash_of};
 
-/// Entries of a generation of calls; two are about 2 MB.
+/// Entries of a generation of calls; two are about 3 MB.
 const CALLS: usize = 32_768;
+/// Entries of a generation of calls that were left out.
+const LEFT_OUT: usize = 256;
+/// Most spans climbed to find out whether a call is its own ancestor.
+const CLIMB_MAX: usize = 64;
 /// Entries of a generation of traces.
 const TRACES: usize = 4_096;
 /// Most intervals of one kind remembered for a trace.
@@ -78,7 +82,9 @@ pub(super) type Sender = u64;
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     calls: FxHashSet<u64>,
-    around: FxHashSet<u64>,
+    /// From each call, stored or not, to the span around it.
+    links: FxHashMap<u64, u64>,
+    left_out: Vec<(u64, Call)>,
     answers: FxHashMap<u64, Answer>,
     /// When calls were under way, by trace.
     ends: FxHashMap<u64, Vec<Interval>>,
@@ -107,8 +113,13 @@ impl Seen {
 pub(super) struct Recent {
     /// The spans of calls.
     calls: Generations<()>,
-    /// The spans around calls.
+    /// The spans around calls, of the same kind or none.
     around: Generations<()>,
+    /// From calls to the spans around them.
+    links: Generations<u64>,
+    /// Calls for which another one stands, by their spans: they come back when the spans turn out to be inside
+    /// each other.
+    left_out: Generations<Call>,
     answers: Generations<Answer>,
     traces: Generations<TraceMemory>,
     /// Batches on their way to the disk, by their number.
@@ -121,6 +132,8 @@ impl Default for Recent {
         Self {
             calls: Generations::new(CALLS),
             around: Generations::new(CALLS),
+            links: Generations::new(CALLS),
+            left_out: Generations::new(LEFT_OUT),
             answers: Generations::new(CALLS),
             traces: Generations::new(TRACES),
             pending: Vec::new(),
@@ -142,7 +155,7 @@ fn parent_key(sender: Sender, call: &Call) -> Option<u64> {
     Some(call_key(sender, call.kind, parent))
 }
 
-fn own_key(sender: Sender, call: &Call) -> u64 {
+pub(super) fn own_key(sender: Sender, call: &Call) -> u64 {
     call_key(sender, call.kind, hash_of((call.trace_id, call.span_id)))
 }
 
@@ -153,10 +166,23 @@ fn answer_of(sender: Sender, call: &Call) -> Option<(u64, Answer)> {
 }
 
 impl Notes {
-    /// Notes a call.
+    /// Notes where calls are, whatever becomes of them.
+    pub(super) fn of(sender: Sender, calls: &[Call]) -> Self {
+        let link = |call: &Call| Some((own_key(sender, call), parent_key(sender, call)?));
+        Self { links: calls.iter().filter_map(link).collect(), ..Self::default() }
+    }
+
+    /// Notes a call for which another one stands.
+    pub(super) fn leave_out(&mut self, sender: Sender, call: Call) {
+        // Without a parent it is in no circle.
+        if call.parent_id.is_some() {
+            self.left_out.push((own_key(sender, &call), call));
+        }
+    }
+
+    /// Notes a call that is to be stored.
     pub(super) fn note(&mut self, sender: Sender, call: &Call) {
         self.calls.insert(own_key(sender, call));
-        self.around.extend(parent_key(sender, call));
         self.answers.extend(answer_of(sender, call));
         if call.kind == Kind::Llm {
             let ends = self.ends.entry(hash((sender, call.trace_id))).or_default();
@@ -164,44 +190,94 @@ impl Notes {
         }
     }
 
-    /// Whether the call is the same as one that was noted.
-    pub(super) fn knows(&self, sender: Sender, call: &Call) -> bool {
-        let is_inside = parent_key(sender, call).is_some_and(|key| self.calls.contains(&key));
-        is_inside
-            || answer_of(sender, call).is_some_and(|(key, answer)| {
-                self.answers.get(&key).is_some_and(|known| known.is_same_call(answer))
-            })
+    /// Whether the call is inside one that was noted.
+    pub(super) fn is_inside(&self, sender: Sender, call: &Call) -> bool {
+        parent_key(sender, call).is_some_and(|key| self.calls.contains(&key))
+    }
+
+    /// Whether another instrumentation has noted the call's answer.
+    pub(super) fn has_answer(&self, sender: Sender, call: &Call) -> bool {
+        answer_of(sender, call).is_some_and(|(key, answer)| {
+            self.answers.get(&key).is_some_and(|known| known.is_same_call(answer))
+        })
     }
 
     fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.links.is_empty()
     }
 }
 
 impl Recent {
-    /// Whether a call of the same kind has this one as its parent.
+    /// Whether a call of the same kind, stored or not, has this one as its parent.
     pub(super) fn is_around(&self, sender: Sender, call: &Call) -> Seen {
         let key = own_key(sender, call);
         if self.around.get(key).is_some() {
             return Seen::Yes;
         }
-        self.awaited(|notes| notes.around.contains(&key))
+        self.awaited(|notes| notes.links.values().any(|around| *around == key))
     }
 
-    /// Whether the call is inside one of the same kind, or another instrumentation has seen its answer
-    /// at the same time.
-    pub(super) fn knows(&self, sender: Sender, call: &Call) -> Seen {
-        let is_inside =
-            parent_key(sender, call).is_some_and(|parent| self.calls.get(parent).is_some());
-        let is_answer = || {
-            answer_of(sender, call).is_some_and(|(key, answer)| {
-                self.answers.get(key).is_some_and(|known| known.is_same_call(answer))
-            })
-        };
-        if is_inside || is_answer() {
+    /// Whether the call is inside one of the same kind.
+    pub(super) fn is_inside(&self, sender: Sender, call: &Call) -> Seen {
+        let Some(parent) = parent_key(sender, call) else { return Seen::No };
+        if self.calls.get(parent).is_some() {
             return Seen::Yes;
         }
-        self.awaited(|notes| notes.knows(sender, call))
+        self.awaited(|notes| notes.is_inside(sender, call))
+    }
+
+    /// Whether another instrumentation has seen the call's answer at the same time.
+    pub(super) fn has_answer(&self, sender: Sender, call: &Call) -> Seen {
+        let Some((key, answer)) = answer_of(sender, call) else { return Seen::No };
+        if self.answers.get(key).is_some_and(|known| known.is_same_call(answer)) {
+            return Seen::Yes;
+        }
+        self.awaited(|notes| notes.has_answer(sender, call))
+    }
+
+    /// The spans around a call, out to itself; `None` when it is not inside itself. `notes` are those of its batch.
+    fn circle_of(&self, sender: Sender, call: &Call, notes: &Notes) -> Option<Vec<u64>> {
+        let own = own_key(sender, call);
+        let mut circle = Vec::new();
+        let mut next = Some(own);
+        while let Some(span) = next
+            && circle.len() < CLIMB_MAX
+        {
+            next = notes.links.get(&span).or_else(|| self.links.get(span)).copied();
+            circle.push(span);
+            if next == Some(own) {
+                return Some(circle);
+            }
+        }
+        None
+    }
+
+    /// Takes the calls of a batch out of their circles, and says which they are: what is inside itself is inside
+    /// nothing. Calls of earlier batches that were left out for others of the same circle are back.
+    pub(super) fn break_circles(
+        &self,
+        sender: Sender,
+        calls: &mut Vec<Call>,
+        notes: &Notes,
+    ) -> FxHashSet<u64> {
+        let inside = calls.iter().filter(|call| call.parent_id.is_some());
+        let members: FxHashSet<u64> =
+            inside.filter_map(|call| self.circle_of(sender, call, notes)).flatten().collect();
+        if members.is_empty() {
+            return members;
+        }
+        let left_out = |span: &u64| Some((*span, self.left_out.get(*span)?.clone()));
+        let mut back: FxHashMap<u64, Call> = members.iter().filter_map(left_out).collect();
+        for call in calls.iter() {
+            back.remove(&own_key(sender, call));
+        }
+        calls.extend(back.into_values());
+        for call in calls.iter_mut() {
+            if members.contains(&own_key(sender, call)) {
+                call.parent_id = None;
+            }
+        }
+        members
     }
 
     fn awaited(&self, is_noted: impl Fn(&Notes) -> bool) -> Seen {
@@ -249,8 +325,12 @@ impl Recent {
         for key in notes.calls {
             self.calls.entry(key, || ());
         }
-        for key in notes.around {
-            self.around.entry(key, || ());
+        for (key, call) in notes.left_out {
+            self.left_out.entry(key, || call);
+        }
+        for (key, around) in notes.links {
+            self.around.entry(around, || ());
+            *self.links.entry(key, || around) = around;
         }
         for (key, answer) in notes.answers {
             *self.answers.entry(key, || answer) = answer;

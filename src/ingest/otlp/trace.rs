@@ -13,7 +13,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use super::call::{Call, span_ms};
 use super::collect::{Place, SpanBatch};
 use super::kind::Kind;
-use super::recent::{Notes, Recent, Seen, TraceMemory};
+use super::recent::{Notes, Recent, Seen, Sender, TraceMemory, own_key};
 use super::span::{SpanId, TraceId};
 
 /// A context span may end this long after the call began.
@@ -77,16 +77,24 @@ impl RecentSpans {
         batch: SpanBatch,
     ) -> Result<(Vec<Call>, Held), Undecided> {
         let sender = FxBuildHasher.hash_one(sender);
-        let SpanBatch { calls, places, .. } = batch;
+        let SpanBatch { mut calls, places, .. } = batch;
         let mut recent = self.lock();
-        // A call around one that was stored must not take over others inside it.
-        let calls = new_ones(calls, |call| recent.is_around(sender, call))?;
+        let mut notes = Notes::of(sender, &calls);
+        let in_circle = recent.break_circles(sender, &mut calls, &notes);
+        // A call around one that was seen must not take over others inside it.
+        let calls = new_ones(sender, calls, &mut notes, &mut |call, _| {
+            if in_circle.contains(&own_key(sender, call)) {
+                return Seen::No;
+            }
+            recent.is_around(sender, call)
+        })?;
         let mut calls = merge_nested(calls);
         add_http_statuses(&mut calls, &places);
-        let mut notes = Notes::default();
-        let mut calls = new_ones(calls, |call| {
-            let is_noted = if notes.knows(sender, call) { Seen::Yes } else { Seen::No };
-            let seen = is_noted.or(|| recent.knows(sender, call));
+        let mut calls = new_ones(sender, calls, &mut notes, &mut |call, notes| {
+            let is_noted = notes.is_inside(sender, call) || notes.has_answer(sender, call);
+            let seen = if is_noted { Seen::Yes } else { Seen::No };
+            let seen =
+                seen.or(|| recent.is_inside(sender, call)).or(|| recent.has_answer(sender, call));
             if seen == Seen::No {
                 notes.note(sender, call);
             }
@@ -117,13 +125,18 @@ impl RecentSpans {
     }
 }
 
-/// The calls that were not seen before.
-fn new_ones(calls: Vec<Call>, mut seen: impl FnMut(&Call) -> Seen) -> Result<Vec<Call>, Undecided> {
+/// The calls that were not seen before; `notes` keeps the others for a while.
+fn new_ones(
+    sender: Sender,
+    calls: Vec<Call>,
+    notes: &mut Notes,
+    seen: &mut dyn FnMut(&Call, &mut Notes) -> Seen,
+) -> Result<Vec<Call>, Undecided> {
     let mut new = Vec::with_capacity(calls.len());
     for call in calls {
-        match seen(&call) {
+        match seen(&call, notes) {
             Seen::No => new.push(call),
-            Seen::Yes => {}
+            Seen::Yes => notes.leave_out(sender, call),
             Seen::Perhaps(batch) => return Err(Undecided(batch)),
         }
     }

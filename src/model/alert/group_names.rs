@@ -15,6 +15,11 @@ impl GroupNames {
         self.0.is_empty()
     }
 
+    /// Number of dimensions.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value of a dimension.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find_map(|(own, value)| (own == name).then_some(value))

@@ -180,4 +180,7 @@ fn spend_logs_of_litellm_are_imported_as_csv_and_as_lines_and_once() {
     let refused =
         place.run(&["import", "logs.csv", "--format", "litellm-spendlogs", "--set", "model=x"]);
     has(&refused.err, "spend logs");
+    place.write("times.csv", "request_id,startTime\nchatcmpl-2,\nchatcmpl-3,yesterday\n");
+    let timeless = place.run(&["import", "times.csv", "--format", "litellm-spendlogs"]);
+    has(&timeless.out, "0 stored, 2 rejected");
 }

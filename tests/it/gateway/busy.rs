@@ -4,10 +4,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 
 use super::answers::{ASK_STREAM, DONE, STREAM};
 use super::harness::{TestGateway, wait_until};
-use super::upstream::{Upstream, stream};
+use super::upstream::{PATIENCE, Upstream, stream};
 
 /// Tells the child which file to hold.
 const DATABASE: &str = "CHATGAUGE_TEST_HELD_DATABASE";
@@ -37,6 +38,29 @@ fn hold(path: &Path) -> Child {
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.ends_with("held")));
     child
+}
+
+#[test]
+fn the_state_is_told_while_the_writer_is_held_up() {
+    let upstream = Upstream::always(stream(&[STREAM.as_bytes(), DONE.as_bytes()]));
+    let gateway = TestGateway::before(&upstream);
+    gateway.chat(ASK_STREAM);
+    let record = gateway.record();
+    let (let_go, held) = channel::<()>();
+    let (tell, told) = channel();
+    let on_committed = Box::new(move |_| {
+        tell.send(()).unwrap();
+        // Until the other end is dropped.
+        held.recv().unwrap_err();
+    });
+    gateway.service.submit(vec![record], on_committed).unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    let (answer, answered) = channel();
+    let service = gateway.service.clone();
+    std::thread::spawn(move || answer.send(service.status()).unwrap());
+    let status = answered.recv_timeout(PATIENCE);
+    drop(let_go);
+    assert_eq!(status.unwrap().unwrap().dimensions.models, 1);
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod identity;
 mod privacy;
 mod requests;
 mod tls;
+mod uploads;
 pub(crate) mod upstream;

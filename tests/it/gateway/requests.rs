@@ -222,6 +222,11 @@ fn where_a_request_goes_is_in_its_path_and_nowhere_else() {
     assert_eq!(gateway.post("/v1/embeddings", &elsewhere, "{}").status(), 200);
     let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
     assert_eq!(gateway.post("/v1/responses", &websocket, "").status(), 501);
+    let other =
+        [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "")];
+    assert_eq!(gateway.post("/v1/models", &other, "").status(), 200, "an offer may be left alone");
+    let headers = upstream.last().headers;
+    assert!(!headers.iter().any(|(name, _)| name == "upgrade" || name == "http2-settings"));
     assert_eq!(gateway.records(2).len(), 2);
     let status = gateway.service.status().unwrap().gateway;
     assert_eq!((status.recorded_total, status.refused_total), (2, 2));

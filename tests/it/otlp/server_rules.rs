@@ -100,6 +100,11 @@ fn refusals_are_statuses_in_the_encoding_of_the_request() {
     let answer = server.post("/v1/traces", &[PROTOBUF], b"\x0a\x05abc");
     assert_eq!((answer.status, answer.body[0], answer.body[1]), (400, 8, 3), "INVALID_ARGUMENT");
     assert_eq!(answer.header("content-type"), Some("application/x-protobuf"));
+    let shouted = ("Content-Type", "APPLICATION/JSON; charset=utf-8");
+    let answer = server.post("/v1/traces", &[shouted], b"[]");
+    assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/json")));
+    let asked = server.get("/v1/traces");
+    assert_eq!((asked.status, asked.header("allow")), (405, Some("POST")));
     assert_eq!(count(&server), 0);
 }
 

@@ -130,6 +130,46 @@ fn of_a_call_inside_a_call_the_outer_stays_and_learns_from_the_inner() {
     stored_of(&[inner.clone(), outer, inner], |rows| assert_eq!(ids(rows), [2]));
 }
 
+/// Innermost first, as spans end: what is left out is around a call all the same.
+#[test]
+fn calls_nested_deeply_are_one_in_however_many_requests_they_come() {
+    let (outer, middle, inner) =
+        (span(1, 0, 0, 100, &[CHAT]), span(2, 1, 1, 99, &[CHAT]), span(3, 2, 2, 98, &[CHAT]));
+    let alone = |span: &Span| request("a", std::slice::from_ref(span));
+    let apart = [alone(&inner), alone(&middle), alone(&outer)];
+    stored_of(&apart, |rows| assert_eq!(ids(rows), [3]));
+    let pair = request("a", &[inner, middle]);
+    stored_of(&[pair, alone(&outer)], |rows| assert_eq!(ids(rows), [2]));
+}
+
+#[test]
+fn a_call_around_several_others_is_not_counted_when_it_comes_between_them() {
+    let outer = request("a", &[span(1, 9, 0, 100, &[CHAT])]);
+    let inner = |id, start| request("a", &[span(id, 1, start, start + 30, &[CHAT])]);
+    let outermost = request("a", &[span(9, 0, 0, 100, &[CHAT])]);
+    let requests = [inner(2, 0), inner(3, 31), outer, inner(4, 62), outermost];
+    stored_of(&requests, |rows| assert_eq!(ids(rows), [2, 3, 4]));
+}
+
+/// Nonsense, but none of it is lost, in whatever order and company it comes.
+#[test]
+fn spans_inside_each_other_are_inside_nothing() {
+    let two = |id, parent| span(id, parent, 0, 100, &[CHAT]);
+    let pair = [request("a", &[two(1, 2)]), request("a", &[two(2, 1)])];
+    stored_of(&pair, |rows| assert_eq!(ids(rows), [1, 2]));
+    let spans = [two(1, 2), two(2, 3), two(3, 1)];
+    let [one, other, third] = &spans;
+    for order in [[one, other, third], [one, third, other], [other, one, third]] {
+        let requests = order.map(|span| request("a", std::slice::from_ref(span)));
+        stored_of(&requests, |rows| assert_eq!(ids(rows), [1, 2, 3]));
+        let again = [&requests[..], &requests[..]].concat();
+        stored_of(&again, |rows| assert_eq!(ids(rows), [1, 2, 3]));
+    }
+    let apart = [request("a", &spans[..1]), request("a", &spans[1..])];
+    stored_of(&apart, |rows| assert_eq!(ids(rows), [1, 2, 3]));
+    stored_of(&[request("a", &spans)], |rows| assert_eq!(ids(rows), [1, 2, 3]));
+}
+
 #[test]
 fn a_retry_that_comes_with_the_call_around_it_is_not_lost() {
     let outer = span(1, 0, 0, 100, &[CHAT]);

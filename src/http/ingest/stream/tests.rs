@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::http::problem::Kind;
 use crate::ingest::wire::{Framing, RecordContext};
-use crate::model::{Name, RequestRecord, Source as Route, Timestamp};
+use crate::model::{Clock, ManualClock, Name, RequestRecord, Source as Route, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, OnCommitted};
 
@@ -53,7 +53,8 @@ impl Case {
             Intake::new(self.writer.clone(), context, Framing::Auto, 50_000, self.spaces.clone());
         let config = Config::default().http;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(read(intake, Body::from(body), self.encoding, &config))
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_unix_ms(0)));
+        runtime.block_on(read(intake, Body::from(body), self.encoding, &config, &clock))
     }
 
     fn batches(&self) -> Vec<usize> {

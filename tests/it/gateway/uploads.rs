@@ -1,0 +1,108 @@
+//! Questions that take their time to arrive, and ones that turn out too large on their way.
+
+use std::io::{BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use chatgauge::model::{ErrorType, Outcome};
+
+use super::harness::{TestGateway, wait_until};
+use super::upstream::{Act, Message, PATIENCE, Upstream, json, read_message};
+
+/// More than is held before it is passed on.
+const LONG_BYTES: usize = 9 << 20;
+const CHAT: &str = "/v1/chat/completions";
+/// Longer than any of these tests.
+const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_millis(20);
+
+/// A question of which the test sends every piece.
+struct Slow(BufReader<TcpStream>);
+
+impl Slow {
+    fn begin(gateway: &TestGateway, path: &str) -> Self {
+        let mut stream = TcpStream::connect(gateway.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let head = format!("{:x}\r\n", bytes.len());
+        self.0.get_mut().write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).unwrap();
+    }
+
+    fn answer(&mut self) -> Message {
+        read_message(&mut self.0).unwrap()
+    }
+}
+
+fn with_timeouts(upstream: &Upstream, first_byte: Duration, idle: Duration) -> TestGateway {
+    TestGateway::with(upstream.address, |config| {
+        config.gateway.first_byte_timeout = first_byte;
+        config.gateway.idle_timeout = idle;
+    })
+}
+
+/// How long the upstream may take is counted from the last byte that it got.
+#[test]
+fn a_question_that_arrives_slowly_is_not_the_upstreams_fault() {
+    for (path, first) in [(CHAT, LONG_BYTES), ("/v1/files", 10)] {
+        let upstream = Upstream::always(json(200, "{}"));
+        let gateway = with_timeouts(&upstream, SHORT, LONG);
+        let mut slow = Slow::begin(&gateway, path);
+        slow.send(&vec![b'x'; first]);
+        // Several times as long as the upstream may take; only too short a wait could hide a failure.
+        std::thread::sleep(10 * SHORT);
+        slow.send(b"y");
+        slow.send(b"");
+        assert_eq!(slow.answer().status(), 200, "{path}");
+        assert_eq!(upstream.last().body.len(), first + 1);
+    }
+}
+
+#[test]
+fn a_long_question_of_which_no_more_comes_is_given_up() {
+    let upstream = Upstream::always(json(200, "{}"));
+    let gateway = with_timeouts(&upstream, LONG, 25 * SHORT);
+    for (path, first) in [(CHAT, LONG_BYTES), ("/v1/files", 10)] {
+        let mut slow = Slow::begin(&gateway, path);
+        slow.send(&vec![b'x'; first]);
+        assert_eq!(slow.answer().status(), 408, "{path}");
+    }
+    let record = gateway.record();
+    assert_eq!((record.outcome, record.http_status), (Outcome::Cancelled, Some(499)));
+}
+
+/// It read everything and does not answer.
+#[test]
+fn an_upstream_that_is_silent_after_a_long_question_is_too_slow() {
+    let upstream = Upstream::always(vec![Act::AwaitClose]);
+    let gateway = with_timeouts(&upstream, 10 * SHORT, LONG);
+    let mut slow = Slow::begin(&gateway, CHAT);
+    slow.send(&vec![b'x'; LONG_BYTES]);
+    slow.send(b"");
+    assert_eq!(slow.answer().status(), 504);
+    assert_eq!(gateway.record().error_code.as_deref(), Some("first_byte_timeout"));
+}
+
+/// No length was told, so that it is found out on the way.
+#[test]
+fn a_question_that_turns_out_too_large_is_the_clients_fault() {
+    let upstream = Upstream::always(json(200, "{}"));
+    let gateway = TestGateway::with(upstream.address, |config| {
+        config.gateway.body_max_bytes = LONG_BYTES as u64;
+    });
+    for path in [CHAT, "/v1/files"] {
+        let mut slow = Slow::begin(&gateway, path);
+        slow.send(&vec![b'x'; LONG_BYTES]);
+        slow.send(b"y");
+        let answer = slow.answer();
+        assert_eq!(answer.status(), 413, "{path}: {}", answer.text());
+    }
+    wait_until(|| gateway.service.in_flight() == 0);
+    let record = gateway.record();
+    assert_eq!(record.outcome, Outcome::Error(ErrorType::Validation));
+    assert_eq!(record.error_code.as_deref(), Some("request_too_large"));
+}
