@@ -95,8 +95,8 @@ fn more_groups_than_are_watched_are_told() {
 
 /// What the evaluations of a rule and space say.
 fn decisions(stage: &Stage, rule_id: &str, model: Option<&str>) -> Vec<String> {
-    let mut group = AlertGroup::default();
-    group.names = model.map(|model| ("model".to_owned(), model.to_owned())).into_iter().collect();
+    let names = model.map(|model| ("model".to_owned(), model.to_owned())).into_iter().collect();
+    let group = AlertGroup { names, period: None };
     let explained = stage.gauge().explain_alert(rule_id, &group).unwrap().unwrap();
     let verdicts = explained.evaluations.iter().map(|evaluation| evaluation.judgement.verdict);
     verdicts.map(|verdict| format!("{verdict:?}")).collect()
