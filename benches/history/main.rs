@@ -1,10 +1,11 @@
 //! The whole server over a history of any size: how fast it is written and rolled up, what it takes on disk and in
 //! memory, how fast it answers inside the process and over HTTP, and how it starts, recovers, checks and prunes.
 //!
-//! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS]`
+//! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] [--runs N]`
 //!
 //! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
-//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only. `--compare FILE`
+//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only. They are measured in
+//! `--runs`, and the table has the medians. `--compare FILE`
 //! fills the database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
 
 #[path = "../common/asked.rs"]
@@ -31,7 +32,7 @@ use report::Report;
 const BYTES_PER_REQUEST: u64 = 320;
 const ROUNDS: usize = 200;
 const USAGE: &str = "usage: history [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] \
-                     [--compare FILE [--rounds N]]";
+                     [--runs N] [--compare FILE [--rounds N]]";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -41,6 +42,7 @@ struct Arguments {
     db: Option<PathBuf>,
     json: Option<PathBuf>,
     only: Option<String>,
+    runs: u32,
     compare: Option<PathBuf>,
     rounds: u32,
 }
@@ -53,6 +55,7 @@ impl Arguments {
             db: None,
             json: None,
             only: None,
+            runs: 1,
             compare: None,
             rounds: 100,
         };
@@ -64,6 +67,7 @@ impl Arguments {
                 "--db" => parsed.db = Some(value()?.into()),
                 "--json" => parsed.json = Some(value()?.into()),
                 "--only" => parsed.only = Some(value()?),
+                "--runs" => parsed.runs = value()?.parse()?,
                 "--compare" => parsed.compare = Some(value()?.into()),
                 "--rounds" => parsed.rounds = value()?.parse()?,
                 // What `cargo bench` adds.
@@ -100,22 +104,36 @@ fn main() -> Result<(), Failure> {
         percentiles::measure(&mut report);
     }
     fill::fill(&config, arguments.requests, arguments.days, &mut report)?;
-    let path = &config.store.path;
     if arguments.wants("sizes") {
-        sizes::measure(path, arguments.requests, &mut report)?;
+        sizes::measure(&config.store.path, arguments.requests, &mut report)?;
     }
-    if arguments.wants("answers") {
-        answers(&config, &mut report)?;
-    }
-    if arguments.wants("server") {
-        server::measure(path, &mut report)?;
-    }
-    if arguments.wants("upkeep") {
-        upkeep::measure(path, &mut report)?;
+    for run in 1..=arguments.runs {
+        print(format!("  run {run} of {}", arguments.runs));
+        measure(&arguments, run, &config, &mut report)?;
     }
     report.print();
     if let Some(path) = arguments.json {
         report.write(&path)?;
+    }
+    Ok(())
+}
+
+/// One run over the file; only the last one prunes it.
+fn measure(
+    arguments: &Arguments,
+    run: u32,
+    config: &Config,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let path = &config.store.path;
+    if arguments.wants("answers") {
+        answers(config, report)?;
+    }
+    if arguments.wants("server") {
+        server::measure(path, run, report)?;
+    }
+    if arguments.wants("upkeep") && run == arguments.runs {
+        upkeep::measure(path, report)?;
     }
     Ok(())
 }

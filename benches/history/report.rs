@@ -1,4 +1,4 @@
-//! The figures of a run: a table for people, JSON for machines.
+//! The figures of some runs: a table for people, JSON for machines.
 
 use std::path::Path;
 
@@ -6,10 +6,33 @@ use serde_json::{Value, json};
 
 use crate::common::{figure, print};
 
-/// The figures of a run, in the order they were taken.
+/// What was measured, in the order it was first taken.
 pub(crate) struct Report {
     about: Value,
-    figures: Vec<(String, f64, String, Option<String>)>,
+    figures: Vec<Figure>,
+}
+
+/// One figure with its value in each run.
+struct Figure {
+    name: String,
+    values: Vec<f64>,
+    unit: String,
+    bar: Option<String>,
+}
+
+impl Figure {
+    /// The middle value, or the mean of the two in the middle, with the least and the greatest.
+    fn spread(&self) -> (f64, f64, f64) {
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
+        (median, sorted[0], sorted[sorted.len() - 1])
+    }
 }
 
 impl Report {
@@ -23,18 +46,34 @@ impl Report {
         Self { about, figures: Vec::new() }
     }
 
-    /// Adds a figure, and prints it at once; `bar` is what it must reach, if anything.
+    /// Adds a figure of one run, and prints it at once; `bar` is what it must reach, if anything.
     pub(crate) fn add(&mut self, name: &str, value: f64, unit: &str, bar: Option<&str>) {
         let value = (value * 1_000.0).round() / 1_000.0;
         figure(name, value, unit, bar);
-        self.figures.push((name.to_owned(), value, unit.to_owned(), bar.map(str::to_owned)));
+        if let Some(known) = self.figures.iter_mut().find(|known| known.name == name) {
+            known.values.push(value);
+            return;
+        }
+        self.figures.push(Figure {
+            name: name.to_owned(),
+            values: vec![value],
+            unit: unit.to_owned(),
+            bar: bar.map(str::to_owned),
+        });
     }
 
-    /// Prints all figures as a Markdown table.
+    /// Prints all figures as a Markdown table: medians, and least to greatest where there were several runs.
     pub(crate) fn print(&self) {
-        print("\n| figure | value | unit | bar |\n|---|---:|---|---|");
-        for (name, value, unit, bar) in &self.figures {
-            print(format!("| {name} | {value} | {unit} | {} |", bar.as_deref().unwrap_or("")));
+        print(
+            "\n| figure | median | least to greatest | runs | unit | bar |\n|---|---:|---:|---:|---|---|",
+        );
+        for figure in &self.figures {
+            let (median, least, greatest) = figure.spread();
+            let runs = figure.values.len();
+            let spread = if runs > 1 { format!("{least} to {greatest}") } else { String::new() };
+            let (name, unit, bar) = (&figure.name, &figure.unit, figure.bar.as_deref());
+            let bar = bar.unwrap_or_default();
+            print(format!("| {name} | {median} | {spread} | {runs} | {unit} | {bar} |"));
         }
     }
 
@@ -43,8 +82,12 @@ impl Report {
         let figures: Vec<Value> = self
             .figures
             .iter()
-            .map(|(name, value, unit, bar)| {
-                json!({ "figure": name, "value": value, "unit": unit, "bar": bar })
+            .map(|figure| {
+                let (median, least, greatest) = figure.spread();
+                json!({
+                    "figure": figure.name, "value": median, "least": least, "greatest": greatest,
+                    "values": figure.values, "unit": figure.unit, "bar": figure.bar,
+                })
             })
             .collect();
         std::fs::write(path, format!("{:#}\n", json!({ "run": self.about, "figures": figures })))

@@ -191,7 +191,7 @@ impl Default for Config {
                 collector_queue_max_records: 16_384,
                 abandoned_after: Duration::from_secs(15 * 60),
             },
-            compactor: CompactorConfig { interval: Duration::from_millis(500), max_rows: 10_000 },
+            compactor: CompactorConfig { interval: Duration::from_millis(500), max_rows: 100_000 },
             retention: RetentionConfig {
                 raw_days: 35,
                 minute_days: 45,

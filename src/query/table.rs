@@ -141,17 +141,25 @@ impl Table {
     /// Adds all rows of a packed table of the same columns and kinds.
     pub(super) fn merge(&mut self, other: &Packed) {
         let Packed { table, sketches } = other;
-        if self.index.is_empty() {
-            self.index.reserve(table.index.len());
-            self.values.reserve(table.values.len());
-        }
-        for (&(bucket, group), &row) in &table.index {
-            let start = row * table.columns.len();
-            self.add_values(bucket, group, &table.values[start..start + table.columns.len()]);
+        if self.kinds.is_empty() && self.index.len() < table.index.len() {
+            // Copying the larger table whole is several times faster than looking each of its rows up.
+            let copy = Self { exact: self.exact, ..table.clone() };
+            let smaller = std::mem::replace(self, copy);
+            self.add_rows(&smaller);
+        } else {
+            self.add_rows(table);
         }
         for (bucket, group, kind, bytes) in sketches {
             // What was packed here is whole.
             self.add_sketch(*bucket, *group, *kind, bytes);
+        }
+    }
+
+    /// Adds the values of all rows of a table of the same columns.
+    fn add_rows(&mut self, other: &Self) {
+        for (&(bucket, group), &row) in &other.index {
+            let start = row * other.columns.len();
+            self.add_values(bucket, group, &other.values[start..start + other.columns.len()]);
         }
     }
 

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::measures::{COLUMNS, add_request, merge_values};
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
-use crate::model::{Grouping, LatencyKind, Level, Measured, Measures, Sketch};
+use crate::model::{Grouping, LatencyKind, Level, Measured, Measures, PackedMeasures, Sketch};
 use crate::store::{
     DayDelta, EncodedSketch, RequestRow, RollupDelta, RollupKey, RollupPart, SketchRow,
 };
@@ -45,7 +45,7 @@ impl Sketched {
 }
 
 /// Rows keyed by the start of their bucket and one or two ids.
-type Plain = FxHashMap<RollupKey, Box<Values>>;
+type Plain = FxHashMap<RollupKey, Box<PackedMeasures>>;
 type WithSketches = FxHashMap<RollupKey, Box<Sketched>>;
 
 /// Gathers raw rows at the finest level of each rollup; coarser levels are derived at the end.
@@ -63,8 +63,8 @@ const fn key(at_ms: i64, width_ms: i64, ids: [i64; 2]) -> RollupKey {
     RollupKey { bucket_ms: at_ms - at_ms.rem_euclid(width_ms), ids }
 }
 
-fn plain_slot(map: &mut Plain, key: RollupKey) -> &mut Values {
-    map.entry(key).or_insert_with(|| Box::new(Measures::default().values))
+fn add_plain(map: &mut Plain, key: RollupKey, row: &RequestRow) {
+    map.entry(key).or_default().update(|values| add_request(values, row));
 }
 
 impl Aggregate {
@@ -78,8 +78,8 @@ impl Aggregate {
         self.space_by_quarter.entry(by_space).or_default().add(row, bins);
         let by_model = key(at, QUARTER_HOUR_MS, [model, 0]);
         self.model_by_quarter.entry(by_model).or_default().add(row, bins);
-        add_request(plain_slot(&mut self.space_user_by_day, key(at, DAY_MS, [space, user])), row);
-        add_request(plain_slot(&mut self.space_model_by_day, key(at, DAY_MS, [space, model])), row);
+        add_plain(&mut self.space_user_by_day, key(at, DAY_MS, [space, user]), row);
+        add_plain(&mut self.space_model_by_day, key(at, DAY_MS, [space, model]), row);
         self.add_day(at);
     }
 
@@ -105,7 +105,8 @@ impl Aggregate {
         let mut user_by_day = Plain::default();
         for (by_space_user, values) in &self.space_user_by_day {
             let by_user = RollupKey { ids: [by_space_user.ids[1], 0], ..*by_space_user };
-            merge_values(plain_slot(&mut user_by_day, by_user), values);
+            let values = values.unpack();
+            user_by_day.entry(by_user).or_default().update(|mine| merge_values(mine, &values));
         }
         let mut days: Vec<DayDelta> = self.days.into_values().collect();
         days.sort_unstable_by_key(|day| day.day_ms);
@@ -154,7 +155,7 @@ fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupP
         sketches: Vec::with_capacity(map.len()),
     };
     for (key, sketched) in sorted(map) {
-        part.rows.push((key, Box::new(sketched.values)));
+        part.rows.push((key, Box::new(PackedMeasures::of(&sketched.values))));
         let sketches = sketched.sketches.map(|mut sketch| EncodedSketch::of(&mut sketch));
         part.sketches.push(SketchRow { key, sketches });
     }

@@ -4,9 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::aggregate::Aggregate;
 use crate::error::Result;
-use crate::model::measures::COLUMNS;
 use crate::model::time::DAY_MS;
-use crate::model::{Column, Count, Grouping, LatencyKind, Level, ROLLUPS, TimeRange, Timestamp};
+use crate::model::{
+    Column, Count, Grouping, LatencyKind, Level, PackedMeasures, ROLLUPS, TimeRange, Timestamp,
+};
 use crate::store::{
     DayRow, EncodedSketch, RawSelect, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect,
     SketchSelect, Store, Writer, pruned_flag,
@@ -159,7 +160,7 @@ fn check_rows(
     part: &RollupPart,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let mut expected: FxHashMap<RollupKey, &[i64; COLUMNS]> =
+    let mut expected: FxHashMap<RollupKey, &PackedMeasures> =
         part.rows.iter().map(|(key, values)| (*key, &**values)).collect();
     let columns: Vec<Column> = Column::all().collect();
     let filter = ResolvedFilter::default();
@@ -173,7 +174,7 @@ fn check_rows(
     let table = part.grouping.table();
     reader.rollup_rows(&select, |key, values| {
         report.rollup_rows += 1;
-        let wanted = expected.remove(&key);
+        let wanted = expected.remove(&key).map(PackedMeasures::unpack);
         for column in &columns {
             let want = wanted.map(|wanted| wanted[column.index()]);
             let have = values[column.index()];

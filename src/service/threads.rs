@@ -14,7 +14,7 @@ use crate::ingest::QueueConsumer;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
 use crate::store::WriteGate as _;
-use crate::store::Writer;
+use crate::store::{Checkpointer, Writer};
 
 /// The name of the writer's thread, the last to end.
 pub(super) const WRITER: &str = "writer";
@@ -28,6 +28,8 @@ const RETRY_WAIT: Duration = Duration::from_millis(20);
 const FAILED_WAIT: Duration = Duration::from_millis(500);
 /// Time between two looks at how many rows are left to roll up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Time between two looks at the write-ahead log.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two looks for abandoned requests and a full disk.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -40,6 +42,7 @@ pub(super) fn start(
     consumer: QueueConsumer,
     finished: CollectorQueue,
 ) -> Result<Threads> {
+    let checkpointer = Checkpointer::new(&shared.store, &writer)?;
     let spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| -> Result<_> {
         let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(run);
         let thread = thread.map_err(|source| Error::Io { path: name.into(), source })?;
@@ -47,13 +50,14 @@ pub(super) fn start(
     };
     let (a, b, c, d) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
-    let (e, f) = (Arc::clone(shared), Arc::clone(shared));
+    let (e, f, g) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
         spawn("alerts", Box::new(move || super::alerts::watch(&f)))?,
         spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,
+        spawn("checkpoints", Box::new(move || keep_the_log_short(&g, &checkpointer)))?,
         spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
     ])
 }
@@ -194,6 +198,19 @@ fn keep_compacting(shared: &Shared) {
         }
         if shared.wait(shared.config.compactor.interval) {
             return;
+        }
+    }
+}
+
+fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
+    let mut has_failed = false;
+    while !shared.wait(LOG_INTERVAL) {
+        match checkpointer.run(&shared.queue) {
+            Ok(()) => has_failed = false,
+            Err(error) if !std::mem::replace(&mut has_failed, true) => {
+                tracing::warn!(%error, "the log was not moved into the database; it is tried again");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -11,8 +11,8 @@ use super::error::storage;
 use crate::error::Result;
 use crate::model::{LatencyKind, Name, RequestRecord};
 
-/// Response ids remembered: at 1,000 requests a second, more than a minute of them.
-const REMEMBERED: usize = 65_536;
+/// Response ids remembered: at 1,000 requests a second, about a minute of them. A few more would double the table.
+const REMEMBERED: usize = 57_000;
 /// Sightings of one response id remembered; fakes and relays repeat ids.
 const SIGHTINGS: usize = 4;
 /// Clocks of two reporters of one call may differ by this much, in milliseconds.

@@ -158,6 +158,14 @@ impl Store {
         result
     }
 
+    pub(super) fn open_for_checkpoints(&self) -> rusqlite::Result<Connection> {
+        let flags = write_flags() & !OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        prepare_any(&connection, 0)?;
+        Ok(connection)
+    }
+
     /// Bytes on disk now.
     pub fn file_sizes(&self) -> FileSizes {
         let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());

@@ -6,9 +6,8 @@ use super::error::storage;
 use super::sketch_rows::{SketchRow, merge_sketches};
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::measures::COLUMNS;
 use crate::model::measures::Combine;
-use crate::model::{Column, Grouping, Level, Timestamp};
+use crate::model::{Column, Grouping, Level, PackedMeasures, Timestamp};
 
 /// The key of a rollup row: its bucket and the ids of the grouping's key columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +25,8 @@ pub struct RollupPart {
     pub grouping: Grouping,
     /// The level.
     pub level: Level,
-    /// Plain measures by [`Column::index`]; boxed, because whole parts are sorted and handed on.
-    pub rows: Vec<(RollupKey, Box<[i64; COLUMNS]>)>,
+    /// Plain measures by [`Column::index`]; packed and boxed, because whole parts are sorted and handed on.
+    pub rows: Vec<(RollupKey, Box<PackedMeasures>)>,
     /// Sketches, of rollups that have them.
     pub sketches: Vec<SketchRow>,
 }
@@ -168,6 +167,7 @@ fn merge_rows(transaction: &Transaction<'_>, part: &RollupPart) -> rusqlite::Res
     let mut upsert = transaction.prepare_cached(&upsert_sql(part.grouping))?;
     for (key, values) in &part.rows {
         bind_key(&mut upsert, part.level, key, keys)?;
+        let values = values.unpack();
         for column in Column::all() {
             let value = values[column.index()];
             let known = (value != column.empty() || column.empty() == 0).then_some(value);

@@ -70,6 +70,27 @@ fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
 }
 
 #[test]
+fn the_log_is_moved_into_the_file_while_records_come_in() {
+    let (_directory, path) = directory_and_path();
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    let mut sent = 0;
+    // The writer itself leaves the log alone until it has 32 MiB.
+    let moved_bytes = |service: &Chatgauge| service.store().file_sizes().database_bytes;
+    for seed in 0..100 {
+        sent += service.record(records(seed, 1_000)).unwrap().accepted;
+        if moved_bytes(&service) > 2 << 20 {
+            break;
+        }
+    }
+    let sizes = service.store().file_sizes();
+    assert!(sizes.database_bytes > 2 << 20, "{sizes:?}");
+    assert!(sizes.wal_bytes < 32 << 20, "{sizes:?}");
+    let stored = service.query(&Query::total(day())).unwrap().into_total().requests();
+    assert_eq!(usize::try_from(stored).unwrap(), sent);
+    service.shutdown().unwrap();
+}
+
+#[test]
 fn a_newer_database_is_refused_and_stays_as_it_is() {
     let (_directory, path) = directory_and_path();
     make_database(&path, 10);

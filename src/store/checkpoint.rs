@@ -1,0 +1,60 @@
+//! Moving the write-ahead log into the database file beside the writer, so that no sender waits for it.
+
+use rusqlite::Connection;
+
+use super::error::storage;
+use super::open::Store;
+use super::writer::{WriteGate, Writer};
+use crate::error::Result;
+
+/// Pages of the log that are worth moving: 4 MiB, SQLite's own threshold.
+const DUE_PAGES: i64 = 1_000;
+/// Pages at which the writer moves the log itself, when it writes faster than it is moved beside it: 32 MiB.
+const LIMIT_PAGES: i64 = 8_192;
+
+/// A connection that does nothing but move the log.
+#[derive(Debug)]
+pub struct Checkpointer {
+    connection: Connection,
+}
+
+impl Checkpointer {
+    /// A second connection for `writer`, which from now on leaves the log to it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn new(store: &Store, writer: &Writer) -> Result<Self> {
+        let connection = store.open_for_checkpoints().map_err(storage("opening the file"))?;
+        writer
+            .connection()
+            .pragma_update_and_check(None, "wal_autocheckpoint", LIMIT_PAGES, |_| Ok(()))
+            .map_err(storage("leaving the log to another connection"))?;
+        Ok(Self { connection })
+    }
+
+    /// Moves the log when it has grown, and lets the writer move the few pages that came meanwhile: only a log that
+    /// is moved to its end begins anew.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn run(&self, gate: &dyn WriteGate) -> Result<()> {
+        if self.pages_left("noop")? < DUE_PAGES {
+            return Ok(());
+        }
+        self.pages_left("passive")?;
+        gate.write(|writer| writer.checkpoint())
+    }
+
+    /// Pages of the log that are not moved, after a checkpoint of the mode.
+    fn pages_left(&self, mode: &str) -> Result<i64> {
+        let mut left = 0;
+        self.connection
+            .pragma_update_and_check(None, "wal_checkpoint", mode, |row| {
+                let (log, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+                left = log - moved;
+                Ok(())
+            })
+            .map_err(storage("moving the log into the database"))?;
+        Ok(left)
+    }
+}
