@@ -11,13 +11,16 @@ use super::table::{GroupKey, Table};
 use super::top_trend::{self, TREND_ROWS, TopTrend};
 use super::types::{Answer, Query};
 use crate::error::Result;
-use crate::model::measures::as_f64;
+use crate::model::measures::{Combine, as_f64};
 use crate::model::time::{day_start, local_date};
 use crate::model::{
-    Aggregation, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType, Name,
-    Stat, TimeRange, TimeWindow, Timestamp,
+    Aggregation, Column, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType,
+    Name, Stat, TimeRange, TimeWindow, Timestamp,
 };
 use crate::store::{Reader, ResolvedFilter};
+
+/// More leading groups than these are read with all others: naming them would cost more.
+const MAX_NARROWED: usize = 100;
 
 /// What a dashboard is asked for.
 #[derive(Clone, Debug)]
@@ -81,7 +84,7 @@ pub struct Dashboard {
 pub struct Top {
     /// The leading groups, in order.
     pub rows: Vec<TopRow>,
-    /// The remaining groups together.
+    /// The remaining groups together, without their least and greatest values.
     pub other: Measures,
     /// All groups together; by error type, errors only.
     pub total: Measures,
@@ -205,60 +208,57 @@ fn top(
     let percentiles = percentiles_are_cheap(&query.filter, by);
     let sorted_by_percentile = percentiles && wanted.stat.quantile().is_some();
     let quantiles = wanted.sort.latency().filter(|_| sorted_by_percentile);
-    let plain = Query {
+    // What orders the groups is read of all of them, everything else of the leaders only: there may be many
+    // thousands of others.
+    let ordering = Query {
         group_by: vec![by],
         filter: query.filter.clone(),
+        metrics: vec![wanted.sort],
         quantiles: quantiles.into_iter().collect(),
         ..Query::total(query.range)
     };
-    let executed = engine.execute(reader, &plain, None)?;
+    let executed = engine.execute(reader, &ordering, None)?;
     let (exact, complete_from) = (executed.exact, executed.complete_from);
-    let groups = Groups::new(executed);
-    let (keys, mut other, mut total) = lead(&groups, wanted);
+    let (keys, groups) = lead(&executed.table, wanted);
     let names = group_names(reader, &[by], &keys)?;
     let names: Vec<String> = names.into_iter().filter_map(|mut names| names.pop()).collect();
-    let detailed = if percentiles && !keys.is_empty() {
-        let kinds = quantiles.into_iter().chain([LatencyKind::Total]);
-        let mut kinds: Vec<LatencyKind> = kinds.collect();
+    let filter = match names.len() {
+        0..=MAX_NARROWED => narrowed(&query.filter, by, &names),
+        _ => query.filter.clone(),
+    };
+    let of_leaders = |range: TimeRange, quantiles: Vec<LatencyKind>| {
+        let (group_by, filter) = (vec![by], filter.clone());
+        let query = Query { group_by, filter, quantiles, ..Query::total(range) };
+        engine.execute(reader, &query, None).map(Groups::new)
+    };
+    let mut kinds: Vec<LatencyKind> = Vec::new();
+    if percentiles {
+        kinds.extend(quantiles.into_iter().chain([LatencyKind::Total]));
         kinds.dedup();
-        let named = Query {
-            filter: narrowed(&query.filter, by, &names),
-            quantiles: kinds,
-            ..plain.clone()
-        };
-        Some(Groups::new(engine.execute(reader, &named, None)?))
-    } else {
-        None
-    };
-    let before = match query.previous {
-        Some(range) if !keys.is_empty() => {
-            // The leaders only: there may be many thousands of others.
-            let filter = narrowed(&query.filter, by, &names);
-            let before = Query { range, filter, quantiles: Vec::new(), ..plain.clone() };
-            Some(Groups::new(engine.execute(reader, &before, None)?))
+    }
+    let (leaders, before) = match (names.is_empty(), query.previous) {
+        (true, _) => (None, None),
+        (false, None) => (Some(of_leaders(query.range, kinds)?), None),
+        (false, Some(previous)) => {
+            (Some(of_leaders(query.range, kinds)?), Some(of_leaders(previous, Vec::new())?))
         }
-        _ => None,
     };
+    let total = Query { filter: query.filter.clone(), ..Query::total(query.range) };
+    let total = engine.answer(reader, &total, None)?.into_total();
     let first: Vec<String> = names.iter().take(TREND_ROWS).cloned().collect();
-    let leaders = narrowed(&query.filter, by, &first);
+    let trended = narrowed(&query.filter, by, &first);
     let trend = match first.is_empty() {
         true => None,
-        false => top_trend::of_groups(engine, reader, query, by, leaders)?,
+        false => top_trend::of_groups(engine, reader, query, by, trended)?,
     };
-    let rows = keys.iter().zip(names).map(|(key, name)| {
-        let detail = detailed.as_ref().and_then(|groups| groups.measures(key));
-        TopRow {
-            name,
-            measures: detail.or_else(|| groups.measures(key)).unwrap_or_default(),
-            previous: before.as_ref().map(|groups| groups.measures(key).unwrap_or_default()),
-        }
+    let of_group = |groups: &Groups, key| groups.measures(key).unwrap_or_default();
+    let rows = keys.iter().zip(names).map(|(key, name)| TopRow {
+        name,
+        measures: leaders.as_ref().map(|groups| of_group(groups, key)).unwrap_or_default(),
+        previous: before.as_ref().map(|groups| of_group(groups, key)),
     });
-    let rows = rows.collect();
-    // Distributions of all groups were only needed to order them.
-    for measures in [&mut other, &mut total] {
-        measures.distributions = Measures::default().distributions;
-    }
-    let groups = groups.rows.len();
+    let rows: Vec<TopRow> = rows.collect();
+    let other = without(&total, &rows);
     Ok(Top { rows, other, total, groups, trend, percentiles, exact, complete_from })
 }
 
@@ -308,25 +308,34 @@ fn errors_only(all: &Measures, kinds: &[ErrorType]) -> Measures {
     only
 }
 
-/// The leading groups in order, the others together, and all together.
-fn lead(groups: &Groups, wanted: &TopQuery) -> (Vec<GroupKey>, Measures, Measures) {
-    let mut order: Vec<(GroupKey, usize, (f64, f64))> = groups.table.each(|key, row, measures| {
+/// The leading groups in order, and the number of all groups.
+fn lead(table: &Table, wanted: &TopQuery) -> (Vec<GroupKey>, usize) {
+    let mut order: Vec<(GroupKey, f64, f64)> = table.each(|key, _, measures| {
         let value = measures.value(wanted.sort, wanted.stat);
         // Groups with equal values, such as no cost, are told apart by their requests.
-        (key, row, (value.unwrap_or(f64::MIN), as_f64(measures.requests())))
+        (key, value.unwrap_or(f64::MIN), as_f64(measures.requests()))
     });
-    order.sort_unstable_by(|a, b| {
-        let (x, y) = (a.2, b.2);
-        y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(a.0.cmp(&b.0))
-    });
-    let rest = order.split_off(wanted.limit.min(order.len()));
-    let sum = |rows: &[(GroupKey, usize, (f64, f64))], mut sum: Measures| {
-        rows.iter().for_each(|(_, row, _)| groups.table.add_row_to(*row, &mut sum));
-        sum
+    let groups = order.len();
+    let by_value = |a: &(GroupKey, f64, f64), b: &(GroupKey, f64, f64)| {
+        b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0))
     };
-    let other = sum(&rest, Measures::default());
-    let total = sum(&order, other.clone());
-    (order.into_iter().map(|(key, ..)| key).collect(), other, total)
+    if (1..groups).contains(&wanted.limit) {
+        order.select_nth_unstable_by(wanted.limit, by_value);
+    }
+    order.truncate(wanted.limit);
+    order.sort_unstable_by(by_value);
+    (order.into_iter().map(|(key, ..)| key).collect(), groups)
+}
+
+/// What remains of `total` without `rows`; of what remains the extremes are not known.
+fn without(total: &Measures, rows: &[TopRow]) -> Measures {
+    let mut rest = Measures::default();
+    for column in Column::all().filter(|column| column.combine() == Combine::Sum) {
+        let index = column.index();
+        let of_rows: i64 = rows.iter().map(|row| row.measures.values[index]).sum();
+        rest.values[index] = total.values[index].saturating_sub(of_rows);
+    }
+    rest
 }
 
 /// Whether percentiles by `by` come from rollups, or from raw rows that are read anyway.
