@@ -189,7 +189,7 @@ impl RawSelect<'_> {
         let by_user = by_user && self.after_seq.is_none();
         let time = match self.after_seq {
             _ if by_user => {
-                statement.push(" indexed by requests__user_id", []);
+                statement.push(" indexed by requests__user_id_started_at_ms", []);
                 "+started_at_ms"
             }
             Some(_) => "+started_at_ms",
