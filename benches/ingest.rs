@@ -177,6 +177,7 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     connection.execute_batch(include_str!("../migrations/V1__requests.sql"))?;
     connection.execute_batch(include_str!("../migrations/V9__smaller_index_of_ids.sql"))?;
     connection.execute_batch(include_str!("../migrations/V8__arrivals.sql"))?;
+    connection.execute_batch(include_str!("../migrations/V12__smaller_indexes.sql"))?;
     let places = vec!["?"; columns.len()].join(", ");
     let insert = format!("insert into requests ({}) values ({places})", columns.join(", "));
     let start = now();

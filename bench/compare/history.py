@@ -25,7 +25,12 @@ class Column:
 LABELS = "select label_id, nullif(name, '(none)') from labels"
 COLUMNS = [
     Column("started_at", "started_at_ms", pa.timestamp("ms")),
-    Column("request_id", "request_id", pa.uuid()),
+    # A UUID that begins with the start is stored without it.
+    Column(
+        "request_id",
+        "case length(request_id) when 10 then printf('%012x', started_at_ms) else '' end || hex(request_id)",
+        pa.uuid(),
+    ),
     Column("source", "source", pa.int32(), "select source, name from sources"),
     Column("user", "user_id", pa.int32(), "select user_id, name from users"),
     Column("space", "space_id", pa.int32(), "select space_id, name from spaces"),
@@ -36,14 +41,19 @@ COLUMNS = [
     Column("error_type", "outcome", pa.int32(), "select outcome, error_type from outcomes"),
     Column("error_code", "error_code_id", pa.int32(), LABELS),
     Column("finish_reason", "finish_reason_id", pa.int32(), LABELS),
-    Column("http_status", "http_status", pa.int16()),
+    Column("http_status", "case http_status when 0 then 200 else http_status end", pa.int16()),
     Column("cache_hit", "cache_hit", pa.bool_()),
     Column("streamed", "streamed", pa.bool_()),
     Column("attempt", "attempt", pa.int16()),
     Column("session", "session", pa.int64()),
     Column("total_latency_us", "total_latency_us", pa.int64()),
     Column("context_latency_us", "context_latency_us", pa.int64()),
-    Column("llm_latency_us", "llm_latency_us", pa.int64()),
+    Column(
+        "llm_latency_us",
+        "case when llm_latency_us < 0 then total_latency_us - context_latency_us + llm_latency_us + 1"
+        " else llm_latency_us end",
+        pa.int64(),
+    ),
     Column("time_to_first_token_us", "time_to_first_token_us", pa.int64()),
     Column("prompt_tokens", "prompt_tokens", pa.int64()),
     Column("completion_tokens", "completion_tokens", pa.int64()),
@@ -94,7 +104,7 @@ def array(column: Column, values: tuple[Any, ...], names: Names | None) -> pa.Ar
     if names is not None:
         return names.array(values)
     if column.name == "request_id":
-        return pa.ExtensionArray.from_storage(column.kind, pa.array(values, pa.binary(16)))
+        return pa.ExtensionArray.from_storage(column.kind, pa.array(map(bytes.fromhex, values), pa.binary(16)))
     if pa.types.is_boolean(column.kind):
         return pa.array(values, pa.int8()).cast(column.kind)
     return pa.array(values, column.kind)

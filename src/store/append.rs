@@ -1,12 +1,13 @@
 //! Appending records: one transaction for any number of batches, idempotent.
 
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::ToSql;
 use rusqlite::{CachedStatement, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::dedup::RecentResponses;
 use super::error::storage;
 use super::intern::Interner;
+use super::packed::{StoredId, pack_arrival, pack_llm_latency, pack_status, without_time};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::{LatencyKind, RequestId, RequestRecord, Source, Timestamp};
@@ -38,9 +39,11 @@ const INSERT: &str = "insert into requests (
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
         ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 
-/// Whether a record is stored: the index holds the ends of ids, the row the whole.
+/// Whether a record is stored: the index holds the ends of ids, the row the rest, in full or without the time.
 const FIND: &str = "select 1 from requests indexed by requests__started_at_ms
-where started_at_ms = ?1 and substr(request_id, -3) = substr(?2, -3) and request_id = ?2";
+where started_at_ms = ?1 and request_id in (?2, ?3)
+  and substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)
+      = substr(?2, case typeof(?2) when 'blob' then -2 else -3 end)";
 
 impl Writer {
     /// Stores the batches in one transaction; they are on disk when this returns.
@@ -117,7 +120,8 @@ fn append_one(
     if recent.is_repeat(record) {
         return Ok(Stored::Duplicate);
     }
-    if statements.find.exists((record.started_at.as_unix_ms(), &record.request_id))? {
+    let (id, started_at) = (&record.request_id, record.started_at);
+    if statements.find.exists((started_at.as_unix_ms(), id, without_time(id, started_at)))? {
         return Ok(Stored::Duplicate);
     }
     bind(transaction, &mut statements.insert, interner, record, now)?;
@@ -152,11 +156,10 @@ fn bind(
     let model_id = interner.model(transaction, record.provider.as_ref(), record.model.as_ref())?;
     let latency = |kind| record.latency(kind).map(saturate);
     let is_history = record.is_history || record.source == Source::Import;
-    let arrived_after_ms =
-        (!is_history).then(|| now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms()));
+    let arrived_after_ms = now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms());
     let values: [&dyn ToSql; 28] = [
         &record.started_at.as_unix_ms(),
-        &record.request_id,
+        &StoredId(&record.request_id, record.started_at),
         &record.source.code(),
         &user_id,
         &space_id,
@@ -166,13 +169,13 @@ fn bind(
         &record.cache_hit,
         &record.attempt,
         &record.streamed,
-        &record.http_status,
+        &pack_status(record.http_status),
         &interner.label(transaction, record.error_code.as_ref())?,
         &interner.label(transaction, record.finish_reason.as_ref())?,
         &record.session,
         &latency(LatencyKind::Total),
         &latency(LatencyKind::Context),
-        &latency(LatencyKind::Llm),
+        &pack_llm_latency(record),
         &latency(LatencyKind::TimeToFirstToken),
         &record.prompt_tokens.map(saturate),
         &record.completion_tokens.map(saturate),
@@ -182,7 +185,7 @@ fn bind(
         &record.cost_source.map(crate::model::CostSource::code),
         &record.provider_response_id.as_deref(),
         &record.tags,
-        &arrived_after_ms,
+        &(!is_history).then(|| pack_arrival(arrived_after_ms)),
     ];
     for (position, value) in values.into_iter().enumerate() {
         insert.raw_bind_parameter(position + 1, value)?;
@@ -192,13 +195,4 @@ fn bind(
 
 fn saturate(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-impl ToSql for RequestId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Uuid(bytes) => ValueRef::Blob(bytes),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-        }))
-    }
 }

@@ -16,6 +16,7 @@ mod intern;
 mod keys;
 mod names;
 mod open;
+mod packed;
 mod prune;
 mod read;
 mod recode;

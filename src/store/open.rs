@@ -344,13 +344,15 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
     super::recode::register(connection).map_err(unusable)?;
+    // An index over a hundred million rows is sorted in files.
+    connection.pragma_update(None, "temp_store", "file").map_err(unusable)?;
     let report = embedded::migrations::runner().run(connection).map_err(|source| {
         Error::database(path, format!("the schema cannot be brought up to date: {source}"))
     })?;
     for migration in report.applied_migrations() {
         tracing::debug!(version = migration.version(), name = migration.name(), "migrated");
     }
-    Ok(())
+    connection.pragma_update(None, "temp_store", "memory").map_err(unusable)
 }
 
 /// The newest schema that this program knows.
@@ -418,3 +420,6 @@ fn unusable(path: &Path, source: &rusqlite::Error) -> Error {
     };
     Error::database(path, reason)
 }
+
+#[cfg(test)]
+mod tests;

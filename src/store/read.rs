@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, Transaction, params_from_iter};
 
 use super::error::storage;
+use super::packed::{read_latencies, read_request_id, unpack_status};
 use super::row::{ROW_COLUMNS, RequestRow};
 use super::select::{
     RawSelect, RollupSelect, SketchSelect, Statement, arrivals_statement, page_statement,
@@ -396,11 +397,11 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
         cache_hit: row.get(10)?,
         attempt: row.get(11)?,
         streamed: row.get(12)?,
-        http_status: row.get(13)?,
+        http_status: unpack_status(row.get(13)?),
         error_code: name(14)?,
         finish_reason: name(15)?,
         session: row.get(16)?,
-        latency_us: [unsigned(17)?, unsigned(18)?, unsigned(19)?, unsigned(20)?],
+        latency_us: read_latencies(row, 17)?,
         prompt_tokens: unsigned(21)?,
         completion_tokens: unsigned(22)?,
         cached_prompt_tokens: unsigned(23)?,
@@ -409,18 +410,6 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
         cost_source: row.get::<_, Option<i64>>(26)?.and_then(CostSource::from_code),
         provider_response_id: name(27)?,
         tags: row.get(28)?,
-        ..RequestRecord::new(read_request_id(row, 2)?, started_at, source)
-    })
-}
-
-fn read_request_id(row: &Row<'_>, position: usize) -> rusqlite::Result<RequestId> {
-    use rusqlite::types::ValueRef;
-    Ok(match row.get_ref(position)? {
-        ValueRef::Blob(bytes) => match bytes.try_into() {
-            Ok(uuid) => RequestId::Uuid(uuid),
-            Err(_) => RequestId::Text(Name::from(format!("{bytes:02x?}"))),
-        },
-        ValueRef::Text(text) => RequestId::Text(Name::from_utf8_lossy(text)),
-        _ => RequestId::Text(Name::from(row.get::<_, i64>(position)?.to_string())),
+        ..RequestRecord::new(read_request_id(row, 2, started_at)?, started_at, source)
     })
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::Row;
 
+use super::packed::{read_latencies, unpack_arrival};
 use crate::model::Tokens;
 use crate::model::{KeyColumn, LatencyKind, Measured, Outcome};
 
@@ -29,7 +30,7 @@ pub struct RequestRow {
     latency_us: [Option<u64>; 4],
     tokens: Tokens,
     cost_nano_usd: Option<i64>,
-    /// How long after its start it arrived, in milliseconds; `None`: not known.
+    /// How long after its start it arrived, in milliseconds, to the second when that is hours; `None`: not known.
     pub arrived_after_ms: Option<i64>,
 }
 
@@ -43,12 +44,7 @@ impl RequestRow {
             model_id: row.get(4)?,
             outcome: row.get(5)?,
             cache_hit: row.get(6)?,
-            latency_us: [
-                unsigned(row.get(7)?),
-                unsigned(row.get(8)?),
-                unsigned(row.get(9)?),
-                unsigned(row.get(10)?),
-            ],
+            latency_us: read_latencies(row, 7)?,
             tokens: Tokens {
                 prompt: row.get(11)?,
                 completion: row.get(12)?,
@@ -56,7 +52,7 @@ impl RequestRow {
                 reasoning: row.get(14)?,
             },
             cost_nano_usd: row.get(15)?,
-            arrived_after_ms: row.get(16)?,
+            arrived_after_ms: row.get::<_, Option<i64>>(16)?.map(unpack_arrival),
         })
     }
 
@@ -73,10 +69,6 @@ impl RequestRow {
     pub const fn outcome_code(&self) -> i64 {
         self.outcome
     }
-}
-
-fn unsigned(value: Option<i64>) -> Option<u64> {
-    value.and_then(|value| u64::try_from(value).ok())
 }
 
 impl Measured for RequestRow {

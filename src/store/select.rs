@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 
 use super::names::ResolvedFilter;
+use super::packed::{LLM_LATENCY_US, in_part};
 use super::row::ROW_COLUMNS;
 use super::sketch_rows::sketch_column;
 use crate::model::{
@@ -78,6 +79,9 @@ impl Statement {
         self.push(&sql, [Value::Text(json_array(ids))]);
     }
 }
+
+/// A user's requests are found by steps of this length: the index keeps a shorter number.
+const USER_STEP_MS: i64 = 300_000;
 
 /// The point look-ups of a bucket series pay off while there are few of them.
 const POINT_LOOKUPS: i64 = 4_096;
@@ -182,13 +186,14 @@ impl RawSelect<'_> {
     fn conditions(&self, statement: &mut Statement) {
         let by_user =
             self.filter.ids(KeyColumn::User).is_some_and(|ids| ids.iter().all(|id| *id > 1));
-        let time = match (self.after_seq, by_user) {
-            (Some(_), _) => "+started_at_ms",
-            (None, true) => {
+        let by_user = by_user && self.after_seq.is_none();
+        let time = match self.after_seq {
+            _ if by_user => {
                 statement.push(" indexed by requests__user_id_started_at_ms", []);
-                "started_at_ms"
+                "+started_at_ms"
             }
-            (None, false) => {
+            Some(_) => "+started_at_ms",
+            None => {
                 statement.push(" indexed by requests__started_at_ms", []);
                 "started_at_ms"
             }
@@ -198,8 +203,12 @@ impl RawSelect<'_> {
             &format!(" where {time} >= ? and {time} < ?"),
             [Value::Integer(from), Value::Integer(to)],
         );
-        if by_user && self.after_seq.is_none() {
-            statement.push(" and user_id > 1", []);
+        if by_user {
+            let step = format!("started_at_ms / {USER_STEP_MS}");
+            statement.push(
+                &format!(" and user_id > 1 and {step} >= ? and {step} <= ?"),
+                [from, to].map(|ms| Value::Integer(ms / USER_STEP_MS)),
+            );
         }
         if let Some(seq) = self.after_seq {
             statement.push(" and seq > ?", [Value::Integer(seq)]);
@@ -228,7 +237,10 @@ pub(super) fn push_filter(statement: &mut Statement, filter: &ResolvedFilter) {
         statement.push(" and streamed = ?", [Value::Integer(i64::from(streamed))]);
     }
     if let Some(bounds) = filter.latency {
-        let column = format!("{}_us", bounds.kind.stem());
+        let column = match bounds.kind {
+            LatencyKind::Llm => format!("({LLM_LATENCY_US})"),
+            kind => format!("{}_us", kind.stem()),
+        };
         let us = |us| Value::Integer(i64::try_from(us).unwrap_or(i64::MAX));
         statement.push(&format!(" and {column} >= ?"), [us(bounds.min_us)]);
         if let Some(max_us) = bounds.max_us {
@@ -282,15 +294,26 @@ pub(super) fn record_statement(
     started_at: Option<Timestamp>,
     filter: &ResolvedFilter,
 ) -> Statement {
-    let id = || match id {
-        RequestId::Uuid(bytes) => Value::Blob(bytes.to_vec()),
+    let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());
+    let whole = || match id {
+        RequestId::Uuid(bytes) => blob(bytes),
         RequestId::Text(text) => Value::Text(text.to_string()),
     };
     let mut statement = Statement::new(format!(
         "select {columns} from requests indexed by requests__started_at_ms"
     ));
-    statement
-        .push(" where substr(request_id, -3) = substr(?, -3) and request_id = ?", [id(), id()]);
+    statement.push(
+        " where substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)
+              = substr(?, case typeof(?) when 'blob' then -2 else -3 end) and (request_id = ?",
+        [whole(), whole(), whole()],
+    );
+    if let Some((at, tail)) = in_part(id) {
+        statement.push(
+            " or (request_id = ? and started_at_ms = ?)",
+            [blob(tail), Value::Integer(at.as_unix_ms())],
+        );
+    }
+    statement.push(")", []);
     if let Some(at) = started_at {
         statement.push(" and started_at_ms = ?", [Value::Integer(at.as_unix_ms())]);
     }

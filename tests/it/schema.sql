@@ -6,8 +6,9 @@ CREATE INDEX alert_outbox__created_at_ms on alert_outbox (created_at_ms);
 CREATE INDEX alert_outbox__due on alert_outbox (channel, not_before_ms, created_at_ms, id) where state = 'queued';
 CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
 CREATE INDEX audit_log__at_ms on audit_log (at_ms);
-CREATE INDEX requests__started_at_ms on requests (started_at_ms, substr(request_id, -3));
-CREATE INDEX requests__user_id_started_at_ms on requests (user_id, started_at_ms) where user_id > 1;
+CREATE INDEX requests__started_at_ms
+    on requests (started_at_ms, substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end));
+CREATE INDEX requests__user_id_started_at_ms on requests (user_id, started_at_ms / 300000) where user_id > 1;
 CREATE INDEX undated_ids__seen_at_ms on undated_ids (seen_at_ms);
 CREATE TABLE alert_events (
     event_id    integer primary key autoincrement,
@@ -655,12 +656,17 @@ CREATE VIEW request_log as
 select
     r.seq,
     strftime('%Y-%m-%dT%H:%M:%fZ', r.started_at_ms / 1000.0, 'unixepoch') as started_at,
-    case typeof(r.request_id)
-        when 'blob' then lower(
+    case
+        when typeof(r.request_id) <> 'blob' then r.request_id
+        -- A UUID without the first six bytes: they are the start.
+        when length(r.request_id) = 10 then lower(
+            printf('%08x-%04x-', r.started_at_ms >> 16, r.started_at_ms & 65535)
+            || substr(hex(r.request_id), 1, 4) || '-' || substr(hex(r.request_id), 5, 4) || '-'
+            || substr(hex(r.request_id), 9))
+        else lower(
             substr(hex(r.request_id), 1, 8) || '-' || substr(hex(r.request_id), 9, 4) || '-'
             || substr(hex(r.request_id), 13, 4) || '-' || substr(hex(r.request_id), 17, 4) || '-'
             || substr(hex(r.request_id), 21))
-        else r.request_id
     end as request_id,
     s.name as source,
     nullif(op.name, '(none)') as operation,
@@ -672,14 +678,18 @@ select
     o.name as outcome,
     o.error_type,
     nullif(ec.name, '(none)') as error_code,
-    r.http_status,
+    case r.http_status when 0 then 200 else r.http_status end as http_status, -- 0 takes no byte
     nullif(fr.name, '(none)') as finish_reason,
     r.cache_hit,
     r.attempt,
     r.streamed,
     r.total_latency_us / 1000.0 as total_latency_ms,
     r.context_latency_us / 1000.0 as context_latency_ms,
-    r.llm_latency_us / 1000.0 as llm_latency_ms,
+    case
+        -- The rest of the total, and one, below zero.
+        when r.llm_latency_us < 0 then r.total_latency_us - r.context_latency_us + r.llm_latency_us + 1
+        else r.llm_latency_us
+    end / 1000.0 as llm_latency_ms,
     r.time_to_first_token_us / 1000.0 as time_to_first_token_ms,
     r.prompt_tokens,
     r.completion_tokens,
