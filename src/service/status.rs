@@ -189,6 +189,13 @@ fn problems(status: &Status) -> Vec<String> {
         status.storage.disk_full,
         "the disk is full; records are refused until there is room".into(),
     );
+    let (waiting, most) = (status.ingest.queue_records, status.ingest.queue_max_records);
+    note(
+        waiting.saturating_mul(5) >= most.saturating_mul(4),
+        format!(
+            "{waiting} of {most} records wait to be stored: beyond, senders are told to come back"
+        ),
+    );
     note(
         status.compactor.lag_ms > LAG_PROBLEM_MS,
         format!("rollups lag {} s behind", status.compactor.lag_ms / 1_000),
