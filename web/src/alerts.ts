@@ -136,7 +136,7 @@ export function messageOf(incident: Incident): string {
 export function spanOf(incident: Incident): Span {
     return {
         from: Date.parse(incident.triggered_at),
-        to: incident.ended_at === null ? Date.now() : Date.parse(incident.ended_at),
+        to: incident.ended_at === null ? Infinity : Date.parse(incident.ended_at),
         label: incident.rule_name,
     };
 }
@@ -189,7 +189,6 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     const [changes, setChanges] = useState(0);
     const open = useOpen(seconds, () => setChanges((n) => n + 1));
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
-    range.delete('tz');
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
         state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
@@ -202,12 +201,8 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     const budget = rules.data?.rules.find(
         (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
-    // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
-    // charts are not drawn anew each time.
-    const fresh = (past.data?.incidents ?? []).map((incident) => {
-        const span = spanOf(incident);
-        return { ...span, to: Math.ceil(span.to / 60_000) * 60_000 };
-    });
+    // The same list as long as nothing changed, so that charts are not drawn anew each time.
+    const fresh = (past.data?.incidents ?? []).map(spanOf);
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
         open: open.alerts,

@@ -76,14 +76,33 @@ export function toField(at: number, zone: string): string {
 /** The instant at which a clock of the zone shows what stands in the field. */
 export function fromField(text: string, zone: string): number {
     const wanted = Date.parse(`${text}:00Z`);
-    let guess = wanted;
-    // The offset depends on the answer; two rounds settle it, except inside a gap.
+    let [guess, before] = [wanted, wanted];
+    // The offset depends on the answer; two rounds settle it.
     for (let round = 0; round < 3; round += 1) {
         const shown = Date.parse(`${toField(guess, zone)}:00Z`);
-        if (shown === wanted) break;
+        if (shown === wanted) return guess;
+        before = guess;
         guess += wanted - shown;
     }
-    return guess;
+    // Clocks skip this time: the later guess is after the gap.
+    return Math.max(guess, before);
+}
+
+/** The end of the local day that begins at an instant; days have 23 to 25 hours. */
+export function endOfDay(start: number, zone: string): number {
+    // Noon of the next day exists in every zone, whatever the clocks do at midnight.
+    const tomorrow = toField(start + 36 * 60 * MINUTE, zone).slice(0, 10);
+    return fromField(`${tomorrow}T00:00`, zone);
+}
+
+/** Whether the browser knows a zone of this name. */
+export function isZone(name: string): boolean {
+    try {
+        new Intl.DateTimeFormat('en', { timeZone: name });
+        return true;
+    } catch {
+        return false;
+    }
 }
 
 export const browserZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';

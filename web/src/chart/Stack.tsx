@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import * as show from '../format';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
-import { colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
+import { colours, drawIncomplete, drawSpanEdges, drawSpans, timeAxis, valueAxis, zoned } from './frame';
 import { type Times, openStart, span } from './Lines';
 import { Plot, type Reading } from './Plot';
 
@@ -103,6 +103,7 @@ export function Stack(props: {
                 drawClear: [(u) => drawSpans(u, now.current.times.spans, colour)],
                 draw: [
                     (u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour),
+                    (u) => drawSpanEdges(u, now.current.times.spans, colour),
                     (u) => drawLine(u, now.current.line?.value, colour('bad')),
                 ],
             },

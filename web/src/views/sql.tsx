@@ -174,7 +174,11 @@ export function Sql({ state }: { state: State }) {
                                 {answer.rows.slice(0, 1_000).map((row, place) => (
                                     <tr key={place}>
                                         {row.map((value, i) => (
-                                            <td key={i} class={isNumber(answer, i) ? 'num' : ''}>
+                                            <td
+                                                key={i}
+                                                class={isNumber(answer, i) ? 'num' : ''}
+                                                title={typeof value === 'string' && value.length > 40 ? value : undefined}
+                                            >
                                                 {value === null ? (
                                                     <span class="muted">null</span>
                                                 ) : (
