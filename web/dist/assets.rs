@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-899a3fd11b6a.js",
+        path: "assets/app-3bf1f894061a.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "899a3fd11b6a",
-        plain: include_bytes!("app-899a3fd11b6a.js"),
-        gzip: include_bytes!("app-899a3fd11b6a.js.gz"),
-        brotli: include_bytes!("app-899a3fd11b6a.js.br"),
+        hash: "3bf1f894061a",
+        plain: include_bytes!("app-3bf1f894061a.js"),
+        gzip: include_bytes!("app-3bf1f894061a.js.gz"),
+        brotli: include_bytes!("app-3bf1f894061a.js.br"),
     },
     Asset {
-        path: "assets/style-a65b6d41bfb1.css",
+        path: "assets/style-ca53669822f6.css",
         content_type: "text/css; charset=utf-8",
-        hash: "a65b6d41bfb1",
-        plain: include_bytes!("style-a65b6d41bfb1.css"),
-        gzip: include_bytes!("style-a65b6d41bfb1.css.gz"),
-        brotli: include_bytes!("style-a65b6d41bfb1.css.br"),
+        hash: "ca53669822f6",
+        plain: include_bytes!("style-ca53669822f6.css"),
+        gzip: include_bytes!("style-ca53669822f6.css.gz"),
+        brotli: include_bytes!("style-ca53669822f6.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "c7687c64998f",
+        hash: "41b53e514218",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

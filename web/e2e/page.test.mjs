@@ -261,11 +261,14 @@ test('SQL answers, refuses to write and remembers', async () => {
     await page.getByLabel('Statement', { exact: true }).fill('select count(*) as n from request_log');
     await page.getByRole('button', { name: 'Run' }).click();
     await page.getByRole('columnheader', { name: 'n' }).waitFor();
+    await page.getByLabel('Statement', { exact: true }).fill('select 9007199254740993 as n, -1 as m');
+    await page.getByRole('button', { name: 'Run' }).click();
+    await page.getByRole('cell', { name: '9007199254740993', exact: true }).waitFor();
     await page.getByLabel('Statement', { exact: true }).fill('delete from requests');
     await page.keyboard.press('Control+Enter');
     await page.getByRole('alert').getByText(/not authorized/).waitFor();
     await page.reload();
-    assert.match(await page.getByLabel('Statement', { exact: true }).inputValue(), /count/);
+    assert.match(await page.getByLabel('Statement', { exact: true }).inputValue(), /9007199254740993/);
     await closed(page);
 });
 

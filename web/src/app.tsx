@@ -51,6 +51,7 @@ const KEYS = [
     ['r', 'Refresh now'],
     ['?', 'This help'],
     ['← →', 'On a chart: move through time; with Shift ten at a time, Home and End to the edges'],
+    ['↑ ↓', 'On the heatmap: move through the latencies of that time'],
     ['Enter', 'On a chart: open what the cursor is on'],
     ['Esc', 'Close a dialog'],
 ] as const;

@@ -61,6 +61,7 @@ function RangeDialog(props: { state: State; zone: string; open: boolean; onClose
                         <button
                             key={preset.label}
                             type="button"
+                            autofocus={preset.from === state.from && preset.to === state.to}
                             aria-pressed={preset.from === state.from && preset.to === state.to}
                             onClick={() => choose(preset.from, preset.to)}
                         >

@@ -49,7 +49,8 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
             request?.abort();
             const mine = new AbortController();
             request = mine;
-            setResult((before) => ({ ...before, loading: true }));
+            // What is known stays, and nothing is drawn for a question alone.
+            setResult((before) => (before.data || before.loading ? before : { ...before, loading: true }));
             try {
                 const response = await send(path, {
                     signal: mine.signal,

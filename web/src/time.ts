@@ -59,19 +59,20 @@ export function autoRefresh(from: string, to: string): number {
     return width > 2 * 1_440 * MINUTE ? 60 : 10;
 }
 
-/** What a browser's field for date and time holds for an instant in a zone, and back. */
-export function toField(at: number, zone: string): string {
-    const parts = new Intl.DateTimeFormat('sv-SE', {
-        timeZone: zone,
-        year: 'numeric',
-        month: '2-digit',
-        day: '2-digit',
-        hour: '2-digit',
-        minute: '2-digit',
-        hourCycle: 'h23',
-    }).format(at);
-    return parts.replace(' ', 'T');
+const fields = new Map<string, Intl.DateTimeFormat>();
+
+function fieldFormat(zone: string): Intl.DateTimeFormat {
+    const known = fields.get(zone);
+    if (known) return known;
+    const two = '2-digit' as const;
+    const time = { hour: two, minute: two, hourCycle: 'h23' } as const;
+    const made = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, year: 'numeric', month: two, day: two, ...time });
+    fields.set(zone, made);
+    return made;
 }
+
+/** What a browser's field for date and time holds for an instant in a zone, and back. */
+export const toField = (at: number, zone: string): string => fieldFormat(zone).format(at).replace(' ', 'T');
 
 /** The instant at which a clock of the zone shows what stands in the field. */
 export function fromField(text: string, zone: string): number {
@@ -105,4 +106,5 @@ export function isZone(name: string): boolean {
     }
 }
 
-export const browserZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+export const browserZone = (): string => ownZone;

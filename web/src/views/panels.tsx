@@ -38,7 +38,7 @@ export function RequestsPanel({ data, times, csv }: Props) {
             id="panel-requests"
             csv={csv('requests')}
             twin={() => twinOf(times, columns, data)}
-            sentence={`${show.count(sum(requests.count))} requests${peak ? `; peak ${show.rate(peak.value)} a minute at ${times.name(peak.index)}` : ''}.`}
+            sentence={`${show.count(sum(requests.count))} requests${peak && peak.value ? `; peak ${show.rate(peak.value)} a minute at ${times.name(peak.index)}` : ''}.`}
         >
             <Legend lines={lines} />
             <Lines
