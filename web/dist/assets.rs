@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-3bf1f894061a.js",
+        path: "assets/app-d04b0866529a.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "3bf1f894061a",
-        plain: include_bytes!("app-3bf1f894061a.js"),
-        gzip: include_bytes!("app-3bf1f894061a.js.gz"),
-        brotli: include_bytes!("app-3bf1f894061a.js.br"),
+        hash: "d04b0866529a",
+        plain: include_bytes!("app-d04b0866529a.js"),
+        gzip: include_bytes!("app-d04b0866529a.js.gz"),
+        brotli: include_bytes!("app-d04b0866529a.js.br"),
     },
     Asset {
-        path: "assets/style-ca53669822f6.css",
+        path: "assets/style-744b1500cefe.css",
         content_type: "text/css; charset=utf-8",
-        hash: "ca53669822f6",
-        plain: include_bytes!("style-ca53669822f6.css"),
-        gzip: include_bytes!("style-ca53669822f6.css.gz"),
-        brotli: include_bytes!("style-ca53669822f6.css.br"),
+        hash: "744b1500cefe",
+        plain: include_bytes!("style-744b1500cefe.css"),
+        gzip: include_bytes!("style-744b1500cefe.css.gz"),
+        brotli: include_bytes!("style-744b1500cefe.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "41b53e514218",
+        hash: "02398edf044d",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -108,3 +108,20 @@ test('the keyboard opens a cell of the heatmap, and says which it is on', async 
     await page.locator('.chip').filter({ hasText: 'total latency' }).waitFor();
     await closed(page);
 });
+
+test('bars are seen however thin they are', async () => {
+    for (const width of [360, 1024, 1440]) {
+        const path = '?from=2026-03-06T00:00:00Z&to=2026-03-13T00:00:00Z&tz=UTC';
+        const page = await open(chrome, server, { path, viewport: { width, height: 900 }, colorScheme: 'light' });
+        await loaded(page);
+        const reds = await page.locator('#panel-errors canvas').evaluate((canvas) => {
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let count = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 0 && data[i] > data[i + 2] + 60) count += 1;
+            return count;
+        });
+        // 24 of 168 hours have two errors each, as high as the chart.
+        assert.ok(reds > 1_500, `${reds} pixels at ${width} px`);
+        await closed(page);
+    }
+});

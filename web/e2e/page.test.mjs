@@ -157,6 +157,15 @@ test('a request shows its numbers and leads to others like it', async () => {
     const dialog = page.getByRole('dialog');
     await dialog.getByText('Total latency').waitFor();
     assert.match(page.url(), /request=e2e-/);
+    // Closed is closed: neither the address nor "back" opens it again.
+    await page.keyboard.press('Escape');
+    await until('the list', () => page.url().endsWith('/requests'));
+    await page.getByRole('link', { name: 'Users', exact: true }).click();
+    await page.goBack();
+    await page.getByRole('heading', { name: 'Requests' }).waitFor();
+    assert.equal(await dialog.count(), 0);
+    await page.locator('table button.link').first().click();
+    await dialog.getByText('Total latency').waitFor();
     await dialog.getByRole('button', { name: /^space-/ }).click();
     await until('the filter', () => /space=space-/.test(page.url()));
     await dialog.waitFor({ state: 'detached' });

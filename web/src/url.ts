@@ -98,9 +98,16 @@ function changed(change: Change): State {
 export function go(change: Change, how: 'push' | 'replace' = 'push'): void {
     const next = changed(change);
     const address = format(next);
-    if (how === 'push') history.pushState(null, '', address);
+    const isDialog = Object.keys(change).join() === 'view';
+    if (how === 'push') history.pushState({ isDialog }, '', address);
     else history.replaceState(null, '', address);
     publish(next);
+}
+
+/** Takes out of the address what opened a dialog: as "back" does when it was opened here, so that "back" does not open it again. */
+export function closeDialog(change: Change): void {
+    if ((history.state as { isDialog?: boolean } | null)?.isDialog) history.back();
+    else go(change, 'replace');
 }
 
 /** The address of another state, for links. */

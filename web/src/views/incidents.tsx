@@ -6,7 +6,7 @@ import { Problem, get } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
 import { Dialog, ProblemNote } from '../ui';
-import { type State, follow, go, link } from '../url';
+import { type State, closeDialog, follow, link } from '../url';
 import { isSilenced } from './strip';
 
 interface IncidentAnswer {
@@ -134,7 +134,7 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
             title={incident?.rule_name ?? 'Incident'}
             wide
             open={Boolean(id)}
-            onClose={() => go({ view: { incident: undefined } })}
+            onClose={() => closeDialog({ view: { incident: undefined } })}
         >
             {problem && <ProblemNote problem={problem} />}
             {incident && (

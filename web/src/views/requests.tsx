@@ -7,7 +7,7 @@ import { usePolled } from '../poll';
 import { useTail } from '../tail';
 import type { RequestsPage, StoredRequest } from '../types';
 import { CopyButton, Dialog, Figure, Name, PhaseBar, ProblemNote } from '../ui';
-import { type DimensionName, type State, go, question, withFilter } from '../url';
+import { type DimensionName, type State, closeDialog, go, question, withFilter } from '../url';
 import { boundsOf } from './series';
 
 const PAGE = 50;
@@ -133,7 +133,7 @@ function RequestDialog({ state, zone }: { state: State; zone: string }) {
         });
         return () => stop.abort();
     }, [id, at]);
-    const close = () => go({ view: { request: undefined, at: undefined } });
+    const close = () => closeDialog({ view: { request: undefined, at: undefined } });
     const fact = (name: string, value: string | null | undefined, dimension?: DimensionName) => (
         <div key={name}>
             <dt>{name}</dt>
