@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-d04b0866529a.js",
+        path: "assets/app-9fdd9770469a.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "d04b0866529a",
-        plain: include_bytes!("app-d04b0866529a.js"),
-        gzip: include_bytes!("app-d04b0866529a.js.gz"),
-        brotli: include_bytes!("app-d04b0866529a.js.br"),
+        hash: "9fdd9770469a",
+        plain: include_bytes!("app-9fdd9770469a.js"),
+        gzip: include_bytes!("app-9fdd9770469a.js.gz"),
+        brotli: include_bytes!("app-9fdd9770469a.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "02398edf044d",
+        hash: "e803ac6c298b",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

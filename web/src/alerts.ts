@@ -158,7 +158,7 @@ function withChange(before: Open, change: { as_of: string; alert: Incident }): O
 }
 
 /** Open incidents: told by the stream, asked for when there is none. */
-function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; refresh: () => void } {
+function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; streaming: boolean; refresh: () => void } {
     const [open, setOpen] = useState<Open>({ as_of: '', alerts: [] });
     const [streaming, setStreaming] = useState(false);
     const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
@@ -182,7 +182,7 @@ function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; r
         },
         (state) => setStreaming(state === 'open'),
     );
-    return { alerts: open.alerts, refresh: polled.refresh };
+    return { alerts: open.alerts, streaming, refresh: polled.refresh };
 }
 
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
@@ -192,9 +192,11 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
         state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
-        seconds,
+        // The stream tells when one begins, changes or ends.
+        seconds && (open.streaming ? 60 : seconds),
+        !open.streaming,
     );
-    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60);
+    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60, false);
     useEffect(() => {
         if (changes > 0) past.refresh();
     }, [changes]);

@@ -27,8 +27,11 @@ export function refreshAll(): void {
     for (const ask of [...askers]) ask();
 }
 
-/** Asks `path` every `seconds`; 0: once. An empty path asks nothing. */
-export function usePolled<T>(path: string, seconds: number): Polled<T> {
+/**
+ * Asks `path` every `seconds`; 0: once. An empty path asks nothing. What the stream tells of need not join when all
+ * is asked again.
+ */
+export function usePolled<T>(path: string, seconds: number, joins = true): Polled<T> {
     const [result, setResult] = useState<Omit<Polled<T>, 'refresh' | 'old'>>({
         data: null,
         of: '',
@@ -85,7 +88,7 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
         };
         const now = () => void run();
         ask.current = now;
-        askers.add(now);
+        if (joins) askers.add(now);
         document.addEventListener('visibilitychange', onVisibility);
         void run();
         return () => {
@@ -96,7 +99,7 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
             request?.abort();
             document.removeEventListener('visibilitychange', onVisibility);
         };
-    }, [path, seconds]);
+    }, [path, seconds, joins]);
     const refresh = useCallback(() => ask.current(), []);
     const old = result.error !== null || (result.data !== null && result.of !== path);
     return { ...result, old, refresh };
