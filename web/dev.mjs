@@ -28,6 +28,8 @@ createServer((incoming, answer) => {
         answer.writeHead(reply.statusCode, reply.headers);
         reply.pipe(answer);
     });
-    passed.on('error', () => answer.writeHead(502).end());
+    passed.on('error', () => (answer.headersSent ? answer.end() : answer.writeHead(502).end()));
+    // A stream ends with the tab that read it, or the server would count it as open.
+    answer.on('close', () => passed.destroy());
     incoming.pipe(passed);
 }).listen(Number(port), '127.0.0.1', () => console.log(`http://127.0.0.1:${port} shows dist/ over ${target}`));

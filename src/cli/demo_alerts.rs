@@ -1,9 +1,10 @@
 //! The made-up past of a demo has alerts too: the monitor lives through the trouble in it once more.
 
 use crate::error::Result;
-use crate::model::time::{DAY_MS, MINUTE_MS};
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{TimeRange, Timestamp};
 use crate::service::Chatgauge;
+use crate::store::IncidentQuery;
 
 /// The rule whose incidents are looked for.
 const RULE: &str = "error-rate";
@@ -13,6 +14,8 @@ const LOOK_BACK_MS: i64 = 7 * DAY_MS;
 const MARGIN_MS: i64 = 30 * MINUTE_MS;
 /// Lived through before and after an incident: what it takes to fire and to recover.
 const AROUND_MS: i64 = 10 * MINUTE_MS;
+/// Longest wait for what another rule found meanwhile to recover.
+const RECOVERY_MS: i64 = 2 * HOUR_MS;
 /// Most incidents, the latest.
 const INCIDENTS_MAX: usize = 2;
 
@@ -33,10 +36,16 @@ pub(super) fn relive(service: &Chatgauge, now: Timestamp) -> Result<()> {
         // What has not ended goes on up to the present.
         let end = incident.ended_at.map_or(now, |at| at.plus_ms(AROUND_MS));
         next = next.max(incident.fired_at.plus_ms(-AROUND_MS));
-        while next < end.min(now) {
+        let latest = end.plus_ms(RECOVERY_MS);
+        while next < now && (next < end || (next < latest && anything_fires(service)?)) {
             service.check_alerts(next)?;
             next = next.plus_ms(step_ms);
         }
     }
     Ok(())
+}
+
+fn anything_fires(service: &Chatgauge) -> Result<bool> {
+    let open = IncidentQuery { is_open: Some(true), limit: 1, ..IncidentQuery::default() };
+    Ok(!service.alert_incidents(&open)?.is_empty())
 }

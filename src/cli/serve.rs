@@ -159,6 +159,14 @@ impl DemoCommand {
 
     /// Stores the history; in a file that has one, what happened since.
     fn seed(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
+        service.hold_alerts(true);
+        let seeded = self.seed_unwatched(service, out);
+        service.hold_alerts(false);
+        seeded
+    }
+
+    /// Stores them while nobody evaluates alerts.
+    fn seed_unwatched(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
         let now = service.now();
         let newest = RequestsQuery {
             range: TimeRange::new(Timestamp::from_unix_ms(0), now),

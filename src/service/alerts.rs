@@ -1,6 +1,7 @@
 //! Alerts: the thread that evaluates, and what can be asked and done.
 
 use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Chatgauge, Shared, random_text};
@@ -85,6 +86,9 @@ pub(super) fn watch(shared: &Shared) {
         if shared.wait(Duration::from_millis(wait_ms)) {
             return;
         }
+        if shared.alerts_held.load(Ordering::SeqCst) {
+            continue;
+        }
         let started_us = shared.clock.monotonic_us();
         if let Err(error) = shared.evaluate_alerts(shared.clock.now()) {
             tracing::error!(%error, "alerts could not be evaluated; the next evaluation tries again");
@@ -137,6 +141,12 @@ impl Chatgauge {
         let (evaluations_total, missed_total, failed_total) = monitor.counts();
         let evaluated_at = monitor.evaluated_at();
         AlertCounts { evaluations_total, missed_total, failed_total, evaluated_at }
+    }
+
+    /// Makes evaluations by the clock wait, or go on: while a past is stored that [`check_alerts`](Self::check_alerts)
+    /// lives through afterwards, the present must not be looked at first.
+    pub(crate) fn hold_alerts(&self, held: bool) {
+        self.shared().alerts_held.store(held, Ordering::SeqCst);
     }
 
     /// Evaluates every rule now, grace period or not, and tells which incidents began.

@@ -72,6 +72,8 @@ struct Shared {
     retention: Retention,
     keys: keys::KeyCache,
     monitor: crate::alert::Monitor,
+    /// Whether evaluations by the clock wait.
+    alerts_held: AtomicBool,
     backtesting: Mutex<()>,
     delivery: delivery::Delivery,
     started_at: Timestamp,
@@ -161,6 +163,7 @@ impl Chatgauge {
             dropped_content_fields: AtomicU64::new(0),
             stopping: Mutex::new(false),
             stopping_changed: Condvar::new(),
+            alerts_held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             config,
             clock,

@@ -189,6 +189,13 @@ fn problems(status: &Status) -> Vec<String> {
         status.storage.disk_full,
         "the disk is full; records are refused until there is room".into(),
     );
+    let (waiting, most) = (status.ingest.queue_records, status.ingest.queue_max_records);
+    note(
+        waiting.saturating_mul(5) >= most.saturating_mul(4),
+        format!(
+            "{waiting} of {most} records wait to be stored: beyond, senders are told to come back"
+        ),
+    );
     note(
         status.compactor.lag_ms > LAG_PROBLEM_MS,
         format!("rollups lag {} s behind", status.compactor.lag_ms / 1_000),
@@ -221,4 +228,32 @@ fn as_u64(count: usize) -> u64 {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_nearly_full_is_a_problem_before_anybody_is_refused() {
+        let with_queue = |queue_records| Status {
+            started_at: Timestamp::from_unix_ms(0),
+            schema_version: 1,
+            ingest: IngestStatus {
+                queue_records,
+                queue_max_records: 1_000,
+                ..IngestStatus::default()
+            },
+            collector: CollectorStatus::default(),
+            gateway: crate::query::status::GatewayStatus::default(),
+            compactor: CompactorStatus::default(),
+            storage: StorageStatus::default(),
+            cache: CacheStatus::default(),
+            dimensions: DimensionsStatus::default(),
+            problems: Vec::new(),
+        };
+        assert!(problems(&with_queue(799)).is_empty());
+        let problems = problems(&with_queue(800));
+        assert!(problems[0].starts_with("800 of 1000 records wait"), "{problems:?}");
+    }
 }

@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-b0215ceaa340.js",
+        path: "assets/app-9fdd9770469a.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "b0215ceaa340",
-        plain: include_bytes!("app-b0215ceaa340.js"),
-        gzip: include_bytes!("app-b0215ceaa340.js.gz"),
-        brotli: include_bytes!("app-b0215ceaa340.js.br"),
+        hash: "9fdd9770469a",
+        plain: include_bytes!("app-9fdd9770469a.js"),
+        gzip: include_bytes!("app-9fdd9770469a.js.gz"),
+        brotli: include_bytes!("app-9fdd9770469a.js.br"),
     },
     Asset {
-        path: "assets/style-12e90e179424.css",
+        path: "assets/style-744b1500cefe.css",
         content_type: "text/css; charset=utf-8",
-        hash: "12e90e179424",
-        plain: include_bytes!("style-12e90e179424.css"),
-        gzip: include_bytes!("style-12e90e179424.css.gz"),
-        brotli: include_bytes!("style-12e90e179424.css.br"),
+        hash: "744b1500cefe",
+        plain: include_bytes!("style-744b1500cefe.css"),
+        gzip: include_bytes!("style-744b1500cefe.css.gz"),
+        brotli: include_bytes!("style-744b1500cefe.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "18d0bd118ae0",
+        hash: "e803ac6c298b",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

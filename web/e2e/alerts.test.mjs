@@ -99,11 +99,13 @@ test('a stream tells what is open, then what changes', async () => {
 });
 
 test('incidents are spans on the charts', async () => {
-    await fire(server, 'spans');
     const page = await open(chrome, server, { path: '?from=now-15m&to=now' });
+    await page.getByLabel('How often to refresh').selectOption('60');
     await loaded(page);
-    // The scale ends at the last bucket's start: what began within this minute shows after it.
-    await until('red in the chart', async () => (await redInChart(page)) > 50, 90_000);
+    const before = await redInChart(page);
+    await fire(server, 'spans');
+    // At once, not with the next refresh or the next bucket.
+    await until('more red in the chart', async () => (await redInChart(page)) > before + 50, 5_000);
     const quiet = await Server.start();
     await quiet.ingest(lately(50, 0.2));
     const plain = await open(chrome, quiet, { path: '?from=now-15m&to=now' });
@@ -115,6 +117,20 @@ test('incidents are spans on the charts', async () => {
     }
     await quiet.stop();
     await recover(server, 'spans');
+});
+
+test('an open alert makes nothing wider on a phone', async () => {
+    await fire(server, 'narrow');
+    for (const path of ['?compare=week', 'users?compare=week', 'alerts', 'status']) {
+        const page = await open(chrome, server, { path, viewport: { width: 360, height: 740 } });
+        await page.locator('.tabs .badge').waitFor();
+        await page.waitForLoadState('load');
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        assert.ok(beyond <= 0, `${path}: ${beyond} px too wide`);
+        page.assertClean();
+        await page.context().close();
+    }
+    await recover(server, 'narrow');
 });
 
 test('a budget of the day is a line in the cost chart', async () => {

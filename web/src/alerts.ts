@@ -136,7 +136,7 @@ export function messageOf(incident: Incident): string {
 export function spanOf(incident: Incident): Span {
     return {
         from: Date.parse(incident.triggered_at),
-        to: incident.ended_at === null ? Date.now() : Date.parse(incident.ended_at),
+        to: incident.ended_at === null ? Infinity : Date.parse(incident.ended_at),
         label: incident.rule_name,
     };
 }
@@ -158,7 +158,7 @@ function withChange(before: Open, change: { as_of: string; alert: Incident }): O
 }
 
 /** Open incidents: told by the stream, asked for when there is none. */
-function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; refresh: () => void } {
+function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; streaming: boolean; refresh: () => void } {
     const [open, setOpen] = useState<Open>({ as_of: '', alerts: [] });
     const [streaming, setStreaming] = useState(false);
     const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
@@ -182,32 +182,29 @@ function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; r
         },
         (state) => setStreaming(state === 'open'),
     );
-    return { alerts: open.alerts, refresh: polled.refresh };
+    return { alerts: open.alerts, streaming, refresh: polled.refresh };
 }
 
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
     const [changes, setChanges] = useState(0);
     const open = useOpen(seconds, () => setChanges((n) => n + 1));
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
-    range.delete('tz');
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
         state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
-        seconds,
+        // The stream tells when one begins, changes or ends.
+        seconds && (open.streaming ? 60 : seconds),
+        !open.streaming,
     );
-    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60);
+    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60, false);
     useEffect(() => {
         if (changes > 0) past.refresh();
     }, [changes]);
     const budget = rules.data?.rules.find(
         (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
-    // Spans that are still open end now: to the minute, and the same list as long as nothing changed, so that
-    // charts are not drawn anew each time.
-    const fresh = (past.data?.incidents ?? []).map((incident) => {
-        const span = spanOf(incident);
-        return { ...span, to: Math.ceil(span.to / 60_000) * 60_000 };
-    });
+    // The same list as long as nothing changed, so that charts are not drawn anew each time.
+    const fresh = (past.data?.incidents ?? []).map(spanOf);
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
         open: open.alerts,

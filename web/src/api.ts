@@ -49,6 +49,15 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
     return (await response.json()) as T;
 }
 
+/** JSON in which integers that the browser would round stay exact, as texts. */
+function parseExactly(text: string): unknown {
+    const keep = (_: string, value: unknown, context?: { source?: string }) =>
+        typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
+            ? context.source
+            : value;
+    return JSON.parse(text, keep);
+}
+
 export async function post<T>(path: string, body: unknown, method = 'POST'): Promise<T | null> {
     const response = await send(path, {
         method,
@@ -56,5 +65,5 @@ export async function post<T>(path: string, body: unknown, method = 'POST'): Pro
         body: body === undefined ? null : JSON.stringify(body),
     });
     const text = await response.text();
-    return text ? (JSON.parse(text) as T) : null;
+    return text ? (parseExactly(text) as T) : null;
 }

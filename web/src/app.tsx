@@ -7,7 +7,7 @@ import { FilterBar } from './filters';
 import * as show from './format';
 import { FirstRun, Login } from './login';
 import { type Refresh, type Theme, keep, usePrefs } from './prefs';
-import { useClock, usePolled } from './poll';
+import { refreshAll, useClock, usePolled } from './poll';
 import { autoRefresh, browserZone } from './time';
 import type { Dashboard, Session } from './types';
 import { Brand, Dialog, Icon, ProblemNote, Select } from './ui';
@@ -51,6 +51,7 @@ const KEYS = [
     ['r', 'Refresh now'],
     ['?', 'This help'],
     ['← →', 'On a chart: move through time; with Shift ten at a time, Home and End to the edges'],
+    ['↑ ↓', 'On the heatmap: move through the latencies of that time'],
     ['Enter', 'On a chart: open what the cursor is on'],
     ['Esc', 'Close a dialog'],
 ] as const;
@@ -202,17 +203,15 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
         answered.current = { at: answer.at, failed: answer.failed };
         queueMicrotask(() => setAnswers((n) => n + 1));
     };
-    const [asked, setAsked] = useState(0);
-    const refresh = () => {
-        if (isOverview) polled.refresh();
-        else setAsked(asked + 1);
-        alerts.refresh();
-    };
-    useShortcuts(refresh, () => setHelp(true));
+    // The figures that an alert speaks of are shown with it. The first change is the state at the start.
+    useEffect(() => {
+        if (alerts.changes > 1 && isOverview) polled.refresh();
+    }, [alerts.changes]);
+    useShortcuts(refreshAll, () => setHelp(true));
     // On a phone the tabs scroll sideways: the current one is to be seen.
     useLayoutEffect(() => {
         const current = tabs.current?.querySelector<HTMLElement>('[aria-current]');
-        if (current && tabs.current) tabs.current.scrollLeft = current.offsetLeft - tabs.current.offsetLeft - 24;
+        if (current && tabs.current) tabs.current.scrollLeft = current.offsetLeft - 24;
     }, [state.tab]);
     useEffect(() => {
         document.title = `${alerts.open.length > 0 ? `(${alerts.open.length}) ` : ''}${NAMES[state.tab]} · chatgauge`;
@@ -223,8 +222,8 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     const { spans, costBudget } = alerts;
     // Drawn anew only when what it shows changed, not whenever a question is under way.
     const overview = useMemo(
-        () => <Overview state={state} zone={zone} data={data} spans={spans} budget={costBudget} old={polled.error !== null} />,
-        [state, zone, data, spans, costBudget, polled.error !== null],
+        () => <Overview state={state} zone={zone} data={data} spans={spans} budget={costBudget} old={polled.old} />,
+        [state, zone, data, spans, costBudget, polled.old],
     );
     return (
         <>
@@ -263,7 +262,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         ))}
                     </nav>
                     {state.tab !== 'sql' && <Freshness answered={answered.current} seconds={seconds} />}
-                    <button type="button" class="icon" aria-label="Refresh now (r)" title="Refresh now (r)" onClick={refresh}>
+                    <button type="button" class="icon" aria-label="Refresh now (r)" title="Refresh now (r)" onClick={refreshAll}>
                         <Icon name="refresh" />
                     </button>
                     <span class="row wide-only">
@@ -310,12 +309,12 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                         )}
                     </>
                 )}
-                {state.tab === 'requests' && <Requests key={asked} {...shared} />}
-                {state.tab === 'users' && <Groups key={`users${asked}`} {...shared} by="user" title="Users" />}
-                {state.tab === 'spaces' && <Groups key={`spaces${asked}`} {...shared} by="space" title="Spaces" />}
-                {state.tab === 'models' && <Groups key={`models${asked}`} {...shared} by="model" title="Models" />}
-                {state.tab === 'alerts' && <Alerts key={asked} {...shared} alerts={alerts} />}
-                {state.tab === 'status' && <Status key={asked} {...shared} />}
+                {state.tab === 'requests' && <Requests {...shared} />}
+                {state.tab === 'users' && <Groups key="users" {...shared} by="user" title="Users" />}
+                {state.tab === 'spaces' && <Groups key="spaces" {...shared} by="space" title="Spaces" />}
+                {state.tab === 'models' && <Groups key="models" {...shared} by="model" title="Models" />}
+                {state.tab === 'alerts' && <Alerts {...shared} alerts={alerts} />}
+                {state.tab === 'status' && <Status {...shared} />}
                 {state.tab === 'sql' && <Sql state={state} />}
             </main>
             <footer class="foot">

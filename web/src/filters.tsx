@@ -24,7 +24,8 @@ const FIXED: Partial<Record<DimensionName, string[]>> = {
 export function rangeName(state: State, zone: string): string {
     const preset = PRESETS.find(({ from, to }) => from === state.from && to === state.to);
     if (preset) return preset.label;
-    const name = (text: string) => (isRelative(text) ? text : show.instant(Date.parse(text), zone));
+    const name = (text: string) =>
+        isRelative(text) || Number.isNaN(Date.parse(text)) ? text : show.dated(Date.parse(text), zone);
     return `${name(state.from)} to ${name(state.to)}`;
 }
 
@@ -36,9 +37,9 @@ function RangeDialog(props: { state: State; zone: string; open: boolean; onClose
     useEffect(() => {
         if (!props.open) return;
         const now = Date.now();
-        const end = isRelative(state.to) ? now : Date.parse(state.to);
+        const end = (isRelative(state.to) ? now : Date.parse(state.to)) || now;
         const start = isRelative(state.from) ? end - roughWidth(state.from, state.to) : Date.parse(state.from);
-        setFrom(toField(start, zone));
+        setFrom(toField(start || end, zone));
         setTo(toField(end, zone));
         setWrong('');
     }, [props.open]);
@@ -60,6 +61,7 @@ function RangeDialog(props: { state: State; zone: string; open: boolean; onClose
                         <button
                             key={preset.label}
                             type="button"
+                            autofocus={preset.from === state.from && preset.to === state.to}
                             aria-pressed={preset.from === state.from && preset.to === state.to}
                             onClick={() => choose(preset.from, preset.to)}
                         >
@@ -223,7 +225,7 @@ export function FilterBar(props: {
     );
     return (
         <div class="bar" role="group" aria-label="Range and filters">
-            <button type="button" onClick={() => setOpen('range')} title="Range (t)" aria-haspopup="dialog">
+            <button type="button" class="menu" onClick={() => setOpen('range')} title="Range (t)" aria-haspopup="dialog">
                 {rangeName(state, props.zone)}
             </button>
             {props.comparable && (

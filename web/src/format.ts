@@ -120,8 +120,20 @@ export const month = (at: number, zone: string): string =>
 export const weekday = (at: number, zone: string): string =>
     formatter(zone, { weekday: 'short', ...DAY }).format(at);
 
+const year = (at: number, zone: string): string => formatter(zone, { year: 'numeric' }).format(at);
+
 /** Day and time. */
 export const instant = (at: number, zone: string): string => `${day(at, zone)}, ${clock(at, zone)}`;
+
+/** Day and time, with the year when it is not this one. */
+export const dated = (at: number, zone: string): string =>
+    year(at, zone) === year(Date.now(), zone)
+        ? instant(at, zone)
+        : `${day(at, zone)} ${year(at, zone)}, ${clock(at, zone)}`;
+
+/** The time alone when it is today's. */
+export const since = (at: number, zone: string): string =>
+    Date.now() - at < 86_400_000 && day(at, zone) === day(Date.now(), zone) ? clock(at, zone) : dated(at, zone);
 
 /** Day and time to the millisecond, with the year. */
 export function exactInstant(at: number, zone: string): string {

@@ -11,6 +11,8 @@ export interface Polled<T> {
     data: T | null;
     /** The question that `data` answers. */
     of: string;
+    /** `data` answers an earlier question, or is older than it should be. */
+    old: boolean;
     error: Problem | null;
     /** When `data` was last known to be right. */
     at: number;
@@ -18,9 +20,19 @@ export interface Polled<T> {
     refresh: () => void;
 }
 
-/** Asks `path` every `seconds`; 0: once. An empty path asks nothing. */
-export function usePolled<T>(path: string, seconds: number): Polled<T> {
-    const [result, setResult] = useState<Omit<Polled<T>, 'refresh'>>({
+const askers = new Set<() => void>();
+
+/** Asks everything that is shown again, now. */
+export function refreshAll(): void {
+    for (const ask of [...askers]) ask();
+}
+
+/**
+ * Asks `path` every `seconds`; 0: once. An empty path asks nothing. What the stream tells of need not join when all
+ * is asked again.
+ */
+export function usePolled<T>(path: string, seconds: number, joins = true): Polled<T> {
+    const [result, setResult] = useState<Omit<Polled<T>, 'refresh' | 'old'>>({
         data: null,
         of: '',
         error: null,
@@ -40,7 +52,8 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
             request?.abort();
             const mine = new AbortController();
             request = mine;
-            setResult((before) => ({ ...before, loading: true }));
+            // What is known stays, and nothing is drawn for a question alone.
+            setResult((before) => (before.data || before.loading ? before : { ...before, loading: true }));
             try {
                 const response = await send(path, {
                     signal: mine.signal,
@@ -73,19 +86,23 @@ export function usePolled<T>(path: string, seconds: number): Polled<T> {
             window.clearTimeout(timer);
             if (!document.hidden && seconds > 0) void run();
         };
-        ask.current = () => void run();
+        const now = () => void run();
+        ask.current = now;
+        if (joins) askers.add(now);
         document.addEventListener('visibilitychange', onVisibility);
         void run();
         return () => {
             ended = true;
+            askers.delete(now);
             ask.current = () => {};
             window.clearTimeout(timer);
             request?.abort();
             document.removeEventListener('visibilitychange', onVisibility);
         };
-    }, [path, seconds]);
+    }, [path, seconds, joins]);
     const refresh = useCallback(() => ask.current(), []);
-    return { ...result, refresh };
+    const old = result.error !== null || (result.data !== null && result.of !== path);
+    return { ...result, old, refresh };
 }
 
 /** Renders again every second. */

@@ -59,31 +59,52 @@ export function autoRefresh(from: string, to: string): number {
     return width > 2 * 1_440 * MINUTE ? 60 : 10;
 }
 
-/** What a browser's field for date and time holds for an instant in a zone, and back. */
-export function toField(at: number, zone: string): string {
-    const parts = new Intl.DateTimeFormat('sv-SE', {
-        timeZone: zone,
-        year: 'numeric',
-        month: '2-digit',
-        day: '2-digit',
-        hour: '2-digit',
-        minute: '2-digit',
-        hourCycle: 'h23',
-    }).format(at);
-    return parts.replace(' ', 'T');
+const fields = new Map<string, Intl.DateTimeFormat>();
+
+function fieldFormat(zone: string): Intl.DateTimeFormat {
+    const known = fields.get(zone);
+    if (known) return known;
+    const two = '2-digit' as const;
+    const time = { hour: two, minute: two, hourCycle: 'h23' } as const;
+    const made = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, year: 'numeric', month: two, day: two, ...time });
+    fields.set(zone, made);
+    return made;
 }
+
+/** What a browser's field for date and time holds for an instant in a zone, and back. */
+export const toField = (at: number, zone: string): string => fieldFormat(zone).format(at).replace(' ', 'T');
 
 /** The instant at which a clock of the zone shows what stands in the field. */
 export function fromField(text: string, zone: string): number {
     const wanted = Date.parse(`${text}:00Z`);
-    let guess = wanted;
-    // The offset depends on the answer; two rounds settle it, except inside a gap.
+    let [guess, before] = [wanted, wanted];
+    // The offset depends on the answer; two rounds settle it.
     for (let round = 0; round < 3; round += 1) {
         const shown = Date.parse(`${toField(guess, zone)}:00Z`);
-        if (shown === wanted) break;
+        if (shown === wanted) return guess;
+        before = guess;
         guess += wanted - shown;
     }
-    return guess;
+    // Clocks skip this time: the later guess is after the gap.
+    return Math.max(guess, before);
 }
 
-export const browserZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+/** The end of the local day that begins at an instant; days have 23 to 25 hours. */
+export function endOfDay(start: number, zone: string): number {
+    // Noon of the next day exists in every zone, whatever the clocks do at midnight.
+    const tomorrow = toField(start + 36 * 60 * MINUTE, zone).slice(0, 10);
+    return fromField(`${tomorrow}T00:00`, zone);
+}
+
+/** Whether the browser knows a zone of this name. */
+export function isZone(name: string): boolean {
+    try {
+        new Intl.DateTimeFormat('en', { timeZone: name });
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+export const browserZone = (): string => ownZone;

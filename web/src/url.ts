@@ -1,7 +1,7 @@
 // The address is the state: what is seen can be sent to somebody as a link.
 
 import { useEffect, useState } from 'preact/hooks';
-import { DEFAULT_FROM, DEFAULT_TO } from './time';
+import { DEFAULT_FROM, DEFAULT_TO, isZone } from './time';
 
 export const TABS = ['overview', 'requests', 'users', 'spaces', 'models', 'alerts', 'status', 'sql'] as const;
 export type Tab = (typeof TABS)[number];
@@ -45,7 +45,7 @@ export function parse(location: { pathname: string; search: string }): State {
         tab: TABS.find((tab) => tab === name) ?? 'overview',
         from: params.get('from') || DEFAULT_FROM,
         to: params.get('to') || DEFAULT_TO,
-        tz: params.get('tz') ?? '',
+        tz: isZone(params.get('tz') ?? '') ? (params.get('tz') ?? '') : '',
         compare: compare === 'previous' || compare === 'week' ? compare : '',
         filters,
         view,
@@ -98,9 +98,16 @@ function changed(change: Change): State {
 export function go(change: Change, how: 'push' | 'replace' = 'push'): void {
     const next = changed(change);
     const address = format(next);
-    if (how === 'push') history.pushState(null, '', address);
+    const isDialog = Object.keys(change).join() === 'view';
+    if (how === 'push') history.pushState({ isDialog }, '', address);
     else history.replaceState(null, '', address);
     publish(next);
+}
+
+/** Takes out of the address what opened a dialog: as "back" does when it was opened here, so that "back" does not open it again. */
+export function closeDialog(change: Change): void {
+    if ((history.state as { isDialog?: boolean } | null)?.isDialog) history.back();
+    else go(change, 'replace');
 }
 
 /** The address of another state, for links. */

@@ -263,8 +263,8 @@ pub(crate) async fn list(
     principal.require_all_spaces()?;
     let params = params(query.as_deref(), INCIDENTS)?;
     let mut wanted = Wanted::new(&params)?;
-    wanted.query.during =
-        params.range_if_any(app.service().now(), app.service().config().time_zone)?;
+    let zone = params.zone(app.service().config().time_zone)?;
+    wanted.query.during = params.range_if_any(app.service().now(), zone.tz)?;
     wanted.query.before = params.cursor()?.map(decode_cursor);
     let body = app.ask(move |service| {
         let view = IncidentView::load(service)?;

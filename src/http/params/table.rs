@@ -225,6 +225,11 @@ static DURING_START: Param = Param::new(
     Values::Text,
     "Only incidents that were open at or after this instant, in the forms of other routes.",
 );
+static DURING_TZ: Param = Param::new(
+    "tz",
+    Values::Text,
+    "IANA zone in which `start` and `end` without an offset are read. Default: the configured one.",
+);
 static INCIDENT_STATE: Param = Param::new(
     "state",
     Values::OneOf(|| INCIDENT_STATES.to_vec()),
@@ -424,7 +429,7 @@ pub(crate) const AUDIT: &[&Param] = &[&PAGE_LIMIT, &CURSOR];
 pub(crate) const ALERTS: &[&Param] = &[&SINCE, &INCIDENT_STATE, &OF_RULE, &PAGE_LIMIT];
 /// `/api/alerts/incidents`.
 pub(crate) const INCIDENTS: &[&Param] =
-    &[&DURING_START, &END, &INCIDENT_STATE, &OF_RULE, &PAGE_LIMIT, &CURSOR];
+    &[&DURING_START, &END, &DURING_TZ, &INCIDENT_STATE, &OF_RULE, &PAGE_LIMIT, &CURSOR];
 /// `GET /api/alerts/silences`.
 pub(crate) const SILENCES: &[&Param] = &[&SILENCE_STATE];
 /// `/api/alerts/explain`.

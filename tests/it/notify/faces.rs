@@ -151,6 +151,15 @@ fn filters_pages_and_refusals() {
     assert_ne!(first["incidents"][0]["alert_id"], second["incidents"][0]["alert_id"]);
     let none = server.get("/api/alerts/incidents?start=now-3h&end=now-2h").json();
     assert_eq!(none["incidents"], json!([]));
+    // A date that has begun in the east of the world and not yet in the west.
+    let fired_at = first["incidents"][0]["triggered_at"].as_str().unwrap();
+    let east =
+        chrono::DateTime::parse_from_rfc3339(fired_at).unwrap() + chrono::TimeDelta::hours(14);
+    let date = east.to_utc().date_naive();
+    for (zone, expected) in [("Pacific/Kiritimati", 0), ("Pacific/Pago_Pago", 2)] {
+        let query = format!("/api/alerts/incidents?end={date}&tz={zone}");
+        assert_eq!(count(&query, "incidents"), expected, "{query}");
+    }
 
     for path in [
         "/api/metrics/alerts?state=burning",

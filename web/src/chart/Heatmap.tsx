@@ -15,7 +15,7 @@ export function Heatmap(props: {
     /** One list for each bucket, one number for each bound. */
     counts: number[][];
     onZoom?: (from: number, to: number) => void;
-    /** A bucket, and the row unless it was chosen with the keyboard. */
+    /** A bucket and a row of it; none where nothing took any time. */
     onPick?: (index: number, row: number | null) => void;
 }) {
     const { times, bounds, counts } = props;
@@ -25,20 +25,25 @@ export function Heatmap(props: {
     const rows = bounds.length;
     const data = [times.starts.map((at) => at / 1_000), times.starts.map(() => null)] as uPlot.AlignedData;
     const below = (row: number) => (row === 0 ? 'up to' : `${show.duration(bounds[row - 1])} to`);
-    const read = (index: number): Reading => {
+    /** The rows of a bucket that hold something, the fullest first. */
+    const filled = (index: number): number[] => {
+        const column = counts[index] ?? [];
+        const of = (row: number) => column[row] ?? 0;
+        return column.flatMap((value, row) => (value > 0 ? [row] : [])).sort((a, b) => of(b) - of(a));
+    };
+    const read = (index: number, at: number | null): Reading => {
         const column = counts[index] ?? [];
         const sum = column.reduce((total, value) => total + value, 0);
-        const lines = column
-            .map((value, row) => ({ value, row }))
-            .filter(({ value }) => value > 0)
-            .sort((a, b) => b.value - a.value)
-            .slice(0, 5)
-            .sort((a, b) => b.row - a.row)
-            .map(({ value, row }) => ({
-                colour: colours()('c1'),
-                name: `${below(row)} ${show.duration(bounds[row])}`,
-                value: `${show.count(value)} (${show.percent((value * 100) / sum)})`,
-            }));
+        // The cell that is pointed at comes first, above the fullest of its bucket.
+        const fullest = filled(index)
+            .filter((row) => row !== at)
+            .slice(0, 4)
+            .sort((a, b) => b - a);
+        const lines = (at === null ? fullest : [at, ...fullest]).map((row) => ({
+            colour: row === at ? colours()('text') : colours()('c1'),
+            name: `${below(row)} ${show.duration(bounds[row])}`,
+            value: sum === 0 ? '0' : `${show.count(column[row] ?? 0)} (${show.percent(((column[row] ?? 0) * 100) / sum)})`,
+        }));
         return { title: `${times.name(index)}: ${show.count(sum)} requests`, lines };
     };
     const options = (size: { width: number; height: number }): uPlot.Options => {
@@ -60,11 +65,8 @@ export function Heatmap(props: {
                     ticks: { show: false },
                     gap: 4,
                     size: 56,
-                    splits: () => {
-                        const step = Math.max(1, Math.ceil(rows / 6));
-                        return bounds.map((_, row) => row + 1).filter((row) => row % step === 0);
-                    },
-                    values: (_, splits) => splits.map((row) => show.durationMark(bounds[row - 1] ?? 0)),
+                    splits: () => marks(bounds).map((mark) => mark.at),
+                    values: () => marks(bounds).map((mark) => show.durationMark(mark.ms)),
                 },
             ],
             series: [{}, { points: { show: false } }],
@@ -83,14 +85,26 @@ export function Heatmap(props: {
             shape={shape}
             read={read}
             onZoom={props.onZoom}
-            onPick={(index, height) =>
-                now.current.onPick?.(
-                    index,
-                    height === null ? null : Math.min(Math.max(Math.floor(height * rows), 0), rows - 1),
-                )
-            }
+            rows={{ count: rows, of: filled }}
+            onPick={props.onPick}
         />
     );
+}
+
+/** Latencies that people have in their heads. */
+const ROUND_MS = [1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000];
+const FINER_MS = ROUND_MS.flatMap((ms) => (ms < 10_000 ? [ms, 2 * ms, 5 * ms] : [ms, 2 * ms, 3 * ms, 5 * ms]));
+
+/** Round latencies and where they stand between the rows; the rows' own bounds are odd numbers. */
+function marks(bounds: number[]): { ms: number; at: number }[] {
+    const lowest = (bounds[0] ?? 1) / ((bounds[1] ?? 2) / (bounds[0] ?? 1));
+    const place = (ms: number): { ms: number; at: number }[] => {
+        const row = bounds.findIndex((bound) => ms <= bound);
+        const [from, to] = [bounds[row - 1] ?? lowest, bounds[row] ?? 0];
+        return row < 0 || ms < lowest ? [] : [{ ms, at: row + Math.log(ms / from) / Math.log(to / from) }];
+    };
+    const few = ROUND_MS.flatMap(place);
+    return few.length > 2 ? few : FINER_MS.flatMap(place);
 }
 
 function drawCells(plot: uPlot, times: Times, counts: number[][], rows: number, colour: Colours): void {

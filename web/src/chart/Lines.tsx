@@ -4,7 +4,7 @@ import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
-import { type Span, colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
+import { type Span, colours, drawIncomplete, drawSpanEdges, drawSpans, timeAxis, valueAxis, zoned } from './frame';
 import { Plot, type Reading } from './Plot';
 
 export interface Line {
@@ -100,7 +100,10 @@ export function Lines(props: {
             bands,
             hooks: {
                 drawClear: [(u) => drawSpans(u, now.current.times.spans, colour)],
-                draw: [(u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour)],
+                draw: [
+                    (u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour),
+                    (u) => drawSpanEdges(u, now.current.times.spans, colour),
+                ],
             },
         };
     };

@@ -18,15 +18,28 @@ export interface PlotProps {
     /** Made anew whenever `shape` changes; new data alone is only drawn. */
     options: (size: { width: number; height: number }) => uPlot.Options;
     shape: string;
-    read: (index: number) => Reading;
+    read: (index: number, row: number | null) => Reading;
+    /** A chart of cells: how many rows it has, and which of a bucket's hold something, the fullest first. */
+    rows?: { count: number; of: (index: number) => number[] } | undefined;
     /** The reader chose a stretch of time, in milliseconds. */
     onZoom?: ((from: number, to: number) => void) | undefined;
-    /** The reader chose a bucket, at a share of the height from the bottom; with the keyboard at none. */
-    onPick?: ((index: number, height: number | null) => void) | undefined;
+    /** The reader chose a bucket, and its row where there are any. */
+    onPick?: ((index: number, row: number | null) => void) | undefined;
     tall?: boolean;
 }
 
 const DRAG_PX = 6;
+
+/** The bucket that a place on the axis lies in: the last one that begins before it. */
+function bucketAt(times: ArrayLike<number>, at: number): number {
+    let [low, high] = [0, times.length];
+    while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((times[middle] ?? 0) <= at) low = middle + 1;
+        else high = middle;
+    }
+    return Math.max(0, low - 1);
+}
 
 function fill(tip: HTMLElement, reading: Reading): void {
     const title = document.createElement('b');
@@ -61,27 +74,65 @@ export function Plot(props: PlotProps) {
     const plot = useRef<uPlot | null>(null);
     const latest = useRef(props);
     const at = useRef(-1);
+    const row = useRef<number | null>(null);
+    const cell = useRef<HTMLDivElement>(null);
+    /** The keyboard moves the cursor, not the pointer. */
+    const steered = useRef(false);
+    /** In view, or nearly: what is further away is drawn when it comes. */
+    const seen = useRef(true);
     latest.current = props;
 
     const say = (index: number) => {
         const element = box.current;
         if (!element) return;
-        const reading = latest.current.read(index);
+        const reading = latest.current.read(index, row.current);
         element.setAttribute('aria-valuenow', String(index));
         const lines = reading.lines.map((line) => `${line.name} ${line.value}`).join(', ');
         element.setAttribute('aria-valuetext', `${reading.title}: ${lines}`);
     };
 
-    const place = (made: uPlot, index: number | null | undefined) => {
+    /** The bucket under the cursor; null beside the chart. */
+    const under = (made: uPlot): number | null => {
+        const { left = -1 } = made.cursor;
+        return left < 0 || made.data[0].length === 0 ? null : bucketAt(made.data[0], made.posToVal(left, 'x'));
+    };
+
+    /** The row at a share of the height from the bottom. */
+    const rowAt = (share: number): number | null => {
+        const count = latest.current.rows?.count;
+        return count ? Math.min(Math.max(Math.floor(share * count), 0), count - 1) : null;
+    };
+
+    /** Draws a frame around the cell of the cursor. */
+    const frame = (made: uPlot, index: number) => {
+        const element = cell.current;
+        const count = latest.current.rows?.count;
+        if (!element || !count || row.current === null) return;
+        const times = made.data[0];
+        const left = made.valToPos(times[index] ?? 0, 'x');
+        const right = index + 1 < times.length ? made.valToPos(times[index + 1] ?? 0, 'x') : made.over.clientWidth;
+        const height = made.over.clientHeight / count;
+        const [x, y] = [left + made.over.offsetLeft, made.over.offsetTop + (count - 1 - row.current) * height];
+        element.hidden = false;
+        element.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
+        element.style.width = `${Math.max(Math.round(right - left), 3)}px`;
+        element.style.height = `${Math.max(Math.round(height), 3)}px`;
+    };
+
+    const place = (made: uPlot) => {
         const element = tip.current;
         if (!element) return;
-        if (index === null || index === undefined || made.cursor.left === undefined || made.cursor.left < 0) {
+        const index = under(made);
+        if (index === null) {
             element.hidden = true;
+            if (cell.current) cell.current.hidden = true;
             return;
         }
-        fill(element, latest.current.read(index));
+        if (!steered.current) row.current = rowAt(1 - (made.cursor.top ?? 0) / made.over.clientHeight);
+        fill(element, latest.current.read(index, row.current));
         element.hidden = false;
-        const left = made.cursor.left + made.over.offsetLeft;
+        frame(made, index);
+        const left = (made.cursor.left ?? 0) + made.over.offsetLeft;
         const width = box.current?.clientWidth ?? 0;
         const beyond = left + 16 + element.offsetWidth > width;
         const x = beyond ? Math.max(0, left - 16 - element.offsetWidth) : left + 16;
@@ -101,11 +152,12 @@ export function Plot(props: PlotProps) {
                     y: false,
                     points: { size: 7 },
                     drag: { x: Boolean(latest.current.onZoom), y: false, setScale: false },
+                    dataIdx: (u, _, __, at) => bucketAt(u.data[0], at),
                     ...options.cursor,
                 },
                 hooks: {
                     ...options.hooks,
-                    setCursor: [(u) => place(u, u.cursor.idx)],
+                    setCursor: [place],
                     setSelect: [
                         (u) => {
                             if (u.select.width < DRAG_PX) return;
@@ -125,10 +177,10 @@ export function Plot(props: PlotProps) {
             pressedX = event.clientX;
         };
         const onClick = (event: MouseEvent) => {
-            const index = made.cursor.idx;
-            if (Math.abs(event.clientX - pressedX) >= DRAG_PX || index === null || index === undefined) return;
+            const index = under(made);
+            if (Math.abs(event.clientX - pressedX) >= DRAG_PX || index === null) return;
             const { bottom, height } = made.over.getBoundingClientRect();
-            latest.current.onPick?.(index, (bottom - event.clientY) / height);
+            latest.current.onPick?.(index, rowAt((bottom - event.clientY) / height));
         };
         made.over.addEventListener('mousedown', onDown);
         made.over.addEventListener('click', onClick);
@@ -136,7 +188,21 @@ export function Plot(props: PlotProps) {
             made.setSize({ width: element.clientWidth, height: element.clientHeight });
         });
         resized.observe(element);
+        const catchUp = () => {
+            if (made.data !== latest.current.data) made.setData(latest.current.data);
+        };
+        const scrolled = new IntersectionObserver(
+            ([entry]) => {
+                seen.current = entry?.isIntersecting ?? true;
+                if (seen.current) catchUp();
+            },
+            { rootMargin: '200px' },
+        );
+        scrolled.observe(element);
+        window.addEventListener('beforeprint', catchUp);
         return () => {
+            window.removeEventListener('beforeprint', catchUp);
+            scrolled.disconnect();
             resized.disconnect();
             made.destroy();
             plot.current = null;
@@ -146,7 +212,7 @@ export function Plot(props: PlotProps) {
     useEffect(() => {
         const made = plot.current;
         if (!made || made.data === props.data) return;
-        made.setData(props.data);
+        if (seen.current) made.setData(props.data);
         if (at.current >= 0) say(Math.min(at.current, (props.data[0]?.length ?? 1) - 1));
     }, [props.data]);
 
@@ -154,10 +220,24 @@ export function Plot(props: PlotProps) {
         const made = plot.current;
         const times = props.data[0];
         if (!made || times.length === 0) return;
+        if (made.data !== props.data) made.setData(props.data);
         at.current = Math.min(Math.max(index, 0), times.length - 1);
+        const filled = props.rows?.of(at.current) ?? [];
+        if (row.current === null || !filled.includes(row.current)) row.current = filled[0] ?? null;
         const left = made.valToPos(times[at.current] ?? 0, 'x');
+        steered.current = true;
         made.setCursor({ left: Math.max(left, 0) + 0.5, top: 10 });
+        steered.current = false;
         say(at.current);
+    };
+
+    /** To the next row of the bucket that holds something. */
+    const climb = (up: boolean) => {
+        if (at.current < 0) return move(props.data[0].length - 1);
+        const from = row.current ?? -1;
+        const beyond = (props.rows?.of(at.current) ?? []).filter((one) => (up ? one > from : one < from));
+        if (beyond.length > 0) row.current = up ? Math.min(...beyond) : Math.max(...beyond);
+        move(at.current);
     };
 
     const onKeyDown = (event: KeyboardEvent) => {
@@ -173,12 +253,15 @@ export function Plot(props: PlotProps) {
             End: last,
         };
         const target = moves[event.key];
-        if (target !== undefined) {
+        if (props.rows && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+            event.preventDefault();
+            climb(event.key === 'ArrowUp');
+        } else if (target !== undefined) {
             event.preventDefault();
             move(target);
         } else if (event.key === 'Enter' && at.current >= 0) {
             event.preventDefault();
-            props.onPick?.(at.current, null);
+            props.onPick?.(at.current, row.current);
         } else if (event.key === 'Escape' && plot.current) {
             plot.current.setCursor({ left: -10, top: -10 });
         }
@@ -191,7 +274,7 @@ export function Plot(props: PlotProps) {
             class={props.tall ? 'chart tall' : 'chart'}
             tabIndex={0}
             role="slider"
-            aria-label={`${props.label}: arrow keys move through time${props.onPick ? ', Enter opens' : ''}`}
+            aria-label={`${props.label}: arrow keys move through time${props.rows ? ' and latencies' : ''}${props.onPick ? ', Enter opens' : ''}`}
             aria-valuemin={0}
             aria-valuemax={Math.max(count - 1, 0)}
             aria-valuenow={Math.max(at.current, 0)}
@@ -199,6 +282,7 @@ export function Plot(props: PlotProps) {
             onKeyDown={onKeyDown}
             onBlur={() => plot.current?.setCursor({ left: -10, top: -10 })}
         >
+            {props.rows && <div ref={cell} class="cell-mark" hidden />}
             <div ref={tip} class="tip" hidden aria-hidden="true" />
         </div>
     );

@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import * as show from '../format';
 import { useColours } from '../prefs';
 import type { Num } from '../types';
-import { colours, drawIncomplete, drawSpans, timeAxis, valueAxis, zoned } from './frame';
+import { colours, drawIncomplete, drawSpanEdges, drawSpans, timeAxis, valueAxis, zoned } from './frame';
 import { type Times, openStart, span } from './Lines';
 import { Plot, type Reading } from './Plot';
 
@@ -14,6 +14,9 @@ export interface Layer {
     colour: string;
     values: Num[];
 }
+
+/** From this width on, bars are set apart by a line. */
+const LINED_BAR_PX = 6;
 
 export function Stack(props: {
     label: string;
@@ -64,11 +67,19 @@ export function Stack(props: {
     };
     const options = (size: { width: number; height: number }): uPlot.Options => {
         const colour = colours();
-        const paths = uPlot.paths.bars?.({
+        const bars = uPlot.paths.bars?.({
             size: props.dense ? [1, Infinity] : props.days ? [0.8, 120] : [0.86, 64],
             align: 1,
             gap: 0,
         });
+        // Thin bars would be nothing but the line around them; uPlot even fills them with its colour.
+        const paths: uPlot.Series.PathBuilder = (u, series, from, to) => {
+            const made = bars?.(u, series, from, to) ?? null;
+            const isThin = u.bbox.width / Math.max(u.data[0].length, 1) < LINED_BAR_PX * devicePixelRatio;
+            if (!made || !isThin) return made;
+            const { fill = null, clip = null, flags = 0 } = made;
+            return { stroke: null, fill, clip, flags };
+        };
         return {
             ...size,
             tzDate: zoned(times.zone),
@@ -95,7 +106,7 @@ export function Stack(props: {
                         stroke: colour('panel'),
                         width: layers.length > 1 && !props.dense ? 1 / devicePixelRatio : 0,
                         points: { show: false },
-                        ...(paths ? { paths } : {}),
+                        paths,
                     }),
                 ),
             ],
@@ -103,6 +114,7 @@ export function Stack(props: {
                 drawClear: [(u) => drawSpans(u, now.current.times.spans, colour)],
                 draw: [
                     (u) => drawIncomplete(u, openStart(now.current.times), now.current.times.end, colour),
+                    (u) => drawSpanEdges(u, now.current.times.spans, colour),
                     (u) => drawLine(u, now.current.line?.value, colour('bad')),
                 ],
             },

@@ -75,20 +75,30 @@ function xRange(plot: uPlot, from: number, to: number): [number, number] | null 
     return end > start ? [start, end - start] : null;
 }
 
-/** Shades the time in which alerts fired, under the series. */
-export function drawSpans(plot: uPlot, spans: Span[], colour: Colours): void {
-    const { top, height } = plot.bbox;
+function eachSpan(plot: uPlot, spans: Span[], colour: Colours, draw: (x: number, width: number) => void): void {
+    plot.ctx.save();
+    plot.ctx.fillStyle = colour('bad');
     for (const span of spans) {
         const x = xRange(plot, span.from / 1_000, span.to / 1_000);
-        if (!x) continue;
-        plot.ctx.save();
-        plot.ctx.fillStyle = colour('bad');
-        plot.ctx.globalAlpha = 0.14;
-        plot.ctx.fillRect(x[0], top, Math.max(x[1], 2), height);
-        plot.ctx.globalAlpha = 0.9;
-        plot.ctx.fillRect(x[0], top, Math.max(x[1], 2), 2 * devicePixelRatio);
-        plot.ctx.restore();
+        if (x) draw(x[0], Math.max(x[1], 2));
     }
+    plot.ctx.restore();
+}
+
+/** Shades the time in which alerts fired, under the series. */
+export function drawSpans(plot: uPlot, spans: Span[], colour: Colours): void {
+    eachSpan(plot, spans, colour, (x, width) => {
+        plot.ctx.globalAlpha = 0.14;
+        plot.ctx.fillRect(x, plot.bbox.top, width, plot.bbox.height);
+    });
+}
+
+/** Marks the same time at the top, over everything: neither bars nor hatching hide it. */
+export function drawSpanEdges(plot: uPlot, spans: Span[], colour: Colours): void {
+    eachSpan(plot, spans, colour, (x, width) => {
+        plot.ctx.globalAlpha = 0.9;
+        plot.ctx.fillRect(x, plot.bbox.top, width, 3 * devicePixelRatio);
+    });
 }
 
 /** Hatches the bucket that has not ended, over the series. */

@@ -123,7 +123,6 @@ export function Alerts(props: {
     const { state, zone, alerts } = props;
     const rules = usePolled<RulesAnswer>('api/alerts/rules', props.seconds);
     const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
-    range.delete('tz');
     range.set('limit', '200');
     const incidents = usePolled<{ incidents: Incident[] }>(`api/alerts/incidents?${range}`, props.seconds);
     const silences = usePolled<{ silences: Silence[] }>('api/alerts/silences', props.seconds);

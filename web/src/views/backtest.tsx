@@ -6,7 +6,7 @@ import { Problem, post } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
 import { Dialog, ProblemNote } from '../ui';
-import { type State, go } from '../url';
+import { type State, closeDialog } from '../url';
 
 interface Backtest {
     start: string;
@@ -90,7 +90,7 @@ export function BacktestDialog(props: { rules: Rule[]; state: State; zone: strin
             title={`Backtest: ${rule?.name ?? ''}`}
             wide
             open={Boolean(rule)}
-            onClose={() => go({ view: { rule: undefined } })}
+            onClose={() => closeDialog({ view: { rule: undefined } })}
         >
             <div class="stack">
                 <div class="row">

@@ -4,14 +4,16 @@ import { Legend, type Times } from '../chart/Lines';
 import { Stack } from '../chart/Stack';
 import * as show from '../format';
 import { Panel, type Twin } from '../panel';
+import { endOfDay } from '../time';
 import type { Dashboard } from '../types';
-import { type Props, sum, zoom } from './series';
+import { go } from '../url';
+import { type Props, bucketRange, sum, zoom } from './series';
 
 export function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['csv']; budget: number | null }) {
     const days = data.cost;
     if (!days) return null;
     const starts = days.map((day) => Date.parse(day.timestamp));
-    const end = (starts.at(-1) ?? 0) + 24 * 3_600_000;
+    const end = endOfDay(starts.at(-1) ?? 0, data.tz);
     const times: Times = {
         starts,
         end,
@@ -22,9 +24,10 @@ export function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['
     };
     const cost = days.map((day) => day.cost_usd);
     const today = days[times.open];
-    const passed = today ? (Date.parse(data.as_of) - (starts[times.open] ?? 0)) / (24 * 3_600_000) : 0;
+    const begun = starts[times.open] ?? 0;
+    const passed = today ? (Date.parse(data.as_of) - begun) / ((starts[times.open + 1] ?? end) - begun) : 0;
     const projected =
-        today && today.cost_usd && passed > 0.1 && Date.parse(data.start) <= (starts[times.open] ?? 0)
+        today && today.cost_usd && passed > 0.1 && Date.parse(data.start) <= begun
             ? today.cost_usd / passed
             : null;
     const twin: Twin = {
@@ -65,7 +68,7 @@ export function CostPanel({ data, csv, budget }: { data: Dashboard; csv: Props['
                 format={show.money}
                 axis={show.moneyMark}
                 onZoom={zoom}
-                onPick={(index) => zoom(starts[index] ?? 0, starts[index + 1] ?? end)}
+                onPick={(index) => go(bucketRange(times, data, index))}
             />
         </Panel>
     );

@@ -30,7 +30,7 @@ export function Groups(props: {
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}
-            <section class={polled.error ? 'panel old' : 'panel'} aria-busy={polled.loading && !top}>
+            <section class={polled.old ? 'panel old' : 'panel'} aria-busy={polled.loading && !top}>
                 <div class="panel-head">
                     <h1 class="grow">{props.title}</h1>
                     <span class="panel-tools">

@@ -6,7 +6,7 @@ import { Problem, get } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
 import { Dialog, ProblemNote } from '../ui';
-import { type State, follow, go, link } from '../url';
+import { type State, closeDialog, follow, link } from '../url';
 import { isSilenced } from './strip';
 
 interface IncidentAnswer {
@@ -62,8 +62,8 @@ export function Incidents(props: { incidents: Incident[]; zone: string; onSilenc
                         <th scope="col">Rule</th>
                         <th scope="col">State</th>
                         <th scope="col" class="minor">Group</th>
-                        <th scope="col" class="minor">Since</th>
-                        <th scope="col" class="num">Lasted</th>
+                        <th scope="col">Since</th>
+                        <th scope="col" class="num minor">Lasted</th>
                         <th scope="col" class="num minor">Peak</th>
                         <th scope="col" class="num minor">Limit</th>
                         <th scope="col" class="minor"><span class="visually-hidden">Actions</span></th>
@@ -89,8 +89,8 @@ export function Incidents(props: { incidents: Incident[]; zone: string; onSilenc
                                     </span>
                                 </td>
                                 <td class="minor"><bdi>{groupText(incident.group) || show.NONE}</bdi></td>
-                                <td class="minor">{show.instant(from, props.zone)}</td>
-                                <td class="num">{show.span(to - from)}</td>
+                                <td>{show.dated(from, props.zone)}</td>
+                                <td class="num minor">{show.span(to - from)}</td>
                                 <td class="num minor">{inUnit(incident.peak_value, incident.unit)}</td>
                                 <td class="num minor">{inUnit(incident.threshold, incident.unit)}</td>
                                 <td class="num minor">
@@ -134,7 +134,7 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
             title={incident?.rule_name ?? 'Incident'}
             wide
             open={Boolean(id)}
-            onClose={() => go({ view: { incident: undefined } })}
+            onClose={() => closeDialog({ view: { incident: undefined } })}
         >
             {problem && <ProblemNote problem={problem} />}
             {incident && (

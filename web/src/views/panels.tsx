@@ -7,7 +7,7 @@ import * as show from '../format';
 import { Panel } from '../panel';
 import { Segments } from '../ui';
 import { type State, go, state as current } from '../url';
-import { LATENCIES, type Props, latencyOf, peakOf, pick, sum, twinOf, zoom, zoomTo } from './series';
+import { LATENCIES, type Props, bucketRange, latencyOf, peakOf, pick, sum, twinOf, zoom, zoomTo } from './series';
 
 const ERROR_COLOURS = ['c8', 'c2', 'c4', 'c5', 'c6', 'c1', 'c3', 'c7'];
 
@@ -38,7 +38,7 @@ export function RequestsPanel({ data, times, csv }: Props) {
             id="panel-requests"
             csv={csv('requests')}
             twin={() => twinOf(times, columns, data)}
-            sentence={`${show.count(sum(requests.count))} requests${peak ? `; peak ${show.rate(peak.value)} a minute at ${times.name(peak.index)}` : ''}.`}
+            sentence={`${show.count(sum(requests.count))} requests${peak && peak.value ? `; peak ${show.rate(peak.value)} a minute at ${times.name(peak.index)}` : ''}.`}
         >
             <Legend lines={lines} />
             <Lines
@@ -134,8 +134,7 @@ export function ErrorsPanel({ data, times, csv }: Props) {
     const open = (index: number) =>
         go({
             tab: 'requests',
-            from: new Date(times.starts[index] ?? 0).toISOString(),
-            to: new Date(times.starts[index + 1] ?? times.end).toISOString(),
+            ...bucketRange(times, data, index),
             filters: { ...current().filters, outcome: ['error'] },
         });
     return (
@@ -191,8 +190,7 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
     const open = (index: number, row: number | null) =>
         go({
             tab: 'requests',
-            from: new Date(times.starts[index] ?? 0).toISOString(),
-            to: new Date(times.starts[index + 1] ?? times.end).toISOString(),
+            ...bucketRange(times, data, index),
             view: row === null ? {} : cellOf(heatmap.bounds_ms, row, latencyOf(state)),
         });
     return (
@@ -208,7 +206,7 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
             }
         >
             <div class="legend" aria-hidden="true">
-                <span>Darker: more of the requests of that time</span>
+                <span>Stronger colour: more of the requests of that time</span>
             </div>
             {heatmap.bounds_ms.length === 0 ? (
                 <div class="blank">No latency is known here.</div>

@@ -7,7 +7,7 @@ import { usePolled } from '../poll';
 import { useTail } from '../tail';
 import type { RequestsPage, StoredRequest } from '../types';
 import { CopyButton, Dialog, Figure, Name, PhaseBar, ProblemNote } from '../ui';
-import { type DimensionName, type State, go, question, withFilter } from '../url';
+import { type DimensionName, type State, closeDialog, go, question, withFilter } from '../url';
 import { boundsOf } from './series';
 
 const PAGE = 50;
@@ -133,7 +133,7 @@ function RequestDialog({ state, zone }: { state: State; zone: string }) {
         });
         return () => stop.abort();
     }, [id, at]);
-    const close = () => go({ view: { request: undefined, at: undefined } });
+    const close = () => closeDialog({ view: { request: undefined, at: undefined } });
     const fact = (name: string, value: string | null | undefined, dimension?: DimensionName) => (
         <div key={name}>
             <dt>{name}</dt>
@@ -290,21 +290,20 @@ export function Requests(props: {
     const { state, zone } = props;
     const path = `api/requests?${question(state, zone, { limit: String(PAGE), ...boundsOf(state) })}`;
     const polled = usePolled<RequestsPage>(path, props.seconds);
-    const [older, setOlder] = useState<{ of: string; pages: RequestsPage[] }>({ of: '', pages: [] });
+    const [held, setHeld] = useState<{ of: string; pages: RequestsPage[] }>({ of: '', pages: [] });
     const [problem, setProblem] = useState<Problem | null>(null);
     props.onAnswer({ at: polled.at, failed: polled.error !== null });
-    const pages = older.of === path ? older.pages : [];
-    const requests = [polled.data, ...pages].flatMap((page) => page?.requests ?? []);
-    // Pages overlap when requests arrived between them.
-    const seen = new Set<string>();
-    const unique = requests.filter((request) => {
-        const key = `${request.started_at} ${request.request_id}`;
-        return !seen.has(key) && Boolean(seen.add(key));
-    });
-    const cursor = (pages.at(-1) ?? polled.data)?.next_cursor;
+    // Whoever goes back in time sees a list that stands still: newer requests would leave a hole in it.
+    const standing = held.of === path && held.pages.length > 0;
+    const pages = standing ? held.pages : polled.data ? [polled.data] : [];
+    const requests = pages.flatMap((page) => page.requests);
+    const cursor = standing || polled.of === path ? pages.at(-1)?.next_cursor : null;
     const more = () => {
         get<RequestsPage>(`${path}&cursor=${cursor}`).then(
-            (page) => setOlder({ of: path, pages: [...pages, page] }),
+            (page) => {
+                setHeld({ of: path, pages: [...pages, page] });
+                setProblem(null);
+            },
             (error) => {
                 if (error instanceof Problem) setProblem(error);
             },
@@ -316,21 +315,32 @@ export function Requests(props: {
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}
             {problem && <ProblemNote problem={problem} />}
             <TailPanel state={state} zone={zone} />
-            <section class={polled.error ? 'panel old' : 'panel'} aria-busy={polled.loading && !polled.data}>
+            <section class={polled.old ? 'panel old' : 'panel'} aria-busy={polled.loading && !polled.data}>
                 <div class="panel-head">
                     <h1 class="grow">Requests</h1>
+                    {standing && (
+                        <button type="button" onClick={() => setHeld({ of: '', pages: [] })}>
+                            Back to the newest
+                        </button>
+                    )}
                     <span class="panel-tools">
-                        <a class="button plain" href={csv} download aria-label="Requests: CSV of the newest 1,000">
+                        <a
+                            class="button plain"
+                            href={csv}
+                            download
+                            aria-label="Requests: CSV of the newest 1,000"
+                            title="CSV of the newest 1,000"
+                        >
                             CSV
                         </a>
                     </span>
                 </div>
                 {!polled.data ? (
                     <div class="skeleton chart" />
-                ) : unique.length === 0 ? (
+                ) : requests.length === 0 ? (
                     <div class="blank">No requests here in this range.</div>
                 ) : (
-                    <RequestRows requests={unique} zone={zone} caption="Requests, newest first" />
+                    <RequestRows requests={requests} zone={zone} caption="Requests, newest first" />
                 )}
                 {cursor && (
                     <button type="button" onClick={more}>

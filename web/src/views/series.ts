@@ -28,6 +28,16 @@ export function boundsOf(state: State): Record<string, string | undefined> {
     return min_ms || max_ms ? { latency: metricOf(latencyOf(state)), min_ms, max_ms } : {};
 }
 
+/**
+ * The instants that a bucket counts: at the edges of the range only the part that lies in it, so that its
+ * requests are those that were drawn.
+ */
+export function bucketRange(times: Times, data: Dashboard, index: number): { from: string; to: string } {
+    const from = Math.max(times.starts[index] ?? 0, Date.parse(data.start));
+    const to = Math.min(times.starts[index + 1] ?? times.end, Date.parse(data.end));
+    return { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+}
+
 export function timesOf(data: Dashboard, spans: Span[]): Times {
     const starts = (data.timestamps ?? []).map((at) => Date.parse(at));
     const name = (index: number) => show.bucketName(starts[index] ?? 0, data.aggregation, data.tz);
@@ -43,7 +53,7 @@ export const zoom = (from: number, to: number) =>
 
 export function zoomTo(times: Times, data: Dashboard): ((index: number) => void) | undefined {
     if (data.aggregation === 'minute') return undefined;
-    return (index) => zoom(times.starts[index] ?? 0, times.starts[index + 1] ?? times.end);
+    return (index) => go(bucketRange(times, data, index));
 }
 
 /** The values of buckets that have ended. */

@@ -1,6 +1,6 @@
 // SQL: one read-only statement over the documented views.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, post, send } from '../api';
 import * as show from '../format';
 import { keep, kept } from '../prefs';
@@ -23,6 +23,8 @@ const EXAMPLES: [string, string][] = [
 
 const VIEWS = "select name from sqlite_schema where type = 'view' order by name";
 const HISTORY = 20;
+/** More would keep the page busy for seconds. */
+const CELLS_MAX = 10_000;
 
 function history(): string[] {
     try {
@@ -32,6 +34,12 @@ function history(): string[] {
         return [];
     }
 }
+
+/** A problem with the statement, without the words that are for programs. */
+const ofStatement = (problem: Problem): Problem =>
+    problem.status === 400
+        ? new Problem(400, 'The statement cannot be run', problem.detail.replace(/^sql: /, ''))
+        : problem;
 
 export function Sql({ state }: { state: State }) {
     const [text, setText] = useState(state.view.q ?? history()[0] ?? EXAMPLES[0]?.[1] ?? '');
@@ -58,7 +66,7 @@ export function Sql({ state }: { state: State }) {
             setPast(next);
             go({ view: { q: text } }, 'replace');
         } catch (error) {
-            if (error instanceof Problem) setProblem(error);
+            if (error instanceof Problem) setProblem(ofStatement(error));
         }
         setRunning(false);
     };
@@ -78,6 +86,8 @@ export function Sql({ state }: { state: State }) {
             if (error instanceof Problem) setProblem(error);
         }
     };
+    const numeric = useMemo(() => (answer ? numbersIn(answer) : []), [answer]);
+    const shown = Math.min(1_000, Math.max(100, Math.floor(CELLS_MAX / Math.max(numeric.length, 1))));
     const take = (statement: string) => {
         setText(statement);
         area.current?.focus();
@@ -164,19 +174,25 @@ export function Sql({ state }: { state: State }) {
                             <thead>
                                 <tr>
                                     {answer.columns.map((column, i) => (
-                                        <th key={i} scope="col" class={isNumber(answer, i) ? 'num' : ''}>
+                                        <th key={i} scope="col" class={numeric[i] ? 'num' : ''}>
                                             {column}
                                         </th>
                                     ))}
                                 </tr>
                             </thead>
                             <tbody>
-                                {answer.rows.slice(0, 1_000).map((row, place) => (
+                                {answer.rows.slice(0, shown).map((row, place) => (
                                     <tr key={place}>
                                         {row.map((value, i) => (
-                                            <td key={i} class={isNumber(answer, i) ? 'num' : ''}>
+                                            <td
+                                                key={i}
+                                                class={numeric[i] ? 'num' : ''}
+                                                title={typeof value === 'string' && value.length > 40 ? value : undefined}
+                                            >
                                                 {value === null ? (
                                                     <span class="muted">null</span>
+                                                ) : numeric[i] ? (
+                                                    String(value)
                                                 ) : (
                                                     <bdi>{String(value)}</bdi>
                                                 )}
@@ -187,12 +203,18 @@ export function Sql({ state }: { state: State }) {
                             </tbody>
                         </table>
                     </div>
-                    {answer.rows.length > 1_000 && <p class="muted">The first 1,000 are shown; CSV has all.</p>}
+                    {answer.rows.length > shown && (
+                        <p class="muted">The first {show.count(shown)} are shown; CSV has more.</p>
+                    )}
                 </section>
             )}
         </div>
     );
 }
 
-const isNumber = (answer: SqlAnswer, column: number): boolean =>
-    answer.rows.some((row) => typeof row[column] === 'number');
+/** Which columns hold numbers; integers beyond what a browser counts with come as texts. */
+const numbersIn = (answer: SqlAnswer): boolean[] =>
+    answer.columns.map((_, i) => {
+        const known = answer.rows.map((row) => row[i]).filter((value) => value !== null);
+        return known.some((value) => typeof value === 'number') && known.every((value) => /^-?\d+$/.test(String(value)) || typeof value === 'number');
+    });

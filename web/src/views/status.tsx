@@ -20,6 +20,8 @@ const TITLES: Record<string, string> = {
     ingest: 'Taking in',
     collector: 'Collector in the process',
     compactor: 'Rolling up',
+    alerts: 'Alerts',
+    gateway: 'Gateway',
     storage: 'File and retention',
     cache: 'Cache',
     dimensions: 'Distinct values',
@@ -90,7 +92,7 @@ export function Status(props: {
                     <strong>All is well.</strong> Records are stored, rolled up and answered.
                 </p>
             )}
-            <div class={polled.error ? 'tiles old' : 'tiles'} aria-busy={!answer}>
+            <div class={polled.old ? 'tiles old' : 'tiles'} aria-busy={!answer}>
                 {VITAL.map(([part, key, name]) => (
                     <div class="tile short" key={name} role="group" aria-label={name}>
                         <span class="label">{name}</span>
@@ -99,7 +101,7 @@ export function Status(props: {
                     </div>
                 ))}
             </div>
-            <div class={polled.error ? 'grid old' : 'grid'}>
+            <div class={polled.old ? 'grid old' : 'grid'}>
                 {Object.entries(TITLES).map(([name, title]) => (
                     <section key={name} class="panel" aria-label={title}>
                         <div class="panel-head">
@@ -132,7 +134,11 @@ export function Status(props: {
 }
 
 function hint(part: string, key: string, values: Values): string {
-    if (key === 'queue_records') return `of ${show.compact(values.queue_max_records as number | undefined)} records`;
+    if (key === 'queue_records') {
+        const refused = Number(values.overloaded_total ?? 0);
+        const most = show.compact(values.queue_max_records as number | undefined);
+        return refused > 0 ? `of ${most}; ${show.compact(refused)} refused` : `of ${most} records`;
+    }
     if (key === 'lag_ms') return 'until rolled up';
     if (key === 'database_bytes') return `and ${show.bytes(values.wal_bytes as number | undefined)} of log`;
     if (key === 'dropped_total') return 'by the collector';

@@ -98,7 +98,7 @@ export function AlertStrip({ alerts, zone }: { alerts: AlertsView; zone: string 
                                 </>
                             )}
                             {' · '}
-                            <bdi>{messageOf(incident)}</bdi> since {show.clock(Date.parse(incident.triggered_at), zone)}
+                            <bdi>{messageOf(incident)}</bdi> since {show.since(Date.parse(incident.triggered_at), zone)}
                             {incident.state !== 'firing' && ` (${incident.state})`}
                         </span>
                         {incident.acknowledged_at ? (

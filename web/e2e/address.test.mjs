@@ -1,0 +1,62 @@
+// Addresses that somebody typed, shortened or kept for too long.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Server, browser, lately, loaded, open, record, until } from './harness.mjs';
+
+let chrome;
+let server;
+
+before(async () => {
+    chrome = await browser();
+    server = await Server.start();
+    await server.ingest(lately(130, 2, { space: 'some-space' }));
+});
+
+after(async () => {
+    await chrome?.close();
+    await server?.stop();
+});
+
+async function closed(page) {
+    page.assertClean();
+    await page.context().close();
+}
+
+test('a range that cannot be read is said to be wrong, and another one can be chosen', async () => {
+    for (const path of ['?from=yesterday&to=now', '?from=2026-13-45&to=now', 'requests?from=now-1h&to=soon', 'users?from=now&to=now-1h']) {
+        const page = await open(chrome, server, { path, allow: [/400/] });
+        await page.getByRole('alert').filter({ hasText: /start|end|instant|range/ }).first().waitFor();
+        await page.keyboard.press('t');
+        await page.getByRole('dialog', { name: 'Range' }).getByRole('button', { name: 'Last 6 hours' }).click();
+        await page.getByRole('alert').first().waitFor({ state: 'detached' });
+        await closed(page);
+    }
+});
+
+test('a zone that nobody knows is the one of the server', async () => {
+    const page = await open(chrome, server, { path: '?tz=Mars/Olympus' });
+    await loaded(page);
+    await page.getByText('Times in UTC').waitFor();
+    await closed(page);
+});
+
+test('requests of earlier pages stand still while more arrive, and one goes back to the newest', async () => {
+    const page = await open(chrome, server, { path: 'requests?space=some-space' });
+    const rows = page.getByRole('region', { name: 'Requests, newest first' }).locator('tbody tr');
+    await until('the first page', async () => (await rows.count()) === 50);
+    await page.getByRole('button', { name: 'Older requests' }).click();
+    await until('the second page', async () => (await rows.count()) === 100);
+    const before = await rows.allInnerTexts();
+    // More than a page: the list would have a hole if its first page went on alone.
+    await server.ingest(Array.from({ length: 70 }, () => record(Date.now(), { space: 'some-space' })));
+    const answer = page.waitForResponse((response) => response.url().includes('api/requests?'));
+    await answer;
+    assert.deepEqual(await rows.allInnerTexts(), before);
+    await page.getByRole('button', { name: 'Older requests' }).click();
+    await until('all', async () => (await rows.count()) === 130);
+    await page.getByRole('button', { name: 'Back to the newest' }).click();
+    await until('the newest page', async () => (await rows.count()) === 50);
+    assert.ok(!before.includes(await rows.first().innerText()));
+    await closed(page);
+});
