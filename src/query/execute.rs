@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::hot::HotSlice;
+use super::packed::Packed;
 use super::plan::{Plan, Segment, SegmentSource, Shape, key_columns, plan};
 use super::sealed::{SealedCache, SealedKey};
 use super::table::{GroupKey, Table};
@@ -426,7 +427,7 @@ impl Run<'_> {
             kinds: self.kinds.to_vec(),
         };
         if let Some(part) = sealed.get(&key, changed_seq) {
-            self.table.merge(&part);
+            part.add_to(&mut self.table);
             return Ok(());
         }
         let columns = self.table.columns().to_vec();
@@ -434,9 +435,9 @@ impl Run<'_> {
         let whole = std::mem::replace(&mut self.table, empty);
         let damaged_before = std::mem::take(&mut self.damaged);
         let read = read(self);
-        let part = std::mem::replace(&mut self.table, whole).pack();
+        let part = Packed::of(std::mem::replace(&mut self.table, whole));
         read?;
-        self.table.merge(&part);
+        part.add_to(&mut self.table);
         // What could not be read whole is read again, in case it is mended meanwhile.
         if !self.damaged {
             sealed.put(key, changed_seq, part);

@@ -11,6 +11,7 @@ mod execute;
 mod heatmap;
 mod hot;
 mod leading;
+mod packed;
 pub mod plan;
 mod sealed;
 pub mod status;

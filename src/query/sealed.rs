@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use super::table::Packed;
+use super::packed::Packed;
 use crate::model::{Column, Dimension, Grouping, LatencyKind, TimeRange, Timestamp};
 use crate::store::ResolvedFilter;
 

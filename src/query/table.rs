@@ -19,22 +19,6 @@ pub(super) struct Table {
     distributions: Vec<Distribution>,
 }
 
-/// A table at rest: its numbers, and its sketches encoded.
-#[derive(Debug)]
-pub(super) struct Packed {
-    table: Table,
-    sketches: Vec<(u32, GroupKey, LatencyKind, Box<[u8]>)>,
-}
-
-impl Packed {
-    /// Bytes on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
-        let index = self.table.index.capacity() * (size_of::<(u32, GroupKey)>() + 16);
-        let encoded: usize = self.sketches.iter().map(|(.., bytes)| bytes.len() + 64).sum();
-        self.table.values.capacity() * 8 + index + encoded
-    }
-}
-
 impl Table {
     /// A table of `columns`, with a distribution of each of `kinds`, of exact values or as sketches.
     pub(super) fn new(columns: Vec<Column>, kinds: Vec<LatencyKind>, exact: bool) -> Self {
@@ -50,6 +34,10 @@ impl Table {
 
     pub(super) fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    pub(super) fn kinds(&self) -> &[LatencyKind] {
+        &self.kinds
     }
 
     fn row(&mut self, bucket: u32, group: GroupKey) -> usize {
@@ -120,47 +108,33 @@ impl Table {
         }
     }
 
-    /// The rows in the form that caches keep, a fifth of the bytes where there are sketches.
-    pub(super) fn pack(mut self) -> Packed {
-        let mut sketches = Vec::new();
-        if !self.kinds.is_empty() {
-            for (&(bucket, group), &row) in &self.index {
-                for (offset, kind) in self.kinds.iter().enumerate() {
-                    let distribution = &mut self.distributions[row * self.kinds.len() + offset];
-                    let sketch = distribution.as_sketch_mut();
-                    if !sketch.is_empty() {
-                        sketches.push((bucket, group, *kind, sketch.encode().into_boxed_slice()));
-                    }
-                }
-            }
-        }
-        self.distributions = Vec::new();
-        Packed { table: self, sketches }
-    }
-
-    /// Adds all rows of a packed table of the same columns and kinds.
-    pub(super) fn merge(&mut self, other: &Packed) {
-        let Packed { table, sketches } = other;
-        if self.kinds.is_empty() && self.index.len() < table.index.len() {
-            // Copying the larger table whole is several times faster than looking each of its rows up.
-            let copy = Self { exact: self.exact, ..table.clone() };
-            let smaller = std::mem::replace(self, copy);
-            self.add_rows(&smaller);
-        } else {
-            self.add_rows(table);
-        }
-        for (bucket, group, kind, bytes) in sketches {
-            // What was packed here is whole.
-            self.add_sketch(*bucket, *group, *kind, bytes);
+    /// Room for so many rows, in a table that has none.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        if self.index.is_empty() {
+            self.index.reserve(rows);
+            self.values.reserve(rows * self.columns.len());
         }
     }
 
-    /// Adds the values of all rows of a table of the same columns.
-    fn add_rows(&mut self, other: &Self) {
-        for (&(bucket, group), &row) in &other.index {
-            let start = row * other.columns.len();
-            self.add_values(bucket, group, &other.values[start..start + other.columns.len()]);
-        }
+    /// Every row as bucket, group and position.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (u32, GroupKey, usize)> {
+        self.index.iter().map(|(&(bucket, group), &row)| (bucket, group, row))
+    }
+
+    /// The values of one row, with their columns.
+    pub(super) fn row_values(&self, row: usize) -> impl Iterator<Item = (Column, i64)> {
+        let values = &self.values[row * self.columns.len()..];
+        self.columns.iter().copied().zip(values.iter().copied())
+    }
+
+    /// The encoded sketches of one row, in the order of the latencies; an empty one has no bytes.
+    pub(super) fn row_sketches(&mut self, row: usize) -> impl Iterator<Item = Vec<u8>> {
+        let from = row * self.kinds.len();
+        let distributions = &mut self.distributions[from..from + self.kinds.len()];
+        distributions.iter_mut().map(|distribution| {
+            let sketch = distribution.as_sketch_mut();
+            if sketch.is_empty() { Vec::new() } else { sketch.encode() }
+        })
     }
 
     /// The groups with the positions of their rows, of a table without buckets.
