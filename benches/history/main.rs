@@ -4,7 +4,7 @@
 //! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] [--runs N]`
 //!
 //! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
-//! separated by commas: percentiles, sizes, answers, server, upkeep; none of them fills the file only. They are measured in
+//! separated by commas: percentiles, sizes, answers, server, load, upkeep; none of them fills the file only. They are measured in
 //! `--runs`, and the table has the medians. `--compare FILE`
 //! fills the database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
 
@@ -107,33 +107,28 @@ fn main() -> Result<(), Failure> {
     if arguments.wants("sizes") {
         sizes::measure(&config.store.path, arguments.requests, &mut report)?;
     }
+    let path = &config.store.path;
     for run in 1..=arguments.runs {
         print(format!("  run {run} of {}", arguments.runs));
-        measure(&arguments, run, &config, &mut report)?;
+        if arguments.wants("answers") {
+            answers(&config, &mut report)?;
+        }
+        if arguments.wants("server") {
+            server::answers(path, run, &mut report)?;
+        }
+    }
+    // Many records of one moment change the file: only now.
+    if arguments.wants("load") {
+        for run in 1..=arguments.runs {
+            server::load(path, run, &mut report)?;
+        }
+    }
+    if arguments.wants("upkeep") {
+        upkeep::measure(path, &mut report)?;
     }
     report.print();
     if let Some(path) = arguments.json {
         report.write(&path)?;
-    }
-    Ok(())
-}
-
-/// One run over the file; only the last one prunes it.
-fn measure(
-    arguments: &Arguments,
-    run: u32,
-    config: &Config,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    let path = &config.store.path;
-    if arguments.wants("answers") {
-        answers(config, report)?;
-    }
-    if arguments.wants("server") {
-        server::measure(path, run, report)?;
-    }
-    if arguments.wants("upkeep") && run == arguments.runs {
-        upkeep::measure(path, report)?;
     }
     Ok(())
 }

@@ -193,17 +193,23 @@ pub(crate) fn singles(
     Ok(elapsed_ms)
 }
 
-/// Adds what the running server takes and how it answers.
+/// Adds what the running server takes and how it answers, with few new records.
 ///
-/// Each `run` sends records of its own.
-pub(crate) fn measure(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
-    print("  the server");
+/// Each `run` sends records of its own: those of another would be known already.
+pub(crate) fn answers(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
+    print("  the server answers");
     let (server, ready_ms) = Server::start(db, &[])?;
     report.add("start", ready_ms, "ms", Some("< 500"));
     report.add("memory_idle", server.memory_mb("VmRSS")?, "MB", None);
-    // Records of another run would be known already.
+    questions(&server, u64::from(run) * 10_000_000 + 2_000_000, report)
+}
+
+/// Adds how the running server takes records, many of them, and what it takes itself; it has answered before.
+pub(crate) fn load(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
+    print("  the server takes records");
+    let (server, _) = Server::start(db, &[])?;
+    ask_all(&server, 10)?;
     let seed = u64::from(run) * 10_000_000;
-    questions(&server, seed, report)?;
     let elapsed_ms = singles(&server.url, seed + 1_000_000, SINGLES, SINGLES_PER_SECOND)?;
     report.add("single_post_median", at(&elapsed_ms, 50), "ms", None);
     report.add("single_post_p99", at(&elapsed_ms, 99), "ms", Some("< 10"));
@@ -219,7 +225,7 @@ pub(crate) fn measure(db: &Path, run: u32, report: &mut Report) -> Result<(), Fa
 
 /// The questions over HTTP while a thousand records a second come in.
 fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Failure> {
-    let bodies = bodies(seed + 2_000_000, TRICKLE_BODIES, TRICKLE_BATCH);
+    let bodies = bodies(seed, TRICKLE_BODIES, TRICKLE_BATCH);
     let is_over = AtomicBool::new(false);
     let (elapsed_ms, memory_mb) = std::thread::scope(|scope| {
         let trickle = scope.spawn(|| -> Result<(), String> {
@@ -233,7 +239,7 @@ fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Fail
             }
             Ok(())
         });
-        let asked = ask_all(server);
+        let asked = ask_all(server, ROUNDS);
         is_over.store(true, Ordering::Relaxed);
         trickle.join().map_err(|_| "the records stopped")??;
         asked
@@ -250,11 +256,11 @@ fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Fail
 }
 
 /// Milliseconds of each question, the first one after the start before the rounds, and the most memory seen between two rounds.
-fn ask_all(server: &Server) -> Result<([Vec<f64>; QUESTIONS.len()], f64), Failure> {
+fn ask_all(server: &Server, rounds: usize) -> Result<([Vec<f64>; QUESTIONS.len()], f64), Failure> {
     let agent = ureq::Agent::new_with_defaults();
-    let mut elapsed_ms = QUESTIONS.map(|_| Vec::with_capacity(ROUNDS + 1));
+    let mut elapsed_ms = QUESTIONS.map(|_| Vec::with_capacity(rounds + 1));
     let mut memory_mb: f64 = 0.0;
-    for _ in 0..=ROUNDS {
+    for _ in 0..=rounds {
         for ((_, path), elapsed_ms) in QUESTIONS.into_iter().zip(&mut elapsed_ms) {
             let start = now();
             get(&agent, &server.url, path)?;
