@@ -4,13 +4,14 @@ use rustc_hash::FxHashMap;
 
 use super::hot::HotSlice;
 use super::packed::Packed;
+use super::parts::{next_hours, next_part};
 use super::plan::{Plan, Segment, SegmentSource, Shape, key_columns, plan};
 use super::sealed::{SealedCache, SealedKey};
 use super::table::{GroupKey, Table};
 use super::types::Query;
 use crate::error::{Error, Result};
 use crate::model::measures::columns_of;
-use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
+use crate::model::time::DAY_MS;
 use crate::model::{
     Column, Count, Dimension, ErrorType, Grouping, KeyColumn, LatencyKind, Level, Measures,
     MetricType, TimeRange, Timestamp,
@@ -278,20 +279,6 @@ fn bucket_of(boundaries: &[Timestamp], at_ms: i64) -> u32 {
     u32::try_from(after.saturating_sub(1).min(last)).unwrap_or(u32::MAX)
 }
 
-/// The part that begins at `from`, and whether it is worth keeping: all quarter hours up to `closed_end` at
-/// once, a whole minute, or what is left.
-fn next_part(from: Timestamp, closed_end: Timestamp, end: Timestamp) -> (TimeRange, bool) {
-    let quarters = TimeRange::new(from, closed_end.floor_to(QUARTER_HOUR_MS));
-    if from.floor_to(QUARTER_HOUR_MS) == from && !quarters.is_empty() {
-        return (quarters, true);
-    }
-    let minute_end = from.plus_ms(1).ceil_to(MINUTE_MS);
-    if minute_end <= closed_end {
-        return (TimeRange::new(from, minute_end), from.floor_to(MINUTE_MS) == from);
-    }
-    (TimeRange::new(from, end), false)
-}
-
 impl Run<'_> {
     fn raw(&mut self, range: TimeRange, after: Option<i64>, upto: Option<i64>) -> Result<()> {
         if range.is_empty() {
@@ -322,11 +309,8 @@ impl Run<'_> {
                 SegmentSource::Level(Level::Day) => {
                     self.sealed_days(grouping, segment.range, days, sealed)?;
                 }
-                SegmentSource::Level(level) if self.kinds.is_empty() => {
-                    self.level(grouping, level, segment.range)?;
-                }
                 SegmentSource::Level(level) => {
-                    self.sealed_sketches(grouping, level, segment.range, days, sealed)?;
+                    self.sealed_finer(grouping, level, segment.range, days, sealed)?;
                 }
             }
         }
@@ -353,9 +337,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Sketches finer than days: each whole day that is over by itself, because a range that ends now loses
-    /// its first hours as it moves on, and keeps the days between.
-    fn sealed_sketches(
+    /// Levels finer than days: whole hours of each day that is over together, because a range that ends now loses
+    /// its first minutes as it moves on, and keeps the hours after them.
+    fn sealed_finer(
         &mut self,
         grouping: Grouping,
         level: Level,
@@ -366,16 +350,14 @@ impl Run<'_> {
         let open = Timestamp::from_unix_ms(days.last().map_or(i64::MIN, |day| day.day_ms));
         let mut from = range.start;
         while from < range.end {
-            let next = from.plus_ms(1).ceil_to(DAY_MS);
-            let part = TimeRange::new(from, next.min(range.end));
-            let is_whole = from.floor_to(DAY_MS) == from && next <= range.end && next <= open;
+            let (part, is_whole) = next_hours(from, open, range.end);
             if is_whole {
                 let read = |run: &mut Self| run.level(grouping, level, part);
                 self.sealed_part(grouping, part, days, sealed, read)?;
             } else {
                 self.level(grouping, level, part)?;
             }
-            from = next;
+            from = part.end;
         }
         Ok(())
     }

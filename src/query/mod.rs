@@ -12,6 +12,7 @@ mod heatmap;
 mod hot;
 mod leading;
 mod packed;
+mod parts;
 pub mod plan;
 mod sealed;
 pub mod status;
