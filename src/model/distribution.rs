@@ -59,11 +59,27 @@ impl Distribution {
         }
     }
 
+    /// All values of several distributions; exact and sketched values make a sketch.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut sum, mut sketches) = (Self::exact(), Vec::new());
+        for part in parts {
+            match part {
+                Self::Exact(_) => sum.merge(part),
+                Self::Sketch(sketch) => sketches.push(sketch),
+            }
+        }
+        if sketches.is_empty() {
+            return sum;
+        }
+        let exact = std::mem::take(sum.as_sketch_mut());
+        Self::Sketch(Sketch::sum(sketches.into_iter().chain([&exact])))
+    }
+
     /// The value at quantile `q` by nearest rank, in microseconds; `None` when empty.
-    pub fn quantile(&mut self, q: f64) -> Option<f64> {
+    pub fn quantile(&self, q: f64) -> Option<f64> {
         match self {
             #[expect(clippy::cast_precision_loss, reason = "a day in µs is far below 2^53")]
-            Self::Exact(values) => exact_quantile(values, q).map(|value| value as f64),
+            Self::Exact(values) => exact_quantile(&mut values.clone(), q).map(|value| value as f64),
             Self::Sketch(sketch) => sketch.quantile(q),
         }
     }

@@ -282,6 +282,23 @@ impl Measures {
         }
     }
 
+    /// All of several measures; a distribution is kept where some of them that have requests keep one.
+    pub fn sum(parts: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for part in parts {
+            merge_values(&mut sum.values, &part.values);
+        }
+        for kind in LatencyKind::ALL {
+            let filled = parts.iter().filter(|part| part.requests() > 0);
+            let kept: Vec<&Distribution> =
+                filled.filter_map(|part| part.distributions[kind.index()].as_ref()).collect();
+            if !kept.is_empty() {
+                sum.distributions[kind.index()] = Some(Distribution::sum(kept));
+            }
+        }
+        sum
+    }
+
     /// Number of requests.
     pub const fn requests(&self) -> i64 {
         self.get(Count::Requests)
@@ -374,7 +391,7 @@ impl Measures {
             Stat::Min => Some(ratio(min_us, 1_000)),
             Stat::Max => Some(ratio(max_us, 1_000)),
             Stat::Median | Stat::P95 | Stat::P99 => {
-                let mut distribution = self.distributions[kind.index()].clone()?;
+                let distribution = self.distributions[kind.index()].as_ref()?;
                 let us = distribution.quantile(stat.quantile()?)?;
                 // A sketch knows a value within 1 %; the extremes are known exactly.
                 Some(us.clamp(as_f64(min_us), as_f64(max_us)) / 1_000.0)

@@ -36,6 +36,9 @@ pub struct Sketch {
     pending: Vec<u16>,
 }
 
+/// Bins that values fall in: 2^64 µs falls in the last.
+const BINS: usize = 2_221;
+
 fn value_of(bin: u16) -> f64 {
     if bin == 0 { 0.0 } else { 2.0 * GAMMA.powi(i32::from(bin) - 1) / (GAMMA + 1.0) }
 }
@@ -153,10 +156,32 @@ impl Sketch {
         &self.bins
     }
 
+    /// All values of several sketches: each bin is looked at once, which merging one after the other does not do.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut counts = vec![0_u64; BINS];
+        let mut add = |bin: u16, count: u64| {
+            let place = usize::from(bin);
+            if place >= counts.len() {
+                counts.resize(place + 1, 0);
+            }
+            counts[place] = counts[place].saturating_add(count);
+        };
+        for part in parts {
+            part.bins.iter().for_each(|(bin, count)| add(*bin, *count));
+            part.pending.iter().for_each(|bin| add(*bin, 1));
+        }
+        let bins = (0..).zip(counts).filter(|(_, count)| *count > 0);
+        Self::from_bins(bins.collect())
+    }
+
     /// The value at quantile `q` in `0..=1` by nearest rank, in microseconds, within
     /// [`RELATIVE_ERROR`]; `None` when empty.
-    pub fn quantile(&mut self, q: f64) -> Option<f64> {
-        self.fold();
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        if !self.pending.is_empty() {
+            let mut folded = self.clone();
+            folded.fold();
+            return folded.quantile(q);
+        }
         let rank = super::stats::nearest_rank(self.count(), q)?;
         let mut seen = 0;
         for (bin, count) in &self.bins {
@@ -213,6 +238,28 @@ mod tests {
     #[test]
     fn the_inverse_logarithm_is_that_of_gamma() {
         assert!((INVERSE_LN_GAMMA - 1.0 / GAMMA.ln()).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn a_sum_is_what_merging_gives(parts in prop::collection::vec(prop::collection::vec(any::<u64>(), 0..30), 0..6)) {
+            let sketches: Vec<Sketch> = parts
+                .iter()
+                .zip(0..)
+                .map(|(values, nth)| {
+                    let mut sketch = Sketch::default();
+                    values.iter().for_each(|value| sketch.add(*value));
+                    // Some are folded, some are not.
+                    if nth % 2 == 0 {
+                        sketch.fold();
+                    }
+                    sketch
+                })
+                .collect();
+            let mut merged = Sketch::default();
+            sketches.iter().for_each(|sketch| merged.merge(sketch));
+            prop_assert_eq!(Sketch::sum(&sketches), merged);
+        }
     }
 
     #[test]

@@ -52,7 +52,9 @@ mod tests {
             let (part, is_kept) = next_hours(from, at(open), end);
             assert_eq!(part.start, from);
             from = part.end;
-            parts.push(format!("{}{}", &from.to_string()[5..16], if is_kept { "*" } else { "" }));
+            let end = from.to_string();
+            let kept = if is_kept { "*" } else { "" };
+            parts.push(format!("{}{kept}", end.get(5..16).unwrap()));
         }
         parts
     }

@@ -32,14 +32,6 @@ fn buckets(answer: &Answer) -> &[Measures] {
     answer.series.first().map_or(&[], |series| &series.buckets)
 }
 
-/// All buckets together. An empty one keeps no distributions, and would let none be added.
-fn sum(buckets: &[Measures]) -> Measures {
-    let mut filled = buckets.iter().filter(|bucket| bucket.requests() > 0);
-    let mut sum = filled.next().cloned().unwrap_or_default();
-    filled.for_each(|bucket| sum.merge(bucket));
-    sum
-}
-
 /// Latencies are kept in microseconds; finer digits are only noise of the conversion.
 fn whole_us(ms: f64) -> f64 {
     (ms * 1_000.0).round() / 1_000.0
@@ -71,6 +63,7 @@ impl View {
     pub(super) fn content(&self, query: &DashboardQuery, dashboard: &Dashboard) -> ContentBody {
         let series = dashboard.series.as_ref();
         let of = |part: Part| series.filter(|_| self.wants(part));
+        let whole = Measures::sum(series.map_or(&[], buckets));
         let answers = [&dashboard.series, &dashboard.days];
         let mut complete_from: Vec<Timestamp> =
             answers.iter().filter_map(|answer| answer.as_ref()?.complete_from).collect();
@@ -88,11 +81,11 @@ impl View {
                 .map(|_| dashboard.newest.map(|at| self.zone.show(at))),
             now: now(dashboard),
             timestamps: series.map(|answer| self.timestamps(answer)),
-            tiles: of(Part::Tiles).map(|answer| tiles(answer, dashboard.previous.as_ref())),
+            tiles: of(Part::Tiles).map(|answer| tiles(answer, &whole, dashboard.previous.as_ref())),
             requests: of(Part::Requests)
                 .map(|answer| self.requests(answer, dashboard.previous.as_ref(), query)),
-            latency: of(Part::Latency).map(|answer| latencies(buckets(answer))),
-            share: of(Part::Share).map(|answer| share(buckets(answer))),
+            latency: of(Part::Latency).map(|answer| latencies(buckets(answer), &whole)),
+            share: of(Part::Share).map(|answer| share(buckets(answer), &whole)),
             errors: of(Part::Errors).map(|answer| errors(buckets(answer))),
             heatmap: of(Part::Heatmap).map(|answer| {
                 let heatmap = heatmap_of(answer, self.latency);
@@ -181,16 +174,15 @@ fn now(dashboard: &Dashboard) -> NowBody {
     }
 }
 
-fn tiles(answer: &Answer, previous: Option<&Answer>) -> TilesBody {
-    let whole = sum(buckets(answer));
-    let before = previous.map(|answer| sum(buckets(answer)));
+fn tiles(answer: &Answer, whole: &Measures, previous: Option<&Answer>) -> TilesBody {
+    let before = previous.map(|answer| Measures::sum(buckets(answer)));
     let tile = |metric: MetricType, stat: Stat| {
         let value = |measures: &Measures| {
             let value = measures.value(metric, stat);
             if metric.latency().is_some() { value.map(whole_us) } else { value }
         };
         TileBody {
-            value: value(&whole),
+            value: value(whole),
             previous: before.as_ref().map(value),
             buckets: buckets(answer).iter().map(value).collect(),
         }
@@ -206,18 +198,17 @@ fn tiles(answer: &Answer, previous: Option<&Answer>) -> TilesBody {
     }
 }
 
-fn latencies(buckets: &[Measures]) -> LatenciesBody {
-    let whole = sum(buckets);
+fn latencies(buckets: &[Measures], whole: &Measures) -> LatenciesBody {
     let of = |kind: LatencyKind| {
         let stat = |stat: Stat| buckets.iter().map(|b| latency(b, kind, stat)).collect();
         LatencyBody {
             range: LatencyStatsBody {
                 count: metric_of(kind).map_or(0, |metric| whole.samples(metric)),
-                average_ms: latency(&whole, kind, Stat::Average),
-                median_ms: latency(&whole, kind, Stat::Median),
-                p95_ms: latency(&whole, kind, Stat::P95),
-                p99_ms: latency(&whole, kind, Stat::P99),
-                max_ms: latency(&whole, kind, Stat::Max),
+                average_ms: latency(whole, kind, Stat::Average),
+                median_ms: latency(whole, kind, Stat::Median),
+                p95_ms: latency(whole, kind, Stat::P95),
+                p99_ms: latency(whole, kind, Stat::P99),
+                max_ms: latency(whole, kind, Stat::Max),
             },
             average_ms: stat(Stat::Average),
             median_ms: stat(Stat::Median),
@@ -256,10 +247,10 @@ fn phases(measures: &Measures) -> PhasesBody {
     }
 }
 
-fn share(buckets: &[Measures]) -> ShareBody {
+fn share(buckets: &[Measures], whole: &Measures) -> ShareBody {
     let each: Vec<PhasesBody> = buckets.iter().map(phases).collect();
     ShareBody {
-        range: phases(&sum(buckets)),
+        range: phases(whole),
         context_ms: each.iter().map(|phases| phases.context_ms).collect(),
         llm_ms: each.iter().map(|phases| phases.llm_ms).collect(),
         other_ms: each.iter().map(|phases| phases.other_ms).collect(),
