@@ -11,6 +11,8 @@ use crate::store::{RollupDelta, Store, WriteGate};
 
 /// Fewest rows of a step: fewer would spend more on the transaction than on the rows.
 const MIN_ROWS: u32 = 200;
+/// Rows of the first step, before anything is known of the file.
+const FIRST_ROWS: u32 = 1_000;
 /// With more rows than this left, catching up matters more than the wait of single records.
 const BEHIND_ROWS: i64 = 20_000;
 /// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
@@ -47,7 +49,7 @@ impl Compactor {
         Self {
             store,
             max_rows: config.max_rows.max(MIN_ROWS),
-            step_rows: MIN_ROWS,
+            step_rows: FIRST_ROWS,
             is_behind: false,
         }
     }
