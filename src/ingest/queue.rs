@@ -31,6 +31,8 @@ struct Batch {
 enum Command {
     Append(Batch),
     Job(WriteJob),
+    /// A job whose time tells nothing about the next one.
+    Aside(WriteJob),
     Stop,
 }
 
@@ -144,6 +146,12 @@ impl Queue {
         self.shared.queued_records.load(Ordering::SeqCst)
     }
 
+    /// Records that were stored, or had been before, since the start.
+    pub fn taken_records(&self) -> u64 {
+        let shared = &self.shared;
+        shared.accepted.load(Ordering::Relaxed) + shared.duplicates.load(Ordering::Relaxed)
+    }
+
     /// Whether the last transaction failed for want of space.
     pub fn is_disk_full(&self) -> bool {
         self.shared.disk_full.load(Ordering::Relaxed)
@@ -181,6 +189,10 @@ impl WriteGate for Queue {
         self.sender.send(Command::Job(job)).map_err(|_| Error::Closed)
     }
 
+    fn hand_over_aside(&self, job: WriteJob) -> Result<()> {
+        self.sender.send(Command::Aside(job)).map_err(|_| Error::Closed)
+    }
+
     fn last_job_us(&self) -> u64 {
         self.shared.last_job_us.load(Ordering::Relaxed)
     }
@@ -199,11 +211,13 @@ impl QueueConsumer {
                 None => return,
                 Some(Command::Stop) => stopping = true,
                 Some(Command::Job(job)) => self.run_job(job, writer, clock),
+                Some(Command::Aside(job)) => job(writer),
                 Some(Command::Append(batch)) => {
                     let (batches, next) = self.gather(batch);
                     self.commit(batches, writer, clock);
                     match next {
                         Some(Command::Job(job)) => self.run_job(job, writer, clock),
+                        Some(Command::Aside(job)) => job(writer),
                         Some(Command::Stop) => stopping = true,
                         Some(Command::Append(batch)) => {
                             self.commit(vec![batch], writer, clock);

@@ -9,19 +9,14 @@ use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::store::{RollupDelta, Store, WriteGate};
 
-/// Fewest rows of a step: fewer would spend more on the transaction than on the rows.
-const MIN_ROWS: u32 = 200;
-/// Rows of the first step, before anything is known of the file.
-const FIRST_ROWS: u32 = 1_000;
-/// With more rows than this left, catching up matters more than the wait of single records.
-const BEHIND_ROWS: i64 = 20_000;
+/// Fewest rows of a step: fewer would spend more on the transaction, and on sketches that many rows share, than on
+/// the rows.
+const MIN_ROWS: u32 = 1_000;
 /// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
 /// meet in one rollup row.
 const IDLE_US: u64 = 400_000;
-/// How long it may when records wait, and the rollups are far behind.
-const BEHIND_US: u64 = 20_000;
-/// How long it may when records wait, and there is little to catch up with.
-const BUSY_US: u64 = 4_000;
+/// How long it may when records come in.
+const BUSY_US: u64 = 20_000;
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,18 +35,12 @@ pub struct Compactor {
     store: Store,
     max_rows: u32,
     step_rows: u32,
-    is_behind: bool,
 }
 
 impl Compactor {
     /// A compactor of `store`.
     pub fn new(store: Store, config: &CompactorConfig) -> Self {
-        Self {
-            store,
-            max_rows: config.max_rows.max(MIN_ROWS),
-            step_rows: FIRST_ROWS,
-            is_behind: false,
-        }
+        Self { store, max_rows: config.max_rows.max(MIN_ROWS), step_rows: MIN_ROWS }
     }
 
     /// Rolls up the next rows; [`Progress::rows`] is 0 when there are none.
@@ -87,7 +76,6 @@ impl Compactor {
             if rows == 0 {
                 return Ok(());
             }
-            self.is_behind = step.left > BEHIND_ROWS;
             let merge = Merge::start(gate, step, now)?;
             let next = if is_full { Some(self.aggregate(Some(upto_seq))) } else { None };
             let is_merged = merge.wait()?;
@@ -103,13 +91,9 @@ impl Compactor {
 
     /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits.
     ///
-    /// `busy`: records waited for it.
+    /// `busy`: records came in meanwhile.
     pub fn adapt(&mut self, rows: u32, merge_us: u64, busy: bool) {
-        let target_us = match (busy, self.is_behind) {
-            (false, _) => IDLE_US,
-            (true, true) => BEHIND_US,
-            (true, false) => BUSY_US,
-        };
+        let target_us = if busy { BUSY_US } else { IDLE_US };
         self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
     }
 
@@ -129,8 +113,7 @@ impl Compactor {
                 rows += 1;
             })?;
             let is_full = rows == self.step_rows;
-            let left = if is_full { reader.last_seq()? - upto_seq } else { 0 };
-            Ok(Step { from_seq, upto_seq, rows, is_full, left, delta: aggregate.finish() })
+            Ok(Step { from_seq, upto_seq, rows, is_full, delta: aggregate.finish() })
         })
     }
 }
@@ -142,8 +125,6 @@ struct Step {
     rows: u32,
     /// There may be more rows than these.
     is_full: bool,
-    /// Rows after them.
-    left: i64,
     delta: RollupDelta,
 }
 

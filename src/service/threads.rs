@@ -157,9 +157,14 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken = shared.taken_at_merge.load(Ordering::Relaxed);
     let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows| {
         shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-        let busy = shared.queue.queued_records() > 0;
+        // Those that waited for the merge may be stored by now.
+        let taken_now = shared.queue.taken_records();
+        let busy = taken_now > taken || shared.queue.queued_records() > 0;
+        taken = taken_now;
+        shared.taken_at_merge.store(taken, Ordering::Relaxed);
         compactor.adapt(rows, shared.queue.last_job_us(), busy);
         !shared.is_stopping()
     });

@@ -27,6 +27,14 @@ pub trait WriteGate: Send + Sync {
     /// [`Error::Closed`] once the service is shutting down.
     fn hand_over(&self, job: WriteJob) -> Result<()>;
 
+    /// Hands over a job that [`last_job_us`](Self::last_job_us) passes over: its time tells nothing about the next one.
+    ///
+    /// # Errors
+    /// As [`hand_over`](Self::hand_over).
+    fn hand_over_aside(&self, job: WriteJob) -> Result<()> {
+        self.hand_over(job)
+    }
+
     /// How long the last job kept the writing thread, in microseconds; 0 where nobody measures it.
     fn last_job_us(&self) -> u64 {
         0
