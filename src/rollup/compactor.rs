@@ -17,6 +17,8 @@ const MIN_ROWS: u32 = 1_000;
 const IDLE_US: u64 = 400_000;
 /// How long it may when records come in.
 const BUSY_US: u64 = 20_000;
+/// How long it may when they come in faster than they are rolled up.
+const OUTPACED_US: u64 = 200_000;
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,9 +93,13 @@ impl Compactor {
 
     /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits.
     ///
-    /// `busy`: records came in meanwhile.
-    pub fn adapt(&mut self, rows: u32, merge_us: u64, busy: bool) {
-        let target_us = if busy { BUSY_US } else { IDLE_US };
+    /// `arrived`: records that came in since the merge before.
+    pub fn adapt(&mut self, rows: u32, merge_us: u64, arrived: u64) {
+        let target_us = match arrived {
+            0 => IDLE_US,
+            _ if arrived < u64::from(rows) => BUSY_US,
+            _ => OUTPACED_US,
+        };
         self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
     }
 

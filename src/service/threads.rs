@@ -160,13 +160,14 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut taken = shared.taken_at_merge.load(Ordering::Relaxed);
     let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows| {
         shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-        // Those that waited for the merge may be stored by now.
-        let taken_now = shared.queue.taken_records();
-        let busy = taken_now > taken || shared.queue.queued_records() > 0;
-        taken = taken_now;
+        let arrived = shared.queue.taken_records().saturating_sub(taken);
+        taken += arrived;
         shared.taken_at_merge.store(taken, Ordering::Relaxed);
-        compactor.adapt(rows, shared.queue.last_job_us(), busy);
-        !shared.is_stopping()
+        let merge_us = shared.queue.last_job_us();
+        compactor.adapt(rows, merge_us, arrived);
+        // Whoever sends records has the writer half of the time.
+        let pause = if arrived > 0 { Duration::from_micros(merge_us) } else { Duration::ZERO };
+        !shared.wait(pause)
     });
     drop(compactor);
     rolled_up?;
