@@ -19,6 +19,8 @@ mod sketch_code;
 pub mod sql;
 pub mod stats;
 pub mod time;
+#[cfg(feature = "server")]
+pub(crate) mod varint;
 
 pub use audit::{AuditAction, AuditEntry};
 pub use clock::{Clock, ManualClock};

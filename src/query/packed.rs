@@ -4,6 +4,7 @@
 //! numbers (LEB128; signed ones in zigzag) and, for buckets and ids, as the step from the row before.
 
 use super::table::{GroupKey, Table};
+use crate::model::varint::{put_varint, read_varint};
 use crate::model::{Column, LatencyKind};
 
 /// The rows of a table.
@@ -69,12 +70,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn unsigned(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push((value & 0x7f) as u8);
+    fn unsigned(&mut self, value: u64) {
+        put_varint(&mut self.bytes, value);
     }
 
     fn signed(&mut self, value: i64) {
@@ -102,18 +99,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// What was packed here is whole.
     fn unsigned(&mut self) -> u64 {
-        let mut value = 0;
-        let mut shift = 0;
-        while let Some((byte, rest)) = self.bytes.split_first() {
-            self.bytes = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        value
+        read_varint(&mut self.bytes).unwrap_or(0)
     }
 
     fn signed(&mut self) -> i64 {

@@ -1,6 +1,7 @@
 //! The compactor: raw rows after the watermark into the rollups, in bounded steps.
 
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use super::aggregate::Aggregate;
 use super::pace::next_size;
@@ -37,12 +38,19 @@ pub struct Compactor {
     store: Store,
     max_rows: u32,
     step_rows: u32,
+    /// Records that had come in when the last merge ended.
+    taken_records: u64,
 }
 
 impl Compactor {
     /// A compactor of `store`.
     pub fn new(store: Store, config: &CompactorConfig) -> Self {
-        Self { store, max_rows: config.max_rows.max(MIN_ROWS), step_rows: MIN_ROWS }
+        Self {
+            store,
+            max_rows: config.max_rows.max(MIN_ROWS),
+            step_rows: MIN_ROWS,
+            taken_records: 0,
+        }
     }
 
     /// Rolls up the next rows; [`Progress::rows`] is 0 when there are none.
@@ -91,16 +99,21 @@ impl Compactor {
         }
     }
 
-    /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits.
+    /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits; gives how long to rest, so
+    /// that whoever sends records has the writing thread half of the time.
     ///
-    /// `arrived`: records that came in since the merge before.
-    pub fn adapt(&mut self, rows: u32, merge_us: u64, arrived: u64) {
+    /// `taken_records`: all that have come in so far.
+    pub fn adapt(&mut self, rows: u32, merge_us: u64, taken_records: u64) -> Duration {
+        let arrived = taken_records.saturating_sub(self.taken_records);
+        self.taken_records = taken_records;
         let target_us = match arrived {
             0 => IDLE_US,
             _ if arrived < u64::from(rows) => BUSY_US,
             _ => OUTPACED_US,
         };
         self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
+        let rest_us = if arrived > 0 { merge_us.min(target_us) } else { 0 };
+        Duration::from_micros(rest_us)
     }
 
     /// Aggregates the rows after `from_seq`, by default after the watermark.

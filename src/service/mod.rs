@@ -78,8 +78,6 @@ struct Shared {
     delivery: delivery::Delivery,
     started_at: Timestamp,
     compacted: AtomicU64,
-    /// Records taken when the last merge of the compactor ended.
-    taken_at_merge: AtomicU64,
     failed_compactions: AtomicU64,
     rejected: AtomicU64,
     dropped_content_fields: AtomicU64,
@@ -160,7 +158,6 @@ impl Chatgauge {
             delivery: delivery::Delivery::new(&config.alerting),
             started_at: clock.now(),
             compacted: AtomicU64::new(0),
-            taken_at_merge: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             dropped_content_fields: AtomicU64::new(0),

@@ -157,17 +157,10 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut taken = shared.taken_at_merge.load(Ordering::Relaxed);
     let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows| {
         shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-        let arrived = shared.queue.taken_records().saturating_sub(taken);
-        taken += arrived;
-        shared.taken_at_merge.store(taken, Ordering::Relaxed);
-        let merge_us = shared.queue.last_job_us();
-        compactor.adapt(rows, merge_us, arrived);
-        // Whoever sends records has the writer half of the time.
-        let pause = if arrived > 0 { Duration::from_micros(merge_us) } else { Duration::ZERO };
-        !shared.wait(pause)
+        let queue = &shared.queue;
+        !shared.wait(compactor.adapt(rows, queue.last_job_us(), queue.taken_records()))
     });
     drop(compactor);
     rolled_up?;

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use crate::model::Sketch;
+use crate::model::varint::read_varint;
 
 /// Gives the connection `recode_sketch(blob)`: null for null, and for bytes that are no sketch, which
 /// stood for nothing before as well.
@@ -26,19 +27,6 @@ fn decode(mut bytes: &[u8]) -> Option<Vec<(u16, u64)>> {
         bins.push((bin, count));
     }
     bins.is_sorted_by(|a, b| a.0 < b.0).then_some(bins)
-}
-
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

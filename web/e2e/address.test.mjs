@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Server, browser, lately, loaded, open, record, until } from './harness.mjs';
+import { Server, browser, closed, lately, loaded, open, record, until } from './harness.mjs';
 
 let chrome;
 let server;
@@ -17,11 +17,6 @@ after(async () => {
     await chrome?.close();
     await server?.stop();
 });
-
-async function closed(page) {
-    page.assertClean();
-    await page.context().close();
-}
 
 test('a range that cannot be read is said to be wrong, and another one can be chosen', async () => {
     for (const path of ['?from=yesterday&to=now', '?from=2026-13-45&to=now', 'requests?from=now-1h&to=soon', 'users?from=now&to=now-1h']) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Server, browser, loaded, open, record, tile, until } from './harness.mjs';
+import { Server, browser, closed, loaded, open, record, tile, until } from './harness.mjs';
 
 const HOUR = 3_600_000;
 const DAY = Date.parse('2026-03-10T00:00:00Z');
@@ -26,11 +26,6 @@ after(async () => {
     await chrome?.close();
     await server?.stop();
 });
-
-async function closed(page) {
-    page.assertClean();
-    await page.context().close();
-}
 
 const rangeOf = (page) => {
     const { searchParams } = new URL(page.url());

@@ -237,6 +237,12 @@ export async function open(chrome, server, { path = '', allow = [], login = true
     return page;
 }
 
+/** Closes a page that must have nothing to complain of. */
+export async function closed(page) {
+    page.assertClean();
+    await page.context().close();
+}
+
 /** The figure of a tile as the API gave it. */
 export async function tile(page, name) {
     const data = page.getByRole('group', { name, exact: true }).locator('data');

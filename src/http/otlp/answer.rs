@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::http::problem::Problem;
 use crate::ingest::otlp::TraceFormat;
+use crate::model::varint::put_varint;
 
 /// Longest time a client is asked to wait, in seconds: they give up after ten in all.
 pub(super) const WAIT_MAX_S: u64 = 2;
@@ -168,14 +169,6 @@ fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     message.push(field << 3 | 2);
     put_varint(message, u64::try_from(bytes.len()).unwrap_or(0));
     message.extend_from_slice(bytes);
-}
-
-fn put_varint(message: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        message.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    message.push(value.to_le_bytes()[0]);
 }
 
 #[cfg(test)]
