@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-9fdd9770469a.js",
+        path: "assets/app-be4676901448.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "9fdd9770469a",
-        plain: include_bytes!("app-9fdd9770469a.js"),
-        gzip: include_bytes!("app-9fdd9770469a.js.gz"),
-        brotli: include_bytes!("app-9fdd9770469a.js.br"),
+        hash: "be4676901448",
+        plain: include_bytes!("app-be4676901448.js"),
+        gzip: include_bytes!("app-be4676901448.js.gz"),
+        brotli: include_bytes!("app-be4676901448.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "e803ac6c298b",
+        hash: "a2c8b88b32fa",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -203,9 +203,12 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
         answered.current = { at: answer.at, failed: answer.failed };
         queueMicrotask(() => setAnswers((n) => n + 1));
     };
-    // The figures that an alert speaks of are shown with it. The first change is the state at the start.
+    // The figures that an alert speaks of are shown with it. The first change is the state at the start, which tells
+    // something new only if one began after the figures.
     useEffect(() => {
-        if (alerts.changes > 1 && isOverview) polled.refresh();
+        const known = Date.parse(polled.data?.as_of ?? '');
+        const newer = alerts.open.some((incident) => Date.parse(incident.triggered_at) > known);
+        if (isOverview && (alerts.changes > 1 || newer)) polled.refresh();
     }, [alerts.changes]);
     useShortcuts(refreshAll, () => setHelp(true));
     // On a phone the tabs scroll sideways: the current one is to be seen.

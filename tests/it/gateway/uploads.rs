@@ -50,11 +50,13 @@ fn with_timeouts(upstream: &Upstream, first_byte: Duration, idle: Duration) -> T
 fn a_question_that_arrives_slowly_is_not_the_upstreams_fault() {
     for (path, first) in [(CHAT, LONG_BYTES), ("/v1/files", 10)] {
         let upstream = Upstream::always(json(200, "{}"));
-        let gateway = with_timeouts(&upstream, SHORT, LONG);
+        // The upstream answers at once; what it may take leaves room for a busy machine.
+        let first_byte = 50 * SHORT;
+        let gateway = with_timeouts(&upstream, first_byte, LONG);
         let mut slow = Slow::begin(&gateway, path);
         slow.send(&vec![b'x'; first]);
-        // Several times as long as the upstream may take; only too short a wait could hide a failure.
-        std::thread::sleep(10 * SHORT);
+        // Longer than the upstream may take; only too short a wait could hide a failure.
+        std::thread::sleep(2 * first_byte);
         slow.send(b"y");
         slow.send(b"");
         assert_eq!(slow.answer().status(), 200, "{path}");
