@@ -280,12 +280,27 @@ fn bucket_of(boundaries: &[Timestamp], at_ms: i64) -> u32 {
 }
 
 impl Run<'_> {
+    /// Whether the number of requests of one bucket is all that is asked: an index tells it.
+    fn only_counts(&self) -> bool {
+        self.boundaries.len() == 2
+            && self.groups.dimensions.is_empty()
+            && self.table.columns() == [Column::count(Count::Requests)]
+            && self.kinds.is_empty()
+    }
+
     fn raw(&mut self, range: TimeRange, after: Option<i64>, upto: Option<i64>) -> Result<()> {
         if range.is_empty() {
             return Ok(());
         }
-        let (table, groups, boundaries) = (&mut self.table, self.groups, self.boundaries);
         let select = RawSelect { range, after_seq: after, upto_seq: upto, filter: self.filter };
+        if self.only_counts() {
+            let requests = self.reader.raw_count(&select)?;
+            if requests > 0 {
+                self.table.add_values(0, GroupKey::default(), &[requests]);
+            }
+            return Ok(());
+        }
+        let (table, groups, boundaries) = (&mut self.table, self.groups, self.boundaries);
         self.reader.raw_rows(&select, |row| {
             if let Some(group) = groups.of_row(row) {
                 table.add_request(bucket_of(boundaries, row.started_at_ms), group, row);

@@ -229,6 +229,19 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The number of selected raw rows.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn raw_count(&self, select: &RawSelect<'_>) -> Result<i64> {
+        let statement = select.count_statement();
+        let count = || {
+            let mut prepared = self.connection().prepare_cached(&statement.sql)?;
+            prepared.query_row(params_from_iter(&statement.values), |row| row.get(0))
+        };
+        count().map_err(storage("counting requests"))
+    }
+
     /// Hands up to `limit` raw rows after `seq` to `each`, in order of arrival.
     ///
     /// # Errors

@@ -181,6 +181,12 @@ impl RawSelect<'_> {
         statement
     }
 
+    pub(super) fn count_statement(&self) -> Statement {
+        let mut statement = Statement::new("select count(*) from requests");
+        self.conditions(&mut statement);
+        statement
+    }
+
     /// The conditions with the index that suits them: the tail is read in order of arrival, users by
     /// their own index, everything else by time. A unary plus keeps a column away from the planner.
     fn conditions(&self, statement: &mut Statement) {
