@@ -31,8 +31,6 @@ struct Batch {
 enum Command {
     Append(Batch),
     Job(WriteJob),
-    /// A job whose time tells nothing about the next one.
-    Aside(WriteJob),
     Stop,
 }
 
@@ -75,7 +73,6 @@ struct Shared {
     failed_commits: AtomicU64,
     commit_total_us: AtomicU64,
     last_commit_ms: AtomicI64,
-    last_job_us: AtomicU64,
     disk_full: AtomicBool,
     commit_us: Mutex<VecDeque<u64>>,
     /// As the writer last left them.
@@ -188,14 +185,6 @@ impl WriteGate for Queue {
     fn hand_over(&self, job: WriteJob) -> Result<()> {
         self.sender.send(Command::Job(job)).map_err(|_| Error::Closed)
     }
-
-    fn hand_over_aside(&self, job: WriteJob) -> Result<()> {
-        self.sender.send(Command::Aside(job)).map_err(|_| Error::Closed)
-    }
-
-    fn last_job_us(&self) -> u64 {
-        self.shared.last_job_us.load(Ordering::Relaxed)
-    }
 }
 
 impl QueueConsumer {
@@ -211,14 +200,12 @@ impl QueueConsumer {
                 None => return,
                 Some(Command::Stop) => stopping = true,
                 Some(Command::Job(job)) => self.run_job(job, writer, clock),
-                Some(Command::Aside(job)) => job(writer),
                 Some(Command::Append(batch)) => {
                     let (batches, next) = self.gather(batch);
                     self.commit(batches, writer, clock);
                     match next {
                         Some(Command::Job(job)) => self.run_job(job, writer, clock),
-                        Some(Command::Aside(job)) => job(writer),
-                        Some(Command::Stop) => stopping = true,
+                                Some(Command::Stop) => stopping = true,
                         Some(Command::Append(batch)) => {
                             self.commit(vec![batch], writer, clock);
                         }
@@ -253,11 +240,8 @@ impl QueueConsumer {
     }
 
     fn run_job(&self, job: WriteJob, writer: &mut Writer, clock: &dyn Clock) {
-        let started_us = clock.monotonic_us();
-        job(writer);
+        job(writer, clock);
         self.note_caps(writer);
-        let took_us = clock.monotonic_us() - started_us;
-        self.shared.last_job_us.store(took_us, Ordering::Relaxed);
     }
 
     fn commit(&self, batches: Vec<Batch>, writer: &mut Writer, clock: &dyn Clock) {

@@ -122,7 +122,7 @@ impl Aggregate {
             plain_part(Grouping::User, user_by_day),
             plain_part(Grouping::SpaceUser, self.space_user_by_day),
         ];
-        RollupDelta { parts, days }
+        RollupDelta::new(parts, days)
     }
 }
 
@@ -144,16 +144,12 @@ where
 }
 
 fn plain_part(grouping: Grouping, map: Plain) -> RollupPart {
-    RollupPart { grouping, level: Level::Day, rows: sorted(map), sketches: Vec::new() }
+    RollupPart::plain(grouping, Level::Day, sorted(map))
 }
 
 fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupPart {
-    let mut part = RollupPart {
-        grouping,
-        level,
-        rows: Vec::with_capacity(map.len()),
-        sketches: Vec::with_capacity(map.len()),
-    };
+    let mut part = RollupPart::plain(grouping, level, Vec::with_capacity(map.len()));
+    part.sketches.reserve(map.len());
     for (key, sketched) in sorted(map) {
         part.rows.push((key, Box::new(PackedMeasures::of(&sketched.values))));
         let sketches = sketched.sketches.map(|mut sketch| EncodedSketch::of(&mut sketch));

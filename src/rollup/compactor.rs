@@ -1,25 +1,31 @@
 //! The compactor: raw rows after the watermark into the rollups, in bounded steps.
 
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use super::aggregate::Aggregate;
 use super::pace::next_size;
 use crate::config::CompactorConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Timestamp;
-use crate::store::{RollupDelta, Store, WriteGate};
+use crate::store::{RollupDelta, Store, WriteGate, Writing};
 
-/// Fewest rows of a step: fewer would spend more on the transaction, and on sketches that many rows share, than on
+/// Rows of the first step, of which nobody knows how long it takes.
+const FIRST_ROWS: u32 = 1_000;
+/// Fewest rows of a step: fewer would spend more on the transaction, and on rollup rows that many rows share, than on
 /// the rows.
-const MIN_ROWS: u32 = 1_000;
+const MIN_ROWS: u32 = 200;
 /// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
 /// meet in one rollup row.
 const IDLE_US: u64 = 400_000;
 /// How long it may when records come in.
-const BUSY_US: u64 = 20_000;
+const BUSY_US: u64 = 5_000;
 /// How long it may when they come in faster than they are rolled up.
 const OUTPACED_US: u64 = 200_000;
+
+/// Steps of so many rows are worth it to merge their sketches beforehand, on the compactor's own thread: nearly every
+/// sketch of today is met again, and senders wait for nothing but writing them. Larger steps would take more memory,
+/// and are taken when nobody waits.
+const FORESEEN_ROWS: u32 = 5_000;
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +54,7 @@ impl Compactor {
         Self {
             store,
             max_rows: config.max_rows.max(MIN_ROWS),
-            step_rows: MIN_ROWS,
+            step_rows: FIRST_ROWS.min(config.max_rows.max(MIN_ROWS)),
             taken_records: 0,
         }
     }
@@ -63,14 +69,14 @@ impl Compactor {
         let step = self.aggregate(None)?;
         let (from_seq, upto_seq, rows, more) =
             (step.from_seq, step.upto_seq, step.rows, step.is_full);
-        if rows == 0 || !Merge::start(gate, step, now)?.wait()? {
+        if rows == 0 || !self.merge(gate, step, now)?.wait()? {
             return Ok(Progress { watermark_seq: from_seq, ..Progress::default() });
         }
         Ok(Progress { rows, watermark_seq: upto_seq, more })
     }
 
-    /// Rolls up until no step is full, `merged` hearing of each step's rows and saying whether to go on;
-    /// the next step is aggregated while the one before is merged.
+    /// Rolls up until no step is full, `merged` hearing of each step's rows and of the microseconds that their merge
+    /// kept the writing thread, and saying whether to go on; the next step is aggregated while the one before is merged.
     ///
     /// # Errors
     /// As [`run_once`](Self::run_once); the steps before the failure are done.
@@ -78,7 +84,7 @@ impl Compactor {
         &mut self,
         gate: &dyn WriteGate,
         now: Timestamp,
-        merged: &mut dyn FnMut(&mut Self, u32) -> bool,
+        merged: &mut dyn FnMut(&mut Self, u32, u64) -> bool,
     ) -> Result<()> {
         let mut step = self.aggregate(None)?;
         loop {
@@ -86,10 +92,10 @@ impl Compactor {
             if rows == 0 {
                 return Ok(());
             }
-            let merge = Merge::start(gate, step, now)?;
+            let merge = self.merge(gate, step, now)?;
             let next = if is_full { Some(self.aggregate(Some(upto_seq))) } else { None };
-            let is_merged = merge.wait()?;
-            if !is_merged || !merged(self, rows) {
+            let (is_merged, merge_us) = merge.wait_timed()?;
+            if !is_merged || !merged(self, rows, merge_us) {
                 return Ok(());
             }
             match next {
@@ -114,6 +120,16 @@ impl Compactor {
         self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
         let rest_us = if arrived > 0 { merge_us.min(target_us) } else { 0 };
         Duration::from_micros(rest_us)
+    }
+
+    /// Starts the merge on the writing thread; it tells whether the watermark stood where the step began.
+    fn merge(&self, gate: &dyn WriteGate, mut step: Step, now: Timestamp) -> Result<Writing<bool>> {
+        if step.rows <= FORESEEN_ROWS {
+            step.delta.foresee(&self.store)?;
+        }
+        gate.start(move |writer| {
+            writer.merge_rollups(step.delta, step.from_seq, step.upto_seq, now)
+        })
     }
 
     /// Aggregates the rows after `from_seq`, by default after the watermark.
@@ -145,26 +161,4 @@ struct Step {
     /// There may be more rows than these.
     is_full: bool,
     delta: RollupDelta,
-}
-
-/// A merge under way on the writing thread.
-struct Merge {
-    outcome: Receiver<Result<bool>>,
-}
-
-impl Merge {
-    fn start(gate: &dyn WriteGate, step: Step, now: Timestamp) -> Result<Self> {
-        let (sender, outcome) = sync_channel(1);
-        gate.hand_over(Box::new(move |writer| {
-            let merged = writer.merge_rollups(step.delta, step.from_seq, step.upto_seq, now);
-            // Whoever started the merge waits for it, unless its thread died.
-            drop(sender.send(merged));
-        }))?;
-        Ok(Self { outcome })
-    }
-
-    /// Whether the watermark stood where the step began.
-    fn wait(self) -> Result<bool> {
-        self.outcome.recv().map_err(|_| Error::Closed)?
-    }
 }

@@ -148,8 +148,8 @@ impl Retention {
         let mut left = before;
         let mut pages = FIRST_STEP;
         while left > 0 && keep_going() {
-            gate.write(move |writer| writer.shrink(pages))?;
-            pages = next_size(pages, gate.last_job_us(), STEP_US, STEP_PAGES);
+            let ((), took_us) = gate.write_timed(move |writer| writer.shrink(pages))?;
+            pages = next_size(pages, took_us, STEP_US, STEP_PAGES);
             let now_left = free_bytes()?;
             if now_left >= left {
                 break;
@@ -183,12 +183,12 @@ fn in_steps(
 ) -> Result<usize> {
     let (mut deleted, mut rows) = (0, FIRST_STEP);
     while keep_going() {
-        let step = gate.write(move |writer| delete(writer, rows))?;
+        let (step, took_us) = gate.write_timed(move |writer| delete(writer, rows))?;
         deleted += step;
         if step < rows as usize {
             break;
         }
-        rows = next_size(rows, gate.last_job_us(), STEP_US, STEP_ROWS);
+        rows = next_size(rows, took_us, STEP_US, STEP_ROWS);
     }
     Ok(deleted)
 }

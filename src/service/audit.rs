@@ -8,7 +8,7 @@ use crate::store::WriteGate;
 impl Chatgauge {
     /// Notes a line in the audit trail without waiting for the disk.
     pub fn audit(&self, entry: AuditEntry) {
-        let note = self.shared().queue.hand_over(Box::new(move |writer| {
+        let note = self.shared().queue.hand_over(Box::new(move |writer, _| {
             if let Err(error) = writer.append_audit(&[entry]) {
                 tracing::error!(%error, "a line of the audit trail could not be written");
             }

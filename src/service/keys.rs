@@ -165,7 +165,7 @@ impl Shared {
             known.info.last_used_at = Some(now);
         }
         let key_id = info.key_id.clone();
-        let noted = self.queue.hand_over(Box::new(move |writer| {
+        let noted = self.queue.hand_over(Box::new(move |writer, _| {
             if let Err(error) = writer.touch_key(&key_id, now) {
                 tracing::warn!(%error, "the use of a key could not be noted");
             }

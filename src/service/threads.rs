@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
-use crate::store::WriteGate as _;
 use crate::store::{Checkpointer, Writer};
 
 /// The name of the writer's thread, the last to end.
@@ -157,10 +156,9 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
-    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows| {
+    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows, merge_us| {
         shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-        let queue = &shared.queue;
-        !shared.wait(compactor.adapt(rows, queue.last_job_us(), queue.taken_records()))
+        !shared.wait(compactor.adapt(rows, merge_us, shared.queue.taken_records()))
     });
     drop(compactor);
     rolled_up?;

@@ -1,13 +1,11 @@
 //! Moving the write-ahead log into the database file beside the writer, so that no sender waits for it.
 
-use std::sync::mpsc::sync_channel;
-
 use rusqlite::Connection;
 
 use super::error::storage;
 use super::open::Store;
 use super::writer::{WriteGate, Writer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Pages of the log that are worth moving: 4 MiB, SQLite's own threshold.
 const DUE_PAGES: i64 = 1_000;
@@ -44,12 +42,7 @@ impl Checkpointer {
             return Ok(());
         }
         self.pages_left("passive")?;
-        let (sender, outcome) = sync_channel(1);
-        gate.hand_over_aside(Box::new(move |writer| {
-            // Whoever handed it over waits, unless its thread died.
-            drop(sender.send(writer.checkpoint()));
-        }))?;
-        outcome.recv().map_err(|_| Error::Closed)?
+        gate.write(|writer| writer.checkpoint())
     }
 
     /// Pages of the log that are not moved, after a checkpoint of the mode.

@@ -43,4 +43,4 @@ pub use row::RequestRow;
 pub use select::{RawSelect, RollupSelect, SketchSelect};
 pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;
-pub use writer::{WriteGate, WriteJob, Writer};
+pub use writer::{WriteGate, WriteJob, Writer, Writing};

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use r2d2::Pool;
@@ -45,6 +46,7 @@ pub struct Store {
     path: PathBuf,
     readers: Pool<SqliteConnectionManager>,
     stop: Option<StopFactory>,
+    changes: Arc<AtomicU64>,
     _lock: Option<Arc<File>>,
 }
 
@@ -86,13 +88,15 @@ impl Store {
         };
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
+        let writer = Writer::new(connection, config)?;
         let store = Self {
             path: path.clone(),
             readers: open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?,
             stop: None,
+            changes: Arc::clone(writer.changes()),
             _lock: Some(Arc::new(lock.file)),
         };
-        Ok((store, Writer::new(connection, config)?))
+        Ok((store, writer))
     }
 
     /// Opens an existing file for reading only, also while a server writes to it.
@@ -106,7 +110,8 @@ impl Store {
         }
         inspect(path)?;
         let readers = open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?;
-        let store = Self { path: path.clone(), readers, stop: None, _lock: None };
+        let changes = Arc::default();
+        let store = Self { path: path.clone(), readers, stop: None, changes, _lock: None };
         let connection = store.readers.get().map_err(|source| pool(&source))?;
         check_version(path, &connection)?;
         drop(connection);
@@ -135,6 +140,12 @@ impl Store {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Transactions of the writer so far, those that store requests aside; asked before a snapshot, it says later
+    /// whether all but requests is still as it was there.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Runs `read` inside one read transaction: everything it sees is one snapshot.

@@ -62,7 +62,7 @@ impl Writer {
                 for level in levels {
                     delete_level(transaction, day, *level)?;
                 }
-                merge_parts(transaction, parts)
+                merge_parts(transaction, parts, false)
             };
             replace().map_err(storage("rebuilding rollups"))
         })

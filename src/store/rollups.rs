@@ -1,9 +1,12 @@
 //! Merging what the compactor aggregated into the rollup tables.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{CachedStatement, Transaction};
 
 use super::error::storage;
-use super::sketch_rows::{SketchRow, merge_sketches};
+use super::open::Store;
+use super::sketch_rows::{SketchRow, merge_sketches, merged_sketches, replace_sketches};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::measures::Combine;
@@ -29,6 +32,19 @@ pub struct RollupPart {
     pub rows: Vec<(RollupKey, Box<PackedMeasures>)>,
     /// Sketches, of rollups that have them.
     pub sketches: Vec<SketchRow>,
+    /// The same with what is stored already; see [`RollupDelta::foresee`].
+    pub(super) foreseen: Vec<SketchRow>,
+}
+
+impl RollupPart {
+    /// A part without sketches.
+    pub const fn plain(
+        grouping: Grouping,
+        level: Level,
+        rows: Vec<(RollupKey, Box<PackedMeasures>)>,
+    ) -> Self {
+        Self { grouping, level, rows, sketches: Vec::new(), foreseen: Vec::new() }
+    }
 }
 
 /// What some raw rows add to one UTC day.
@@ -51,6 +67,33 @@ pub struct RollupDelta {
     pub parts: Vec<RollupPart>,
     /// By day.
     pub days: Vec<DayDelta>,
+    /// [`Store::changes`] before the sketches of `foreseen` were read.
+    pub(super) foreseen_at: Option<u64>,
+}
+
+impl RollupDelta {
+    /// A delta of these parts and days.
+    pub const fn new(parts: Vec<RollupPart>, days: Vec<DayDelta>) -> Self {
+        Self { parts, days, foreseen_at: None }
+    }
+
+    /// Merges the sketches with those that are stored, so that the writer need only write them if nothing has changed
+    /// until then.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn foresee(&mut self, store: &Store) -> Result<()> {
+        let changes = store.changes();
+        store.read(|reader| {
+            for part in &mut self.parts {
+                part.foreseen = merged_sketches(reader.connection(), part)
+                    .map_err(storage("reading sketches"))?;
+            }
+            Ok(())
+        })?;
+        self.foreseen_at = Some(changes);
+        Ok(())
+    }
 }
 
 impl Writer {
@@ -67,6 +110,7 @@ impl Writer {
         upto_seq: i64,
         now: Timestamp,
     ) -> Result<bool> {
+        let is_foreseen = delta.foreseen_at == Some(self.changes().load(Ordering::SeqCst));
         self.transaction(|transaction| {
             let moved = transaction
                 .execute(
@@ -78,7 +122,7 @@ impl Writer {
                 return Ok(false);
             }
             merge_days(transaction, &delta.days, upto_seq, now).map_err(storage("merging days"))?;
-            merge_parts(transaction, delta.parts).map_err(storage("merging rollups"))?;
+            merge_parts(transaction, delta.parts, is_foreseen).map_err(storage("merging rollups"))?;
             Ok(true)
         })
     }
@@ -87,10 +131,15 @@ impl Writer {
 pub(super) fn merge_parts(
     transaction: &Transaction<'_>,
     parts: Vec<RollupPart>,
+    is_foreseen: bool,
 ) -> rusqlite::Result<()> {
     for part in parts {
         merge_rows(transaction, &part)?;
-        merge_sketches(transaction, &part)?;
+        if is_foreseen {
+            replace_sketches(transaction, &part)?;
+        } else {
+            merge_sketches(transaction, &part)?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Rows of sketches: the four latencies of a bucket and group, as bytes and as plain percentiles.
 
-use rusqlite::{CachedStatement, Transaction};
+use rusqlite::{CachedStatement, Connection, Transaction};
 
 use super::rollups::{RollupKey, RollupPart, bind_key, key_names};
 use crate::model::{Grouping, LatencyKind, Level, Sketch};
@@ -77,6 +77,35 @@ pub(super) fn merge_sketches(
             let together = with_stored(&mut select, grouping, level, row)?;
             store(&mut replace, grouping, level, &together)?;
         }
+    }
+    Ok(())
+}
+
+/// The sketches of a part with those that are stored, as [`merge_sketches`] would leave them.
+pub(super) fn merged_sketches(
+    connection: &Connection,
+    part: &RollupPart,
+) -> rusqlite::Result<Vec<SketchRow>> {
+    if part.sketches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = connection.prepare_cached(&select_sql(part.grouping))?;
+    let merged = part.sketches.iter();
+    merged.map(|row| with_stored(&mut select, part.grouping, part.level, row)).collect()
+}
+
+/// Writes the sketches that were merged beforehand.
+pub(super) fn replace_sketches(
+    transaction: &Transaction<'_>,
+    part: &RollupPart,
+) -> rusqlite::Result<()> {
+    if part.foreseen.is_empty() {
+        return Ok(());
+    }
+    let sql = insert_sql(part.grouping, "insert or replace");
+    let mut replace = transaction.prepare_cached(&sql)?;
+    for row in &part.foreseen {
+        store(&mut replace, part.grouping, part.level, row)?;
     }
     Ok(())
 }

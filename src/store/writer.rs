@@ -1,5 +1,9 @@
 //! The one connection that writes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::dedup::RecentResponses;
@@ -7,6 +11,7 @@ use super::error::storage;
 use super::intern::{DimensionCaps, Interner};
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
+use crate::model::Clock;
 
 /// The one connection that writes, with what it remembers of what it wrote.
 #[derive(Debug)]
@@ -14,10 +19,12 @@ pub struct Writer {
     connection: Connection,
     interner: Interner,
     recent: RecentResponses,
+    /// See [`Store::changes`](super::Store::changes).
+    changes: Arc<AtomicU64>,
 }
 
-/// A piece of work for the thread that owns the [`Writer`].
-pub type WriteJob = Box<dyn FnOnce(&mut Writer) + Send>;
+/// A piece of work for the thread that owns the [`Writer`], which may look at that thread's clock.
+pub type WriteJob = Box<dyn FnOnce(&mut Writer, &dyn Clock) + Send>;
 
 /// The way to the thread that owns the [`Writer`].
 pub trait WriteGate: Send + Sync {
@@ -26,19 +33,6 @@ pub trait WriteGate: Send + Sync {
     /// # Errors
     /// [`Error::Closed`] once the service is shutting down.
     fn hand_over(&self, job: WriteJob) -> Result<()>;
-
-    /// Hands over a job that [`last_job_us`](Self::last_job_us) passes over: its time tells nothing about the next one.
-    ///
-    /// # Errors
-    /// As [`hand_over`](Self::hand_over).
-    fn hand_over_aside(&self, job: WriteJob) -> Result<()> {
-        self.hand_over(job)
-    }
-
-    /// How long the last job kept the writing thread, in microseconds; 0 where nobody measures it.
-    fn last_job_us(&self) -> u64 {
-        0
-    }
 }
 
 impl dyn WriteGate + '_ {
@@ -50,12 +44,61 @@ impl dyn WriteGate + '_ {
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        self.hand_over(Box::new(move |writer| {
-            // The caller waits for the result; when it is gone there is nobody to tell.
-            drop(sender.send(work(writer)));
+        self.start(work)?.wait()
+    }
+
+    /// Like [`write`](Self::write), with the microseconds that the work kept the writing thread.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub fn write_timed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Result<(T, u64)> {
+        self.start(work)?.wait_timed()
+    }
+
+    /// Hands over `work` and does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once the service is shutting down.
+    pub fn start<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Result<Writing<T>> {
+        let (sender, outcome) = sync_channel(1);
+        self.hand_over(Box::new(move |writer, clock| {
+            let started_us = clock.monotonic_us();
+            let result = work(writer);
+            // Whoever started it waits for the result; when it is gone there is nobody to tell.
+            drop(sender.send((result, clock.monotonic_us() - started_us)));
         }))?;
-        receiver.recv().map_err(|_| Error::Closed)?
+        Ok(Writing { outcome })
+    }
+}
+
+/// Work under way on the writing thread.
+#[derive(Debug)]
+pub struct Writing<T> {
+    outcome: Receiver<(Result<T>, u64)>,
+}
+
+impl<T> Writing<T> {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the writing thread died, and whatever the work returned.
+    pub fn wait(self) -> Result<T> {
+        Ok(self.wait_timed()?.0)
+    }
+
+    /// Waits for the result and the microseconds that the work kept the writing thread.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timed(self) -> Result<(T, u64)> {
+        let (result, took_us) = self.outcome.recv().map_err(|_| Error::Closed)?;
+        Ok((result?, took_us))
     }
 }
 
@@ -71,6 +114,7 @@ impl Writer {
         let mut writer = Self {
             interner: Interner::new(config),
             recent: RecentResponses::default(),
+            changes: Arc::default(),
             connection,
         };
         writer.forget_uncommitted()?;
@@ -98,7 +142,13 @@ impl Writer {
         let transaction = begin(&mut self.connection)?;
         let result = work(&transaction)?;
         transaction.commit().map_err(storage("committing"))?;
+        // Afterwards: whoever reads what was written and not yet counted has only counted too little.
+        self.changes.fetch_add(1, Ordering::SeqCst);
         Ok(result)
+    }
+
+    pub(super) const fn changes(&self) -> &Arc<AtomicU64> {
+        &self.changes
     }
 
     pub(super) const fn connection(&self) -> &Connection {

@@ -8,7 +8,7 @@ CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
 CREATE INDEX audit_log__at_ms on audit_log (at_ms);
 CREATE INDEX requests__started_at_ms
     on requests (started_at_ms, substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end));
-CREATE INDEX requests__user_id_started_at_ms on requests (user_id, started_at_ms / 300000) where user_id > 1;
+CREATE INDEX requests__started_at_ms_user_id on requests (started_at_ms / 7200000, user_id) where user_id > 1;
 CREATE INDEX undated_ids__seen_at_ms on undated_ids (seen_at_ms);
 CREATE TABLE alert_events (
     event_id    integer primary key autoincrement,

@@ -13,7 +13,7 @@ use chatgauge::query::Engine;
 use chatgauge::rollup::{Compactor, Progress, Retention, RetentionReport};
 use chatgauge::service::AppendReport;
 use chatgauge::store::{Appended, Store, WriteGate, WriteJob, Writer};
-use chatgauge::{Chatgauge, Config, Result};
+use chatgauge::{Chatgauge, Config, Result, SystemClock};
 use tempfile::TempDir;
 
 /// Longer than any test: what happens at this interval happens once, at the start.
@@ -93,7 +93,7 @@ struct Direct(Mutex<Writer>);
 
 impl WriteGate for Direct {
     fn hand_over(&self, job: WriteJob) -> Result<()> {
-        job(&mut self.0.lock().unwrap());
+        job(&mut self.0.lock().unwrap(), &SystemClock::new());
         Ok(())
     }
 }
