@@ -205,7 +205,7 @@ impl QueueConsumer {
                     self.commit(batches, writer, clock);
                     match next {
                         Some(Command::Job(job)) => self.run_job(job, writer, clock),
-                                Some(Command::Stop) => stopping = true,
+                        Some(Command::Stop) => stopping = true,
                         Some(Command::Append(batch)) => {
                             self.commit(vec![batch], writer, clock);
                         }

@@ -22,9 +22,8 @@ const BUSY_US: u64 = 5_000;
 /// How long it may when they come in faster than they are rolled up.
 const OUTPACED_US: u64 = 200_000;
 
-/// Steps of so many rows are worth it to merge their sketches beforehand, on the compactor's own thread: nearly every
-/// sketch of today is met again, and senders wait for nothing but writing them. Larger steps would take more memory,
-/// and are taken when nobody waits.
+/// Steps of so many rows are worth it to merge them with what is stored beforehand, on the compactor's own thread:
+/// senders wait for nothing but the writing. Larger steps would take more memory, and are taken when nobody waits.
 const FORESEEN_ROWS: u32 = 5_000;
 
 /// What one step did.

@@ -156,10 +156,11 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
-    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows, merge_us| {
-        shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-        !shared.wait(compactor.adapt(rows, merge_us, shared.queue.taken_records()))
-    });
+    let rolled_up =
+        compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows, merge_us| {
+            shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
+            !shared.wait(compactor.adapt(rows, merge_us, shared.queue.taken_records()))
+        });
     drop(compactor);
     rolled_up?;
     shared.engine.catch_up(shared.clock.now())

@@ -20,6 +20,7 @@ mod packed;
 mod prune;
 mod read;
 mod recode;
+mod rollup_rows;
 mod rollups;
 mod row;
 mod select;

@@ -6,11 +6,11 @@ use rusqlite::{CachedStatement, Transaction};
 
 use super::error::storage;
 use super::open::Store;
+use super::rollup_rows::{merge_rows, merged_rows, replace_rows};
 use super::sketch_rows::{SketchRow, merge_sketches, merged_sketches, replace_sketches};
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::measures::Combine;
-use crate::model::{Column, Grouping, Level, PackedMeasures, Timestamp};
+use crate::model::{Grouping, Level, PackedMeasures, Timestamp};
 
 /// The key of a rollup row: its bucket and the ids of the grouping's key columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,8 +32,10 @@ pub struct RollupPart {
     pub rows: Vec<(RollupKey, Box<PackedMeasures>)>,
     /// Sketches, of rollups that have them.
     pub sketches: Vec<SketchRow>,
-    /// The same with what is stored already; see [`RollupDelta::foresee`].
-    pub(super) foreseen: Vec<SketchRow>,
+    /// The rows with what is stored already; see [`RollupDelta::foresee`].
+    pub(super) foreseen_rows: Vec<(RollupKey, Box<PackedMeasures>)>,
+    /// The sketches with what is stored already.
+    pub(super) foreseen_sketches: Vec<SketchRow>,
 }
 
 impl RollupPart {
@@ -43,7 +45,14 @@ impl RollupPart {
         level: Level,
         rows: Vec<(RollupKey, Box<PackedMeasures>)>,
     ) -> Self {
-        Self { grouping, level, rows, sketches: Vec::new(), foreseen: Vec::new() }
+        Self {
+            grouping,
+            level,
+            rows,
+            sketches: Vec::new(),
+            foreseen_rows: Vec::new(),
+            foreseen_sketches: Vec::new(),
+        }
     }
 }
 
@@ -67,7 +76,7 @@ pub struct RollupDelta {
     pub parts: Vec<RollupPart>,
     /// By day.
     pub days: Vec<DayDelta>,
-    /// [`Store::changes`] before the sketches of `foreseen` were read.
+    /// [`Store::changes`] before it was read what is stored already.
     pub(super) foreseen_at: Option<u64>,
 }
 
@@ -77,8 +86,8 @@ impl RollupDelta {
         Self { parts, days, foreseen_at: None }
     }
 
-    /// Merges the sketches with those that are stored, so that the writer need only write them if nothing has changed
-    /// until then.
+    /// Merges rows and sketches with those that are stored, so that the writer need only write them if nothing has
+    /// changed until then.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -86,7 +95,9 @@ impl RollupDelta {
         let changes = store.changes();
         store.read(|reader| {
             for part in &mut self.parts {
-                part.foreseen = merged_sketches(reader.connection(), part)
+                part.foreseen_rows =
+                    merged_rows(reader.connection(), part).map_err(storage("reading rollups"))?;
+                part.foreseen_sketches = merged_sketches(reader.connection(), part)
                     .map_err(storage("reading sketches"))?;
             }
             Ok(())
@@ -122,7 +133,8 @@ impl Writer {
                 return Ok(false);
             }
             merge_days(transaction, &delta.days, upto_seq, now).map_err(storage("merging days"))?;
-            merge_parts(transaction, delta.parts, is_foreseen).map_err(storage("merging rollups"))?;
+            merge_parts(transaction, delta.parts, is_foreseen)
+                .map_err(storage("merging rollups"))?;
             Ok(true)
         })
     }
@@ -134,10 +146,11 @@ pub(super) fn merge_parts(
     is_foreseen: bool,
 ) -> rusqlite::Result<()> {
     for part in parts {
-        merge_rows(transaction, &part)?;
         if is_foreseen {
+            replace_rows(transaction, &part)?;
             replace_sketches(transaction, &part)?;
         } else {
+            merge_rows(transaction, &part)?;
             merge_sketches(transaction, &part)?;
         }
     }
@@ -179,52 +192,6 @@ pub(super) fn key_names(grouping: Grouping) -> Vec<&'static str> {
         .into_iter()
         .chain(grouping.keys().iter().map(|key| key.column()))
         .collect()
-}
-
-/// `insert ... on conflict do update` of one rollup table, from the names of the columns.
-fn upsert_sql(grouping: Grouping) -> String {
-    let keys = key_names(grouping);
-    let names: Vec<&str> = keys.iter().copied().chain(Column::all().map(Column::name)).collect();
-    let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-    let updates: Vec<String> = Column::all().map(update_of).collect();
-    format!(
-        "insert into {} ({}) values ({}) on conflict ({}) do update set {}",
-        grouping.table(),
-        names.join(", "),
-        places.join(", "),
-        keys.join(", "),
-        updates.join(", ")
-    )
-}
-
-fn update_of(column: Column) -> String {
-    let name = column.name();
-    let extreme = |function: &str| {
-        format!(
-            "{name} = {function}(ifnull({name}, excluded.{name}), ifnull(excluded.{name}, {name}))"
-        )
-    };
-    match column.combine() {
-        Combine::Sum => format!("{name} = {name} + excluded.{name}"),
-        Combine::Min => extreme("min"),
-        Combine::Max => extreme("max"),
-    }
-}
-
-fn merge_rows(transaction: &Transaction<'_>, part: &RollupPart) -> rusqlite::Result<()> {
-    let keys = part.grouping.keys().len();
-    let mut upsert = transaction.prepare_cached(&upsert_sql(part.grouping))?;
-    for (key, values) in &part.rows {
-        bind_key(&mut upsert, part.level, key, keys)?;
-        let values = values.unpack();
-        for column in Column::all() {
-            let value = values[column.index()];
-            let known = (value != column.empty() || column.empty() == 0).then_some(value);
-            upsert.raw_bind_parameter(3 + keys + column.index(), known)?;
-        }
-        upsert.raw_execute()?;
-    }
-    Ok(())
 }
 
 pub(super) fn bind_key(

@@ -227,7 +227,10 @@ impl RawSelect<'_> {
         );
         if by_user {
             statement.push(
-                &format!(" and user_id > 1 and started_at_ms / {USER_STEP_MS} in ({})", user_steps()),
+                &format!(
+                    " and user_id > 1 and started_at_ms / {USER_STEP_MS} in ({})",
+                    user_steps()
+                ),
                 [from, to].map(|ms| Value::Integer(ms / USER_STEP_MS)),
             );
         }

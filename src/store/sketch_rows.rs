@@ -99,12 +99,12 @@ pub(super) fn replace_sketches(
     transaction: &Transaction<'_>,
     part: &RollupPart,
 ) -> rusqlite::Result<()> {
-    if part.foreseen.is_empty() {
+    if part.foreseen_sketches.is_empty() {
         return Ok(());
     }
     let sql = insert_sql(part.grouping, "insert or replace");
     let mut replace = transaction.prepare_cached(&sql)?;
-    for row in &part.foreseen {
+    for row in &part.foreseen_sketches {
         store(&mut replace, part.grouping, part.level, row)?;
     }
     Ok(())
