@@ -1,12 +1,12 @@
 //! Running a plan inside one snapshot.
 
+mod kept;
+
 use rustc_hash::FxHashMap;
 
 use super::hot::HotSlice;
-use super::packed::Packed;
-use super::parts::{next_hours, next_part};
-use super::plan::{Plan, Segment, SegmentSource, Shape, key_columns, plan};
-use super::sealed::{SealedCache, SealedKey};
+use super::plan::{Plan, Shape, key_columns, plan};
+use super::sealed::SealedCache;
 use super::table::{GroupKey, Table};
 use super::types::Query;
 use crate::error::{Error, Result};
@@ -306,148 +306,6 @@ impl Run<'_> {
                 table.add_request(bucket_of(boundaries, row.started_at_ms), group, row);
             }
         })
-    }
-
-    fn rollups(
-        &mut self,
-        grouping: Grouping,
-        segments: &[Segment],
-        days: &[DayRow],
-        sealed: &SealedCache,
-    ) -> Result<()> {
-        let watermark_seq = self.reader.watermark_seq()?;
-        for segment in segments {
-            match segment.source {
-                SegmentSource::Raw => {
-                    self.sealed_raw(grouping, segment.range, watermark_seq, days, sealed)?;
-                }
-                SegmentSource::Level(Level::Day) => {
-                    self.sealed_days(grouping, segment.range, days, sealed)?;
-                }
-                SegmentSource::Level(level) => {
-                    self.sealed_finer(grouping, level, segment.range, days, sealed)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Days come from the cache as long as nothing arrived for them: those that are over together, the
-    /// newest, which changes all the time, by itself.
-    fn sealed_days(
-        &mut self,
-        grouping: Grouping,
-        range: TimeRange,
-        days: &[DayRow],
-        sealed: &SealedCache,
-    ) -> Result<()> {
-        let open_ms = days.last().map_or(i64::MIN, |day| day.day_ms);
-        let cut = Timestamp::from_unix_ms(open_ms).clamp(range.start, range.end);
-        for part in [TimeRange::new(range.start, cut), TimeRange::new(cut, range.end)] {
-            if !part.is_empty() {
-                let read = |run: &mut Self| run.level(grouping, Level::Day, part);
-                self.sealed_part(grouping, part, days, sealed, read)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Levels finer than days: whole hours of each day that is over together, because a range that ends now loses
-    /// its first minutes as it moves on, and keeps the hours after them.
-    fn sealed_finer(
-        &mut self,
-        grouping: Grouping,
-        level: Level,
-        range: TimeRange,
-        days: &[DayRow],
-        sealed: &SealedCache,
-    ) -> Result<()> {
-        let open = Timestamp::from_unix_ms(days.last().map_or(i64::MIN, |day| day.day_ms));
-        let mut from = range.start;
-        while from < range.end {
-            let (part, is_whole) = next_hours(from, open, range.end);
-            if is_whole {
-                let read = |run: &mut Self| run.level(grouping, level, part);
-                self.sealed_part(grouping, part, days, sealed, read)?;
-            } else {
-                self.level(grouping, level, part)?;
-            }
-            from = part.end;
-        }
-        Ok(())
-    }
-
-    /// Raw rows of a part of a day that is over. A range that ends now and began weeks ago moves on with
-    /// every look; what lies between quarter hours is the same for a quarter of an hour, and each whole minute
-    /// before and after as long as it is in the range.
-    fn sealed_raw(
-        &mut self,
-        grouping: Grouping,
-        range: TimeRange,
-        watermark_seq: i64,
-        days: &[DayRow],
-        sealed: &SealedCache,
-    ) -> Result<()> {
-        let upto = Some(watermark_seq);
-        let open_ms = days.last().map_or(i64::MIN, |day| day.day_ms);
-        let closed_end = range.end.min(Timestamp::from_unix_ms(open_ms)).max(range.start);
-        let mut from = range.start;
-        while from < range.end {
-            let (part, is_whole) = next_part(from, closed_end, range.end);
-            if is_whole {
-                let read = |run: &mut Self| run.raw(part, None, upto);
-                self.sealed_part(grouping, part, days, sealed, read)?;
-            } else {
-                self.raw(part, None, upto)?;
-            }
-            from = part.end;
-        }
-        Ok(())
-    }
-
-    fn sealed_part(
-        &mut self,
-        grouping: Grouping,
-        range: TimeRange,
-        days: &[DayRow],
-        sealed: &SealedCache,
-        read: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<()> {
-        let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
-        let key = SealedKey {
-            grouping,
-            range,
-            boundaries: self.inner_boundaries(range),
-            dimensions: self.groups.dimensions.clone(),
-            filter: self.filter.clone(),
-            columns: self.table.columns().to_vec(),
-            kinds: self.kinds.to_vec(),
-        };
-        if let Some(part) = sealed.get(&key, changed_seq) {
-            part.add_to(&mut self.table);
-            return Ok(());
-        }
-        let columns = self.table.columns().to_vec();
-        let empty = Table::new(columns, self.kinds.to_vec(), false);
-        let whole = std::mem::replace(&mut self.table, empty);
-        let damaged_before = std::mem::take(&mut self.damaged);
-        let read = read(self);
-        let part = Packed::of(std::mem::replace(&mut self.table, whole));
-        read?;
-        part.add_to(&mut self.table);
-        // What could not be read whole is read again, in case it is mended meanwhile.
-        if !self.damaged {
-            sealed.put(key, changed_seq, part);
-        }
-        self.damaged |= damaged_before;
-        Ok(())
-    }
-
-    /// The boundaries that decide which bucket a day of `range` falls in.
-    fn inner_boundaries(&self, range: TimeRange) -> Vec<(Timestamp, u32)> {
-        let from = bucket_of(self.boundaries, range.start.as_unix_ms());
-        let inner = self.boundaries.iter().zip(0u32..).filter(|(at, _)| range.contains(**at));
-        std::iter::once((range.start, from)).chain(inner.map(|(at, index)| (*at, index))).collect()
     }
 
     fn level(&mut self, grouping: Grouping, level: Level, range: TimeRange) -> Result<()> {

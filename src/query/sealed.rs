@@ -1,7 +1,7 @@
 //! A bounded cache of what past days, and parts of them, add up to.
 //!
-//! A dashboard asks again and again for the last 30 days, of which 29 do not change. Their sum is kept
-//! with the watermark of their last change; one late record for any of them, and it is summed anew.
+//! A dashboard asks again and again for the last 30 days, of which 29 do not change, and one by a few records. Their
+//! sum is kept with the watermark of their last change; what came since is added, or all is summed anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +10,37 @@ use rustc_hash::FxHashMap;
 use super::packed::Packed;
 use crate::model::{Column, Dimension, Grouping, LatencyKind, TimeRange, Timestamp};
 use crate::store::ResolvedFilter;
+
+/// So many records are read whenever the sum is asked for, rather than writing it anew.
+const FEW_RECORDS: i64 = 300;
+/// More than so many are not read one by one.
+const SOME_RECORDS: i64 = 5_000;
+
+/// What came since a sum was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SinceSeal {
+    /// It is as it was.
+    Nothing,
+    /// Few records, to be added to the sum each time.
+    Few,
+    /// Records enough to keep a new sum, of the old one and them.
+    Some,
+    /// So much, or who knows what, that everything is summed anew.
+    Much,
+}
+
+impl SinceSeal {
+    /// What came between two watermarks, where raw rows may have been deleted.
+    pub(super) const fn of(known_seq: i64, changed_seq: i64, is_pruned: bool) -> Self {
+        match changed_seq - known_seq {
+            0 => Self::Nothing,
+            _ if is_pruned => Self::Much,
+            1..=FEW_RECORDS => Self::Few,
+            1..=SOME_RECORDS => Self::Some,
+            _ => Self::Much,
+        }
+    }
+}
 
 /// Bytes of an entry besides its rows.
 const ENTRY_BYTES: usize = 512;
@@ -88,18 +119,14 @@ impl SealedCache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sum, if nothing changed since.
-    pub(super) fn get(&self, key: &SealedKey, changed_seq: i64) -> Option<Arc<Packed>> {
+    /// The sum, with the watermark of the last change that it includes.
+    pub(super) fn get(&self, key: &SealedKey) -> Option<(Arc<Packed>, i64)> {
         let mut entries = self.lock();
         entries.uses += 1;
         let used = entries.uses;
         let entry = entries.by_key.get_mut(key)?;
-        if entry.changed_seq != changed_seq {
-            entries.remove(key);
-            return None;
-        }
         entry.used = used;
-        Some(Arc::clone(&entry.part))
+        Some((Arc::clone(&entry.part), entry.changed_seq))
     }
 
     /// Keeps a sum.

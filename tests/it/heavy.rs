@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use chatgauge::generate::Workload;
+use chatgauge::model::time::DAY_MS;
 use chatgauge::model::{
-    Aggregation, Filter, LatencyKind, Name, RequestRecord, TimeRange, Timestamp,
+    Aggregation, Dimension, Filter, LatencyKind, MetricType, Name, RequestRecord, TimeRange,
+    Timestamp,
 };
 use chatgauge::query::Query;
 use rand::rngs::StdRng;
@@ -127,5 +129,59 @@ fn answers_with_the_hot_cache_are_exact() {
 fn a_hot_cache_that_must_forget_stays_within_its_limit_and_exact() {
     for max_bytes in [300_000, 60_000, 10_000, 0] {
         examine_hot_cache(max_bytes);
+    }
+}
+
+/// What a page asks for again and again: sums of weeks that end now.
+fn weekly_questions(now: Timestamp) -> Vec<Query> {
+    let week = Query::total(TimeRange::new(now.plus_ms(-7 * DAY_MS + 7_919), now));
+    let by = |dimension| Query { group_by: vec![dimension], ..week.clone() };
+    vec![
+        by(Dimension::User),
+        by(Dimension::Space),
+        Query { quantiles: vec![LatencyKind::Total], ..by(Dimension::Model) },
+        Query { aggregation: Some(Aggregation::Daily), ..by(Dimension::Space) },
+        Query { aggregation: Some(Aggregation::Hourly), ..week.clone() },
+        Query { quantiles: LatencyKind::ALL.to_vec(), ..week.clone() },
+        Query { metrics: vec![MetricType::RequestRate], ..week },
+    ]
+}
+
+/// Few records are added to what is kept, more make it be kept anew, many make it be summed anew; of today, of days
+/// that are over, and of both.
+#[test]
+fn sums_that_are_kept_follow_what_comes() {
+    let now = at("2026-03-08T15:47:33Z");
+    let today = TimeRange::new(now.plus_ms(-3 * 60 * MINUTE_MS), now);
+    let week = TimeRange::new(now.plus_ms(-7 * DAY_MS), now);
+    let mut pipeline = Pipeline::new();
+    let mut oracle = Oracle::default();
+    let mut rng = StdRng::seed_from_u64(31);
+    for (step, (count, range)) in [
+        (8_000, week),
+        (0, week),
+        (50, today),
+        (70, today),
+        (900, today),
+        (40, week),
+        (700, week),
+        (200, today),
+        (6_000, today),
+        (250, week),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let batch: Vec<_> = (0..count).map(|_| random_record(&mut rng, range)).collect();
+        pipeline.append(&batch, now);
+        oracle.records.extend(batch);
+        for is_rolled_up in [false, true] {
+            if is_rolled_up {
+                pipeline.compact(now);
+            }
+            for query in weekly_questions(now) {
+                examine(&pipeline, &oracle, &query, &format!("step {step}, {is_rolled_up}"));
+            }
+        }
     }
 }

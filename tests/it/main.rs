@@ -15,6 +15,7 @@ mod harness;
 mod heavy;
 mod http;
 mod identity;
+mod meddling;
 mod notify;
 mod oracle;
 mod otlp;

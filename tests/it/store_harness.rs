@@ -34,7 +34,7 @@ pub(crate) fn quiet_config(path: &Path) -> Config {
     config
 }
 
-fn database_in(directory: &Path) -> PathBuf {
+pub(crate) fn database_in(directory: &Path) -> PathBuf {
     directory.join("chat.db")
 }
 

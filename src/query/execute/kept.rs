@@ -1,0 +1,209 @@
+//! Sums that are kept, and brought up to date with what came since.
+
+use super::super::packed::Packed;
+use super::super::parts::{next_hours, next_part};
+use super::super::plan::{Segment, SegmentSource};
+use super::super::sealed::{SealedCache, SealedKey, SinceSeal};
+use super::super::table::Table;
+use super::{Run, bucket_of, touched};
+use crate::error::Result;
+use crate::model::time::MINUTE_MS;
+use crate::model::{Grouping, Level, TimeRange, Timestamp};
+use crate::store::{DayRow, pruned_flag};
+
+/// A part of a range that is read in one go.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    source: SegmentSource,
+    range: TimeRange,
+    /// Its sum is worth keeping.
+    is_kept: bool,
+    /// Its sum and its neighbour's are kept together as well: it is over, and stays in the range for a while.
+    joins: bool,
+}
+
+impl Run<'_> {
+    pub(super) fn rollups(
+        &mut self,
+        grouping: Grouping,
+        segments: &[Segment],
+        days: &[DayRow],
+        sealed: &SealedCache,
+    ) -> Result<()> {
+        let open = Timestamp::from_unix_ms(days.last().map_or(i64::MIN, |day| day.day_ms));
+        let pieces: Vec<Piece> =
+            segments.iter().flat_map(|segment| self.pieces(*segment, open)).collect();
+        let upto_seq = self.reader.watermark_seq()?;
+        for pieces in pieces.chunk_by(|before, after| before.joins && after.joins) {
+            let read = |run: &mut Self| {
+                let read_one = |run: &mut Self, piece: &Piece| match piece.source {
+                    SegmentSource::Raw => run.raw(piece.range, None, Some(upto_seq)),
+                    SegmentSource::Level(level) => run.level(grouping, level, piece.range),
+                };
+                pieces.iter().try_for_each(|piece| {
+                    if piece.is_kept {
+                        run.sealed_part(grouping, piece.range, days, sealed, |run| {
+                            read_one(run, piece)
+                        })
+                    } else {
+                        read_one(run, piece)
+                    }
+                })
+            };
+            match pieces {
+                [first, .., last] => {
+                    let whole = TimeRange::new(first.range.start, last.range.end);
+                    self.sealed_part(grouping, whole, days, sealed, read)?;
+                }
+                _ => read(self)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The pieces of a segment; `open` is when the newest day began.
+    fn pieces(&self, segment: Segment, open: Timestamp) -> Vec<Piece> {
+        match segment.source {
+            SegmentSource::Raw => self.raw_pieces(segment.range, open),
+            SegmentSource::Level(Level::Day) => self.day_pieces(segment.range, open),
+            SegmentSource::Level(level) => self.finer_pieces(level, segment.range, open),
+        }
+    }
+
+    /// Sums without distributions are joined: those take their time whatever they come from.
+    const fn joins(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Days that are over together, the newest, which changes all the time, by itself.
+    fn day_pieces(&self, range: TimeRange, open: Timestamp) -> Vec<Piece> {
+        let cut = open.clamp(range.start, range.end);
+        let source = SegmentSource::Level(Level::Day);
+        [(TimeRange::new(range.start, cut), true), (TimeRange::new(cut, range.end), false)]
+            .into_iter()
+            .filter(|(range, _)| !range.is_empty())
+            .map(|(range, is_over)| Piece {
+                source,
+                range,
+                is_kept: true,
+                joins: is_over && self.joins(),
+            })
+            .collect()
+    }
+
+    /// Levels finer than days: whole hours of each day that is over together, because a range that ends now loses
+    /// its first minutes as it moves on, and keeps the hours after them.
+    fn finer_pieces(&self, level: Level, range: TimeRange, open: Timestamp) -> Vec<Piece> {
+        let next = |from| next_hours(from, open, range.end);
+        let source = SegmentSource::Level(level);
+        cut_by(range, next)
+            .map(|(range, is_kept)| Piece {
+                source,
+                range,
+                is_kept,
+                joins: is_kept && self.joins(),
+            })
+            .collect()
+    }
+
+    /// Raw rows of a part of a day that is over. A range that ends now and began weeks ago moves on with
+    /// every look; what lies between quarter hours is the same for a quarter of an hour, and each whole minute
+    /// before and after as long as it is in the range.
+    fn raw_pieces(&self, range: TimeRange, open: Timestamp) -> Vec<Piece> {
+        let closed_end = range.end.min(open).max(range.start);
+        let next = |from| next_part(from, closed_end, range.end);
+        cut_by(range, next)
+            .map(|(range, is_kept)| Piece {
+                source: SegmentSource::Raw,
+                range,
+                is_kept,
+                joins: is_kept && range.width_ms() > MINUTE_MS && self.joins(),
+            })
+            .collect()
+    }
+
+    fn sealed_part(
+        &mut self,
+        grouping: Grouping,
+        range: TimeRange,
+        days: &[DayRow],
+        sealed: &SealedCache,
+        read: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
+        let key = SealedKey {
+            grouping,
+            range,
+            boundaries: self.inner_boundaries(range),
+            dimensions: self.groups.dimensions.clone(),
+            filter: self.filter.clone(),
+            columns: self.table.columns().to_vec(),
+            kinds: self.kinds.to_vec(),
+        };
+        let Some((part, known_seq)) = sealed.get(&key) else {
+            return self.keep(key, changed_seq, sealed, read);
+        };
+        let is_pruned = touched(days, range).any(|day| day.pruned & pruned_flag(None) != 0);
+        let since = SinceSeal::of(known_seq, changed_seq, is_pruned);
+        let add_later = |run: &mut Self| run.raw(range, Some(known_seq), Some(changed_seq));
+        match since {
+            SinceSeal::Nothing => part.add_to(&mut self.table),
+            SinceSeal::Few => {
+                part.add_to(&mut self.table);
+                add_later(self)?;
+            }
+            SinceSeal::Some => self.keep(key, changed_seq, sealed, |run| {
+                part.add_to(&mut run.table);
+                add_later(run)
+            })?,
+            SinceSeal::Much => self.keep(key, changed_seq, sealed, read)?,
+        }
+        Ok(())
+    }
+
+    /// Adds what `read` adds, and keeps it.
+    fn keep(
+        &mut self,
+        key: SealedKey,
+        changed_seq: i64,
+        sealed: &SealedCache,
+        read: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let columns = self.table.columns().to_vec();
+        let empty = Table::new(columns, self.kinds.to_vec(), false);
+        let whole = std::mem::replace(&mut self.table, empty);
+        let damaged_before = std::mem::take(&mut self.damaged);
+        let read = read(self);
+        let part = Packed::of(std::mem::replace(&mut self.table, whole));
+        read?;
+        part.add_to(&mut self.table);
+        // What could not be read whole is read again, in case it is mended meanwhile.
+        if !self.damaged {
+            sealed.put(key, changed_seq, part);
+        }
+        self.damaged |= damaged_before;
+        Ok(())
+    }
+
+    /// The boundaries that decide which bucket a day of `range` falls in.
+    fn inner_boundaries(&self, range: TimeRange) -> Vec<(Timestamp, u32)> {
+        let from = bucket_of(self.boundaries, range.start.as_unix_ms());
+        let inner = self.boundaries.iter().zip(0u32..).filter(|(at, _)| range.contains(**at));
+        std::iter::once((range.start, from)).chain(inner.map(|(at, index)| (*at, index))).collect()
+    }
+}
+
+/// Cuts a range into the parts that `next` gives for the end of the one before.
+fn cut_by(
+    range: TimeRange,
+    next: impl Fn(Timestamp) -> (TimeRange, bool),
+) -> impl Iterator<Item = (TimeRange, bool)> {
+    let mut from = range.start;
+    std::iter::from_fn(move || {
+        (from < range.end).then(|| {
+            let part = next(from);
+            from = part.0.end;
+            part
+        })
+    })
+}
