@@ -34,10 +34,9 @@ impl SinceSeal {
     pub(super) const fn of(known_seq: i64, changed_seq: i64, is_pruned: bool) -> Self {
         match changed_seq - known_seq {
             0 => Self::Nothing,
-            _ if is_pruned => Self::Much,
-            1..=FEW_RECORDS => Self::Few,
-            1..=SOME_RECORDS => Self::Some,
-            _ => Self::Much,
+            records if is_pruned || records < 0 || records > SOME_RECORDS => Self::Much,
+            records if records > FEW_RECORDS => Self::Some,
+            _ => Self::Few,
         }
     }
 }

@@ -108,12 +108,11 @@ impl Table {
         }
     }
 
-    /// Room for so many rows, in a table that has none.
+    /// Room for so many rows in all.
     pub(super) fn reserve(&mut self, rows: usize) {
-        if self.index.is_empty() {
-            self.index.reserve(rows);
-            self.values.reserve(rows * self.columns.len());
-        }
+        let more = rows.saturating_sub(self.index.len());
+        self.index.reserve(more);
+        self.values.reserve(more * self.columns.len());
     }
 
     /// Every row as bucket, group and position.
