@@ -91,7 +91,7 @@ pub(super) fn execute(
     let boundaries = boundaries(query, max_points)?;
     let (query, errors) = split_error_view(query);
     let filter = reader.resolve(&query.filter)?;
-    let days = reader.days()?;
+    let days = reader.days_in(query.range)?;
     let groups = Groups::new(reader, &query.group_by)?;
     let columns = columns(&query, errors.as_ref());
     let nothing = filter.matches_nothing() || boundaries.len() < 2;

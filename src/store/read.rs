@@ -11,6 +11,7 @@ use super::select::{
 };
 use super::{RollupKey, names::ResolvedFilter};
 use crate::error::Result;
+use crate::model::time::DAY_MS;
 use crate::model::{
     CostSource, LatencyKind, Level, Name, Outcome, RequestId, RequestRecord, Source, TimeRange,
     Timestamp,
@@ -112,12 +113,24 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn days(&self) -> Result<Vec<DayRow>> {
+        self.days_in(TimeRange::from_unix_ms(i64::MIN, i64::MAX))
+    }
+
+    /// The days that a range touches, and the first and the last of all, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn days_in(&self, range: TimeRange) -> Result<Vec<DayRow>> {
         let read = || -> rusqlite::Result<Vec<DayRow>> {
             let mut statement = self.connection().prepare_cached(
                 "select day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
-                        changed_at_ms, pruned from days order by day_ms",
+                        changed_at_ms, pruned from days
+                 where day_ms > ?1 and day_ms < ?2
+                     or day_ms in (select min(day_ms) from days union select max(day_ms) from days)
+                 order by day_ms",
             )?;
-            let rows = statement.query_map([], |row| {
+            let edges = (range.start.as_unix_ms().saturating_sub(DAY_MS), range.end.as_unix_ms());
+            let rows = statement.query_map(edges, |row| {
                 Ok(DayRow {
                     day_ms: row.get(0)?,
                     requests: row.get(1)?,
