@@ -28,7 +28,7 @@ pub struct RollupPart {
     pub grouping: Grouping,
     /// The level.
     pub level: Level,
-    /// Plain measures by [`Column::index`]; packed and boxed, because whole parts are sorted and handed on.
+    /// Plain measures by [`Column::index`](crate::model::Column::index); packed and boxed, because whole parts are sorted and handed on.
     pub rows: Vec<(RollupKey, Box<PackedMeasures>)>,
     /// Sketches, of rollups that have them.
     pub sketches: Vec<SketchRow>,

@@ -47,7 +47,7 @@ impl dyn WriteGate + '_ {
         self.start(work)?.wait()
     }
 
-    /// Like [`write`](Self::write), with the microseconds that the work kept the writing thread.
+    /// Like `write`, with the microseconds that the work kept the writing thread.
     ///
     /// # Errors
     /// As `write`.
