@@ -10,7 +10,19 @@ pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a number from the front; `None` when it is cut off or longer than 64 bits.
+#[inline]
 pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Most numbers are small.
+    if let Some((first, rest)) = bytes.split_first()
+        && *first < 0x80
+    {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    read_long_varint(bytes)
+}
+
+fn read_long_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (first, rest) = bytes.split_first()?;

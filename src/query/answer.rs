@@ -24,14 +24,14 @@ pub(super) fn answer(
     max_points: usize,
     weight: Weight<'_>,
 ) -> Result<Answer> {
-    let Executed { table, boundaries, exact, complete_from, errors } = executed;
+    let Executed { gathered, boundaries, exact, complete_from, errors } = executed;
     let buckets = boundaries.len().saturating_sub(1).max(1);
     let mut groups: FxHashMap<GroupKey, Vec<Measures>> = FxHashMap::default();
     if query.group_by.is_empty() {
         groups.insert(GroupKey::default(), vec![Measures::default(); buckets]);
     }
     let mut totals: FxHashMap<GroupKey, Total> = FxHashMap::default();
-    let mut rows: Vec<(u32, GroupKey, Measures)> = table.into_rows().collect();
+    let mut rows: Vec<(u32, GroupKey, Measures)> = gathered.into_table().into_rows().collect();
     for (_, group, measures) in &mut rows {
         if let Some(errors) = &errors {
             errors.apply(measures);

@@ -1,8 +1,11 @@
 //! The leading groups of one dimension: rows + other = total, from one snapshot.
 
+use std::cmp::Reverse;
+
 use super::engine::Engine;
 use super::execute::Executed;
-use super::table::GroupKey;
+use super::greatest::{Greatest, Offered, Total};
+use super::table::{GroupKey, Row};
 use super::types::{Breakdown, BreakdownQuery, BreakdownRow, Query};
 use crate::error::{Error, Result};
 use crate::model::dimension::OTHER_NAME;
@@ -64,47 +67,40 @@ struct Split {
     total: Measures,
 }
 
-/// A group while the order is decided: there may be many thousands.
-struct Candidate {
-    value: f64,
-    key: GroupKey,
-    row: usize,
-}
-
 fn split(executed: &Executed, query: &BreakdownQuery) -> Split {
-    let table = &executed.table;
-    let measures = |row: usize| {
-        let mut measures = table.measures(row);
-        if let Some(errors) = &executed.errors {
-            errors.apply(&mut measures);
-        }
-        measures
-    };
-    let mut candidates = table.each(|key, row, measures| {
+    let apply = |measures: &mut Measures| {
         if let Some(errors) = &executed.errors {
             errors.apply(measures);
         }
-        let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
-        Candidate { value, key, row }
-    });
-    let order = |a: &Candidate, b: &Candidate| b.value.total_cmp(&a.value).then(a.key.cmp(&b.key));
-    if query.limit < candidates.len() && query.limit > 0 {
-        candidates.select_nth_unstable_by(query.limit, order);
-    }
-    let rest = candidates.split_off(query.limit.min(candidates.len()));
-    candidates.sort_unstable_by(order);
-    let sum = |rows: &[Candidate], mut total: Measures| {
-        rows.iter().for_each(|candidate| table.add_row_to(candidate.row, &mut total));
-        total
     };
-    let mut other = sum(&rest, Measures::default());
-    let mut total = sum(&candidates, other.clone());
-    if let Some(errors) = &executed.errors {
-        errors.apply(&mut other);
-        errors.apply(&mut total);
-    }
-    let leading =
-        candidates.iter().map(|candidate| (candidate.key, measures(candidate.row))).collect();
+    let gathered = &executed.gathered;
+    let mut greatest = Greatest::new(query.limit);
+    let mut other = Measures::default();
+    gathered.each_group(|key, row, measures| {
+        apply(measures);
+        let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
+        let kept = || (key, row.values.to_vec(), row.distributions.to_vec());
+        match greatest.offer((Total(value), Reverse(key)), kept) {
+            Offered::Kept(None) => {}
+            Offered::Kept(Some((_, values, distributions))) => {
+                Row { values: &values, distributions: &distributions, ..row }.add_to(&mut other);
+            }
+            Offered::Refused => row.add_to(&mut other),
+        }
+    });
+    let mut total = other.clone();
+    let leading = greatest.into_sorted().map(|(key, values, distributions)| {
+        let (columns, kinds) = (gathered.columns(), gathered.kinds());
+        let row = Row { columns, values: &values, kinds, distributions: &distributions };
+        let mut measures = Measures::default();
+        row.add_to(&mut measures);
+        row.add_to(&mut total);
+        apply(&mut measures);
+        (key, measures)
+    });
+    let leading = leading.collect();
+    apply(&mut other);
+    apply(&mut total);
     Split { leading, other, total }
 }
 

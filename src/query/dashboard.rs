@@ -1,17 +1,21 @@
 //! Everything that a dashboard shows, from one snapshot: its parts agree.
 
+use std::cmp::Reverse;
+
 use chrono_tz::Tz;
 use rustc_hash::FxHashMap;
 
 use super::answer::group_names;
 use super::engine::Engine;
 use super::execute::Executed;
+use super::gathered::Gathered;
+use super::greatest::{Greatest, Total};
 use super::plan::sketches_are_cheap;
 use super::table::{GroupKey, Table};
 use super::top_trend::{self, TREND_ROWS, TopTrend};
 use super::types::{Answer, Query};
 use crate::error::Result;
-use crate::model::measures::{Combine, as_f64};
+use crate::model::measures::Combine;
 use crate::model::time::{day_start, local_date};
 use crate::model::{
     Aggregation, Column, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType,
@@ -186,8 +190,9 @@ struct Groups {
 
 impl Groups {
     fn new(executed: Executed) -> Self {
-        let rows = executed.table.groups().collect();
-        Self { table: executed.table, rows }
+        let table = executed.gathered.into_table();
+        let rows = table.groups().collect();
+        Self { table, rows }
     }
 
     fn measures(&self, key: &GroupKey) -> Option<Measures> {
@@ -219,7 +224,7 @@ fn top(
     };
     let executed = engine.execute(reader, &ordering, None)?;
     let (exact, complete_from) = (executed.exact, executed.complete_from);
-    let (keys, groups) = lead(&executed.table, wanted);
+    let (keys, groups) = lead(&executed.gathered, wanted);
     let names = group_names(reader, &[by], &keys)?;
     let names: Vec<String> = names.into_iter().filter_map(|mut names| names.pop()).collect();
     let filter = match names.len() {
@@ -309,22 +314,16 @@ fn errors_only(all: &Measures, kinds: &[ErrorType]) -> Measures {
 }
 
 /// The leading groups in order, and the number of all groups.
-fn lead(table: &Table, wanted: &TopQuery) -> (Vec<GroupKey>, usize) {
-    let mut order: Vec<(GroupKey, f64, f64)> = table.each(|key, _, measures| {
-        let value = measures.value(wanted.sort, wanted.stat);
+fn lead(gathered: &Gathered, wanted: &TopQuery) -> (Vec<GroupKey>, usize) {
+    let mut leading = Greatest::new(wanted.limit);
+    let mut groups = 0;
+    gathered.each_group(|key, _, measures| {
+        groups += 1;
+        let value = measures.value(wanted.sort, wanted.stat).unwrap_or(f64::MIN);
         // Groups with equal values, such as no cost, are told apart by their requests.
-        (key, value.unwrap_or(f64::MIN), as_f64(measures.requests()))
+        leading.offer((Total(value), measures.requests(), Reverse(key)), || key);
     });
-    let groups = order.len();
-    let by_value = |a: &(GroupKey, f64, f64), b: &(GroupKey, f64, f64)| {
-        b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)).then(a.0.cmp(&b.0))
-    };
-    if (1..groups).contains(&wanted.limit) {
-        order.select_nth_unstable_by(wanted.limit, by_value);
-    }
-    order.truncate(wanted.limit);
-    order.sort_unstable_by(by_value);
-    (order.into_iter().map(|(key, ..)| key).collect(), groups)
+    (leading.into_sorted().collect(), groups)
 }
 
 /// What remains of `total` without `rows`; of what remains the extremes are not known.

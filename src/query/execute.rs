@@ -4,10 +4,11 @@ mod kept;
 
 use rustc_hash::FxHashMap;
 
+use super::gathered::Gathered;
 use super::hot::HotSlice;
 use super::plan::{Plan, Shape, key_columns, plan};
 use super::sealed::SealedCache;
-use super::table::{GroupKey, Table};
+use super::table::GroupKey;
 use super::types::Query;
 use crate::error::{Error, Result};
 use crate::model::measures::columns_of;
@@ -31,7 +32,7 @@ const MAX_DIMENSIONS: usize = 3;
 /// What an executed query knows besides its rows.
 #[derive(Clone, Debug)]
 pub(super) struct Executed {
-    pub(super) table: Table,
+    pub(super) gathered: Gathered,
     pub(super) boundaries: Vec<Timestamp>,
     pub(super) exact: bool,
     pub(super) complete_from: Option<Timestamp>,
@@ -113,7 +114,7 @@ pub(super) fn execute(
         groups: &groups,
         filter: &filter,
         kinds: &query.quantiles,
-        table: Table::new(columns, query.quantiles.clone(), exact),
+        gathered: Gathered::new(columns, query.quantiles.clone(), exact),
         damaged: false,
     };
     let mut complete_from = None;
@@ -140,7 +141,7 @@ pub(super) fn execute(
         tracing::error!("a stored sketch is damaged; run `chatgauge check`");
     }
     let exact = exact || query.quantiles.is_empty();
-    Ok(Executed { table: run.table, exact, complete_from, errors, boundaries })
+    Ok(Executed { gathered: run.gathered, exact, complete_from, errors, boundaries })
 }
 
 /// Takes error types out of the filter where counters answer: for rates of errors, which keep all
@@ -267,7 +268,7 @@ struct Run<'a> {
     groups: &'a Groups,
     filter: &'a ResolvedFilter,
     kinds: &'a [LatencyKind],
-    table: Table,
+    gathered: Gathered,
     damaged: bool,
 }
 
@@ -284,7 +285,7 @@ impl Run<'_> {
     fn only_counts(&self) -> bool {
         self.boundaries.len() == 2
             && self.groups.dimensions.is_empty()
-            && self.table.columns() == [Column::count(Count::Requests)]
+            && self.gathered.columns() == [Column::count(Count::Requests)]
             && self.kinds.is_empty()
     }
 
@@ -296,11 +297,12 @@ impl Run<'_> {
         if self.only_counts() {
             let requests = self.reader.raw_count(&select)?;
             if requests > 0 {
-                self.table.add_values(0, GroupKey::default(), &[requests]);
+                self.gathered.table_mut().add_values(0, GroupKey::default(), &[requests]);
             }
             return Ok(());
         }
-        let (table, groups, boundaries) = (&mut self.table, self.groups, self.boundaries);
+        let (groups, boundaries) = (self.groups, self.boundaries);
+        let table = self.gathered.table_mut();
         self.reader.raw_rows(&select, |row| {
             if let Some(group) = groups.of_row(row) {
                 table.add_request(bucket_of(boundaries, row.started_at_ms), group, row);
@@ -312,7 +314,8 @@ impl Run<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        let (table, groups, boundaries) = (&mut self.table, self.groups, self.boundaries);
+        let (groups, boundaries) = (self.groups, self.boundaries);
+        let table = self.gathered.table_mut();
         let columns = table.columns().to_vec();
         let select =
             RollupSelect { grouping, level, range, columns: &columns, filter: self.filter };
@@ -339,7 +342,7 @@ impl Run<'_> {
         for (grouping, key, measures) in hot.rows(inner, self.filter) {
             let bucket = bucket_of(self.boundaries, key.bucket_ms);
             let group = self.groups.of_rollup(grouping, key);
-            self.table.add_measures(bucket, group, measures);
+            self.gathered.table_mut().add_measures(bucket, group, measures);
         }
         let upto = Some(hot.upto_seq());
         for edge in [TimeRange::new(range.start, inner.start), TimeRange::new(inner.end, range.end)]

@@ -55,7 +55,8 @@ impl Engine {
             return self.leading_error_types(query, wanted, read);
         }
         let mut leading = self.with_snapshot(query, |reader, executed| {
-            let Executed { table, errors, .. } = executed;
+            let Executed { gathered, errors, .. } = executed;
+            let table = gathered.into_table();
             let requests = |row: usize| table.value(row, Column::count(Count::Requests));
             let mut rows: Vec<(GroupKey, usize)> = table.groups().collect();
             rows.sort_unstable_by_key(|(key, row)| (std::cmp::Reverse(requests(*row)), *key));

@@ -8,6 +8,8 @@ mod dashboard;
 mod engine;
 mod errors_by_type;
 mod execute;
+mod gathered;
+mod greatest;
 mod heatmap;
 mod hot;
 mod leading;

@@ -41,6 +41,11 @@ impl SinceSeal {
     }
 }
 
+/// Of the sums for which others in use would have to leave, one in so many is kept.
+const KEPT_OF_MANY: u64 = 8;
+/// A sum is in use that was asked for within this many times the number of sums.
+const USES_PER_ENTRY: u64 = 4;
+
 /// Bytes of an entry besides its rows.
 const ENTRY_BYTES: usize = 512;
 
@@ -72,16 +77,30 @@ struct Entries {
     by_key: FxHashMap<SealedKey, Entry>,
     bytes: usize,
     uses: u64,
+    /// Sums for which others in use would have had to leave.
+    crowded: u64,
 }
 
 impl Entries {
+    /// Whether a new sum may take the place of others. Questions that come in turn and need more than there is room for would
+    /// push out each what the next one needs, and nothing would ever be found: most of them have to do without.
+    fn admits(&mut self) -> bool {
+        let oldest = self.by_key.values().map(|entry| entry.used).min().unwrap_or(0);
+        let entries = u64::try_from(self.by_key.len()).unwrap_or(u64::MAX);
+        if self.uses - oldest > USES_PER_ENTRY.saturating_mul(entries + 1) {
+            return true;
+        }
+        self.crowded += 1;
+        self.crowded.is_multiple_of(KEPT_OF_MANY)
+    }
+
     fn remove(&mut self, key: &SealedKey) {
         if let Some(entry) = self.by_key.remove(key) {
             self.bytes -= entry.bytes;
         }
     }
 
-    /// Makes room: what was not used for longest leaves, in one go until an eighth is free.
+    /// Makes room: what was not used for longest leaves.
     fn shrink_to(&mut self, max_bytes: usize) {
         if self.bytes <= max_bytes {
             return;
@@ -90,9 +109,8 @@ impl Entries {
             self.by_key.values().map(|entry| (entry.used, entry.bytes)).collect();
         uses.sort_unstable();
         let mut left = self.bytes;
-        let aim = max_bytes - max_bytes / 8;
         let gone = uses.into_iter().take_while(|(_, bytes)| {
-            let is_over = left > aim;
+            let is_over = left > max_bytes;
             left -= if is_over { *bytes } else { 0 };
             is_over
         });
@@ -102,7 +120,7 @@ impl Entries {
     }
 }
 
-/// Sums of past days, and of parts of them; the least recently used leave first.
+/// Sums of past days, and of parts of them; the least recently used leave first, unless all are in use.
 #[derive(Debug)]
 pub(super) struct SealedCache {
     entries: Mutex<Entries>,
@@ -129,16 +147,20 @@ impl SealedCache {
     }
 
     /// Keeps a sum.
-    pub(super) fn put(&self, key: SealedKey, changed_seq: i64, part: Packed) {
+    pub(super) fn put(&self, key: SealedKey, changed_seq: i64, part: Arc<Packed>) {
         let bytes = part.heap_bytes() + key.boundaries.len() * 16 + ENTRY_BYTES;
         if bytes > self.max_bytes / 2 {
             return;
         }
         let mut entries = self.lock();
+        let is_new = !entries.by_key.contains_key(&key);
+        if is_new && entries.bytes + bytes > self.max_bytes && !entries.admits() {
+            return;
+        }
         entries.remove(&key);
         entries.uses += 1;
         let used = entries.uses;
-        entries.by_key.insert(key, Entry { changed_seq, part: Arc::new(part), bytes, used });
+        entries.by_key.insert(key, Entry { changed_seq, part, bytes, used });
         entries.bytes += bytes;
         entries.shrink_to(self.max_bytes);
     }
@@ -146,5 +168,68 @@ impl SealedCache {
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gathered::Gathered;
+    use super::*;
+
+    /// A sum of a thousand rows.
+    fn part() -> Arc<Packed> {
+        let columns = vec![Column::count(crate::model::Count::Requests)];
+        let mut gathered = Gathered::new(columns, Vec::new(), false);
+        for id in 0..1_000 {
+            gathered.table_mut().add_values(0, [id, 0, 0], &[1]);
+        }
+        Arc::new(Packed::of(gathered, 1))
+    }
+
+    fn key(nth: i64) -> SealedKey {
+        SealedKey {
+            grouping: Grouping::User,
+            range: TimeRange::from_unix_ms(nth, nth + 1),
+            boundaries: Vec::new(),
+            dimensions: vec![Dimension::User],
+            filter: ResolvedFilter::default(),
+            columns: Vec::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    /// How many of the sums are found in one round of asking for all of them.
+    fn round(cache: &SealedCache, keys: std::ops::Range<i64>) -> usize {
+        keys.filter(|nth| {
+            let is_found = cache.get(&key(*nth)).is_some();
+            if !is_found {
+                cache.put(key(*nth), 1, part());
+            }
+            is_found
+        })
+        .count()
+    }
+
+    fn room_for(sums: usize) -> SealedCache {
+        SealedCache::new((part().heap_bytes() + ENTRY_BYTES) * sums)
+    }
+
+    #[test]
+    fn more_sums_than_there_is_room_for_are_found_in_part() {
+        let cache = room_for(20);
+        let found: Vec<usize> = (0..20).map(|_| round(&cache, 0..40)).collect();
+        assert!(found[10..].iter().all(|found| *found >= 10), "{found:?}");
+        assert!(cache.bytes() <= cache.max_bytes);
+    }
+
+    #[test]
+    fn other_sums_take_the_places_of_those_that_are_no_longer_asked_for() {
+        let cache = room_for(20);
+        for _ in 0..10 {
+            round(&cache, 0..18);
+        }
+        assert_eq!(round(&cache, 0..18), 18);
+        let found: Vec<usize> = (0..12).map(|_| round(&cache, 100..118)).collect();
+        assert_eq!(found[11], 18, "{found:?}");
     }
 }

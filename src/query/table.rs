@@ -8,6 +8,41 @@ use crate::model::{Column, Distribution, LatencyKind, Measured, Measures};
 /// The ids of a group, in the order of the query's dimensions; unused places are 0.
 pub(super) type GroupKey = [i64; 3];
 
+/// A row of a table: values by column, distributions by latency, if there are any.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) columns: &'a [Column],
+    pub(super) values: &'a [i64],
+    pub(super) kinds: &'a [LatencyKind],
+    pub(super) distributions: &'a [Distribution],
+}
+
+impl Row<'_> {
+    /// Merges the row into `total`, its own columns only.
+    pub(super) fn add_to(&self, total: &mut Measures) {
+        for (column, value) in self.columns.iter().zip(self.values) {
+            let slot = &mut total.values[column.index()];
+            *slot = column.merge(*slot, *value);
+        }
+        for (kind, distribution) in self.kinds.iter().zip(self.distributions) {
+            match &mut total.distributions[kind.index()] {
+                Some(mine) => mine.merge(distribution),
+                empty => *empty = Some(distribution.clone()),
+            }
+        }
+    }
+
+    /// Makes `measures`, which are of no other columns, those of the row.
+    pub(super) fn replace(&self, measures: &mut Measures) {
+        for (column, value) in self.columns.iter().zip(self.values) {
+            measures.values[column.index()] = *value;
+        }
+        for (kind, distribution) in self.kinds.iter().zip(self.distributions) {
+            measures.distributions[kind.index()] = Some(distribution.clone());
+        }
+    }
+}
+
 /// Values by bucket and group.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -40,7 +75,7 @@ impl Table {
         &self.kinds
     }
 
-    fn row(&mut self, bucket: u32, group: GroupKey) -> usize {
+    fn place(&mut self, bucket: u32, group: GroupKey) -> usize {
         let next = self.index.len();
         let row = *self.index.entry((bucket, group)).or_insert(next);
         if row == next {
@@ -53,7 +88,7 @@ impl Table {
 
     /// Adds a row of the wanted columns.
     pub(super) fn add_values(&mut self, bucket: u32, group: GroupKey, values: &[i64]) {
-        let start = self.row(bucket, group) * self.columns.len();
+        let start = self.place(bucket, group) * self.columns.len();
         for (offset, column) in self.columns.iter().enumerate() {
             let slot = &mut self.values[start + offset];
             *slot = column.merge(*slot, values[offset]);
@@ -71,7 +106,7 @@ impl Table {
         let Some(offset) = self.kinds.iter().position(|wanted| *wanted == kind) else {
             return true;
         };
-        let row = self.row(bucket, group);
+        let row = self.place(bucket, group);
         let slot = &mut self.distributions[row * self.kinds.len() + offset];
         slot.as_sketch_mut().merge_encoded(bytes).is_some()
     }
@@ -81,7 +116,7 @@ impl Table {
         let mut all = Measures::default().values;
         add_request(&mut all, request);
         self.add_all_columns(bucket, group, &all);
-        let row = self.row(bucket, group);
+        let row = self.place(bucket, group);
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(value_us) = request.latency_us(*kind) {
                 self.distributions[row * self.kinds.len() + offset].add(value_us);
@@ -90,7 +125,7 @@ impl Table {
     }
 
     fn add_all_columns(&mut self, bucket: u32, group: GroupKey, all: &[i64; COLUMNS]) {
-        let start = self.row(bucket, group) * self.columns.len();
+        let start = self.place(bucket, group) * self.columns.len();
         for (offset, column) in self.columns.iter().enumerate() {
             let slot = &mut self.values[start + offset];
             *slot = column.merge(*slot, all[column.index()]);
@@ -100,7 +135,7 @@ impl Table {
     /// Adds whole measures.
     pub(super) fn add_measures(&mut self, bucket: u32, group: GroupKey, measures: &Measures) {
         self.add_all_columns(bucket, group, &measures.values);
-        let row = self.row(bucket, group);
+        let row = self.place(bucket, group);
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(distribution) = &measures.distributions[kind.index()] {
                 self.distributions[row * self.kinds.len() + offset].merge(distribution);
@@ -115,15 +150,22 @@ impl Table {
         self.values.reserve(more * self.columns.len());
     }
 
-    /// Every row as bucket, group and position.
-    pub(super) fn positions(&self) -> impl Iterator<Item = (u32, GroupKey, usize)> {
-        self.index.iter().map(|(&(bucket, group), &row)| (bucket, group, row))
+    /// Every row as bucket, group and position, in the order of buckets and groups.
+    pub(super) fn sorted_positions(&self) -> Vec<(u32, GroupKey, usize)> {
+        let rows = self.index.iter().map(|(&(bucket, group), &row)| (bucket, group, row));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable();
+        rows
     }
 
-    /// The values of one row, with their columns.
-    pub(super) fn row_values(&self, row: usize) -> impl Iterator<Item = (Column, i64)> {
-        let values = &self.values[row * self.columns.len()..];
-        self.columns.iter().copied().zip(values.iter().copied())
+    /// One row.
+    pub(super) fn row(&self, row: usize) -> Row<'_> {
+        Row {
+            columns: &self.columns,
+            values: &self.values[row * self.columns.len()..][..self.columns.len()],
+            kinds: &self.kinds,
+            distributions: &self.distributions[row * self.kinds.len()..][..self.kinds.len()],
+        }
     }
 
     /// The encoded sketches of one row, in the order of the latencies; an empty one has no bytes.
@@ -150,46 +192,8 @@ impl Table {
     /// The measures of one row.
     pub(super) fn measures(&self, row: usize) -> Measures {
         let mut measures = Measures::default();
-        self.add_row_to(row, &mut measures);
+        self.row(row).add_to(&mut measures);
         measures
-    }
-
-    /// What `read` makes of each row of a table without buckets, one after the other: there may be very many.
-    pub(super) fn each<T>(
-        &self,
-        mut read: impl FnMut(GroupKey, usize, &mut Measures) -> T,
-    ) -> Vec<T> {
-        let empty = Measures::default();
-        let mut measures = empty.clone();
-        let groups = self.groups().map(|(key, row)| {
-            measures.values = empty.values;
-            let values = &self.values[row * self.columns.len()..];
-            for (column, value) in self.columns.iter().zip(values) {
-                measures.values[column.index()] = *value;
-            }
-            let distributions = &self.distributions[row * self.kinds.len()..];
-            for (kind, distribution) in self.kinds.iter().zip(distributions) {
-                measures.distributions[kind.index()] = Some(distribution.clone());
-            }
-            read(key, row, &mut measures)
-        });
-        groups.collect()
-    }
-
-    /// Merges one row into `total`, wanted columns only.
-    pub(super) fn add_row_to(&self, row: usize, total: &mut Measures) {
-        let values = &self.values[row * self.columns.len()..];
-        for (column, value) in self.columns.iter().zip(values) {
-            let slot = &mut total.values[column.index()];
-            *slot = column.merge(*slot, *value);
-        }
-        let distributions = &self.distributions[row * self.kinds.len()..];
-        for (kind, distribution) in self.kinds.iter().zip(distributions) {
-            match &mut total.distributions[kind.index()] {
-                Some(mine) => mine.merge(distribution),
-                empty => *empty = Some(distribution.clone()),
-            }
-        }
     }
 
     /// Every row as bucket, group and measures.

@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, Transaction};
 
-use super::rollups::{RollupKey, RollupPart, bind_key, key_names};
+use super::rollups::{RollupKey, RollupPart, bind_key, insert_into, key_condition, key_names};
 use crate::model::measures::Combine;
 use crate::model::{Column, Grouping, PackedMeasures};
 
@@ -65,29 +65,18 @@ fn write_all(
 
 fn select_sql(grouping: Grouping) -> String {
     let columns: Vec<&str> = Column::all().map(Column::name).collect();
-    let conditions: Vec<String> = key_names(grouping)
-        .iter()
-        .zip(1..)
-        .map(|(name, place)| format!("{name} = ?{place}"))
-        .collect();
     format!(
         "select {} from {} where {}",
         columns.join(", "),
         grouping.table(),
-        conditions.join(" and ")
+        key_condition(grouping)
     )
 }
 
 fn insert_sql(grouping: Grouping, verb: &str) -> String {
     let names: Vec<&str> =
         key_names(grouping).into_iter().chain(Column::all().map(Column::name)).collect();
-    let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-    format!(
-        "{verb} into {} ({}) values ({})",
-        grouping.table(),
-        names.join(", "),
-        places.join(", ")
-    )
+    insert_into(grouping.table(), &names, verb)
 }
 
 /// `insert ... on conflict do update` of one rollup table, from the names of the columns.

@@ -194,6 +194,20 @@ pub(super) fn key_names(grouping: Grouping) -> Vec<&'static str> {
         .collect()
 }
 
+/// The condition that finds the row of a key bound by [`bind_key`].
+pub(super) fn key_condition(grouping: Grouping) -> String {
+    let names = key_names(grouping).into_iter().zip(1..);
+    let equals: Vec<String> = names.map(|(name, place)| format!("{name} = ?{place}")).collect();
+    equals.join(" and ")
+}
+
+/// `insert ... into` a table, with a parameter for each column.
+pub(super) fn insert_into(table: &str, columns: &[impl AsRef<str>], verb: &str) -> String {
+    let names: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
+    let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+    format!("{verb} into {table} ({}) values ({})", names.join(", "), places.join(", "))
+}
+
 pub(super) fn bind_key(
     statement: &mut CachedStatement<'_>,
     level: Level,

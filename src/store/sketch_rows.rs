@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, Transaction};
 
-use super::rollups::{RollupKey, RollupPart, bind_key, key_names};
+use super::rollups::{RollupKey, RollupPart, bind_key, insert_into, key_condition, key_names};
 use crate::model::{Grouping, LatencyKind, Level, Sketch};
 
 /// The percentiles that rows carry as plain numbers, with the names of their columns.
@@ -116,27 +116,16 @@ fn insert_sql(grouping: Grouping, verb: &str) -> String {
         names.extend(PERCENTILES.map(|(name, _)| format!("{}_{name}", kind.stem())));
         names.push(sketch_column(kind));
     }
-    let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-    format!(
-        "{verb} into {} ({}) values ({})",
-        grouping.sketch_table(),
-        names.join(", "),
-        places.join(", ")
-    )
+    insert_into(grouping.sketch_table(), &names, verb)
 }
 
 fn select_sql(grouping: Grouping) -> String {
     let columns = LatencyKind::ALL.map(sketch_column);
-    let conditions: Vec<String> = key_names(grouping)
-        .iter()
-        .zip(1..)
-        .map(|(name, place)| format!("{name} = ?{place}"))
-        .collect();
     format!(
         "select {} from {} where {}",
         columns.join(", "),
         grouping.sketch_table(),
-        conditions.join(" and ")
+        key_condition(grouping)
     )
 }
 

@@ -1,13 +1,14 @@
 //! Sums that are kept, and brought up to date with what came since.
 
+use std::sync::Arc;
+
+use super::super::gathered::Gathered;
 use super::super::packed::Packed;
 use super::super::parts::{next_hours, next_part};
 use super::super::plan::{Segment, SegmentSource};
 use super::super::sealed::{SealedCache, SealedKey, SinceSeal};
-use super::super::table::Table;
 use super::{Run, bucket_of, touched};
 use crate::error::Result;
-use crate::model::time::MINUTE_MS;
 use crate::model::{Grouping, Level, TimeRange, Timestamp};
 use crate::store::{DayRow, pruned_flag};
 
@@ -18,8 +19,6 @@ struct Piece {
     range: TimeRange,
     /// Its sum is worth keeping.
     is_kept: bool,
-    /// Its sum and its neighbour's are kept together as well: it is over, and stays in the range for a while.
-    joins: bool,
 }
 
 impl Run<'_> {
@@ -34,28 +33,15 @@ impl Run<'_> {
         let pieces: Vec<Piece> =
             segments.iter().flat_map(|segment| self.pieces(*segment, open)).collect();
         let upto_seq = self.reader.watermark_seq()?;
-        for pieces in pieces.chunk_by(|before, after| before.joins && after.joins) {
-            let read = |run: &mut Self| {
-                let read_one = |run: &mut Self, piece: &Piece| match piece.source {
-                    SegmentSource::Raw => run.raw(piece.range, None, Some(upto_seq)),
-                    SegmentSource::Level(level) => run.level(grouping, level, piece.range),
-                };
-                pieces.iter().try_for_each(|piece| {
-                    if piece.is_kept {
-                        run.sealed_part(grouping, piece.range, days, sealed, |run| {
-                            read_one(run, piece)
-                        })
-                    } else {
-                        read_one(run, piece)
-                    }
-                })
+        for piece in &pieces {
+            let read = |run: &mut Self| match piece.source {
+                SegmentSource::Raw => run.raw(piece.range, None, Some(upto_seq)),
+                SegmentSource::Level(level) => run.level(grouping, level, piece.range),
             };
-            match pieces {
-                [first, .., last] => {
-                    let whole = TimeRange::new(first.range.start, last.range.end);
-                    self.sealed_part(grouping, whole, days, sealed, read)?;
-                }
-                _ => read(self)?,
+            if piece.is_kept {
+                self.sealed_part(grouping, piece.range, days, sealed, read)?;
+            } else {
+                read(self)?;
             }
         }
         Ok(())
@@ -70,24 +56,14 @@ impl Run<'_> {
         }
     }
 
-    /// Sums without distributions are joined: those take their time whatever they come from.
-    const fn joins(&self) -> bool {
-        self.kinds.is_empty()
-    }
-
     /// Days that are over together, the newest, which changes all the time, by itself.
     fn day_pieces(&self, range: TimeRange, open: Timestamp) -> Vec<Piece> {
         let cut = open.clamp(range.start, range.end);
         let source = SegmentSource::Level(Level::Day);
-        [(TimeRange::new(range.start, cut), true), (TimeRange::new(cut, range.end), false)]
+        [TimeRange::new(range.start, cut), TimeRange::new(cut, range.end)]
             .into_iter()
-            .filter(|(range, _)| !range.is_empty())
-            .map(|(range, is_over)| Piece {
-                source,
-                range,
-                is_kept: true,
-                joins: is_over && self.joins(),
-            })
+            .filter(|range| !range.is_empty())
+            .map(|range| Piece { source, range, is_kept: true })
             .collect()
     }
 
@@ -96,14 +72,7 @@ impl Run<'_> {
     fn finer_pieces(&self, level: Level, range: TimeRange, open: Timestamp) -> Vec<Piece> {
         let next = |from| next_hours(from, open, range.end);
         let source = SegmentSource::Level(level);
-        cut_by(range, next)
-            .map(|(range, is_kept)| Piece {
-                source,
-                range,
-                is_kept,
-                joins: is_kept && self.joins(),
-            })
-            .collect()
+        cut_by(range, next).map(|(range, is_kept)| Piece { source, range, is_kept }).collect()
     }
 
     /// Raw rows of a part of a day that is over. A range that ends now and began weeks ago moves on with
@@ -113,12 +82,7 @@ impl Run<'_> {
         let closed_end = range.end.min(open).max(range.start);
         let next = |from| next_part(from, closed_end, range.end);
         cut_by(range, next)
-            .map(|(range, is_kept)| Piece {
-                source: SegmentSource::Raw,
-                range,
-                is_kept,
-                joins: is_kept && range.width_ms() > MINUTE_MS && self.joins(),
-            })
+            .map(|(range, is_kept)| Piece { source: SegmentSource::Raw, range, is_kept })
             .collect()
     }
 
@@ -137,7 +101,7 @@ impl Run<'_> {
             boundaries: self.inner_boundaries(range),
             dimensions: self.groups.dimensions.clone(),
             filter: self.filter.clone(),
-            columns: self.table.columns().to_vec(),
+            columns: self.gathered.columns().to_vec(),
             kinds: self.kinds.to_vec(),
         };
         let Some((part, known_seq)) = sealed.get(&key) else {
@@ -147,13 +111,13 @@ impl Run<'_> {
         let since = SinceSeal::of(known_seq, changed_seq, is_pruned);
         let add_later = |run: &mut Self| run.raw(range, Some(known_seq), Some(changed_seq));
         match since {
-            SinceSeal::Nothing => part.add_to(&mut self.table),
+            SinceSeal::Nothing => self.gathered.add_part(part),
             SinceSeal::Few => {
-                part.add_to(&mut self.table);
+                self.gathered.add_part(part);
                 add_later(self)?;
             }
             SinceSeal::Some => self.keep(key, changed_seq, sealed, |run| {
-                part.add_to(&mut run.table);
+                run.gathered.add_part(part);
                 add_later(run)
             })?,
             SinceSeal::Much => self.keep(key, changed_seq, sealed, read)?,
@@ -169,14 +133,15 @@ impl Run<'_> {
         sealed: &SealedCache,
         read: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        let columns = self.table.columns().to_vec();
-        let empty = Table::new(columns, self.kinds.to_vec(), false);
-        let whole = std::mem::replace(&mut self.table, empty);
+        let columns = self.gathered.columns().to_vec();
+        let empty = Gathered::new(columns, self.kinds.to_vec(), false);
+        let whole = std::mem::replace(&mut self.gathered, empty);
         let damaged_before = std::mem::take(&mut self.damaged);
         let read = read(self);
-        let part = Packed::of(std::mem::replace(&mut self.table, whole));
+        let part = std::mem::replace(&mut self.gathered, whole);
         read?;
-        part.add_to(&mut self.table);
+        let part = Arc::new(Packed::of(part, self.groups.dimensions.len()));
+        self.gathered.add_part(Arc::clone(&part));
         // What could not be read whole is read again, in case it is mended meanwhile.
         if !self.damaged {
             sealed.put(key, changed_seq, part);

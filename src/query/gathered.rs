@@ -1,0 +1,157 @@
+//! What an answer is gathered from: rows by group, and sums that are kept, which are merged as they are read.
+//!
+//! Of very many groups only a few are shown. Where the rest is only looked at, no table of them all is made.
+
+use std::sync::Arc;
+
+use super::packed::{Packed, Rows};
+use super::table::{GroupKey, Row, Table};
+use crate::model::{Column, Distribution, LatencyKind, Measures};
+
+/// A sum of fewer rows is put among the others at once.
+const MIN_ROWS: usize = 64;
+
+/// A table, and sums without distributions that belong to it.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered {
+    table: Table,
+    parts: Vec<Arc<Packed>>,
+}
+
+impl Gathered {
+    /// Nothing yet; as [`Table::new`].
+    pub(super) fn new(columns: Vec<Column>, kinds: Vec<LatencyKind>, exact: bool) -> Self {
+        Self { table: Table::new(columns, kinds, exact), parts: Vec::new() }
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        self.table.columns()
+    }
+
+    pub(super) fn kinds(&self) -> &[LatencyKind] {
+        self.table.kinds()
+    }
+
+    /// Where single rows are added.
+    pub(super) const fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// Adds a sum of the same columns and latencies.
+    pub(super) fn add_part(&mut self, part: Arc<Packed>) {
+        if self.kinds().is_empty() && part.rows() >= MIN_ROWS {
+            self.parts.push(part);
+        } else {
+            part.add_to(&mut self.table);
+        }
+    }
+
+    /// All rows in one table.
+    pub(super) fn into_table(mut self) -> Table {
+        self.parts.iter().for_each(|part| part.add_to(&mut self.table));
+        self.table
+    }
+
+    /// Every group of an answer without buckets, with its measures, which may be changed.
+    pub(super) fn each_group(&self, mut read: impl FnMut(GroupKey, Row<'_>, &mut Measures)) {
+        let mut measures = Measures::default();
+        self.each(|_, group, row| {
+            row.replace(&mut measures);
+            read(group, row, &mut measures);
+        });
+    }
+
+    /// Every bucket and group in order.
+    pub(super) fn each(&self, mut read: impl FnMut(u32, GroupKey, Row<'_>)) {
+        let (columns, kinds) = (self.columns(), self.kinds());
+        let own = self.table.sorted_positions().into_iter();
+        let mut own = own.map(|(bucket, group, row)| (At::new(bucket, group), row)).peekable();
+        let mut heads: Vec<Head<'_>> =
+            self.parts.iter().filter_map(|part| Head::of(part)).collect();
+        let mut values = vec![0; columns.len()];
+        loop {
+            let of_parts = heads.iter().map(|head| head.at);
+            let Some(at) = of_parts.chain(own.peek().map(|(at, _)| *at)).min() else { return };
+            let mut distributions: &[Distribution] = &[];
+            let mut is_first = true;
+            let mut add = |theirs: &[i64]| {
+                if std::mem::take(&mut is_first) {
+                    values.copy_from_slice(theirs);
+                } else {
+                    merge(&mut values, theirs, columns);
+                }
+            };
+            if let Some((_, row)) = own.next_if(|(own, _)| *own == at) {
+                let row = self.table.row(row);
+                add(row.values);
+                distributions = row.distributions;
+            }
+            heads.retain_mut(|head| {
+                head.at != at || {
+                    add(head.rows.values());
+                    head.advance()
+                }
+            });
+            let (bucket, group) = at.bucket_group();
+            read(bucket, group, Row { columns, values: &values, kinds, distributions });
+        }
+    }
+}
+
+#[inline]
+fn merge(mine: &mut [i64], theirs: &[i64], columns: &[Column]) {
+    for ((mine, theirs), column) in mine.iter_mut().zip(theirs).zip(columns) {
+        *mine = column.merge(*mine, *theirs);
+    }
+}
+
+/// A bucket and a group, compared in one step where groups have one dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct At {
+    /// The bucket, and the first id with its sign turned, so that negative ones come first.
+    first: u128,
+    second: i64,
+    third: i64,
+}
+
+impl At {
+    const SIGN: u64 = 1 << 63;
+
+    #[inline]
+    fn new(bucket: u32, [id, second, third]: GroupKey) -> Self {
+        let first = (u128::from(bucket) << 64) | u128::from(id.cast_unsigned() ^ Self::SIGN);
+        Self { first, second, third }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "halves of what was put together")]
+    const fn bucket_group(self) -> (u32, GroupKey) {
+        let id = (self.first as u64 ^ Self::SIGN).cast_signed();
+        ((self.first >> 64) as u32, [id, self.second, self.third])
+    }
+}
+
+/// The row of a sum that comes next.
+struct Head<'a> {
+    at: At,
+    rows: Rows<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// `None` when there is no row.
+    fn of(part: &'a Packed) -> Option<Self> {
+        let mut rows = part.read();
+        let (bucket, group) = rows.advance()?;
+        Some(Self { at: At::new(bucket, group), rows })
+    }
+
+    /// Goes on to the next row, if there is one.
+    #[inline]
+    fn advance(&mut self) -> bool {
+        let next = self.rows.advance();
+        if let Some((bucket, group)) = next {
+            self.at = At::new(bucket, group);
+        }
+        next.is_some()
+    }
+}
