@@ -150,10 +150,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The boundaries that decide which bucket a day of `range` falls in.
+    /// The boundaries that decide which bucket a day of `range` falls in: not the outer ones, beyond which lies nothing
+    /// that counts for another bucket, and which move on all the time when the range ends now.
     fn inner_boundaries(&self, range: TimeRange) -> Vec<(Timestamp, u32)> {
         let from = bucket_of(self.boundaries, range.start.as_unix_ms());
-        let inner = self.boundaries.iter().zip(0u32..).filter(|(at, _)| range.contains(**at));
+        let between = self.boundaries.get(1..self.boundaries.len().max(2) - 1).unwrap_or_default();
+        let inner = between.iter().zip(1u32..);
+        let inner = inner.filter(|(at, _)| range.contains(**at) && **at > range.start);
         std::iter::once((range.start, from)).chain(inner.map(|(at, index)| (*at, index))).collect()
     }
 }
