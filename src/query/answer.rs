@@ -26,23 +26,20 @@ pub(super) fn answer(
 ) -> Result<Answer> {
     let Executed { gathered, boundaries, exact, complete_from, errors } = executed;
     let buckets = boundaries.len().saturating_sub(1).max(1);
-    let mut groups: FxHashMap<GroupKey, Vec<Measures>> = FxHashMap::default();
-    if query.group_by.is_empty() {
-        groups.insert(GroupKey::default(), vec![Measures::default(); buckets]);
-    }
-    let mut totals: FxHashMap<GroupKey, Total> = FxHashMap::default();
-    let mut rows: Vec<(u32, GroupKey, Measures)> = gathered.into_table().into_rows().collect();
-    for (_, group, measures) in &mut rows {
+    let apply = |measures: &mut Measures| {
         if let Some(errors) = &errors {
             errors.apply(measures);
         }
-        let total = totals.entry(*group).or_default();
+    };
+    let mut totals: FxHashMap<GroupKey, Total> = FxHashMap::default();
+    gathered.each_measured(|_, group, _, measures| {
+        apply(measures);
+        let total = totals.entry(group).or_default();
         total.requests += measures.requests();
         total.weight += weight(measures);
-    }
+    });
     // Groups of which only other errors were counted have no requests in this answer.
     totals.retain(|_, total| total.requests > 0);
-    rows.retain(|(_, group, _)| totals.contains_key(group));
     let kept = leading(&totals, query.max_series);
     if kept.len().saturating_mul(buckets) > max_points {
         return Err(Error::invalid_query(
@@ -54,20 +51,24 @@ pub(super) fn answer(
             ),
         ));
     }
-    let mut other: Option<Vec<Measures>> = None;
-    for (bucket, group, measures) in rows {
-        let series = if kept.contains_key(&group) || query.group_by.is_empty() {
-            groups.entry(group).or_insert_with(|| vec![Measures::default(); buckets])
-        } else {
-            other.get_or_insert_with(|| vec![Measures::default(); buckets])
-        };
-        let slot = &mut series[bucket as usize];
-        if slot.requests() == 0 && slot.distributions.iter().all(Option::is_none) {
-            *slot = measures;
-        } else {
-            slot.merge(&measures);
-        }
+    let empty = || vec![Measures::default(); buckets];
+    let mut groups: FxHashMap<GroupKey, Vec<Measures>> = FxHashMap::default();
+    if query.group_by.is_empty() {
+        groups.insert(GroupKey::default(), empty());
     }
+    let mut other: Option<Vec<Measures>> = None;
+    gathered.each(|bucket, group, row| {
+        if !totals.contains_key(&group) {
+            return;
+        }
+        let series = if kept.contains_key(&group) || query.group_by.is_empty() {
+            groups.entry(group).or_insert_with(empty)
+        } else {
+            other.get_or_insert_with(empty)
+        };
+        row.add_to(&mut series[bucket as usize]);
+    });
+    groups.values_mut().chain(&mut other).flatten().for_each(apply);
     let mut series = named(reader, query, groups, &kept)?;
     if let Some(buckets) = other {
         series.push(Series { group: vec![OTHER_NAME.to_owned(); query.group_by.len()], buckets });

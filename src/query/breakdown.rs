@@ -76,7 +76,7 @@ fn split(executed: &Executed, query: &BreakdownQuery) -> Split {
     let gathered = &executed.gathered;
     let mut greatest = Greatest::new(query.limit);
     let mut other = Measures::default();
-    gathered.each_group(|key, row, measures| {
+    gathered.each_measured(|_, key, row, measures| {
         apply(measures);
         let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
         let kept = || (key, row.values.to_vec(), row.distributions.to_vec());

@@ -317,7 +317,7 @@ fn errors_only(all: &Measures, kinds: &[ErrorType]) -> Measures {
 fn lead(gathered: &Gathered, wanted: &TopQuery) -> (Vec<GroupKey>, usize) {
     let mut leading = Greatest::new(wanted.limit);
     let mut groups = 0;
-    gathered.each_group(|key, _, measures| {
+    gathered.each_measured(|_, key, _, measures| {
         groups += 1;
         let value = measures.value(wanted.sort, wanted.stat).unwrap_or(f64::MIN);
         // Groups with equal values, such as no cost, are told apart by their requests.

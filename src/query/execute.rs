@@ -8,7 +8,7 @@ use super::gathered::Gathered;
 use super::hot::HotSlice;
 use super::plan::{Plan, Shape, key_columns, plan};
 use super::sealed::SealedCache;
-use super::table::GroupKey;
+use super::table::{GroupKey, Table};
 use super::types::Query;
 use crate::error::{Error, Result};
 use crate::model::measures::columns_of;
@@ -114,7 +114,10 @@ pub(super) fn execute(
         groups: &groups,
         filter: &filter,
         kinds: &query.quantiles,
-        gathered: Gathered::new(columns, query.quantiles.clone(), exact),
+        gathered: Gathered::new(
+            query.group_by.len(),
+            Table::new(columns, query.quantiles.clone(), exact),
+        ),
         damaged: false,
     };
     let mut complete_from = None;
@@ -301,11 +304,14 @@ impl Run<'_> {
             }
             return Ok(());
         }
-        let (groups, boundaries) = (self.groups, self.boundaries);
-        let table = self.gathered.table_mut();
+        let (gathered, groups, boundaries) = (&mut self.gathered, self.groups, self.boundaries);
         self.reader.raw_rows(&select, |row| {
             if let Some(group) = groups.of_row(row) {
-                table.add_request(bucket_of(boundaries, row.started_at_ms), group, row);
+                gathered.table_mut().add_request(
+                    bucket_of(boundaries, row.started_at_ms),
+                    group,
+                    row,
+                );
             }
         })
     }
@@ -314,14 +320,13 @@ impl Run<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        let (groups, boundaries) = (self.groups, self.boundaries);
-        let table = self.gathered.table_mut();
-        let columns = table.columns().to_vec();
+        let (gathered, groups, boundaries) = (&mut self.gathered, self.groups, self.boundaries);
+        let columns = gathered.columns().to_vec();
         let select =
             RollupSelect { grouping, level, range, columns: &columns, filter: self.filter };
         self.reader.rollup_rows(&select, |key, values| {
             let bucket = bucket_of(boundaries, key.bucket_ms);
-            table.add_values(bucket, groups.of_rollup(grouping, key), values);
+            gathered.table_mut().add_values(bucket, groups.of_rollup(grouping, key), values);
         })?;
         if self.kinds.is_empty() {
             return Ok(());
@@ -332,17 +337,17 @@ impl Run<'_> {
         self.reader.sketches(&select, |key, kind, bytes| {
             let bucket = bucket_of(boundaries, key.bucket_ms);
             let group = groups.of_rollup(grouping, key);
-            *damaged |= !table.add_sketch(bucket, group, kind, bytes);
+            *damaged |= !gathered.table_mut().add_sketch(bucket, group, kind, bytes);
         })
     }
 
     /// Whole minutes from the hot cache, the ragged edges and what it has not seen from raw rows.
     fn hot(&mut self, hot: &HotSlice, range: TimeRange) -> Result<()> {
         let inner = hot.whole_minutes(range);
-        for (grouping, key, measures) in hot.rows(inner, self.filter) {
+        for (grouping, key, slot) in hot.rows(inner, self.filter) {
             let bucket = bucket_of(self.boundaries, key.bucket_ms);
             let group = self.groups.of_rollup(grouping, key);
-            self.gathered.table_mut().add_measures(bucket, group, measures);
+            slot.add_to(self.gathered.table_mut(), bucket, group);
         }
         let upto = Some(hot.upto_seq());
         for edge in [TimeRange::new(range.start, inner.start), TimeRange::new(inner.end, range.end)]

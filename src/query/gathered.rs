@@ -10,18 +10,28 @@ use crate::model::{Column, Distribution, LatencyKind, Measures};
 
 /// A sum of fewer rows is put among the others at once.
 const MIN_ROWS: usize = 64;
+/// A table of so many rows is packed, and another one begun.
+const MAX_TABLE_ROWS: usize = 8_192;
+/// So many packed tables become one.
+const MAX_PARTS: usize = 16;
 
 /// A table, and sums without distributions that belong to it.
 #[derive(Clone, Debug)]
 pub(super) struct Gathered {
+    /// Dimensions of a group.
+    dimensions: usize,
     table: Table,
     parts: Vec<Arc<Packed>>,
 }
 
 impl Gathered {
-    /// Nothing yet; as [`Table::new`].
-    pub(super) fn new(columns: Vec<Column>, kinds: Vec<LatencyKind>, exact: bool) -> Self {
-        Self { table: Table::new(columns, kinds, exact), parts: Vec::new() }
+    /// Nothing yet, of groups of so many dimensions, in `table`.
+    pub(super) const fn new(dimensions: usize, table: Table) -> Self {
+        Self { dimensions, table, parts: Vec::new() }
+    }
+
+    pub(super) const fn dimensions(&self) -> usize {
+        self.dimensions
     }
 
     pub(super) fn columns(&self) -> &[Column] {
@@ -33,8 +43,21 @@ impl Gathered {
     }
 
     /// Where single rows are added.
-    pub(super) const fn table_mut(&mut self) -> &mut Table {
+    pub(super) fn table_mut(&mut self) -> &mut Table {
+        if self.table.rows() >= MAX_TABLE_ROWS && self.kinds().is_empty() {
+            self.pack();
+        }
         &mut self.table
+    }
+
+    /// Very many groups take little memory at rest.
+    fn pack(&mut self) {
+        let empty = Table::new(self.columns().to_vec(), Vec::new(), false);
+        let mut full = Self::new(self.dimensions, std::mem::replace(&mut self.table, empty));
+        if self.parts.len() >= MAX_PARTS {
+            full.parts = std::mem::take(&mut self.parts);
+        }
+        self.parts.push(Arc::new(Packed::of(full)));
     }
 
     /// Adds a sum of the same columns and latencies.
@@ -52,12 +75,15 @@ impl Gathered {
         self.table
     }
 
-    /// Every group of an answer without buckets, with its measures, which may be changed.
-    pub(super) fn each_group(&self, mut read: impl FnMut(GroupKey, Row<'_>, &mut Measures)) {
+    /// As [`Self::each`], with the measures of each row, which may be changed.
+    pub(super) fn each_measured(
+        &self,
+        mut read: impl FnMut(u32, GroupKey, Row<'_>, &mut Measures),
+    ) {
         let mut measures = Measures::default();
-        self.each(|_, group, row| {
+        self.each(|bucket, group, row| {
             row.replace(&mut measures);
-            read(group, row, &mut measures);
+            read(bucket, group, row, &mut measures);
         });
     }
 

@@ -21,8 +21,9 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// What was gathered, whose distributions are sketches, of groups of so many `dimensions`.
-    pub(super) fn of(gathered: Gathered, dimensions: usize) -> Self {
+    /// What was gathered, whose distributions are sketches.
+    pub(super) fn of(gathered: Gathered) -> Self {
+        let dimensions = gathered.dimensions();
         let columns: Box<[Column]> = gathered.columns().into();
         let kinds: Box<[LatencyKind]> = gathered.kinds().into();
         let mut writer = Writer { places: dimensions, ..Writer::default() };
@@ -208,9 +209,8 @@ mod tests {
     }
 
     fn sorted(table: Table) -> Vec<(u32, GroupKey, Measures)> {
-        let mut rows: Vec<_> = table.into_rows().collect();
-        rows.sort_by_key(|(bucket, group, _)| (*bucket, *group));
-        rows
+        let rows = table.sorted_positions().into_iter();
+        rows.map(|(bucket, group, row)| (bucket, group, table.measures(row))).collect()
     }
 
     proptest! {
@@ -221,7 +221,7 @@ mod tests {
                 0..40,
             )
         ) {
-            let new = || Gathered::new(columns(), vec![LatencyKind::Total], false);
+            let new = || Gathered::new(2, Table::new(columns(), vec![LatencyKind::Total], false));
             let mut gathered = new();
             let table = gathered.table_mut();
             for ((bucket, group), values, requests) in &rows {
@@ -233,7 +233,7 @@ mod tests {
                 }
             }
             let mut back = new().into_table();
-            Packed::of(gathered.clone(), 2).add_to(&mut back);
+            Packed::of(gathered.clone()).add_to(&mut back);
             prop_assert_eq!(sorted(back), sorted(gathered.into_table()));
         }
 
@@ -245,7 +245,7 @@ mod tests {
             )
         ) {
             let columns = vec![Column::count(Count::Requests), Column::latency(LatencyKind::Total)[2]];
-            let new = || Gathered::new(columns.clone(), Vec::new(), false);
+            let new = || Gathered::new(1, Table::new(columns.clone(), Vec::new(), false));
             let (mut gathered, mut whole) = (new(), new());
             for (place, rows) in parts.iter().enumerate() {
                 let mut part = new();
@@ -260,7 +260,7 @@ mod tests {
                     }
                 }
                 if place > 0 {
-                    gathered.add_part(std::sync::Arc::new(Packed::of(part, 1)));
+                    gathered.add_part(std::sync::Arc::new(Packed::of(part)));
                 }
             }
             let rows_of = |gathered: &Gathered| {

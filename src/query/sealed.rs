@@ -174,16 +174,17 @@ impl SealedCache {
 #[cfg(test)]
 mod tests {
     use super::super::gathered::Gathered;
+    use super::super::table::Table;
     use super::*;
 
     /// A sum of a thousand rows.
     fn part() -> Arc<Packed> {
         let columns = vec![Column::count(crate::model::Count::Requests)];
-        let mut gathered = Gathered::new(columns, Vec::new(), false);
+        let mut gathered = Gathered::new(1, Table::new(columns, Vec::new(), false));
         for id in 0..1_000 {
             gathered.table_mut().add_values(0, [id, 0, 0], &[1]);
         }
-        Arc::new(Packed::of(gathered, 1))
+        Arc::new(Packed::of(gathered))
     }
 
     fn key(nth: i64) -> SealedKey {

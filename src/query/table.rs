@@ -143,6 +143,11 @@ impl Table {
         }
     }
 
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.index.len()
+    }
+
     /// Room for so many rows in all.
     pub(super) fn reserve(&mut self, rows: usize) {
         let more = rows.saturating_sub(self.index.len());
@@ -194,23 +199,5 @@ impl Table {
         let mut measures = Measures::default();
         self.row(row).add_to(&mut measures);
         measures
-    }
-
-    /// Every row as bucket, group and measures.
-    pub(super) fn into_rows(self) -> impl Iterator<Item = (u32, GroupKey, Measures)> {
-        let (columns, kinds) = (self.columns, self.kinds);
-        let (values, mut distributions) = (self.values, self.distributions);
-        self.index.into_iter().map(move |((bucket, group), row)| {
-            let mut measures = Measures::default();
-            for (offset, column) in columns.iter().enumerate() {
-                measures.values[column.index()] = values[row * columns.len() + offset];
-            }
-            for (offset, kind) in kinds.iter().enumerate() {
-                let slot = &mut distributions[row * kinds.len() + offset];
-                measures.distributions[kind.index()] =
-                    Some(std::mem::replace(slot, Distribution::exact()));
-            }
-            (bucket, group, measures)
-        })
     }
 }

@@ -7,6 +7,7 @@ use super::super::packed::Packed;
 use super::super::parts::{next_hours, next_part};
 use super::super::plan::{Segment, SegmentSource};
 use super::super::sealed::{SealedCache, SealedKey, SinceSeal};
+use super::super::table::Table;
 use super::{Run, bucket_of, touched};
 use crate::error::Result;
 use crate::model::{Grouping, Level, TimeRange, Timestamp};
@@ -134,13 +135,14 @@ impl Run<'_> {
         read: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let columns = self.gathered.columns().to_vec();
-        let empty = Gathered::new(columns, self.kinds.to_vec(), false);
+        let empty = Table::new(columns, self.kinds.to_vec(), false);
+        let empty = Gathered::new(self.groups.dimensions.len(), empty);
         let whole = std::mem::replace(&mut self.gathered, empty);
         let damaged_before = std::mem::take(&mut self.damaged);
         let read = read(self);
         let part = std::mem::replace(&mut self.gathered, whole);
         read?;
-        let part = Arc::new(Packed::of(part, self.groups.dimensions.len()));
+        let part = Arc::new(Packed::of(part));
         self.gathered.add_part(Arc::clone(&part));
         // What could not be read whole is read again, in case it is mended meanwhile.
         if !self.damaged {

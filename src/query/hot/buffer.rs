@@ -72,6 +72,14 @@ impl<T: Default> TimeSeriesBuffer<T> {
         emptied
     }
 
+    /// The filled slots whose minute starts before `before`.
+    pub(super) fn before_mut(&mut self, before: Timestamp) -> impl Iterator<Item = &mut T> {
+        let filled = self.slots.iter_mut().flatten();
+        filled
+            .filter(move |(minute_ms, _)| *minute_ms < before.as_unix_ms())
+            .map(|(_, value)| value)
+    }
+
     /// Whether no slot is filled.
     pub fn is_empty(&self) -> bool {
         self.slots.iter().all(Option::is_none)

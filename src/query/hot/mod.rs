@@ -5,6 +5,7 @@
 
 mod buffer;
 mod slice;
+mod slot;
 mod store;
 
 pub use buffer::TimeSeriesBuffer;

@@ -1,10 +1,9 @@
 //! What one query takes from the hot cache.
 
-use std::sync::Arc;
-
 use super::super::plan::Shape;
+use super::slot::Slot;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Grouping, KeyColumn, Measures, TimeRange};
+use crate::model::{Grouping, KeyColumn, TimeRange};
 use crate::store::{ResolvedFilter, RollupKey};
 
 /// The minutes of one grouping that start inside a range, as of one arrival.
@@ -13,7 +12,7 @@ pub(in crate::query) struct HotSlice {
     grouping: Grouping,
     upto_seq: i64,
     max_started_at_ms: i64,
-    rows: Vec<(RollupKey, Arc<Measures>)>,
+    rows: Vec<(RollupKey, Slot)>,
 }
 
 impl HotSlice {
@@ -21,7 +20,7 @@ impl HotSlice {
         grouping: Grouping,
         upto_seq: i64,
         max_started_at_ms: i64,
-        rows: Vec<(RollupKey, Arc<Measures>)>,
+        rows: Vec<(RollupKey, Slot)>,
     ) -> Self {
         Self { grouping, upto_seq, max_started_at_ms, rows }
     }
@@ -54,7 +53,7 @@ impl HotSlice {
         &'a self,
         minutes: TimeRange,
         filter: &'a ResolvedFilter,
-    ) -> impl Iterator<Item = (Grouping, RollupKey, &'a Measures)> {
+    ) -> impl Iterator<Item = (Grouping, RollupKey, &'a Slot)> {
         let key: Option<KeyColumn> = self.grouping.keys().first().copied();
         let wanted = key.and_then(|key| filter.ids(key));
         self.rows
@@ -63,6 +62,6 @@ impl HotSlice {
                 minutes.contains(crate::model::Timestamp::from_unix_ms(key.bucket_ms))
                     && wanted.is_none_or(|ids| ids.contains(&key.ids[0]))
             })
-            .map(|(key, measures)| (self.grouping, *key, measures.as_ref()))
+            .map(|(key, slot)| (self.grouping, *key, slot))
     }
 }

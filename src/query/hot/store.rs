@@ -1,14 +1,13 @@
 //! The buffers of all groups, within a byte limit.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use super::buffer::TimeSeriesBuffer;
 use super::slice::HotSlice;
+use super::slot::Slot;
 use crate::error::Result;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Grouping, KeyColumn, Measures, TimeRange, Timestamp};
+use crate::model::{Grouping, KeyColumn, TimeRange, Timestamp};
 use crate::store::{RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey};
 
 /// Minutes that can be answered.
@@ -17,16 +16,24 @@ const COVERED_MINUTES: i64 = 120;
 const SLOTS: usize = 128;
 /// How far ahead of now a start may lie to be held, in milliseconds.
 const AHEAD_MS: i64 = 5 * MINUTE_MS;
+/// After so many rows read at once, minutes that are over come to rest.
+const ROWS_UNTIL_REST: u32 = 50_000;
 /// The groupings held.
 const GROUPINGS: [Grouping; 3] = [Grouping::All, Grouping::Space, Grouping::Model];
-
-type Slot = Option<Arc<Measures>>;
 
 #[derive(Debug)]
 struct Group {
     buffer: TimeSeriesBuffer<Slot>,
     last_active_ms: i64,
     bytes: usize,
+}
+
+impl Group {
+    fn count_bytes(&mut self) {
+        let all = TimeRange::from_unix_ms(i64::MIN, i64::MAX);
+        let slots = self.buffer.get_range(all).map(|(_, slot)| slot.heap_bytes());
+        self.bytes = GROUP_BYTES + slots.sum::<usize>();
+    }
 }
 
 /// The measures of the last two hours by minute: of everything, and of every active space and model.
@@ -47,10 +54,6 @@ pub struct MetricsStore {
 
 /// Bytes of a group besides its slots' contents.
 const GROUP_BYTES: usize = size_of::<Group>() + 48 + SLOTS * size_of::<Option<(i64, Slot)>>();
-
-fn slot_bytes(measures: &Measures) -> usize {
-    size_of::<Measures>() + 16 + measures.heap_bytes()
-}
 
 impl MetricsStore {
     /// An empty store that will hold at most `max_bytes`.
@@ -101,7 +104,16 @@ impl MetricsStore {
             filter: &filter,
         };
         let ahead_ms = now.plus_ms(AHEAD_MS).as_unix_ms();
-        reader.raw_rows(&select, |row| self.add(row, ahead_ms))?;
+        let this_minute = now.floor_to(MINUTE_MS);
+        let mut added = 0;
+        reader.raw_rows(&select, |row| {
+            self.add(row, ahead_ms);
+            added += 1;
+            if added % ROWS_UNTIL_REST == 0 {
+                self.rest(this_minute);
+            }
+        })?;
+        self.rest(this_minute);
         self.upto_seq = last_seq;
         // A clock that was set back does not bring back the minutes that were emptied.
         let covered_from = self.covered_from.map_or(horizon, |before| before.max(horizon));
@@ -139,11 +151,9 @@ impl MetricsStore {
         });
         group.last_active_ms = group.last_active_ms.max(row.started_at_ms);
         let grown = group.buffer.add(Timestamp::from_unix_ms(row.started_at_ms), |slot| {
-            let before = slot.as_deref().map_or(0, slot_bytes);
-            let measures = slot.get_or_insert_with(|| Arc::new(Measures::with_sketches()));
-            let measures = Arc::make_mut(measures);
-            measures.add(row);
-            (before, slot_bytes(measures))
+            let before = slot.heap_bytes();
+            slot.add(row);
+            (before, slot.heap_bytes())
         });
         if let Some((before, after)) = grown {
             group.bytes = group.bytes + after - before;
@@ -151,14 +161,25 @@ impl MetricsStore {
         }
     }
 
+    /// Minutes that are over come to rest.
+    fn rest(&mut self, before: Timestamp) {
+        for group in self.groups.values_mut() {
+            let mut is_changed = false;
+            for slot in group.buffer.before_mut(before) {
+                is_changed |= slot.rest();
+            }
+            if is_changed {
+                group.count_bytes();
+            }
+        }
+        self.bytes = self.groups.values().map(|group| group.bytes).sum();
+    }
+
     /// Empties old minutes and drops groups without any.
     fn cleanup(&mut self, horizon: Timestamp) {
         self.groups.retain(|_, group| {
             if group.buffer.cleanup(horizon) > 0 {
-                let all = TimeRange::from_unix_ms(i64::MIN, i64::MAX);
-                let slots = group.buffer.get_range(all);
-                group.bytes = GROUP_BYTES
-                    + slots.map(|(_, slot)| slot.as_deref().map_or(0, slot_bytes)).sum::<usize>();
+                group.count_bytes();
             }
             !group.buffer.is_empty()
         });
@@ -204,10 +225,8 @@ impl MetricsStore {
         let mut rows = Vec::new();
         for ((_, id), group) in self.groups.iter().filter(|((held, _), _)| *held == grouping) {
             for (minute, slot) in group.buffer.get_range(range) {
-                if let Some(measures) = slot {
-                    let key = RollupKey { bucket_ms: minute.as_unix_ms(), ids: [*id, 0] };
-                    rows.push((key, Arc::clone(measures)));
-                }
+                let key = RollupKey { bucket_ms: minute.as_unix_ms(), ids: [*id, 0] };
+                rows.push((key, slot.clone()));
             }
         }
         Some(HotSlice::new(grouping, self.upto_seq, self.max_started_at_ms, rows))
