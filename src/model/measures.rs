@@ -423,7 +423,10 @@ pub fn merge_values(mine: &mut [i64; COLUMNS], theirs: &[i64; COLUMNS]) {
 
 /// Adds one request to a row of plain values.
 pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
-    let mut bump = |count: Count, amount: i64| values[count as usize] += amount;
+    let mut bump = |count: Count, amount: i64| {
+        let slot = &mut values[count as usize];
+        *slot = slot.saturating_add(amount);
+    };
     bump(Count::Requests, 1);
     match request.outcome() {
         Outcome::Success => {}

@@ -8,7 +8,7 @@ use crate::model::{Dimension, Grouping, KeyColumn, Level, ROLLUPS, TimeRange, Ti
 use crate::store::{DayRow, pruned_flag};
 
 /// Where a part of the answer comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SegmentSource {
     /// Rollup rows whose bucket starts inside the segment.
     Level(Level),
@@ -114,6 +114,9 @@ fn widen_to_data(range: TimeRange, days: &[DayRow]) -> TimeRange {
         Some(day) if clamped.start.as_unix_ms() <= day.min_started_at_ms => {
             Timestamp::from_unix_ms(day.day_ms)
         }
+        Some(day) if clamped.start.as_unix_ms() > day.max_started_at_ms => {
+            Timestamp::from_unix_ms(day.day_ms + DAY_MS)
+        }
         Some(_) => clamped.start,
         None => clamped.start.floor_to(DAY_MS),
     };
@@ -121,10 +124,13 @@ fn widen_to_data(range: TimeRange, days: &[DayRow]) -> TimeRange {
         Some(day) if clamped.end.as_unix_ms() > day.max_started_at_ms => {
             Timestamp::from_unix_ms(day.day_ms + DAY_MS)
         }
+        Some(day) if clamped.end.as_unix_ms() <= day.min_started_at_ms => {
+            Timestamp::from_unix_ms(day.day_ms)
+        }
         Some(_) => clamped.end,
         None => clamped.end.ceil_to(DAY_MS),
     };
-    TimeRange::new(start, end)
+    TimeRange::new(start, end.max(start))
 }
 
 /// Neighbouring days of which the same levels are left.
@@ -304,6 +310,26 @@ mod tests {
         );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].source, SegmentSource::Level(Level::Day));
+    }
+
+    #[test]
+    fn neighbouring_ranges_meet_where_a_day_has_no_records() {
+        let gone = pruned_flag(None) | pruned_flag(Some(Level::Minute));
+        let mut second = day("2026-03-02", gone);
+        second.min_started_at_ms = at("2026-03-02T01:00:00Z").as_unix_ms();
+        second.max_started_at_ms = at("2026-03-02T20:00:00Z").as_unix_ms();
+        let days = [day("2026-03-01", gone), second, day("2026-03-03", gone)];
+        let days_of = |start, end| {
+            let found = segments(start, end, vec![KeyColumn::User], &days);
+            found.iter().map(|segment| segment.range.width_ms()).sum::<i64>() / DAY_MS
+        };
+        let cuts = ["2026-03-02T00:30:00Z", "2026-03-02T01:00:00Z", "2026-03-02T20:00:00.001Z"];
+        for (cut, before) in cuts.into_iter().zip([1, 1, 2]) {
+            assert_eq!(days_of("2026-03-01T00:00:00Z", cut), before, "until {cut}");
+            assert_eq!(days_of(cut, "2026-03-04T00:00:00Z"), 3 - before, "from {cut}");
+        }
+        assert_eq!(days_of("2026-03-02T00:10:00Z", "2026-03-02T00:50:00Z"), 0);
+        assert_eq!(days_of("2026-03-02T21:00:00Z", "2026-03-02T22:00:00Z"), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::FxHashMap;
 
 use super::packed::Packed;
+use super::plan::SegmentSource;
 use crate::model::{Column, Dimension, Grouping, LatencyKind, TimeRange, Timestamp};
 use crate::store::ResolvedFilter;
 
@@ -53,6 +54,8 @@ const ENTRY_BYTES: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SealedKey {
     pub(super) grouping: Grouping,
+    /// Retention leaves coarser levels only, which tell another part of the range.
+    pub(super) source: SegmentSource,
     pub(super) range: TimeRange,
     /// Boundaries inside the range with the bucket that begins there.
     pub(super) boundaries: Vec<(Timestamp, u32)>,
@@ -190,6 +193,7 @@ mod tests {
     fn key(nth: i64) -> SealedKey {
         SealedKey {
             grouping: Grouping::User,
+            source: SegmentSource::Raw,
             range: TimeRange::from_unix_ms(nth, nth + 1),
             boundaries: Vec::new(),
             dimensions: vec![Dimension::User],

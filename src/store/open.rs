@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
+use refinery::{Migration, Target};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{pool, storage};
@@ -357,11 +358,19 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     super::recode::register(connection).map_err(unusable)?;
     // An index over a hundred million rows is sorted in files.
     connection.pragma_update(None, "temp_store", "file").map_err(unusable)?;
-    let report = embedded::migrations::runner().run(connection).map_err(|source| {
-        Error::database(path, format!("the schema cannot be brought up to date: {source}"))
-    })?;
-    for migration in report.applied_migrations() {
-        tracing::debug!(version = migration.version(), name = migration.name(), "migrated");
+    let mut versions: Vec<_> =
+        embedded::migrations::runner().get_migrations().iter().map(Migration::version).collect();
+    versions.sort_unstable();
+    for version in versions {
+        // A group of one: the migration and the note that it was made are one transaction.
+        let target = Target::Version(version);
+        let runner = embedded::migrations::runner().set_target(target).set_grouped(true);
+        let report = runner.run(connection).map_err(|source| {
+            Error::database(path, format!("the schema cannot be brought up to date: {source}"))
+        })?;
+        for migration in report.applied_migrations() {
+            tracing::debug!(version = migration.version(), name = migration.name(), "migrated");
+        }
     }
     connection.pragma_update(None, "temp_store", "memory").map_err(unusable)
 }

@@ -98,7 +98,8 @@ fn update_of(column: Column) -> String {
         )
     };
     match column.combine() {
-        Combine::Sum => format!("{name} = {name} + excluded.{name}"),
+        // A sum beyond 64 bits would become a number that is not whole; as an integer it is the greatest one.
+        Combine::Sum => format!("{name} = cast({name} + excluded.{name} as integer)"),
         Combine::Min => extreme("min"),
         Combine::Max => extreme("max"),
     }

@@ -160,6 +160,7 @@ fn point_lookups(
     ids: &[i64],
 ) -> Statement {
     let key = grouping.keys()[0].column();
+    let from = Timestamp::from_unix_ms(from).ceil_to(level.width_ms()).as_unix_ms();
     let mut statement = Statement::new("");
     statement.push(
         "with recursive b(t) as (select ? where ? < ? union all select t + ? from b where t + ? < ?)",

@@ -6,7 +6,7 @@
 use chatgauge::generate::Workload;
 use chatgauge::model::time::DAY_MS;
 use chatgauge::model::{
-    Aggregation, Dimension, Filter, LatencyKind, MetricType, Name, RequestRecord, TimeRange,
+    Aggregation, Count, Dimension, Filter, LatencyKind, MetricType, Name, RequestRecord, TimeRange,
     Timestamp,
 };
 use chatgauge::query::Query;
@@ -184,4 +184,29 @@ fn sums_that_are_kept_follow_what_comes() {
             }
         }
     }
+}
+
+/// Nine thousand requests of the greatest cost are more than 64 bits of nano-dollars.
+#[test]
+fn a_sum_beyond_64_bits_is_the_greatest_one() {
+    let day = TimeRange::new(at("2026-03-01T00:00:00Z"), at("2026-03-02T00:00:00Z"));
+    let mut pipeline = Pipeline::new();
+    let mut rng = StdRng::seed_from_u64(41);
+    let records = (0..9_500).map(|_| RequestRecord {
+        cost_nano_usd: Some(1_000_000_000_000_000),
+        ..random_record(&mut rng, day)
+    });
+    let records: Vec<_> = records.collect();
+    for batch in records.chunks(2_500) {
+        pipeline.append(batch, day.end);
+        pipeline.compact(day.end);
+    }
+    assert_eq!(pipeline.mismatches(), Vec::<String>::new());
+    let cost = |pipeline: &Pipeline| {
+        let total = pipeline.engine.query(&Query::total(day)).unwrap().into_total();
+        total.get(Count::CostNanoUsd)
+    };
+    assert_eq!(cost(&pipeline), i64::MAX);
+    pipeline = pipeline.restart();
+    assert_eq!(cost(&pipeline), i64::MAX);
 }

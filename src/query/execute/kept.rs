@@ -40,7 +40,7 @@ impl Run<'_> {
                 SegmentSource::Level(level) => run.level(grouping, level, piece.range),
             };
             if piece.is_kept {
-                self.sealed_part(grouping, piece.range, days, sealed, read)?;
+                self.sealed_part(grouping, *piece, days, sealed, read)?;
             } else {
                 read(self)?;
             }
@@ -90,7 +90,7 @@ impl Run<'_> {
     fn sealed_part(
         &mut self,
         grouping: Grouping,
-        range: TimeRange,
+        Piece { source, range, .. }: Piece,
         days: &[DayRow],
         sealed: &SealedCache,
         read: impl FnOnce(&mut Self) -> Result<()>,
@@ -98,6 +98,7 @@ impl Run<'_> {
         let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
         let key = SealedKey {
             grouping,
+            source,
             range,
             boundaries: self.inner_boundaries(range),
             dimensions: self.groups.dimensions.clone(),

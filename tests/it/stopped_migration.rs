@@ -1,0 +1,84 @@
+//! A program that is stopped while it brings a file up to date goes on at its next start.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+
+use chatgauge::store::{Store, schema_version};
+use rusqlite::Connection;
+
+use crate::store_harness::quiet_config;
+
+/// Bytes before the first frame of the log, and before the page of each.
+const LOG_HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+
+/// Lengths of the log at which a transaction ended: a frame with the size of the file is the last of its transaction.
+fn commits(log: &[u8]) -> Vec<usize> {
+    let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let frame = FRAME_HEADER + usize::try_from(number(8)).unwrap();
+    let starts = (LOG_HEADER..log.len()).step_by(frame).filter(|at| at + frame <= log.len());
+    let lasts = starts.filter(|at| number(at + 4) > 0);
+    std::iter::once(LOG_HEADER).chain(lasts.map(|at| at + frame)).collect()
+}
+
+/// A file and its log, as they are while the file is open.
+struct Files {
+    database: Vec<u8>,
+    log: Vec<u8>,
+}
+
+impl Files {
+    fn of(path: &Path) -> Self {
+        let log = path.with_extension("db-wal");
+        Self { database: std::fs::read(path).unwrap(), log: std::fs::read(log).unwrap() }
+    }
+
+    /// Opens what a stop after each transaction would have left.
+    fn open_after_each_commit(&self) -> usize {
+        let commits = commits(&self.log);
+        for length in &commits {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("chat.db");
+            std::fs::write(&path, &self.database).unwrap();
+            std::fs::write(path.with_extension("db-wal"), &self.log[..*length]).unwrap();
+            let opened = Store::open(&quiet_config(&path).store);
+            let (store, _writer) = opened.unwrap_or_else(|error| panic!("{length}: {error}"));
+            store.read(|reader| reader.last_seq()).unwrap();
+            let version: u32 = Connection::open(&path)
+                .unwrap()
+                .query_row("select max(version) from refinery_schema_history", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(version, schema_version(), "{length}");
+        }
+        commits.len()
+    }
+}
+
+#[test]
+fn of_a_new_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let _open = Store::open(&quiet_config(&path).store).unwrap();
+    let stops = Files::of(&path).open_after_each_commit();
+    assert!(stops > usize::try_from(schema_version()).unwrap(), "{stops}");
+}
+
+#[test]
+fn of_a_file_of_the_version_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    drop(Store::open(&quiet_config(&path).store).unwrap());
+    let older = Connection::open(&path).unwrap();
+    older
+        .execute_batch(
+            "drop index requests__started_at_ms_user_id;
+             create index requests__user_id_started_at_ms
+                 on requests (user_id, started_at_ms / 300000) where user_id > 1;
+             delete from refinery_schema_history where version = 13;",
+        )
+        .unwrap();
+    older.close().unwrap();
+    let _open = Store::open(&quiet_config(&path).store).unwrap();
+    assert!(Files::of(&path).open_after_each_commit() > 1);
+}
