@@ -32,7 +32,7 @@ pub(super) fn answer(
         }
     };
     let mut totals: FxHashMap<GroupKey, Total> = FxHashMap::default();
-    gathered.each_measured(|_, group, _, measures| {
+    gathered.each_counted(|_, group, measures| {
         apply(measures);
         let total = totals.entry(group).or_default();
         total.requests += measures.requests();
@@ -57,7 +57,7 @@ pub(super) fn answer(
         groups.insert(GroupKey::default(), empty());
     }
     let mut other: Option<Vec<Measures>> = None;
-    gathered.each(|bucket, group, row| {
+    gathered.hand_over(|bucket, group, add_to| {
         if !totals.contains_key(&group) {
             return;
         }
@@ -66,7 +66,7 @@ pub(super) fn answer(
         } else {
             other.get_or_insert_with(empty)
         };
-        row.add_to(&mut series[bucket as usize]);
+        add_to(&mut series[bucket as usize]);
     });
     groups.values_mut().chain(&mut other).flatten().for_each(apply);
     let mut series = named(reader, query, groups, &kept)?;

@@ -75,6 +75,31 @@ impl Gathered {
         self.table
     }
 
+    /// As [`Self::each`], with what is counted of each row, which may be changed: its measures without distributions.
+    pub(super) fn each_counted(&self, mut read: impl FnMut(u32, GroupKey, &mut Measures)) {
+        let mut measures = Measures::default();
+        self.each(|bucket, group, row| {
+            row.replace_values(&mut measures);
+            read(bucket, group, &mut measures);
+        });
+    }
+
+    /// Every bucket and group in order, with what adds its row to measures.
+    pub(super) fn hand_over(
+        self,
+        mut take: impl FnMut(u32, GroupKey, &mut dyn FnMut(&mut Measures)),
+    ) {
+        if self.kinds().is_empty() {
+            return self.each(|bucket, group, row| {
+                take(bucket, group, &mut |total| row.add_to(total));
+            });
+        }
+        let mut table = self.into_table();
+        for (bucket, group, row) in table.sorted_positions() {
+            take(bucket, group, &mut |total| table.move_row_to(row, total));
+        }
+    }
+
     /// As [`Self::each`], with the measures of each row, which may be changed.
     pub(super) fn each_measured(
         &self,

@@ -32,11 +32,16 @@ impl Row<'_> {
         }
     }
 
-    /// Makes `measures`, which are of no other columns, those of the row.
-    pub(super) fn replace(&self, measures: &mut Measures) {
+    /// Makes the values of `measures`, which are of no other columns, those of the row.
+    pub(super) fn replace_values(&self, measures: &mut Measures) {
         for (column, value) in self.columns.iter().zip(self.values) {
             measures.values[column.index()] = *value;
         }
+    }
+
+    /// Makes `measures`, which are of no other columns and latencies, those of the row.
+    pub(super) fn replace(&self, measures: &mut Measures) {
+        self.replace_values(measures);
         for (kind, distribution) in self.kinds.iter().zip(self.distributions) {
             measures.distributions[kind.index()] = Some(distribution.clone());
         }
@@ -170,6 +175,19 @@ impl Table {
             values: &self.values[row * self.columns.len()..][..self.columns.len()],
             kinds: &self.kinds,
             distributions: &self.distributions[row * self.kinds.len()..][..self.kinds.len()],
+        }
+    }
+
+    /// As [`Row::add_to`]; the row is left without its distributions.
+    pub(super) fn move_row_to(&mut self, row: usize, total: &mut Measures) {
+        Row { distributions: &[], ..self.row(row) }.add_to(total);
+        let from = row * self.kinds.len();
+        for (kind, mine) in self.kinds.iter().zip(&mut self.distributions[from..]) {
+            let moved = std::mem::replace(mine, Distribution::sketch());
+            match &mut total.distributions[kind.index()] {
+                Some(sum) => sum.merge(&moved),
+                empty => *empty = Some(moved),
+            }
         }
     }
 

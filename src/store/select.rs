@@ -84,6 +84,9 @@ impl Statement {
 /// few of its pages.
 const USER_STEP_MS: i64 = 7_200_000;
 
+/// A user whose requests are asked for is taken to send one in so many.
+const REQUESTS_OF_ONE: i64 = 500;
+
 /// The point look-ups of a bucket series pay off while there are few of them.
 const POINT_LOOKUPS: i64 = 4_096;
 
@@ -204,12 +207,22 @@ impl RawSelect<'_> {
         statement
     }
 
+    /// Whether the rows of these users, in whole steps, are fewer than all rows of the range.
+    fn is_read_by_user(&self, ids: &[i64]) -> bool {
+        let step = |at: Timestamp| at.as_unix_ms().div_euclid(USER_STEP_MS);
+        let steps = step(self.range.end).saturating_sub(step(self.range.start)).saturating_add(1);
+        let users = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let of_users_ms =
+            steps.saturating_mul(USER_STEP_MS).saturating_mul(users) / REQUESTS_OF_ONE;
+        ids.iter().all(|id| *id > 1) && of_users_ms <= self.range.width_ms()
+    }
+
     /// The conditions with the index that suits them: the tail is read in order of arrival, users by
     /// their own index, everything else by time. A unary plus keeps a column away from the planner.
     fn conditions(&self, statement: &mut Statement) {
+        let users = self.filter.ids(KeyColumn::User);
         let by_user =
-            self.filter.ids(KeyColumn::User).is_some_and(|ids| ids.iter().all(|id| *id > 1));
-        let by_user = by_user && self.after_seq.is_none();
+            self.after_seq.is_none() && users.is_some_and(|ids| self.is_read_by_user(ids));
         let time = match self.after_seq {
             _ if by_user => {
                 statement.push(" indexed by requests__started_at_ms_user_id", []);
