@@ -91,15 +91,12 @@ impl Resting {
     }
 
     fn measures(&self) -> Measures {
-        let decode = |sketch: &Box<[u8]>| {
+        let mut measures = Measures { values: self.values.unpack(), ..Measures::with_sketches() };
+        for (sketch, slot) in self.sketches.iter().zip(&mut measures.distributions) {
             // What was encoded here is whole.
-            let sketch = Sketch::decode(sketch).unwrap_or_default();
-            Some(Distribution::Sketch(sketch))
-        };
-        Measures {
-            values: self.values.unpack(),
-            distributions: self.sketches.each_ref().map(decode),
+            *slot = Some(Distribution::Sketch(Sketch::decode(sketch).unwrap_or_default()));
         }
+        measures
     }
 }
 
