@@ -4,7 +4,7 @@
 //! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] [--runs N]`
 //!
 //! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
-//! separated by commas: percentiles, sizes, answers, server, load, upkeep; none of them fills the file only. They are measured in
+//! separated by commas: percentiles, sizes, answers, server, load, check, prune; none of them fills the file only. They are measured in
 //! `--runs`, and the table has the medians. `--compare FILE`
 //! fills the database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
 
@@ -123,8 +123,11 @@ fn main() -> Result<(), Failure> {
             server::load(path, run, &mut report)?;
         }
     }
-    if arguments.wants("upkeep") {
-        upkeep::measure(path, &mut report)?;
+    if arguments.wants("check") {
+        upkeep::check(path, &mut report)?;
+    }
+    if arguments.wants("prune") {
+        upkeep::prune(path, &mut report)?;
     }
     report.print();
     if let Some(path) = arguments.json {

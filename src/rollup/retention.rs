@@ -1,6 +1,7 @@
 //! Retention, by age and by size, per level; in bounded steps; only what the watermark has passed.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::pace::next_size;
 use crate::config::RetentionConfig;
@@ -15,6 +16,11 @@ const STEP_US: u64 = 8_000;
 const STEP_ROWS: RangeInclusive<u32> = 50..=2_000;
 /// Free pages given back in one step.
 const STEP_PAGES: RangeInclusive<u32> = 16..=512;
+/// After a step this many times as long passes until the next one, so that the log of what was deleted is moved to the
+/// file meanwhile: the writing thread moves a log that grows too long, while senders wait.
+const REST_PER_STEP: u32 = 3;
+/// Longest rest.
+const MAX_REST: Duration = Duration::from_millis(200);
 /// The size of a first step, when nothing is known of how long one takes.
 const FIRST_STEP: u32 = 128;
 /// Ids that came without a time are remembered this long: twice what is promised.
@@ -60,7 +66,9 @@ impl Retention {
         }
         self.prune_by_size(gate, keep_going, &mut report)?;
         let before = now.plus_ms(-UNDATED_MS);
-        in_steps(gate, keep_going, move |writer, rows| writer.prune_undated_ids(before, rows))?;
+        in_steps(gate, keep_going, rest, move |writer, rows| {
+            writer.prune_undated_ids(before, rows)
+        })?;
         report.freed_bytes = self.shrink(gate, keep_going)?;
         Ok(report)
     }
@@ -139,7 +147,9 @@ impl Retention {
         else {
             return Ok(0);
         };
-        prune_raw(gate, day, &|| true)
+        // Senders wait for room: no rest.
+        let day_ms = day.day_ms;
+        in_steps(gate, &|| true, |_| {}, move |writer, rows| writer.prune_raw(day_ms, rows))
     }
 
     fn shrink(&self, gate: &dyn WriteGate, keep_going: &dyn Fn() -> bool) -> Result<i64> {
@@ -150,6 +160,7 @@ impl Retention {
         while left > 0 && keep_going() {
             let ((), took_us) = gate.write_timed(move |writer| writer.shrink(pages))?;
             pages = next_size(pages, took_us, STEP_US, STEP_PAGES);
+            rest(took_us);
             let now_left = free_bytes()?;
             if now_left >= left {
                 break;
@@ -171,7 +182,13 @@ fn age_days(day: &DayRow, now: Timestamp) -> i64 {
 
 fn prune_raw(gate: &dyn WriteGate, day: &DayRow, keep_going: &dyn Fn() -> bool) -> Result<usize> {
     let day_ms = day.day_ms;
-    in_steps(gate, keep_going, move |writer, rows| writer.prune_raw(day_ms, rows))
+    in_steps(gate, keep_going, rest, move |writer, rows| writer.prune_raw(day_ms, rows))
+}
+
+/// Waits after a step.
+fn rest(took_us: u64) {
+    let rest = Duration::from_micros(took_us).saturating_mul(REST_PER_STEP);
+    std::thread::sleep(rest.min(MAX_REST));
 }
 
 /// Deletes in transactions that keep the writing thread for a few milliseconds each, until one finds less than
@@ -179,6 +196,7 @@ fn prune_raw(gate: &dyn WriteGate, day: &DayRow, keep_going: &dyn Fn() -> bool) 
 fn in_steps(
     gate: &dyn WriteGate,
     keep_going: &dyn Fn() -> bool,
+    rest: impl Fn(u64),
     delete: impl Fn(&mut Writer, u32) -> Result<usize> + Copy + Send + 'static,
 ) -> Result<usize> {
     let (mut deleted, mut rows) = (0, FIRST_STEP);
@@ -189,6 +207,7 @@ fn in_steps(
             break;
         }
         rows = next_size(rows, took_us, STEP_US, STEP_ROWS);
+        rest(took_us);
     }
     Ok(deleted)
 }
@@ -198,7 +217,9 @@ fn prune_level(gate: &dyn WriteGate, day: &DayRow, level: Level) -> Result<usize
     let mut deleted = 0;
     for start_ms in hours {
         let part = TimeRange::from_unix_ms(start_ms, start_ms + HOUR_MS);
-        deleted += gate.write(move |writer| writer.prune_level(part, level))?;
+        let (rows, took_us) = gate.write_timed(move |writer| writer.prune_level(part, level))?;
+        deleted += rows;
+        rest(took_us);
     }
     Ok(deleted)
 }

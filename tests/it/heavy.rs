@@ -210,3 +210,24 @@ fn a_sum_beyond_64_bits_is_the_greatest_one() {
     pipeline = pipeline.restart();
     assert_eq!(cost(&pipeline), i64::MAX);
 }
+
+/// A page that shows the last week asks for another range each time, of which nearly all stays the same.
+#[test]
+fn a_range_that_moves_on_finds_what_was_kept() {
+    let now = at("2026-03-08T15:47:33Z");
+    let week = TimeRange::new(now.plus_ms(-8 * DAY_MS), now.plus_ms(-MINUTE_MS));
+    let mut pipeline = Pipeline::new();
+    let mut rng = StdRng::seed_from_u64(43);
+    let batch: Vec<_> = (0..8_000).map(|_| random_record(&mut rng, week)).collect();
+    pipeline.append(&batch, now);
+    pipeline.compact(now);
+    let ask = |now| {
+        weekly_questions(now).iter().for_each(|query| drop(pipeline.engine.query(query).unwrap()));
+        pipeline.engine.cache_bytes()
+    };
+    let kept = ask(now);
+    assert!(kept > 0);
+    for later_ms in 1..20 {
+        assert_eq!(ask(now.plus_ms(later_ms)), kept, "{later_ms} ms later");
+    }
+}
