@@ -21,6 +21,12 @@ const STEP_PAGES: RangeInclusive<u32> = 16..=512;
 const REST_PER_STEP: u32 = 3;
 /// Longest rest.
 const MAX_REST: Duration = Duration::from_millis(200);
+/// With more pages of the log not in the file yet there is no further step, for a while.
+const MAX_LOG_PAGES: i64 = 2_000;
+/// How long, at most: a log that is not moved must not stop retention.
+const MAX_LOG_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks at the log.
+const LOG_LOOK: Duration = Duration::from_millis(50);
 /// The size of a first step, when nothing is known of how long one takes.
 const FIRST_STEP: u32 = 128;
 /// Ids that came without a time are remembered this long: twice what is promised.
@@ -66,6 +72,7 @@ impl Retention {
         }
         self.prune_by_size(gate, keep_going, &mut report)?;
         let before = now.plus_ms(-UNDATED_MS);
+        let rest = |took_us| self.rest(took_us, keep_going);
         in_steps(gate, keep_going, rest, move |writer, rows| {
             writer.prune_undated_ids(before, rows)
         })?;
@@ -83,7 +90,7 @@ impl Retention {
     ) -> Result<()> {
         let age_days = age_days(day, now);
         if age_days >= i64::from(self.config.raw_days) && self.holds(day, None)? {
-            report.raw_rows += prune_raw(gate, day, keep_going)?;
+            report.raw_rows += self.prune_raw(gate, day, keep_going)?;
         }
         let levels = [
             (Level::Minute, self.config.minute_days),
@@ -91,7 +98,7 @@ impl Retention {
         ];
         for (level, kept_days) in levels {
             if age_days >= i64::from(kept_days) && keep_going() && self.holds(day, Some(level))? {
-                report.rollup_rows += prune_level(gate, day, level)?;
+                report.rollup_rows += self.prune_level(gate, day, level, keep_going)?;
             }
         }
         Ok(())
@@ -124,8 +131,10 @@ impl Retention {
                     "the database passed its size limit; the oldest rows go"
                 );
                 match level {
-                    None => report.raw_rows += prune_raw(gate, day, keep_going)?,
-                    Some(level) => report.rollup_rows += prune_level(gate, day, level)?,
+                    None => report.raw_rows += self.prune_raw(gate, day, keep_going)?,
+                    Some(level) => {
+                        report.rollup_rows += self.prune_level(gate, day, level, keep_going)?;
+                    }
                 }
             }
         }
@@ -152,6 +161,47 @@ impl Retention {
         in_steps(gate, &|| true, |_| {}, move |writer, rows| writer.prune_raw(day_ms, rows))
     }
 
+    fn prune_raw(
+        &self,
+        gate: &dyn WriteGate,
+        day: &DayRow,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<usize> {
+        let day_ms = day.day_ms;
+        let rest = |took_us| self.rest(took_us, keep_going);
+        in_steps(gate, keep_going, rest, move |writer, rows| writer.prune_raw(day_ms, rows))
+    }
+
+    fn prune_level(
+        &self,
+        gate: &dyn WriteGate,
+        day: &DayRow,
+        level: Level,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<usize> {
+        let hours = (0..DAY_MS / HOUR_MS).map(|hour| day.day_ms + hour * HOUR_MS);
+        let mut deleted = 0;
+        for start_ms in hours {
+            let part = TimeRange::from_unix_ms(start_ms, start_ms + HOUR_MS);
+            let (rows, took_us) =
+                gate.write_timed(move |writer| writer.prune_level(part, level))?;
+            deleted += rows;
+            self.rest(took_us, keep_going);
+        }
+        Ok(deleted)
+    }
+
+    /// Waits after a step.
+    fn rest(&self, took_us: u64, keep_going: &dyn Fn() -> bool) {
+        let rest = Duration::from_micros(took_us).saturating_mul(REST_PER_STEP);
+        std::thread::sleep(rest.min(MAX_REST));
+        let mut waited = Duration::ZERO;
+        while self.store.log_pages_left() > MAX_LOG_PAGES && waited < MAX_LOG_WAIT && keep_going() {
+            std::thread::sleep(LOG_LOOK);
+            waited += LOG_LOOK;
+        }
+    }
+
     fn shrink(&self, gate: &dyn WriteGate, keep_going: &dyn Fn() -> bool) -> Result<i64> {
         let free_bytes = || self.store.read(|reader| Ok(reader.page_bytes()?.1));
         let before = free_bytes()?;
@@ -160,7 +210,7 @@ impl Retention {
         while left > 0 && keep_going() {
             let ((), took_us) = gate.write_timed(move |writer| writer.shrink(pages))?;
             pages = next_size(pages, took_us, STEP_US, STEP_PAGES);
-            rest(took_us);
+            self.rest(took_us, keep_going);
             let now_left = free_bytes()?;
             if now_left >= left {
                 break;
@@ -180,17 +230,6 @@ fn age_days(day: &DayRow, now: Timestamp) -> i64 {
     (now.as_unix_ms() - since_ms).div_euclid(DAY_MS)
 }
 
-fn prune_raw(gate: &dyn WriteGate, day: &DayRow, keep_going: &dyn Fn() -> bool) -> Result<usize> {
-    let day_ms = day.day_ms;
-    in_steps(gate, keep_going, rest, move |writer, rows| writer.prune_raw(day_ms, rows))
-}
-
-/// Waits after a step.
-fn rest(took_us: u64) {
-    let rest = Duration::from_micros(took_us).saturating_mul(REST_PER_STEP);
-    std::thread::sleep(rest.min(MAX_REST));
-}
-
 /// Deletes in transactions that keep the writing thread for a few milliseconds each, until one finds less than
 /// it may delete.
 fn in_steps(
@@ -207,18 +246,6 @@ fn in_steps(
             break;
         }
         rows = next_size(rows, took_us, STEP_US, STEP_ROWS);
-        rest(took_us);
-    }
-    Ok(deleted)
-}
-
-fn prune_level(gate: &dyn WriteGate, day: &DayRow, level: Level) -> Result<usize> {
-    let hours = (0..DAY_MS / HOUR_MS).map(|hour| day.day_ms + hour * HOUR_MS);
-    let mut deleted = 0;
-    for start_ms in hours {
-        let part = TimeRange::from_unix_ms(start_ms, start_ms + HOUR_MS);
-        let (rows, took_us) = gate.write_timed(move |writer| writer.prune_level(part, level))?;
-        deleted += rows;
         rest(took_us);
     }
     Ok(deleted)

@@ -15,6 +15,7 @@ const LIMIT_PAGES: i64 = 8_192;
 /// A connection that does nothing but move the log.
 #[derive(Debug)]
 pub struct Checkpointer {
+    store: Store,
     connection: Connection,
 }
 
@@ -29,7 +30,7 @@ impl Checkpointer {
             .connection()
             .pragma_update_and_check(None, "wal_autocheckpoint", LIMIT_PAGES, |_| Ok(()))
             .map_err(storage("leaving the log to another connection"))?;
-        Ok(Self { connection })
+        Ok(Self { store: store.clone(), connection })
     }
 
     /// Moves the log when it has grown, and lets the writer move the few pages that came meanwhile: only a log that
@@ -55,6 +56,7 @@ impl Checkpointer {
                 Ok(())
             })
             .map_err(storage("moving the log into the database"))?;
+        self.store.tell_log_pages_left(left);
         Ok(left)
     }
 }

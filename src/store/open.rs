@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use r2d2::Pool;
@@ -48,6 +48,7 @@ pub struct Store {
     readers: Pool<SqliteConnectionManager>,
     stop: Option<StopFactory>,
     changes: Arc<AtomicU64>,
+    log_pages_left: Arc<AtomicI64>,
     _lock: Option<Arc<File>>,
 }
 
@@ -95,6 +96,7 @@ impl Store {
             readers: open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?,
             stop: None,
             changes: Arc::clone(writer.changes()),
+            log_pages_left: Arc::default(),
             _lock: Some(Arc::new(lock.file)),
         };
         Ok((store, writer))
@@ -111,8 +113,14 @@ impl Store {
         }
         inspect(path)?;
         let readers = open_readers(config, write_flags() & !OpenFlags::SQLITE_OPEN_CREATE)?;
-        let changes = Arc::default();
-        let store = Self { path: path.clone(), readers, stop: None, changes, _lock: None };
+        let store = Self {
+            path: path.clone(),
+            readers,
+            stop: None,
+            changes: Arc::default(),
+            log_pages_left: Arc::default(),
+            _lock: None,
+        };
         let connection = store.readers.get().map_err(|source| pool(&source))?;
         check_version(path, &connection)?;
         drop(connection);
@@ -147,6 +155,15 @@ impl Store {
     /// whether all but requests is still as it was there.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Pages of the log that were not in the database file yet when the checkpointer looked last; 0 without one.
+    pub(crate) fn log_pages_left(&self) -> i64 {
+        self.log_pages_left.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tell_log_pages_left(&self, pages: i64) {
+        self.log_pages_left.store(pages, Ordering::Relaxed);
     }
 
     /// Runs `read` inside one read transaction: everything it sees is one snapshot.
