@@ -24,7 +24,7 @@ const MAX_REST: Duration = Duration::from_millis(200);
 /// With more pages of the log not in the file yet there is no further step, for a while.
 const MAX_LOG_PAGES: i64 = 2_000;
 /// How long, at most: a log that is not moved must not stop retention.
-const MAX_LOG_WAIT: Duration = Duration::from_secs(5);
+const MAX_LOG_WAIT: Duration = Duration::from_secs(30);
 /// Between two looks at the log.
 const LOG_LOOK: Duration = Duration::from_millis(50);
 /// The size of a first step, when nothing is known of how long one takes.

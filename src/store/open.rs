@@ -157,7 +157,8 @@ impl Store {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// Pages of the log that were not in the database file yet when the checkpointer looked last; 0 without one.
+    /// Pages of the log that were not in the database file yet when the checkpointer looked last; the greatest number while it
+    /// moves them, 0 without one.
     pub(crate) fn log_pages_left(&self) -> i64 {
         self.log_pages_left.load(Ordering::Relaxed)
     }
