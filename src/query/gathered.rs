@@ -206,3 +206,32 @@ impl<'a> Head<'a> {
         next.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::model::Count;
+
+    /// More packed tables than are kept apart, with the same groups in many of them.
+    #[test]
+    fn very_many_groups_add_up_as_in_one_table() {
+        let columns = vec![Column::count(Count::Requests)];
+        let mut gathered = Gathered::new(1, Table::new(columns, Vec::new(), false));
+        let mut expected: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..400_000 {
+            let (id, requests) = (rng.random_range(-30_000..30_000), rng.random_range(1..5));
+            gathered.table_mut().add_values(0, [id, 0, 0], &[requests]);
+            *expected.entry(id).or_default() += requests;
+        }
+        let mut found = Vec::new();
+        gathered.each(|_, [id, ..], row| found.push((id, row.values[0])));
+        assert_eq!(found, expected.iter().map(|(id, sum)| (*id, *sum)).collect::<Vec<_>>());
+        assert_eq!(gathered.into_table().rows(), expected.len());
+    }
+}

@@ -238,6 +238,15 @@ mod tests {
         }
 
         #[test]
+        fn numbers_come_back(values in prop::collection::vec(any::<i64>(), 0..20)) {
+            let mut writer = Writer::default();
+            values.iter().for_each(|value| writer.signed(*value));
+            let mut reader = Reader { bytes: &writer.bucket_bytes };
+            let back: Vec<i64> = values.iter().map(|_| reader.signed()).collect();
+            prop_assert_eq!(back, values);
+        }
+
+        #[test]
         fn sums_are_merged_as_they_are_read(
             parts in prop::collection::vec(
                 prop::collection::vec((0..3_u32, 0..90_i64, -5..500_i64, any::<i32>()), 0..300),

@@ -104,3 +104,28 @@ fn update_of(column: Column) -> String {
         Combine::Max => extreme("max"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn a_stored_sum_beyond_64_bits_is_the_greatest_whole_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = crate::Config::default().store;
+        config.path = directory.path().join("chat.db");
+        let (_store, writer) = Store::open(&config).unwrap();
+        let mut upsert = writer.connection().prepare(&upsert_sql(Grouping::All)).unwrap();
+        for _ in 0..2 {
+            let values = Column::all().map(|_| i64::MAX - 1);
+            let row: Vec<i64> = [1_440, 0].into_iter().chain(values).collect();
+            upsert.execute(rusqlite::params_from_iter(row)).unwrap();
+        }
+        for column in Column::all().filter(|column| column.combine() == Combine::Sum) {
+            let sql = format!("select {} from {}", column.name(), Grouping::All.table());
+            let sum: i64 = writer.connection().query_row(&sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(sum, i64::MAX, "{}", column.name());
+        }
+    }
+}
