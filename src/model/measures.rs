@@ -318,7 +318,7 @@ impl Measures {
 
     /// Prompt plus completion tokens.
     pub const fn total_tokens(&self) -> i64 {
-        self.get(Count::PromptTokens) + self.get(Count::CompletionTokens)
+        self.get(Count::PromptTokens).saturating_add(self.get(Count::CompletionTokens))
     }
 
     /// Bytes on the heap.

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod audit;
+mod bin;
 pub mod clock;
 pub mod dimension;
 pub mod distribution;

@@ -6,6 +6,7 @@
 //! `α` of every value in the bin. Bins are kept sparse, because most rollup rows hold few requests;
 //! the encoding (`sketch_code.rs`) is a few bits a bin.
 
+use super::bin::Bin;
 use super::sketch_code;
 
 /// The relative error of a quantile: 1 %.
@@ -19,7 +20,7 @@ const PENDING_LIMIT: usize = 256;
 
 /// A sketch of durations in microseconds.
 ///
-/// Takes about 16 bytes a distinct bin; values from 1 µs to one day fall in at most 1,260 bins.
+/// Takes about 10 bytes a distinct bin; values from 1 µs to one day fall in at most 1,260 bins.
 ///
 /// # Example
 /// ```
@@ -32,7 +33,9 @@ const PENDING_LIMIT: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
     /// Sorted by index; counts are not 0.
-    bins: Vec<(u16, u64)>,
+    bins: Vec<Bin>,
+    /// Values in the bins.
+    folded: u64,
     pending: Vec<u16>,
 }
 
@@ -88,12 +91,12 @@ impl Sketch {
     /// Number of values.
     pub fn count(&self) -> u64 {
         let pending = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
-        self.bins.iter().map(|(_, count)| count).sum::<u64>() + pending
+        self.folded.saturating_add(pending)
     }
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.bins.capacity() * size_of::<(u16, u64)>() + self.pending.capacity() * 2
+        self.bins.capacity() * size_of::<Bin>() + self.pending.capacity() * 2
     }
 
     /// Adds all values of `other`.
@@ -102,58 +105,34 @@ impl Sketch {
             self.pending.push(*bin);
         }
         self.fold();
-        self.merge_sorted(other.bins.iter().copied());
+        self.merge_sorted(&other.bins);
     }
 
     fn fold(&mut self) {
         if self.pending.is_empty() {
             return;
         }
-        let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_unstable();
-        self.merge_sorted(pending.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)));
-        pending.clear();
-        self.pending = pending;
+        self.pending.sort_unstable();
+        let runs = self.pending.chunk_by(|a, b| a == b);
+        let folded: Vec<Bin> = runs.map(|run| Bin::new(run[0], run.len() as u64)).collect();
+        self.pending.clear();
+        self.merge_sorted(&folded);
     }
 
-    /// Merges bins that come in ascending order.
-    fn merge_sorted(&mut self, other: impl Iterator<Item = (u16, u64)>) {
-        let mut other = other.peekable();
-        if other.peek().is_none() {
-            return;
+    /// Merges bins in ascending order.
+    fn merge_sorted(&mut self, theirs: &[Bin]) {
+        if self.bins.is_empty() {
+            self.bins = theirs.to_vec();
+        } else if !theirs.is_empty() {
+            self.bins = merged(&self.bins, theirs);
         }
-        let mine = std::mem::take(&mut self.bins);
-        let mut merged = Vec::with_capacity(mine.len() + other.size_hint().0);
-        let mut mine = mine.into_iter().peekable();
-        loop {
-            match (mine.peek().copied(), other.peek().copied()) {
-                (Some(a), Some(b)) if a.0 == b.0 => {
-                    merged.push((a.0, a.1 + b.1));
-                    mine.next();
-                    other.next();
-                }
-                (Some(a), Some(b)) if a.0 < b.0 => {
-                    merged.push(a);
-                    mine.next();
-                }
-                (_, Some(b)) => {
-                    merged.push(b);
-                    other.next();
-                }
-                (Some(a), None) => {
-                    merged.push(a);
-                    mine.next();
-                }
-                (None, None) => break,
-            }
-        }
-        self.bins = merged;
+        self.folded = self.folded.saturating_add(values_in(theirs));
     }
 
     /// The bins in ascending order with their counts.
-    pub fn bins(&mut self) -> &[(u16, u64)] {
+    pub fn bins(&mut self) -> impl ExactSizeIterator<Item = (u16, u64)> {
         self.fold();
-        &self.bins
+        self.bins.iter().map(|bin| (bin.index, bin.count))
     }
 
     /// All values of several sketches: each bin is looked at once, which merging one after the other does not do.
@@ -167,11 +146,10 @@ impl Sketch {
             counts[place] = counts[place].saturating_add(count);
         };
         for part in parts {
-            part.bins.iter().for_each(|(bin, count)| add(*bin, *count));
+            part.bins.iter().for_each(|bin| add(bin.index, bin.count));
             part.pending.iter().for_each(|bin| add(*bin, 1));
         }
-        let bins = (0..).zip(counts).filter(|(_, count)| *count > 0);
-        Self::from_bins(bins.collect())
+        Self::from_bins((0..).zip(counts).filter(|(_, count)| *count > 0))
     }
 
     /// The value at quantile `q` in `0..=1` by nearest rank, in microseconds, within
@@ -182,15 +160,14 @@ impl Sketch {
             folded.fold();
             return folded.quantile(q);
         }
-        let rank = super::stats::nearest_rank(self.count(), q)?;
-        let mut seen = 0;
-        for (bin, count) in &self.bins {
-            seen += count;
-            if seen > rank {
-                return Some(value_of(*bin));
-            }
-        }
-        None
+        let rank = super::stats::nearest_rank(self.folded, q)?;
+        let above = self.folded - 1 - rank;
+        let bin = if above < rank {
+            nth_value(self.bins.iter().rev(), above)
+        } else {
+            nth_value(self.bins.iter(), rank)
+        };
+        bin.map(value_of)
     }
 
     /// The sketch as bytes: a few bits for each bin.
@@ -204,28 +181,68 @@ impl Sketch {
         self.fold();
         let bins = sketch_code::decode(bytes)?;
         if self.bins.is_empty() {
-            self.bins = bins;
+            *self = Self::of(bins);
         } else {
-            self.merge_sorted(bins.into_iter());
+            self.merge_sorted(&bins);
         }
         Some(())
     }
 
     /// Reads what [`Self::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        Some(Self { bins: sketch_code::decode(bytes)?, pending: Vec::new() })
+        Some(Self::of(sketch_code::decode(bytes)?))
     }
 
     /// A sketch of these bins, which ascend and have counts above 0.
-    pub(crate) const fn from_bins(bins: Vec<(u16, u64)>) -> Self {
-        Self { bins, pending: Vec::new() }
+    pub(crate) fn from_bins(bins: impl IntoIterator<Item = (u16, u64)>) -> Self {
+        Self::of(bins.into_iter().map(|(index, count)| Bin::new(index, count)).collect())
     }
+
+    fn of(bins: Vec<Bin>) -> Self {
+        Self { folded: values_in(&bins), bins, pending: Vec::new() }
+    }
+}
+
+fn values_in(bins: &[Bin]) -> u64 {
+    bins.iter().fold(0, |values, bin| values.saturating_add(bin.count))
+}
+
+/// The index of the bin that holds the value at position `nth` of the bins in this order.
+fn nth_value<'a>(bins: impl Iterator<Item = &'a Bin>, nth: u64) -> Option<u16> {
+    let mut seen = 0_u64;
+    for bin in bins {
+        seen = seen.saturating_add(bin.count);
+        if seen > nth {
+            return Some(bin.index);
+        }
+    }
+    None
+}
+
+/// The bins of two sketches, in ascending order.
+fn merged(mine: &[Bin], theirs: &[Bin]) -> Vec<Bin> {
+    let mut merged = Vec::with_capacity(mine.len() + theirs.len());
+    let (mut mine, mut theirs) = (mine, theirs);
+    while let ([a, mine_after @ ..], [b, theirs_after @ ..]) = (mine, theirs) {
+        let is_mine = a.index <= b.index;
+        let is_theirs = b.index <= a.index;
+        let count_of = |is_there: bool, bin: &Bin| if is_there { bin.count } else { 0 };
+        let count = count_of(is_mine, a).saturating_add(count_of(is_theirs, b));
+        merged.push(Bin::new(a.index.min(b.index), count));
+        mine = if is_mine { mine_after } else { mine };
+        theirs = if is_theirs { theirs_after } else { theirs };
+    }
+    merged.extend_from_slice(mine);
+    merged.extend_from_slice(theirs);
+    // Most bins are in both.
+    merged.shrink_to_fit();
+    merged
 }
 
 /// Two sketches are equal when they hold the same bins, whatever is not folded yet.
 impl PartialEq for Sketch {
     fn eq(&self, other: &Self) -> bool {
-        self.clone().bins() == other.clone().bins()
+        self.clone().bins().eq(other.clone().bins())
     }
 }
 

@@ -6,7 +6,7 @@
 //! method for clustered bit-vectors", 1978). Neighbouring bins with a request each take two bits, a sketch
 //! of one request two bytes. Bits fill bytes from the lowest; the rest of the last byte is zero.
 
-use std::sync::LazyLock;
+use super::bin::Bin;
 
 /// Bits of `k`, which is at most 7.
 const ORDER_BITS: u32 = 3;
@@ -16,23 +16,25 @@ const FIRST_BITS: u32 = 12;
 const COUNT_BITS: u32 = 56;
 
 /// The bins, which ascend and have counts above 0, as bytes; nothing when there are none.
-pub(super) fn encode(bins: &[(u16, u64)]) -> Vec<u8> {
-    let (Some((first, _)), Some((last, _))) = (bins.first(), bins.last()) else {
+pub(super) fn encode(bins: &[Bin]) -> Vec<u8> {
+    let (Some(first), Some(last)) = (bins.first(), bins.last()) else {
         return Vec::new();
     };
+    let (first, last) = (first.index, last.index);
     let mut bits = Writer { bytes: Vec::with_capacity(bins.len() + 4), held: 0, length: 0 };
-    let order = order(bins.len(), *first, *last);
+    let order = order(bins.len(), first, last);
     bits.put(u64::from(order), ORDER_BITS);
-    bits.put(u64::from(*first), FIRST_BITS);
+    bits.put(u64::from(first), FIRST_BITS);
     let mut previous = None;
-    for (bin, count) in bins {
+    for bin in bins {
+        let Bin { index, count } = *bin;
         if let Some(previous) = previous {
-            let step = u64::from(bin - previous) - 1;
+            let step = u64::from(index - previous) - 1;
             bits.gamma((step >> order) + 1);
             bits.put(step & ((1 << order) - 1), order);
         }
-        bits.gamma((*count).min((1 << COUNT_BITS) - 1));
-        previous = Some(*bin);
+        bits.gamma(count.min((1 << COUNT_BITS) - 1));
+        previous = Some(index);
     }
     bits.finish()
 }
@@ -44,60 +46,25 @@ fn order(bins: usize, first: u16, last: u16) -> u32 {
     mean.max(1).ilog2().min(7)
 }
 
-/// Bits that are looked up at once: most steps with their counts are shorter.
-const LOOKED_UP: u32 = 11;
-
-/// A step and a count that some bits begin with; `length` 0 when they are longer.
-#[derive(Clone, Copy, Default)]
-struct Short {
-    step: u8,
-    count: u8,
-    length: u8,
-}
-
-/// By order and by the lowest bits.
-type Shorts = [[Short; 1 << LOOKED_UP]; 1 << ORDER_BITS];
-
-static SHORTS: LazyLock<Box<Shorts>> = LazyLock::new(|| {
-    let mut shorts = Box::new([[Short::default(); 1 << LOOKED_UP]; 1 << ORDER_BITS]);
-    for (order, shorts) in (0u32..).zip(shorts.iter_mut()) {
-        for (held, short) in (0u64..).zip(shorts.iter_mut()) {
-            let mut bits = Reader { bytes: &[], held, length: LOOKED_UP };
-            let Some((step, count)) = bits.step(order) else { continue };
-            let length = u8::try_from(LOOKED_UP - bits.length);
-            if let (Ok(step), Ok(count), Ok(length)) =
-                (u8::try_from(step), u8::try_from(count), length)
-            {
-                *short = Short { step, count, length };
-            }
-        }
-    }
-    shorts
-});
-
 /// The bins; `None` when the bytes are not such an encoding.
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<(u16, u64)>> {
-    let mut bins = Vec::with_capacity(bytes.len() * 2);
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Bin>> {
     if bytes.is_empty() {
-        return Some(bins);
+        return Some(Vec::new());
     }
+    let mut bins = Vec::with_capacity(bytes.len() * 2);
     let mut bits = Reader { bytes, held: 0, length: 0 };
     let order = u32::try_from(bits.take(ORDER_BITS)?).ok()?;
-    let mut bin = u16::try_from(bits.take(FIRST_BITS)?).ok()?;
-    bins.push((bin, bits.gamma()?));
-    let shorts = &SHORTS[order as usize];
+    let mut index = u16::try_from(bits.take(FIRST_BITS)?).ok()?;
+    bins.push(Bin::new(index, bits.gamma()?));
     while !bits.is_padding()? {
-        let short = shorts[(bits.held & ((1 << LOOKED_UP) - 1)) as usize];
-        let (step, count) = if short.length > 0 && u32::from(short.length) <= bits.length {
-            bits.skip(u32::from(short.length));
-            (u16::from(short.step), u64::from(short.count))
-        } else {
-            let (step, count) = bits.step(order)?;
-            (u16::try_from(step).ok()?, count)
+        let (step, count) = match bits.short_step(order) {
+            Some(short) => short,
+            None => bits.step(order)?,
         };
-        bin = bin.checked_add(step)?;
-        bins.push((bin, count));
+        index = index.checked_add(u16::try_from(step).ok()?)?;
+        bins.push(Bin::new(index, count));
     }
+    bins.shrink_to_fit();
     Some(bins)
 }
 
@@ -179,6 +146,20 @@ impl Reader<'_> {
         self.length -= length;
     }
 
+    /// As [`Self::step`], of bits that are held; `None`, and nothing read, when it is longer than those.
+    #[inline]
+    fn short_step(&mut self, order: u32) -> Option<(u64, u64)> {
+        let (high, high_bits) = short_gamma(self.held)?;
+        let rest = self.held >> high_bits;
+        let (count, count_bits) = short_gamma(rest >> order)?;
+        let whole = high_bits + order + count_bits;
+        if whole > self.length {
+            return None;
+        }
+        self.skip(whole);
+        Some((((high - 1) << order) + (rest & ((1 << order) - 1)) + 1, count))
+    }
+
     /// A step from one bin to the next, and the count there.
     fn step(&mut self, order: u32) -> Option<(u64, u64)> {
         let high = (self.gamma()? - 1).checked_mul(1 << order)?;
@@ -212,6 +193,17 @@ impl Reader<'_> {
     }
 }
 
+/// A value above 0 in the gamma code that some bits begin with, and the number of its bits; `None` when
+/// those are more than 49.
+#[inline]
+const fn short_gamma(bits: u64) -> Option<(u64, u32)> {
+    let low = bits.trailing_zeros();
+    if low > 24 {
+        return None;
+    }
+    Some((1 << low | (bits >> (low + 1)) & ((1 << low) - 1), 2 * low + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -220,8 +212,8 @@ mod tests {
 
     #[test]
     fn few_and_neighbouring_requests_take_few_bytes() {
-        assert_eq!(encode(&[(700, 1)]).len(), 2);
-        let neighbours: Vec<(u16, u64)> = (600..800).map(|bin| (bin, 1)).collect();
+        assert_eq!(encode(&[Bin::new(700, 1)]).len(), 2);
+        let neighbours: Vec<Bin> = (600..800).map(|index| Bin::new(index, 1)).collect();
         assert_eq!(encode(&neighbours).len(), (15 + 1 + 199 * 2usize).div_ceil(8));
     }
 
@@ -232,7 +224,7 @@ mod tests {
             small in prop::collection::btree_map(500u16..700, 1u64..20, 0..200),
         ) {
             for bins in [bins, small] {
-                let bins: Vec<(u16, u64)> = bins.into_iter().collect();
+                let bins: Vec<Bin> = bins.into_iter().map(|(index, count)| Bin::new(index, count)).collect();
                 prop_assert_eq!(decode(&encode(&bins)), Some(bins));
             }
         }
@@ -240,8 +232,8 @@ mod tests {
         #[test]
         fn whatever_bytes_come_nothing_breaks(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Some(bins) = decode(&bytes) {
-                prop_assert!(bins.is_sorted_by(|a, b| a.0 < b.0));
-                prop_assert!(bins.iter().all(|(_, count)| *count > 0));
+                prop_assert!(bins.is_sorted_by(|a, b| a.index < b.index));
+                prop_assert!(bins.iter().all(|bin| bin.count > 0));
             }
         }
     }

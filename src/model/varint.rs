@@ -22,7 +22,30 @@ pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     read_long_varint(bytes)
 }
 
+#[inline]
 fn read_long_varint(bytes: &mut &[u8]) -> Option<u64> {
+    if let Some(word) = bytes.first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & EIGHTH_BITS;
+        if ends != 0 {
+            let up_to_end = word & (ends ^ (ends - 1));
+            *bytes = &bytes[(ends.trailing_zeros() / 8 + 1) as usize..];
+            return Some(without_eighth_bits(up_to_end));
+        }
+    }
+    read_bytewise(bytes)
+}
+
+const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The seven lower bits of each byte, side by side.
+const fn without_eighth_bits(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    (word & 0x0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4)
+}
+
+fn read_bytewise(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (first, rest) = bytes.split_first()?;
@@ -33,4 +56,32 @@ fn read_long_varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_of_every_length_come_back(
+            numbers in prop::collection::vec((any::<u64>(), 0..64_u32).prop_map(|(n, bits)| n >> bits), 0..20),
+        ) {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| put_varint(&mut bytes, *number));
+            let mut rest = bytes.as_slice();
+            let back: Vec<u64> = std::iter::from_fn(|| read_varint(&mut rest)).collect();
+            prop_assert_eq!(back, numbers);
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn whatever_bytes_come_nothing_breaks(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+            let mut rest = bytes.as_slice();
+            let read = read_varint(&mut rest);
+            prop_assert_eq!(read, read_bytewise(&mut bytes.as_slice()));
+        }
+    }
 }

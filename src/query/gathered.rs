@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::packed::{Packed, Rows};
-use super::table::{GroupKey, Row, Table};
+use super::table::{GroupKey, Row, Table, merge_values};
 use crate::model::{Column, Distribution, LatencyKind, Measures};
 
 /// A sum of fewer rows is put among the others at once.
@@ -121,15 +121,20 @@ impl Gathered {
             self.parts.iter().filter_map(|part| Head::of(part)).collect();
         let mut values = vec![0; columns.len()];
         loop {
-            let of_parts = heads.iter().map(|head| head.at);
-            let Some(at) = of_parts.chain(own.peek().map(|(at, _)| *at)).min() else { return };
+            let mut next = own.peek().map(|(at, _)| *at);
+            for head in &heads {
+                if next.is_none_or(|next| head.at.is_before(next)) {
+                    next = Some(head.at);
+                }
+            }
+            let Some(at) = next else { return };
             let mut distributions: &[Distribution] = &[];
             let mut is_first = true;
             let mut add = |theirs: &[i64]| {
                 if std::mem::take(&mut is_first) {
                     values.copy_from_slice(theirs);
                 } else {
-                    merge(&mut values, theirs, columns);
+                    merge_values(&mut values, theirs, columns);
                 }
             };
             if let Some((_, row)) = own.next_if(|(own, _)| *own == at) {
@@ -137,27 +142,22 @@ impl Gathered {
                 add(row.values);
                 distributions = row.distributions;
             }
-            heads.retain_mut(|head| {
-                head.at != at || {
-                    add(head.rows.values());
-                    head.advance()
-                }
-            });
+            let mut is_one_over = false;
+            for head in heads.iter_mut().filter(|head| head.at == at) {
+                add(head.rows.values());
+                is_one_over |= !head.advance();
+            }
+            if is_one_over {
+                heads.retain(|head| !head.is_over);
+            }
             let (bucket, group) = at.bucket_group();
             read(bucket, group, Row { columns, values: &values, kinds, distributions });
         }
     }
 }
 
-#[inline]
-fn merge(mine: &mut [i64], theirs: &[i64], columns: &[Column]) {
-    for ((mine, theirs), column) in mine.iter_mut().zip(theirs).zip(columns) {
-        *mine = column.merge(*mine, *theirs);
-    }
-}
-
 /// A bucket and a group, compared in one step where groups have one dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct At {
     /// The bucket, and the first id with its sign turned, so that negative ones come first.
     first: u128,
@@ -175,6 +175,13 @@ impl At {
     }
 
     #[inline]
+    fn is_before(self, other: Self) -> bool {
+        self.first < other.first
+            || (self.first == other.first
+                && (self.second, self.third) < (other.second, other.third))
+    }
+
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "halves of what was put together")]
     const fn bucket_group(self) -> (u32, GroupKey) {
         let id = (self.first as u64 ^ Self::SIGN).cast_signed();
@@ -185,6 +192,7 @@ impl At {
 /// The row of a sum that comes next.
 struct Head<'a> {
     at: At,
+    is_over: bool,
     rows: Rows<'a>,
 }
 
@@ -193,17 +201,17 @@ impl<'a> Head<'a> {
     fn of(part: &'a Packed) -> Option<Self> {
         let mut rows = part.read();
         let (bucket, group) = rows.advance()?;
-        Some(Self { at: At::new(bucket, group), rows })
+        Some(Self { at: At::new(bucket, group), is_over: false, rows })
     }
 
     /// Goes on to the next row, if there is one.
     #[inline]
     fn advance(&mut self) -> bool {
-        let next = self.rows.advance();
-        if let Some((bucket, group)) = next {
-            self.at = At::new(bucket, group);
+        match self.rows.advance() {
+            Some((bucket, group)) => self.at = At::new(bucket, group),
+            None => self.is_over = true,
         }
-        next.is_some()
+        !self.is_over
     }
 }
 

@@ -60,5 +60,5 @@ fn rows_of(bucket: &Measures, kind: LatencyKind) -> Vec<(u16, u64)> {
         return Vec::new();
     };
     let bins = distribution.as_sketch_mut().bins();
-    bins.iter().map(|(bin, count)| (bin / BINS_PER_ROW, *count)).collect()
+    bins.map(|(bin, count)| (bin / BINS_PER_ROW, count)).collect()
 }

@@ -48,6 +48,14 @@ impl Row<'_> {
     }
 }
 
+/// Merges the values of a row into those of another of the same columns.
+#[inline]
+pub(super) fn merge_values(mine: &mut [i64], theirs: &[i64], columns: &[Column]) {
+    for ((mine, theirs), column) in mine.iter_mut().zip(theirs).zip(columns) {
+        *mine = column.merge(*mine, *theirs);
+    }
+}
+
 /// Values by bucket and group.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -94,10 +102,7 @@ impl Table {
     /// Adds a row of the wanted columns.
     pub(super) fn add_values(&mut self, bucket: u32, group: GroupKey, values: &[i64]) {
         let start = self.place(bucket, group) * self.columns.len();
-        for (offset, column) in self.columns.iter().enumerate() {
-            let slot = &mut self.values[start + offset];
-            *slot = column.merge(*slot, values[offset]);
-        }
+        merge_values(&mut self.values[start..], values, &self.columns);
     }
 
     /// Adds an encoded sketch; `false` when the bytes are damaged.

@@ -264,9 +264,9 @@ fn histogram(
 fn cumulative(distribution: &Distribution) -> [i64; DURATION_BOUNDS_S.len()] {
     let mut counts = [0_i64; DURATION_BOUNDS_S.len()];
     for (bin, count) in distribution.clone().as_sketch_mut().bins() {
-        let (low_us, high_us) = bin_bounds_us(*bin);
+        let (low_us, high_us) = bin_bounds_us(bin);
         let middle_s = f64::midpoint(low_us, high_us) / 1e6;
-        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
         let first = DURATION_BOUNDS_S.partition_point(|bound_s| *bound_s < middle_s);
         for slot in counts.iter_mut().skip(first) {
             *slot = slot.saturating_add(count);
