@@ -22,7 +22,7 @@ fn main() -> Result<()> {
         print(format!("  caught up in {:.2} s", elapsed.as_secs_f64()));
         best = best.min(elapsed);
     }
-    figure("compaction", ROWS as f64 / best.as_secs_f64(), "rows/s", Some(">= 125000"));
+    figure("compaction", ROWS as f64 / best.as_secs_f64(), "rows/s", Some(">= 250000"));
     Ok(())
 }
 

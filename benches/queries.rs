@@ -23,8 +23,8 @@ const COLD_RUNS: usize = 5;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const BUSY_PER_SECOND: f64 = 200.0;
 const BUSY_TICK: Duration = Duration::from_millis(100);
-const MEDIAN_BAR: &str = "< 4";
-const P99_BAR: &str = "< 20";
+const MEDIAN_BAR: &str = "< 2";
+const P99_BAR: &str = "< 10";
 
 fn main() -> Result<()> {
     print(format!("queries: {ROWS} requests over {DAYS} days, seed {SEED}, {RUNS} runs each"));

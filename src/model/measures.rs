@@ -233,13 +233,20 @@ pub struct Measures {
     pub distributions: [Option<Distribution>; 4],
 }
 
+/// The values over nothing, by [`Column::index`].
+pub const EMPTY_VALUES: [i64; COLUMNS] = {
+    let mut values = [0; COLUMNS];
+    let mut column = Column(0);
+    while column.index() < COLUMNS {
+        values[column.index()] = column.empty();
+        column.0 += 1;
+    }
+    values
+};
+
 impl Default for Measures {
     fn default() -> Self {
-        let mut values = [0; COLUMNS];
-        for column in Column::all() {
-            values[column.index()] = column.empty();
-        }
-        Self { values, distributions: [None, None, None, None] }
+        Self { values: EMPTY_VALUES, distributions: [None, None, None, None] }
     }
 }
 

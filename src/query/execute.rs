@@ -284,10 +284,9 @@ fn bucket_of(boundaries: &[Timestamp], at_ms: i64) -> u32 {
 }
 
 impl Run<'_> {
-    /// Whether the number of requests of one bucket is all that is asked: an index tells it.
+    /// Whether numbers of requests are all that is asked: an index tells them.
     fn only_counts(&self) -> bool {
-        self.boundaries.len() == 2
-            && self.groups.dimensions.is_empty()
+        self.groups.dimensions.is_empty()
             && self.gathered.columns() == [Column::count(Count::Requests)]
             && self.kinds.is_empty()
     }
@@ -297,14 +296,22 @@ impl Run<'_> {
             return Ok(());
         }
         let select = RawSelect { range, after_seq: after, upto_seq: upto, filter: self.filter };
-        if self.only_counts() {
+        let only_counts = self.only_counts();
+        let (gathered, groups, boundaries) = (&mut self.gathered, self.groups, self.boundaries);
+        let mut count = |bucket: u32, requests: i64| {
+            gathered.table_mut().add_values(bucket, GroupKey::default(), &[requests]);
+        };
+        if only_counts && boundaries.len() == 2 {
             let requests = self.reader.raw_count(&select)?;
             if requests > 0 {
-                self.gathered.table_mut().add_values(0, GroupKey::default(), &[requests]);
+                count(0, requests);
             }
             return Ok(());
         }
-        let (gathered, groups, boundaries) = (&mut self.gathered, self.groups, self.boundaries);
+        if only_counts {
+            let each = |started_at_ms| count(bucket_of(boundaries, started_at_ms), 1);
+            return self.reader.raw_starts(&select, each);
+        }
         self.reader.raw_rows(&select, |row| {
             if let Some(group) = groups.of_row(row) {
                 gathered.table_mut().add_request(

@@ -55,7 +55,7 @@ const ENTRY_BYTES: usize = 512;
 pub(super) struct SealedKey {
     pub(super) grouping: Grouping,
     /// Retention leaves coarser levels only, which tell another part of the range.
-    pub(super) source: SegmentSource,
+    pub(super) sources: Vec<SegmentSource>,
     pub(super) range: TimeRange,
     /// Boundaries inside the range with the bucket that begins there.
     pub(super) boundaries: Vec<(Timestamp, u32)>,
@@ -193,7 +193,7 @@ mod tests {
     fn key(nth: i64) -> SealedKey {
         SealedKey {
             grouping: Grouping::User,
-            source: SegmentSource::Raw,
+            sources: vec![SegmentSource::Raw],
             range: TimeRange::from_unix_ms(nth, nth + 1),
             boundaries: Vec::new(),
             dimensions: vec![Dimension::User],

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::measures::{COLUMNS, add_request};
+use crate::model::measures::{EMPTY_VALUES, add_request};
 use crate::model::{Column, Distribution, LatencyKind, Measured, Measures};
 
 /// The ids of a group, in the order of the query's dimensions; unused places are 0.
@@ -63,6 +63,8 @@ pub(super) struct Table {
     kinds: Vec<LatencyKind>,
     exact: bool,
     index: FxHashMap<(u32, GroupKey), usize>,
+    /// The row that was placed last: requests that follow each other are mostly of one.
+    last: Option<(u32, GroupKey, usize)>,
     values: Vec<i64>,
     distributions: Vec<Distribution>,
 }
@@ -75,6 +77,7 @@ impl Table {
             kinds,
             exact,
             index: FxHashMap::default(),
+            last: None,
             values: Vec::new(),
             distributions: Vec::new(),
         }
@@ -89,6 +92,12 @@ impl Table {
     }
 
     fn place(&mut self, bucket: u32, group: GroupKey) -> usize {
+        if let Some((last_bucket, last_group, row)) = self.last
+            && last_bucket == bucket
+            && last_group == group
+        {
+            return row;
+        }
         let next = self.index.len();
         let row = *self.index.entry((bucket, group)).or_insert(next);
         if row == next {
@@ -96,6 +105,7 @@ impl Table {
             let empty = || if self.exact { Distribution::exact() } else { Distribution::sketch() };
             self.distributions.extend(self.kinds.iter().map(|_| empty()));
         }
+        self.last = Some((bucket, group, row));
         row
     }
 
@@ -123,10 +133,17 @@ impl Table {
 
     /// Adds one request.
     pub(super) fn add_request(&mut self, bucket: u32, group: GroupKey, request: &impl Measured) {
-        let mut all = Measures::default().values;
-        add_request(&mut all, request);
-        self.add_all_columns(bucket, group, &all);
         let row = self.place(bucket, group);
+        let mine = &mut self.values[row * self.columns.len()..][..self.columns.len()];
+        if let Ok(all) = mine.try_into() {
+            add_request(all, request);
+        } else {
+            let mut all = EMPTY_VALUES;
+            add_request(&mut all, request);
+            for (mine, column) in mine.iter_mut().zip(&self.columns) {
+                *mine = column.merge(*mine, all[column.index()]);
+            }
+        }
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(value_us) = request.latency_us(*kind) {
                 self.distributions[row * self.kinds.len() + offset].add(value_us);
@@ -134,18 +151,13 @@ impl Table {
         }
     }
 
-    fn add_all_columns(&mut self, bucket: u32, group: GroupKey, all: &[i64; COLUMNS]) {
-        let start = self.place(bucket, group) * self.columns.len();
-        for (offset, column) in self.columns.iter().enumerate() {
-            let slot = &mut self.values[start + offset];
-            *slot = column.merge(*slot, all[column.index()]);
-        }
-    }
-
     /// Adds whole measures.
     pub(super) fn add_measures(&mut self, bucket: u32, group: GroupKey, measures: &Measures) {
-        self.add_all_columns(bucket, group, &measures.values);
         let row = self.place(bucket, group);
+        let mine = &mut self.values[row * self.columns.len()..];
+        for (mine, column) in mine.iter_mut().zip(&self.columns) {
+            *mine = column.merge(*mine, measures.values[column.index()]);
+        }
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(distribution) = &measures.distributions[kind.index()] {
                 self.distributions[row * self.kinds.len() + offset].merge(distribution);

@@ -242,6 +242,17 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// When the selected raw rows started, in Unix milliseconds; an index tells it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn raw_starts(&self, select: &RawSelect<'_>, mut each: impl FnMut(i64)) -> Result<()> {
+        self.for_each("reading requests", &select.starts_statement(), |row| {
+            each(row.get(0)?);
+            Ok(())
+        })
+    }
+
     /// The number of selected raw rows.
     ///
     /// # Errors

@@ -196,13 +196,19 @@ fn user_steps() -> String {
 
 impl RawSelect<'_> {
     pub(super) fn statement(&self) -> Statement {
-        let mut statement = Statement::new(format!("select {ROW_COLUMNS} from requests"));
-        self.conditions(&mut statement);
-        statement
+        self.statement_of(ROW_COLUMNS)
+    }
+
+    pub(super) fn starts_statement(&self) -> Statement {
+        self.statement_of("started_at_ms")
     }
 
     pub(super) fn count_statement(&self) -> Statement {
-        let mut statement = Statement::new("select count(*) from requests");
+        self.statement_of("count(*)")
+    }
+
+    fn statement_of(&self, columns: &str) -> Statement {
+        let mut statement = Statement::new(format!("select {columns} from requests"));
         self.conditions(&mut statement);
         statement
     }
@@ -295,8 +301,8 @@ pub(super) fn page_statement(
     before: Option<(i64, i64)>,
     limit: usize,
 ) -> Statement {
-    let mut statement = Statement::new(format!("select {columns} from requests"));
-    RawSelect { range, after_seq: None, upto_seq: None, filter }.conditions(&mut statement);
+    let mut statement =
+        RawSelect { range, after_seq: None, upto_seq: None, filter }.statement_of(columns);
     if let Some((started_at_ms, seq)) = before {
         statement.push(
             " and (started_at_ms, seq) < (?, ?)",

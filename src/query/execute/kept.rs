@@ -10,6 +10,7 @@ use super::super::sealed::{SealedCache, SealedKey, SinceSeal};
 use super::super::table::Table;
 use super::{Run, bucket_of, touched};
 use crate::error::Result;
+use crate::model::time::QUARTER_HOUR_MS;
 use crate::model::{Grouping, Level, TimeRange, Timestamp};
 use crate::store::{DayRow, pruned_flag};
 
@@ -20,6 +21,24 @@ struct Piece {
     range: TimeRange,
     /// Its sum is worth keeping.
     is_kept: bool,
+}
+
+impl Piece {
+    /// Its sum is worth keeping for a quarter of an hour or longer.
+    fn is_lasting(&self, open: Timestamp) -> bool {
+        let is_whole = |at: Timestamp| at.floor_to(QUARTER_HOUR_MS) == at;
+        let TimeRange { start, end } = self.range;
+        self.is_kept && end <= open && is_whole(start) && is_whole(end)
+    }
+}
+
+/// What keeping sums depends on besides the pieces.
+#[derive(Clone, Copy)]
+struct Keeping<'a> {
+    grouping: Grouping,
+    days: &'a [DayRow],
+    sealed: &'a SealedCache,
+    upto_seq: i64,
 }
 
 impl Run<'_> {
@@ -33,19 +52,33 @@ impl Run<'_> {
         let open = Timestamp::from_unix_ms(days.last().map_or(i64::MIN, |day| day.day_ms));
         let pieces: Vec<Piece> =
             segments.iter().flat_map(|segment| self.pieces(*segment, open)).collect();
-        let upto_seq = self.reader.watermark_seq()?;
-        for piece in &pieces {
-            let read = |run: &mut Self| match piece.source {
-                SegmentSource::Raw => run.raw(piece.range, None, Some(upto_seq)),
-                SegmentSource::Level(level) => run.level(grouping, level, piece.range),
-            };
-            if piece.is_kept {
-                self.sealed_part(grouping, *piece, days, sealed, read)?;
-            } else {
-                read(self)?;
-            }
+        let keeping = Keeping { grouping, days, sealed, upto_seq: self.reader.watermark_seq()? };
+        let are_many = self.boundaries.len() == 2 && !self.groups.dimensions.is_empty();
+        let are_one = are_many && self.kinds.is_empty();
+        for run in pieces.chunk_by(|a, b| are_one && a.is_lasting(open) && b.is_lasting(open)) {
+            self.add_pieces(keeping, run)?;
         }
         Ok(())
+    }
+
+    /// Neighbours of very many groups are kept as one sum too: merging them is most of an answer.
+    fn add_pieces(&mut self, keeping: Keeping<'_>, pieces: &[Piece]) -> Result<()> {
+        match pieces {
+            [piece] if piece.is_kept => {
+                self.sealed_part(keeping, pieces, |run| run.read_piece(keeping, *piece))
+            }
+            [piece] => self.read_piece(keeping, *piece),
+            _ => self.sealed_part(keeping, pieces, |run| {
+                pieces.chunks(1).try_for_each(|piece| run.add_pieces(keeping, piece))
+            }),
+        }
+    }
+
+    fn read_piece(&mut self, keeping: Keeping<'_>, piece: Piece) -> Result<()> {
+        match piece.source {
+            SegmentSource::Raw => self.raw(piece.range, None, Some(keeping.upto_seq)),
+            SegmentSource::Level(level) => self.level(keeping.grouping, level, piece.range),
+        }
     }
 
     /// The pieces of a segment; `open` is when the newest day began.
@@ -87,18 +120,19 @@ impl Run<'_> {
             .collect()
     }
 
+    /// Adds the sum of neighbours, which is kept.
     fn sealed_part(
         &mut self,
-        grouping: Grouping,
-        Piece { source, range, .. }: Piece,
-        days: &[DayRow],
-        sealed: &SealedCache,
+        Keeping { grouping, days, sealed, .. }: Keeping<'_>,
+        pieces: &[Piece],
         read: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Ok(()) };
+        let range = TimeRange::new(first.range.start, last.range.end);
         let changed_seq = touched(days, range).map(|day| day.changed_seq).max().unwrap_or(0);
         let key = SealedKey {
             grouping,
-            source,
+            sources: pieces.iter().map(|piece| piece.source).collect(),
             range,
             boundaries: self.inner_boundaries(range),
             dimensions: self.groups.dimensions.clone(),
