@@ -24,6 +24,12 @@ const BATCHES: u32 = 200;
 const SINGLE_CLIENTS: usize = 4;
 const SINGLES: u32 = 5_000;
 const SINGLES_PER_SECOND: u32 = 1_000;
+/// Sent while what a killed server left is rolled up.
+const RECOVERY_SINGLES: u32 = 1_000;
+/// The most that may take.
+const ROLLED_UP_WITHIN: Duration = Duration::from_secs(300);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 /// Between two bodies of 100 records while questions are asked: 1,000 records a second.
 const TRICKLE: Duration = Duration::from_millis(100);
 const TRICKLE_BATCH: usize = 100;
@@ -105,6 +111,21 @@ impl Server {
     /// Asks, and reads the whole answer.
     pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
         get(&ureq::Agent::new_with_defaults(), &self.url, path)
+    }
+
+    /// Waits until the compactor has nothing left to do.
+    fn wait_until_rolled_up(&self) -> Result<(), Failure> {
+        let start = now();
+        loop {
+            let status: serde_json::Value = serde_json::from_str(&self.get("/api/status")?)?;
+            if status["compactor"]["lag_records"] == 0 {
+                return Ok(());
+            }
+            if start.elapsed() > ROLLED_UP_WITHIN {
+                return Err("the compactor did not catch up".into());
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn memory_mb(&self, field: &str) -> Result<f64, Failure> {
@@ -218,8 +239,14 @@ pub(crate) fn load(db: &Path, run: u32, report: &mut Report) -> Result<(), Failu
     report.add("memory_high_water", server.memory_mb("VmHWM")?, "MB", None);
     // Killed with requests on their way, and the log full of them.
     drop(server);
-    let (_server, ready_ms) = Server::start(db, &[])?;
+    let killed = now();
+    let (server, ready_ms) = Server::start(db, &[])?;
     report.add("start_after_kill", ready_ms, "ms", Some("< 500"));
+    let elapsed_ms = singles(&server.url, seed + 3_000_000, RECOVERY_SINGLES, SINGLES_PER_SECOND)?;
+    report.add("single_post_after_kill_p99", at(&elapsed_ms, 99), "ms", None);
+    server.wait_until_rolled_up()?;
+    report.add("rolled_up_after_kill", killed.elapsed().as_secs_f64(), "s", None);
+    report.add("memory_after_kill", server.memory_mb("VmRSS")?, "MB", None);
     Ok(())
 }
 

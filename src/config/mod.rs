@@ -200,7 +200,7 @@ impl Default for Config {
                 interval: Duration::from_secs(600),
             },
             query: QueryConfig {
-                hot_cache_max_bytes: 8_000_000,
+                hot_cache_max_bytes: 6_000_000,
                 max_points: 100_000,
                 timeout: Duration::from_secs(30),
                 sql_max_rows: 10_000,

@@ -25,7 +25,7 @@ use crate::store::{Reader, Store};
 /// Most bytes that sums of past days may take.
 const SEALED_CACHE_BYTES: usize = 8_000_000;
 /// The part of the caches' bytes that sums of past days may take: one in this many.
-const SEALED_SHARE: usize = 3;
+const SEALED_SHARE: usize = 2;
 /// Most requests of one page.
 pub const MAX_PAGE: usize = 1_000;
 

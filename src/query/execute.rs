@@ -18,8 +18,8 @@ use crate::model::{
     MetricType, TimeRange, Timestamp,
 };
 use crate::store::{
-    DayRow, RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey, RollupSelect, SketchSelect,
-    pruned_flag,
+    DayRow, RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey, RollupSelect, RowParts,
+    SketchSelect, pruned_flag,
 };
 
 /// With at most this many requests in the days of a range, percentiles are computed exactly.
@@ -291,12 +291,25 @@ impl Run<'_> {
             && self.kinds.is_empty()
     }
 
+    /// What of raw rows the answer is made of.
+    fn row_parts(&self) -> RowParts {
+        let parts = RowParts::of(self.gathered.columns());
+        let by_error = self.groups.dimensions.contains(&Dimension::ErrorType);
+        RowParts {
+            ids: !self.groups.dimensions.is_empty(),
+            outcome: parts.outcome || by_error,
+            latencies: parts.latencies || !self.kinds.is_empty(),
+            ..parts
+        }
+    }
+
     fn raw(&mut self, range: TimeRange, after: Option<i64>, upto: Option<i64>) -> Result<()> {
         if range.is_empty() {
             return Ok(());
         }
         let select = RawSelect { range, after_seq: after, upto_seq: upto, filter: self.filter };
         let only_counts = self.only_counts();
+        let parts = self.row_parts();
         let (gathered, groups, boundaries) = (&mut self.gathered, self.groups, self.boundaries);
         let mut count = |bucket: u32, requests: i64| {
             gathered.table_mut().add_values(bucket, GroupKey::default(), &[requests]);
@@ -312,7 +325,7 @@ impl Run<'_> {
             let each = |started_at_ms| count(bucket_of(boundaries, started_at_ms), 1);
             return self.reader.raw_starts(&select, each);
         }
-        self.reader.raw_rows(&select, |row| {
+        self.reader.raw_rows(&select, parts, |row| {
             if let Some(group) = groups.of_row(row) {
                 gathered.table_mut().add_request(
                     bucket_of(boundaries, row.started_at_ms),

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{
     DayRow, EncodedSketch, RawSelect, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect,
-    SketchSelect, Store, Writer, pruned_flag,
+    RowParts, SketchSelect, Store, Writer, pruned_flag,
 };
 
 /// What a comparison of rollups with raw rows found.
@@ -125,7 +125,7 @@ fn aggregate_day(
         upto_seq: Some(watermark_seq),
         filter: &filter,
     };
-    reader.raw_rows(&select, |row| {
+    reader.raw_rows(&select, RowParts::ALL, |row| {
         aggregate.add(row);
         rows += 1;
     })?;

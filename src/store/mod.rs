@@ -40,7 +40,7 @@ pub use open::{FileSizes, Stop, StopFactory, Store, resolved, schema_version};
 pub use prune::pruned_flag;
 pub use read::{DayRow, NameTable, Reader};
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
-pub use row::RequestRow;
+pub use row::{RequestRow, RowParts};
 pub use select::{RawSelect, RollupSelect, SketchSelect};
 pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;

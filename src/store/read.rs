@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, Transaction, params_from_iter};
 
 use super::error::storage;
 use super::packed::{read_latencies, read_request_id, unpack_status};
-use super::row::{ROW_COLUMNS, RequestRow};
+use super::row::{RequestRow, RowParts};
 use super::select::{
     RawSelect, RollupSelect, SketchSelect, Statement, arrivals_statement, page_statement,
     record_statement,
@@ -234,10 +234,11 @@ impl<'a> Reader<'a> {
     pub fn raw_rows(
         &self,
         select: &RawSelect<'_>,
+        parts: RowParts,
         mut each: impl FnMut(&RequestRow),
     ) -> Result<()> {
-        self.for_each("reading requests", &select.statement(), |row| {
-            each(&RequestRow::read(row)?);
+        self.for_each("reading requests", &select.statement(parts), |row| {
+            each(&RequestRow::read(row, parts)?);
             Ok(())
         })
     }
@@ -276,10 +277,12 @@ impl<'a> Reader<'a> {
         limit: u32,
         mut each: impl FnMut(&RequestRow),
     ) -> Result<()> {
-        let sql = format!("select {ROW_COLUMNS} from requests where seq > ? order by seq limit ?");
+        let parts = RowParts::ALL;
+        let columns = parts.columns();
+        let sql = format!("select {columns} from requests where seq > ? order by seq limit ?");
         let values = vec![seq.into(), i64::from(limit).into()];
         self.for_each("reading new requests", &Statement { sql, values }, |row| {
-            each(&RequestRow::read(row)?);
+            each(&RequestRow::read(row, parts)?);
             Ok(())
         })
     }

@@ -3,17 +3,69 @@
 use rusqlite::Row;
 
 use super::packed::{read_latencies, unpack_arrival};
-use crate::model::Tokens;
-use crate::model::{KeyColumn, LatencyKind, Measured, Outcome};
+use crate::model::{Column, Count, KeyColumn, LatencyKind, Measured, Outcome, Tokens};
 
-/// The columns that [`RequestRow::read`] expects, in order.
-pub(super) const ROW_COLUMNS: &str = "seq, started_at_ms, space_id, user_id, model_id, outcome, \
-     cache_hit, total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us, \
-     prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens, cost_nano_usd, \
-     arrived_after_ms";
+/// What is read of raw rows besides their order and their start; what is not read counts as nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowParts {
+    /// Ids of the space, the user and the model.
+    pub ids: bool,
+    /// How it ended.
+    pub outcome: bool,
+    /// All latencies.
+    pub latencies: bool,
+    /// Tokens, cost, and whether the cache served it.
+    pub usage: bool,
+    /// When it arrived.
+    pub arrival: bool,
+}
+
+impl RowParts {
+    /// Everything.
+    pub const ALL: Self =
+        Self { ids: true, outcome: true, latencies: true, usage: true, arrival: true };
+
+    /// What these columns are added up from.
+    pub fn of(columns: &[Column]) -> Self {
+        let in_range = |first: Count, last: Count| {
+            let range = Column::count(first)..=Column::count(last);
+            columns.iter().any(|column| range.contains(column))
+        };
+        let last_count = Column::count(Count::CostNanoUsd);
+        Self {
+            ids: false,
+            outcome: in_range(Count::ErrorsNetwork, Count::Cancelled),
+            latencies: columns.iter().any(|column| *column > last_count),
+            usage: in_range(Count::CacheHits, Count::CostNanoUsd),
+            arrival: false,
+        }
+    }
+
+    /// The columns that [`RequestRow::read`] expects, in order.
+    pub(super) fn columns(self) -> String {
+        let mut columns = String::from("seq, started_at_ms");
+        for (is_wanted, part) in [
+            (self.ids, ", space_id, user_id, model_id"),
+            (self.outcome, ", outcome"),
+            (
+                self.latencies,
+                ", total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us",
+            ),
+            (
+                self.usage,
+                ", cache_hit, prompt_tokens, completion_tokens, cached_prompt_tokens, \
+                 reasoning_tokens, cost_nano_usd",
+            ),
+            (self.arrival, ", arrived_after_ms"),
+        ] {
+            columns.push_str(if is_wanted { part } else { "" });
+        }
+        columns
+    }
+}
 
 /// The numbers of one stored request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestRow {
     /// Order of arrival.
     pub seq: i64,
@@ -35,25 +87,38 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            seq: row.get(0)?,
-            started_at_ms: row.get(1)?,
-            space_id: row.get(2)?,
-            user_id: row.get(3)?,
-            model_id: row.get(4)?,
-            outcome: row.get(5)?,
-            cache_hit: row.get(6)?,
-            latency_us: read_latencies(row, 7)?,
-            tokens: Tokens {
-                prompt: row.get(11)?,
-                completion: row.get(12)?,
-                cached_prompt: row.get(13)?,
-                reasoning: row.get(14)?,
-            },
-            cost_nano_usd: row.get(15)?,
-            arrived_after_ms: row.get::<_, Option<i64>>(16)?.map(unpack_arrival),
-        })
+    pub(super) fn read(row: &Row<'_>, parts: RowParts) -> rusqlite::Result<Self> {
+        let mut read = Self { seq: row.get(0)?, started_at_ms: row.get(1)?, ..Self::default() };
+        let mut at = 2;
+        if parts.ids {
+            read.space_id = row.get(at)?;
+            read.user_id = row.get(at + 1)?;
+            read.model_id = row.get(at + 2)?;
+            at += 3;
+        }
+        if parts.outcome {
+            read.outcome = row.get(at)?;
+            at += 1;
+        }
+        if parts.latencies {
+            read.latency_us = read_latencies(row, at)?;
+            at += 4;
+        }
+        if parts.usage {
+            read.cache_hit = row.get(at)?;
+            read.tokens = Tokens {
+                prompt: row.get(at + 1)?,
+                completion: row.get(at + 2)?,
+                cached_prompt: row.get(at + 3)?,
+                reasoning: row.get(at + 4)?,
+            };
+            read.cost_nano_usd = row.get(at + 5)?;
+            at += 6;
+        }
+        if parts.arrival {
+            read.arrived_after_ms = row.get::<_, Option<i64>>(at)?.map(unpack_arrival);
+        }
+        Ok(read)
     }
 
     /// The id in one key column.

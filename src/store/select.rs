@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 
 use super::names::ResolvedFilter;
 use super::packed::{LLM_LATENCY_US, in_part};
-use super::row::ROW_COLUMNS;
+use super::row::RowParts;
 use super::sketch_rows::sketch_column;
 use crate::model::{
     Column, Grouping, KeyColumn, LatencyKind, Level, RequestId, TimeRange, Timestamp,
@@ -195,8 +195,8 @@ fn user_steps() -> String {
 }
 
 impl RawSelect<'_> {
-    pub(super) fn statement(&self) -> Statement {
-        self.statement_of(ROW_COLUMNS)
+    pub(super) fn statement(&self, parts: RowParts) -> Statement {
+        self.statement_of(&parts.columns())
     }
 
     pub(super) fn starts_statement(&self) -> Statement {

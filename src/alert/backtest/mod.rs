@@ -23,7 +23,7 @@ use crate::model::{
     TimeRange, Timestamp,
 };
 use crate::query::{Engine, Query};
-use crate::store::{ModelRow, RawSelect, Reader, RequestRow, Store, pruned_flag};
+use crate::store::{ModelRow, RawSelect, Reader, RequestRow, RowParts, Store, pruned_flag};
 use replay::Replay;
 pub use tally::BacktestTally;
 use window::Arrival;
@@ -176,7 +176,7 @@ fn take_rows(
         let mut is_stopped = false;
         let mut rows = 0_u64;
         let select = RawSelect { range, after_seq: None, upto_seq: None, filter: &resolved };
-        reader.raw_rows(&select, |row| {
+        reader.raw_rows(&select, RowParts::ALL, |row| {
             rows += 1;
             if rows.is_multiple_of(10_000) {
                 is_stopped |= !keep_going();

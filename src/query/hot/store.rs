@@ -8,7 +8,7 @@ use super::slot::Slot;
 use crate::error::Result;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Grouping, KeyColumn, TimeRange, Timestamp};
-use crate::store::{RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey};
+use crate::store::{RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey, RowParts};
 
 /// Minutes that can be answered.
 const COVERED_MINUTES: i64 = 120;
@@ -106,7 +106,7 @@ impl MetricsStore {
         let ahead_ms = now.plus_ms(AHEAD_MS).as_unix_ms();
         let this_minute = now.floor_to(MINUTE_MS);
         let mut added = 0;
-        reader.raw_rows(&select, |row| {
+        reader.raw_rows(&select, RowParts::ALL, |row| {
             self.add(row, ahead_ms);
             added += 1;
             if added % ROWS_UNTIL_REST == 0 {
