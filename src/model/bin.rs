@@ -1,5 +1,8 @@
 //! A bin of a sketch: where its values are, and how many.
 
+/// Bins that values fall in: 2^64 µs falls in the last.
+pub(super) const BINS: u16 = 2_221;
+
 /// An index and a count, which is not 0, in ten bytes: sketches are most of what answers hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(Rust, packed)]

@@ -6,7 +6,7 @@
 //! `α` of every value in the bin. Bins are kept sparse, because most rollup rows hold few requests;
 //! the encoding (`sketch_code.rs`) is a few bits a bin.
 
-use super::bin::Bin;
+use super::bin::{BINS, Bin};
 use super::sketch_code;
 
 /// The relative error of a quantile: 1 %.
@@ -38,9 +38,6 @@ pub struct Sketch {
     folded: u64,
     pending: Vec<u16>,
 }
-
-/// Bins that values fall in: 2^64 µs falls in the last.
-const BINS: usize = 2_221;
 
 fn value_of(bin: u16) -> f64 {
     if bin == 0 { 0.0 } else { 2.0 * GAMMA.powi(i32::from(bin) - 1) / (GAMMA + 1.0) }
@@ -137,7 +134,7 @@ impl Sketch {
 
     /// All values of several sketches: each bin is looked at once, which merging one after the other does not do.
     pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut counts = vec![0_u64; BINS];
+        let mut counts = vec![0_u64; usize::from(BINS)];
         let mut add = |bin: u16, count: u64| {
             let place = usize::from(bin);
             if place >= counts.len() {

@@ -6,7 +6,7 @@
 //! method for clustered bit-vectors", 1978). Neighbouring bins with a request each take two bits, a sketch
 //! of one request two bytes. Bits fill bytes from the lowest; the rest of the last byte is zero.
 
-use super::bin::Bin;
+use super::bin::{BINS, Bin};
 
 /// Bits of `k`, which is at most 7.
 const ORDER_BITS: u32 = 3;
@@ -63,6 +63,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Bin>> {
         };
         index = index.checked_add(u16::try_from(step).ok()?)?;
         bins.push(Bin::new(index, count));
+    }
+    if index >= BINS {
+        return None;
     }
     bins.shrink_to_fit();
     Some(bins)
@@ -153,7 +156,8 @@ impl Reader<'_> {
         let rest = self.held >> high_bits;
         let (count, count_bits) = short_gamma(rest >> order)?;
         let whole = high_bits + order + count_bits;
-        if whole > self.length {
+        // All 64 bits at once would be too wide a shift.
+        if whole > self.length.min(u64::BITS - 1) {
             return None;
         }
         self.skip(whole);
@@ -215,6 +219,32 @@ mod tests {
         assert_eq!(encode(&[Bin::new(700, 1)]).len(), 2);
         let neighbours: Vec<Bin> = (600..800).map(|index| Bin::new(index, 1)).collect();
         assert_eq!(encode(&neighbours).len(), (15 + 1 + 199 * 2usize).div_ceil(8));
+    }
+
+    /// Among these are some whose bits come to exactly 64 where a word is full.
+    #[test]
+    fn a_step_with_a_count_of_a_word_is_decoded() {
+        for (dense, step, bits) in (1..60).flat_map(|dense| {
+            [130, 255, 600, 1_023, 1_200]
+                .into_iter()
+                .flat_map(move |step| (21..=24).map(move |bits| (dense, step, bits)))
+        }) {
+            for after in 0..8 {
+                let far = 99 + dense + step;
+                let many = std::iter::once(Bin::new(far, (1 << bits) + 12_345));
+                let few = (100..100 + dense).map(|index| Bin::new(index, 1));
+                let last = (far + 1..=far + after).map(|index| Bin::new(index, 1));
+                let bins: Vec<Bin> = few.chain(many).chain(last).collect();
+                assert_eq!(decode(&encode(&bins)), Some(bins));
+            }
+        }
+    }
+
+    #[test]
+    fn bins_that_no_value_falls_in_are_refused() {
+        assert_eq!(decode(&encode(&[Bin::new(2_220, 1)])), Some(vec![Bin::new(2_220, 1)]));
+        assert_eq!(decode(&encode(&[Bin::new(2_221, 1)])), None);
+        assert_eq!(decode(&encode(&[Bin::new(5, 1), Bin::new(65_535, 1)])), None);
     }
 
     proptest! {
