@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::measures::{EMPTY_VALUES, add_request};
+use crate::model::measures::{COLUMNS, EMPTY_VALUES, add_request};
 use crate::model::{Column, Distribution, LatencyKind, Measured, Measures};
 
 /// The ids of a group, in the order of the query's dimensions; unused places are 0.
@@ -53,6 +53,13 @@ impl Row<'_> {
 pub(super) fn merge_values(mine: &mut [i64], theirs: &[i64], columns: &[Column]) {
     for ((mine, theirs), column) in mine.iter_mut().zip(theirs).zip(columns) {
         *mine = column.merge(*mine, *theirs);
+    }
+}
+
+/// Merges of the values of all columns those of a row.
+fn merge_some(mine: &mut [i64], all: &[i64; COLUMNS], columns: &[Column]) {
+    for (mine, column) in mine.iter_mut().zip(columns) {
+        *mine = column.merge(*mine, all[column.index()]);
     }
 }
 
@@ -140,9 +147,7 @@ impl Table {
         } else {
             let mut all = EMPTY_VALUES;
             add_request(&mut all, request);
-            for (mine, column) in mine.iter_mut().zip(&self.columns) {
-                *mine = column.merge(*mine, all[column.index()]);
-            }
+            merge_some(mine, &all, &self.columns);
         }
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(value_us) = request.latency_us(*kind) {
@@ -154,10 +159,7 @@ impl Table {
     /// Adds whole measures.
     pub(super) fn add_measures(&mut self, bucket: u32, group: GroupKey, measures: &Measures) {
         let row = self.place(bucket, group);
-        let mine = &mut self.values[row * self.columns.len()..];
-        for (mine, column) in mine.iter_mut().zip(&self.columns) {
-            *mine = column.merge(*mine, measures.values[column.index()]);
-        }
+        merge_some(&mut self.values[row * self.columns.len()..], &measures.values, &self.columns);
         for (offset, kind) in self.kinds.iter().enumerate() {
             if let Some(distribution) = &measures.distributions[kind.index()] {
                 self.distributions[row * self.kinds.len() + offset].merge(distribution);

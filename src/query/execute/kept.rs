@@ -55,7 +55,9 @@ impl Run<'_> {
         let keeping = Keeping { grouping, days, sealed, upto_seq: self.reader.watermark_seq()? };
         let are_many = self.boundaries.len() == 2 && !self.groups.dimensions.is_empty();
         let are_one = are_many && self.kinds.is_empty();
-        for run in pieces.chunk_by(|a, b| are_one && a.is_lasting(open) && b.is_lasting(open)) {
+        let is_next = |a: &Piece, b: &Piece| a.range.end == b.range.start;
+        let lasts = |piece: &Piece| piece.is_lasting(open);
+        for run in pieces.chunk_by(|a, b| are_one && is_next(a, b) && lasts(a) && lasts(b)) {
             self.add_pieces(keeping, run)?;
         }
         Ok(())
