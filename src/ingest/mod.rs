@@ -2,6 +2,7 @@
 
 pub mod litellm;
 pub mod otlp;
+mod pace;
 mod queue;
 pub mod wire;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::pace::CommitPace;
 use crate::config::IngestConfig;
 use crate::error::{Error, Result};
 use crate::model::{Clock, RequestRecord, Timestamp};
@@ -95,6 +96,14 @@ pub struct QueueConsumer {
     commit_max_records: usize,
 }
 
+/// What is done together.
+struct Gathered {
+    batches: Vec<Batch>,
+    jobs: Vec<WriteJob>,
+    /// The queue is closed.
+    is_last: bool,
+}
+
 impl Queue {
     /// A queue and the writer's end of it.
     pub fn new(config: &IngestConfig) -> (Self, QueueConsumer) {
@@ -149,6 +158,11 @@ impl Queue {
         shared.accepted.load(Ordering::Relaxed) + shared.duplicates.load(Ordering::Relaxed)
     }
 
+    /// Sum of the times of all commits of records, in microseconds.
+    pub fn commit_total_us(&self) -> u64 {
+        self.shared.commit_total_us.load(Ordering::Relaxed)
+    }
+
     /// Whether the last transaction failed for want of space.
     pub fn is_disk_full(&self) -> bool {
         self.shared.disk_full.load(Ordering::Relaxed)
@@ -192,28 +206,42 @@ impl QueueConsumer {
     /// transaction.
     pub fn run(self, writer: &mut Writer, clock: &dyn Clock) {
         let mut stopping = false;
+        let mut pace = CommitPace::default();
         self.note_caps(writer);
         loop {
-            let command =
-                if stopping { self.receiver.try_recv().ok() } else { self.receiver.recv().ok() };
+            let command = if stopping {
+                self.receiver.try_recv().ok()
+            } else {
+                std::thread::sleep(pace.sleep(clock.monotonic_us()));
+                self.receiver.recv().ok()
+            };
+            if !stopping && matches!(command, Some(Command::Append(_))) {
+                self.await_company(&mut pace, clock.monotonic_us());
+            }
+            let began_us = clock.monotonic_us();
             match command {
                 None => return,
                 Some(Command::Stop) => stopping = true,
                 Some(Command::Job(job)) => self.run_job(job, writer, clock),
                 Some(Command::Append(batch)) => {
-                    let (batches, next) = self.gather(batch);
-                    self.commit(batches, writer, clock);
-                    match next {
-                        Some(Command::Job(job)) => self.run_job(job, writer, clock),
-                        Some(Command::Stop) => stopping = true,
-                        Some(Command::Append(batch)) => {
-                            self.commit(vec![batch], writer, clock);
-                        }
-                        None => {}
-                    }
+                    pace.commit_starts(began_us);
+                    stopping |= self.commit_gathered(batch, writer, clock);
                 }
             }
+            let now_us = clock.monotonic_us();
+            pace.held_up(now_us, now_us - began_us);
         }
+    }
+
+    /// Commits a batch with those that wait behind it, then runs the jobs among them; `true` when there are to be no
+    /// more.
+    fn commit_gathered(&self, first: Batch, writer: &mut Writer, clock: &dyn Clock) -> bool {
+        let gathered = self.gather(first);
+        self.commit(gathered.batches, writer, clock);
+        for job in gathered.jobs {
+            self.run_job(job, writer, clock);
+        }
+        gathered.is_last
     }
 
     fn note_caps(&self, writer: &Writer) {
@@ -221,22 +249,37 @@ impl QueueConsumer {
         *self.shared.dimension_caps.lock().unwrap_or_else(PoisonError::into_inner) = caps;
     }
 
-    /// Takes the batches that wait behind `first`, up to the size of a transaction, and the command
-    /// that ended the gathering.
-    fn gather(&self, first: Batch) -> (Vec<Batch>, Option<Command>) {
+    /// Puts off a commit as long as `pace` thinks that others will come.
+    fn await_company(&self, pace: &mut CommitPace, now_us: u64) {
+        let wait = pace.wait(now_us);
+        if wait.is_zero() {
+            return;
+        }
+        // Those who were acknowledged together may come back together, at once; nobody needs to wait for more.
+        std::thread::sleep(wait / 2);
+        let early = self.receiver.len();
+        std::thread::sleep(wait / 2);
+        pace.waited(self.receiver.len() > early);
+    }
+
+    /// Takes what waits behind `first`, up to the size of a transaction.
+    ///
+    /// Batches pass jobs, which take longer and which nobody waits for as urgently.
+    fn gather(&self, first: Batch) -> Gathered {
         let mut records = first.records.len();
-        let mut batches = vec![first];
+        let mut gathered = Gathered { batches: vec![first], jobs: Vec::new(), is_last: false };
         while records < self.commit_max_records {
             match self.receiver.try_recv() {
                 Ok(Command::Append(batch)) => {
                     records += batch.records.len();
-                    batches.push(batch);
+                    gathered.batches.push(batch);
                 }
-                Ok(other) => return (batches, Some(other)),
+                Ok(Command::Job(job)) => gathered.jobs.push(job),
+                Ok(Command::Stop) => gathered.is_last = true,
                 Err(_) => break,
             }
         }
-        (batches, None)
+        gathered
     }
 
     fn run_job(&self, job: WriteJob, writer: &mut Writer, clock: &dyn Clock) {
@@ -318,4 +361,51 @@ fn same_failure(error: &Error) -> Error {
 
 fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemClock;
+    use crate::generate::Workload;
+    use crate::model::TimeRange;
+    use crate::store::Store;
+
+    #[test]
+    fn batches_pass_jobs_and_nothing_is_left_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = crate::Config::default();
+        config.store.path = directory.path().join("chat.db");
+        let (_store, mut writer) = Store::open(&config.store).unwrap();
+        let (queue, consumer) = Queue::new(&config.ingest);
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let note = |what: &'static str| {
+            let done = Arc::clone(&done);
+            move || done.lock().unwrap().push(what)
+        };
+        let mut records = Workload::new(7, TimeRange::from_unix_ms(0, 1_000), 3).records();
+        let mut submit = |what| {
+            let noted = note(what);
+            let on_committed: OnCommitted = Box::new(move |outcome| {
+                assert_eq!(outcome.unwrap().accepted, 1, "{what}");
+                noted();
+            });
+            queue.submit(vec![records.next().unwrap()], on_committed).unwrap();
+        };
+        let hand_over = |what| {
+            let noted = note(what);
+            queue.hand_over(Box::new(move |_, _| noted())).unwrap();
+        };
+        submit("first batch");
+        hand_over("first job");
+        submit("second batch");
+        hand_over("second job");
+        submit("third batch");
+        queue.close();
+        consumer.run(&mut writer, &SystemClock::new());
+        let batches_then_jobs =
+            ["first batch", "second batch", "third batch", "first job", "second job"];
+        assert_eq!(*done.lock().unwrap(), batches_then_jobs);
+        assert_eq!(queue.stats().commits, 1, "all batches share a transaction");
+    }
 }

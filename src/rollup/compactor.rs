@@ -3,24 +3,11 @@
 use std::time::Duration;
 
 use super::aggregate::Aggregate;
-use super::pace::next_size;
+use super::pace::{Pace, SenderLoad, StepDone};
 use crate::config::CompactorConfig;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::store::{RollupDelta, Store, WriteGate, Writing};
-
-/// Rows of the first step, of which nobody knows how long it takes.
-const FIRST_ROWS: u32 = 1_000;
-/// Fewest rows of a step: fewer would spend more on the transaction, and on rollup rows that many rows share, than on
-/// the rows.
-const MIN_ROWS: u32 = 200;
-/// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
-/// meet in one rollup row.
-const IDLE_US: u64 = 400_000;
-/// How long it may when records come in.
-const BUSY_US: u64 = 5_000;
-/// How long it may when they come in faster than they are rolled up.
-const OUTPACED_US: u64 = 200_000;
 
 /// Steps of so many rows are worth it to merge them with what is stored beforehand, on the compactor's own thread:
 /// senders wait for nothing but the writing. Larger steps would take more memory, and are taken when nobody waits.
@@ -41,21 +28,13 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Compactor {
     store: Store,
-    max_rows: u32,
-    step_rows: u32,
-    /// Records that had come in when the last merge ended.
-    taken_records: u64,
+    pace: Pace,
 }
 
 impl Compactor {
     /// A compactor of `store`.
     pub fn new(store: Store, config: &CompactorConfig) -> Self {
-        Self {
-            store,
-            max_rows: config.max_rows.max(MIN_ROWS),
-            step_rows: FIRST_ROWS.min(config.max_rows.max(MIN_ROWS)),
-            taken_records: 0,
-        }
+        Self { store, pace: Pace::new(config.max_rows) }
     }
 
     /// Rolls up the next rows; [`Progress::rows`] is 0 when there are none.
@@ -74,8 +53,8 @@ impl Compactor {
         Ok(Progress { rows, watermark_seq: upto_seq, more })
     }
 
-    /// Rolls up until no step is full, `merged` hearing of each step's rows and of the microseconds that their merge
-    /// kept the writing thread, and saying whether to go on; the next step is aggregated while the one before is merged.
+    /// Rolls up until no step is full, `merged` hearing of each step and saying whether to go on; the next step is
+    /// aggregated while the one before is merged.
     ///
     /// # Errors
     /// As [`run_once`](Self::run_once); the steps before the failure are done.
@@ -83,7 +62,7 @@ impl Compactor {
         &mut self,
         gate: &dyn WriteGate,
         now: Timestamp,
-        merged: &mut dyn FnMut(&mut Self, u32, u64) -> bool,
+        merged: &mut dyn FnMut(&mut Self, StepDone) -> bool,
     ) -> Result<()> {
         let mut step = self.aggregate(None)?;
         loop {
@@ -94,7 +73,7 @@ impl Compactor {
             let merge = self.merge(gate, step, now)?;
             let next = if is_full { Some(self.aggregate(Some(upto_seq))) } else { None };
             let (is_merged, merge_us) = merge.wait_timed()?;
-            if !is_merged || !merged(self, rows, merge_us) {
+            if !is_merged || !merged(self, StepDone { rows, is_full, merge_us }) {
                 return Ok(());
             }
             match next {
@@ -104,21 +83,16 @@ impl Compactor {
         }
     }
 
-    /// Tells how long the merge of `rows` kept senders waiting, so that the next step fits; gives how long to rest, so
-    /// that whoever sends records has the writing thread half of the time.
+    /// Tells that [`run`](Self::run) is about to begin; all instants are of one monotonic clock.
+    pub const fn begin(&mut self, now_us: u64) {
+        self.pace.begin(now_us);
+    }
+
+    /// Learns from a step how large the next may be; gives how long to rest, so that senders get through.
     ///
-    /// `taken_records`: all that have come in so far.
-    pub fn adapt(&mut self, rows: u32, merge_us: u64, taken_records: u64) -> Duration {
-        let arrived = taken_records.saturating_sub(self.taken_records);
-        self.taken_records = taken_records;
-        let target_us = match arrived {
-            0 => IDLE_US,
-            _ if arrived < u64::from(rows) => BUSY_US,
-            _ => OUTPACED_US,
-        };
-        self.step_rows = next_size(rows, merge_us, target_us, MIN_ROWS..=self.max_rows);
-        let rest_us = if arrived > 0 { merge_us.min(target_us) } else { 0 };
-        Duration::from_micros(rest_us)
+    /// `load`: what senders have had of the writing thread since the start.
+    pub fn adapt(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
+        self.pace.step_done(step, now_us, load)
     }
 
     /// Starts the merge on the writing thread; it tells whether the watermark stood where the step began.
@@ -141,12 +115,13 @@ impl Compactor {
             let mut upto_seq = from_seq;
             let mut rows = 0;
             let mut aggregate = Aggregate::default();
-            reader.rows_after(from_seq, self.step_rows, |row| {
+            let step_rows = self.pace.step_rows();
+            reader.rows_after(from_seq, step_rows, |row| {
                 aggregate.add(row);
                 upto_seq = row.seq;
                 rows += 1;
             })?;
-            let is_full = rows == self.step_rows;
+            let is_full = rows == step_rows;
             Ok(Step { from_seq, upto_seq, rows, is_full, delta: aggregate.finish() })
         })
     }

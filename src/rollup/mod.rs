@@ -13,4 +13,5 @@ mod retention;
 pub use aggregate::Aggregate;
 pub use check::{CheckReport, check, rebuild};
 pub use compactor::{Compactor, Progress};
+pub use pace::{SenderLoad, StepDone};
 pub use retention::{Retention, RetentionReport};

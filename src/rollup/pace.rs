@@ -1,6 +1,151 @@
-//! How large the next step may be, from how long the last one kept the writing thread.
+//! How large the next step may be and how long to rest before it, from how the last steps went.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Rows of the first step, of which nobody knows how long it takes.
+const FIRST_ROWS: u32 = 1_000;
+/// Fewest rows of a step: fewer would spend more on the transaction, and on rollup rows that many rows share, than on
+/// the rows.
+const MIN_ROWS: u32 = 200;
+/// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
+/// meet in one rollup row.
+const IDLE_US: u64 = 400_000;
+/// How long it may when records come in and steps of that length keep up with them.
+const BUSY_US: u64 = 8_000;
+/// How long it may when shorter steps do not keep up.
+const OUTPACED_US: u64 = 100_000;
+/// Steps keep up when they roll up so many times as many rows as come in: what has gathered must become fewer.
+const HEADROOM: f64 = 1.5;
+/// After so long without records nobody waits.
+const QUIET_US: u64 = 1_000_000;
+/// Over about so long the rate of records and the use of the writing thread are averaged.
+const AVERAGED_US: f64 = 1e6;
+/// The writing thread has too little to spare when it is at work for more than this part of the time.
+const BUSY_SHARE: f64 = 0.7;
+/// Rest after a merge, in percent of the time it took, while the writing thread has time to spare.
+const SHORT_REST_PERCENT: u64 = 50;
+/// The same while it has not: senders have three quarters of it.
+const LONG_REST_PERCENT: u64 = 300;
+
+/// A step that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct StepDone {
+    /// Raw rows rolled up.
+    pub rows: u32,
+    /// There may be more rows than these.
+    pub is_full: bool,
+    /// Microseconds that the merge kept the writing thread.
+    pub merge_us: u64,
+}
+
+/// What senders have had of the writing thread so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderLoad {
+    /// Records that came in.
+    pub records: u64,
+    /// Microseconds that their commits took.
+    pub commit_us: u64,
+}
+
+/// Learns how large steps must be to keep up and how short they can be.
+#[derive(Debug)]
+pub(super) struct Pace {
+    max_rows: u32,
+    step_rows: u32,
+    /// How long a merge may take at present while records come in.
+    target_us: u64,
+    step_began_us: u64,
+    seen_at_us: u64,
+    seen: SenderLoad,
+    last_record_us: Option<u64>,
+    records_per_us: f64,
+    /// The part of the time that the writing thread spent on commits and merges.
+    busy_share: f64,
+}
+
+impl Pace {
+    /// A pace whose steps have at most `max_rows` rows.
+    pub(super) fn new(max_rows: u32) -> Self {
+        let max_rows = max_rows.max(MIN_ROWS);
+        Self {
+            max_rows,
+            step_rows: FIRST_ROWS.min(max_rows),
+            target_us: BUSY_US,
+            step_began_us: 0,
+            seen_at_us: 0,
+            seen: SenderLoad::default(),
+            last_record_us: None,
+            records_per_us: 0.0,
+            busy_share: 0.0,
+        }
+    }
+
+    /// Rows of the next step.
+    pub(super) const fn step_rows(&self) -> u32 {
+        self.step_rows
+    }
+
+    /// Notes that steps begin.
+    pub(super) const fn begin(&mut self, now_us: u64) {
+        self.step_began_us = now_us;
+    }
+
+    /// Learns from a step; gives how long to rest before the next one.
+    pub(super) fn step_done(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
+        self.note(now_us, load, step.merge_us);
+        let last_record_us = self.last_record_us.unwrap_or(0);
+        if self.last_record_us.is_none() || now_us - last_record_us > QUIET_US {
+            self.fit(step, IDLE_US);
+            self.step_began_us = now_us;
+            return Duration::ZERO;
+        }
+        let rest_us = self.rest_us(step.merge_us);
+        if step.is_full {
+            let took_us = now_us.saturating_sub(self.step_began_us) + rest_us;
+            let rows_per_us = f64::from(step.rows) / took_us.max(1) as f64;
+            self.target_us = match rows_per_us < HEADROOM * self.records_per_us {
+                true => OUTPACED_US.min(self.target_us + self.target_us / 2),
+                false => BUSY_US.max(self.target_us - self.target_us / 8),
+            };
+        }
+        self.fit(step, self.target_us);
+        self.step_began_us = now_us + rest_us;
+        Duration::from_micros(rest_us)
+    }
+
+    fn note(&mut self, now_us: u64, load: SenderLoad, merge_us: u64) {
+        let passed_us = now_us.saturating_sub(self.seen_at_us) as f64;
+        let records = load.records.saturating_sub(self.seen.records);
+        let work_us = load.commit_us.saturating_sub(self.seen.commit_us) + merge_us;
+        (self.seen_at_us, self.seen) = (now_us, load);
+        if records > 0 {
+            self.last_record_us = Some(now_us);
+        }
+        // An exponentially weighted mean whose weights sum to one over uneven intervals.
+        let weight = 1.0 / (passed_us + AVERAGED_US);
+        self.records_per_us += weight * (records as f64 - passed_us * self.records_per_us);
+        self.busy_share += weight * (work_us as f64 - passed_us * self.busy_share);
+    }
+
+    fn rest_us(&self, merge_us: u64) -> u64 {
+        let is_busy = self.busy_share > BUSY_SHARE;
+        let percent = if is_busy { LONG_REST_PERCENT } else { SHORT_REST_PERCENT };
+        merge_us.min(self.target_us) * percent / 100
+    }
+
+    fn fit(&mut self, step: StepDone, target_us: u64) {
+        let fitting = next_size(step.rows, step.merge_us, target_us, MIN_ROWS..=self.max_rows);
+        self.step_rows = if step.is_full {
+            fitting
+        } else if step.merge_us > target_us {
+            self.step_rows.min(fitting)
+        } else {
+            // It tells little of how long a full one takes now.
+            self.step_rows.min(FIRST_ROWS.max(self.step_rows - self.step_rows / 8))
+        };
+    }
+}
 
 /// The size of a step that fits `target_us`, after one of `size` took `took_us`; within `sizes`.
 ///
@@ -19,6 +164,122 @@ pub(super) fn next_size(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A pipeline in small: what it costs to roll up, and records that come at a steady rate.
+    struct Simulated {
+        pace: Pace,
+        now_us: u64,
+        per_second: u64,
+        rolled_up: u64,
+        longest_merge_us: u64,
+        most_left: u64,
+    }
+
+    impl Simulated {
+        const COMMIT_US_PER_RECORD: u64 = 6;
+
+        fn new(per_second: u64) -> Self {
+            Self {
+                pace: Pace::new(100_000),
+                now_us: 0,
+                per_second,
+                rolled_up: 0,
+                longest_merge_us: 0,
+                most_left: 0,
+            }
+        }
+
+        fn left(&self) -> u64 {
+            self.now_us * self.per_second / 1_000_000 - self.rolled_up
+        }
+
+        /// Runs every half second: a step costs 4 ms, and 10 µs a row on each of the two threads.
+        fn run_for(&mut self, seconds: u64) {
+            (self.longest_merge_us, self.most_left) = (0, 0);
+            let end_us = self.now_us + seconds * 1_000_000;
+            while self.now_us < end_us {
+                self.pace.begin(self.now_us);
+                while self.step() {}
+                self.now_us += 500_000;
+            }
+        }
+
+        fn step(&mut self) -> bool {
+            let step_rows = u64::from(self.pace.step_rows());
+            let rows = step_rows.min(self.left());
+            let merge_us = 4_000 + rows * 10;
+            self.now_us += 2 * merge_us;
+            self.most_left = self.most_left.max(self.left());
+            self.longest_merge_us = self.longest_merge_us.max(merge_us);
+            self.rolled_up += rows;
+            let records = self.now_us * self.per_second / 1_000_000;
+            let load = SenderLoad { records, commit_us: records * Self::COMMIT_US_PER_RECORD };
+            let rows = u32::try_from(rows).unwrap();
+            let is_full = u64::from(rows) == step_rows;
+            let rest = self.pace.step_done(StepDone { rows, is_full, merge_us }, self.now_us, load);
+            self.now_us += u64::try_from(rest.as_micros()).unwrap();
+            is_full
+        }
+    }
+
+    #[test]
+    fn few_records_are_merged_in_short_steps() {
+        let mut simulated = Simulated::new(1_000);
+        simulated.run_for(10);
+        simulated.run_for(30);
+        assert!(simulated.longest_merge_us <= BUSY_US, "{} µs", simulated.longest_merge_us);
+        assert!(simulated.most_left < 1_000, "{} rows", simulated.most_left);
+    }
+
+    #[test]
+    fn steps_grow_until_they_keep_up_with_twenty_thousand_records_a_second() {
+        let mut simulated = Simulated::new(20_000);
+        simulated.run_for(10);
+        simulated.run_for(60);
+        assert!(simulated.most_left < 40_000, "more than two seconds: {}", simulated.most_left);
+        assert!(simulated.longest_merge_us <= OUTPACED_US, "{} µs", simulated.longest_merge_us);
+    }
+
+    #[test]
+    fn a_backlog_becomes_shorter_while_records_come() {
+        let mut simulated = Simulated::new(20_000);
+        simulated.now_us = 10_000_000;
+        simulated.pace.seen.records = 200_000;
+        assert_eq!(simulated.left(), 200_000);
+        simulated.run_for(60);
+        simulated.run_for(10);
+        assert!(simulated.most_left < 40_000, "{} rows", simulated.most_left);
+    }
+
+    #[test]
+    fn senders_who_want_all_of_the_writing_thread_have_three_quarters() {
+        let mut pace = Pace::new(100_000);
+        let (mut now_us, mut commit_us, mut merged_us) = (0, 0, 0);
+        for step in 1..200 {
+            let merge_us = 50_000;
+            now_us += merge_us;
+            merged_us += merge_us;
+            let load = SenderLoad { records: step * 10_000, commit_us };
+            let done = StepDone { rows: 1_000, is_full: true, merge_us };
+            let rest_us = u64::try_from(pace.step_done(done, now_us, load).as_micros()).unwrap();
+            now_us += rest_us;
+            commit_us += rest_us;
+        }
+        let share = commit_us as f64 / (commit_us + merged_us) as f64;
+        assert!((0.7..0.76).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_step_is_as_large_as_can_be_when_nobody_sends() {
+        let mut pace = Pace::new(100_000);
+        for step in 1..20 {
+            let rows = pace.step_rows();
+            let done = StepDone { rows, is_full: true, merge_us: u64::from(rows) };
+            let rest = pace.step_done(done, step * 100_000, SenderLoad::default());
+            assert_eq!(rest, Duration::ZERO);
+        }
+        assert_eq!(pace.step_rows(), 100_000);
+    }
 
     #[test]
     fn steps_shrink_at_once_and_grow_slowly() {

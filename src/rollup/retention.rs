@@ -218,7 +218,7 @@ impl Retention {
             left = now_left;
         }
         if left < before {
-            gate.write(|writer| writer.checkpoint())?;
+            gate.write(|writer| writer.checkpoint(i64::MAX))?;
         }
         Ok(before - left)
     }

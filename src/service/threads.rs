@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
+use crate::rollup::SenderLoad;
 use crate::store::{Checkpointer, Writer};
 
 /// The name of the writer's thread, the last to end.
@@ -156,11 +157,15 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 /// Rolls up until nothing is left, then brings the hot cache up to date.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
-    let rolled_up =
-        compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, rows, merge_us| {
-            shared.compacted.fetch_add(u64::from(rows), Ordering::Relaxed);
-            !shared.wait(compactor.adapt(rows, merge_us, shared.queue.taken_records()))
-        });
+    compactor.begin(shared.clock.monotonic_us());
+    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, step| {
+        shared.compacted.fetch_add(u64::from(step.rows), Ordering::Relaxed);
+        let load = SenderLoad {
+            records: shared.queue.taken_records(),
+            commit_us: shared.queue.commit_total_us(),
+        };
+        !shared.wait(compactor.adapt(step, shared.clock.monotonic_us(), load))
+    });
     drop(compactor);
     rolled_up?;
     shared.engine.catch_up(shared.clock.now())

@@ -12,6 +12,11 @@ const DUE_PAGES: i64 = 1_000;
 /// Pages at which the writer moves the log itself, when it writes faster than it is moved beside it: 32 MiB.
 const LIMIT_PAGES: i64 = 8_192;
 
+/// Pages that the writer may move without keeping senders waiting.
+const FEW_PAGES: i64 = 100;
+/// Attempts to leave it no more than that, after which the next look is soon enough.
+const ROUNDS: usize = 4;
+
 /// A connection that does nothing but move the log.
 #[derive(Debug)]
 pub struct Checkpointer {
@@ -39,26 +44,37 @@ impl Checkpointer {
     /// # Errors
     /// When the file cannot be written.
     pub fn run(&self, gate: &dyn WriteGate) -> Result<()> {
-        if self.pages_left("noop")? < DUE_PAGES {
+        let left = self.pages_left("noop")?;
+        if left < DUE_PAGES {
+            self.store.tell_log_pages_left(left);
             return Ok(());
         }
         // On a slow disk this takes long, and what comes meanwhile makes it longer.
         self.store.tell_log_pages_left(i64::MAX);
-        self.pages_left("passive")?;
-        gate.write(|writer| writer.checkpoint())
+        for _ in 0..ROUNDS {
+            self.pages_left("passive")?;
+            if gate.write(|writer| writer.checkpoint(FEW_PAGES))? {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Pages of the log that are not moved, after a checkpoint of the mode.
     fn pages_left(&self, mode: &str) -> Result<i64> {
-        let mut left = 0;
-        self.connection
-            .pragma_update_and_check(None, "wal_checkpoint", mode, |row| {
-                let (log, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
-                left = log - moved;
-                Ok(())
-            })
-            .map_err(storage("moving the log into the database"))?;
-        self.store.tell_log_pages_left(left);
-        Ok(left)
+        checkpoint(&self.connection, mode)
     }
+}
+
+/// Checkpoints in the mode; gives the pages of the log that are not moved, of those that it found.
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<i64> {
+    let mut left = 0;
+    connection
+        .pragma_update_and_check(None, "wal_checkpoint", mode, |row| {
+            let (log, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+            left = log - moved;
+            Ok(())
+        })
+        .map_err(storage("moving the log into the database"))?;
+    Ok(left)
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::checkpoint::checkpoint;
 use super::dedup::RecentResponses;
 use super::error::storage;
 use super::intern::{DimensionCaps, Interner};
@@ -168,13 +169,16 @@ impl Writer {
         begin(&mut self.connection)?.rollback().map_err(storage("probing the file"))
     }
 
-    /// Moves as much of the write-ahead log into the database file as nobody reads, without waiting for anybody.
+    /// Moves as much of the write-ahead log into the database file as nobody reads, without waiting for anybody;
+    /// `false`, and nothing is moved, when that is more than `most_pages`.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn checkpoint(&self) -> Result<()> {
-        self.connection
-            .pragma_update_and_check(None, "wal_checkpoint", "passive", |_| Ok(()))
-            .map_err(storage("moving the log into the database"))
+    pub fn checkpoint(&self, most_pages: i64) -> Result<bool> {
+        if checkpoint(&self.connection, "noop")? > most_pages {
+            return Ok(false);
+        }
+        checkpoint(&self.connection, "passive")?;
+        Ok(true)
     }
 }
