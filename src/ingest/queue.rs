@@ -212,7 +212,9 @@ impl QueueConsumer {
             let command = if stopping {
                 self.receiver.try_recv().ok()
             } else {
-                std::thread::sleep(pace.sleep(clock.monotonic_us()));
+                if !self.is_full_commit() {
+                    std::thread::sleep(pace.sleep(clock.monotonic_us()));
+                }
                 self.receiver.recv().ok()
             };
             if !stopping && matches!(command, Some(Command::Append(_))) {
@@ -251,6 +253,9 @@ impl QueueConsumer {
 
     /// Puts off a commit as long as `pace` thinks that others will come.
     fn await_company(&self, pace: &mut CommitPace, now_us: u64) {
+        if self.is_full_commit() {
+            return;
+        }
         let wait = pace.wait(now_us);
         if wait.is_zero() {
             return;
@@ -260,6 +265,11 @@ impl QueueConsumer {
         let early = self.receiver.len();
         std::thread::sleep(wait / 2);
         pace.waited(self.receiver.len() > early);
+    }
+
+    /// More company would not fit in the transaction.
+    fn is_full_commit(&self) -> bool {
+        self.shared.queued_records.load(Ordering::SeqCst) >= self.commit_max_records
     }
 
     /// Takes what waits behind `first`, up to the size of a transaction.

@@ -13,7 +13,7 @@ const DUE_PAGES: i64 = 1_000;
 const LIMIT_PAGES: i64 = 8_192;
 
 /// Pages that the writer may move without keeping senders waiting.
-const FEW_PAGES: i64 = 100;
+const FEW_PAGES: i64 = 250;
 /// Attempts to leave it no more than that, after which the next look is soon enough.
 const ROUNDS: usize = 4;
 
@@ -51,10 +51,17 @@ impl Checkpointer {
         }
         // On a slow disk this takes long, and what comes meanwhile makes it longer.
         self.store.tell_log_pages_left(i64::MAX);
+        let moved = self.move_log(gate);
+        // Whoever waits for the log goes on now; where it cannot be looked at, the next look tells why.
+        self.store.tell_log_pages_left(self.pages_left("noop").unwrap_or(0));
+        moved
+    }
+
+    fn move_log(&self, gate: &dyn WriteGate) -> Result<()> {
         for _ in 0..ROUNDS {
             self.pages_left("passive")?;
             if gate.write(|writer| writer.checkpoint(FEW_PAGES))? {
-                return Ok(());
+                break;
             }
         }
         Ok(())
@@ -77,4 +84,61 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<i64> {
         })
         .map_err(storage("moving the log into the database"))?;
     Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::SystemClock;
+    use crate::generate::Workload;
+    use crate::model::{RequestRecord, TimeRange, Timestamp};
+    use crate::store::WriteJob;
+
+    /// Runs jobs at once; after the first one records come in, as many as `records` holds.
+    struct Writing {
+        writer: Mutex<Writer>,
+        records: Mutex<Vec<RequestRecord>>,
+    }
+
+    impl Writing {
+        fn append_all(&self) {
+            let records = std::mem::take(&mut *self.records.lock().unwrap());
+            let now = Timestamp::from_unix_ms(0);
+            self.writer.lock().unwrap().append(&[&records], now).unwrap();
+        }
+    }
+
+    impl WriteGate for Writing {
+        fn hand_over(&self, job: WriteJob) -> Result<()> {
+            job(&mut self.writer.lock().unwrap(), &SystemClock::new());
+            self.append_all();
+            Ok(())
+        }
+    }
+
+    fn records(seed: u64) -> Vec<RequestRecord> {
+        let range = TimeRange::from_unix_ms(0, 86_400_000);
+        Workload::new(seed, range, 40_000).records().collect()
+    }
+
+    #[test]
+    fn what_is_left_of_the_log_is_told_also_when_records_keep_coming() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = crate::Config::default().store;
+        config.path = directory.path().join("chat.db");
+        let (store, writer) = Store::open(&config).unwrap();
+        let checkpointer = Checkpointer::new(&store, &writer).unwrap();
+        let gate = Writing { writer: Mutex::new(writer), records: Mutex::new(records(1)) };
+        gate.append_all();
+        assert!(checkpointer.pages_left("noop").unwrap() >= DUE_PAGES);
+        *gate.records.lock().unwrap() = records(2);
+        checkpointer.run(&gate).unwrap();
+        let left = checkpointer.pages_left("noop").unwrap();
+        assert!(left >= DUE_PAGES, "what came after the log was moved: {left}");
+        assert_eq!(store.log_pages_left(), left);
+        checkpointer.run(&gate).unwrap();
+        assert_eq!(store.log_pages_left(), 0);
+    }
 }
