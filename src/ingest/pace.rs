@@ -11,7 +11,6 @@ const SPACING_US: u64 = 3_000;
 const MAX_WORTH: u32 = 8;
 /// Commits that are not put off between two that are, to see whether it is worth it now.
 const TRY_EVERY: u32 = 32;
-
 /// Commits before which the writer sleeps without looking whether somebody is there, when waits have been worth it;
 /// then it looks again.
 const UNSEEN: u32 = 16;

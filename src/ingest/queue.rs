@@ -212,14 +212,8 @@ impl QueueConsumer {
             let command = if stopping {
                 self.receiver.try_recv().ok()
             } else {
-                if !self.is_full_commit() {
-                    std::thread::sleep(pace.sleep(clock.monotonic_us()));
-                }
-                self.receiver.recv().ok()
+                self.receive(&mut pace, clock)
             };
-            if !stopping && matches!(command, Some(Command::Append(_))) {
-                self.await_company(&mut pace, clock.monotonic_us());
-            }
             let began_us = clock.monotonic_us();
             match command {
                 None => return,
@@ -251,11 +245,20 @@ impl QueueConsumer {
         *self.shared.dimension_caps.lock().unwrap_or_else(PoisonError::into_inner) = caps;
     }
 
+    /// Waits for a command, and with a batch for those that come with it.
+    fn receive(&self, pace: &mut CommitPace, clock: &dyn Clock) -> Option<Command> {
+        if !self.is_full_commit() {
+            std::thread::sleep(pace.sleep(clock.monotonic_us()));
+        }
+        let command = self.receiver.recv().ok()?;
+        if matches!(command, Command::Append(_)) && !self.is_full_commit() {
+            self.await_company(pace, clock.monotonic_us());
+        }
+        Some(command)
+    }
+
     /// Puts off a commit as long as `pace` thinks that others will come.
     fn await_company(&self, pace: &mut CommitPace, now_us: u64) {
-        if self.is_full_commit() {
-            return;
-        }
         let wait = pace.wait(now_us);
         if wait.is_zero() {
             return;

@@ -94,8 +94,7 @@ impl Pace {
     /// Learns from a step; gives how long to rest before the next one.
     pub(super) fn step_done(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
         self.note(now_us, load, step.merge_us);
-        let last_record_us = self.last_record_us.unwrap_or(0);
-        if self.last_record_us.is_none() || now_us - last_record_us > QUIET_US {
+        if self.last_record_us.is_none_or(|at_us| now_us - at_us > QUIET_US) {
             self.fit(step, IDLE_US);
             self.step_began_us = now_us;
             return Duration::ZERO;

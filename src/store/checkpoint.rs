@@ -11,7 +11,6 @@ use crate::error::Result;
 const DUE_PAGES: i64 = 1_000;
 /// Pages at which the writer moves the log itself, when it writes faster than it is moved beside it: 32 MiB.
 const LIMIT_PAGES: i64 = 8_192;
-
 /// Pages that the writer may move without keeping senders waiting.
 const FEW_PAGES: i64 = 250;
 /// Attempts to leave it no more than that, after which the next look is soon enough.
