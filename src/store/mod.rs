@@ -26,6 +26,7 @@ mod row;
 mod select;
 mod sketch_rows;
 mod sql_console;
+mod state;
 mod writer;
 
 pub use alert_outbox::Joining;
@@ -44,4 +45,5 @@ pub use row::{RequestRow, RowParts};
 pub use select::{RawSelect, RollupSelect, SketchSelect};
 pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;
+pub use state::StoreState;
 pub use writer::{WriteGate, WriteJob, Writer, Writing};

@@ -529,6 +529,13 @@ CREATE TABLE spaces (
     name     text not null unique
 ) strict;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE store_state (
+    id                  integer primary key check (id = 1),
+    store_id            blob    not null, -- random; a write-ahead log of another database carries another one
+    in_use              integer not null, -- 1 while a server has the file open, 0 after a clean close
+    clock_ms            integer not null, -- the server's clock as last stored with a commit; 0: never
+    pseudonym_key_check blob              -- check value of the key of the pseudonyms; null: not known yet
+) strict;
 CREATE TABLE undated_ids (
     id_hash     blob    primary key, -- first 16 bytes of SHA-256
     seen_at_ms  integer not null

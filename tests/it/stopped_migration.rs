@@ -72,10 +72,8 @@ fn of_a_file_of_the_version_before() {
     let older = Connection::open(&path).unwrap();
     older
         .execute_batch(
-            "drop index requests__started_at_ms_user_id;
-             create index requests__user_id_started_at_ms
-                 on requests (user_id, started_at_ms / 300000) where user_id > 1;
-             delete from refinery_schema_history where version = 13;",
+            "drop table store_state;
+             delete from refinery_schema_history where version = 14;",
         )
         .unwrap();
     older.close().unwrap();
