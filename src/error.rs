@@ -87,8 +87,15 @@ pub struct StorageError {
 /// Kinds of failed storage operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageErrorKind {
-    /// No space left on the disk.
+    /// The file system says that no space is left.
     DiskFull,
+    /// The system reported an I/O error other than a full disk.
+    Io,
+    /// A flush to the disk (fsync) failed. What the system had not written may be gone, so this process writes no more;
+    /// the next start recovers everything acknowledged from the write-ahead log.
+    SyncFailed,
+    /// The path no longer leads to the open database, or to its write-ahead log.
+    Misplaced,
     /// The file or its directory cannot be written.
     ReadOnly,
     /// The file is damaged.
@@ -101,6 +108,27 @@ pub enum StorageErrorKind {
     Statement,
     /// Anything else.
     Other,
+}
+
+impl StorageErrorKind {
+    /// What is wrong, without names of files: for callers who may not know them.
+    pub const fn public_words(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the disk of the database is full",
+            Self::Io => "the disk of the database reported an I/O error; send again",
+            Self::SyncFailed => {
+                "a flush to the disk failed; the server restarts from its write-ahead log; send again"
+            }
+            Self::Misplaced => "the database file was moved, deleted or replaced; send again later",
+            Self::ReadOnly => "the database file cannot be written; send again later",
+            Self::Damaged => {
+                "the database file is damaged; the server's log says what to do; send again later"
+            }
+            Self::Busy => "another process holds the database file",
+            Self::Interrupted => "the time limit was reached",
+            Self::Statement | Self::Other => "the cause is in the server's log",
+        }
+    }
 }
 
 impl Error {
@@ -138,14 +166,22 @@ impl Error {
             Self::Overloaded { .. } | Self::Busy { .. } => true,
             Self::Storage { source, .. } => matches!(
                 source.kind,
-                StorageErrorKind::DiskFull | StorageErrorKind::Busy | StorageErrorKind::Interrupted
+                StorageErrorKind::DiskFull
+                    | StorageErrorKind::Io
+                    | StorageErrorKind::Misplaced
+                    | StorageErrorKind::ReadOnly
+                    | StorageErrorKind::Busy
+                    | StorageErrorKind::Interrupted
             ),
             _ => false,
         }
     }
 
-    /// Whether the disk has no space left.
-    pub const fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Storage { source, .. } if matches!(source.kind, StorageErrorKind::DiskFull))
+    /// The kind of a failed storage operation.
+    pub const fn storage_kind(&self) -> Option<StorageErrorKind> {
+        match self {
+            Self::Storage { source, .. } => Some(source.kind),
+            _ => None,
+        }
     }
 }

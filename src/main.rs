@@ -6,6 +6,8 @@ use std::error::Error as _;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
+use chatgauge::cli::EXIT_STORE_FAILED;
+use chatgauge::error::StorageErrorKind;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -22,7 +24,11 @@ fn main() -> ExitCode {
                 }
                 cause = next.source();
             }
-            ExitCode::from(if error.is_invalid_input() { 2 } else { 1 })
+            ExitCode::from(match error.storage_kind() {
+                Some(StorageErrorKind::SyncFailed) => EXIT_STORE_FAILED,
+                _ if error.is_invalid_input() => 2,
+                _ => 1,
+            })
         }
     }
 }

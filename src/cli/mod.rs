@@ -1,7 +1,7 @@
 //! The command line: one struct a command.
 //!
 //! Results go to standard output, everything else to standard error. Every command prints JSON with
-//! `--json`. Exit codes: 0 done, 1 failed, 2 not understood.
+//! `--json`. Exit codes: 0 done, 1 failed, 2 not understood, 74 the disk failed (`EX_IOERR` of `sysexits.h`).
 
 pub mod alert;
 mod arenas;
@@ -27,6 +27,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
+
+/// A flush to the disk failed: start again to recover from the write-ahead log.
+pub const EXIT_STORE_FAILED: u8 = 74;
 
 const EXAMPLES: &str = "\
 Examples:

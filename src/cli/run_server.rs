@@ -13,6 +13,7 @@ use super::reload::reload_on_hangup;
 use super::token::AdminToken;
 use crate::config::{Config, OtlpConfig};
 use crate::error::{Error, Result};
+use crate::gateway::FAILED_DRAIN_LIMIT;
 use crate::generate::Live;
 use crate::http::{Access, Listeners, serve_all};
 use crate::model::TimeRange;
@@ -28,6 +29,10 @@ const STACK_BYTES: usize = 512 << 10;
 const STOP_LIMIT: Duration = Duration::from_millis(4_700);
 /// Longest time that handlers which wait for the database may take then.
 const HANDLERS_LIMIT: Duration = Duration::from_millis(300);
+/// Time between two looks whether the store has failed.
+const FAILURE_LOOK: Duration = Duration::from_millis(50);
+/// How long senders have to receive their answers when it has.
+const FAILED_ANSWERS: Duration = Duration::from_millis(600);
 /// Time between two batches of simulated traffic.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -83,8 +88,9 @@ impl Server {
             tokio::spawn(reload_on_hangup(service.clone(), load)?);
             announce()?;
             let (stopping, stopped) = tokio::sync::watch::channel(());
+            let failed = failed_store(service.clone(), self.gateway.is_some());
             let stop = async move {
-                stop.await;
+                tokio::select! { () = stop => {}, () = failed => {} }
                 drop(stopping);
             };
             let serving = serve_all(self.listeners, service.clone(), access, stop);
@@ -92,6 +98,9 @@ impl Server {
             let (served, passed) = tokio::join!(serving, passing);
             served.and(passed)
         });
+        if service.fatal_failure().is_some() {
+            exit_failed(service);
+        }
         // What is still under way ends here, before the collector does: a request that passes through the
         // gateway is recorded as cancelled. Nothing was promised to the senders of the others.
         self.runtime.shutdown_timeout(HANDLERS_LIMIT);
@@ -210,6 +219,28 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
             std::process::exit(code);
         });
     })
+}
+
+/// Completes when the store has failed for good; some time after that the program ends, whatever is still in flight.
+async fn failed_store(service: Chatgauge, has_gateway: bool) {
+    while service.fatal_failure().is_none() {
+        tokio::time::sleep(FAILURE_LOOK).await;
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(if has_gateway { FAILED_DRAIN_LIMIT } else { FAILED_ANSWERS }).await;
+        exit_failed(&service);
+    });
+}
+
+/// Ends the program without closing the database: a close could move a write-ahead log that is the only good copy.
+fn exit_failed(service: &Chatgauge) {
+    tracing::error!(
+        unrecorded = service.status_of_collector().dropped_total,
+        "exiting with code {}: the store has failed; start again to recover from the write-ahead log",
+        super::EXIT_STORE_FAILED,
+    );
+    #[expect(clippy::disallowed_methods, reason = "destructors would close the database")]
+    std::process::exit(super::EXIT_STORE_FAILED.into());
 }
 
 /// What `serve` prints when it is ready.

@@ -17,6 +17,7 @@ mod upstream;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -24,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::GatewayConfig;
 use crate::error::Result;
-use crate::http::{Limits, serve_routers};
+use crate::http::{DRAIN_LIMIT, Limits, serve_routers};
 use crate::service::Chatgauge;
 use upstream::Upstreams;
 
@@ -52,7 +53,11 @@ fn router(service: Chatgauge) -> Result<Router> {
     Ok(Router::new().fallback(proxy::proxy).with_state(Arc::new(shared)))
 }
 
-/// Serves until `shutdown` completes, then takes no more and lets requests under way end for at most 3 s.
+/// How long open streams may go on when the store has failed: they pass unrecorded, but they pass.
+pub(crate) const FAILED_DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown` completes, then accepts no more and lets requests in flight end for at most 3 s, or 10 s when the
+/// store has failed.
 ///
 /// The service itself is left running; close it afterwards.
 ///
@@ -70,5 +75,10 @@ pub async fn serve(
         // Only connections that are idle, or whose head comes too slowly, may be met.
         silence: config.first_byte_timeout.max(config.idle_timeout) + config.connect_timeout,
     };
-    serve_routers(vec![(listener, router(service)?)], limits, shutdown).await
+    let routers = vec![(listener, router(service.clone())?)];
+    let shutdown = async move {
+        shutdown.await;
+        if service.fatal_failure().is_some() { FAILED_DRAIN_LIMIT } else { DRAIN_LIMIT }
+    };
+    serve_routers(routers, limits, shutdown).await
 }

@@ -66,6 +66,10 @@ fn log(problem: &Problem, id: &str, method: &Method, route: Option<&MatchedPath>
     let route = route.map_or("-", MatchedPath::as_str);
     let (slug, status) = (problem.slug(), problem.status().as_u16());
     match problem.cause() {
+        _ if problem.is_logged_at_its_source() => {
+            let cause = problem.cause().unwrap_or_default();
+            tracing::debug!(%method, route, status, id, cause, "{slug}");
+        }
         Some(cause) => tracing::error!(%method, route, status, id, cause, "{slug}"),
         // Only the kind: the detail repeats what the caller sent.
         None if status >= 500 => tracing::warn!(%method, route, status, id, "{slug}"),

@@ -59,7 +59,7 @@ use state::App;
 
 /// How long requests under way may take to end when the server shuts down; the last commit comes after,
 /// and both have 5 s.
-const DRAIN_LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every route of the server.
 pub fn router(service: Chatgauge, access: Access) -> Router {
@@ -201,14 +201,19 @@ pub async fn serve_all(
         // Streams end by themselves only when they are told.
         app.stop();
     };
+    let shutdown = async move {
+        shutdown.await;
+        DRAIN_LIMIT
+    };
     serve_routers(routers, Limits::SERVER, shutdown).await
 }
 
-/// Like [`serve_all`], for any routers and with the limits of the caller.
+/// Like [`serve_all`], for any routers and with the limits of the caller; `shutdown` gives how long requests in flight may
+/// take to end.
 pub(crate) async fn serve_routers(
     routers: Vec<(TcpListener, Router)>,
     limits: Limits,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = Duration> + Send + 'static,
 ) -> Result<()> {
     let (stopping, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
@@ -216,9 +221,9 @@ pub(crate) async fn serve_routers(
         servers.spawn(serve_one(listener, limits, router, stopped.clone()));
     }
     let signal = async move {
-        shutdown.await;
+        let drain_limit = shutdown.await;
         stopping.send_replace(true);
-        tokio::time::sleep(DRAIN_LIMIT).await;
+        tokio::time::sleep(drain_limit).await;
     };
     let all = async {
         while let Some(ended) = servers.join_next().await {

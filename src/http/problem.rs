@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Overloaded,
     ShuttingDown,
     DiskFull,
+    StoreFailed,
     QueryTimeout,
     Unavailable,
     Internal,
@@ -39,7 +40,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::InvalidQuery,
         Self::InvalidBody,
         Self::InvalidRecord,
@@ -56,6 +57,7 @@ impl Kind {
         Self::Overloaded,
         Self::ShuttingDown,
         Self::DiskFull,
+        Self::StoreFailed,
         Self::QueryTimeout,
         Self::Unavailable,
         Self::Internal,
@@ -111,6 +113,9 @@ impl Kind {
             }
             Self::DiskFull => {
                 ("disk-full", "The server's disk is full", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::StoreFailed => {
+                ("store-failed", "Storage failure", StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::QueryTimeout => {
                 ("query-timeout", "The query took too long", StatusCode::SERVICE_UNAVAILABLE)
@@ -272,6 +277,18 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
+    /// Whether the part that failed writes its own line to the log, for the first of many failures in a row.
+    pub(crate) const fn is_logged_at_its_source(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::DiskFull
+                | Kind::StoreFailed
+                | Kind::Unavailable
+                | Kind::Overloaded
+                | Kind::ShuttingDown
+        )
+    }
+
     /// The last part of the problem's type.
     pub(crate) fn slug(&self) -> &'static str {
         self.0.kind.facts().0
@@ -312,24 +329,27 @@ impl From<Error> for Problem {
                     Kind::DiskFull,
                     "nothing was stored; free some space on the disk of the database and send again",
                 )
-                .retry_after(30)
-                .with_cause(error.to_string()),
+                .retry_after(30),
                 StorageErrorKind::Interrupted => Self::new(
                     Kind::QueryTimeout,
                     "the time limit was reached; ask for a shorter range or fewer groups",
                 )
-                .retry_after(1)
-                .with_cause(error.to_string()),
+                .retry_after(1),
                 StorageErrorKind::Busy => {
-                    Self::new(Kind::Unavailable, "another process holds the database file")
-                        .retry_after(1)
-                        .with_cause(error.to_string())
+                    Self::new(Kind::Unavailable, source.kind.public_words()).retry_after(1)
                 }
-                StorageErrorKind::ReadOnly
-                | StorageErrorKind::Damaged
-                | StorageErrorKind::Statement
-                | StorageErrorKind::Other => Self::internal(error.to_string()),
-            },
+                StorageErrorKind::Io
+                | StorageErrorKind::SyncFailed
+                | StorageErrorKind::Misplaced
+                | StorageErrorKind::ReadOnly
+                | StorageErrorKind::Damaged => {
+                    Self::new(Kind::StoreFailed, source.kind.public_words()).retry_after(10)
+                }
+                StorageErrorKind::Statement | StorageErrorKind::Other => {
+                    return Self::internal(error.to_string());
+                }
+            }
+            .with_cause(error.to_string()),
             Error::Database { .. } | Error::Io { .. } => Self::internal(error.to_string()),
         }
     }
@@ -365,7 +385,10 @@ mod tests {
             (storage(StorageErrorKind::DiskFull), 503, Some("30")),
             (storage(StorageErrorKind::Interrupted), 503, Some("1")),
             (storage(StorageErrorKind::Busy), 503, Some("1")),
-            (storage(StorageErrorKind::Damaged), 500, None),
+            (storage(StorageErrorKind::Damaged), 503, Some("10")),
+            (storage(StorageErrorKind::Io), 503, Some("10")),
+            (storage(StorageErrorKind::SyncFailed), 503, Some("10")),
+            (storage(StorageErrorKind::Other), 500, None),
             (Error::database("/private/path.db", "is damaged"), 500, None),
         ];
         for (error, status, retry_after) in cases {

@@ -46,7 +46,6 @@ struct Inner {
     trail: Trail,
     turns: Arc<Semaphore>,
     statements: Arc<Semaphore>,
-    probes: Arc<Semaphore>,
     plain_bodies: Arc<Semaphore>,
     compressed_bodies: Arc<Semaphore>,
     streams: Arc<Semaphore>,
@@ -80,7 +79,6 @@ impl App {
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
                 statements: Arc::new(Semaphore::new(CONCURRENT_STATEMENTS)),
-                probes: Arc::new(Semaphore::new(1)),
                 plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
                 compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -166,15 +164,6 @@ impl App {
     pub(crate) async fn ask_sql(&self, statement: String) -> Result<SqlAnswer, Problem> {
         let turn = turn(&self.inner.statements, "statements").await?;
         self.run(turn, move |service| service.sql(&statement)).await?.map_err(Problem::from)
-    }
-
-    /// Asks whether the service is ready; one probe at a time, because anybody may ask.
-    ///
-    /// # Errors
-    /// 503 when too many ask.
-    pub(crate) async fn probe(&self) -> Result<Result<(), Error>, Problem> {
-        let turn = turn(&self.inner.probes, "probes").await?;
-        self.run(turn, Chatgauge::ready).await
     }
 
     async fn run<T, F>(&self, turn: OwnedSemaphorePermit, work: F) -> Result<T, Problem>

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,6 +10,7 @@ use super::openapi::ReadProblems;
 use super::params::NONE;
 use super::problem::{Kind, Problem};
 use super::state::{App, params};
+use crate::error::StorageErrorKind;
 use crate::model::Timestamp;
 use crate::model::alert::RuleState;
 use crate::query::Status;
@@ -221,27 +221,25 @@ pub(crate) async fn healthz() -> Json<WordBody> {
     Json(WordBody { status: "ok" })
 }
 
-/// Whether records can be stored and questions answered
+/// Whether a record can be committed now
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "readyz",
     tag = "status",
     responses(
-        (status = 200, description = "They can.", body = WordBody),
-        (status = 503, description = "Not now.", content_type = "application/problem+json"),
+        (status = 200, description = "It can.", body = WordBody),
+        (status = 503, description = "Not now; the detail says why.", content_type = "application/problem+json"),
     ),
     security(()),
 )]
-pub(crate) async fn readyz(
-    State(app): State<App>,
-) -> Result<(StatusCode, Json<WordBody>), Problem> {
-    match app.probe().await? {
-        Ok(()) => Ok((StatusCode::OK, Json(WordBody { status: "ok" }))),
+pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<WordBody>, Problem> {
+    match app.service().ready() {
+        Ok(()) => Ok(Json(WordBody { status: "ok" })),
         Err(error) => {
             // Open to all, so without words about files and disks; those are in the log.
-            tracing::warn!(%error, "not ready");
-            Err(Problem::new(Kind::Unavailable, "not ready").retry_after(1))
+            let words = error.storage_kind().map_or("not ready", StorageErrorKind::public_words);
+            Err(Problem::new(Kind::Unavailable, words).retry_after(1))
         }
     }
 }

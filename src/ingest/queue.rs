@@ -8,7 +8,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::pace::CommitPace;
 use crate::config::IngestConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StorageErrorKind};
+use crate::model::failure_log::FailureLog;
 use crate::model::{Clock, RequestRecord, Timestamp};
 use crate::store::{Appended, DimensionCaps, WriteGate, WriteJob, Writer};
 
@@ -59,8 +60,6 @@ pub struct IngestStats {
     pub commit_total_us: u64,
     /// End of the last transaction that succeeded.
     pub last_commit_at: Option<Timestamp>,
-    /// The last transaction failed for want of space.
-    pub disk_full: bool,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +73,8 @@ struct Shared {
     failed_commits: AtomicU64,
     commit_total_us: AtomicU64,
     last_commit_ms: AtomicI64,
-    disk_full: AtomicBool,
+    /// Since when the writer is at work, in microseconds of the monotonic clock; 0 while it waits for work.
+    working_since_us: AtomicU64,
     commit_us: Mutex<VecDeque<u64>>,
     /// As the writer last left them.
     dimension_caps: Mutex<[DimensionCaps; 4]>,
@@ -94,6 +94,7 @@ pub struct QueueConsumer {
     receiver: Receiver<Command>,
     shared: Arc<Shared>,
     commit_max_records: usize,
+    failure_log: FailureLog,
 }
 
 /// What is done together.
@@ -113,7 +114,8 @@ impl Queue {
         let queue =
             Self { sender, shared: Arc::clone(&shared), max_records: config.queue_max_records };
         let commit_max_records = config.commit_max_records;
-        (queue, QueueConsumer { receiver, shared, commit_max_records })
+        let failure_log = FailureLog::default();
+        (queue, QueueConsumer { receiver, shared, commit_max_records, failure_log })
     }
 
     /// Hands over a batch without waiting.
@@ -163,9 +165,12 @@ impl Queue {
         self.shared.commit_total_us.load(Ordering::Relaxed)
     }
 
-    /// Whether the last transaction failed for want of space.
-    pub fn is_disk_full(&self) -> bool {
-        self.shared.disk_full.load(Ordering::Relaxed)
+    /// How long the writer has been at the same piece of work, in microseconds; 0 while it waits for work.
+    pub fn working_for_us(&self, now_us: u64) -> u64 {
+        match self.shared.working_since_us.load(Ordering::Relaxed) {
+            0 => 0,
+            since_us => now_us.saturating_sub(since_us),
+        }
     }
 
     /// Distinct values of users, spaces, models and labels against their caps, after the writer's last work. Never
@@ -190,7 +195,6 @@ impl Queue {
             commit_us: commit_us.iter().copied().collect(),
             commit_total_us: load(&shared.commit_total_us),
             last_commit_at: (last_commit_ms != 0).then(|| Timestamp::from_unix_ms(last_commit_ms)),
-            disk_full: self.is_disk_full(),
         }
     }
 }
@@ -204,7 +208,7 @@ impl WriteGate for Queue {
 impl QueueConsumer {
     /// Writes until the queue is closed and empty; each wait gathers what came meanwhile into one
     /// transaction.
-    pub fn run(self, writer: &mut Writer, clock: &dyn Clock) {
+    pub fn run(mut self, writer: &mut Writer, clock: &dyn Clock) {
         let mut stopping = false;
         let mut pace = CommitPace::default();
         self.note_caps(writer);
@@ -215,6 +219,7 @@ impl QueueConsumer {
                 self.receive(&mut pace, clock)
             };
             let began_us = clock.monotonic_us();
+            self.shared.working_since_us.store(began_us.max(1), Ordering::Relaxed);
             match command {
                 None => return,
                 Some(Command::Stop) => stopping = true,
@@ -225,13 +230,14 @@ impl QueueConsumer {
                 }
             }
             let now_us = clock.monotonic_us();
+            self.shared.working_since_us.store(0, Ordering::Relaxed);
             pace.held_up(now_us, now_us - began_us);
         }
     }
 
     /// Commits a batch with those that wait behind it, then runs the jobs among them; `true` when there are to be no
     /// more.
-    fn commit_gathered(&self, first: Batch, writer: &mut Writer, clock: &dyn Clock) -> bool {
+    fn commit_gathered(&mut self, first: Batch, writer: &mut Writer, clock: &dyn Clock) -> bool {
         let gathered = self.gather(first);
         self.commit(gathered.batches, writer, clock);
         for job in gathered.jobs {
@@ -300,7 +306,7 @@ impl QueueConsumer {
         self.note_caps(writer);
     }
 
-    fn commit(&self, batches: Vec<Batch>, writer: &mut Writer, clock: &dyn Clock) {
+    fn commit(&mut self, batches: Vec<Batch>, writer: &mut Writer, clock: &dyn Clock) {
         let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
         let started_us = clock.monotonic_us();
         let result = {
@@ -309,20 +315,35 @@ impl QueueConsumer {
             writer.append(&slices, clock.now())
         };
         self.note_caps(writer);
-        self.note_commit(clock.monotonic_us() - started_us, clock.now(), result.as_ref().err());
+        self.note_commit(clock.monotonic_us() - started_us, clock.now(), result.is_ok());
         self.shared.queued_records.fetch_sub(records, Ordering::SeqCst);
         match result {
-            Ok(appended) => self.acknowledge(batches, appended),
-            // One batch must not fail for another's sake.
-            // Nor is one tried alone for what all would wait for.
-            Err(error) if batches.len() > 1 && !error.is_retryable() => {
-                tracing::warn!(%error, batches = batches.len(), "a commit failed; its batches are tried one by one");
+            Ok(appended) => {
+                if let Some(ended) = self.failure_log.succeeded(clock.monotonic_us()) {
+                    let (failures, seconds) = (ended.failures, ended.lasted_s);
+                    tracing::info!(failures, seconds, "commits succeed again");
+                }
+                self.acknowledge(batches, appended);
+            }
+            // One batch must not fail for another's sake, nor is one tried alone for what ails all of them.
+            Err(error) if batches.len() > 1 && may_be_of_one_batch(&error) => {
+                tracing::warn!(%error, batches = batches.len(), "a commit failed; retrying its batches one by one");
                 for batch in batches {
                     self.shared.queued_records.fetch_add(batch.records.len(), Ordering::SeqCst);
                     self.commit(vec![batch], writer, clock);
                 }
             }
-            Err(error) => refuse(batches, &error),
+            Err(error) => self.refuse(batches, &error, clock),
+        }
+    }
+
+    /// Reports the failure to every sender of a transaction.
+    fn refuse(&mut self, batches: Vec<Batch>, error: &Error, clock: &dyn Clock) {
+        if let Some(failures) = self.failure_log.failed(clock.monotonic_us()) {
+            tracing::error!(%error, failures, "commit failed: its senders get the error and may retry");
+        }
+        for batch in batches {
+            (batch.on_committed)(Err(same_failure(error)));
         }
     }
 
@@ -336,10 +357,9 @@ impl QueueConsumer {
         }
     }
 
-    fn note_commit(&self, took_us: u64, now: Timestamp, error: Option<&Error>) {
+    fn note_commit(&self, took_us: u64, now: Timestamp, is_ok: bool) {
         let shared = &self.shared;
-        shared.disk_full.store(error.is_some_and(Error::is_disk_full), Ordering::Relaxed);
-        if error.is_some() {
+        if !is_ok {
             shared.failed_commits.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -354,12 +374,10 @@ impl QueueConsumer {
     }
 }
 
-/// Tells every sender of a failed transaction.
-fn refuse(batches: Vec<Batch>, error: &Error) {
-    tracing::error!(%error, batches = batches.len(), "records could not be stored");
-    for batch in batches {
-        (batch.on_committed)(Err(same_failure(error)));
-    }
+/// Whether the cause may be in the records of one batch: what it writes, or where it goes in the file.
+fn may_be_of_one_batch(error: &Error) -> bool {
+    use StorageErrorKind::{Damaged, Other, Statement};
+    matches!(error.storage_kind(), Some(Statement | Other | Damaged))
 }
 
 /// The error once more, for another sender.

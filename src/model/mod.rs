@@ -6,6 +6,8 @@ mod bin;
 pub mod clock;
 pub mod dimension;
 pub mod distribution;
+#[cfg(feature = "server")]
+pub(crate) mod failure_log;
 pub mod grouping;
 pub mod key;
 pub mod measured;

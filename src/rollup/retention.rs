@@ -141,26 +141,6 @@ impl Retention {
         Ok(())
     }
 
-    /// Deletes the raw rows of the oldest day that has some, when the disk is full; never today's.
-    ///
-    /// Returns the rows deleted; 0 when there is nothing left to shed.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
-    pub fn shed_oldest(&self, gate: &dyn WriteGate, now: Timestamp) -> Result<usize> {
-        let days = self.store.read(|reader| reader.days())?;
-        let flag = pruned_flag(None);
-        let Some(day) = days
-            .iter()
-            .find(|day| day.pruned & flag == 0 && day.day_ms + DAY_MS <= now.as_unix_ms())
-        else {
-            return Ok(0);
-        };
-        // Senders wait for room: no rest.
-        let day_ms = day.day_ms;
-        in_steps(gate, &|| true, |_| {}, move |writer, rows| writer.prune_raw(day_ms, rows))
-    }
-
     fn prune_raw(
         &self,
         gate: &dyn WriteGate,

@@ -7,8 +7,10 @@ mod audit;
 mod delivery;
 mod gateway_counters;
 mod keys;
+mod queries;
 mod status;
 mod threads;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,18 +24,11 @@ use crate::generate::Workload;
 use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::time::MINUTE_MS;
-use crate::model::{
-    Clock, Dimension, Filter, RequestId, RequestRecord, SimulateRequest, SqlAnswer, TimeRange,
-    TimeWindow, Timestamp,
-};
+use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp};
 use crate::privacy::{Pseudonymizer, load_or_create_key};
-use crate::query::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, Dashboard, DashboardQuery, DimensionValue,
-    Engine, Heatmap, HeatmapQuery, MetricsAggregator, Query, RequestsPage, RequestsQuery,
-    StoredRequest, Tail,
-};
+use crate::query::{Engine, MetricsAggregator};
 use crate::rollup::{Compactor, Retention};
-use crate::store::{SqlLimits, Stop, Store};
+use crate::store::Store;
 use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
@@ -80,6 +75,9 @@ struct Shared {
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
     rejected: AtomicU64,
+    /// Requests that the collector handed over and that could not be stored.
+    collector_lost: AtomicU64,
+    trouble: watch::RecentTrouble,
     dropped_content_fields: AtomicU64,
     stopping: Mutex<bool>,
     stopping_changed: Condvar,
@@ -137,10 +135,17 @@ impl Chatgauge {
     /// When the file cannot be used.
     pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let (store, writer) = Store::open(&config.store)?;
+        if store.wal_is_missing() {
+            tracing::error!(
+                database = %store.path().display(),
+                "a server had the database open when it ended, and its write-ahead log was gone at this start: unless another \
+                 tool closed the file, records that only the log had are missing"
+            );
+        }
         let pseudonymizer = open_pseudonymizer(&config, &store)?;
         let (queue, consumer) = Queue::new(&config.ingest);
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
-        let timed = store.with_stop(deadline(&config, &clock));
+        let timed = store.with_stop(queries::deadline(&config, &clock));
         let engine = Arc::new(Engine::new(timed, &config.query));
         let monitor = alerts::new_monitor(
             &config.alerting,
@@ -160,6 +165,8 @@ impl Chatgauge {
             compacted: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            collector_lost: AtomicU64::new(0),
+            trouble: watch::RecentTrouble::default(),
             dropped_content_fields: AtomicU64::new(0),
             stopping: Mutex::new(false),
             stopping_changed: Condvar::new(),
@@ -295,103 +302,6 @@ impl Chatgauge {
         shared.retention.run(&shared.queue, self.now(), &|| !shared.is_stopping())
     }
 
-    /// Answers a query from one snapshot.
-    ///
-    /// # Errors
-    /// When the query asks for too much or the file cannot be read.
-    pub fn query(&self, query: &Query) -> Result<Answer> {
-        self.shared().engine.query(query)
-    }
-
-    /// The leading groups of a dimension.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
-        self.shared().engine.breakdown(query)
-    }
-
-    /// Counts of requests by latency over time.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
-        self.shared().engine.heatmap(query)
-    }
-
-    /// The numbers of this moment.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
-        let tz = self.config().time_zone;
-        self.shared().engine.current(filter, window, tz, self.now())
-    }
-
-    /// Everything that a dashboard shows, from one snapshot.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
-        self.shared().engine.dashboard(query)
-    }
-
-    /// What arrived after `after`: the newest `limit` requests of the filter.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
-        self.shared().engine.tail(filter, after, limit)
-    }
-
-    /// One stored request: the newest with this id, or the one that started at `started_at`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn request(
-        &self,
-        id: &RequestId,
-        started_at: Option<Timestamp>,
-        filter: &Filter,
-    ) -> Result<Option<StoredRequest>> {
-        self.shared().engine.request(id, started_at, filter)
-    }
-
-    /// A page of stored requests, newest first.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
-        self.shared().engine.requests(query)
-    }
-
-    /// Values of a dimension that start with `prefix`, busiest first.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
-    pub fn dimension_values(
-        &self,
-        dimension: Dimension,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<DimensionValue>> {
-        self.shared().engine.dimension_values(dimension, prefix, limit, self.now())
-    }
-
-    /// Runs one read-only statement, within the limits of time and rows of the configuration.
-    ///
-    /// # Errors
-    /// [`InvalidQuery`](crate::Error::InvalidQuery) of the parameter `sql` when the statement is not
-    /// acceptable, with the database's own words.
-    pub fn sql(&self, statement: &str) -> Result<SqlAnswer> {
-        let shared = self.shared();
-        let started_us = shared.clock.monotonic_us();
-        let stop = deadline(&shared.config, &shared.clock)();
-        let limits = SqlLimits { max_rows: shared.config.query.sql_max_rows, stop };
-        let answer = shared.store.sql(statement, limits)?;
-        Ok(SqlAnswer { elapsed_us: shared.clock.monotonic_us() - started_us, ..answer })
-    }
-
     /// Makes up traffic and stores it.
     ///
     /// # Errors
@@ -468,20 +378,6 @@ impl Shared {
         *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stopping_changed.notify_all();
     }
-}
-
-/// Makes deadlines for reads from the configured timeout.
-fn deadline(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> Arc<dyn Fn() -> Stop + Send + Sync + 'static> {
-    let timeout_us = u64::try_from(config.query.timeout.as_micros()).unwrap_or(u64::MAX);
-    let clock = Arc::clone(clock);
-    Arc::new(move || {
-        let clock = Arc::clone(&clock);
-        let end_us = clock.monotonic_us().saturating_add(timeout_us);
-        Box::new(move || clock.monotonic_us() > end_us)
-    })
 }
 
 /// A range that holds every request.

@@ -2,19 +2,23 @@
 
 use std::sync::atomic::Ordering;
 
+use super::watch::Grown;
 use super::{Chatgauge, Shared, all_time};
-use crate::error::{Error, Result};
+use crate::error::{Result, StorageError, StorageErrorKind};
 use crate::model::measures::as_f64;
 use crate::model::stats::exact_quantile;
+use crate::model::time::DAY_MS;
 use crate::model::{Dimension, LatencyKind, Measures, Timestamp};
 use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
 };
 use crate::query::{ModelTotals, Query, Status};
-use crate::store::{WriteGate, pruned_flag};
+use crate::store::pruned_flag;
 
 /// A lag of more than this, in milliseconds, is a problem.
 const LAG_PROBLEM_MS: u64 = 60_000;
+/// A write-ahead log larger than this is held back: it is cut to half of it when it restarts.
+const WAL_PROBLEM_BYTES: u64 = 128 << 20;
 /// Most pairs of provider and model in a scrape; more are summed as `(other)`.
 const SCRAPED_MODELS: usize = 500;
 
@@ -25,7 +29,11 @@ impl Chatgauge {
     /// When the file cannot be read.
     pub fn status(&self) -> Result<Status> {
         let shared = self.shared();
-        let (storage, compactor) = shared.read_status(self.now())?;
+        let mut found = Vec::new();
+        let (storage, compactor) = shared.read_status(self.now()).unwrap_or_else(|error| {
+            found.push(format!("the file cannot be read: {error}"));
+            (shared.file_status(), CompactorStatus::default())
+        });
         let ingest = shared.ingest_status();
         let mut status = Status {
             started_at: shared.started_at,
@@ -37,26 +45,43 @@ impl Chatgauge {
             storage,
             cache: shared.cache_status(),
             dimensions: shared.dimensions_status(),
-            problems: Vec::new(),
+            problems: found,
         };
-        status.problems = problems(&status);
-        status.problems.extend(self.alert_health()?.problems);
+        if let Err(error) = shared.readiness() {
+            status.problems.push(format!("records cannot be committed: {error}"));
+        }
+        status.problems.extend(problems(&status, shared.grown(), shared.store.other_names()));
+        let uptime_ms = self.now().as_unix_ms().saturating_sub(shared.started_at.as_unix_ms());
+        if shared.store.wal_is_missing() && uptime_ms < DAY_MS {
+            status.problems.push(
+                "started without the write-ahead log of the server before: its latest records may be missing".into(),
+            );
+        }
+        match self.alert_health() {
+            Ok(health) => status.problems.extend(health.problems),
+            Err(error) => status.problems.push(format!("alerts cannot be read: {error}")),
+        }
         Ok(status)
     }
 
-    /// Whether records can be stored and questions answered right now; quick.
+    /// Whether a record can be committed now: the outcome of the latest commits, or of a probe when there were none.
+    /// Never waits, whatever the database does.
     ///
     /// # Errors
     /// What stands in the way.
     pub fn ready(&self) -> Result<()> {
-        let shared = self.shared();
-        if shared.closed.load(Ordering::SeqCst) {
-            return Err(Error::Closed);
-        }
-        let gate: &dyn WriteGate = &shared.queue;
-        gate.write(|writer| writer.probe())?;
-        shared.store.read(|reader| reader.watermark_seq())?;
-        Ok(())
+        self.shared().readiness()
+    }
+
+    /// The in-process collector's numbers; never waits.
+    pub fn status_of_collector(&self) -> CollectorStatus {
+        self.shared().collector_status()
+    }
+
+    /// The failed flush to the disk after which nothing is written any more: the process should end soon, and the next
+    /// one recovers everything acknowledged from the write-ahead log.
+    pub fn fatal_failure(&self) -> Option<StorageError> {
+        self.shared().store.health().fatal()
     }
 
     /// Everything ever stored, by provider and model, whatever retention deleted since.
@@ -112,8 +137,25 @@ impl Shared {
         CollectorStatus {
             in_flight: stats.in_flight,
             queue_records: stats.queued,
-            dropped_total: stats.dropped,
+            dropped_total: self.collector_dropped(),
             abandoned_total: stats.abandoned,
+        }
+    }
+
+    /// Requests that the collector dropped, or that could not be stored afterwards.
+    pub(super) fn collector_dropped(&self) -> u64 {
+        self.collector.stats().dropped + self.collector_lost.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the file without reading it.
+    fn file_status(&self) -> StorageStatus {
+        let sizes = self.store.file_sizes();
+        let failing = self.store.health().failing().map(|source| source.kind);
+        StorageStatus {
+            database_bytes: sizes.database_bytes,
+            wal_bytes: sizes.wal_bytes,
+            disk_full: failing == Some(StorageErrorKind::DiskFull),
+            ..StorageStatus::default()
         }
     }
 
@@ -143,8 +185,6 @@ impl Shared {
     }
 
     fn read_status(&self, now: Timestamp) -> Result<(StorageStatus, CompactorStatus)> {
-        let sizes = self.store.file_sizes();
-        let disk_full = self.queue.is_disk_full();
         self.store.read(|reader| {
             let (watermark_seq, last_seq) = (reader.watermark_seq()?, reader.last_seq()?);
             let days = reader.days()?;
@@ -162,12 +202,10 @@ impl Shared {
                 _ => 0,
             };
             let storage = StorageStatus {
-                database_bytes: sizes.database_bytes,
-                wal_bytes: sizes.wal_bytes,
                 free_bytes: unsigned(reader.page_bytes()?.1),
                 requests: unsigned(kept().map(|day| day.requests).sum()) + lag_records,
                 oldest_request_at: oldest_at.map(Timestamp::from_unix_ms),
-                disk_full,
+                ..self.file_status()
             };
             let compactor = CompactorStatus {
                 lag_records,
@@ -182,12 +220,19 @@ impl Shared {
 }
 
 /// What an operator should know, in words.
-fn problems(status: &Status) -> Vec<String> {
+fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
     let mut problems = Vec::new();
     let mut note = |is_so: bool, what: String| problems.extend(is_so.then_some(what));
     note(
-        status.storage.disk_full,
-        "the disk is full; records are refused until there is room".into(),
+        status.storage.wal_bytes > WAL_PROBLEM_BYTES,
+        format!(
+            "the write-ahead log has {} MB: a program that reads the file for long holds back its checkpoint",
+            status.storage.wal_bytes / 1_000_000
+        ),
+    );
+    note(
+        other_names > 0,
+        format!("the database file has {other_names} other names (hard links); remove them"),
     );
     let (waiting, most) = (status.ingest.queue_records, status.ingest.queue_max_records);
     note(
@@ -200,21 +245,17 @@ fn problems(status: &Status) -> Vec<String> {
         status.compactor.lag_ms > LAG_PROBLEM_MS,
         format!("rollups lag {} s behind", status.compactor.lag_ms / 1_000),
     );
-    note(
-        status.collector.dropped_total > 0,
-        format!("{} collected requests were dropped", status.collector.dropped_total),
+    let mut recent = |total: Option<u64>, what: &str| {
+        problems.extend(
+            total.map(|total| format!("{what} in the last ten minutes ({total} since the start)")),
+        );
+    };
+    recent(grown.dropped, "collected requests were dropped");
+    recent(
+        grown.overflowed,
+        "values went to (other), because a cap on distinct values is reached,",
     );
-    note(
-        status.dimensions.overflowed_total > 0,
-        format!(
-            "{} values went to (other): a cap on distinct values is reached",
-            status.dimensions.overflowed_total
-        ),
-    );
-    note(
-        status.ingest.failed_commits_total > 0,
-        format!("{} commits failed", status.ingest.failed_commits_total),
-    );
+    recent(grown.failed_commits, "commits failed");
     problems
 }
 
@@ -252,8 +293,8 @@ mod tests {
             dimensions: DimensionsStatus::default(),
             problems: Vec::new(),
         };
-        assert!(problems(&with_queue(799)).is_empty());
-        let problems = problems(&with_queue(800));
+        assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());
+        let problems = problems(&with_queue(800), Grown::default(), 0);
         assert!(problems[0].starts_with("800 of 1000 records wait"), "{problems:?}");
     }
 }

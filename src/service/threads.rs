@@ -11,6 +11,7 @@ use super::delivery::deliver;
 use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
 use crate::error::{Error, Result};
 use crate::ingest::QueueConsumer;
+use crate::model::failure_log::FailureLog;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
 use crate::rollup::SenderLoad;
@@ -28,9 +29,11 @@ const RETRY_WAIT: Duration = Duration::from_millis(20);
 const FAILED_WAIT: Duration = Duration::from_millis(500);
 /// Time between two looks at how many rows are left to roll up.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest wait before compaction is retried after failures.
+const MAX_COMPACTION_BACKOFF: Duration = Duration::from_secs(5);
 /// Time between two looks at the write-ahead log.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
-/// Time between two looks for abandoned requests and a full disk.
+/// Time between two looks for abandoned requests.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 type Threads = Vec<(&'static str, JoinHandle<()>)>;
@@ -42,7 +45,7 @@ pub(super) fn start(
     consumer: QueueConsumer,
     finished: CollectorQueue,
 ) -> Result<Threads> {
-    let checkpointer = Checkpointer::new(&shared.store, &writer)?;
+    let checkpointer = Checkpointer::new(&shared.store, &mut writer)?;
     let spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| -> Result<_> {
         let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(run);
         let thread = thread.map_err(|source| Error::Io { path: name.into(), source })?;
@@ -51,12 +54,14 @@ pub(super) fn start(
     let (a, b, c, d) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (e, f, g) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let h = Arc::clone(shared);
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
         spawn("alerts", Box::new(move || super::alerts::watch(&f)))?,
         spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,
+        spawn("watch", Box::new(move || super::watch::watch(&h)))?,
         spawn("checkpoints", Box::new(move || keep_the_log_short(&g, &checkpointer)))?,
         spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
     ])
@@ -91,6 +96,7 @@ impl Identify for Pseudonyms<'_> {
 /// Hands finished requests of the in-process collector to the writer.
 fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
     let handover = finished.handover();
+    let mut lost_log = FailureLog::default();
     loop {
         let stopping = shared.is_stopping();
         let wait = if stopping { Duration::ZERO } else { COLLECTOR_WAIT };
@@ -101,11 +107,16 @@ fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
             }
             continue;
         }
-        submit_finished(shared, batch, &handover);
+        submit_finished(shared, batch, &handover, &mut lost_log);
     }
 }
 
-fn submit_finished(shared: &Shared, batch: Vec<FinishedRequest>, handover: &Handover) {
+fn submit_finished(
+    shared: &Shared,
+    batch: Vec<FinishedRequest>,
+    handover: &Handover,
+    lost_log: &mut FailureLog,
+) {
     let count = batch.len();
     let mut records: Vec<RequestRecord> = Vec::with_capacity(count);
     for request in batch {
@@ -114,14 +125,14 @@ fn submit_finished(shared: &Shared, batch: Vec<FinishedRequest>, handover: &Hand
             Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
         }
     }
-    store_patiently(shared, &records);
+    store_patiently(shared, &records, lost_log);
     handover.acknowledge(count);
 }
 
 /// Stores records, however long another program holds the file or the disk is full; meanwhile the
 /// collector's own queue fills, and drops and counts what does not fit. At the end of the service there is one
 /// more attempt.
-fn store_patiently(shared: &Shared, records: &[RequestRecord]) {
+fn store_patiently(shared: &Shared, records: &[RequestRecord], lost_log: &mut FailureLog) {
     let mut has_failed = false;
     loop {
         let is_last = shared.is_stopping();
@@ -131,12 +142,16 @@ fn store_patiently(shared: &Shared, records: &[RequestRecord]) {
             Error::Overloaded { .. } => RETRY_WAIT,
             error if error.is_retryable() && !is_last => {
                 if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!(%error, "collected requests wait for the store");
+                    tracing::warn!(%error, "collected requests cannot be stored yet; retrying");
                 }
                 FAILED_WAIT
             }
             error => {
-                tracing::error!(%error, requests = records.len(), "collected requests were lost");
+                let lost = u64::try_from(records.len()).unwrap_or(u64::MAX);
+                shared.collector_lost.fetch_add(lost, Ordering::Relaxed);
+                if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
+                    tracing::error!(%error, failures, lost, "collected requests could not be stored and were dropped");
+                }
                 return;
             }
         };
@@ -194,26 +209,45 @@ pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Re
 }
 
 fn keep_compacting(shared: &Shared) {
+    let interval = shared.config.compactor.interval;
+    let mut log = FailureLog::default();
+    let mut wait = interval;
     loop {
-        if let Err(error) = compact(shared) {
-            shared.failed_compactions.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(%error, "rolling up failed; it is tried again");
+        match compact(shared) {
+            Ok(()) => {
+                wait = interval;
+                if let Some(ended) = log.succeeded(shared.clock.monotonic_us()) {
+                    tracing::info!(seconds = ended.lasted_s, "compaction succeeds again");
+                }
+            }
+            Err(error) => {
+                shared.failed_compactions.fetch_add(1, Ordering::Relaxed);
+                if let Some(failures) = log.failed(shared.clock.monotonic_us()) {
+                    tracing::error!(%error, failures, "compaction failed; retrying");
+                }
+                wait = (wait * 2).min(interval.max(MAX_COMPACTION_BACKOFF));
+            }
         }
-        if shared.wait(shared.config.compactor.interval) {
+        if shared.wait(wait) {
             return;
         }
     }
 }
 
 fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
-    let mut has_failed = false;
+    let mut log = FailureLog::default();
     while !shared.wait(LOG_INTERVAL) {
+        // After a failed flush there is none any more.
+        if shared.store.health().fatal().is_some() {
+            continue;
+        }
         match checkpointer.run(&shared.queue) {
-            Ok(()) => has_failed = false,
-            Err(error) if !std::mem::replace(&mut has_failed, true) => {
-                tracing::warn!(%error, "the log was not moved into the database; it is tried again");
+            Ok(()) => drop(log.succeeded(shared.clock.monotonic_us())),
+            Err(error) => {
+                if let Some(failures) = log.failed(shared.clock.monotonic_us()) {
+                    tracing::warn!(%error, failures, "WAL checkpoint failed; retrying");
+                }
             }
-            Err(_) => {}
         }
     }
 }
@@ -234,7 +268,7 @@ fn retain(shared: &Shared) {
                 ),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(%error, "deleting old rows failed; it is tried again")
+                    tracing::error!(%error, "retention failed; retrying at its next interval")
                 }
             }
         }
@@ -246,18 +280,5 @@ fn retain(shared: &Shared) {
         }
         since_last += SWEEP_INTERVAL.min(interval);
         shared.collector.sweep_abandoned();
-        relieve_full_disk(shared);
-    }
-}
-
-/// On a full disk raw rows of the oldest day make room, so that new records and rollups can be kept.
-fn relieve_full_disk(shared: &Shared) {
-    if !shared.queue.is_disk_full() {
-        return;
-    }
-    match shared.retention.shed_oldest(&shared.queue, shared.clock.now()) {
-        Ok(0) => tracing::error!("the disk is full and there is nothing left to shed"),
-        Ok(raw_rows) => tracing::warn!(raw_rows, "the disk is full; the oldest raw rows were shed"),
-        Err(error) => tracing::error!(%error, "the disk is full and shedding rows failed"),
     }
 }

@@ -55,24 +55,11 @@ impl Writer {
         batches: &[&[RequestRecord]],
         now: Timestamp,
     ) -> Result<Vec<Appended>> {
-        let result = self.try_append(batches, now);
-        if result.is_err() {
-            self.forget_uncommitted()?;
-        }
-        result
-    }
-
-    fn try_append(
-        &mut self,
-        batches: &[&[RequestRecord]],
-        now: Timestamp,
-    ) -> Result<Vec<Appended>> {
-        let (connection, interner, recent) = self.parts();
-        let transaction = super::writer::begin(connection)?;
-        let appended = append_batches(&transaction, interner, recent, batches, now)
-            .map_err(storage("storing requests"))?;
-        transaction.commit().map_err(storage("committing requests"))?;
-        Ok(appended)
+        let records = batches.iter().map(|batch| batch.len()).sum();
+        self.append_transaction(records, |transaction, interner, recent| {
+            append_batches(transaction, interner, recent, batches, now)
+                .map_err(storage("storing requests"))
+        })
     }
 }
 

@@ -1,11 +1,14 @@
 //! Moving the write-ahead log into the database file beside the writer, so that no sender waits for it.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use super::error::storage;
+use super::health::StoreHealth;
 use super::open::Store;
 use super::writer::{WriteGate, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Pages of the log that are worth moving: 4 MiB, SQLite's own threshold.
 const DUE_PAGES: i64 = 1_000;
@@ -16,11 +19,16 @@ const FEW_PAGES: i64 = 250;
 /// Attempts to leave it no more than that, after which the next look is soon enough.
 const ROUNDS: usize = 4;
 
+/// What failed, in an error.
+pub(super) const CHECKPOINT: &str = "WAL checkpoint";
+
 /// A connection that does nothing but move the log.
 #[derive(Debug)]
 pub struct Checkpointer {
-    store: Store,
+    // Closed before the store, which holds the file.
     connection: Connection,
+    health: Arc<StoreHealth>,
+    store: Store,
 }
 
 impl Checkpointer {
@@ -28,13 +36,11 @@ impl Checkpointer {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn new(store: &Store, writer: &Writer) -> Result<Self> {
-        let connection = store.open_for_checkpoints().map_err(storage("opening the file"))?;
-        writer
-            .connection()
-            .pragma_update_and_check(None, "wal_autocheckpoint", LIMIT_PAGES, |_| Ok(()))
-            .map_err(storage("leaving the log to another connection"))?;
-        Ok(Self { store: store.clone(), connection })
+    pub fn new(store: &Store, writer: &mut Writer) -> Result<Self> {
+        let connection = store.open_for_checkpoints()?;
+        writer.leave_checkpoints_until(LIMIT_PAGES);
+        let health = Arc::clone(writer.health());
+        Ok(Self { connection, health, store: store.clone() })
     }
 
     /// Moves the log when it has grown, and lets the writer move the few pages that came meanwhile: only a log that
@@ -68,7 +74,11 @@ impl Checkpointer {
 
     /// Pages of the log that are not moved, after a checkpoint of the mode.
     fn pages_left(&self, mode: &str) -> Result<i64> {
-        checkpoint(&self.connection, mode)
+        if let Some(source) = self.health.fatal() {
+            // The next checkpoint could recycle the only good copy of what a failed flush lost.
+            return Err(Error::Storage { operation: CHECKPOINT, source });
+        }
+        self.health.note_checkpoint(checkpoint(&self.connection, mode))
     }
 }
 
@@ -81,7 +91,7 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> Result<i64> {
             left = log - moved;
             Ok(())
         })
-        .map_err(storage("moving the log into the database"))?;
+        .map_err(storage(CHECKPOINT))?;
     Ok(left)
 }
 
@@ -127,8 +137,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = crate::Config::default().store;
         config.path = directory.path().join("chat.db");
-        let (store, writer) = Store::open(&config).unwrap();
-        let checkpointer = Checkpointer::new(&store, &writer).unwrap();
+        let (store, mut writer) = Store::open(&config).unwrap();
+        let checkpointer = Checkpointer::new(&store, &mut writer).unwrap();
         let gate = Writing { writer: Mutex::new(writer), records: Mutex::new(records(1)) };
         gate.append_all();
         assert!(checkpointer.pages_left("noop").unwrap() >= DUE_PAGES);

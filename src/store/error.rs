@@ -1,5 +1,7 @@
 //! Errors of the SQLite library in this crate's words.
 
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, StorageError, StorageErrorKind};
@@ -17,16 +19,17 @@ pub(super) fn pool(source: &r2d2::Error) -> Error {
     }
 }
 
-fn is_failed_write(source: &rusqlite::Error) -> bool {
+fn is_failed_sync(source: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
     let code = source.sqlite_error().map(|error| error.extended_code);
-    matches!(code, Some(rusqlite::ffi::SQLITE_IOERR_WRITE | rusqlite::ffi::SQLITE_IOERR_SHMSIZE))
+    matches!(code, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC))
 }
 
 fn translate(source: &rusqlite::Error) -> StorageError {
     let kind = match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StorageErrorKind::DiskFull,
-        // A quota or a limit of the file's size: the system calls it a failed write.
-        Some(ErrorCode::SystemIoFailure) if is_failed_write(source) => StorageErrorKind::DiskFull,
+        Some(ErrorCode::SystemIoFailure) if is_failed_sync(source) => StorageErrorKind::SyncFailed,
+        Some(ErrorCode::SystemIoFailure) => StorageErrorKind::Io,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             StorageErrorKind::ReadOnly
         }
@@ -37,6 +40,7 @@ fn translate(source: &rusqlite::Error) -> StorageError {
             ErrorCode::Unknown
             | ErrorCode::AuthorizationForStatementDenied
             | ErrorCode::ApiMisuse
+            | ErrorCode::ConstraintViolation
             | ErrorCode::TooBig
             | ErrorCode::TypeMismatch,
         ) => StorageErrorKind::Statement,
@@ -45,4 +49,41 @@ fn translate(source: &rusqlite::Error) -> StorageError {
         None => StorageErrorKind::Statement,
     };
     StorageError { kind, message: source.to_string() }
+}
+
+/// Why a file cannot be opened, and what to do.
+pub(super) fn unusable(path: &Path, source: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let shown = path.display();
+    let reason = match source.sqlite_error_code() {
+        Some(Code::NotADatabase) => "not a chatgauge file (it is no SQLite database)".to_owned(),
+        Some(Code::DatabaseCorrupt) => format!(
+            "the file is damaged ({source}); nothing was changed. Restore a backup, or save what can be read: \
+             chatgauge salvage '{shown}' --into NEW"
+        ),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            "the file is locked by another program; close that program".to_owned()
+        }
+        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => format!(
+            "cannot be written ({source}); the file and its directory must be writable for this user"
+        ),
+        Some(Code::DiskFull) => {
+            "no space is left on the disk; free some and start again".to_owned()
+        }
+        Some(Code::SystemIoFailure) => format!(
+            "the system reported an I/O error ({source}); nothing was changed. Its log (dmesg) says which disk; the file \
+             itself may be whole"
+        ),
+        _ => source.to_string(),
+    };
+    Error::database(path, reason)
+}
+
+/// Why a file cannot be read, outside SQLite.
+pub(super) fn unreadable(path: &Path, source: &std::io::Error) -> Error {
+    let reason = format!(
+        "the system reported an I/O error ({source}); nothing was changed. Its log (dmesg) says which disk; the file itself \
+         may be whole"
+    );
+    Error::database(path, reason)
 }

@@ -89,14 +89,13 @@ impl Writer {
     /// # Errors
     /// When the file cannot be written.
     pub fn shrink(&mut self, pages: u32) -> Result<()> {
-        let shrink = || -> rusqlite::Result<()> {
+        self.autocommit("shrinking the file", |connection| {
             let sql = format!("pragma incremental_vacuum({pages})");
-            let mut statement = self.connection().prepare(&sql)?;
+            let mut statement = connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
             Ok(())
-        };
-        shrink().map_err(storage("shrinking the file"))
+        })
     }
 }
 

@@ -3,10 +3,11 @@
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Rows};
+use rusqlite::{Connection, Rows};
 
 use super::error::storage;
-use super::open::{STEPS_PER_CHECK, Stop, Store, prepare_reader};
+use super::open::{STEPS_PER_CHECK, Stop, Store};
+use super::pragmas::prepare_reader;
 use crate::error::{Error, Result, StorageErrorKind};
 use crate::model::{SqlAnswer, SqlValue};
 
@@ -36,9 +37,7 @@ impl Store {
     /// [`Error::InvalidQuery`] when the statement is not acceptable, would write, or names what is not
     /// to be read; a retryable storage error when it was stopped.
     pub fn sql(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(self.path(), flags)
-            .map_err(storage("opening a reading connection"))?;
+        let mut connection = self.connect_to_read()?;
         restrict(&mut connection, limits.stop).map_err(storage("restricting a connection"))?;
         run(&connection, sql, limits.max_rows).map_err(refused)
     }

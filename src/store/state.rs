@@ -1,33 +1,76 @@
 //! The one row of `store_state`: what ties the file to its write-ahead log, its key and the server's clock.
 
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, Transaction};
+
 use super::error::storage;
 use super::read::Reader;
 use crate::error::Result;
+
+/// Whether a server has the file open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InUse {
+    /// The last server closed it cleanly.
+    Closed,
+    /// A server has it open, or had it open when it died.
+    Open,
+    /// The same, and the server's session may be in the write-ahead log only.
+    Opening,
+}
+
+impl FromSql for InUse {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            0 => Ok(Self::Closed),
+            1 => Ok(Self::Open),
+            2 => Ok(Self::Opening),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
 
 /// The row of `store_state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreState {
     /// Random, 16 bytes, made with the file: a write-ahead log of another database carries another one.
     pub store_id: Vec<u8>,
-    /// Whether a server has the file open, or had it open when it died.
-    pub in_use: bool,
+    /// Random, of the server that has, or last had, the file open; empty before the first.
+    pub session: Vec<u8>,
+    /// The session that the database file alone has while `session` may be in the write-ahead log only.
+    pub previous_session: Vec<u8>,
+    /// Whether a server has the file open.
+    pub in_use: InUse,
     /// The server's clock as last stored with a commit, in Unix milliseconds; 0: never.
     pub clock_ms: i64,
+    /// The server's clock at the last commit that is in the file, when a server found the file in use and its write-ahead
+    /// log gone: later records may be missing. `None`: that never happened.
+    pub wal_missing_after_ms: Option<i64>,
     /// Check value of the key of the pseudonyms; `None`: not known yet.
     pub pseudonym_key_check: Option<Vec<u8>>,
 }
 
 impl StoreState {
-    pub(super) fn read(connection: &rusqlite::Connection) -> rusqlite::Result<Self> {
-        let sql = "select store_id, in_use, clock_ms, pseudonym_key_check from store_state";
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "select store_id, session, previous_session, in_use, clock_ms,
+                          wal_missing_after_ms, pseudonym_key_check
+                   from store_state";
         connection.query_row(sql, [], |row| {
             Ok(Self {
                 store_id: row.get(0)?,
-                in_use: row.get(1)?,
-                clock_ms: row.get(2)?,
-                pseudonym_key_check: row.get(3)?,
+                session: row.get(1)?,
+                previous_session: row.get(2)?,
+                in_use: row.get(3)?,
+                clock_ms: row.get(4)?,
+                wal_missing_after_ms: row.get(5)?,
+                pseudonym_key_check: row.get(6)?,
             })
         })
+    }
+
+    /// Whether this row, read through a write-ahead log, can have come after `alone`, the row of the database file.
+    pub(super) fn continues(&self, alone: &Self) -> bool {
+        self.session == alone.session
+            || self.in_use == InUse::Opening && self.previous_session == alone.session
     }
 }
 
@@ -39,4 +82,36 @@ impl Reader<'_> {
     pub fn store_state(&self) -> Result<StoreState> {
         StoreState::read(self.connection()).map_err(storage("reading the state of the store"))
     }
+}
+
+/// Begins a session; `alone` is the session that the database file has without its write-ahead log.
+pub(super) fn mark_opening(
+    transaction: &Transaction<'_>,
+    alone: &[u8],
+    wal_is_missing: bool,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "update store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
+             wal_missing_after_ms = iif(?2, clock_ms, wal_missing_after_ms)",
+        (alone, wal_is_missing),
+    )?;
+    Ok(())
+}
+
+/// Notes that the session is in the database file.
+pub(super) fn mark_open(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("update store_state set in_use = 1 where in_use = 2", [])?;
+    Ok(())
+}
+
+/// Notes a clean close; a session that is not in the database file yet stays *opening*.
+pub(super) fn mark_closed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("update store_state set in_use = 0 where in_use = 1", [])?;
+    Ok(())
+}
+
+/// Changes something, so that the commit has something to write.
+pub(super) fn count_probe(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("update store_state set probes = probes + 1", [])?;
+    Ok(())
 }

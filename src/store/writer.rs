@@ -2,26 +2,53 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::checkpoint::checkpoint;
+use super::checkpoint::{CHECKPOINT, checkpoint};
 use super::dedup::RecentResponses;
 use super::error::storage;
+use super::health::StoreHealth;
+use super::held_file::HeldFile;
 use super::intern::{DimensionCaps, Interner};
+use super::state;
+use super::wal_identity::{Found, WalFound};
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
 use crate::model::Clock;
 
+/// Pages of the write-ahead log at which the writer moves it into the database file: 4 MiB, SQLite's own threshold.
+const CHECKPOINT_PAGES: i64 = 1_000;
+/// Small commits between two looks at the size of the write-ahead log.
+const COMMITS_PER_LOOK: u32 = 8;
+/// Records from which a commit is not small.
+const LARGE_BATCH: usize = 100;
+
 /// The one connection that writes, with what it remembers of what it wrote.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Connection,
+    /// `None` only once it was given away for good, see `drop`.
+    connection: Option<Connection>,
     interner: Interner,
     recent: RecentResponses,
+    /// What is remembered of a transaction that was rolled back could not be read back yet.
+    is_stale: bool,
     /// See [`Store::changes`](super::Store::changes).
     changes: Arc<AtomicU64>,
+    health: Arc<StoreHealth>,
+    checkpoint_pages: i64,
+    commits_since_look: u32,
+    /// `None` beside a server.
+    session: Option<Session>,
+}
+
+/// The time that a server has the file open.
+#[derive(Debug)]
+struct Session {
+    /// Whether a checkpoint has moved its mark into the database file.
+    is_in_file: bool,
+    held: Arc<HeldFile>,
 }
 
 /// A piece of work for the thread that owns the [`Writer`], which may look at that thread's clock.
@@ -78,13 +105,18 @@ impl dyn WriteGate + '_ {
     }
 }
 
-/// Work under way on the writing thread.
+/// Work in flight on the writing thread.
 #[derive(Debug)]
 pub struct Writing<T> {
     outcome: Receiver<(Result<T>, u64)>,
 }
 
 impl<T> Writing<T> {
+    /// Whether the work is done, or never will be. Takes the result: ask only when it does not matter.
+    pub fn is_done(&self) -> bool {
+        !matches!(self.outcome.try_recv(), Err(TryRecvError::Empty))
+    }
+
     /// Waits for the result.
     ///
     /// # Errors
@@ -104,32 +136,89 @@ impl<T> Writing<T> {
 }
 
 /// Begins a transaction that writes.
-pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(storage("beginning to write"))
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, config: &StoreConfig) -> Result<Self> {
+    /// The writer of the server that holds the file; notes in the file that it is in use.
+    pub(super) fn open(
+        connection: Connection,
+        config: &StoreConfig,
+        health: Arc<StoreHealth>,
+        held: &Arc<HeldFile>,
+        found: &Found,
+    ) -> Result<Self> {
+        let mut writer = Self::beside(connection, config)?;
+        writer.health = health;
+        writer.session = Some(Session { is_in_file: false, held: Arc::clone(held) });
+        let wal_is_missing = found.wal == WalFound::Missing;
+        writer.transaction(|transaction| {
+            state::mark_opening(transaction, &found.session, wal_is_missing)
+                .map_err(storage("noting that the file is in use"))
+        })?;
+        writer.checkpoint(i64::MAX)?;
+        held.remember_companions()?;
+        Ok(writer)
+    }
+
+    /// A writer beside a server that may hold the file.
+    pub(super) fn beside(connection: Connection, config: &StoreConfig) -> Result<Self> {
         let mut writer = Self {
             interner: Interner::new(config),
             recent: RecentResponses::default(),
+            is_stale: true,
             changes: Arc::default(),
-            connection,
+            health: Arc::default(),
+            checkpoint_pages: CHECKPOINT_PAGES,
+            commits_since_look: 0,
+            session: None,
+            connection: Some(connection),
         };
         writer.forget_uncommitted()?;
         Ok(writer)
     }
 
-    pub(super) const fn parts(&mut self) -> (&mut Connection, &mut Interner, &mut RecentResponses) {
-        (&mut self.connection, &mut self.interner, &mut self.recent)
+    /// Leaves the write-ahead log to another connection, unless it grows beyond `pages`.
+    pub(super) const fn leave_checkpoints_until(&mut self, pages: i64) {
+        self.checkpoint_pages = pages;
+    }
+
+    /// Stores records in one transaction: `work` gets it with the dictionaries.
+    pub(super) fn append_transaction<T>(
+        &mut self,
+        records: usize,
+        work: impl FnOnce(&Transaction<'_>, &mut Interner, &mut RecentResponses) -> Result<T>,
+    ) -> Result<T> {
+        self.health.may_write()?;
+        if self.is_stale {
+            self.forget_uncommitted()?;
+        }
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        let (interner, recent) = (&mut self.interner, &mut self.recent);
+        let outcome = in_transaction(connection, |transaction| work(transaction, interner, recent));
+        let outcome = self.health.note(outcome);
+        match &outcome {
+            Ok(_) => self.committed(records >= LARGE_BATCH),
+            Err(_) => {
+                self.is_stale = true;
+                if let Err(error) = self.forget_uncommitted() {
+                    tracing::warn!(%error, "reading the dictionaries back failed; retrying before the next commit");
+                }
+            }
+        }
+        outcome
     }
 
     /// Reads back what is remembered, after a transaction that did not commit.
-    pub(super) fn forget_uncommitted(&mut self) -> Result<()> {
-        self.interner.reload(&self.connection)?;
-        self.recent.reload(&self.connection)
+    fn forget_uncommitted(&mut self) -> Result<()> {
+        let connection = self.connection.as_ref().ok_or(Error::Closed)?;
+        self.interner.reload(connection)?;
+        self.recent.reload(connection)?;
+        self.is_stale = false;
+        Ok(())
     }
 
     /// Runs `work` in one transaction: all of it is on disk afterwards, or nothing.
@@ -140,20 +229,65 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
-        let transaction = begin(&mut self.connection)?;
-        let result = work(&transaction)?;
-        transaction.commit().map_err(storage("committing"))?;
+        self.health.may_write()?;
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        let outcome = self.health.note(in_transaction(connection, work))?;
         // Afterwards: whoever reads what was written and not yet counted has only counted too little.
         self.changes.fetch_add(1, Ordering::SeqCst);
-        Ok(result)
+        self.committed(true);
+        Ok(outcome)
+    }
+
+    /// Runs a statement that is a transaction by itself.
+    pub(super) fn autocommit(
+        &mut self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        self.health.may_write()?;
+        let connection = self.connection.as_ref().ok_or(Error::Closed)?;
+        self.health.note(work(connection).map_err(storage(operation)))?;
+        self.committed(true);
+        Ok(())
+    }
+
+    /// Moves the write-ahead log when it has grown too long. What was committed is on disk whatever comes of this.
+    fn committed(&mut self, is_large: bool) {
+        self.commits_since_look += 1;
+        let is_due = is_large || self.commits_since_look >= COMMITS_PER_LOOK;
+        if !is_due || self.session.is_none() {
+            return;
+        }
+        self.commits_since_look = 0;
+        let pages = self.wal_pages("noop");
+        if !pages.is_ok_and(|pages| pages < self.checkpoint_pages)
+            && let Err(error) = self.wal_pages("passive")
+        {
+            tracing::debug!(%error, "WAL checkpoint failed; retrying after the next commits");
+        }
+    }
+
+    /// Pages of the write-ahead log that are not in the database file after a checkpoint of the mode.
+    fn wal_pages(&self, mode: &str) -> Result<i64> {
+        let connection = self.connection.as_ref().ok_or(Error::Closed)?;
+        if let Some(source) = self.health.fatal() {
+            return Err(Error::Storage { operation: CHECKPOINT, source });
+        }
+        self.health.note_checkpoint(checkpoint(connection, mode))
     }
 
     pub(super) const fn changes(&self) -> &Arc<AtomicU64> {
         &self.changes
     }
 
-    pub(super) const fn connection(&self) -> &Connection {
-        &self.connection
+    /// The connection itself, for tests.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection.as_ref().unwrap()
+    }
+
+    pub(super) const fn health(&self) -> &Arc<StoreHealth> {
+        &self.health
     }
 
     /// Distinct values of users, spaces, models and labels against their caps.
@@ -161,24 +295,76 @@ impl Writer {
         self.interner.caps()
     }
 
-    /// Proves that the file can be written, without changing it.
+    /// Proves that records can be committed, by a commit.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When they cannot.
     pub fn probe(&mut self) -> Result<()> {
-        begin(&mut self.connection)?.rollback().map_err(storage("probing the file"))
+        self.transaction(|transaction| {
+            state::count_probe(transaction).map_err(storage("probing the file"))
+        })
     }
 
     /// Moves as much of the write-ahead log into the database file as nobody reads, without waiting for anybody;
-    /// `false`, and nothing is moved, when that is more than `most_pages`.
+    /// `false`, and nothing is moved, when that is more than `max_pages`.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn checkpoint(&self, most_pages: i64) -> Result<bool> {
-        if checkpoint(&self.connection, "noop")? > most_pages {
+    pub fn checkpoint(&mut self, max_pages: i64) -> Result<bool> {
+        if self.wal_pages("noop")? > max_pages {
             return Ok(false);
         }
-        checkpoint(&self.connection, "passive")?;
+        let left = self.wal_pages("passive")?;
+        if left == 0 {
+            self.note_session_in_file()?;
+        }
         Ok(true)
     }
+
+    fn note_session_in_file(&mut self) -> Result<()> {
+        if self.session.as_ref().is_none_or(|session| session.is_in_file) {
+            return Ok(());
+        }
+        self.transaction(|transaction| {
+            state::mark_open(transaction).map_err(storage("noting that the file is in use"))
+        })?;
+        if let Some(session) = &mut self.session {
+            session.is_in_file = true;
+        }
+        self.wal_pages("passive").map(|_| ())
+    }
+
+    /// Notes a clean close and moves the write-ahead log, which SQLite deletes with the last connection.
+    fn close(&mut self) -> Result<()> {
+        self.transaction(|transaction| {
+            state::mark_closed(transaction).map_err(storage("noting that the file is closed"))
+        })?;
+        self.wal_pages("passive").map(|_| ())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if !self.health.must_stay_open()
+            && let Err(error) = self.close()
+        {
+            tracing::warn!(%error, "closing the database failed; the next start recovers from the write-ahead log");
+        }
+        if self.health.must_stay_open() {
+            // While this one is open no other connection is the last one, which would move and delete the log.
+            std::mem::forget(self.connection.take());
+            std::mem::forget(session.held);
+        }
+    }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    let transaction = begin(connection)?;
+    let result = work(&transaction)?;
+    transaction.commit().map_err(storage("committing"))?;
+    Ok(result)
 }

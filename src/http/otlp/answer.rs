@@ -92,7 +92,9 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        if let Some(cause) = problem.cause() {
+        if problem.is_logged_at_its_source() {
+            tracing::debug!(cause = problem.cause(), "{} of OpenTelemetry", problem.slug());
+        } else if let Some(cause) = problem.cause() {
             tracing::error!(cause, "{} of OpenTelemetry", problem.slug());
         } else if problem.status().is_server_error() {
             tracing::warn!("{} of OpenTelemetry", problem.slug());

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp};
+use crate::store::migrate::{APPLICATION_ID, embedded};
 use crate::store::{Appended, ResolvedFilter};
 
 const START_MS: i64 = 1_767_323_045_678;

@@ -1,0 +1,84 @@
+//! How often the same failure is worth a line in the log.
+
+/// Microseconds from the first line to the second; doubled after each further one.
+const FIRST_DELAY_US: u64 = 10_000_000;
+/// Longest time between two lines about a failure that goes on.
+const LONGEST_DELAY_US: u64 = 300_000_000;
+/// After so long without a failure the next one is a new one.
+const QUIET_US: u64 = 60_000_000;
+
+/// Failures of one kind in a row: a line for the first, lines with a count at growing intervals while they go on, and one
+/// when they end. All instants are of one monotonic clock, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FailureLog {
+    failures: u64,
+    since_us: u64,
+    last_us: u64,
+    next_line_us: u64,
+    delay_us: u64,
+}
+
+/// A row of failures that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Failures in the row.
+    pub(crate) failures: u64,
+    /// Seconds from the first one to the end.
+    pub(crate) lasted_s: u64,
+}
+
+impl FailureLog {
+    /// Notes a failure; gives the failures in the row so far when a line is due.
+    pub(crate) const fn failed(&mut self, now_us: u64) -> Option<u64> {
+        if self.failures == 0 || now_us.saturating_sub(self.last_us) > QUIET_US {
+            *self = Self {
+                failures: 0,
+                since_us: now_us,
+                last_us: now_us,
+                next_line_us: now_us,
+                delay_us: FIRST_DELAY_US,
+            };
+        }
+        self.failures += 1;
+        self.last_us = now_us;
+        if now_us < self.next_line_us {
+            return None;
+        }
+        self.next_line_us = now_us.saturating_add(self.delay_us);
+        self.delay_us *= 2;
+        if self.delay_us > LONGEST_DELAY_US {
+            self.delay_us = LONGEST_DELAY_US;
+        }
+        Some(self.failures)
+    }
+
+    /// Notes a success; gives the row of failures that it ended, if there was one.
+    pub(crate) const fn succeeded(&mut self, now_us: u64) -> Option<Ended> {
+        if self.failures == 0 {
+            return None;
+        }
+        let lasted_s = now_us.saturating_sub(self.since_us) / 1_000_000;
+        let ended = Ended { failures: self.failures, lasted_s };
+        self.failures = 0;
+        Some(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_of_failures_is_a_handful_of_lines_and_says_how_many() {
+        let mut log = FailureLog::default();
+        let second = 1_000_000;
+        // Fifty failures a second.
+        let lines: Vec<u64> = (0..75 * 50).filter_map(|n| log.failed(n * second / 50)).collect();
+        assert_eq!(lines, [1, 501, 1_501, 3_501]);
+        let ended = log.succeeded(75 * second).unwrap();
+        assert_eq!(ended, Ended { failures: 3_750, lasted_s: 75 });
+        assert_eq!(log.succeeded(76 * second), None);
+        assert_eq!(log.failed(77 * second), Some(1), "a new row has a line of its own");
+        assert_eq!(log.failed(200 * second), Some(1), "so has one after a quiet minute");
+    }
+}

@@ -1,0 +1,126 @@
+//! The questions that the service answers, each from one snapshot.
+
+use std::sync::Arc;
+
+use super::Chatgauge;
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::{Clock, Dimension, Filter, RequestId, SqlAnswer, TimeWindow, Timestamp};
+use crate::query::{
+    Answer, Breakdown, BreakdownQuery, CurrentMetrics, Dashboard, DashboardQuery, DimensionValue,
+    Heatmap, HeatmapQuery, Query, RequestsPage, RequestsQuery, StoredRequest, Tail,
+};
+use crate::store::{SqlLimits, Stop};
+
+impl Chatgauge {
+    /// Answers a query from one snapshot.
+    ///
+    /// # Errors
+    /// When the query asks for too much or the file cannot be read.
+    pub fn query(&self, query: &Query) -> Result<Answer> {
+        self.shared().engine.query(query)
+    }
+
+    /// The leading groups of a dimension.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
+        self.shared().engine.breakdown(query)
+    }
+
+    /// Counts of requests by latency over time.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        self.shared().engine.heatmap(query)
+    }
+
+    /// The numbers of this moment.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
+        let tz = self.config().time_zone;
+        self.shared().engine.current(filter, window, tz, self.now())
+    }
+
+    /// Everything that a dashboard shows, from one snapshot.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
+        self.shared().engine.dashboard(query)
+    }
+
+    /// What arrived after `after`: the newest `limit` requests of the filter.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
+        self.shared().engine.tail(filter, after, limit)
+    }
+
+    /// One stored request: the newest with this id, or the one that started at `started_at`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn request(
+        &self,
+        id: &RequestId,
+        started_at: Option<Timestamp>,
+        filter: &Filter,
+    ) -> Result<Option<StoredRequest>> {
+        self.shared().engine.request(id, started_at, filter)
+    }
+
+    /// A page of stored requests, newest first.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
+        self.shared().engine.requests(query)
+    }
+
+    /// Values of a dimension that start with `prefix`, busiest first.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn dimension_values(
+        &self,
+        dimension: Dimension,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<DimensionValue>> {
+        self.shared().engine.dimension_values(dimension, prefix, limit, self.now())
+    }
+
+    /// Runs one read-only statement, within the limits of time and rows of the configuration.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](crate::Error::InvalidQuery) of the parameter `sql` when the statement is not
+    /// acceptable, with the database's own words.
+    pub fn sql(&self, statement: &str) -> Result<SqlAnswer> {
+        let shared = self.shared();
+        let started_us = shared.clock.monotonic_us();
+        let stop = deadline(&shared.config, &shared.clock)();
+        let limits = SqlLimits { max_rows: shared.config.query.sql_max_rows, stop };
+        let answer = shared.store.sql(statement, limits)?;
+        Ok(SqlAnswer { elapsed_us: shared.clock.monotonic_us() - started_us, ..answer })
+    }
+}
+
+/// Makes deadlines for reads from the configured timeout.
+pub(super) fn deadline(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Arc<dyn Fn() -> Stop + Send + Sync + 'static> {
+    let timeout_us = u64::try_from(config.query.timeout.as_micros()).unwrap_or(u64::MAX);
+    let clock = Arc::clone(clock);
+    Arc::new(move || {
+        let clock = Arc::clone(&clock);
+        let end_us = clock.monotonic_us().saturating_add(timeout_us);
+        Box::new(move || clock.monotonic_us() > end_us)
+    })
+}

@@ -1,0 +1,386 @@
+//! The database file as one server holds it: locked by its inode, recognised by device and inode, never opened twice.
+//!
+//! Closing any descriptor of a file drops all POSIX locks that the process has on it, those of SQLite included. So a
+//! process has one descriptor beside SQLite's, from before SQLite opens the file until after it closed it; everything
+//! else looks at paths with `stat`.
+
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::fs::OFlags;
+
+use super::paths::{beside, resolved};
+use crate::error::{Error, Result};
+
+/// The first bytes of every SQLite file.
+const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// As SQLite itself creates databases, less the umask.
+const DATABASE_MODE: u32 = 0o644;
+
+/// Device and inode: what a file is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// The files that this process holds: a second descriptor of one of them must not even be opened.
+static HELD: Mutex<BTreeSet<FileIdentity>> = Mutex::new(BTreeSet::new());
+
+fn held() -> std::sync::MutexGuard<'static, BTreeSet<FileIdentity>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A database file that no other server can have. Dropped after everything that has the file open.
+#[derive(Debug)]
+pub(super) struct HeldFile {
+    /// As configured; may be a link.
+    path: PathBuf,
+    identity: FileIdentity,
+    /// The write-ahead log and its index, once SQLite has made them.
+    companions: OnceLock<[(PathBuf, FileIdentity); 2]>,
+    is_new: bool,
+    is_new_lock: bool,
+    _database: File,
+    _lock: File,
+}
+
+impl HeldFile {
+    /// Locks the file, which is created empty when missing.
+    ///
+    /// # Errors
+    /// [`Error::Database`] says why it cannot be held: not an SQLite file, held by another server, known by a second
+    /// name, a mount point of its own, not writable.
+    pub(super) fn take(path: &Path) -> Result<Arc<Self>> {
+        require_directory(path)?;
+        require_database_or_nothing(path)?;
+        let (lock, is_new_lock) = take_lock_file(path)?;
+        let taken = Self::take_inode(path, lock, is_new_lock);
+        if taken.is_err() && is_new_lock {
+            discard(&beside(&resolved(path), ".lock"));
+        }
+        taken.map(Arc::new)
+    }
+
+    /// Removes what [`take`](Self::take) made, when the file cannot be used after all.
+    pub(super) fn discard_if_new(&self) {
+        if self.is_new {
+            discard(&self.path);
+        }
+        if self.is_new_lock {
+            discard(&beside(&resolved(&self.path), ".lock"));
+        }
+    }
+
+    fn take_inode(path: &Path, lock: File, is_new_lock: bool) -> Result<Self> {
+        let is_new = !path.exists();
+        let database = open_database(path)?;
+        let metadata = database.metadata().map_err(io_error(path))?;
+        let taken = require_sqlite(path, &database)
+            .and_then(|()| require_own_name(path, &metadata))
+            .and_then(|()| lock_inode(path, &database));
+        if let Err(error) = taken {
+            if is_new {
+                discard(path);
+            }
+            return Err(error);
+        }
+        let identity = FileIdentity::of(&metadata);
+        held().insert(identity);
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            companions: OnceLock::new(),
+            is_new,
+            is_new_lock,
+            _database: database,
+            _lock: lock,
+        })
+    }
+
+    /// Remembers the write-ahead log and its index, which exist once something was written.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub(super) fn remember_companions(&self) -> Result<()> {
+        let path = resolved(&self.path);
+        let identified = |suffix| -> Result<(PathBuf, FileIdentity)> {
+            let path = beside(&path, suffix);
+            let metadata = path.metadata().map_err(io_error(&path))?;
+            Ok((path, FileIdentity::of(&metadata)))
+        };
+        // Set once, at the start.
+        drop(self.companions.set([identified("-wal")?, identified("-shm")?]));
+        Ok(())
+    }
+
+    /// How what the paths lead to differs from the files that are open; `None` when they are the same.
+    pub(super) fn difference(&self) -> Option<String> {
+        let database = different(&self.path, self.identity, "the database file");
+        let companions = self.companions.get().into_iter().flatten();
+        database.or_else(|| {
+            let names = ["the write-ahead log", "the index of the write-ahead log"];
+            companions
+                .zip(names)
+                .find_map(|((path, identity), name)| different(path, *identity, name))
+        })
+    }
+
+    /// Names of the file besides its own (hard links); 0 when it cannot be looked at.
+    pub(super) fn other_names(&self) -> u64 {
+        self.path.metadata().map_or(0, |metadata| metadata.nlink().saturating_sub(1))
+    }
+}
+
+impl Drop for HeldFile {
+    fn drop(&mut self) {
+        held().remove(&self.identity);
+    }
+}
+
+/// Whether this process has the file open for writing.
+pub(super) fn is_held(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| held().contains(&FileIdentity::of(&metadata)))
+}
+
+fn different(path: &Path, identity: FileIdentity, name: &str) -> Option<String> {
+    let shown = path.display();
+    match path.metadata() {
+        Ok(metadata) if FileIdentity::of(&metadata) == identity => None,
+        Ok(_) => Some(format!("{name} {shown} was replaced by another file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some(format!("{name} {shown} was deleted or moved away"))
+        }
+        Err(error) => Some(format!("{name} {shown} cannot be looked at: {error}")),
+    }
+}
+
+fn io_error(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    |source| Error::Io { path: path.to_owned(), source }
+}
+
+fn require_directory(path: &Path) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let reason = format!("the directory {} does not exist; create it first", directory.display());
+    Err(Error::database(path, reason))
+}
+
+fn require_database_or_nothing(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Error::database(path, "is a directory; name a file in it"))
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            Err(Error::database(path, "is no regular file; name another file"))
+        }
+        Ok(_) if is_held(path) => Err(in_use(path)),
+        _ => Ok(()),
+    }
+}
+
+fn in_use(path: &Path) -> Error {
+    Error::database(
+        path,
+        "the file is locked by another server; stop that one, or send records to it over HTTP",
+    )
+}
+
+/// The lock file beside the database, and whether it was made now. It follows no symbolic link: whoever may write to the
+/// directory could have the server create or hold any file.
+fn take_lock_file(path: &Path) -> Result<(File, bool)> {
+    let lock_path = beside(&resolved(path), ".lock");
+    let is_new = !lock_path.exists();
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let opened = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .custom_flags(no_follow)
+        .open(&lock_path);
+    let file = match opened {
+        Err(_) if lock_path.is_symlink() => {
+            return Err(Error::database(lock_path, "is a symbolic link; remove it"));
+        }
+        opened => opened.map_err(|source| not_writable(&lock_path, source))?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok((file, is_new)),
+        Err(TryLockError::WouldBlock) => Err(in_use(path)),
+        Err(TryLockError::Error(source)) => Err(Error::Io { path: lock_path, source }),
+    }
+}
+
+fn open_database(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(DATABASE_MODE)
+        .open(path);
+    opened.map_err(|source| not_writable(path, source))
+}
+
+/// Refuses what is not an SQLite file before SQLite touches it.
+fn require_sqlite(path: &Path, file: &File) -> Result<()> {
+    let mut head = [0; SQLITE_MAGIC.len()];
+    let read =
+        file.read_at(&mut head, 0).map_err(|source| super::error::unreadable(path, &source))?;
+    if read == 0 || head == *SQLITE_MAGIC {
+        return Ok(());
+    }
+    Err(Error::database(path, "not a chatgauge file (it is no SQLite database); name another file"))
+}
+
+/// A second name would have a write-ahead log of its own: whoever opens it would not see, and would then destroy, what is
+/// in the first one.
+fn require_own_name(path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.nlink() > 1 {
+        let names = metadata.nlink();
+        let reason = format!(
+            "the file has {names} names (hard links), and each would have a write-ahead log of its own; remove the \
+             others, or copy the file"
+        );
+        return Err(Error::database(path, reason));
+    }
+    if is_mount_point(&resolved(path)) {
+        let reason = "the file is mounted by itself, so its write-ahead log would lie outside of the mount and be lost \
+                      with the container; mount its directory instead";
+        return Err(Error::database(path, reason));
+    }
+    Ok(())
+}
+
+/// Whether the kernel lists the path as a mount point; `false` where there is no such list.
+fn is_mount_point(path: &Path) -> bool {
+    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return false };
+    let Some(path) = path.to_str() else { return false };
+    // The fifth field; spaces and the like are written as octal numbers.
+    let escaped = path.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011");
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(&escaped))
+}
+
+/// Keeps away a server that comes by another name, e.g. a bind mount, where the lock file is another one.
+fn lock_inode(path: &Path, file: &File) -> Result<()> {
+    if !has_two_kinds_of_locks(file) {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(in_use(path)),
+        Err(TryLockError::Error(source)) if source.kind() == std::io::ErrorKind::Unsupported => {
+            Ok(())
+        }
+        Err(TryLockError::Error(source)) => Err(io_error(path)(source)),
+    }
+}
+
+/// Whether a lock of the whole file (flock) does not get in the way of SQLite's byte ranges (fcntl).
+#[cfg(target_os = "linux")]
+fn has_two_kinds_of_locks(file: &File) -> bool {
+    /// `statfs(2)`: NFS, SMB and SMB2 make both kinds byte-range locks of the server.
+    const SHARED_TABLE: [u64; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
+    rustix::fs::fstatfs(file).is_ok_and(|found| {
+        u64::try_from(found.f_type).is_ok_and(|kind| !SHARED_TABLE.contains(&kind))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn has_two_kinds_of_locks(_file: &File) -> bool {
+    false
+}
+
+fn not_writable(path: &Path, source: std::io::Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
+        return Error::database(
+            path,
+            "cannot be written; the directory of the database must be writable for this user",
+        );
+    }
+    Error::Io { path: path.to_owned(), source }
+}
+
+/// Leaves nothing beside, or in place of, a file that is somebody else's.
+fn discard(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "an empty file is left over");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_held_once_whatever_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let first = HeldFile::take(&path).unwrap();
+        assert!(first.difference().is_none());
+        let linked = directory.path().join("linked.db");
+        std::os::unix::fs::symlink(&path, &linked).unwrap();
+        for name in [&path, &linked] {
+            let message = HeldFile::take(name).unwrap_err().to_string();
+            assert!(message.contains("locked by another server"), "{message}");
+        }
+        drop(first);
+        drop(HeldFile::take(&linked).unwrap());
+    }
+
+    #[test]
+    fn a_hard_link_is_refused_at_the_start_and_noticed_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let second = directory.path().join("second.db");
+        let file = HeldFile::take(&path).unwrap();
+        std::fs::hard_link(&path, &second).unwrap();
+        assert_eq!((file.other_names(), file.difference()), (1, None));
+        let held = HeldFile::take(&second).unwrap_err().to_string();
+        assert!(held.contains("locked by another server"), "{held}");
+        drop(file);
+        let message = HeldFile::take(&path).unwrap_err().to_string();
+        assert!(message.contains("2 names (hard links)"), "{message}");
+        assert!(second.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_moved_or_replaced_differs_until_it_is_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let away = directory.path().join("away.db");
+        let file = HeldFile::take(&path).unwrap();
+        std::fs::rename(&path, &away).unwrap();
+        assert!(file.difference().unwrap().contains("deleted or moved away"));
+        std::fs::write(&path, "another").unwrap();
+        assert!(file.difference().unwrap().contains("replaced by another file"));
+        std::fs::rename(&away, &path).unwrap();
+        assert_eq!(file.difference(), None);
+    }
+
+    #[test]
+    fn the_lock_file_follows_no_symbolic_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let target = directory.path().join("target");
+        std::os::unix::fs::symlink(&target, directory.path().join("chat.db.lock")).unwrap();
+        let message = HeldFile::take(&path).unwrap_err().to_string();
+        assert!(message.contains("symbolic link"), "{message}");
+        assert!(!target.exists() && !path.exists());
+    }
+}
