@@ -6,7 +6,7 @@ create table store_state (
     previous_session    blob    not null, -- what the database file alone had when that one opened it
     in_use              integer not null, -- 0 after a clean close, 1 while a server has the file open, 2 while it opens it
     clock_ms            integer not null, -- the server's clock as last stored with a commit; 0: never
-    probes              integer not null, -- commits that only proved that records can be committed
+    touches             integer not null, -- counts changes whose only purpose is to be written
     wal_missing_after_ms integer,         -- a server found the file in use and its write-ahead log gone: the clock then
     pseudonym_key_check blob              -- check value of the key of the pseudonyms; null: not known yet
 ) strict;

@@ -255,7 +255,6 @@ fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
         grown.overflowed,
         "values went to (other), because a cap on distinct values is reached,",
     );
-    recent(grown.failed_commits, "commits failed");
     problems
 }
 

@@ -47,7 +47,7 @@ impl Recent {
 /// Counters of which a recent growth degrades the health.
 #[derive(Debug, Default)]
 pub(super) struct RecentTrouble {
-    counters: Mutex<[Recent; 3]>,
+    counters: Mutex<[Recent; 2]>,
 }
 
 /// What grew in the last ten minutes, as totals since the start.
@@ -55,21 +55,19 @@ pub(super) struct RecentTrouble {
 pub(super) struct Grown {
     /// Requests of the collector that were dropped.
     pub(super) dropped: Option<u64>,
-    /// Commits that failed.
-    pub(super) failed_commits: Option<u64>,
     /// Records with a value that went to `(other)`.
     pub(super) overflowed: Option<u64>,
 }
 
 impl RecentTrouble {
     /// Looks at the counters.
-    pub(super) fn look(&self, totals: [u64; 3], now_us: u64) -> Grown {
+    pub(super) fn look(&self, totals: [u64; 2], now_us: u64) -> Grown {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for (counter, total) in counters.iter_mut().zip(totals) {
             counter.look(total, now_us);
         }
-        let [dropped, failed_commits, overflowed] = counters.map(|counter| counter.get(now_us));
-        Grown { dropped, failed_commits, overflowed }
+        let [dropped, overflowed] = counters.map(|counter| counter.get(now_us));
+        Grown { dropped, overflowed }
     }
 }
 
@@ -100,8 +98,7 @@ impl Shared {
     pub(super) fn grown(&self) -> Grown {
         let overflowed = self.queue.dimension_caps().iter().map(|caps| caps.overflowed).sum();
         let dropped = self.collector_dropped();
-        let failed_commits = self.queue.stats().failed_commits;
-        self.trouble.look([dropped, failed_commits, overflowed], self.clock.monotonic_us())
+        self.trouble.look([dropped, overflowed], self.clock.monotonic_us())
     }
 }
 
@@ -220,11 +217,11 @@ mod tests {
     #[test]
     fn trouble_is_told_for_ten_minutes() {
         let trouble = RecentTrouble::default();
-        assert_eq!(trouble.look([0, 0, 0], 5), Grown::default());
-        let grown = trouble.look([3, 0, 0], 10);
+        assert_eq!(trouble.look([0, 0], 5), Grown::default());
+        let grown = trouble.look([3, 0], 10);
         assert_eq!(grown, Grown { dropped: Some(3), ..Grown::default() });
-        assert_eq!(trouble.look([3, 0, 0], 9 + RECENT_US).dropped, Some(3));
-        assert_eq!(trouble.look([3, 1, 0], 10 + RECENT_US).dropped, None);
-        assert_eq!(trouble.look([4, 1, 0], 11 + RECENT_US).dropped, Some(4));
+        assert_eq!(trouble.look([3, 0], 9 + RECENT_US).dropped, Some(3));
+        assert_eq!(trouble.look([3, 1], 10 + RECENT_US).dropped, None);
+        assert_eq!(trouble.look([4, 1], 11 + RECENT_US).dropped, Some(4));
     }
 }

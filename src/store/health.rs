@@ -69,12 +69,21 @@ impl StoreHealth {
         *lock(&self.misplaced) = difference;
     }
 
-    /// Notes the outcome of a write, and hands it on.
+    /// Notes the outcome of storing records, and hands it on.
+    pub(super) fn note_append<T>(&self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_ok() {
+            *lock(&self.failing) = None;
+        }
+        self.note(outcome)
+    }
+
+    /// Notes the outcome of any other write, and hands it on.
     pub(super) fn note<T>(&self, outcome: Result<T>) -> Result<T> {
         match &outcome {
             Ok(_) => {
                 self.writes.fetch_add(1, Ordering::Relaxed);
-                *lock(&self.failing) = None;
+                // What went elsewhere in the file says nothing about the damage that records met.
+                lock(&self.failing).take_if(|source| source.kind != StorageErrorKind::Damaged);
             }
             Err(Error::Storage { source, .. }) => self.note_failure(source),
             Err(_) => {}
@@ -130,6 +139,11 @@ mod tests {
         health.may_write().unwrap();
         health.note(Ok(())).unwrap();
         assert!(health.failing().is_none());
+        drop(health.note_append(failure(StorageErrorKind::Damaged)));
+        health.note(Ok(())).unwrap();
+        assert_eq!(health.failing().unwrap().kind, StorageErrorKind::Damaged);
+        health.note_append(Ok(())).unwrap();
+        assert!(health.failing().is_none());
         drop(health.note_checkpoint(failure(StorageErrorKind::Io)));
         assert!(health.failing().is_none(), "a checkpoint is tried again");
         drop(health.note_checkpoint(failure(StorageErrorKind::SyncFailed)));
@@ -137,7 +151,7 @@ mod tests {
         let refused = health.may_write().unwrap_err();
         assert_eq!(refused.storage_kind(), Some(StorageErrorKind::SyncFailed));
         assert!(health.must_stay_open());
-        assert_eq!((health.writes(), health.failed_writes()), (2, 2));
+        assert_eq!((health.writes(), health.failed_writes()), (4, 3));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Store {
         let store = Self {
             path: path.clone(),
             place: Place::File,
-            readers: open_readers(config, Place::File)?,
+            readers: open_readers(config, Place::File, None)?,
             stop: None,
             changes: Arc::clone(writer.changes()),
             log_pages_left: Arc::default(),
@@ -105,7 +105,7 @@ impl Store {
         Ok(Self {
             path: path.clone(),
             place,
-            readers: open_readers(config, place)?,
+            readers: open_readers(config, place, Some(1))?,
             stop: None,
             changes: Arc::default(),
             log_pages_left: Arc::default(),
@@ -308,7 +308,13 @@ fn place_for_reading(path: &Path, wal: WalFound) -> Result<Place> {
     }
 }
 
-fn open_readers(config: &StoreConfig, place: Place) -> Result<Pool<SqliteConnectionManager>> {
+/// Opens readers, all of them at the start or `at_start`; none is ever closed and opened again, because the path may lead to
+/// another file by then.
+fn open_readers(
+    config: &StoreConfig,
+    place: Place,
+    at_start: Option<u32>,
+) -> Result<Pool<SqliteConnectionManager>> {
     let page_cache_bytes = config.page_cache_bytes;
     let (name, flags) = place.name_and_flags(&config.path);
     let manager =
@@ -318,8 +324,7 @@ fn open_readers(config: &StoreConfig, place: Place) -> Result<Pool<SqliteConnect
         });
     Pool::builder()
         .max_size(config.readers)
-        // All at the start and none anew: later, the path may lead to another file.
-        .min_idle(None)
+        .min_idle(at_start)
         .idle_timeout(None)
         .max_lifetime(None)
         .connection_timeout(POOL_TIMEOUT)

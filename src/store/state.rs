@@ -110,8 +110,8 @@ pub(super) fn mark_closed(transaction: &Transaction<'_>) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Changes something, so that the commit has something to write.
-pub(super) fn count_probe(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute("update store_state set probes = probes + 1", [])?;
+/// Changes the row, so that the commit has something to write and the write-ahead log has the row.
+pub(super) fn touch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.prepare_cached("update store_state set touches = touches + 1")?.execute([])?;
     Ok(())
 }

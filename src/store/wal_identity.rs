@@ -43,7 +43,8 @@ pub(super) fn find_wal(path: &Path) -> Result<Found> {
     let wal_bytes = wal_path.metadata().map(|metadata| metadata.len());
     let alone = read_state(&immutable_uri(path)).ok();
     let wal = match (wal_bytes, &alone) {
-        (Err(_), Some(alone)) if alone.in_use == InUse::Open => WalFound::Missing,
+        // An empty one is what a reader leaves that opened the file without its log.
+        (Err(_) | Ok(0), Some(alone)) if alone.in_use == InUse::Open => WalFound::Missing,
         (Err(_) | Ok(0), _) => WalFound::None,
         // Nothing to compare with: a file of an earlier version, or one whose first page is only in the log.
         (Ok(_), None) => WalFound::Own,

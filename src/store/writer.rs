@@ -39,6 +39,9 @@ pub struct Writer {
     health: Arc<StoreHealth>,
     checkpoint_pages: i64,
     commits_since_look: u32,
+    /// The write-ahead log may restart with the next transaction, which then has to carry the session: whoever finds the
+    /// log tells by it which file it belongs to.
+    wal_restarts: bool,
     /// `None` beside a server.
     session: Option<Session>,
 }
@@ -174,6 +177,7 @@ impl Writer {
             health: Arc::default(),
             checkpoint_pages: CHECKPOINT_PAGES,
             commits_since_look: 0,
+            wal_restarts: false,
             session: None,
             connection: Some(connection),
         };
@@ -198,8 +202,11 @@ impl Writer {
         }
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let (interner, recent) = (&mut self.interner, &mut self.recent);
-        let outcome = in_transaction(connection, |transaction| work(transaction, interner, recent));
-        let outcome = self.health.note(outcome);
+        let wal_restarts = self.wal_restarts;
+        let outcome = in_transaction(connection, wal_restarts, |transaction| {
+            work(transaction, interner, recent)
+        });
+        let outcome = self.health.note_append(outcome);
         match &outcome {
             Ok(_) => self.committed(records >= LARGE_BATCH),
             Err(_) => {
@@ -231,7 +238,7 @@ impl Writer {
     ) -> Result<T> {
         self.health.may_write()?;
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        let outcome = self.health.note(in_transaction(connection, work))?;
+        let outcome = self.health.note(in_transaction(connection, self.wal_restarts, work))?;
         // Afterwards: whoever reads what was written and not yet counted has only counted too little.
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.committed(true);
@@ -253,6 +260,7 @@ impl Writer {
 
     /// Moves the write-ahead log when it has grown too long. What was committed is on disk whatever comes of this.
     fn committed(&mut self, is_large: bool) {
+        self.wal_restarts = false;
         self.commits_since_look += 1;
         let is_due = is_large || self.commits_since_look >= COMMITS_PER_LOOK;
         if !is_due || self.session.is_none() {
@@ -260,10 +268,14 @@ impl Writer {
         }
         self.commits_since_look = 0;
         let pages = self.wal_pages("noop");
-        if !pages.is_ok_and(|pages| pages < self.checkpoint_pages)
-            && let Err(error) = self.wal_pages("passive")
-        {
-            tracing::debug!(%error, "WAL checkpoint failed; retrying after the next commits");
+        if pages.is_ok_and(|pages| pages < self.checkpoint_pages) {
+            return;
+        }
+        match self.wal_pages("passive") {
+            Ok(left) => self.wal_restarts = left == 0,
+            Err(error) => {
+                tracing::debug!(%error, "WAL checkpoint failed; retrying after the next commits");
+            }
         }
     }
 
@@ -301,7 +313,7 @@ impl Writer {
     /// When they cannot.
     pub fn probe(&mut self) -> Result<()> {
         self.transaction(|transaction| {
-            state::count_probe(transaction).map_err(storage("probing the file"))
+            state::touch(transaction).map_err(storage("probing the file"))
         })
     }
 
@@ -314,8 +326,8 @@ impl Writer {
         if self.wal_pages("noop")? > max_pages {
             return Ok(false);
         }
-        let left = self.wal_pages("passive")?;
-        if left == 0 {
+        if self.wal_pages("passive")? == 0 {
+            self.wal_restarts = true;
             self.note_session_in_file()?;
         }
         Ok(true)
@@ -331,7 +343,8 @@ impl Writer {
         if let Some(session) = &mut self.session {
             session.is_in_file = true;
         }
-        self.wal_pages("passive").map(|_| ())
+        self.wal_restarts = self.wal_pages("passive")? == 0;
+        Ok(())
     }
 
     /// Notes a clean close and moves the write-ahead log, which SQLite deletes with the last connection.
@@ -352,6 +365,8 @@ impl Drop for Writer {
             tracing::warn!(%error, "closing the database failed; the next start recovers from the write-ahead log");
         }
         if self.health.must_stay_open() {
+            // What only the log has goes to the file that is open, wherever that is now; not after a failed flush.
+            drop(self.wal_pages("passive"));
             // While this one is open no other connection is the last one, which would move and delete the log.
             std::mem::forget(self.connection.take());
             std::mem::forget(session.held);
@@ -361,10 +376,14 @@ impl Drop for Writer {
 
 fn in_transaction<T>(
     connection: &mut Connection,
+    wal_restarts: bool,
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
     let transaction = begin(connection)?;
     let result = work(&transaction)?;
+    if wal_restarts {
+        state::touch(&transaction).map_err(storage("noting the session in the write-ahead log"))?;
+    }
     transaction.commit().map_err(storage("committing"))?;
     Ok(result)
 }

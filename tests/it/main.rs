@@ -19,6 +19,7 @@ mod meddling;
 mod notify;
 mod oracle;
 mod otlp;
+mod place;
 mod properties;
 mod retention;
 mod retention_kept;

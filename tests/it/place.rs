@@ -1,0 +1,315 @@
+//! What happens around an open database: it is moved, replaced, deleted, restored over, copied without its write-ahead log,
+//! or held by another process. Nothing acknowledged is lost silently, and readiness says so.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chatgauge::Chatgauge;
+use chatgauge::error::StorageErrorKind;
+use chatgauge::model::{RequestRecord, TimeRange};
+use chatgauge::store::Store;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::json;
+
+use crate::harness::TestServer;
+use crate::oracle::random_record;
+use crate::store_harness::{at, quiet_config};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks until something is so.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let step = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+    panic!("never: {what}");
+}
+
+fn records(seed: u64, count: usize) -> Vec<RequestRecord> {
+    let day = TimeRange::new(at("2026-03-01T00:00:00Z"), at("2026-03-02T00:00:00Z"));
+    let mut rng = StdRng::seed_from_u64(seed);
+    (0..count).map(|_| random_record(&mut rng, day)).collect()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Files of a database as a crash at this moment would leave them.
+fn copy(from: &Path, to: &Path, suffixes: &[&str]) {
+    for suffix in suffixes {
+        std::fs::copy(beside(from, suffix), beside(to, suffix)).unwrap();
+    }
+}
+
+fn stored(path: &Path) -> i64 {
+    let store = Store::open_read_only(&quiet_config(path).store).unwrap();
+    store.read(|reader| reader.last_seq()).unwrap()
+}
+
+/// Posts a record; gives the status and the problem's detail.
+fn post(server: &TestServer, id: &str) -> (u16, String) {
+    let answer = server.post_json("/api/requests", &json!({ "request_id": id }));
+    let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+    (answer.status, detail)
+}
+
+fn is_ready(server: &TestServer) -> bool {
+    server.get_as("/readyz", None).status == 200
+}
+
+#[test]
+fn a_moved_database_refuses_records_until_it_is_back() {
+    let server = TestServer::start();
+    let path = server.service.store().path().to_owned();
+    assert_eq!(post(&server, "before").0, 200);
+    let away = beside(&path, ".away");
+    std::fs::rename(&path, &away).unwrap();
+    wait_until("not ready", || !is_ready(&server));
+    let (status, detail) = post(&server, "into nothing");
+    assert_eq!(status, 503);
+    assert!(detail.contains("moved, deleted or replaced"), "{detail}");
+    let health = server.get("/api/telemetry/health").json();
+    assert_eq!(health["status"], "degraded");
+    assert!(
+        health["problems"][0].as_str().unwrap().contains("was deleted or moved away"),
+        "{health}"
+    );
+
+    // Another file in its place does not help.
+    std::fs::copy(&away, &path).unwrap();
+    wait_until("replaced", || {
+        let health = server.get("/api/telemetry/health").json();
+        health["problems"].to_string().contains("was replaced by another file")
+    });
+    assert_eq!(post(&server, "into another").0, 503);
+
+    std::fs::rename(&away, &path).unwrap();
+    wait_until("ready again", || is_ready(&server));
+    assert_eq!(post(&server, "after").0, 200);
+    let health = server.get("/api/telemetry/health").json();
+    assert_eq!(health["status"], "ok", "{health}");
+}
+
+#[test]
+fn a_deleted_write_ahead_log_refuses_records_and_what_it_had_is_saved_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 50)).unwrap();
+    std::fs::remove_file(beside(&path, "-wal")).unwrap();
+    wait_until("not ready", || service.ready().is_err());
+    let refused = service.record(records(2, 50)).unwrap_err();
+    assert_eq!(refused.storage_kind(), Some(StorageErrorKind::Misplaced), "{refused}");
+    assert!(refused.to_string().contains("write-ahead log"), "{refused}");
+    service.shutdown().unwrap();
+    // In a process of its own: this one leaves the file open, because closing it would delete by name.
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_chatgauge"))
+        .args(["sql", "select count(*) as stored from requests", "--json", "--db"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("50"), "{text}");
+}
+
+#[test]
+fn a_removed_directory_refuses_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let service = Chatgauge::open(quiet_config(&inner.join("chat.db"))).unwrap();
+    service.record(records(1, 1)).unwrap();
+    std::fs::remove_dir_all(&inner).unwrap();
+    wait_until("not ready", || service.ready().is_err());
+    service.record(records(2, 1)).unwrap_err();
+}
+
+#[test]
+fn an_older_copy_beside_a_newer_log_is_refused_and_both_stay_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let older = directory.path().join("older.db");
+    let config = quiet_config(&path);
+    let service = Chatgauge::open(config.clone()).unwrap();
+    service.record(records(1, 100)).unwrap();
+    service.shutdown().unwrap();
+    drop(service);
+    std::fs::copy(&path, &older).unwrap();
+
+    let service = Chatgauge::open(config.clone()).unwrap();
+    service.record(records(2, 100)).unwrap();
+    // The server is killed, and the older copy restored over the file: the log stays.
+    let crashed = directory.path().join("crashed.db");
+    copy(&path, &crashed, &["", "-wal", ".key"]);
+    service.shutdown().unwrap();
+    drop(service);
+    std::fs::copy(&older, &crashed).unwrap();
+    let before =
+        [std::fs::read(&crashed).unwrap(), std::fs::read(beside(&crashed, "-wal")).unwrap()];
+    let config = quiet_config(&crashed).store;
+    for refused in [
+        Store::open(&config).map(|_| ()).unwrap_err(),
+        Store::open_read_only(&config).map(|_| ()).unwrap_err(),
+    ] {
+        let message = refused.to_string();
+        assert!(message.contains("does not belong to this file"), "{message}");
+        assert!(message.contains("mv '") && message.contains("-wal.stale"), "{message}");
+    }
+    let after =
+        [std::fs::read(&crashed).unwrap(), std::fs::read(beside(&crashed, "-wal")).unwrap()];
+    assert!(before == after, "something was written");
+
+    std::fs::rename(beside(&crashed, "-wal"), beside(&crashed, "-wal.stale")).unwrap();
+    drop(std::fs::remove_file(beside(&crashed, "-shm")));
+    drop(Store::open(&config).unwrap());
+    assert_eq!(stored(&crashed), 100);
+}
+
+#[test]
+fn the_log_of_another_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let crash = |name: &str, seed| {
+        let service = Chatgauge::open(quiet_config(&path("open.db"))).unwrap();
+        service.record(records(seed, 200)).unwrap();
+        copy(&path("open.db"), &path(name), &["", "-wal"]);
+        service.shutdown().unwrap();
+        drop(service);
+        for suffix in ["", ".key", ".lock"] {
+            std::fs::remove_file(beside(&path("open.db"), suffix)).unwrap();
+        }
+    };
+    crash("one.db", 1);
+    crash("other.db", 2);
+    std::fs::copy(beside(&path("other.db"), "-wal"), beside(&path("one.db"), "-wal")).unwrap();
+    let before = std::fs::read(path("one.db")).unwrap();
+    let refused = Store::open(&quiet_config(&path("one.db")).store).unwrap_err().to_string();
+    assert!(refused.contains("does not belong to this file"), "{refused}");
+    assert!(before == std::fs::read(path("one.db")).unwrap(), "the file was changed");
+}
+
+#[test]
+fn a_copy_without_its_log_says_so_and_a_clean_one_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 100)).unwrap();
+    let copied = directory.path().join("copied.db");
+    copy(&path, &copied, &[""]);
+    let read = Store::open_read_only(&quiet_config(&copied).store).unwrap();
+    assert!(read.wal_is_missing());
+    drop(read);
+    let (store, writer) = Store::open(&quiet_config(&copied).store).unwrap();
+    assert!(store.wal_is_missing());
+    let state = store.read(|reader| reader.store_state()).unwrap();
+    assert!(state.wal_missing_after_ms.is_some(), "it is remembered: {state:?}");
+    drop((store, writer));
+
+    service.shutdown().unwrap();
+    drop(service);
+    for _ in 0..3 {
+        let (store, writer) = Store::open(&quiet_config(&path).store).unwrap();
+        assert!(!store.wal_is_missing());
+        let state = store.read(|reader| reader.store_state()).unwrap();
+        assert_eq!(state.wal_missing_after_ms, None);
+        drop((store, writer));
+    }
+    assert_eq!(stored(&path), 100);
+}
+
+#[test]
+fn starts_that_a_reader_keeps_from_their_checkpoint_are_told_from_foreign_logs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 10)).unwrap();
+    service.shutdown().unwrap();
+    drop(service);
+    // Its snapshot lasts over several starts and ends of servers.
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("begin").unwrap();
+    reader.query_row("select count(*) from requests", [], |row| row.get::<_, i64>(0)).unwrap();
+    for seed in 2..5 {
+        let service = Chatgauge::open(quiet_config(&path)).unwrap();
+        service.record(records(seed, 10)).unwrap();
+        service.shutdown().unwrap();
+    }
+    drop(reader);
+    assert_eq!(stored(&path), 40);
+    drop(Store::open(&quiet_config(&path).store).unwrap());
+    assert_eq!(stored(&path), 40);
+}
+
+#[test]
+fn readiness_answers_at_once_while_another_process_holds_the_file() {
+    let server = TestServer::start();
+    let path = server.service.store().path().to_owned();
+    assert_eq!(post(&server, "before").0, 200);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| post(&server, "held"));
+        wait_until("not ready", || !is_ready(&server));
+        let answer = server.get_as("/readyz", None);
+        assert_eq!(answer.json()["detail"], "another process holds the database file");
+        // Questions are answered meanwhile.
+        assert_eq!(server.get("/api/telemetry/health").json()["status"], "degraded");
+        assert_eq!(server.get("/api/requests").json()["requests"].as_array().unwrap().len(), 1);
+        assert_eq!(waiting.join().unwrap().0, 503);
+    });
+    other.execute_batch("rollback").unwrap();
+    wait_until("ready again", || is_ready(&server));
+    assert_eq!(post(&server, "after").0, 200);
+}
+
+#[test]
+fn a_damaged_index_refuses_records_and_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 2_000)).unwrap();
+    service.shutdown().unwrap();
+    drop(service);
+    let pages: Vec<i64> = {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let sql = "select rootpage from sqlite_schema where name = 'requests__started_at_ms'";
+        vec![connection.query_row(sql, [], |row| row.get(0)).unwrap()]
+    };
+    let mut bytes = std::fs::read(&path).unwrap();
+    for page in pages {
+        let start = usize::try_from((page - 1) * 4_096).unwrap();
+        bytes[start..start + 4_096].fill(0xA5);
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    let refused = service.record(records(2, 10)).unwrap_err();
+    assert_eq!(refused.storage_kind(), Some(StorageErrorKind::Damaged), "{refused}");
+    let not_ready = service.ready().unwrap_err();
+    assert_eq!(not_ready.storage_kind(), Some(StorageErrorKind::Damaged), "{not_ready}");
+    drop(service.shutdown());
+}
+
+#[test]
+fn a_hard_link_made_later_only_degrades_the_health() {
+    let server = TestServer::start();
+    let path = server.service.store().path().to_owned();
+    let link = beside(&path, ".link");
+    std::fs::hard_link(&path, &link).unwrap();
+    let health = server.get("/api/telemetry/health").json();
+    assert!(health["problems"].to_string().contains("1 other names"), "{health}");
+    assert!(is_ready(&server));
+    assert_eq!(post(&server, "one").0, 200);
+    std::fs::remove_file(&link).unwrap();
+    assert_eq!(server.get("/api/telemetry/health").json()["status"], "ok");
+}
