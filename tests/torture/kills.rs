@@ -1,0 +1,236 @@
+//! SIGKILL at random instants and at chosen calls, in everything that the program does.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use super::backups;
+use super::findings::{Findings, Wrong};
+use super::layer::{Action, Kind, Op, Rule};
+use super::load::Traffic;
+use super::old_schema;
+use super::server::{NotStarted, Server};
+use super::stage::Stage;
+
+/// What the program was doing when it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Taking records and rolling them up, at any instant.
+    Load,
+    /// The same, at a call that writes or syncs the write-ahead log.
+    Commit,
+    /// The same, at a call that writes or syncs the database file.
+    Checkpoint,
+    /// Deleting rows that have outlived their time.
+    Retention,
+    /// Starting, on what an earlier kill left.
+    Startup,
+    /// `chatgauge rebuild`.
+    Rebuild,
+    /// Bringing a file of an earlier version up to date.
+    Migration,
+    /// `chatgauge backup`, beside a server under load.
+    Backup,
+}
+
+impl Phase {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Load,
+        Self::Commit,
+        Self::Checkpoint,
+        Self::Retention,
+        Self::Startup,
+        Self::Rebuild,
+        Self::Migration,
+        Self::Backup,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load, any instant",
+            Self::Commit => "commit",
+            Self::Checkpoint => "checkpoint",
+            Self::Retention => "retention",
+            Self::Startup => "startup",
+            Self::Rebuild => "rebuild",
+            Self::Migration => "migration",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// What a round was.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// Kills in the phase itself: a round whose kill came too late is none.
+    pub(crate) kills: u32,
+    pub(crate) findings: Findings,
+}
+
+/// Longest wait for a call to come.
+const CALL_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// One round on `stage`, which compares at its end.
+pub(crate) fn round(stage: &Stage, phase: Phase, rng: &mut StdRng) -> Round {
+    stage.place.layer.disarm();
+    match phase {
+        Phase::Load => under_load(stage, rng, None),
+        Phase::Commit => {
+            let ops = Op::Write as u32 | Op::Sync as u32;
+            under_load(stage, rng, Some((ops, Kind::Wal as u32, 300)))
+        }
+        Phase::Checkpoint => {
+            let ops = Op::Write as u32 | Op::Sync as u32 | Op::Truncate as u32;
+            under_load(stage, rng, Some((ops, Kind::Database as u32, 200)))
+        }
+        Phase::Retention => in_retention(stage, rng),
+        Phase::Startup => in_startup(stage, rng),
+        Phase::Rebuild => in_rebuild(stage, rng),
+        Phase::Migration => in_migration(rng),
+        Phase::Backup => backups::kill_round(stage, rng),
+    }
+}
+
+/// Kills before or after the call.
+fn kill_at(ops: u32, kinds: u32, skip: u32, rng: &mut StdRng) -> Rule {
+    let action = if rng.random_bool(0.5) { Action::KillBefore } else { Action::KillAfter };
+    Rule { ops, kinds, action, skip, times: 1 }
+}
+
+/// Every kind of file.
+const ANY_KIND: u32 = 127;
+
+/// A server under traffic, killed at an instant or at a call.
+fn under_load(stage: &Stage, rng: &mut StdRng, call: Option<(u32, u32, u32)>) -> Round {
+    let mut round = Round::default();
+    let Some(mut server) = started(stage, &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+        traffic.await_more(rng.random_range(1..40), CALL_LIMIT);
+        if let Some((ops, kinds, most)) = call {
+            let rule = kill_at(ops, kinds, rng.random_range(0..most), rng);
+            stage.place.layer.arm(0, rule);
+            round.kills += u32::from(server.await_end(CALL_LIMIT).is_some());
+        } else {
+            // Not a wait for anything: the moment of the kill is to be arbitrary.
+            std::thread::sleep(Duration::from_micros(rng.random_range(0..60_000)));
+            round.kills += 1;
+        }
+        server.kill();
+    });
+    round.findings.extend(passed.findings, "under load");
+    finish(stage, round)
+}
+
+fn started(stage: &Stage, round: &mut Round) -> Option<Server> {
+    match stage.start(true) {
+        Ok(server) => Some(server),
+        Err(NotStarted { status, errors }) => {
+            round.findings.add(Wrong::Unreadable, format!("it does not start, {status}: {errors}"));
+            None
+        }
+    }
+}
+
+/// Compares after the kill.
+fn finish(stage: &Stage, mut round: Round) -> Round {
+    stage.place.layer.disarm();
+    round.findings.extend(stage.verify(None), "after the kill");
+    round
+}
+
+/// A day of history is due at the start; the kill comes while its rows go.
+fn in_retention(stage: &Stage, rng: &mut StdRng) -> Round {
+    let mut round = Round::default();
+    if !stage.next_day_is_due() {
+        return round;
+    }
+    let ops = Op::Write as u32 | Op::Sync as u32;
+    let kinds = Kind::Wal as u32 | Kind::Database as u32;
+    let rule = kill_at(ops, kinds, rng.random_range(0..250), rng);
+    stage.place.layer.arm(0, rule);
+    match stage.start(true) {
+        Ok(mut server) => drop(server.await_end(CALL_LIMIT / 2)),
+        Err(ended) => unexpected_end(&ended, &mut round),
+    }
+    let connection = stage.untouched();
+    let begun: i64 = connection
+        .query_row(
+            "select count(*) from days d where pruned & 1 and exists (
+                 select 1 from requests where started_at_ms >= day_ms and started_at_ms < day_ms + 86400000)",
+            [],
+            |row| row.get(0),
+        )
+        .expect("the days");
+    round.kills += u32::from(begun > 0);
+    drop(connection);
+    finish(stage, round)
+}
+
+fn unexpected_end(ended: &NotStarted, round: &mut Round) {
+    if !ended.was_killed() {
+        let what = format!("it does not start, {}: {}", ended.status, ended.errors);
+        round.findings.add(Wrong::Unreadable, what);
+    }
+}
+
+/// Leaves a write-ahead log by a kill under load, then kills starts.
+fn in_startup(stage: &Stage, rng: &mut StdRng) -> Round {
+    let mut round = Round::default();
+    let Some(server) = started(stage, &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+        traffic.await_more(10, CALL_LIMIT);
+        server.kill();
+    });
+    round.findings.extend(passed.findings, "under load");
+    for _ in 0..rng.random_range(1..4) {
+        stage.place.layer.arm(0, kill_at(u32::MAX, ANY_KIND, rng.random_range(0..90), rng));
+        match stage.start(true) {
+            Ok(_killed_at_the_end_of_the_scope) => {}
+            Err(ended) => {
+                round.kills += u32::from(ended.was_killed());
+                unexpected_end(&ended, &mut round);
+            }
+        }
+    }
+    finish(stage, round)
+}
+
+fn in_rebuild(stage: &Stage, rng: &mut StdRng) -> Round {
+    let mut round = Round::default();
+    let Some(server) = started(stage, &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+        traffic.await_more(20, CALL_LIMIT);
+        server.kill();
+    });
+    round.findings.extend(passed.findings, "under load");
+    let ops = Op::Write as u32 | Op::Sync as u32 | Op::Truncate as u32;
+    let kinds = Kind::Wal as u32 | Kind::Database as u32;
+    stage.place.layer.arm(0, kill_at(ops, kinds, rng.random_range(0..250), rng));
+    let output = stage.place.watched(&["rebuild"]).output().expect("the program");
+    let ended = NotStarted {
+        status: output.status,
+        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    if !output.status.success() {
+        round.kills += u32::from(ended.was_killed());
+        unexpected_end(&ended, &mut round);
+    }
+    finish(stage, round)
+}
+
+/// A file of its own each time: a migration is made once.
+fn in_migration(rng: &mut StdRng) -> Round {
+    let stage = old_schema::stage(rng.random());
+    let mut round = Round::default();
+    let ops = Op::Write as u32 | Op::Sync as u32;
+    stage.place.layer.arm(0, kill_at(ops, ANY_KIND, rng.random_range(0..400), rng));
+    match stage.start(true) {
+        Ok(_too_late) => {}
+        Err(ended) => {
+            round.kills += u32::from(ended.was_killed());
+            unexpected_end(&ended, &mut round);
+        }
+    }
+    finish(&stage, round)
+}

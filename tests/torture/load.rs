@@ -1,0 +1,246 @@
+//! Mixed traffic: single records, arrays, lines, spans and calls through the gateway, each from a client of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chatgauge::SystemClock;
+use chatgauge::model::Clock as _;
+
+use super::findings::{Findings, Wrong};
+use super::place::length;
+use super::server::{Answer, Client, PATIENCE, Server, clock};
+use super::stage::Stage;
+use super::truth::{Batch, Known, Route};
+
+/// Pause of a client whose request failed.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Now, in Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    SystemClock::new().now().as_unix_ms()
+}
+
+/// Traffic that runs while something happens to the server.
+#[derive(Debug)]
+pub(crate) struct Traffic<'a> {
+    stage: &'a Stage,
+    url: String,
+    gateway_url: String,
+    log: PathBuf,
+    is_over: AtomicBool,
+    /// Whether answers of 500 and above are to be expected.
+    expects_refusals: bool,
+    acknowledged: AtomicU64,
+    statuses: Mutex<BTreeMap<u16, u64>>,
+    /// The body of the last refusal.
+    refusal: Mutex<String>,
+    findings: Mutex<Findings>,
+}
+
+/// What became of the traffic.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    pub(crate) findings: Findings,
+    /// Answers by their status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Traffic<'a> {
+    /// Runs `meanwhile` under traffic; the clients end when it does.
+    pub(crate) fn around<T>(
+        stage: &'a Stage,
+        (url, gateway_url): (String, String),
+        expects_refusals: bool,
+        meanwhile: impl FnOnce(&Self) -> T,
+    ) -> (T, Passed) {
+        let traffic = Self {
+            stage,
+            url,
+            gateway_url,
+            log: stage.place.log(),
+            is_over: AtomicBool::new(false),
+            expects_refusals,
+            acknowledged: AtomicU64::new(0),
+            statuses: Mutex::default(),
+            refusal: Mutex::default(),
+            findings: Mutex::default(),
+        };
+        let result = std::thread::scope(|scope| {
+            for route in Route::ALL {
+                let traffic = &traffic;
+                scope.spawn(move || traffic.send_until_over(route));
+            }
+            let (gateway, dashboard) = (&traffic, &traffic);
+            scope.spawn(move || gateway.chat_until_over());
+            scope.spawn(move || dashboard.read_until_over());
+            // Also when it panics: the clients must end.
+            let _over = Over(&traffic.is_over);
+            meanwhile(&traffic)
+        });
+        let findings = traffic.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let statuses = traffic.statuses.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (result, Passed { findings, statuses })
+    }
+
+    /// Batches acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Answers with this status so far.
+    pub(crate) fn answers(&self, status: u16) -> u64 {
+        locked(&self.statuses).get(&status).copied().unwrap_or(0)
+    }
+
+    /// The body of the last refusal.
+    pub(crate) fn refusal(&self) -> String {
+        locked(&self.refusal).clone()
+    }
+
+    /// Waits until `more` batches are acknowledged from now on; `false` when that takes too long.
+    pub(crate) fn await_more(&self, more: u64, limit: Duration) -> bool {
+        let (goal, began) = (self.acknowledged() + more, clock());
+        while self.acknowledged() < goal {
+            if began.elapsed() >= limit {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    fn send_until_over(&self, route: Route) {
+        let client = Client::new();
+        while !self.is_over.load(Ordering::SeqCst) {
+            let (number, path, kind, body) = {
+                let mut truth = self.stage.truth();
+                let again = truth.again();
+                let number = again.unwrap_or_else(|| truth.make(route, now_ms()));
+                let batch = &mut truth.batches[number];
+                (batch.is_travelling, batch.sent) = (true, batch.sent + 1);
+                let (path, kind) = batch.route.address();
+                (number, path, kind, batch.body.clone())
+            };
+            let answer = client.post(&format!("{}{path}", self.url), kind, &body);
+            let log_bytes = length(&self.log);
+            let is_stored = {
+                let mut truth = self.stage.truth();
+                let batch = &mut truth.batches[number];
+                batch.is_travelling = false;
+                answer.is_ok_and(|answer| self.settle(batch, &answer, log_bytes))
+            };
+            if is_stored {
+                self.acknowledged.fetch_add(1, Ordering::SeqCst);
+            } else {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    /// Notes what an answer says of a batch; whether it is acknowledged.
+    fn settle(&self, batch: &mut Batch, answer: &Answer, log_bytes: u64) -> bool {
+        *locked(&self.statuses).entry(answer.status).or_default() += 1;
+        let mut findings = locked(&self.findings);
+        if answer.status != 200 {
+            *locked(&self.refusal) = answer.text();
+            if answer.status < 500 || !self.expects_refusals {
+                findings.add(Wrong::Contract, format!("{}: {}", answer.status, answer.text()));
+            }
+            return false;
+        }
+        let was_known = batch.known != Known::InDoubt;
+        let json = answer.json();
+        if batch.route != Route::Otlp {
+            let count = |name: &str| json[name].as_u64().unwrap_or(u64::MAX);
+            let (accepted, duplicates) = (count("accepted"), count("duplicates"));
+            let all = batch.ids.len() as u64;
+            if accepted.checked_add(duplicates) != Some(all) {
+                findings.add(Wrong::Contract, format!("{all} records were sent: {json}"));
+            }
+            if was_known && accepted > 0 {
+                findings.add(Wrong::Doubled, format!("accepted again: {json}, {:?}", batch.ids));
+            }
+            if batch.sent == 1 && duplicates > 0 {
+                findings.add(Wrong::Contract, format!("new records are duplicates: {json}"));
+            }
+        } else if json["partialSuccess"]["rejectedSpans"].as_i64().unwrap_or(0) != 0 {
+            findings.add(Wrong::Contract, format!("spans were rejected: {json}"));
+        }
+        if !was_known {
+            batch.known = Known::Acknowledged { log_bytes };
+        }
+        true
+    }
+
+    /// Looks at figures and rows, as a dashboard does: pages that are not in memory are read.
+    fn read_until_over(&self) {
+        let client = Client::new();
+        let paths = ["/api/metrics/current", "/api/requests?limit=500", "/api/status"];
+        for path in paths.iter().cycle() {
+            if self.is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            if let Ok(answer) = client.get(&format!("{}{path}", self.url))
+                && answer.status != 200
+                && !self.expects_refusals
+            {
+                let what = format!("{path}: {} {}", answer.status, answer.text());
+                locked(&self.findings).add(Wrong::Contract, what);
+            }
+            std::thread::sleep(2 * PAUSE);
+        }
+    }
+
+    fn chat_until_over(&self) {
+        let client = Client::new();
+        let url = format!("{}/v1/chat/completions", self.gateway_url);
+        let mut is_stream = false;
+        while !self.is_over.load(Ordering::SeqCst) {
+            is_stream = !is_stream;
+            let body = format!(r#"{{"model":"gpt-torture","stream":{is_stream},"messages":[]}}"#);
+            if client.post(&url, "application/json", body.as_bytes()).is_err() {
+                std::thread::sleep(PAUSE);
+            }
+            // Calls are made by people; the point is that each is there at most once.
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Sends one batch until it is acknowledged.
+pub(crate) fn deliver(stage: &Stage, server: &Server, number: usize) {
+    let client = Client::new();
+    let began = clock();
+    loop {
+        let (path, kind, body) = {
+            let mut truth = stage.truth();
+            let batch = &mut truth.batches[number];
+            batch.sent += 1;
+            let (path, kind) = batch.route.address();
+            (path, kind, batch.body.clone())
+        };
+        let answer = client.post(&format!("{}{path}", server.url), kind, &body);
+        if answer.is_ok_and(|answer| answer.status == 200) {
+            let log_bytes = length(&stage.place.log());
+            stage.truth().batches[number].known = Known::Acknowledged { log_bytes };
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "a batch is not taken");
+        std::thread::sleep(PAUSE);
+    }
+}

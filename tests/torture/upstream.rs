@@ -1,0 +1,110 @@
+//! A provider for the gateway to ask: each answer has an id of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Pause between two events of a slow stream.
+const SLOW: Duration = Duration::from_millis(200);
+/// Events of a slow stream.
+const SLOW_EVENTS: u32 = 20;
+
+/// The fake provider.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    answers: Arc<AtomicU64>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let answers = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&answers);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answers = Arc::clone(&counted);
+                // A client that goes away in the middle is what this is for.
+                std::thread::spawn(move || drop(serve(&stream, &answers)));
+            }
+        });
+        Self { address, answers }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers that were begun.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::SeqCst)
+    }
+}
+
+/// The id of an answer.
+pub(crate) fn answer_id(number: u64) -> String {
+    format!("chatcmpl-torture-{number}")
+}
+
+fn serve(stream: &TcpStream, answers: &AtomicU64) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some(body) = read_request(&mut reader)? {
+        let id = answer_id(answers.fetch_add(1, Ordering::SeqCst));
+        if body.contains("\"stream\":true") {
+            stream_answer(stream, &id, body.contains("slow"))?;
+        } else {
+            let answer = format!(
+                r#"{{"id":"{id}","model":"gpt-torture","choices":[{{"finish_reason":"stop"}}],"usage":{{"prompt_tokens":12,"completion_tokens":5}}}}"#
+            );
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+            write_all(stream, &format!("{head} {}\r\n\r\n{answer}", answer.len()))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_all(mut stream: &TcpStream, text: &str) -> std::io::Result<()> {
+    stream.write_all(text.as_bytes())
+}
+
+fn stream_answer(stream: &TcpStream, id: &str, is_slow: bool) -> std::io::Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+    write_all(stream, &format!("{head}\r\n\r\n"))?;
+    let chunk = |text: &str| write_all(stream, &format!("{:x}\r\n{text}\r\n", text.len()));
+    for _ in 0..if is_slow { SLOW_EVENTS } else { 2 } {
+        let delta = r#"[{"index":0,"delta":{"content":"x"}}]"#;
+        chunk(&format!(
+            "data: {{\"id\":\"{id}\",\"model\":\"gpt-torture\",\"choices\":{delta}}}\n\n"
+        ))?;
+        if is_slow {
+            std::thread::sleep(SLOW);
+        }
+    }
+    chunk("data: [DONE]\n\n")?;
+    write_all(stream, "0\r\n\r\n")
+}
+
+/// The body of the next request; `None` at the end of the connection.
+pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<String>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(String::from_utf8_lossy(&body).into_owned()))
+}
