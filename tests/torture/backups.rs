@@ -42,7 +42,7 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
     std::fs::create_dir(&directory).expect("a directory");
     let target = directory.join("copy.db");
     let mut must_have = Vec::new();
-    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+    let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
         traffic.await_more(20, Duration::from_secs(2));
         must_have = acknowledged(stage);
         let text = target.to_str().expect("a plain path");

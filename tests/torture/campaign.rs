@@ -17,7 +17,7 @@ use super::stage::Stage;
 /// Rounds on one database: what is compared grows with it.
 const ROUNDS_OF_A_STAGE: u32 = 20;
 /// Days of history of a database, and requests of each.
-const HISTORY: (i64, usize) = (12, 300);
+const HISTORY: (i64, usize) = (8, 700);
 
 /// One line of the table.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl Report {
                 break;
             }
             let seed = seed.wrapping_mul(1_000_003) + u64::from(number);
-            let current = self.stage_for(&mut stage, number, seed);
+            let current = self.stage_for(&mut stage, number, seed, 1.0);
             let round = kills::round(current, phase, &mut faults::rng(seed));
             let place = format!("kill round {number}, seed {seed}");
             self.add(&format!("kill: {}", phase.name()), round.kills, round.findings, &place);
@@ -124,7 +124,7 @@ impl Report {
                 break;
             }
             let seed = seed.wrapping_mul(1_000_033) + u64::from(number);
-            let current = self.stage_for(&mut stage, number, seed);
+            let current = self.stage_for(&mut stage, number, seed, 0.3);
             let mut rng = faults::rng(seed);
             let life = if number % 3 == 0 {
                 faults::life(current, &mut rng)
@@ -160,7 +160,7 @@ impl Report {
             }
             let seed = seed.wrapping_mul(1_000_037) + u64::from(number);
             // Often a new one: its first file and its key are recorded too.
-            let current = self.stage_for(&mut stage, number * 4, seed);
+            let current = self.stage_for(&mut stage, number * 4, seed, 0.5);
             let cuts_left = count - self.events("power cut");
             let (cuts, findings) = cuts::recording(
                 activity,
@@ -179,15 +179,21 @@ impl Report {
         stage.iter().for_each(|stage| self.leave(stage));
     }
 
-    /// The stage of this round: a new one now and then, every second one with history.
-    fn stage_for<'a>(&mut self, stage: &'a mut Option<Stage>, number: u32, seed: u64) -> &'a Stage {
+    /// The stage of this round: a new one now and then, with history as likely as said.
+    fn stage_for<'a>(
+        &mut self,
+        stage: &'a mut Option<Stage>,
+        number: u32,
+        seed: u64,
+        history: f64,
+    ) -> &'a Stage {
         let is_worn = stage.is_none() || number.is_multiple_of(ROUNDS_OF_A_STAGE);
         if is_worn && let Some(old) = stage.take() {
             self.leave(&old);
         }
         stage.get_or_insert_with(|| {
             let stage = Stage::new(seed);
-            if faults::rng(seed).random_bool(0.6) {
+            if faults::rng(seed).random_bool(history) {
                 stage.make_history(HISTORY.0, HISTORY.1);
             }
             stage

@@ -75,7 +75,7 @@ fn record(activity: Activity, stage: &Stage, rng: &mut StdRng) -> Findings {
     }
     match stage.start(true) {
         Ok(server) => {
-            let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+            let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
                 let batches =
                     if activity == Activity::Load { rng.random_range(100..400) } else { 5 };
                 traffic.await_more(batches, LIMIT);

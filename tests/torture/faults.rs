@@ -31,6 +31,8 @@ pub(crate) struct Life {
 
 /// Longest wait for a fault to fire: by then the call does not come.
 const FIRE_LIMIT: Duration = Duration::from_millis(250);
+/// Pause of a client after each request.
+const PAUSE: Duration = Duration::from_millis(8);
 /// Faults in one life.
 const FAULTS: u32 = 24;
 
@@ -95,7 +97,7 @@ pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
             return life;
         }
     };
-    let ((), passed) = Traffic::around(stage, server.urls(), true, |traffic| {
+    let ((), passed) = Traffic::around_faults(stage, server.urls(), PAUSE, |traffic| {
         traffic.await_more(5, FIRE_LIMIT);
         for number in 0..FAULTS {
             // At the end of some lives a sync fails, in all others there is none.
@@ -145,18 +147,26 @@ fn fire(stage: &Stage, rule: Rule, limit: Duration) -> bool {
     layer.fired() != before
 }
 
-/// A start that fails or not; the next one, without faults, must be good.
+/// A start that fails or not; the next one, without faults, must be good. Half of them are the first of a new database.
 pub(crate) fn start(stage: &Stage, rng: &mut StdRng) -> Life {
+    let new;
+    let stage = if rng.random_bool(0.5) {
+        new = Stage::new(rng.random());
+        &new
+    } else {
+        stage
+    };
     let mut life = Life::default();
     stage.place.layer.disarm();
     stage.truth().begin_log();
     let base = stage.place.files();
     let (op, kind, action) = *STARTING.choose(rng).expect("a fault");
-    let most = if op == Op::Read || op == Op::Write { 40 } else { 3 };
-    stage.place.layer.arm(0, Rule::once(op, kind, action).after(rng.random_range(0..most)));
+    let is_frequent = matches!((op, kind), (Op::Read | Op::Write, Kind::Wal | Kind::Shm));
+    let skip = if is_frequent && rng.random_bool(0.5) { rng.random_range(0..40) } else { 0 };
+    stage.place.layer.arm(0, Rule::once(op, kind, action).after(skip));
     match stage.start(true) {
         Ok(server) => {
-            let ((), passed) = Traffic::around(stage, server.urls(), true, |traffic| {
+            let ((), passed) = Traffic::around_faults(stage, server.urls(), PAUSE, |traffic| {
                 traffic.await_more(5, FIRE_LIMIT);
                 server.kill();
             });
@@ -186,8 +196,12 @@ fn settle(stage: &Stage, base: &disk::Files, rng: &mut StdRng, life: &mut Life) 
         let files = disk::after(base, &log, Unsynced::Kept, rng.random());
         stage.place.restore(&files);
     }
-    let what = life.fired.keys().map(|fault| format!("{fault:?}")).collect::<Vec<_>>().join(", ");
-    life.findings.extend(stage.verify(None), &format!("after {what}"));
+    let last = log.iter().rev().find(|record| record.is_fault());
+    let last = last.map_or_else(String::new, |fault| {
+        format!("{:?} {:?} {:?}", fault.op, fault.kind, fault.action)
+    });
+    let what = format!("after {} faults, the last {last}", life.fired.values().sum::<u32>());
+    life.findings.extend(stage.verify(None), &what);
 }
 
 /// A number generator for a life of its own.

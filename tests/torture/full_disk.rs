@@ -13,6 +13,8 @@ use super::stage::Stage;
 
 /// Bytes of the small file system.
 const DISK_BYTES: u64 = 64 << 20;
+/// Pause of a client after each request.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Time from free space to the first record that is taken, and what a busy machine adds.
 const READY_LIMIT: Duration = Duration::from_millis(1_000 + 500);
 
@@ -86,7 +88,7 @@ pub(crate) fn trial(length: Duration) -> (Findings, bool) {
     stage.make_history(4, 300);
     let mut findings = Findings::default();
     let server = stage.start(true).expect("a server");
-    let ((), passed) = Traffic::around(&stage, server.urls(), true, |traffic| {
+    let ((), passed) = Traffic::around_faults(&stage, server.urls(), PAUSE, |traffic| {
         assert!(traffic.await_more(50, Duration::from_secs(10)), "records are not taken");
         space.fill();
         let began = clock();
@@ -168,5 +170,31 @@ fn a_full_disk_refuses_with_the_reason_and_is_over_when_there_is_room() {
     if !is_real {
         println!("no file system can be mounted here: the disk was not full, its calls failed");
     }
+    assert!(findings.is_empty(), "{findings}");
+}
+
+/// What is deleted for want of room comes with the sweep of every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(17);
+
+#[test]
+fn one_failed_write_and_silence_delete_nothing() {
+    let stage = Stage::new(6);
+    stage.make_history(4, 300);
+    let server = stage.start(true).expect("a server");
+    super::stage::await_rolled_up(&server);
+    stage.place.layer.arm(0, Rule::once(Op::Write, Kind::Wal, Action::Enospc));
+    let number = {
+        let mut truth = stage.truth();
+        truth.make(super::truth::Route::Single, super::load::now_ms())
+    };
+    let body = stage.truth().batches[number].body.clone();
+    let url = format!("{}/api/requests", server.url);
+    let answer = Client::new().post(&url, "application/json", &body).expect("an answer");
+    assert_eq!(stage.place.layer.fired(), 1, "the write did not fail: {}", answer.text());
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    // Nothing happens, and nothing must: the server is left alone until what it does by itself has come.
+    std::thread::sleep(SILENCE);
+    server.kill();
+    let findings = stage.verify(None);
     assert!(findings.is_empty(), "{findings}");
 }

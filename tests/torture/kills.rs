@@ -1,5 +1,6 @@
 //! SIGKILL at random instants and at chosen calls, in everything that the program does.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -12,6 +13,7 @@ use super::load::Traffic;
 use super::old_schema;
 use super::server::{NotStarted, Server};
 use super::stage::Stage;
+use super::write_log::records;
 
 /// What the program was doing when it was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,8 @@ pub(crate) enum Phase {
     Commit,
     /// The same, at a call that writes or syncs the database file.
     Checkpoint,
+    /// Rolling up what came, with no more coming.
+    Compaction,
     /// Deleting rows that have outlived their time.
     Retention,
     /// Starting, on what an earlier kill left.
@@ -35,10 +39,11 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Load,
         Self::Commit,
         Self::Checkpoint,
+        Self::Compaction,
         Self::Retention,
         Self::Startup,
         Self::Rebuild,
@@ -51,6 +56,7 @@ impl Phase {
             Self::Load => "load, any instant",
             Self::Commit => "commit",
             Self::Checkpoint => "checkpoint",
+            Self::Compaction => "compaction",
             Self::Retention => "retention",
             Self::Startup => "startup",
             Self::Rebuild => "rebuild",
@@ -84,6 +90,7 @@ pub(crate) fn round(stage: &Stage, phase: Phase, rng: &mut StdRng) -> Round {
             let ops = Op::Write as u32 | Op::Sync as u32 | Op::Truncate as u32;
             under_load(stage, rng, Some((ops, Kind::Database as u32, 200)))
         }
+        Phase::Compaction => in_compaction(stage, rng),
         Phase::Retention => in_retention(stage, rng),
         Phase::Startup => in_startup(stage, rng),
         Phase::Rebuild => in_rebuild(stage, rng),
@@ -104,8 +111,8 @@ const ANY_KIND: u32 = 127;
 /// A server under traffic, killed at an instant or at a call.
 fn under_load(stage: &Stage, rng: &mut StdRng, call: Option<(u32, u32, u32)>) -> Round {
     let mut round = Round::default();
-    let Some(mut server) = started(stage, &mut round) else { return round };
-    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+    let Some(mut server) = started(stage, &[], &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
         traffic.await_more(rng.random_range(1..40), CALL_LIMIT);
         if let Some((ops, kinds, most)) = call {
             let rule = kill_at(ops, kinds, rng.random_range(0..most), rng);
@@ -122,8 +129,8 @@ fn under_load(stage: &Stage, rng: &mut StdRng, call: Option<(u32, u32, u32)>) ->
     finish(stage, round)
 }
 
-fn started(stage: &Stage, round: &mut Round) -> Option<Server> {
-    match stage.start(true) {
+fn started(stage: &Stage, options: &[&str], round: &mut Round) -> Option<Server> {
+    match stage.start_with(true, options) {
         Ok(server) => Some(server),
         Err(NotStarted { status, errors }) => {
             round.findings.add(Wrong::Unreadable, format!("it does not start, {status}: {errors}"));
@@ -139,6 +146,23 @@ fn finish(stage: &Stage, mut round: Round) -> Round {
     round
 }
 
+/// Records wait to be rolled up, and nobody sends more: what is written is what the compactor writes.
+fn in_compaction(stage: &Stage, rng: &mut StdRng) -> Round {
+    let mut round = Round::default();
+    let rarely = ["compactor.interval_ms=400"];
+    let Some(mut server) = started(stage, &rarely, &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
+        traffic.await_more(rng.random_range(20..120), CALL_LIMIT);
+    });
+    round.findings.extend(passed.findings, "under load");
+    let ops = Op::Write as u32 | Op::Sync as u32;
+    let rule = kill_at(ops, Kind::Wal as u32, rng.random_range(0..60), rng);
+    stage.place.layer.arm(0, rule);
+    round.kills += u32::from(server.await_end(CALL_LIMIT).is_some());
+    server.kill();
+    finish(stage, round)
+}
+
 /// A day of history is due at the start; the kill comes while its rows go.
 fn in_retention(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
@@ -147,23 +171,18 @@ fn in_retention(stage: &Stage, rng: &mut StdRng) -> Round {
     }
     let ops = Op::Write as u32 | Op::Sync as u32;
     let kinds = Kind::Wal as u32 | Kind::Database as u32;
-    let rule = kill_at(ops, kinds, rng.random_range(0..250), rng);
+    // Nobody sends records: what is written is what retention writes.
+    let rule = kill_at(ops, kinds, rng.random_range(0..150), rng);
     stage.place.layer.arm(0, rule);
     match stage.start(true) {
-        Ok(mut server) => drop(server.await_end(CALL_LIMIT / 2)),
-        Err(ended) => unexpected_end(&ended, &mut round),
+        Ok(mut server) => {
+            round.kills += u32::from(server.await_end(CALL_LIMIT / 2).is_some());
+        }
+        Err(ended) => {
+            round.kills += u32::from(ended.was_killed());
+            unexpected_end(&ended, &mut round);
+        }
     }
-    let connection = stage.untouched();
-    let begun: i64 = connection
-        .query_row(
-            "select count(*) from days d where pruned & 1 and exists (
-                 select 1 from requests where started_at_ms >= day_ms and started_at_ms < day_ms + 86400000)",
-            [],
-            |row| row.get(0),
-        )
-        .expect("the days");
-    round.kills += u32::from(begun > 0);
-    drop(connection);
     finish(stage, round)
 }
 
@@ -174,15 +193,22 @@ fn unexpected_end(ended: &NotStarted, round: &mut Round) {
     }
 }
 
-/// Leaves a write-ahead log by a kill under load, then kills starts.
+/// Kills starts: the first ones of a new database, or those on a write-ahead log that a kill under load left.
 fn in_startup(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
-    let Some(server) = started(stage, &mut round) else { return round };
-    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
-        traffic.await_more(10, CALL_LIMIT);
-        server.kill();
-    });
-    round.findings.extend(passed.findings, "under load");
+    let new;
+    let stage = if rng.random_bool(0.3) {
+        new = Stage::new(rng.random());
+        &new
+    } else {
+        let Some(server) = started(stage, &[], &mut round) else { return round };
+        let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
+            traffic.await_more(10, CALL_LIMIT);
+            server.kill();
+        });
+        round.findings.extend(passed.findings, "under load");
+        stage
+    };
     for _ in 0..rng.random_range(1..4) {
         stage.place.layer.arm(0, kill_at(u32::MAX, ANY_KIND, rng.random_range(0..90), rng));
         match stage.start(true) {
@@ -198,8 +224,8 @@ fn in_startup(stage: &Stage, rng: &mut StdRng) -> Round {
 
 fn in_rebuild(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
-    let Some(server) = started(stage, &mut round) else { return round };
-    let ((), passed) = Traffic::around(stage, server.urls(), false, |traffic| {
+    let Some(server) = started(stage, &[], &mut round) else { return round };
+    let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
         traffic.await_more(20, CALL_LIMIT);
         server.kill();
     });
@@ -219,12 +245,26 @@ fn in_rebuild(stage: &Stage, rng: &mut StdRng) -> Round {
     finish(stage, round)
 }
 
+/// Calls that write or sync, from the start on a file of an earlier version until the server serves.
+fn migration_calls() -> u32 {
+    static CALLS: OnceLock<u32> = OnceLock::new();
+    *CALLS.get_or_init(|| {
+        let stage = old_schema::stage(0);
+        let server = stage.start(true).expect("a server on a file of an earlier version");
+        let log = std::fs::read(stage.place.log()).expect("the log of writes");
+        server.kill();
+        let log = records(&log);
+        let calls = log.iter().filter(|record| [Op::Write, Op::Sync].contains(&record.op)).count();
+        u32::try_from(calls).expect("a small file")
+    })
+}
+
 /// A file of its own each time: a migration is made once.
 fn in_migration(rng: &mut StdRng) -> Round {
     let stage = old_schema::stage(rng.random());
     let mut round = Round::default();
     let ops = Op::Write as u32 | Op::Sync as u32;
-    stage.place.layer.arm(0, kill_at(ops, ANY_KIND, rng.random_range(0..400), rng));
+    stage.place.layer.arm(0, kill_at(ops, ANY_KIND, rng.random_range(0..migration_calls()), rng));
     match stage.start(true) {
         Ok(_too_late) => {}
         Err(ended) => {

@@ -33,6 +33,8 @@ pub(crate) struct Traffic<'a> {
     is_over: AtomicBool,
     /// Whether answers of 500 and above are to be expected.
     expects_refusals: bool,
+    /// Pause of a client after each request.
+    pause: Duration,
     acknowledged: AtomicU64,
     statuses: Mutex<BTreeMap<u16, u64>>,
     /// The body of the last refusal.
@@ -53,11 +55,29 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<'a> Traffic<'a> {
-    /// Runs `meanwhile` under traffic; the clients end when it does.
+    /// Runs `meanwhile` under as much traffic as goes; the clients end when it does.
     pub(crate) fn around<T>(
         stage: &'a Stage,
+        urls: (String, String),
+        meanwhile: impl FnOnce(&Self) -> T,
+    ) -> (T, Passed) {
+        Self::paced(stage, urls, None, meanwhile)
+    }
+
+    /// The same where refusals are to be expected, each client pausing after a request: many records take long to compare.
+    pub(crate) fn around_faults<T>(
+        stage: &'a Stage,
+        urls: (String, String),
+        pause: Duration,
+        meanwhile: impl FnOnce(&Self) -> T,
+    ) -> (T, Passed) {
+        Self::paced(stage, urls, Some(pause), meanwhile)
+    }
+
+    fn paced<T>(
+        stage: &'a Stage,
         (url, gateway_url): (String, String),
-        expects_refusals: bool,
+        faults_pause: Option<Duration>,
         meanwhile: impl FnOnce(&Self) -> T,
     ) -> (T, Passed) {
         let traffic = Self {
@@ -66,7 +86,8 @@ impl<'a> Traffic<'a> {
             gateway_url,
             log: stage.place.log(),
             is_over: AtomicBool::new(false),
-            expects_refusals,
+            expects_refusals: faults_pause.is_some(),
+            pause: faults_pause.unwrap_or_default(),
             acknowledged: AtomicU64::new(0),
             statuses: Mutex::default(),
             refusal: Mutex::default(),
@@ -138,6 +159,7 @@ impl<'a> Traffic<'a> {
             };
             if is_stored {
                 self.acknowledged.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(self.pause);
             } else {
                 std::thread::sleep(PAUSE);
             }

@@ -7,15 +7,18 @@ use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::disk::{self, Unsynced};
 use super::findings::{Findings, Wrong};
 use super::layer::{Action, Kind, Op, Rule};
 use super::load::{Traffic, now_ms};
 use super::poison;
-use super::server::{Client, Server};
+use super::server::{Client, Server, clock};
 use super::stage::Stage;
 use super::truth::{Known, Route};
 use super::upstream::read_request;
+use super::verify::ask;
 use super::write_log::records;
 
 /// Longest wait for traffic.
@@ -28,7 +31,7 @@ fn assert_caught(findings: &Findings, wrongs: &[Wrong]) {
 
 /// Traffic until `batches` are acknowledged.
 fn load(stage: &Stage, server: &Server, batches: u64) -> Findings {
-    let ((), passed) = Traffic::around(stage, server.urls(), true, |traffic| {
+    let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
         assert!(traffic.await_more(batches, LIMIT), "records are not taken");
     });
     passed.findings
@@ -73,7 +76,7 @@ fn with_statement(sql: &str) -> Findings {
 #[test]
 fn a_server_that_acknowledges_before_it_commits() {
     /// How long after the answer the server gets a record.
-    const LATE: Duration = Duration::from_millis(40);
+    const LATE: Duration = Duration::from_millis(300);
     let stage = Stage::new(3);
     let server = stage.start(true).expect("a server");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -158,7 +161,12 @@ fn a_server_that_deletes_a_day_too_much() {
     stage.options.push(format!("retention.raw_days={}", super::stage::RAW_DAYS - 1));
     let server = stage.start(false).expect("a server");
     load(&stage, &server, 20);
-    std::thread::sleep(Duration::from_millis(500));
+    let pruned = json!({"sql": "select count(*) from days where pruned & 1"});
+    let began = clock();
+    while ask(&server, "/api/sql", Some(&pruned)).expect("the days")["rows"][0][0] == 0 {
+        assert!(began.elapsed() < LIMIT, "retention deletes nothing");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     server.stop();
     assert_caught(&stage.verify(None), &[Wrong::DeletedEarly]);
 }

@@ -45,12 +45,18 @@ impl Stage {
 
     /// Starts the server under the layer, or without it.
     pub(crate) fn start(&self, is_watched: bool) -> Result<Server, NotStarted> {
+        self.start_with(is_watched, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(&self, is_watched: bool, more: &[&str]) -> Result<Server, NotStarted> {
         let command = if is_watched {
             self.place.watched(&["serve"])
         } else {
             self.place.command(&["serve"])
         };
-        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let options: Vec<&str> =
+            self.options.iter().map(String::as_str).chain(more.iter().copied()).collect();
         Server::start(&self.place, serve_command(command, &self.upstream.url(), &options))
     }
 

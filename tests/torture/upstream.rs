@@ -8,8 +8,9 @@ use std::time::Duration;
 
 /// Pause between two events of a slow stream.
 const SLOW: Duration = Duration::from_millis(200);
-/// Events of a slow stream.
+/// Events of a slow stream, and of one that outlasts every test.
 const SLOW_EVENTS: u32 = 20;
+const ENDLESS_EVENTS: u32 = 300;
 
 /// The fake provider.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ fn serve(stream: &TcpStream, answers: &AtomicU64) -> std::io::Result<()> {
     while let Some(body) = read_request(&mut reader)? {
         let id = answer_id(answers.fetch_add(1, Ordering::SeqCst));
         if body.contains("\"stream\":true") {
-            stream_answer(stream, &id, body.contains("slow"))?;
+            stream_answer(stream, &id, events_of(&body))?;
         } else {
             let answer = format!(
                 r#"{{"id":"{id}","model":"gpt-torture","choices":[{{"finish_reason":"stop"}}],"usage":{{"prompt_tokens":12,"completion_tokens":5}}}}"#
@@ -71,18 +72,29 @@ fn write_all(mut stream: &TcpStream, text: &str) -> std::io::Result<()> {
     stream.write_all(text.as_bytes())
 }
 
-fn stream_answer(stream: &TcpStream, id: &str, is_slow: bool) -> std::io::Result<()> {
+/// Events of the answer, and the pause between two.
+fn events_of(body: &str) -> (u32, Duration) {
+    match body {
+        body if body.contains("slow") => (SLOW_EVENTS, SLOW),
+        body if body.contains("endless") => (ENDLESS_EVENTS, SLOW),
+        _ => (2, Duration::ZERO),
+    }
+}
+
+fn stream_answer(
+    stream: &TcpStream,
+    id: &str,
+    (events, pause): (u32, Duration),
+) -> std::io::Result<()> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
     write_all(stream, &format!("{head}\r\n\r\n"))?;
     let chunk = |text: &str| write_all(stream, &format!("{:x}\r\n{text}\r\n", text.len()));
-    for _ in 0..if is_slow { SLOW_EVENTS } else { 2 } {
-        let delta = r#"[{"index":0,"delta":{"content":"x"}}]"#;
+    let delta = r#"[{"index":0,"delta":{"content":"x"}}]"#;
+    for _ in 0..events {
         chunk(&format!(
             "data: {{\"id\":\"{id}\",\"model\":\"gpt-torture\",\"choices\":{delta}}}\n\n"
         ))?;
-        if is_slow {
-            std::thread::sleep(SLOW);
-        }
+        std::thread::sleep(pause);
     }
     chunk("data: [DONE]\n\n")?;
     write_all(stream, "0\r\n\r\n")

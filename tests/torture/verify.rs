@@ -45,7 +45,8 @@ pub(crate) fn verify(stage: &Stage, server: &Server, cut: Option<u64>) -> Findin
     findings
 }
 
-fn ask(server: &Server, path: &str, body: Option<&Value>) -> Result<Value, String> {
+/// Asks the server; the text of anything but a 200 is the error.
+pub(crate) fn ask(server: &Server, path: &str, body: Option<&Value>) -> Result<Value, String> {
     let (client, url) = (Client::new(), format!("{}{path}", server.url));
     let answer = match body {
         Some(body) => client.post(&url, "application/json", body.to_string().as_bytes()),
