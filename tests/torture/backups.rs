@@ -1,4 +1,4 @@
-//! Backups that are killed, beside a server under load.
+//! Kills `chatgauge backup` beside a server under load.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use super::place::binary;
 use super::stage::Stage;
 use super::truth::Known;
 
-/// Whether the program under test makes backups.
+/// Whether the program under test has the command `backup`.
 pub(crate) fn are_made() -> bool {
     static MADE: OnceLock<bool> = OnceLock::new();
     *MADE.get_or_init(|| {
@@ -24,7 +24,7 @@ pub(crate) fn are_made() -> bool {
     })
 }
 
-/// Kills a backup at any instant: its file is whole, or it has no name.
+/// Kills a backup at a random instant: the final name does not exist, or its file is complete.
 pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     if !are_made() {
@@ -55,7 +55,7 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
             .expect("the program");
         std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
         round.kills += u32::from(backup.try_wait().expect("its state").is_none());
-        // It may have ended a moment ago.
+        // An error means that it has just exited.
         drop(backup.kill());
         backup.wait().expect("its end");
     });
@@ -69,7 +69,7 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
     round
 }
 
-/// Ids that are acknowledged and not history.
+/// Ids of acknowledged batches, without history.
 fn acknowledged(stage: &Stage) -> Vec<String> {
     let truth = stage.truth();
     let known = truth.batches.iter();
@@ -77,7 +77,7 @@ fn acknowledged(stage: &Stage) -> Vec<String> {
     known.flat_map(|batch| batch.ids.iter().cloned()).collect()
 }
 
-/// A backup that has its name is whole and has everything from before its start.
+/// A file with the final name is consistent and holds everything acknowledged before its start.
 fn compare(target: &Path, must_have: &[String], round: &mut Round) {
     let run = |arguments: &[&str]| {
         Command::new(binary())

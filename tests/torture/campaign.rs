@@ -1,4 +1,4 @@
-//! Many rounds of one kind, and the table of what came of them.
+//! Campaigns: many rounds of one kind, and the table of their results.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,22 +14,22 @@ use super::kills::{self, Phase};
 use super::server::clock;
 use super::stage::Stage;
 
-/// Rounds on one database: what is compared grows with it.
+/// Rounds on one database; the time of a comparison grows with the database.
 const ROUNDS_OF_A_STAGE: u32 = 20;
 /// Days of history of a database, and requests of each.
 const HISTORY: (i64, usize) = (8, 700);
 
 /// One line of the table.
 #[derive(Debug, Default)]
-pub(crate) struct Row {
-    /// Rounds, each with a comparison at its end.
+struct Row {
+    /// Rounds, each with a comparison at its end; 0 in a line that breaks down other lines.
     rounds: u32,
     /// Kills, cuts or faults that happened.
     events: u32,
     findings: Findings,
 }
 
-/// What came of the rounds.
+/// Results of all campaigns.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: BTreeMap<String, Row>,
@@ -37,7 +37,7 @@ pub(crate) struct Report {
     lines: Vec<String>,
 }
 
-/// When to stop, whatever is left to do.
+/// When a campaign stops even if rounds are left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<(Instant, Duration)>);
 
@@ -70,13 +70,16 @@ impl Report {
         self.acknowledged += stage.truth().acknowledged_records();
     }
 
-    /// Kills, cuts or faults of all rows whose name begins so.
-    pub(crate) fn events(&self, prefix: &str) -> u32 {
-        self.matching(prefix).map(|row| row.events).sum()
+    /// Adds to a line that breaks down the events of other lines.
+    fn add_part(&mut self, name: String, events: u32) {
+        self.rows.entry(name).or_default().events += events;
     }
 
-    fn matching(&self, prefix: &str) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(move |(name, _)| name.starts_with(prefix)).map(|(_, row)| row)
+    /// Kills, cuts or faults: the events of all rounds whose name begins so.
+    fn events(&self, prefix: &str) -> u32 {
+        let rows =
+            self.rows.iter().filter(|(name, row)| row.rounds > 0 && name.starts_with(prefix));
+        rows.map(|(_, row)| row.events).sum()
     }
 
     /// Everything that was found.
@@ -111,7 +114,9 @@ impl Report {
             let current = self.stage_for(&mut stage, number, seed, 1.0);
             let round = kills::round(current, phase, &mut faults::rng(seed));
             let place = format!("kill round {number}, seed {seed}");
-            self.add(&format!("kill: {}", phase.name()), round.kills, round.findings, &place);
+            let is_whole = round.findings.is_empty();
+            self.add(&format!("kill in {}", phase.name()), round.kills, round.findings, &place);
+            self.keep_if(is_whole, &mut stage);
         }
         stage.iter().for_each(|stage| self.leave(stage));
     }
@@ -132,11 +137,13 @@ impl Report {
                 faults::start(current, &mut rng)
             };
             let place = format!("fault round {number}, seed {seed}");
-            let name = if number % 3 == 0 { "faults under load" } else { "faults at the start" };
+            let name = if number % 3 == 0 { "fault under load" } else { "fault at the start" };
+            let is_whole = life.findings.is_empty();
             self.add(name, life.fired.values().sum(), life.findings, &place);
+            self.keep_if(is_whole, &mut stage);
             for ((op, kind, action), fired) in life.fired {
-                let name = format!("  {op:?} {kind:?} {action:?}");
-                self.rows.entry(name).or_default().events += fired;
+                let name = format!("fault: {op:?} {kind:?}").to_lowercase();
+                self.add_part(format!("{name}, {}", action.name()), fired);
             }
         }
         stage.iter().for_each(|stage| self.leave(stage));
@@ -159,7 +166,7 @@ impl Report {
                 break;
             }
             let seed = seed.wrapping_mul(1_000_037) + u64::from(number);
-            // Often a new one: its first file and its key are recorded too.
+            // A new stage every fifth recording, so that creating the file and its key is recorded too.
             let current = self.stage_for(&mut stage, number * 4, seed, 0.5);
             let cuts_left = count - self.events("power cut");
             let (cuts, findings) = cuts::recording(
@@ -169,17 +176,23 @@ impl Report {
                 &mut faults::rng(seed),
             );
             let place = format!("recording {number}, seed {seed}");
-            let name = format!("power cut: {activity:?}").to_lowercase();
+            let name = format!("power cut in {activity:?}").to_lowercase();
             self.add(&name, cuts.values().sum(), findings, &place);
             for (unsynced, number) in cuts {
-                let name = format!("  unsynced writes {unsynced:?}").to_lowercase();
-                self.rows.entry(name).or_default().events += number;
+                self.add_part(format!("power cut: unsynced {unsynced:?}").to_lowercase(), number);
             }
         }
         stage.iter().for_each(|stage| self.leave(stage));
     }
 
-    /// The stage of this round: a new one now and then, with history as likely as said.
+    /// Drops the stage after a finding: a damaged file would be found again in every round.
+    fn keep_if(&mut self, is_whole: bool, stage: &mut Option<Stage>) {
+        if !is_whole && let Some(stage) = stage.take() {
+            self.leave(&stage);
+        }
+    }
+
+    /// The stage of this round; a new one every [`ROUNDS_OF_A_STAGE`] rounds, with history at the given probability.
     fn stage_for<'a>(
         &mut self,
         stage: &'a mut Option<Stage>,
@@ -207,13 +220,12 @@ impl fmt::Display for Report {
         writeln!(f, "| what | rounds | happened | {headings} |")?;
         writeln!(f, "|---|--:|--:|{}", "--:|".repeat(Wrong::ALL.len()))?;
         for (name, row) in &self.rows {
+            if row.rounds == 0 {
+                writeln!(f, "| {name} | | {} |{}", row.events, " |".repeat(Wrong::ALL.len()))?;
+                continue;
+            }
             let counts = Wrong::ALL.map(|wrong| row.findings.count(wrong).to_string()).join(" | ");
-            let (rounds, counts) = match row.rounds {
-                // A part of another row.
-                0 => (String::new(), " | ".repeat(Wrong::ALL.len() - 1)),
-                rounds => (rounds.to_string(), counts),
-            };
-            writeln!(f, "| {name} | {rounds} | {} | {counts} |", row.events)?;
+            writeln!(f, "| {name} | {} | {} | {counts} |", row.rounds, row.events)?;
         }
         writeln!(f, "\n{} records were acknowledged.", self.acknowledged)?;
         self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))

@@ -1,4 +1,4 @@
-//! Power cuts: the directory as a disk would have it at some point of the log of writes, and a start on it.
+//! Power cuts: the state of the disk at some point of the write log, and a start on it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::old_schema;
 use super::stage::Stage;
 use super::write_log::{Record, records};
 
-/// What went on when the power went.
+/// What the program was doing when the power failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
     /// A server under load.
@@ -29,7 +29,7 @@ pub(crate) enum Activity {
 /// Longest wait for traffic.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Cuts by what became of unsynced writes.
+/// Number of cuts by the fate of unsynced writes.
 pub(crate) type Cuts = BTreeMap<Unsynced, u32>;
 
 /// Records one activity and cuts it `count` times.
@@ -57,12 +57,12 @@ pub(crate) fn recording(
     let log = std::fs::read(stage.place.log()).expect("the log of writes");
     let log = records(&log);
     let cuts = cut_often(stage, &base, &log, count, rng, &mut findings);
-    // As the power stayed on.
+    // Continue as if the power had not failed.
     stage.place.restore(&disk::after(&base, &log, Unsynced::Kept, 0));
     (cuts, findings)
 }
 
-/// Does what is recorded.
+/// Runs the activity under the layer.
 fn record(activity: Activity, stage: &Stage, rng: &mut StdRng) -> Findings {
     let mut findings = Findings::default();
     if activity == Activity::Rebuild {
@@ -102,7 +102,7 @@ fn cut_often(
     let mut cuts = Cuts::new();
     let syncs: Vec<usize> = (0..log.len()).filter(|number| log[*number].op == Op::Sync).collect();
     for _ in 0..count {
-        // Half of the cuts come right before or after a sync: that is where promises change.
+        // Half of the cuts come right before or after a sync, where the set of durable writes changes.
         let number = match syncs.choose(rng) {
             Some(sync) if rng.random_bool(0.5) => sync + rng.random_range(0..2),
             _ => rng.random_range(0..=log.len()),

@@ -1,8 +1,8 @@
-//! What a disk holds after a power cut or a failed sync, built from the log of writes.
+//! The state of the disk after a power cut or a failed sync, built from the write log.
 //!
-//! A file's bytes are safe once a sync of it succeeded, a name once its directory was synced. What is not safe may be
-//! there, be missing, or be there in part, in any order, in sectors of 512 bytes. A sync that fails drops what was written
-//! since the last one, as Linux does: the pages count as clean, so no later sync writes them.
+//! Bytes are durable once a sync of their file succeeded, a name once its directory was synced. Other writes may survive,
+//! be lost, or survive in part, in any order, in sectors of 512 bytes. A failed sync drops the writes since the last
+//! successful one, as Linux does: the kernel marks the dirty pages clean, so no later sync writes them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,23 +16,23 @@ use super::write_log::Record;
 /// Bytes that a disk writes as a whole.
 const SECTOR: usize = 512;
 
-/// What becomes of what is not safe.
+/// The fate of writes that are not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unsynced {
-    /// All of it is there: the program died, the machine did not.
+    /// All survive: the program died, the machine did not.
     Kept,
-    /// None of it is there.
+    /// None survives.
     Dropped,
-    /// All up to some write.
+    /// The writes before some point survive.
     Prefix,
-    /// Any of the writes, whatever their order.
+    /// Any subset of the writes survives, regardless of order.
     Reordered,
-    /// Any sectors of any of the writes.
+    /// Any subset of the sectors of each write survives.
     Torn,
 }
 
 impl Unsynced {
-    /// What a power cut may do.
+    /// What a power cut can do.
     pub(crate) const CUTS: [Self; 5] =
         [Self::Kept, Self::Dropped, Self::Prefix, Self::Reordered, Self::Torn];
 }
@@ -72,7 +72,7 @@ enum Change<'a> {
     Length(usize),
 }
 
-/// One file: what is safe, and what came after.
+/// One file: its durable bytes, and the changes after the last sync.
 #[derive(Debug, Default)]
 struct Inode<'a> {
     safe: Vec<u8>,
@@ -86,7 +86,7 @@ enum Naming {
     Move { from: String, to: String },
 }
 
-/// The disk while the log is read.
+/// The disk while the write log is replayed.
 #[derive(Debug)]
 struct Disk<'a> {
     inodes: BTreeMap<u64, Inode<'a>>,
@@ -95,9 +95,9 @@ struct Disk<'a> {
     rng: StdRng,
 }
 
-/// The files as they are when the power goes after the records of `log`, which began with `base`.
+/// The files after a power cut at the end of `log`, which began on `base`.
 ///
-/// Shared memory is left out: it does not outlive a boot, and nothing of it is ever needed.
+/// Shared memory (`-shm`) is left out: SQLite rebuilds it when the first connection opens the file.
 pub(crate) fn after(base: &Files, log: &[Record<'_>], unsynced: Unsynced, seed: u64) -> Files {
     let mut disk = Disk {
         inodes: BTreeMap::new(),
@@ -105,7 +105,7 @@ pub(crate) fn after(base: &Files, log: &[Record<'_>], unsynced: Unsynced, seed: 
         pending_names: Vec::new(),
         rng: StdRng::seed_from_u64(seed),
     };
-    // Files that were there get numbers that no file system gives, until an open tells theirs.
+    // Files of the base get stand-in numbers that no file system assigns, until an open shows their inode.
     for (stand_in, (name, bytes)) in (u64::MAX / 2..).zip(base) {
         disk.inodes.insert(stand_in, Inode { safe: bytes.clone(), pending: Vec::new() });
         disk.names.insert(name.clone(), stand_in);
@@ -169,7 +169,7 @@ impl<'a> Disk<'a> {
         }
         let inode = record.inode;
         if record.offset == 1 {
-            // The number may have been that of a file that is gone.
+            // The inode number may have belonged to a deleted file.
             self.inodes.insert(inode, Inode::default());
             self.pending_names.push(Naming::Add { name, inode });
         } else if let Some(stand_in) = self.names.get_mut(&name).filter(|id| **id >= u64::MAX / 2) {
@@ -210,7 +210,7 @@ impl<'a> Disk<'a> {
             match change {
                 Change::Write { offset, bytes } if is_done => put(&mut file.safe, offset, bytes),
                 Change::Length(length) if is_done => file.safe.resize(length, 0),
-                // The length is the file system's own affair: it outlives the pages, now and then.
+                // The length is metadata: it sometimes survives although the data pages are dropped.
                 Change::Write { offset, bytes } if self.rng.random_bool(0.5) => {
                     let end = offset + bytes.len();
                     if file.safe.len() < end {
@@ -228,7 +228,7 @@ impl<'a> Disk<'a> {
         names
     }
 
-    /// The files, once it is decided what becomes of what is not safe.
+    /// Decides the fate of writes that are not durable; returns the files.
     fn cut(mut self, unsynced: Unsynced) -> Files {
         let rng = &mut self.rng;
         let keeps_all = unsynced == Unsynced::Kept;
@@ -289,7 +289,7 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     file[offset..end].copy_from_slice(bytes);
 }
 
-/// Writes any of the sectors; what lies between two that are there is zero.
+/// Writes a random subset of the sectors; gaps beyond the end of the file are zero.
 fn put_sectors(file: &mut Vec<u8>, offset: usize, bytes: &[u8], rng: &mut StdRng) {
     let mut at = 0;
     while at < bytes.len() {

@@ -1,4 +1,4 @@
-//! Calls to the file system that fail, one at a time, under load and at the start.
+//! I/O faults, one at a time, under load and during the start.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use super::server::{NotStarted, clock};
 use super::stage::Stage;
 use super::write_log::records;
 
-/// Faults that fired, by call, kind of file and what became of the call.
+/// Number of faults that fired, by call, kind of file and action.
 pub(crate) type Fired = BTreeMap<(Op, Kind, Action), u32>;
 
-/// What a server's life with faults was.
+/// Result of one server process with faults.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
-    /// Faults, one a rule: a rule that picks many calls is one.
+    /// Calls that were made to fail; each rule is armed for one call.
     pub(crate) fired: Fired,
-    /// Lives that ended because a sync failed.
+    /// 1 if a failed sync ended the process.
     pub(crate) failed_syncs: u32,
     pub(crate) findings: Findings,
 }
 
-/// Longest wait for a fault to fire: by then the call does not come.
+/// Longest wait for a fault to fire; some calls are rare.
 const FIRE_LIMIT: Duration = Duration::from_millis(250);
 /// Pause of a client after each request.
 const PAUSE: Duration = Duration::from_millis(8);
-/// Faults in one life.
+/// Faults injected into one process.
 const FAULTS: u32 = 24;
 
-/// Faults of a server that runs. Syncs are rare: each ends the server.
+/// Faults of a running server. Failed syncs are injected separately, because each ends the process.
 const RUNNING: &[(Op, Kind, Action)] = &[
     (Op::Write, Kind::Wal, Action::Eio),
     (Op::Write, Kind::Wal, Action::Enospc),
@@ -54,7 +54,7 @@ const RUNNING: &[(Op, Kind, Action)] = &[
     (Op::Read, Kind::Database, Action::Short),
 ];
 
-/// Faults of a server that starts.
+/// Faults of a starting server.
 const STARTING: &[(Op, Kind, Action)] = &[
     (Op::Open, Kind::Database, Action::Eio),
     (Op::Open, Kind::Wal, Action::Eio),
@@ -83,7 +83,7 @@ const STARTING: &[(Op, Kind, Action)] = &[
     (Op::Unlink, Kind::Other, Action::Eio),
 ];
 
-/// A server under traffic, with a fault after the other, until one of a sync ends it.
+/// A server under traffic with one fault after another; in most rounds the last one is a failed sync, which ends it.
 pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
     let mut life = Life::default();
     stage.place.layer.disarm();
@@ -100,7 +100,7 @@ pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
     let ((), passed) = Traffic::around_faults(stage, server.urls(), PAUSE, |traffic| {
         traffic.await_more(5, FIRE_LIMIT);
         for number in 0..FAULTS {
-            // At the end of some lives a sync fails, in all others there is none.
+            // A failed sync ends the process, so it can only be the last fault.
             let is_last = number + 1 == FAULTS;
             let is_sync = is_last && rng.random_bool(0.6);
             let (op, kind, action) = if is_sync {
@@ -122,9 +122,9 @@ pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
                 return;
             }
         }
-        // Whatever failed is over: records are taken again.
+        // The faults are over: the server must accept records again.
         if !traffic.await_more(3, Duration::from_secs(5)) {
-            let what = format!("no record is taken after the faults: {}", traffic.refusal());
+            let what = format!("no record is accepted after the faults: {}", traffic.refusal());
             life.findings.add(Wrong::Contract, what);
         }
     });
@@ -134,7 +134,7 @@ pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
     life
 }
 
-/// Arms the rule until it fires; whether it did.
+/// Arms the rule until it fires or `limit` has passed; returns whether it fired.
 fn fire(stage: &Stage, rule: Rule, limit: Duration) -> bool {
     let layer = &stage.place.layer;
     let before = layer.fired();
@@ -147,7 +147,8 @@ fn fire(stage: &Stage, rule: Rule, limit: Duration) -> bool {
     layer.fired() != before
 }
 
-/// A start that fails or not; the next one, without faults, must be good. Half of them are the first of a new database.
+/// Starts the server with one fault. The start may fail; the next one, without faults, must succeed. Half of the starts
+/// are the first on a new database.
 pub(crate) fn start(stage: &Stage, rng: &mut StdRng) -> Life {
     let new;
     let stage = if rng.random_bool(0.5) {
@@ -184,7 +185,7 @@ pub(crate) fn start(stage: &Stage, rng: &mut StdRng) -> Life {
     life
 }
 
-/// Counts what fired, drops what failed syncs drop, and compares.
+/// Counts the faults that fired, drops the pages of failed syncs, and compares.
 fn settle(stage: &Stage, base: &disk::Files, rng: &mut StdRng, life: &mut Life) {
     stage.place.layer.disarm();
     let log = std::fs::read(stage.place.log()).unwrap_or_default();
@@ -204,7 +205,7 @@ fn settle(stage: &Stage, base: &disk::Files, rng: &mut StdRng, life: &mut Life) 
     life.findings.extend(stage.verify(None), &what);
 }
 
-/// A number generator for a life of its own.
+/// The random number generator of one round.
 pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }

@@ -1,4 +1,4 @@
-//! What is wrong, by kind.
+//! Findings: broken promises by kind.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ pub(crate) enum Wrong {
     Mismatch,
     /// The file is damaged, or the server does not start on it.
     Unreadable,
-    /// A row is gone that retention keeps.
+    /// A row within the configured retention was deleted.
     DeletedEarly,
     /// The server does not behave as promised while something is wrong.
     Contract,
@@ -48,19 +48,19 @@ impl Wrong {
     }
 }
 
-/// Everything that is wrong.
+/// All findings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
     found: Vec<(Wrong, String)>,
 }
 
 impl Findings {
-    /// Adds one.
+    /// Adds a finding.
     pub(crate) fn add(&mut self, wrong: Wrong, what: impl Into<String>) {
         self.found.push((wrong, what.into()));
     }
 
-    /// Adds those of `other`, each saying where it was.
+    /// Adds those of `other`, prefixed with where they were found.
     pub(crate) fn extend(&mut self, other: Self, place: &str) {
         self.found.extend(
             other.found.into_iter().map(|(wrong, what)| (wrong, format!("{place}: {what}"))),
@@ -82,7 +82,7 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Lines of one kind before the rest is only counted.
+        /// Findings of one kind that are printed; more are only counted.
         const LISTED: usize = 12;
         let mut listed: BTreeMap<Wrong, usize> = BTreeMap::new();
         for (wrong, what) in &self.found {

@@ -1,4 +1,5 @@
-//! A full disk refuses records and says so, answers queries, deletes nothing, and is over as soon as there is room.
+//! A full disk: records are refused with the reason, queries are answered, nothing is deleted, and the server recovers by
+//! itself.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -7,15 +8,16 @@ use std::time::Duration;
 
 use super::findings::{Findings, Wrong};
 use super::layer::{Action, Kind, Op, Rule};
-use super::load::Traffic;
+use super::load::{Traffic, now_ms};
 use super::server::{Client, Server, clock};
 use super::stage::Stage;
+use super::truth::Route;
 
 /// Bytes of the small file system.
 const DISK_BYTES: u64 = 64 << 20;
 /// Pause of a client after each request.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Time from free space to the first record that is taken, and what a busy machine adds.
+/// Deadline from free space to the first accepted record, with 0.5 s of slack for a busy machine.
 const READY_LIMIT: Duration = Duration::from_millis(1_000 + 500);
 
 /// A file system of its own; unmounted at the end.
@@ -36,18 +38,18 @@ impl<'a> SmallDisk<'a> {
 
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
-        // Lazily: a server that was killed may not be gone yet.
+        // Lazy, because a killed server may still hold files.
         drop(Command::new("umount").arg("--lazy").arg(self.0).status());
     }
 }
 
-/// How the disk becomes full, and how it has room again.
+/// Fills the disk and frees it again.
 trait Space {
     fn fill(&self);
     fn free(&self);
 }
 
-/// A file that takes what is left, and goes on taking it.
+/// Fills a real file system with one file.
 struct Filler(std::path::PathBuf);
 
 impl Space for Filler {
@@ -62,7 +64,7 @@ impl Space for Filler {
     }
 }
 
-/// The layer instead of a full disk, where none can be mounted.
+/// Makes writes fail with ENOSPC where no file system can be mounted.
 struct Pretended<'a>(&'a Stage);
 
 impl Space for Pretended<'_> {
@@ -77,7 +79,7 @@ impl Space for Pretended<'_> {
     }
 }
 
-/// A disk that is full for `length` under load; `false` where it had to be pretended.
+/// Fills the disk for `length` under load; returns `false` with the findings when ENOSPC was injected instead.
 pub(crate) fn trial(length: Duration) -> (Findings, bool) {
     let stage = Stage::new(5);
     let data = stage.place.data();
@@ -89,26 +91,26 @@ pub(crate) fn trial(length: Duration) -> (Findings, bool) {
     let mut findings = Findings::default();
     let server = stage.start(true).expect("a server");
     let ((), passed) = Traffic::around_faults(&stage, server.urls(), PAUSE, |traffic| {
-        assert!(traffic.await_more(50, Duration::from_secs(10)), "records are not taken");
+        assert!(traffic.await_more(50, Duration::from_secs(10)), "no records are accepted");
         space.fill();
         let began = clock();
-        while traffic.answers(503) == 0 && began.elapsed() < Duration::from_secs(20) {
+        while traffic.responses(503) == 0 && began.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(5));
         }
         observe(traffic, &server, length, &mut findings);
         space.free();
         let freed = clock();
         if !traffic.await_more(1, READY_LIMIT) {
-            findings.add(Wrong::Contract, "no record is taken a second after there is room");
+            findings.add(Wrong::Contract, "no record is accepted 1 s after space was freed");
         }
         await_ready(&server, &mut findings);
         let took = freed.elapsed();
         if took > READY_LIMIT {
-            findings.add(Wrong::Contract, format!("ready {took:?} after there was room"));
+            findings.add(Wrong::Contract, format!("ready {took:?} after space was freed"));
         }
     });
     if !passed.statuses.keys().all(|status| [200, 503].contains(status)) {
-        findings.add(Wrong::Contract, format!("answers were {:?}", passed.statuses));
+        findings.add(Wrong::Contract, format!("responses were {:?}", passed.statuses));
     }
     findings.extend(passed.findings, "under load");
     server.kill();
@@ -116,7 +118,7 @@ pub(crate) fn trial(length: Duration) -> (Findings, bool) {
     (findings, disk.is_some())
 }
 
-/// While the disk is full: refusals say why, queries are answered, `/readyz` says no.
+/// Checks while the disk is full: refusals carry the reason, queries are answered, `/readyz` is 503.
 fn observe(traffic: &Traffic<'_>, server: &Server, length: Duration, findings: &mut Findings) {
     let client = Client::new();
     let began = clock();
@@ -124,28 +126,31 @@ fn observe(traffic: &Traffic<'_>, server: &Server, length: Duration, findings: &
     while began.elapsed() < length {
         for path in ["/api/metrics/current", "/api/requests?limit=10", "/api/status"] {
             match client.get(&format!("{}{path}", server.url)) {
-                Ok(answer) if answer.status == 200 => {}
-                Ok(answer) => {
+                Ok(response) if response.status == 200 => {}
+                Ok(response) => {
                     findings.add(
                         Wrong::Contract,
-                        format!("{path}: {} {}", answer.status, answer.text()),
+                        format!("{path}: {} {}", response.status, response.text()),
                     );
                 }
                 Err(error) => findings.add(Wrong::Contract, format!("{path}: {error}")),
             }
         }
         let ready = client.get(&format!("{}/readyz", server.url));
-        refused_ready += u32::from(ready.is_ok_and(|answer| answer.status == 503));
+        refused_ready += u32::from(ready.is_ok_and(|response| response.status == 503));
         looks += 1;
         std::thread::sleep(Duration::from_millis(100));
     }
     let said = traffic.refusal();
-    if traffic.answers(503) == 0 || !(said.contains("full") || said.contains("space")) {
+    if traffic.responses(503) == 0 || !(said.contains("full") || said.contains("space")) {
         findings.add(Wrong::Contract, format!("records are not refused with the reason: {said}"));
     }
-    // The first looks may come before the first refusal.
+    // Readiness may lag behind the first refusal.
     if refused_ready * 2 < looks {
-        findings.add(Wrong::Contract, format!("ready {} of {looks} times", looks - refused_ready));
+        findings.add(
+            Wrong::Contract,
+            format!("/readyz was 200 in {} of {looks} polls", looks - refused_ready),
+        );
     }
 }
 
@@ -153,11 +158,11 @@ fn await_ready(server: &Server, findings: &mut Findings) {
     let (client, began) = (Client::new(), clock());
     loop {
         let ready = client.get(&format!("{}/readyz", server.url));
-        if ready.is_ok_and(|answer| answer.status == 200) {
+        if ready.is_ok_and(|response| response.status == 200) {
             return;
         }
         if began.elapsed() > READY_LIMIT {
-            findings.add(Wrong::Contract, "not ready although there is room");
+            findings.add(Wrong::Contract, "not ready although space was freed");
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -173,7 +178,7 @@ fn a_full_disk_refuses_with_the_reason_and_is_over_when_there_is_room() {
     assert!(findings.is_empty(), "{findings}");
 }
 
-/// What is deleted for want of room comes with the sweep of every 15 seconds.
+/// Longer than the interval of the background sweep (15 s).
 const SILENCE: Duration = Duration::from_secs(17);
 
 #[test]
@@ -182,17 +187,14 @@ fn one_failed_write_and_silence_delete_nothing() {
     stage.make_history(4, 300);
     let server = stage.start(true).expect("a server");
     super::stage::await_rolled_up(&server);
-    stage.place.layer.arm(0, Rule::once(Op::Write, Kind::Wal, Action::Enospc));
-    let number = {
-        let mut truth = stage.truth();
-        truth.make(super::truth::Route::Single, super::load::now_ms())
-    };
+    stage.place.layer.arm(0, Rule::always(Op::Write, Kind::Wal, Action::Enospc));
+    let number = stage.truth().make(Route::Single, now_ms());
     let body = stage.truth().batches[number].body.clone();
     let url = format!("{}/api/requests", server.url);
-    let answer = Client::new().post(&url, "application/json", &body).expect("an answer");
-    assert_eq!(stage.place.layer.fired(), 1, "the write did not fail: {}", answer.text());
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    // Nothing happens, and nothing must: the server is left alone until what it does by itself has come.
+    let response = Client::new().post(&url, "application/json", &body).expect("a response");
+    stage.place.layer.disarm();
+    assert_eq!(response.status, 503, "{}", response.text());
+    // Not a wait for a condition: nothing may happen while the background sweeps run.
     std::thread::sleep(SILENCE);
     server.kill();
     let findings = stage.verify(None);

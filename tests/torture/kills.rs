@@ -1,4 +1,4 @@
-//! SIGKILL at random instants and at chosen calls, in everything that the program does.
+//! SIGKILL at random instants and at chosen calls, in every activity of the program.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::server::{NotStarted, Server};
 use super::stage::Stage;
 use super::write_log::records;
 
-/// What the program was doing when it was killed.
+/// What the program is doing when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Taking records and rolling them up, at any instant.
+    /// Ingest and compaction, at a random instant.
     Load,
     /// The same, at a call that writes or syncs the write-ahead log.
     Commit,
     /// The same, at a call that writes or syncs the database file.
     Checkpoint,
-    /// Rolling up what came, with no more coming.
+    /// Compaction of a backlog without ingest.
     Compaction,
-    /// Deleting rows that have outlived their time.
+    /// Retention: deleting a day that is due.
     Retention,
-    /// Starting, on what an earlier kill left.
+    /// A start: the first one on an empty directory, or recovery after a kill.
     Startup,
     /// `chatgauge rebuild`.
     Rebuild,
-    /// Bringing a file of an earlier version up to date.
+    /// Migration of a file of an earlier version.
     Migration,
     /// `chatgauge backup`, beside a server under load.
     Backup,
@@ -53,31 +53,31 @@ impl Phase {
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Load => "load, any instant",
-            Self::Commit => "commit",
-            Self::Checkpoint => "checkpoint",
+            Self::Load => "load, at any instant",
+            Self::Commit => "a commit",
+            Self::Checkpoint => "a checkpoint",
             Self::Compaction => "compaction",
             Self::Retention => "retention",
-            Self::Startup => "startup",
+            Self::Startup => "a start",
             Self::Rebuild => "rebuild",
-            Self::Migration => "migration",
-            Self::Backup => "backup",
+            Self::Migration => "a migration",
+            Self::Backup => "a backup",
         }
     }
 }
 
-/// What a round was.
+/// Result of one round.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
-    /// Kills in the phase itself: a round whose kill came too late is none.
+    /// Kills within the phase; a kill after its end does not count.
     pub(crate) kills: u32,
     pub(crate) findings: Findings,
 }
 
-/// Longest wait for a call to come.
+/// Longest wait for the call that kills.
 const CALL_LIMIT: Duration = Duration::from_millis(1_500);
 
-/// One round on `stage`, which compares at its end.
+/// Runs one round on `stage` and compares at its end.
 pub(crate) fn round(stage: &Stage, phase: Phase, rng: &mut StdRng) -> Round {
     stage.place.layer.disarm();
     match phase {
@@ -99,7 +99,7 @@ pub(crate) fn round(stage: &Stage, phase: Phase, rng: &mut StdRng) -> Round {
     }
 }
 
-/// Kills before or after the call.
+/// A rule that kills before or after the call, at random.
 fn kill_at(ops: u32, kinds: u32, skip: u32, rng: &mut StdRng) -> Rule {
     let action = if rng.random_bool(0.5) { Action::KillBefore } else { Action::KillAfter };
     Rule { ops, kinds, action, skip, times: 1 }
@@ -108,7 +108,7 @@ fn kill_at(ops: u32, kinds: u32, skip: u32, rng: &mut StdRng) -> Rule {
 /// Every kind of file.
 const ANY_KIND: u32 = 127;
 
-/// A server under traffic, killed at an instant or at a call.
+/// Kills a server under traffic, at an instant or at a call.
 fn under_load(stage: &Stage, rng: &mut StdRng, call: Option<(u32, u32, u32)>) -> Round {
     let mut round = Round::default();
     let Some(mut server) = started(stage, &[], &mut round) else { return round };
@@ -119,7 +119,7 @@ fn under_load(stage: &Stage, rng: &mut StdRng, call: Option<(u32, u32, u32)>) ->
             stage.place.layer.arm(0, rule);
             round.kills += u32::from(server.await_end(CALL_LIMIT).is_some());
         } else {
-            // Not a wait for anything: the moment of the kill is to be arbitrary.
+            // Not a wait for a condition: the instant of the kill is random.
             std::thread::sleep(Duration::from_micros(rng.random_range(0..60_000)));
             round.kills += 1;
         }
@@ -146,7 +146,7 @@ fn finish(stage: &Stage, mut round: Round) -> Round {
     round
 }
 
-/// Records wait to be rolled up, and nobody sends more: what is written is what the compactor writes.
+/// Leaves the compactor a backlog and stops the senders, so that all writes are the compactor's.
 fn in_compaction(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     let rarely = ["compactor.interval_ms=400"];
@@ -163,7 +163,7 @@ fn in_compaction(stage: &Stage, rng: &mut StdRng) -> Round {
     finish(stage, round)
 }
 
-/// A day of history is due at the start; the kill comes while its rows go.
+/// Makes a day of history due; the kill comes while its rows are deleted.
 fn in_retention(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     if !stage.next_day_is_due() {
@@ -171,7 +171,7 @@ fn in_retention(stage: &Stage, rng: &mut StdRng) -> Round {
     }
     let ops = Op::Write as u32 | Op::Sync as u32;
     let kinds = Kind::Wal as u32 | Kind::Database as u32;
-    // Nobody sends records: what is written is what retention writes.
+    // No records are sent, so all writes are retention's.
     let rule = kill_at(ops, kinds, rng.random_range(0..150), rng);
     stage.place.layer.arm(0, rule);
     match stage.start(true) {
@@ -193,7 +193,7 @@ fn unexpected_end(ended: &NotStarted, round: &mut Round) {
     }
 }
 
-/// Kills starts: the first ones of a new database, or those on a write-ahead log that a kill under load left.
+/// Kills one to three starts in a row: on an empty directory, or on the WAL that a kill under load left.
 fn in_startup(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     let new;
@@ -259,7 +259,7 @@ fn migration_calls() -> u32 {
     })
 }
 
-/// A file of its own each time: a migration is made once.
+/// Kills a migration; each round has a file of its own, because a file is migrated once.
 fn in_migration(rng: &mut StdRng) -> Round {
     let stage = old_schema::stage(rng.random());
     let mut round = Round::default();

@@ -23,7 +23,7 @@ pub(crate) enum Op {
     Link = 512,
 }
 
-/// What a file is for.
+/// The role of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub(crate) enum Kind {
@@ -64,31 +64,31 @@ impl Kind {
     }
 }
 
-/// What becomes of a call that a rule picks.
+/// What a rule does to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub(crate) enum Action {
-    /// Nothing special.
+    /// The call passes.
     Pass = 0,
-    /// It fails with EIO; a sync also drops the pages written since the last one.
+    /// The call fails with EIO; a sync also drops the pages written since the last one.
     Eio = 1,
-    /// It fails with ENOSPC.
+    /// The call fails with ENOSPC.
     Enospc = 2,
-    /// Half of the bytes are done, and the caller is told so.
+    /// Half of the bytes are written or read, and the call returns that number.
     Short = 3,
-    /// Half of the bytes are done, then EIO.
+    /// Half of the bytes are written, and the call fails with EIO.
     Torn = 4,
-    /// Nothing is done, success is reported.
+    /// Nothing is done, and success is returned.
     Pretend = 5,
     /// SIGKILL instead of the call.
     KillBefore = 6,
     /// SIGKILL right after the call.
     KillAfter = 7,
-    /// It fails with ENOMEM.
+    /// The call fails with ENOMEM.
     Enomem = 8,
-    /// A sync fails and drops its pages, success is reported.
+    /// A sync fails and drops its pages, and success is returned.
     HideFailure = 9,
-    /// Half of the bytes are done, then ENOSPC.
+    /// Half of the bytes are written, and the call fails with ENOSPC.
     TornEnospc = 10,
 }
 
@@ -110,20 +110,36 @@ impl Action {
     pub(crate) fn of(code: u32) -> Self {
         Self::ALL[code as usize]
     }
+
+    /// Its name in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "passes",
+            Self::Eio => "EIO",
+            Self::Enospc => "ENOSPC",
+            Self::Short => "short",
+            Self::Torn => "torn, EIO",
+            Self::Pretend => "pretended",
+            Self::KillBefore | Self::KillAfter => "killed",
+            Self::Enomem => "ENOMEM",
+            Self::HideFailure => "failure hidden",
+            Self::TornEnospc => "torn, ENOSPC",
+        }
+    }
 }
 
-/// Which calls a rule picks, and what becomes of them.
+/// Which calls a rule matches, and what it does to them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     /// Operations, or-ed.
     pub(crate) ops: u32,
     /// Kinds of files, or-ed.
     pub(crate) kinds: u32,
-    /// What becomes of the call.
+    /// What it does.
     pub(crate) action: Action,
     /// Matching calls that pass first.
     pub(crate) skip: u32,
-    /// Matching calls that are picked then.
+    /// Matching calls that it acts on after these.
     pub(crate) times: u32,
 }
 
@@ -150,7 +166,7 @@ const RULE_BYTES: u64 = 32;
 /// Rules that may be armed at once.
 const RULES: u64 = 16;
 
-/// The rules of the programs that are started with this layer.
+/// The fault layer of one watched directory, with the rules for every program started with it.
 #[derive(Debug)]
 pub(crate) struct Layer {
     directory: PathBuf,
@@ -205,7 +221,7 @@ impl Layer {
         }
     }
 
-    /// Calls that a rule picked since the layer was made.
+    /// Calls that rules acted on since the layer was created.
     pub(crate) fn fired(&self) -> u32 {
         let mut bytes = [0; 4];
         self.control.read_exact_at(&mut bytes, 4).expect("the control file");
@@ -217,7 +233,7 @@ impl Layer {
     }
 }
 
-/// The layer, compiled once for each run of the tests.
+/// The compiled layer; built once per test run.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Mixed traffic: single records, arrays, lines, spans and calls through the gateway, each from a client of its own.
+//! Mixed traffic: single records, arrays, NDJSON, spans, calls through the gateway and queries, one client each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use chatgauge::model::Clock as _;
 
 use super::findings::{Findings, Wrong};
 use super::place::length;
-use super::server::{Answer, Client, PATIENCE, Server, clock};
+use super::server::{Client, PATIENCE, Response, Server, clock};
 use super::stage::Stage;
 use super::truth::{Batch, Known, Route};
 
@@ -23,7 +23,7 @@ pub(crate) fn now_ms() -> i64 {
     SystemClock::new().now().as_unix_ms()
 }
 
-/// Traffic that runs while something happens to the server.
+/// Traffic to a running server.
 #[derive(Debug)]
 pub(crate) struct Traffic<'a> {
     stage: &'a Stage,
@@ -31,7 +31,7 @@ pub(crate) struct Traffic<'a> {
     gateway_url: String,
     log: PathBuf,
     is_over: AtomicBool,
-    /// Whether answers of 500 and above are to be expected.
+    /// Whether responses of 500 and above are expected.
     expects_refusals: bool,
     /// Pause of a client after each request.
     pause: Duration,
@@ -42,11 +42,11 @@ pub(crate) struct Traffic<'a> {
     findings: Mutex<Findings>,
 }
 
-/// What became of the traffic.
+/// Result of the traffic.
 #[derive(Debug)]
 pub(crate) struct Passed {
     pub(crate) findings: Findings,
-    /// Answers by their status.
+    /// Number of responses by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
 }
 
@@ -55,7 +55,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<'a> Traffic<'a> {
-    /// Runs `meanwhile` under as much traffic as goes; the clients end when it does.
+    /// Runs `meanwhile` under traffic at full speed; the clients stop when it returns.
     pub(crate) fn around<T>(
         stage: &'a Stage,
         urls: (String, String),
@@ -64,7 +64,8 @@ impl<'a> Traffic<'a> {
         Self::paced(stage, urls, None, meanwhile)
     }
 
-    /// The same where refusals are to be expected, each client pausing after a request: many records take long to compare.
+    /// Like [`around`](Self::around), but 5xx responses are expected, and each client pauses after a request: comparing many
+    /// records is slow.
     pub(crate) fn around_faults<T>(
         stage: &'a Stage,
         urls: (String, String),
@@ -101,7 +102,7 @@ impl<'a> Traffic<'a> {
             let (gateway, dashboard) = (&traffic, &traffic);
             scope.spawn(move || gateway.chat_until_over());
             scope.spawn(move || dashboard.read_until_over());
-            // Also when it panics: the clients must end.
+            // Dropped on a panic too, so that the clients stop.
             let _over = Over(&traffic.is_over);
             meanwhile(&traffic)
         });
@@ -115,8 +116,8 @@ impl<'a> Traffic<'a> {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Answers with this status so far.
-    pub(crate) fn answers(&self, status: u16) -> u64 {
+    /// Responses with this status so far.
+    pub(crate) fn responses(&self, status: u16) -> u64 {
         locked(&self.statuses).get(&status).copied().unwrap_or(0)
     }
 
@@ -125,7 +126,7 @@ impl<'a> Traffic<'a> {
         locked(&self.refusal).clone()
     }
 
-    /// Waits until `more` batches are acknowledged from now on; `false` when that takes too long.
+    /// Waits until `more` further batches are acknowledged; `false` after `limit`.
     pub(crate) fn await_more(&self, more: u64, limit: Duration) -> bool {
         let (goal, began) = (self.acknowledged() + more, clock());
         while self.acknowledged() < goal {
@@ -149,13 +150,13 @@ impl<'a> Traffic<'a> {
                 let (path, kind) = batch.route.address();
                 (number, path, kind, batch.body.clone())
             };
-            let answer = client.post(&format!("{}{path}", self.url), kind, &body);
+            let response = client.post(&format!("{}{path}", self.url), kind, &body);
             let log_bytes = length(&self.log);
             let is_stored = {
                 let mut truth = self.stage.truth();
                 let batch = &mut truth.batches[number];
                 batch.is_travelling = false;
-                answer.is_ok_and(|answer| self.settle(batch, &answer, log_bytes))
+                response.is_ok_and(|response| self.settle(batch, &response, log_bytes))
             };
             if is_stored {
                 self.acknowledged.fetch_add(1, Ordering::SeqCst);
@@ -166,19 +167,19 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Notes what an answer says of a batch; whether it is acknowledged.
-    fn settle(&self, batch: &mut Batch, answer: &Answer, log_bytes: u64) -> bool {
-        *locked(&self.statuses).entry(answer.status).or_default() += 1;
+    /// Records the response to a batch; returns whether the batch is acknowledged.
+    fn settle(&self, batch: &mut Batch, response: &Response, log_bytes: u64) -> bool {
+        *locked(&self.statuses).entry(response.status).or_default() += 1;
         let mut findings = locked(&self.findings);
-        if answer.status != 200 {
-            *locked(&self.refusal) = answer.text();
-            if answer.status < 500 || !self.expects_refusals {
-                findings.add(Wrong::Contract, format!("{}: {}", answer.status, answer.text()));
+        if response.status != 200 {
+            *locked(&self.refusal) = response.text();
+            if response.status < 500 || !self.expects_refusals {
+                findings.add(Wrong::Contract, format!("{}: {}", response.status, response.text()));
             }
             return false;
         }
         let was_known = batch.known != Known::InDoubt;
-        let json = answer.json();
+        let json = response.json();
         if batch.route != Route::Otlp {
             let count = |name: &str| json[name].as_u64().unwrap_or(u64::MAX);
             let (accepted, duplicates) = (count("accepted"), count("duplicates"));
@@ -201,7 +202,7 @@ impl<'a> Traffic<'a> {
         true
     }
 
-    /// Looks at figures and rows, as a dashboard does: pages that are not in memory are read.
+    /// Queries figures and rows like a dashboard, so that pages are read from the file.
     fn read_until_over(&self) {
         let client = Client::new();
         let paths = ["/api/metrics/current", "/api/requests?limit=500", "/api/status"];
@@ -209,11 +210,11 @@ impl<'a> Traffic<'a> {
             if self.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            if let Ok(answer) = client.get(&format!("{}{path}", self.url))
-                && answer.status != 200
+            if let Ok(response) = client.get(&format!("{}{path}", self.url))
+                && response.status != 200
                 && !self.expects_refusals
             {
-                let what = format!("{path}: {} {}", answer.status, answer.text());
+                let what = format!("{path}: {} {}", response.status, response.text());
                 locked(&self.findings).add(Wrong::Contract, what);
             }
             std::thread::sleep(2 * PAUSE);
@@ -230,7 +231,6 @@ impl<'a> Traffic<'a> {
             if client.post(&url, "application/json", body.as_bytes()).is_err() {
                 std::thread::sleep(PAUSE);
             }
-            // Calls are made by people; the point is that each is there at most once.
             std::thread::sleep(PAUSE);
         }
     }
@@ -256,8 +256,8 @@ pub(crate) fn deliver(stage: &Stage, server: &Server, number: usize) {
             let (path, kind) = batch.route.address();
             (path, kind, batch.body.clone())
         };
-        let answer = client.post(&format!("{}{path}", server.url), kind, &body);
-        if answer.is_ok_and(|answer| answer.status == 200) {
+        let response = client.post(&format!("{}{path}", server.url), kind, &body);
+        if response.is_ok_and(|response| response.status == 200) {
             let log_bytes = length(&stage.place.log());
             stage.truth().batches[number].known = Known::Acknowledged { log_bytes };
             return;

@@ -1,7 +1,8 @@
-//! The torture suite: nothing that was acknowledged is lost or doubled, whatever happens to the program or its disk.
+//! The torture suite: no acknowledged record is lost or doubled when the program is killed, its disk fails or the power is
+//! cut.
 //!
-//! The real program is started, loaded over REST, OTLP and the gateway, and killed, starved of space, lied to by its
-//! disk or cut off from power; truth is kept here, outside the process, and compared over the program's public faces.
+//! The suite runs the unmodified program under mixed load (REST, OTLP, gateway), keeps the truth outside its process, and
+//! compares over the program's public interfaces after each round.
 //! `cargo test --test torture` runs the short form in minutes, `bench/torture` the long one. `RELIABILITY.md` says which
 //! promise each part tests.
 

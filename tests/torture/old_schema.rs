@@ -1,4 +1,4 @@
-//! A file as an earlier version of the program left it: schema 9, with rows that nothing has rolled up yet.
+//! A file of an earlier version of the program: schema 9, with raw rows that are not rolled up yet.
 
 use std::sync::OnceLock;
 
@@ -23,7 +23,7 @@ fn old_files() -> &'static (Files, Vec<String>) {
     FILES.get_or_init(|| {
         let stage = Stage::new(0);
         let mut connection = stage.place.connection();
-        // As the program made its files.
+        // The pragmas of the program.
         connection
             .execute_batch("pragma auto_vacuum = incremental; pragma application_id = 1128810305; pragma journal_mode = wal;")
             .expect("an empty file");

@@ -10,7 +10,7 @@ use super::layer::Layer;
 #[derive(Debug)]
 pub(crate) struct Place {
     root: tempfile::TempDir,
-    /// What makes calls fail.
+    /// The fault layer of the watched directory.
     pub(crate) layer: Layer,
 }
 
@@ -38,12 +38,12 @@ impl Place {
         self.data().join("t.db")
     }
 
-    /// The log of writes of the program that was started last.
+    /// The write log of the program that was started last.
     pub(crate) fn log(&self) -> PathBuf {
         self.root.path().join("writes.log")
     }
 
-    /// What the server that was started last said on standard error.
+    /// Standard error of the server that was started last.
     pub(crate) fn errors(&self) -> PathBuf {
         self.root.path().join("stderr.txt")
     }
@@ -76,7 +76,7 @@ impl Place {
     /// The same, with the layer and a new log.
     pub(crate) fn watched(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
-        // A program that is about to end may still write to the log before.
+        // There is none before the first start.
         drop(std::fs::remove_file(self.log()));
         self.layer.wrap(&mut command, &self.log());
         command

@@ -1,7 +1,7 @@
-//! The suite catches what it is there for: each test plants a fault that a server could have, and must find it.
+//! Tests of the suite itself: each plants a fault that a server could have, and the suite must find it.
 //!
-//! Nothing of this is in the program: faults are planted by the layer below it, by triggers in its file, by its
-//! configuration, by the harness in front of it or behind it.
+//! The program contains none of these faults: they are planted by the fault layer, by triggers in the file, by the
+//! configuration, by a proxy in front of the server, or by removing a file.
 
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -24,20 +24,20 @@ use super::write_log::records;
 /// Longest wait for traffic.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Asserts that one of `wrongs` was found.
+/// Asserts that a finding of one of these kinds exists.
 fn assert_caught(findings: &Findings, wrongs: &[Wrong]) {
-    assert!(wrongs.iter().any(|wrong| findings.has(*wrong)), "{wrongs:?} in vain: {findings}");
+    assert!(wrongs.iter().any(|wrong| findings.has(*wrong)), "{wrongs:?} not found: {findings}");
 }
 
 /// Traffic until `batches` are acknowledged.
 fn load(stage: &Stage, server: &Server, batches: u64) -> Findings {
     let ((), passed) = Traffic::around(stage, server.urls(), |traffic| {
-        assert!(traffic.await_more(batches, LIMIT), "records are not taken");
+        assert!(traffic.await_more(batches, LIMIT), "no records are accepted");
     });
     passed.findings
 }
 
-/// A stage whose server runs with a rule of the layer from its first byte on, or from the first records on.
+/// Runs a server under a rule, from its start or, with `is_late`, from the first 20 batches on; then kills it.
 fn under_rule(rule: Rule, is_late: bool, batches: u64) -> (Stage, disk::Files) {
     let stage = Stage::new(1);
     let base = stage.place.files();
@@ -53,14 +53,14 @@ fn under_rule(rule: Rule, is_late: bool, batches: u64) -> (Stage, disk::Files) {
     (stage, base)
 }
 
-/// What is found after the disk has become what its log of writes says.
+/// Findings after a restart on the simulated state of the disk.
 fn after_disk(stage: &Stage, base: &disk::Files, unsynced: Unsynced) -> Findings {
     let log = std::fs::read(stage.place.log()).expect("the log of writes");
     stage.place.restore(&disk::after(base, &records(&log), unsynced, 1));
     stage.verify(None)
 }
 
-/// A stage with a statement executed in its file, after traffic.
+/// Findings after traffic to a server whose file was changed by an SQL statement.
 fn with_statement(sql: &str) -> Findings {
     let stage = Stage::new(2);
     stage.start(false).expect("a new server").stop();
@@ -75,7 +75,7 @@ fn with_statement(sql: &str) -> Findings {
 
 #[test]
 fn a_server_that_acknowledges_before_it_commits() {
-    /// How long after the answer the server gets a record.
+    /// Delay between the response and the forwarding of a record.
     const LATE: Duration = Duration::from_millis(300);
     let stage = Stage::new(3);
     let server = stage.start(true).expect("a server");
@@ -86,13 +86,13 @@ fn a_server_that_acknowledges_before_it_commits() {
         let stream: TcpStream = listener.accept().expect("a client").0;
         let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
         while let Ok(Some(body)) = read_request(&mut reader) {
-            let answer = r#"{"accepted":1,"duplicates":0,"rejected":[]}"#;
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
-            (&stream).write_all(format!("{head}{answer}").as_bytes()).expect("a client");
+            let response = r#"{"accepted":1,"duplicates":0,"rejected":[]}"#;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", response.len());
+            (&stream).write_all(format!("{head}{response}").as_bytes()).expect("a client");
             let url = format!("{url}/api/requests");
             std::thread::spawn(move || {
                 std::thread::sleep(LATE);
-                // The server may be gone by then: that is the fault.
+                // The server may be dead by then: that is the planted fault.
                 drop(Client::new().post(&url, "application/json", body.as_bytes()));
             });
         }
@@ -104,8 +104,8 @@ fn a_server_that_acknowledges_before_it_commits() {
             let number = truth.make(Route::Single, now_ms());
             (number, truth.batches[number].body.clone())
         };
-        let answer = client.post(&format!("http://{address}/"), "application/json", &body);
-        assert_eq!(answer.expect("an answer").status, 200);
+        let response = client.post(&format!("http://{address}/"), "application/json", &body);
+        assert_eq!(response.expect("a response").status, 200);
         stage.truth().batches[number].known = Known::Acknowledged { log_bytes: 0 };
     }
     server.kill();
@@ -231,6 +231,6 @@ fn a_server_that_starts_without_its_log() {
     load(&stage, &server, 60);
     server.kill();
     std::fs::remove_file(stage.place.data().join("t.db-wal")).expect("a log");
-    // It may also refuse to start.
+    // The server may also refuse to start.
     assert_caught(&stage.verify(None), &[Wrong::Lost, Wrong::Unreadable]);
 }

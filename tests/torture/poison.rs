@@ -1,4 +1,5 @@
-//! After a failed sync nobody knows what the disk has: the server refuses, ends, and the next start replays the log.
+//! The contract after a failed sync: refuse with the reason, run no checkpoint, exit with code 74, and replay the WAL at the
+//! next start.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -11,21 +12,23 @@ use super::server::{PATIENCE, Server, clock};
 use super::stage::Stage;
 use super::write_log::{Record, records};
 
-/// The exit code of a server that can no longer trust its disk: `EX_IOERR`.
+/// The exit code after a failed sync: `EX_IOERR` of sysexits.h.
 const EXIT_CODE: i32 = 74;
-/// Time until it ends.
+/// Deadline of the exit.
 const END_LIMIT: Duration = Duration::from_secs(1);
-/// How long streams may pass through the gateway first.
+/// Longest delay of the exit by open gateway streams.
 const STREAMS_LIMIT: Duration = Duration::from_secs(10);
-/// What a busy machine adds.
+/// Slack for a busy machine.
 const SLACK: Duration = Duration::from_millis(1_500);
 
-/// A server whose sync failed ends by itself, with its code.
+/// Asserts that the server exits by itself with [`EXIT_CODE`].
 pub(crate) fn assert_ends(server: &mut Server, what: &str, findings: &mut Findings) {
     let ended = server.await_end(END_LIMIT + SLACK);
     match ended.map(|status| status.code()) {
         Some(Some(EXIT_CODE)) => {}
-        None => findings.add(Wrong::Contract, format!("it goes on after a failed sync of {what}")),
+        None => {
+            findings.add(Wrong::Contract, format!("it keeps running after a failed sync of {what}"))
+        }
         Some(code) => {
             findings.add(
                 Wrong::Contract,
@@ -35,18 +38,18 @@ pub(crate) fn assert_ends(server: &mut Server, what: &str, findings: &mut Findin
     }
 }
 
-/// Answers that pass through the gateway when the sync fails.
+/// Gateway streams that are open when the sync fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Streams {
-    /// Those of the traffic, of a few milliseconds.
+    /// Only those of the traffic, a few milliseconds each.
     Short,
-    /// One of four seconds beside them.
+    /// One more of 4 s.
     Slow,
-    /// One that does not end beside them.
+    /// One more that outlasts the limit.
     Endless,
 }
 
-/// What is wrong after one failed sync.
+/// Findings after one failed sync.
 fn after_failed_sync(kind: Kind, streams: Streams) -> Findings {
     let stage = Stage::new(u64::from(kind as u32));
     let mut findings = Findings::default();
@@ -58,19 +61,19 @@ fn after_failed_sync(kind: Kind, streams: Streams) -> Findings {
         Streams::Endless => Some(open_stream(&server, "endless")),
     };
     let ((), passed) = Traffic::around_faults(&stage, server.urls(), Duration::ZERO, |traffic| {
-        assert!(traffic.await_more(30, Duration::from_secs(10)), "records are not taken");
+        assert!(traffic.await_more(30, Duration::from_secs(10)), "no records are accepted");
         await_failed_sync(&stage, kind);
         match streams {
             Streams::Short => assert_ends(&mut server, &format!("{kind:?}"), &mut findings),
             _ => assert_ends_after_streams(&mut server, streams, &mut findings),
         }
-        if kind == Kind::Wal && traffic.answers(503) == 0 {
+        if kind == Kind::Wal && traffic.responses(503) == 0 {
             let said = traffic.refusal();
             findings.add(Wrong::Contract, format!("no waiting batch is refused with 503: {said}"));
         }
     });
     if !passed.statuses.keys().all(|status| [200, 503].contains(status)) {
-        findings.add(Wrong::Contract, format!("answers were {:?}", passed.statuses));
+        findings.add(Wrong::Contract, format!("responses were {:?}", passed.statuses));
     }
     findings.extend(passed.findings, "under load");
     server.kill();
@@ -88,7 +91,7 @@ fn after_failed_sync(kind: Kind, streams: Streams) -> Findings {
     findings
 }
 
-/// Makes the next sync of such a file fail, and waits for it.
+/// Makes the next sync of such a file fail and waits until it did.
 fn await_failed_sync(stage: &Stage, kind: Kind) {
     let fired = stage.place.layer.fired();
     stage.place.layer.arm(0, Rule::once(Op::Sync, kind, Action::Eio));
@@ -100,7 +103,7 @@ fn await_failed_sync(stage: &Stage, kind: Kind) {
     stage.place.layer.disarm();
 }
 
-/// It ends with its code once the stream has, or when that takes too long.
+/// Asserts that the server exits after the stream, or after [`STREAMS_LIMIT`].
 fn assert_ends_after_streams(server: &mut Server, streams: Streams, findings: &mut Findings) {
     let began = clock();
     let ended = server.await_end(STREAMS_LIMIT + SLACK).map(|status| status.code());
@@ -112,8 +115,8 @@ fn assert_ends_after_streams(server: &mut Server, streams: Streams, findings: &m
     }
 }
 
-/// No checkpoint begins again: the database file is left as it is. One that had begun beside a commit may end, because it
-/// moves only what was synced before.
+/// Asserts that no checkpoint starts after the failure. One that ran beside the failed commit may finish, because it copies
+/// only frames that were synced before.
 fn assert_no_checkpoint_after_failure(log: &[Record<'_>], findings: &mut Findings) {
     let failed = log.iter().position(|record| record.op == Op::Sync && record.result != 0);
     let failed = failed.expect("a failed sync");
@@ -126,7 +129,7 @@ fn assert_no_checkpoint_after_failure(log: &[Record<'_>], findings: &mut Finding
     }
 }
 
-/// A stream that passes through the gateway; what its client reads.
+/// Opens a stream through the gateway; the thread returns what its client received.
 fn open_stream(server: &Server, length: &str) -> std::thread::JoinHandle<String> {
     let url = format!("{}/v1/chat/completions", server.gateway_url);
     let body =
@@ -136,7 +139,7 @@ fn open_stream(server: &Server, length: &str) -> std::thread::JoinHandle<String>
         let response = ureq::post(&url).header("Content-Type", "application/json").send(body);
         let mut reader = response.expect("a stream").into_body().into_reader();
         let mut text = vec![0; 16];
-        // The first bytes are there: it is open.
+        // The stream is open once its first bytes arrived.
         reader.read_exact(&mut text).expect("the beginning of a stream");
         sender.send(()).expect("somebody who waits");
         drop(reader.read_to_end(&mut text));

@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use super::place::Place;
 
-/// Longer than anything here takes.
+/// Deadline of every wait; only a failure takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long real programs take is measured with the machine's own clock.
+/// The machine's monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "tests of real processes in real time")]
 pub(crate) fn clock() -> Instant {
     Instant::now()
 }
 
-/// Options that make everything happen often, and nothing wait for a limit of rates.
+/// Options that run background work often and lift rate limits.
 const OPTIONS: &[&str] = &[
     "compactor.interval_ms=10",
     "retention.interval_seconds=1",
@@ -48,7 +48,7 @@ pub(crate) struct Server {
 pub(crate) struct NotStarted {
     /// How it ended.
     pub(crate) status: ExitStatus,
-    /// The end of what it said.
+    /// The last lines of standard error.
     pub(crate) errors: String,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn serve_command(mut command: Command, upstream: &str, options: &[&st
     command
 }
 
-/// The end of what the last program said.
+/// The last lines of standard error of the last program.
 pub(crate) fn last_words(place: &Place) -> String {
     let said = std::fs::read_to_string(place.errors()).unwrap_or_default();
     let lines: Vec<&str> = said.lines().collect();
@@ -84,7 +84,7 @@ impl Server {
         let (sender, told) = channel();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                // Read to its end, so that the program never waits for its reader.
+                // Read to the end, so that the program never blocks on a full pipe.
                 drop(sender.send(line));
             }
         });
@@ -148,7 +148,7 @@ impl Server {
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.is_gone, true) {
-            // It may have ended by itself a moment ago.
+            // An error means that it has just exited by itself.
             drop(self.child.kill());
             drop(self.child.wait());
         }
@@ -166,18 +166,18 @@ fn url_in(line: &str) -> Option<String> {
     Some(rest.split_whitespace().next()?.to_owned())
 }
 
-/// A connection that is kept.
+/// An HTTP client with keep-alive.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(ureq::Agent);
 
-/// What a server said.
+/// A response that was read completely.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The body as JSON; null when it is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -198,19 +198,19 @@ impl Client {
         Self(agent)
     }
 
-    /// `GET`; an error when no whole answer came.
-    pub(crate) fn get(&self, url: &str) -> Result<Answer, ureq::Error> {
+    /// `GET`; an error when the response is incomplete.
+    pub(crate) fn get(&self, url: &str) -> Result<Response, ureq::Error> {
         read(self.0.get(url).call()?)
     }
 
-    /// `POST`; an error when no whole answer came.
-    pub(crate) fn post(&self, url: &str, kind: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+    /// `POST`; an error when the response is incomplete.
+    pub(crate) fn post(&self, url: &str, kind: &str, body: &[u8]) -> Result<Response, ureq::Error> {
         read(self.0.post(url).header("Content-Type", kind).send(body)?)
     }
 }
 
-fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Response, ureq::Error> {
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(256 << 20).read_to_vec()?;
-    Ok(Answer { status, body })
+    Ok(Response { status, body })
 }

@@ -1,4 +1,4 @@
-//! One database with its truth: starting the server on it, ageing its history, comparing.
+//! One database with its truth: starts the server on it, ages its history, compares.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) const RAW_DAYS: i64 = 35;
 /// Days ago that the newest day of history lies: all of it could be due.
 const NEWEST_HISTORY: i64 = 40;
 
-/// A database, what was sent to it, and a provider for its gateway.
+/// A database, the truth about it, and a fake provider for the gateway.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) place: Place,
@@ -60,7 +60,7 @@ impl Stage {
         Server::start(&self.place, serve_command(command, &self.upstream.url(), &options))
     }
 
-    /// Stores `days` days of history, each a day younger than what retention deletes.
+    /// Stores `days` days of history, each one day too young for retention.
     pub(crate) fn make_history(&self, days: i64, requests: usize) {
         let server = self.start(false).expect("a new server");
         let newest = now_ms().div_euclid(DAY_MS) - NEWEST_HISTORY;
@@ -70,7 +70,7 @@ impl Stage {
         }
         await_rolled_up(&server);
         server.stop();
-        // Rolled up by now or later: ages count from the last change of a day, which is moved here.
+        // The age of a day counts from its last change, which is moved into the past.
         self.age(days, RAW_DAYS - 1);
     }
 
@@ -89,7 +89,7 @@ impl Stage {
         }
     }
 
-    /// One more day of history has outlived its time; `false` when none is left. No server may run.
+    /// Makes the oldest remaining day of history due; `false` when none is left. No server may run.
     pub(crate) fn next_day_is_due(&self) -> bool {
         let is_left = self.truth().history.values().any(|history| !history.is_due);
         if is_left {
@@ -98,7 +98,7 @@ impl Stage {
         is_left
     }
 
-    /// A connection that leaves the write-ahead log as it is when it is closed.
+    /// A connection that does not checkpoint when it is closed.
     pub(crate) fn untouched(&self) -> rusqlite::Connection {
         let connection = self.place.connection();
         connection

@@ -1,4 +1,4 @@
-//! What was sent and what was acknowledged, kept outside the process under test.
+//! The truth: what was sent and what was acknowledged, kept outside the process under test.
 
 use std::collections::BTreeMap;
 
@@ -44,12 +44,12 @@ impl Route {
     }
 }
 
-/// What the sender of a batch knows.
+/// What the sender knows about a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// No answer, or that it could not be stored now: it may be there as a whole, or not at all.
+    /// No response, or a refusal: the batch is stored as a whole or not at all.
     InDoubt,
-    /// Acknowledged when the log of writes was this long.
+    /// Acknowledged when the write log had this length.
     Acknowledged { log_bytes: u64 },
 }
 
@@ -117,7 +117,7 @@ impl Truth {
         self.add(Route::Lines, ids, &records, Some(day))
     }
 
-    /// Records that a file has from before: they are as good as acknowledged.
+    /// Adds records that the file holds already; they count as acknowledged.
     pub(crate) fn adopt(&mut self, ids: Vec<String>) {
         let number = self.add(Route::Lines, ids, &Vec::new(), None);
         let batch = &mut self.batches[number];
@@ -151,7 +151,7 @@ impl Truth {
         self.batches.len() - 1
     }
 
-    /// An id that looks like nobody's number: letters only.
+    /// An id of letters only, so that it does not look like a personal identifier.
     fn next_id(&mut self) -> String {
         self.made += 1;
         let letter =
@@ -169,7 +169,7 @@ impl Truth {
         let id = self.next_id();
         let mut record = self.fields();
         match self.made % 3 {
-            // The id gives the time.
+            // A UUIDv7 carries the time.
             0 => {
                 let ms = now_ms - self.rng.random_range(0..3_600_000);
                 let n = self.made;
@@ -183,7 +183,7 @@ impl Truth {
                 record["request_id"] = json!(id);
                 (id, record)
             }
-            // Nothing does.
+            // Neither an id with a time nor a start.
             1 => {
                 record["request_id"] = json!(id);
                 (id, record)
@@ -233,14 +233,14 @@ impl Truth {
         (format!("{trace}:{span}"), value)
     }
 
-    /// A batch to send again: now and then one that is in doubt, or one that is known to be there.
+    /// Sometimes a batch to send again: one in doubt, or one that is acknowledged.
     pub(crate) fn again(&mut self) -> Option<usize> {
         let wants = match self.rng.random_range(0..8) {
             0 | 1 => Some(false),
             2 => Some(true),
             _ => None,
         }?;
-        // Of many, one of the newest.
+        // Only the newest batches, so that the search stays short.
         let newest = self.batches.len().saturating_sub(400)..self.batches.len();
         let fits = |number: &usize| {
             let batch = &self.batches[*number];
@@ -254,7 +254,7 @@ impl Truth {
         (!candidates.is_empty()).then(|| candidates[self.rng.random_range(0..candidates.len())])
     }
 
-    /// What is acknowledged was so before a new log of writes begins.
+    /// A new write log begins: everything acknowledged so far was acknowledged before it.
     pub(crate) fn begin_log(&mut self) {
         for batch in &mut self.batches {
             if batch.known != Known::InDoubt {

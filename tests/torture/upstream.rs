@@ -1,4 +1,4 @@
-//! A provider for the gateway to ask: each answer has an id of its own.
+//! A fake provider behind the gateway; each response has a unique id.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,53 +16,53 @@ const ENDLESS_EVENTS: u32 = 300;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     address: SocketAddr,
-    answers: Arc<AtomicU64>,
+    responses: Arc<AtomicU64>,
 }
 
 impl Upstream {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let answers = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&answers);
+        let responses = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&responses);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answers = Arc::clone(&counted);
-                // A client that goes away in the middle is what this is for.
-                std::thread::spawn(move || drop(serve(&stream, &answers)));
+                let responses = Arc::clone(&counted);
+                // Clients that disconnect are part of the test.
+                std::thread::spawn(move || drop(serve(&stream, &responses)));
             }
         });
-        Self { address, answers }
+        Self { address, responses }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Answers that were begun.
-    pub(crate) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::SeqCst)
+    /// Responses that were started.
+    pub(crate) fn responses(&self) -> u64 {
+        self.responses.load(Ordering::SeqCst)
     }
 }
 
-/// The id of an answer.
-pub(crate) fn answer_id(number: u64) -> String {
+/// The id of a response.
+pub(crate) fn response_id(number: u64) -> String {
     format!("chatcmpl-torture-{number}")
 }
 
-fn serve(stream: &TcpStream, answers: &AtomicU64) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, responses: &AtomicU64) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     while let Some(body) = read_request(&mut reader)? {
-        let id = answer_id(answers.fetch_add(1, Ordering::SeqCst));
+        let id = response_id(responses.fetch_add(1, Ordering::SeqCst));
         if body.contains("\"stream\":true") {
-            stream_answer(stream, &id, events_of(&body))?;
+            stream_response(stream, &id, events_of(&body))?;
         } else {
-            let answer = format!(
+            let response = format!(
                 r#"{{"id":"{id}","model":"gpt-torture","choices":[{{"finish_reason":"stop"}}],"usage":{{"prompt_tokens":12,"completion_tokens":5}}}}"#
             );
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-            write_all(stream, &format!("{head} {}\r\n\r\n{answer}", answer.len()))?;
+            write_all(stream, &format!("{head} {}\r\n\r\n{response}", response.len()))?;
         }
     }
     Ok(())
@@ -72,7 +72,7 @@ fn write_all(mut stream: &TcpStream, text: &str) -> std::io::Result<()> {
     stream.write_all(text.as_bytes())
 }
 
-/// Events of the answer, and the pause between two.
+/// Number of events of the response, and the pause between two.
 fn events_of(body: &str) -> (u32, Duration) {
     match body {
         body if body.contains("slow") => (SLOW_EVENTS, SLOW),
@@ -81,7 +81,7 @@ fn events_of(body: &str) -> (u32, Duration) {
     }
 }
 
-fn stream_answer(
+fn stream_response(
     stream: &TcpStream,
     id: &str,
     (events, pause): (u32, Duration),

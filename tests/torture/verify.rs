@@ -1,6 +1,6 @@
-//! Truth compared with what the program says over its public faces.
+//! Compares the truth with the program's public interfaces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chatgauge::model::Timestamp;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::load::now_ms;
 use super::server::{Client, Server};
 use super::stage::Stage;
 use super::truth::{DAY_MS, Known, Truth};
-use super::upstream::answer_id;
+use super::upstream::response_id;
 
 /// Days before today that figures are asked for.
 const DAYS: i64 = 150;
@@ -20,20 +20,21 @@ const DAYS: i64 = 150;
 struct Stored {
     /// How often each id is there.
     ids: HashMap<String, u32>,
-    /// How often each answer of the upstream is there, by its id.
-    answers: HashMap<String, u32>,
+    /// How often each response of the upstream is there, by its id.
+    responses: HashMap<String, u32>,
     /// Rows by UTC day.
     days: BTreeMap<i64, u64>,
 }
 
-/// Compares everything; `cut`: what was acknowledged while the log of writes was no longer than this must be there.
+/// Compares everything. With `cut`, only batches acknowledged while the write log was at most this long must be stored.
 pub(crate) fn verify(stage: &Stage, server: &Server, cut: Option<u64>) -> Findings {
     let mut findings = Findings::default();
     match stored(server) {
         Ok(stored) => {
             let truth = stage.truth();
             compare_batches(&truth, &stored, cut, &mut findings);
-            compare_answers(stage.upstream.answers(), &stored, &mut findings);
+            compare_responses(stage.upstream.responses(), &stored, &mut findings);
+            compare_newest(server, &stored, &mut findings);
             match figures(server) {
                 Ok(figures) => compare_figures(&truth, &stored, &figures, &mut findings),
                 Err(problem) => findings.add(Wrong::Unreadable, problem),
@@ -45,15 +46,19 @@ pub(crate) fn verify(stage: &Stage, server: &Server, cut: Option<u64>) -> Findin
     findings
 }
 
-/// Asks the server; the text of anything but a 200 is the error.
+/// Queries the server; the body of any status but 200 is the error.
 pub(crate) fn ask(server: &Server, path: &str, body: Option<&Value>) -> Result<Value, String> {
     let (client, url) = (Client::new(), format!("{}{path}", server.url));
-    let answer = match body {
+    let response = match body {
         Some(body) => client.post(&url, "application/json", body.to_string().as_bytes()),
         None => client.get(&url),
     };
-    let answer = answer.map_err(|error| format!("{path}: {error}"))?;
-    if answer.status == 200 { Ok(answer.json()) } else { Err(format!("{path}: {}", answer.text())) }
+    let response = response.map_err(|error| format!("{path}: {error}"))?;
+    if response.status == 200 {
+        Ok(response.json())
+    } else {
+        Err(format!("{path}: {}", response.text()))
+    }
 }
 
 fn stored(server: &Server) -> Result<Stored, String> {
@@ -66,7 +71,7 @@ fn stored(server: &Server) -> Result<Stored, String> {
     for row in rows["rows"].as_array().into_iter().flatten() {
         let text = |column: usize| row[column].as_str().unwrap_or_default().to_owned();
         if text(1) == "gateway" {
-            *stored.answers.entry(text(2)).or_default() += 1;
+            *stored.responses.entry(text(2)).or_default() += 1;
         } else {
             *stored.ids.entry(text(0)).or_default() += 1;
         }
@@ -82,7 +87,7 @@ fn compare_batches(truth: &Truth, stored: &Stored, cut: Option<u64>, findings: &
         known_ids += there;
         let twice = batch.ids.iter().find(|id| stored.ids.get(*id).is_some_and(|times| *times > 1));
         if let Some(id) = twice {
-            findings.add(Wrong::Doubled, format!("{id} is there {} times", stored.ids[id]));
+            findings.add(Wrong::Doubled, format!("{id} is stored {} times", stored.ids[id]));
         }
         let all = batch.ids.len();
         let must_be_there = match batch.known {
@@ -112,23 +117,42 @@ fn compare_batches(truth: &Truth, stored: &Stored, cut: Option<u64>, findings: &
     }
 }
 
-fn compare_answers(answers: u64, stored: &Stored, findings: &mut Findings) {
-    let issued: HashMap<String, ()> = (0..answers).map(|number| (answer_id(number), ())).collect();
-    for (id, times) in &stored.answers {
-        // A call whose answer never came has no id of it.
+fn compare_responses(responses: u64, stored: &Stored, findings: &mut Findings) {
+    let issued: HashSet<String> = (0..responses).map(response_id).collect();
+    for (id, times) in &stored.responses {
+        // A call that ended before the response has no id.
         if id.is_empty() {
             continue;
         }
         if *times > 1 {
-            findings.add(Wrong::Doubled, format!("the answer {id} is there {times} times"));
+            findings.add(Wrong::Doubled, format!("the response {id} is stored {times} times"));
         }
-        if !issued.contains_key(id) {
-            findings.add(Wrong::Mismatch, format!("the answer {id} was never given"));
+        if !issued.contains(id) {
+            findings.add(Wrong::Mismatch, format!("the response {id} was never sent"));
         }
     }
 }
 
-/// Requests by UTC day, as the dashboard is told.
+/// The newest requests that the API lists are stored rows.
+fn compare_newest(server: &Server, stored: &Stored, findings: &mut Findings) {
+    let page = match ask(server, "/api/requests?start=now-2d&end=now&limit=500", None) {
+        Ok(page) => page,
+        Err(problem) => return findings.add(Wrong::Unreadable, problem),
+    };
+    let listed = page["requests"].as_array().into_iter().flatten();
+    let listed = listed.filter(|request| request["source"] != "gateway");
+    let ids: Vec<&str> = listed.filter_map(|request| request["request_id"].as_str()).collect();
+    let unknown = ids.iter().filter(|id| !stored.ids.contains_key(**id)).count();
+    if unknown > 0 {
+        findings.add(Wrong::Mismatch, format!("{unknown} requests are listed that are not stored"));
+    }
+    let distinct: HashSet<&&str> = ids.iter().collect();
+    if distinct.len() < ids.len() {
+        findings.add(Wrong::Doubled, "requests are listed twice");
+    }
+}
+
+/// Requests by UTC day, as the metrics API reports them.
 fn figures(server: &Server) -> Result<BTreeMap<i64, u64>, String> {
     let today = now_ms().div_euclid(DAY_MS);
     let at = |day: i64| Timestamp::from_unix_ms(day * DAY_MS);
@@ -137,8 +161,8 @@ fn figures(server: &Server) -> Result<BTreeMap<i64, u64>, String> {
         at(today - DAYS),
         at(today + 2)
     );
-    let answer = ask(server, &path, None)?;
-    let points = answer["data_points"].as_array().ok_or("no figures")?;
+    let response = ask(server, &path, None)?;
+    let points = response["data_points"].as_array().ok_or("no figures")?;
     let figures = (today - DAYS..).zip(points).map(|(day, point)| {
         let requests = point["count"].as_u64().ok_or_else(|| format!("no count: {point}"))?;
         Ok((day, requests))
@@ -146,7 +170,7 @@ fn figures(server: &Server) -> Result<BTreeMap<i64, u64>, String> {
     figures.collect()
 }
 
-/// Figures are those of the rows; where rows have outlived their time, of what was sent.
+/// Figures equal the rows; for a day that is due, they equal the records that were sent.
 fn compare_figures(
     truth: &Truth,
     stored: &Stored,
@@ -161,13 +185,13 @@ fn compare_figures(
             let at = Timestamp::from_unix_ms(day * DAY_MS);
             findings.add(
                 Wrong::Mismatch,
-                format!("{at}: {told} requests are told, {expected} are there"),
+                format!("{at}: {told} requests are reported, {expected} are stored"),
             );
         }
     }
 }
 
-/// What `chatgauge check` says.
+/// Runs `chatgauge check`.
 fn check(stage: &Stage, findings: &mut Findings) {
     let output = stage.place.run(&["check", "--json"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reading the log that `layer.c` writes.
+//! Reads the write log of `layer.c`.
 
 use std::path::Path;
 
@@ -16,9 +16,9 @@ pub(crate) struct Record<'a> {
     pub(crate) op: Op,
     /// On what kind of file.
     pub(crate) kind: Kind,
-    /// What a rule made of it.
+    /// What a rule did to the call.
     pub(crate) action: Action,
-    /// 0, or a negative error number; what happened, whatever the program was told.
+    /// 0 or a negative error number: what really happened, even if the program saw success.
     pub(crate) result: i32,
     /// The file.
     pub(crate) inode: u64,
@@ -45,7 +45,7 @@ impl Record<'_> {
     }
 }
 
-/// The records of a log. What a killed program had half written at its end is left out.
+/// The records of a log, without an incomplete record at its end, which a killed program leaves.
 pub(crate) fn records(log: &[u8]) -> Vec<Record<'_>> {
     let mut records = Vec::new();
     let mut at = 0;
