@@ -31,6 +31,10 @@ web:
 bench:
     cargo bench --locked
 
+# Kills, power cuts and failing disks, for hours; the short form is one of the tests.
+torture *options:
+    bench/torture {{options}}
+
 # Real clients against the real server; installs them into target/interop the first time.
 interop:
     cargo build --locked
