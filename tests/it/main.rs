@@ -16,6 +16,7 @@ mod heavy;
 mod http;
 mod identity;
 mod meddling;
+mod mounts;
 mod notify;
 mod oracle;
 mod otlp;
