@@ -46,7 +46,7 @@ pub enum Effect {
     Opened,
     /// The incident ended.
     Ended(EndReason),
-    /// People are to be told.
+    /// People are to be told: of an end whoever was told of the incident, of anything else the rule's channels.
     Tell(NotificationKind),
 }
 
@@ -272,8 +272,8 @@ impl Step<'_> {
     /// The incident is over.
     fn finish(&mut self, reason: EndReason) {
         self.effects.push(Effect::Ended(reason));
-        // Whoever was told that it fires is told that it ended, whatever is silent meanwhile.
-        if self.state.is_announced && reason.is_told() {
+        // Whoever was told that it fires is told that it ended: whatever ended it, and whatever is silent meanwhile.
+        if self.state.is_announced {
             self.effects.push(Effect::Tell(NotificationKind::Resolved));
         }
         self.ended = Some(reason);
@@ -285,6 +285,7 @@ impl Step<'_> {
         state.acked_at = None;
         state.notified_at = None;
         state.is_announced = false;
+        state.withheld.clear();
     }
 
     fn note_transition(&mut self) {

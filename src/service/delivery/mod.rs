@@ -62,6 +62,8 @@ pub struct ChannelReport {
     pub queued: u64,
     /// Messages given up and still remembered.
     pub dead: u64,
+    /// Messages kept because the channel is not configured any more.
+    pub undeliverable: u64,
     /// Messages delivered since the start.
     pub sent_total: u64,
     /// Attempts that failed and may be repeated, since the start.
@@ -249,7 +251,9 @@ impl Chatgauge {
                 state: ChannelState::Disabled,
                 ..ChannelReport::default()
             });
-            (report.queued, report.dead) = (tally.queued, tally.dead);
+            report.queued = tally.queued;
+            report.dead = tally.dead;
+            report.undeliverable = tally.undeliverable;
         }
         Ok(reports.into_values().collect())
     }
