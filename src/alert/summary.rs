@@ -120,6 +120,16 @@ pub fn value_text_beside(value: f64, other: f64, unit: Unit) -> String {
     Style::of(value, unit).text_beside(value, other)
 }
 
+/// A value, or that there is none, and the limit that it is compared with: different numbers have different texts.
+pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String) {
+    match value {
+        Some(value) => {
+            (value_text_beside(value, limit, unit), value_text_beside(limit, value, unit))
+        }
+        None => ("no value".to_owned(), value_text(limit, unit)),
+    }
+}
+
 /// A value in the style that a template asks for, so that it differs from `other` if that is another one.
 fn formatted(value: Option<f64>, other: Option<f64>, unit: Unit, format: Option<&str>) -> String {
     let Some(value) = value else { return "unknown".to_owned() };

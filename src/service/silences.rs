@@ -9,7 +9,8 @@ use crate::model::alert::{
     AlertEvent, AlertSilence, NOT_ONE_LINE, NewSilence, Rule, RuleFilter, glob_matches,
 };
 use crate::model::time::DAY_MS;
-use crate::model::{Dimension, ErrorType, NONE_NAME, Timestamp};
+use crate::model::dimension::NONE_NAME;
+use crate::model::{Dimension, ErrorType, Timestamp};
 use crate::privacy::may_be_pseudonym;
 use crate::store::WriteGate;
 
@@ -39,7 +40,7 @@ impl Chatgauge {
     /// The globs of a silence with a pseudonym in place of a user id.
     fn pseudonymised(&self, mut globs: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let user = globs.get_mut(Dimension::User.as_str());
-        if let Some(user) = user.filter(|user| !user.contains('*')) {
+        if let Some(user) = user.filter(|user| !user.contains('*') && *user != NONE_NAME) {
             *user = self.pseudonymizer().user(user).to_string();
         }
         globs

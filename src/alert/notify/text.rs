@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use super::{Item, Message};
 use crate::alert::notification::{Notification, NotificationKind};
-use crate::alert::summary::{value_text, value_text_beside};
+use crate::alert::summary::{pair_text, value_text};
 use crate::model::Timestamp;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
@@ -70,12 +70,7 @@ pub(super) fn group(notification: &Notification) -> String {
 /// What was seen and what it was held against.
 pub(super) fn comparison(notification: &Notification) -> String {
     let Notification { value: seen, operator, threshold, unit, samples, events, .. } = notification;
-    let limit = match seen {
-        Some(seen) => value_text_beside(*threshold, *seen, *unit),
-        None => value_text(*threshold, *unit),
-    };
-    let seen = seen
-        .map_or_else(|| "no value".to_owned(), |seen| value_text_beside(seen, *threshold, *unit));
+    let (seen, limit) = pair_text(*seen, *threshold, *unit);
     let of = match (events, samples) {
         (_, 0) => String::new(),
         (0, samples) => format!(", {samples} requests"),
