@@ -34,5 +34,39 @@ create index alert_outbox__created_at_ms on alert_outbox (created_at_ms);
 create index alert_outbox__dead on alert_outbox (channel) where state = 'dead';
 create index alert_outbox__undeliverable on alert_outbox (channel) where state = 'undeliverable';
 
--- Channels that are not told of the open incident while a wider alert fires on them: a JSON array; null: none.
-alter table alert_instances add column withheld_channels text;
+-- While a wider alert fires, its channels are not told of the alerts that it covers: withheld_channels.
+alter table alert_instances rename to alert_instances_before;
+
+create table alert_instances (
+    rule_id         text    not null,
+    group_key       text    not null, -- JSON object of the group's dimensions, "" without; a budget's has "period" too
+    identity_hash   blob    not null, -- of what makes the rule another rule: metric, filter, by, window
+    state           text    not null check (state in ('ok', 'pending', 'firing', 'recovering')),
+    violations      integer not null, -- evaluations in violation, one after the other
+    clears          integer not null, -- evaluations at or under the clear threshold, one after the other
+    incident_id     text,
+    active_since_ms integer,          -- first violation of the run
+    fired_at_ms     integer,
+    evaluated_at_ms integer not null,
+    no_data_since_ms integer,         -- first evaluation without enough data, of a run of such
+    failed_evaluations integer not null,
+    value           real,
+    peak_value      real,
+    samples         integer,
+    events          integer,
+    acked_by        text,
+    acked_at_ms     integer,
+    notified_at_ms  integer,          -- last message about this incident
+    is_announced    integer not null check (is_announced in (0, 1)), -- the incident's first message was queued
+    flapping_since_ms integer,
+    transitions_ms  text    not null, -- JSON array: fired or resolved, within the last hour
+    withheld_channels text,           -- JSON array: channels that are told of the incident once no wider alert fires on them; null: none
+    primary key (rule_id, group_key)
+) strict, without rowid;
+
+insert into alert_instances
+select rule_id, group_key, identity_hash, state, violations, clears, incident_id, active_since_ms, fired_at_ms,
+       evaluated_at_ms, no_data_since_ms, failed_evaluations, value, peak_value, samples, events, acked_by, acked_at_ms,
+       notified_at_ms, is_announced, flapping_since_ms, transitions_ms, null
+from alert_instances_before;
+drop table alert_instances_before;
