@@ -104,7 +104,8 @@ impl Style {
     /// The text, with as many more decimals as tell `value` from `other`.
     fn text_beside(self, value: f64, other: f64) -> String {
         let is_same = value.partial_cmp(&other) == Some(std::cmp::Ordering::Equal);
-        let is_told_apart = |more: &usize| is_same || self.text(value, *more) != self.text(other, *more);
+        let is_told_apart =
+            |more: &usize| is_same || self.text(value, *more) != self.text(other, *more);
         let more = (0..=DECIMALS_MAX).find(is_told_apart).unwrap_or(0);
         self.text(value, more)
     }

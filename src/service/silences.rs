@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::model::alert::{
     AlertEvent, AlertSilence, NOT_ONE_LINE, NewSilence, Rule, RuleFilter, glob_matches,
 };
-use crate::model::time::DAY_MS;
 use crate::model::dimension::NONE_NAME;
+use crate::model::time::DAY_MS;
 use crate::model::{Dimension, ErrorType, Timestamp};
 use crate::privacy::may_be_pseudonym;
 use crate::store::WriteGate;
@@ -132,13 +132,13 @@ fn unmatchable(
         let reason = format!("no rule matches {rule_glob:?}; there are {}", ids.join(", "));
         return Some(("rule", reason));
     }
-    let has_group = |rule: &&Rule| {
-        group_match.keys().all(|name| rule.by.iter().any(|by| by.as_str() == name))
-    };
+    let has_group =
+        |rule: &&Rule| group_match.keys().all(|name| rule.by.iter().any(|by| by.as_str() == name));
     let with_groups: Vec<&Rule> = matching.iter().copied().filter(has_group).collect();
     if with_groups.is_empty() {
         let asked: Vec<&str> = group_match.keys().map(String::as_str).collect();
-        let named: Vec<String> = matching.iter().take(NAMED_RULES).map(|rule| groups(rule)).collect();
+        let named: Vec<String> =
+            matching.iter().take(NAMED_RULES).map(|rule| groups(rule)).collect();
         let more = matching.len().saturating_sub(NAMED_RULES);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         let (asked, named) = (asked.join(" and "), named.join(", "));
@@ -167,7 +167,8 @@ fn groups(rule: &Rule) -> String {
 
 /// Why no value of a dimension can match a glob, among requests that a filter lets through; `None`: one can.
 fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
-    let meets = |texts: &[String]| texts.is_empty() || texts.iter().any(|text| may_meet(glob, text));
+    let meets =
+        |texts: &[String]| texts.is_empty() || texts.iter().any(|text| may_meet(glob, text));
     let (is_possible, known): (bool, Vec<&str>) = match Dimension::parse(name)? {
         Dimension::Space => (meets(&filter.spaces), texts(&filter.spaces)),
         Dimension::Model => (meets(&filter.models), texts(&filter.models)),
@@ -234,7 +235,8 @@ mod tests {
             rule("filtered", &[Dimension::Space]),
         ];
         let group = group.iter().map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned()));
-        unmatchable(&rules, glob, &group.collect()).map(|(field, reason)| format!("{field}: {reason}"))
+        unmatchable(&rules, glob, &group.collect())
+            .map(|(field, reason)| format!("{field}: {reason}"))
     }
 
     #[test]

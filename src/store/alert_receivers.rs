@@ -16,6 +16,16 @@ const OPEN_KINDS: &str = "('firing', 'reminder', 'flapping')";
 const NOT_CONFIGURED: &str =
     "the channel is not configured any more; configure it again to send this";
 
+/// The id of the first message about an incident that channel `?1` received, as a subquery.
+fn first_sent(incident_id: &str) -> String {
+    format!(
+        "(select f.id from alert_outbox f
+          where f.incident_id = {incident_id} and f.channel = ?1 and f.kind in {OPEN_KINDS}
+            and f.state = 'sent'
+          order by f.created_at_ms, f.id limit 1)"
+    )
+}
+
 impl Writer {
     /// Sets queued messages aside whose channel is not among `configured`; how many of each channel.
     ///
@@ -118,17 +128,14 @@ impl Reader<'_> {
     ) -> Result<(Vec<StoredMessage>, usize)> {
         let except = serde_json::to_string(except).unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let first = first_sent("i.incident_id");
+        // In the order of the instances' key, so that nothing is sorted and the reading ends at the limit.
         let known = format!(
-            "from alert_instances i join alert_outbox o
-                 on o.incident_id = i.incident_id and o.channel = ?1 and o.kind in {OPEN_KINDS}
-                    and o.state = 'sent'
+            "from alert_instances i join alert_outbox o on o.id = {first}
              where i.rule_id = ?2 and i.incident_id not in (select value from json_each(?3))"
         );
-        let count = format!("select count(distinct o.incident_id) {known}");
-        let sql = format!(
-            "select {MESSAGE}, min(o.created_at_ms) {known}
-             group by o.incident_id order by o.incident_id limit ?4"
-        );
+        let count = format!("select count(*) {known}");
+        let sql = format!("select {MESSAGE} {known} order by i.group_key limit ?4");
         let read = || -> rusqlite::Result<(Vec<StoredMessage>, usize)> {
             let all: i64 = self
                 .connection()
@@ -175,13 +182,12 @@ impl Reader<'_> {
         channel: &str,
         ended_since: Timestamp,
     ) -> Result<Vec<StoredMessage>> {
+        let first = first_sent("i.incident_id");
         let sql = format!(
-            "select {MESSAGE}, min(o.created_at_ms) from alert_instances i join alert_outbox o
-                 on o.incident_id = i.incident_id and o.channel = ?1 and o.kind in {OPEN_KINDS}
-             where i.state in ('firing', 'recovering') and o.state = 'sent'
-             group by o.incident_id
+            "select {MESSAGE} from alert_instances i join alert_outbox o on o.id = {first}
+             where i.state in ('firing', 'recovering')
              union all
-             select {MESSAGE}, o.created_at_ms from {WITH_CURRENT}
+             select {MESSAGE} from {WITH_CURRENT}
              where o.created_at_ms >= ?2 and o.channel = ?1 and o.state = 'sent'
                and o.kind in ('resolved', 'fired_and_resolved')
              limit {LISTED}"

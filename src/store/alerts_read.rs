@@ -108,7 +108,9 @@ fn read_instance(row: &Row<'_>) -> rusqlite::Result<StoredInstance> {
             acked_at: time(row, 17)?,
             notified_at: time(row, 18)?,
             is_announced: row.get(19)?,
-            withheld: withheld.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            withheld: withheld
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
             flapping_since: time(row, 20)?,
             transitions: transitions.into_iter().map(Timestamp::from_unix_ms).collect(),
         },

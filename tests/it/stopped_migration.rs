@@ -119,11 +119,10 @@ fn of_a_file_of_the_version_before() {
     let messages = store.read(|reader| reader.messages_of("i1")).unwrap();
     let kept: Vec<_> = messages
         .iter()
-        .map(|row| (&*row.id, row.state.as_str(), row.attempts, row.last_status, row.batch_id.as_deref()))
+        .map(|row| {
+            (&*row.id, row.state.as_str(), row.attempts, row.last_status, row.batch_id.as_deref())
+        })
         .collect();
-    assert_eq!(
-        kept,
-        [("m1", "sent", 3, Some(204), Some("b1")), ("m2", "queued", 0, None, None)]
-    );
+    assert_eq!(kept, [("m1", "sent", 3, Some(204), Some("b1")), ("m2", "queued", 0, None, None)]);
     assert!(messages.iter().all(|row| row.revived_at.is_none()));
 }

@@ -107,8 +107,8 @@ impl Draft {
             may_fire: about.may_fire,
         };
         let (mut after, effects) = step(before, &observation, rule);
-        let is_first = after.is_announced
-            && !(before.is_announced && before.incident_id == after.incident_id);
+        let is_first =
+            after.is_announced && !(before.is_announced && before.incident_id == after.incident_id);
         let mut left_out = about.inhibited.to_vec();
         if is_first {
             after.withheld.clone_from(&left_out);
@@ -121,7 +121,14 @@ impl Draft {
                     Some(_) => NotificationKind::Flapping,
                     None => NotificationKind::Firing,
                 };
-                self.follow_up(rule, about, (before, &after), kind, &judgement, Audience::These(due));
+                self.follow_up(
+                    rule,
+                    about,
+                    (before, &after),
+                    kind,
+                    &judgement,
+                    Audience::These(due),
+                );
             }
         }
         let about = Circumstances { inhibited: &left_out, ..about };
@@ -188,7 +195,8 @@ impl Draft {
                 if quiet.contains(&from) && quiet.contains(&to) {
                     return;
                 }
-                let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref()).cloned();
+                let incident_id =
+                    after.incident_id.as_ref().or(before.incident_id.as_ref()).cloned();
                 self.note(rule, judgement, (about.group_key, incident_id, at), (from, to, reason));
             }
             Effect::Opened => self.open(rule, judgement, about, after, at),
@@ -340,8 +348,7 @@ impl Draft {
             message.closed_by = Some(actor.clone());
             message.comment.clone_from(comment);
         }
-        let is_gone =
-            matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
+        let is_gone = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
         let timing = Timing { now: about.now, hold_until: about.hold_until };
         if receivers(rule).any(|channel| timing.holds(kind, channel)) {
             self.held.insert(rule.id.clone(), about.hold_until);
@@ -356,11 +363,7 @@ impl Draft {
 }
 
 /// Takes those of the withheld channels out that nothing keeps from the incident any more and the rule still names.
-fn no_longer_withheld(
-    after: &mut AlertInstance,
-    inhibited: &[String],
-    rule: &Rule,
-) -> Vec<String> {
+fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Rule) -> Vec<String> {
     let withheld = std::mem::take(&mut after.withheld);
     let (kept, due) = withheld.into_iter().partition(|channel| inhibited.contains(channel));
     after.withheld = kept;

@@ -56,15 +56,18 @@ impl Round<'_> {
             firing.metric == rule.metric && is_wider
         };
         let wider: Vec<&Arc<Rule>> = self.firing.iter().filter(covers).collect();
-        let notifies =
-            |channel: &&str| wider.iter().any(|firing| receivers(firing).any(|own| own == *channel));
+        let notifies = |channel: &&str| {
+            wider.iter().any(|firing| receivers(firing).any(|own| own == *channel))
+        };
         receivers(rule).filter(notifies).map(str::to_owned).collect()
     }
 
     /// Nobody is told: a silence, or wider alerts on every receiver.
     fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
-        let is_inhibited = receivers(rule).all(|channel| self.inhibited.iter().any(|i| i == channel));
-        is_inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.now))
+        let is_inhibited =
+            receivers(rule).all(|channel| self.inhibited.iter().any(|i| i == channel));
+        is_inhibited
+            || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.now))
     }
 }
 

@@ -167,9 +167,8 @@ pub(super) fn history(
 fn incidents(query: &IncidentQuery, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
-    let (found, undeliverable) = store.read(|reader| {
-        Ok((reader.alert_incidents(query)?, reader.undeliverable_messages()?))
-    })?;
+    let (found, undeliverable) = store
+        .read(|reader| Ok((reader.alert_incidents(query)?, reader.undeliverable_messages()?)))?;
     if common.json {
         let found: Vec<Value> =
             found.iter().map(|incident| incident_json(incident, &undeliverable)).collect();

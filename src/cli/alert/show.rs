@@ -31,7 +31,8 @@ pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> R
         ))
     })?;
     let Some(found) = found else {
-        let reason = format!("there is no incident {incident:?}; `chatgauge alert list --all` lists them");
+        let reason =
+            format!("there is no incident {incident:?}; `chatgauge alert list --all` lists them");
         return Err(Error::invalid_query("incident", reason));
     };
     if common.json {

@@ -130,7 +130,6 @@ impl AlertWatch {
 /// All open incidents in one event.
 fn all(now: &OpenAlerts) -> Vec<Event> {
     let OpenCounts { open, silenced } = now.counts;
-    let data =
-        json!({"as_of": now.as_of, "alerts": now.open, "open": open, "silenced": silenced});
+    let data = json!({"as_of": now.as_of, "alerts": now.open, "open": open, "silenced": silenced});
     vec![Event::default().event("alerts").data(data.to_string())]
 }

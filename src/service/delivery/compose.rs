@@ -28,8 +28,8 @@ pub(super) fn context(message: &Message, store: &Store, monitor: &Monitor) -> Re
     let rule_id = &first.notification.rule_id;
     let own: Vec<String> =
         message.items.iter().map(|item| item.notification.incident_id.clone()).collect();
-    let (rows, all) = store
-        .read(|reader| reader.known_open(&message.channel, rule_id, &own, CONTEXT_MAX))?;
+    let (rows, all) =
+        store.read(|reader| reader.known_open(&message.channel, rule_id, &own, CONTEXT_MAX))?;
     let open: Vec<Item> = rows.iter().filter_map(|row| item(row, monitor)).collect();
     let truncated = all.saturating_sub(open.len());
     Ok(GroupContext { open, truncated })

@@ -177,6 +177,7 @@ impl Dispatcher<'_> {
         let configured = self.configured.clone();
         let gone = self.gate().write(move |writer| writer.set_aside_messages(&configured))?;
         for SetAside { channel, messages } in gone {
+            self.shared.delivery.note_set_aside(&channel, messages);
             tracing::warn!(
                 channel,
                 messages,

@@ -50,7 +50,8 @@ pub(super) fn send(service: &TestService, space: &str, failed: usize) {
     let now = service.now();
     let records = (0..20).map(|number| {
         let id = format!("{space}-{}-{number}", now.as_unix_ms());
-        let mut record = RequestRecord::new(RequestId::parse(&id), now.plus_ms(-1_000), Source::Rest);
+        let mut record =
+            RequestRecord::new(RequestId::parse(&id), now.plus_ms(-1_000), Source::Rest);
         record.space = Some(Name::from(space.to_owned()));
         if number < failed {
             record.outcome = Outcome::Error(ErrorType::Server);
@@ -103,6 +104,23 @@ fn kinds(receiver: &Receiver) -> Vec<String> {
     told(receiver).iter().map(|incident| incident["kind"].as_str().unwrap().to_owned()).collect()
 }
 
+/// What `chatgauge alert` prints about the file of a service.
+fn command_line(service: &TestService, arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("chatgauge.toml");
+    let database = service.config.store.path.display();
+    std::fs::write(&config, format!("[store]\npath = \"{database}\"\n")).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_chatgauge"))
+        .arg("alert")
+        .args(arguments)
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Waits until everything that is queued was sent or settled in another way.
 pub(super) fn drained(service: &TestService) {
     until("nothing is queued", || {
@@ -153,14 +171,19 @@ fn whatever_ends_it_the_channel_that_heard_of_it_hears_of_its_end() {
         end(&service, service.config.alerting.rules.clone(), &incident);
         check(&service);
         let ended = a.wait_for(2).remove(1).json();
-        assert_eq!((&ended["status"], &ended["incident"]["kind"]), (&json!("resolved"), &json!("resolved")));
+        assert_eq!(
+            (&ended["status"], &ended["incident"]["kind"]),
+            (&json!("resolved"), &json!("resolved"))
+        );
         assert_eq!(ended["incident"]["reason"], reason);
         // Receivers recognise it: nothing of its identity has changed.
         for field in ["labels", "fingerprint", "startsAt"] {
             assert_eq!(ended["alerts"][0][field], begun["alerts"][0][field], "{reason} {field}");
         }
         assert_eq!(ended["groupKey"], begun["groupKey"]);
-        for field in ["incident_id", "rule_name", "severity", "metric", "operator", "threshold", "unit"] {
+        for field in
+            ["incident_id", "rule_name", "severity", "metric", "operator", "threshold", "unit"]
+        {
             assert_eq!(ended["incident"][field], begun["incident"][field], "{reason} {field}");
         }
         drained(&service);
@@ -264,9 +287,26 @@ fn the_end_for_a_channel_that_is_gone_is_kept_and_sent_when_it_is_back() {
     assert_eq!(states(&kept), [("firing", "sent"), ("resolved", "undeliverable")]);
     let error = kept[1].last_error.clone().unwrap();
     assert!(error.contains("not configured"), "{error}");
-    let report = service.channels().unwrap().into_iter().find(|channel| channel.name == "a").unwrap();
+    let report =
+        service.channels().unwrap().into_iter().find(|channel| channel.name == "a").unwrap();
     assert_eq!((report.undeliverable, report.queued, report.dead), (1, 0, 0));
-    assert!(report.target.contains("no longer configured"), "{report:?}");
+    assert_eq!((report.kind, &*report.target), ("none", "not configured any more"));
+    let problems = service.status().unwrap().problems;
+    assert!(problems.iter().any(|problem| problem.contains("undeliverable")), "{problems:?}");
+    let show = command_line(&service, &["show", &incident]);
+    assert!(show.contains("undeliverable") && show.contains("not configured"), "{show}");
+    for arguments in
+        [&["list", "--all"][..], &["history", "--start", "2026-11-01", "--end", "2027-01-01"]]
+    {
+        let list = command_line(&service, arguments);
+        let line = format!(
+            "{incident}: resolved is undeliverable: the channel a is not configured any more"
+        );
+        assert!(list.contains(&line), "{list}");
+    }
+    let json: Value =
+        serde_json::from_str(&command_line(&service, &["list", "--all", "--json"])).unwrap();
+    assert_eq!(json[0]["undeliverable_to"], json!(["a"]));
     // It stays so over a restart and a day.
     service.clock.advance_ms(30 * 3_600_000);
     service.restart();
@@ -278,7 +318,10 @@ fn the_end_for_a_channel_that_is_gone_is_kept_and_sent_when_it_is_back() {
     service.restart_stopped();
     let ended = a.wait_for(2).remove(1).json();
     assert_eq!(ended["incident"]["kind"], "resolved");
-    assert_eq!(states(&settled(&service, &incident, "a")), [("firing", "sent"), ("resolved", "sent")]);
+    assert_eq!(
+        states(&settled(&service, &incident, "a")),
+        [("firing", "sent"), ("resolved", "sent")]
+    );
     assert_eq!(kinds(&b), ["firing", "resolved"]);
 }
 
@@ -304,7 +347,8 @@ fn a_channel_that_is_back_and_fails_has_a_day_to_recover() {
     a.wait_for(2);
     let waiting = until("the failure is noted", || {
         let rows = service.deliveries(&incident).unwrap();
-        rows.into_iter().find(|row| row.channel == "a" && row.attempts == 1 && row.kind == "resolved")
+        rows.into_iter()
+            .find(|row| row.channel == "a" && row.attempts == 1 && row.kind == "resolved")
     });
     assert_eq!(waiting.state, DeliveryState::Queued, "{waiting:?}");
     service.clock.advance_ms(waiting.not_before.as_unix_ms() - service.now().as_unix_ms());
@@ -351,7 +395,10 @@ fn a_beginning_that_waits_and_its_end_are_one_message() {
     service.set_alert_rules(Vec::new());
     check(&service);
     let only = a.wait_for(1).remove(0).json();
-    assert_eq!((&only["status"], &only["incident"]["reason"]), (&json!("resolved"), &json!("rule_removed")));
+    assert_eq!(
+        (&only["status"], &only["incident"]["reason"]),
+        (&json!("resolved"), &json!("rule_removed"))
+    );
     drained(&service);
     assert_eq!(kinds(&a), ["fired_and_resolved"]);
 }
@@ -419,7 +466,11 @@ fn a_silence_at_the_end_keeps_no_end_back_and_one_at_the_beginning_makes_none_du
     assert_eq!(spaces, ["loud", "loud"]);
     assert_eq!(kinds(&a), ["firing", "resolved"]);
     let silent = service.alert_history(everything(), 100).unwrap();
-    assert!(silent.iter().any(|event| event.group_key.contains("silent") && event.reason == "rule_removed"));
+    assert!(
+        silent
+            .iter()
+            .any(|event| event.group_key.contains("silent") && event.reason == "rule_removed")
+    );
 }
 
 fn everything() -> TimeRange {

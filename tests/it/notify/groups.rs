@@ -167,10 +167,7 @@ fn a_rule_speaks_for_others_only_where_it_is_heard() {
         send_fine(&service, "fine");
     }
     service.check_alerts(service.now()).unwrap();
-    assert_eq!(
-        said(&service, "log"),
-        ["firing all -", "firing errors acme", "resolved all -"]
-    );
+    assert_eq!(said(&service, "log"), ["firing all -", "firing errors acme", "resolved all -"]);
     assert_eq!(said(&service, "a"), ["firing errors acme"], "once");
     // Its end goes to both.
     pass_window(&service);
@@ -214,10 +211,7 @@ fn what_is_withheld_is_remembered_over_a_restart() {
         send_fine(&service, "fine");
     }
     service.check_alerts(service.now()).unwrap();
-    assert_eq!(
-        said(&service, "log"),
-        ["firing all -", "firing errors acme", "resolved all -"]
-    );
+    assert_eq!(said(&service, "log"), ["firing all -", "firing errors acme", "resolved all -"]);
 }
 
 #[test]
