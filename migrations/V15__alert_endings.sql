@@ -34,7 +34,7 @@ create index alert_outbox__created_at_ms on alert_outbox (created_at_ms);
 create index alert_outbox__dead on alert_outbox (channel) where state = 'dead';
 create index alert_outbox__undeliverable on alert_outbox (channel) where state = 'undeliverable';
 
--- While a wider alert fires, its channels are not told of the alerts that it covers: withheld_channels.
+-- While a wider alert fires, the channels that it notifies get no messages about the alerts that it inhibits: withheld_channels.
 alter table alert_instances rename to alert_instances_before;
 
 create table alert_instances (
@@ -60,7 +60,7 @@ create table alert_instances (
     is_announced    integer not null check (is_announced in (0, 1)), -- the incident's first message was queued
     flapping_since_ms integer,
     transitions_ms  text    not null, -- JSON array: fired or resolved, within the last hour
-    withheld_channels text,           -- JSON array: channels that are told of the incident once no wider alert fires on them; null: none
+    withheld_channels text,           -- JSON array: channels to notify of the incident once no wider alert inhibits it there; null: none
     primary key (rule_id, group_key)
 ) strict, without rowid;
 

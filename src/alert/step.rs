@@ -46,7 +46,7 @@ pub enum Effect {
     Opened,
     /// The incident ended.
     Ended(EndReason),
-    /// People are to be told: of an end whoever was told of the incident, of anything else the rule's channels.
+    /// A notification is due: of an end to the channels that were notified of the incident, else to the rule's channels.
     Tell(NotificationKind),
 }
 
@@ -272,7 +272,7 @@ impl Step<'_> {
     /// The incident is over.
     fn finish(&mut self, reason: EndReason) {
         self.effects.push(Effect::Ended(reason));
-        // Whoever was told that it fires is told that it ended: whatever ended it, and whatever is silent meanwhile.
+        // The end is due to everybody who was notified, whatever ended it, and although a silence is active.
         if self.state.is_announced {
             self.effects.push(Effect::Tell(NotificationKind::Resolved));
         }

@@ -185,7 +185,7 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
         }
         Dimension::ErrorType => {
             let all: &[ErrorType] = match filter.error_types.as_slice() {
-                [] => &ErrorType::ALL,
+                [] => ErrorType::ALL,
                 some => some,
             };
             let known: Vec<&str> = all.iter().map(|kind| kind.as_str()).collect();

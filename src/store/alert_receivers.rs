@@ -1,4 +1,4 @@
-//! What each channel knows of an incident, and messages to channels that are not configured any more.
+//! Which channels were notified of an incident, and messages to channels that are not configured any more.
 
 use rusqlite::{Row, params};
 
@@ -37,15 +37,15 @@ impl Writer {
         let configured = serde_json::to_string(configured).unwrap_or_default();
         self.transaction(|transaction| {
             let set_aside = || -> rusqlite::Result<Vec<SetAside>> {
-                let mut gone = transaction.prepare_cached(
+                let mut removed = transaction.prepare_cached(
                     "select distinct channel from alert_outbox where state = 'queued'
                        and channel not in (select value from json_each(?1)) order by channel",
                 )?;
-                let gone: Vec<String> = gone
+                let removed: Vec<String> = removed
                     .query_map([&configured], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
-                let mut all = Vec::with_capacity(gone.len());
-                for channel in gone {
+                let mut all = Vec::with_capacity(removed.len());
+                for channel in removed {
                     coalesce(transaction, &channel)?;
                     let messages = transaction
                         .prepare_cached(
@@ -57,7 +57,7 @@ impl Writer {
                 }
                 Ok(all)
             };
-            set_aside().map_err(storage("setting messages of channels that are gone aside"))
+            set_aside().map_err(storage("setting aside messages of removed channels"))
         })
     }
 
@@ -82,14 +82,15 @@ impl Writer {
             transaction
                 .prepare_cached(&sql)
                 .and_then(|mut revive| revive.execute(params![configured, now.as_unix_ms()]))
-                .map_err(storage("queueing messages of channels that are there again"))
+                .map_err(storage("queueing messages of channels that are configured again"))
         })
     }
 }
 
 impl Reader<'_> {
-    /// The first message about each of some incidents to each channel that received it or may have; one that is
-    /// queued counts, because what follows is joined with it, one that never left for a channel that is gone does not.
+    /// The first message about each of some incidents to each channel that received it or may have received it.
+    ///
+    /// A queued one counts, because an end is merged with it; one that never left for a removed channel does not.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -111,10 +112,10 @@ impl Reader<'_> {
         let read = || -> rusqlite::Result<Vec<FirstMessage>> {
             self.connection().prepare_cached(&sql)?.query_map([&ids], first)?.collect()
         };
-        read().map_err(storage("reading what channels know of incidents"))
+        read().map_err(storage("reading first messages about incidents"))
     }
 
-    /// What a channel received of the open incidents of a rule besides `except`: at most `limit` of them, and the
+    /// The first messages that a channel received about the open incidents of a rule besides `except`: at most `limit` of them, and the
     /// number of all.
     ///
     /// # Errors
@@ -148,7 +149,7 @@ impl Reader<'_> {
             let rows = select.query_map(params![channel, rule_id, except, limit], read_message)?;
             Ok((rows.collect::<rusqlite::Result<_>>()?, usize::try_from(all).unwrap_or(0)))
         };
-        read().map_err(storage("reading what a channel knows of a rule"))
+        read().map_err(storage("reading the open incidents of a rule"))
     }
 
     /// Undeliverable messages, newest first: incident, channel and kind.
@@ -173,7 +174,7 @@ impl Reader<'_> {
         read().map_err(storage("reading undeliverable messages"))
     }
 
-    /// What a channel that forgets receives again: open incidents that it knows, and ends sent since `ended_since`.
+    /// What a channel that forgets receives again: open incidents that it was notified of, and ends sent since `ended_since`.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -199,7 +199,7 @@ impl Writer {
                     "delete from alert_incidents where incident_id in
                          (select incident_id from alert_incidents
                           where fired_at_ms < ?1 and ended_at_ms < ?1 limit ?2)",
-                    // What was said of an open incident decides who is told of its end.
+                    // Messages about an open incident decide which channels get its end.
                     "delete from alert_outbox where id in
                          (select o.id from alert_outbox o
                           where o.created_at_ms < ?1 and o.state <> 'queued'

@@ -71,7 +71,7 @@ CREATE TABLE alert_instances (
     is_announced    integer not null check (is_announced in (0, 1)), -- the incident's first message was queued
     flapping_since_ms integer,
     transitions_ms  text    not null, -- JSON array: fired or resolved, within the last hour
-    withheld_channels text,           -- JSON array: channels that are told of the incident once no wider alert fires on them; null: none
+    withheld_channels text,           -- JSON array: channels to notify of the incident once no wider alert inhibits it there; null: none
     primary key (rule_id, group_key)
 ) strict, without rowid;
 CREATE TABLE alert_monitor (

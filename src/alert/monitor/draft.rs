@@ -31,7 +31,7 @@ pub(super) struct Circumstances<'a> {
     /// What the clock says, though it stepped back: delivery waits by the same clock.
     pub(super) now: Timestamp,
     pub(super) is_muted: bool,
-    /// Receivers of the rule on which a wider alert says it already.
+    /// Receivers of the rule on which a wider alert inhibits it.
     pub(super) inhibited: &'a [String],
     pub(super) may_fire: bool,
     /// What is told first about the group goes out no earlier.
@@ -107,30 +107,7 @@ impl Draft {
             may_fire: about.may_fire,
         };
         let (mut after, effects) = step(before, &observation, rule);
-        let is_first =
-            after.is_announced && !(before.is_announced && before.incident_id == after.incident_id);
-        let mut left_out = about.inhibited.to_vec();
-        if is_first {
-            after.withheld.clone_from(&left_out);
-        } else if after.phase == AlertPhase::Firing && !about.is_muted && !rule.dry_run {
-            // A wider alert kept it from them, and does not any more.
-            let due = no_longer_withheld(&mut after, about.inhibited, rule);
-            if !due.is_empty() {
-                left_out.extend_from_slice(&due);
-                let kind = match after.flapping_since {
-                    Some(_) => NotificationKind::Flapping,
-                    None => NotificationKind::Firing,
-                };
-                self.follow_up(
-                    rule,
-                    about,
-                    (before, &after),
-                    kind,
-                    &judgement,
-                    Audience::These(due),
-                );
-            }
-        }
+        let left_out = self.withhold(rule, about, (before, &mut after), &judgement);
         let about = Circumstances { inhibited: &left_out, ..about };
         for effect in &effects {
             self.take(rule, &judgement, about, (before, &after), *effect);
@@ -154,7 +131,38 @@ impl Draft {
         Some(Observed { after, is_changed })
     }
 
-    /// Makes messages of the follow-ups: to whom, and under which identity, depends on what was told before.
+    /// Keeps track of the channels on which a wider alert inhibits the incident, and notifies those on which none does any
+    /// more; the channels that get no other message by this verdict.
+    fn withhold(
+        &mut self,
+        rule: &Rule,
+        about: Circumstances<'_>,
+        (before, after): (&AlertInstance, &mut AlertInstance),
+        judgement: &Judgement,
+    ) -> Vec<String> {
+        let mut left_out = about.inhibited.to_vec();
+        let is_same = before.is_announced && before.incident_id == after.incident_id;
+        if after.is_announced && !is_same {
+            after.withheld.clone_from(&left_out);
+            return left_out;
+        }
+        if after.phase != AlertPhase::Firing || about.is_muted || rule.dry_run {
+            return left_out;
+        }
+        let due = no_longer_withheld(after, about.inhibited, rule);
+        if !due.is_empty() {
+            left_out.extend_from_slice(&due);
+            let kind = match after.flapping_since {
+                Some(_) => NotificationKind::Flapping,
+                None => NotificationKind::Firing,
+            };
+            let states = (before, &*after);
+            self.follow_up(rule, about, states, kind, judgement, Audience::These(due));
+        }
+        left_out
+    }
+
+    /// Makes messages of the follow-ups: receivers and identity depend on what was sent before.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -218,7 +226,7 @@ impl Draft {
             Effect::Tell(kind) => {
                 let all = receivers(rule).map(str::to_owned);
                 let audience = match kind.is_end() {
-                    true => Audience::Told(all.collect()),
+                    true => Audience::Notified(all.collect()),
                     false => Audience::These(
                         all.filter(|channel| !about.inhibited.contains(channel)).collect(),
                     ),
@@ -348,21 +356,21 @@ impl Draft {
             message.closed_by = Some(actor.clone());
             message.comment.clone_from(comment);
         }
-        let is_gone = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
+        let is_other = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
         let timing = Timing { now: about.now, hold_until: about.hold_until };
         if receivers(rule).any(|channel| timing.holds(kind, channel)) {
             self.held.insert(rule.id.clone(), about.hold_until);
         }
         self.follow_ups.push(FollowUp {
             message,
-            is_same_rule: !is_gone && rule.identity()[..] == about.identity[..],
+            is_same_rule: !is_other && rule.identity()[..] == about.identity[..],
             audience,
             timing,
         });
     }
 }
 
-/// Takes those of the withheld channels out that nothing keeps from the incident any more and the rule still names.
+/// Removes and returns the withheld channels that no wider alert inhibits any more and that the rule still names.
 fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Rule) -> Vec<String> {
     let withheld = std::mem::take(&mut after.withheld);
     let (kept, due) = withheld.into_iter().partition(|channel| inhibited.contains(channel));

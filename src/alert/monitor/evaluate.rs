@@ -39,7 +39,7 @@ struct Round<'a> {
     in_grace: bool,
     /// Of the rule that is evaluated: what is told first goes out no earlier.
     hold_until: Timestamp,
-    /// Its receivers on which a wider alert says it already.
+    /// Its receivers on which a wider alert inhibits it.
     inhibited: Vec<String>,
     /// Firing rules without groups that people hear of, which keep back those with groups.
     firing: Vec<Arc<Rule>>,
@@ -62,7 +62,7 @@ impl Round<'_> {
         receivers(rule).filter(notifies).map(str::to_owned).collect()
     }
 
-    /// Nobody is told: a silence, or wider alerts on every receiver.
+    /// Whether nobody is notified: a silence covers it, or wider alerts inhibit it on every receiver.
     fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
         let is_inhibited =
             receivers(rule).all(|channel| self.inhibited.iter().any(|i| i == channel));
@@ -111,7 +111,7 @@ impl Monitor {
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
         rules.sort_by_key(|rule| !rule.by.is_empty());
-        // The states of a rule that is not evaluated end as those of one that is gone.
+        // States of a disabled rule end below, as those of a removed one.
         for rule in rules.iter().filter(|rule| rule.inactive.is_none()) {
             close_foreign(state, rule, &round, &mut draft);
         }

@@ -24,7 +24,7 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// Whether this message waits: the log joins nothing, and keeps nobody awake.
+    /// Whether this message waits for others of the rule; the log never does.
     pub(super) fn holds(self, kind: NotificationKind, channel: &str) -> bool {
         kind == NotificationKind::Firing && channel != LOG_CHANNEL && self.hold_until > self.now
     }
@@ -48,25 +48,25 @@ impl Timing {
 /// Whom a later message about an incident is for.
 #[derive(Clone, Debug)]
 pub(super) enum Audience {
-    /// Every channel that was told of the incident, whatever the rule says now; these, if that is not known any more.
-    Told(Vec<String>),
-    /// These channels. One that does not know the incident hears that it fires.
+    /// Every channel that was notified of the incident, whatever the rule says now; these if that is not known any more.
+    Notified(Vec<String>),
+    /// These channels. One that was not notified of the incident yet gets it as firing.
     These(Vec<String>),
 }
 
-/// A message about an incident that channels may know already.
+/// A message about an incident that channels may have been notified of already.
 #[derive(Clone, Debug)]
 pub(super) struct FollowUp {
-    /// What there is to say, in the words of the rule as it is now.
+    /// The message by the rule as it is now.
     pub(super) message: Notification,
-    /// Whether that is still the rule that the incident is of: else its limit and its summary say nothing about it.
+    /// Whether it is still the rule that began the incident: otherwise limit and summary are those of the beginning.
     pub(super) is_same_rule: bool,
     pub(super) audience: Audience,
     pub(super) timing: Timing,
 }
 
 impl FollowUp {
-    /// The messages to each channel; `first` is what channels were told of the incident first.
+    /// The messages to each channel; `first` holds the first message about the incident to each channel.
     fn outgoing(&self, first: &[&FirstMessage]) -> Vec<OutgoingAlert> {
         let known = |channel: &str| first.iter().find(|known| known.channel == channel);
         let to = |channel: &str| {
@@ -77,10 +77,10 @@ impl FollowUp {
             self.timing.outgoing(&message, channel)
         };
         match &self.audience {
-            Audience::Told(_) if !first.is_empty() => {
+            Audience::Notified(_) if !first.is_empty() => {
                 first.iter().filter_map(|known| to(&known.channel)).collect()
             }
-            Audience::Told(channels) | Audience::These(channels) => {
+            Audience::Notified(channels) | Audience::These(channels) => {
                 channels.iter().filter_map(|channel| to(channel)).collect()
             }
         }
@@ -111,7 +111,7 @@ impl FollowUp {
         message
     }
 
-    /// The message to a channel that does not know the incident.
+    /// The message to a channel that was not notified of the incident yet.
     fn begun(&self) -> Notification {
         let kind = match self.message.kind {
             NotificationKind::Reminder => NotificationKind::Firing,
@@ -121,7 +121,7 @@ impl FollowUp {
     }
 }
 
-/// The messages of all follow-ups; `first` is what channels were told of their incidents first.
+/// The messages of all follow-ups; `first` holds the first message about each incident to each channel.
 pub(super) fn outgoing(follow_ups: &[FollowUp], first: &[FirstMessage]) -> Vec<OutgoingAlert> {
     let mut by_incident: FxHashMap<&str, Vec<&FirstMessage>> = FxHashMap::default();
     for known in first {

@@ -42,7 +42,7 @@ pub struct Message {
     pub context: GroupContext,
 }
 
-/// The open incidents of a rule that a message is not about, as far as its channel was told of them.
+/// The open incidents of a rule that a message is not about and that its channel was notified of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupContext {
     /// Some of them.

@@ -77,7 +77,7 @@ const fn group_status(message: &Message) -> &'static str {
 /// The whole payload.
 ///
 /// Alertmanager's group is the rule here, so its alerts are those that began or ended now, and all others of the rule
-/// that the receiver was told of and not yet of their end. `incident` and `incidents` are only the former.
+/// that are open and that the receiver was notified of. `incident` and `incidents` are only the former.
 fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
     let rule = message.items.first().map_or("", |item| &item.notification.rule_id);
     let changed = message.items.iter().map(|item| webhook_alert(item, message.kind, links));

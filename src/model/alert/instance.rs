@@ -79,7 +79,7 @@ pub struct AlertInstance {
     pub notified_at: Option<Timestamp>,
     /// The incident's first message was queued.
     pub is_announced: bool,
-    /// Channels that were left out of it because a wider alert fires on them; they are notified once it ends.
+    /// Channels that are not notified yet because a wider alert inhibits it there; they are once that ends.
     pub withheld: Vec<String>,
     /// It fires and ends too often, since then.
     pub flapping_since: Option<Timestamp>,

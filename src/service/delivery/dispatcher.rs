@@ -175,8 +175,8 @@ impl Dispatcher<'_> {
     /// Keeps messages of channels that are not configured any more as undeliverable.
     fn set_aside(&self) -> Result<()> {
         let configured = self.configured.clone();
-        let gone = self.gate().write(move |writer| writer.set_aside_messages(&configured))?;
-        for SetAside { channel, messages } in gone {
+        let removed = self.gate().write(move |writer| writer.set_aside_messages(&configured))?;
+        for SetAside { channel, messages } in removed {
             self.shared.delivery.note_set_aside(&channel, messages);
             tracing::warn!(
                 channel,

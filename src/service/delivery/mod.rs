@@ -22,7 +22,7 @@ use crate::model::alert::StoredMessage;
 pub(super) use dispatcher::deliver;
 
 /// Kind of a channel that is not configured any more.
-const GONE: &str = "none";
+const REMOVED: &str = "none";
 /// Bytes of randomness in the id of a test message.
 const TEST_ID_BYTES: usize = 12;
 
@@ -82,10 +82,10 @@ pub struct ChannelReport {
 
 impl ChannelReport {
     /// A channel that is not configured any more.
-    fn gone(name: &str) -> Self {
+    fn removed(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            kind: GONE,
+            kind: REMOVED,
             target: "not configured any more".to_owned(),
             state: ChannelState::Disabled,
             ..Self::default()
@@ -101,8 +101,8 @@ impl ChannelReport {
             ChannelState::Failing => {
                 problems.push(format!("alert channel {} fails: {error}", self.name));
             }
-            // That it is gone is no problem; messages for it are, below.
-            ChannelState::Disabled if self.kind == GONE => {}
+            // Removing a channel is no problem; messages that cannot be delivered are, below.
+            ChannelState::Disabled if self.kind == REMOVED => {}
             ChannelState::Disabled => {
                 problems.push(format!("alert channel {} is disabled: {error}", self.name));
             }
@@ -158,7 +158,7 @@ impl Delivery {
     fn note_set_aside(&self, channel: &str, messages: usize) {
         let mut reports = self.lock();
         let report =
-            reports.entry(channel.to_owned()).or_insert_with(|| ChannelReport::gone(channel));
+            reports.entry(channel.to_owned()).or_insert_with(|| ChannelReport::removed(channel));
         report.set_aside_total += u64::try_from(messages).unwrap_or(u64::MAX);
     }
 
@@ -275,7 +275,8 @@ impl Chatgauge {
         for tally in tallies {
             // A channel that is no longer configured still has its dead.
             let name = tally.channel.clone();
-            let report = reports.entry(tally.channel).or_insert_with(|| ChannelReport::gone(&name));
+            let report =
+                reports.entry(tally.channel).or_insert_with(|| ChannelReport::removed(&name));
             report.queued = tally.queued;
             report.dead = tally.dead;
             report.undeliverable = tally.undeliverable;

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use chatgauge::config::AlertingConfig;
 use chatgauge::model::alert::{DeliveryState, EvaluationWindow, NewSilence, Rule, StoredMessage};
-use chatgauge::model::{
-    ErrorType, Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp,
-};
+use chatgauge::model::{ErrorType, Name, Outcome, RequestId, RequestRecord, Source, TimeRange};
 use chatgauge::store::{IncidentQuery, Store};
 use serde_json::{Value, json};
 
@@ -465,16 +463,13 @@ fn a_silence_at_the_end_keeps_no_end_back_and_one_at_the_beginning_makes_none_du
     let spaces: Vec<Value> = told(&a).iter().map(|one| one["group"]["space"].clone()).collect();
     assert_eq!(spaces, ["loud", "loud"]);
     assert_eq!(kinds(&a), ["firing", "resolved"]);
-    let silent = service.alert_history(everything(), 100).unwrap();
+    let everything = TimeRange { start: at(START), end: at("2030-01-01T00:00:00Z") };
+    let silent = service.alert_history(everything, 100).unwrap();
     assert!(
         silent
             .iter()
             .any(|event| event.group_key.contains("silent") && event.reason == "rule_removed")
     );
-}
-
-fn everything() -> TimeRange {
-    TimeRange { start: Timestamp::from_unix_ms(0), end: at("2030-01-01T00:00:00Z") }
 }
 
 #[test]
