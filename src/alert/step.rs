@@ -46,7 +46,7 @@ pub enum Effect {
     Opened,
     /// The incident ended.
     Ended(EndReason),
-    /// People are to be told.
+    /// A notification is due: of an end to the channels that were notified of the incident, else to the rule's channels.
     Tell(NotificationKind),
 }
 
@@ -272,8 +272,8 @@ impl Step<'_> {
     /// The incident is over.
     fn finish(&mut self, reason: EndReason) {
         self.effects.push(Effect::Ended(reason));
-        // Whoever was told that it fires is told that it ended, whatever is silent meanwhile.
-        if self.state.is_announced && reason.is_told() {
+        // The end is due to everybody who was notified, whatever ended it, and although a silence is active.
+        if self.state.is_announced {
             self.effects.push(Effect::Tell(NotificationKind::Resolved));
         }
         self.ended = Some(reason);
@@ -285,6 +285,7 @@ impl Step<'_> {
         state.acked_at = None;
         state.notified_at = None;
         state.is_announced = false;
+        state.withheld.clear();
     }
 
     fn note_transition(&mut self) {

@@ -22,9 +22,29 @@ pub const fn unit_of(metric: AlertMetric) -> Unit {
     }
 }
 
-/// A number as people read it: at most two decimals, thousands apart.
+/// Decimals of a number of at least one.
+const DECIMALS: usize = 2;
+/// Most decimals: a billionth of a dollar has nine, and a double about 17 digits.
+const DECIMALS_MAX: usize = 17;
+
+/// A number as people read it, thousands apart: two decimals, and at least three significant digits.
 pub fn number_text(value: f64) -> String {
-    let rounded = format!("{value:.2}");
+    with_decimals(value, decimals_of(value))
+}
+
+/// Decimals that leave a number three significant digits, two at least.
+fn decimals_of(value: f64) -> usize {
+    let mut decimals = DECIMALS;
+    let mut scaled = value.abs();
+    while scaled > 0.0 && scaled < 1.0 && decimals < DECIMALS_MAX {
+        scaled *= 10.0;
+        decimals += 1;
+    }
+    decimals
+}
+
+fn with_decimals(value: f64, decimals: usize) -> String {
+    let rounded = format!("{value:.decimals$}");
     let (whole, decimals) = rounded.split_once('.').unwrap_or((&rounded, ""));
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     let mut text = String::new();
@@ -39,25 +59,85 @@ pub fn number_text(value: f64) -> String {
     format!("{sign}{text}{point}{decimals}")
 }
 
-/// A value with its unit.
-pub fn value_text(value: f64, unit: Unit) -> String {
-    match unit {
-        Unit::Ratio => format!("{} %", number_text(value * 100.0)),
-        Unit::Ms if value.abs() >= 1_000.0 => format!("{} s", number_text(value / 1_000.0)),
-        Unit::Ms => format!("{} ms", number_text(value)),
-        Unit::Usd => format!("${}", number_text(value)),
-        Unit::PerMinute | Unit::Count => number_text(value),
+/// How a number is written: what it is multiplied by, and what stands before and after it.
+#[derive(Clone, Copy)]
+struct Style {
+    scale: f64,
+    before: &'static str,
+    after: &'static str,
+}
+
+impl Style {
+    const PLAIN: Self = Self { scale: 1.0, before: "", after: "" };
+    const PERCENT: Self = Self { scale: 100.0, before: "", after: " %" };
+    const MS: Self = Self { scale: 1.0, before: "", after: " ms" };
+    const S: Self = Self { scale: 1e-3, before: "", after: " s" };
+    const USD: Self = Self { scale: 1.0, before: "$", after: "" };
+
+    fn of(value: f64, unit: Unit) -> Self {
+        match unit {
+            Unit::Ratio => Self::PERCENT,
+            Unit::Ms if value.abs() >= 1_000.0 => Self::S,
+            Unit::Ms => Self::MS,
+            Unit::Usd => Self::USD,
+            Unit::PerMinute | Unit::Count => Self::PLAIN,
+        }
+    }
+
+    /// The style that a template asks for.
+    fn asked(value: f64, unit: Unit, format: Option<&str>) -> Self {
+        match format {
+            Some("pct") => Self::PERCENT,
+            Some("ms") => Self::MS,
+            Some("s") => Self::S,
+            Some(_) => Self::PLAIN,
+            None => Self::of(value, unit),
+        }
+    }
+
+    fn text(self, value: f64, more_decimals: usize) -> String {
+        let scaled = if self.scale < 1.0 { value / self.scale.recip() } else { value * self.scale };
+        let decimals = (decimals_of(scaled) + more_decimals).min(DECIMALS_MAX);
+        format!("{}{}{}", self.before, with_decimals(scaled, decimals), self.after)
+    }
+
+    /// The text, with as many more decimals as tell `value` from `other`.
+    fn text_beside(self, value: f64, other: f64) -> String {
+        let is_same = value.partial_cmp(&other) == Some(std::cmp::Ordering::Equal);
+        let is_told_apart =
+            |more: &usize| is_same || self.text(value, *more) != self.text(other, *more);
+        let more = (0..=DECIMALS_MAX).find(is_told_apart).unwrap_or(0);
+        self.text(value, more)
     }
 }
 
-fn formatted(value: Option<f64>, unit: Unit, format: Option<&str>) -> String {
+/// A value with its unit.
+pub fn value_text(value: f64, unit: Unit) -> String {
+    Style::of(value, unit).text(value, 0)
+}
+
+/// A value with its unit, beside the one that it is compared with: different values have different texts.
+pub fn value_text_beside(value: f64, other: f64, unit: Unit) -> String {
+    Style::of(value, unit).text_beside(value, other)
+}
+
+/// A value, or that there is none, and the limit that it is compared with: different numbers have different texts.
+pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String) {
+    match value {
+        Some(value) => {
+            (value_text_beside(value, limit, unit), value_text_beside(limit, value, unit))
+        }
+        None => ("no value".to_owned(), value_text(limit, unit)),
+    }
+}
+
+/// A value in the style that a template asks for, so that it differs from `other` if that is another one.
+fn formatted(value: Option<f64>, other: Option<f64>, unit: Unit, format: Option<&str>) -> String {
     let Some(value) = value else { return "unknown".to_owned() };
-    match format {
-        Some("pct") => value_text(value, Unit::Ratio),
-        Some("ms") => format!("{} ms", number_text(value)),
-        Some("s") => format!("{} s", number_text(value / 1_000.0)),
-        Some(_) => number_text(value),
-        None => value_text(value, unit),
+    let style = Style::asked(value, unit, format);
+    match other {
+        Some(other) => style.text_beside(value, other),
+        None => style.text(value, 0),
     }
 }
 
@@ -89,11 +169,11 @@ pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String
         "metric" => rule.metric.name(),
         "op" => rule.condition.operator.as_str().to_owned(),
         "window" => window_text(rule.condition.window),
-        "value" => formatted(judgement.value, unit, format),
-        "threshold" => formatted(Some(judgement.threshold), unit, format),
-        "limit" => formatted(rule.limit_of(group), unit, format),
-        "samples" => formatted(Some(as_f64(judgement.samples)), Unit::Count, format),
-        "events" => formatted(Some(as_f64(judgement.events)), Unit::Count, format),
+        "value" => formatted(judgement.value, Some(judgement.threshold), unit, format),
+        "threshold" => formatted(Some(judgement.threshold), judgement.value, unit, format),
+        "limit" => formatted(rule.limit_of(group), None, unit, format),
+        "samples" => formatted(Some(as_f64(judgement.samples)), None, Unit::Count, format),
+        "events" => formatted(Some(as_f64(judgement.events)), None, Unit::Count, format),
         _ => String::new(),
     });
     let has_group = rule.summary.contains("{group") || rule.by.is_empty();
@@ -154,5 +234,61 @@ mod tests {
         assert_eq!(value_text(312.456, Unit::Ms), "312.46 ms");
         assert_eq!(value_text(1_200_001.0, Unit::Count), "1,200,001");
         assert_eq!(value_text(-1_234.5, Unit::Usd), "$-1,234.5");
+    }
+
+    #[test]
+    fn small_amounts_keep_their_digits() {
+        for (value, unit, text) in [
+            (0.00042, Unit::Usd, "$0.00042"),
+            (0.0002, Unit::Usd, "$0.0002"),
+            (1e-9, Unit::Usd, "$0.000000001"),
+            (0.000_012_345, Unit::Usd, "$0.0000123"),
+            (-0.000_12, Unit::Usd, "$-0.00012"),
+            (0.0, Unit::Usd, "$0"),
+            (0.999_6, Unit::Usd, "$1"),
+            (0.123_4, Unit::Usd, "$0.123"),
+            (12.345_6, Unit::Usd, "$12.35"),
+            (0.000_05, Unit::Ratio, "0.005 %"),
+            (0.042, Unit::Ms, "0.042 ms"),
+            (0.003, Unit::PerMinute, "0.003"),
+        ] {
+            assert_eq!(value_text(value, unit), text, "{value}");
+        }
+        // The smallest number there is has no digit left, and takes no time.
+        assert_eq!(value_text(f64::MIN_POSITIVE, Unit::Usd), "$0");
+        assert_eq!(value_text(f64::NAN, Unit::Count), "NaN");
+    }
+
+    #[test]
+    fn a_value_beyond_its_limit_never_reads_like_it() {
+        for (value, limit, unit, text) in [
+            (0.100_04, 0.1, Unit::Ratio, "10.004 %"),
+            (5_000.001, 5_000.0, Unit::Ms, "5.000001 s"),
+            (0.000_200_01, 0.000_2, Unit::Usd, "$0.00020001"),
+            (100.001, 100.0, Unit::Count, "100.001"),
+            (0.2, 0.1, Unit::Ratio, "20 %"),
+            (0.1, 0.1, Unit::Ratio, "10 %"),
+        ] {
+            assert_eq!(value_text_beside(value, limit, unit), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_summary_shows_a_small_amount_and_its_limit() {
+        use crate::alert::observation::Verdict;
+        use crate::model::alert::{AlertCondition, Operator};
+        let condition =
+            AlertCondition::new(Operator::Above, 0.000_2, std::time::Duration::from_secs(3_600), 1);
+        let mut rule = Rule::new("spend", AlertMetric::Cost, condition);
+        rule.summary = "{value} {op} {threshold}, {value:num}".to_owned();
+        let judgement = Judgement {
+            value: Some(0.000_42),
+            threshold: 0.000_2,
+            ..Judgement::bare(Verdict::Violation)
+        };
+        assert_eq!(
+            summary(&rule, &AlertGroup::default(), &judgement),
+            "$0.00042 > $0.0002, 0.00042"
+        );
     }
 }

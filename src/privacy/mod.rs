@@ -13,7 +13,7 @@ mod pseudonym;
 pub use content::is_content_field;
 pub use key_file::load_or_create_key;
 pub use personal::looks_personal;
-pub use pseudonym::{Pseudonymizer, is_pseudonym, session_name};
+pub use pseudonym::{Pseudonymizer, is_pseudonym, may_be_pseudonym, session_name};
 
 use crate::model::record::limits;
 

@@ -96,6 +96,19 @@ pub fn is_pseudonym(text: &str) -> bool {
             .is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
 }
 
+/// Whether some pseudonym of a user may match `glob`, in which `*` stands for any characters.
+pub fn may_be_pseudonym(glob: &str) -> bool {
+    let Some((start, rest)) = glob.split_once('*') else { return is_pseudonym(glob) };
+    let literal_chars: usize = glob.split('*').map(str::len).sum();
+    let is_kept = |byte: u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
+    let starts = start.bytes().enumerate().all(|(place, byte)| match USER_PREFIX.get(place) {
+        Some(prefix) => byte == *prefix,
+        None => is_kept(byte),
+    });
+    let goes_on = rest.bytes().all(|byte| is_kept(byte) || matches!(byte, b'*' | b'_'));
+    literal_chars <= PREFIX_CHARS + KEPT_CHARS && starts && goes_on
+}
+
 /// The printed form of a session's hash: `s_` and 16 hexadecimal digits.
 pub fn session_name(session: i64) -> String {
     format!("{SESSION_PREFIX}{session:016x}")

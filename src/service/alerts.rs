@@ -4,27 +4,19 @@ use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Chatgauge, Shared, random_text};
+use super::{Chatgauge, Shared};
 use crate::alert::{
     AckOutcome, Backtest, BacktestSettings, Explanation, Monitor, MonitorSettings, RuleStatus,
     backtest,
 };
 use crate::config::{AlertingConfig, Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
-use crate::model::alert::{
-    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertSilence, NOT_ONE_LINE, NewSilence,
-    Rule, glob_matches,
-};
+use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule};
 use crate::model::time::DAY_MS;
 use crate::model::{TimeRange, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
 use crate::store::{IncidentQuery, Store, WriteGate};
-
-/// Bytes of randomness in the id of a silence.
-const SILENCE_ID_BYTES: usize = 8;
-/// The longest silence, in days.
-const LONGEST_SILENCE_DAYS: i64 = 400;
 
 /// The longest range of a backtest, in days.
 const LONGEST_BACKTEST_DAYS: i64 = 35;
@@ -126,13 +118,6 @@ impl Chatgauge {
     /// When the file cannot be read.
     pub fn alert_rules(&self) -> Result<Vec<RuleStatus>> {
         self.shared().monitor.rules()
-    }
-
-    /// What is wrong with a pattern of rules that matches none, with those there are; `None`: it matches.
-    pub fn unmatched_alert_rule(&self, rule_glob: &str) -> Option<String> {
-        let ids = self.shared().monitor.rule_ids();
-        let matches = ids.iter().any(|id| glob_matches(rule_glob, id));
-        (!matches).then(|| format!("no rule matches {rule_glob:?}; there are {}", ids.join(", ")))
     }
 
     /// How often alerts are evaluated.
@@ -280,71 +265,6 @@ impl Chatgauge {
         shared.monitor.close(&shared.queue, incident_id, (actor, comment), self.now())
     }
 
-    /// Silences that are active or still to come (`false`), or over (`true`), latest end first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn alert_silences(&self, over: bool) -> Result<Vec<AlertSilence>> {
-        let now = self.now();
-        self.shared().store.read(|reader| reader.alert_silences(now, over))
-    }
-
-    /// Keeps messages back for a while; user ids in `group_match` become pseudonyms.
-    ///
-    /// # Errors
-    /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, too long or without a
-    /// comment, holds control characters or matches no rule; or when the write failed.
-    pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
-        let now = self.now();
-        if new.comment.trim().is_empty() {
-            return Err(Error::invalid_query("comment", "say why messages are kept back"));
-        }
-        if let Some(field) = new.field_with_control_characters() {
-            return Err(Error::invalid_query(field, NOT_ONE_LINE));
-        }
-        if let Some(reason) = self.unmatched_alert_rule(&new.rule_glob) {
-            return Err(Error::invalid_query("rule", reason));
-        }
-        if new.ends_at <= new.starts_at || new.ends_at <= now {
-            return Err(Error::invalid_query("ends_at", "must lie after starts_at and after now"));
-        }
-        if new.ends_at > new.starts_at.plus_ms(LONGEST_SILENCE_DAYS * DAY_MS) {
-            let reason = format!("at most {LONGEST_SILENCE_DAYS} days after starts_at");
-            return Err(Error::invalid_query("ends_at", reason));
-        }
-        let mut new = new;
-        if let Some(user) = new.group_match.get_mut("user").filter(|user| !user.contains('*')) {
-            *user = self.pseudonymizer().user(user).to_string();
-        }
-        let silence = AlertSilence {
-            silence_id: random_text::<SILENCE_ID_BYTES>(),
-            silence: new,
-            created_at: now,
-            created_by: actor.to_owned(),
-        };
-        let event = silence_event(&silence, "silenced", actor, now);
-        let stored = silence.clone();
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.insert_silence(&stored, &event))?;
-        Ok(silence)
-    }
-
-    /// Ends a silence now; `false` when there is none that is not over.
-    ///
-    /// # Errors
-    /// When the write failed.
-    pub fn end_alert_silence(&self, silence_id: &str, actor: &str) -> Result<bool> {
-        let now = self.now();
-        let silences = self.alert_silences(false)?;
-        let Some(silence) = silences.iter().find(|silence| silence.silence_id == silence_id) else {
-            return Ok(false);
-        };
-        let event = silence_event(silence, "unsilenced", actor, now);
-        let id = silence_id.to_owned();
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.end_silence(&id, now, &event))
-    }
-
     /// Why a rule did or did not fire for a group: its state and its last evaluations since the start;
     /// `None` when there is no such rule. A plain user id in the group becomes its pseudonym.
     ///
@@ -388,24 +308,5 @@ impl Chatgauge {
         let rule = identified(rule.clone(), &shared.pseudonymizer);
         let keep_going = || !shared.is_stopping();
         backtest(&shared.engine, &shared.store, &rule, range, &settings, &keep_going)
-    }
-}
-
-fn silence_event(silence: &AlertSilence, what: &str, actor: &str, now: Timestamp) -> AlertEvent {
-    let group = &silence.silence.group_match;
-    AlertEvent {
-        at: now,
-        incident_id: None,
-        rule_id: silence.silence.rule_glob.clone(),
-        group_key: serde_json::to_string(group).unwrap_or_default(),
-        from_state: String::new(),
-        to_state: what.to_owned(),
-        reason: what.to_owned(),
-        value: None,
-        threshold: None,
-        samples: None,
-        events: None,
-        actor: actor.to_owned(),
-        note: Some(silence.silence.comment.clone()),
     }
 }

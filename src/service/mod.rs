@@ -8,6 +8,7 @@ mod delivery;
 mod gateway_counters;
 mod keys;
 mod queries;
+mod silences;
 mod status;
 mod threads;
 mod watch;

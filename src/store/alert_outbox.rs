@@ -9,19 +9,19 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
 
-const MESSAGE: &str = "o.id, o.incident_id, o.channel, o.kind, o.created_at_ms, o.not_before_ms,
-    o.attempts, o.last_status, o.last_error, o.state, o.payload, o.batch_id, o.attempted_at_ms,
-    i.evaluated_at_ms, i.value";
+pub(super) const MESSAGE: &str = "o.id, o.incident_id, o.channel, o.kind, o.created_at_ms,
+    o.not_before_ms, o.attempts, o.last_status, o.last_error, o.state, o.payload, o.batch_id,
+    o.attempted_at_ms, i.evaluated_at_ms, i.value, o.revived_at_ms";
 
 /// The open incident of a message, for the value it has now.
-const WITH_CURRENT: &str = "alert_outbox o left join alert_instances i
+pub(super) const WITH_CURRENT: &str = "alert_outbox o left join alert_instances i
     on i.rule_id = json_extract(o.payload, '$.rule_id') and i.incident_id = o.incident_id
        and i.state in ('firing', 'recovering')";
 
 /// Messages among which those that travel together are looked for, the earliest ones.
 const LOOKED_THROUGH: i64 = 1_000;
 /// Most messages that one answer holds.
-const LISTED: i64 = 1_000;
+pub(super) const LISTED: i64 = 1_000;
 
 /// What may travel together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Joining {
     UpTo(u32),
 }
 
-fn read_message(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
+pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
     let time = |position: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(position)?.map(Timestamp::from_unix_ms))
     };
@@ -52,6 +52,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
         payload: row.get(10)?,
         batch_id: row.get(11)?,
         attempted_at: time(12)?,
+        revived_at: time(15)?,
         current: time(13)?.map(|at| (at, value)),
     })
 }
@@ -115,34 +116,12 @@ impl Writer {
             Ok(())
         })
     }
-
-    /// Gives up what waits for channels other than `known` since before `created_before`; how many.
-    ///
-    /// # Errors
-    /// When the transaction failed.
-    pub fn abandon_messages(
-        &mut self,
-        known: &[String],
-        created_before: Timestamp,
-    ) -> Result<usize> {
-        let known = serde_json::to_string(known).unwrap_or_default();
-        self.transaction(|transaction| {
-            transaction
-                .execute(
-                    "update alert_outbox set state = 'dead', last_error = 'no such channel is configured'
-                     where state = 'queued' and created_at_ms < ?2
-                       and channel not in (select value from json_each(?1))",
-                    params![known, created_before.as_unix_ms()],
-                )
-                .map_err(storage("giving up messages of channels that are gone"))
-        })
-    }
 }
 
 /// Leaves out what a later message of the same incident says: an end that comes before anything about
 /// the beginning was delivered says both, and a reminder needs no reminder. The end is the last message
 /// of an incident, also when the clock stepped back before it.
-fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()> {
+pub(super) fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()> {
     // Mostly, many begin and nothing ends.
     let has_later: bool = transaction
         .prepare_cached(
@@ -157,7 +136,8 @@ fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite::Result<()
         "update alert_outbox as o set kind = 'fired_and_resolved'
          where channel = ?1 and state = 'queued' and kind = 'resolved'
            and exists (select 1 from alert_outbox f where f.incident_id = o.incident_id
-                         and f.channel = ?1 and f.kind = 'firing' and f.state in ('queued', 'dead'))
+                         and f.channel = ?1 and f.kind in ('firing', 'reminder', 'flapping')
+                         and f.state in ('queued', 'dead', 'undeliverable'))
            and not exists (select 1 from alert_outbox f where f.incident_id = o.incident_id
                          and f.channel = ?1 and f.kind in ('firing', 'reminder', 'flapping')
                          and f.state = 'sent')",
@@ -247,10 +227,13 @@ impl Reader<'_> {
     pub fn outbox_tally(&self) -> Result<Vec<OutboxTally>> {
         let read = || -> rusqlite::Result<Vec<OutboxTally>> {
             let mut statement = self.connection().prepare_cached(
-                "select channel, sum(queued), sum(dead) from (
-                     select channel, 1 as queued, 0 as dead from alert_outbox where state = 'queued'
+                "select channel, sum(queued), sum(dead), sum(undeliverable) from (
+                     select channel, 1 as queued, 0 as dead, 0 as undeliverable
+                     from alert_outbox where state = 'queued'
                      union all
-                     select channel, 0, 1 from alert_outbox where state = 'dead')
+                     select channel, 0, 1, 0 from alert_outbox where state = 'dead'
+                     union all
+                     select channel, 0, 0, 1 from alert_outbox where state = 'undeliverable')
                  group by channel order by channel",
             )?;
             let count = |row: &Row<'_>, position: usize| -> rusqlite::Result<u64> {
@@ -261,6 +244,7 @@ impl Reader<'_> {
                     channel: row.get(0)?,
                     queued: count(row, 1)?,
                     dead: count(row, 2)?,
+                    undeliverable: count(row, 3)?,
                 })
             })?;
             rows.collect()
@@ -284,33 +268,5 @@ impl Reader<'_> {
                 .collect()
         };
         read().map_err(storage("reading messages"))
-    }
-
-    /// What a channel that forgets is to be told again: incidents that are open and were told, and ends
-    /// told since `ended_since`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn messages_to_refresh(
-        &self,
-        channel: &str,
-        ended_since: Timestamp,
-    ) -> Result<Vec<StoredMessage>> {
-        let sql = format!(
-            "select {MESSAGE} from alert_instances i join alert_outbox o
-                 on o.incident_id = i.incident_id and o.channel = ?1 and o.kind = 'firing'
-             where i.state in ('firing', 'recovering') and o.state = 'sent'
-             union all
-             select {MESSAGE} from {WITH_CURRENT}
-             where o.created_at_ms >= ?2 and o.channel = ?1 and o.state = 'sent'
-               and o.kind in ('resolved', 'fired_and_resolved')
-             limit {LISTED}"
-        );
-        let read = || -> rusqlite::Result<Vec<StoredMessage>> {
-            let mut statement = self.connection().prepare_cached(&sql)?;
-            let since = params![channel, ended_since.as_unix_ms()];
-            statement.query_map(since, read_message)?.collect()
-        };
-        read().map_err(storage("reading messages to repeat"))
     }
 }

@@ -199,9 +199,13 @@ impl Writer {
                     "delete from alert_incidents where incident_id in
                          (select incident_id from alert_incidents
                           where fired_at_ms < ?1 and ended_at_ms < ?1 limit ?2)",
+                    // Messages about an open incident decide which channels get its end.
                     "delete from alert_outbox where id in
-                         (select id from alert_outbox
-                          where created_at_ms < ?1 and state <> 'queued' limit ?2)",
+                         (select o.id from alert_outbox o
+                          where o.created_at_ms < ?1 and o.state <> 'queued'
+                            and not exists (select 1 from alert_incidents i
+                                            where i.incident_id = o.incident_id
+                                              and i.ended_at_ms is null) limit ?2)",
                     "delete from alert_silences where silence_id in
                          (select silence_id from alert_silences where ends_at_ms < ?1 limit ?2)",
                 ] {
@@ -222,16 +226,19 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
         delete.execute(params![change.rule_id, change.group_key])?;
         return Ok(());
     };
+    let withheld = (!instance.withheld.is_empty())
+        .then(|| serde_json::to_string(&instance.withheld).unwrap_or_default());
     let transitions: Vec<i64> = instance.transitions.iter().map(|at| at.as_unix_ms()).collect();
     let mut put = transaction.prepare_cached(
         "insert or replace into alert_instances (rule_id, group_key, identity_hash, state,
              violations, clears, incident_id, active_since_ms, fired_at_ms, evaluated_at_ms,
              no_data_since_ms, failed_evaluations, value, peak_value, samples, events, acked_by,
-             acked_at_ms, notified_at_ms, is_announced, flapping_since_ms, transitions_ms)
+             acked_at_ms, notified_at_ms, is_announced, flapping_since_ms, transitions_ms,
+             withheld_channels)
          values (:rule_id, :group_key, :identity_hash, :state, :violations, :clears, :incident_id,
              :active_since, :fired_at, :evaluated_at, :no_data_since, :failed, :value, :peak,
              :samples, :events, :acked_by, :acked_at, :notified_at, :is_announced, :flapping_since,
-             :transitions)",
+             :transitions, :withheld)",
     )?;
     put.execute(named_params! {
         ":rule_id": change.rule_id,
@@ -256,6 +263,7 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
         ":is_announced": instance.is_announced,
         ":flapping_since": ms(instance.flapping_since),
         ":transitions": serde_json::to_string(&transitions).unwrap_or_default(),
+        ":withheld": withheld,
     })?;
     Ok(())
 }

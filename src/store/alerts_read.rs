@@ -66,7 +66,7 @@ pub struct ArrivedRow {
 const INSTANCE: &str = "rule_id, group_key, identity_hash, state, violations, clears, incident_id,
     active_since_ms, fired_at_ms, evaluated_at_ms, no_data_since_ms, failed_evaluations, value,
     peak_value, samples, events, acked_by, acked_at_ms, notified_at_ms, is_announced,
-    flapping_since_ms, transitions_ms";
+    flapping_since_ms, transitions_ms, withheld_channels";
 
 const INCIDENT: &str = "incident_id, rule_id, rule_name, group_key, metric, operator, threshold,
     severity, message, fired_at_ms, value, peak_value, samples, events, ended_at_ms, end_reason,
@@ -85,6 +85,7 @@ fn read_instance(row: &Row<'_>) -> rusqlite::Result<StoredInstance> {
     let phase: String = row.get(3)?;
     let transitions: String = row.get(21)?;
     let transitions: Vec<i64> = serde_json::from_str(&transitions).unwrap_or_default();
+    let withheld: Option<String> = row.get(22)?;
     Ok(StoredInstance {
         rule_id: row.get(0)?,
         group_key: row.get(1)?,
@@ -107,6 +108,9 @@ fn read_instance(row: &Row<'_>) -> rusqlite::Result<StoredInstance> {
             acked_at: time(row, 17)?,
             notified_at: time(row, 18)?,
             is_announced: row.get(19)?,
+            withheld: withheld
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
             flapping_since: time(row, 20)?,
             transitions: transitions.into_iter().map(Timestamp::from_unix_ms).collect(),
         },

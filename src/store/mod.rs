@@ -4,6 +4,7 @@
 //! Every pragma is set in `open`, by role, on every connection.
 
 mod alert_outbox;
+mod alert_receivers;
 mod alert_runs;
 mod alerts;
 mod alerts_read;

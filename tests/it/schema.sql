@@ -1,9 +1,10 @@
 CREATE INDEX alert_events__at_ms on alert_events (at_ms);
 CREATE INDEX alert_events__incident_id on alert_events (incident_id) where incident_id is not null;
 CREATE INDEX alert_incidents__fired_at_ms on alert_incidents (fired_at_ms);
-CREATE INDEX alert_outbox__channel on alert_outbox (channel) where state = 'dead';
 CREATE INDEX alert_outbox__created_at_ms on alert_outbox (created_at_ms);
+CREATE INDEX alert_outbox__dead on alert_outbox (channel) where state = 'dead';
 CREATE INDEX alert_outbox__due on alert_outbox (channel, not_before_ms, created_at_ms, id) where state = 'queued';
+CREATE INDEX alert_outbox__undeliverable on alert_outbox (channel) where state = 'undeliverable';
 CREATE INDEX alert_silences__ends_at_ms on alert_silences (ends_at_ms);
 CREATE INDEX audit_log__at_ms on audit_log (at_ms);
 CREATE INDEX requests__started_at_ms
@@ -70,6 +71,7 @@ CREATE TABLE alert_instances (
     is_announced    integer not null check (is_announced in (0, 1)), -- the incident's first message was queued
     flapping_since_ms integer,
     transitions_ms  text    not null, -- JSON array: fired or resolved, within the last hour
+    withheld_channels text,           -- JSON array: channels to notify of the incident once no wider alert inhibits it there; null: none
     primary key (rule_id, group_key)
 ) strict, without rowid;
 CREATE TABLE alert_monitor (
@@ -82,16 +84,17 @@ CREATE TABLE alert_outbox (
     id            text    primary key, -- the same over retries: receivers recognise a repeated message
     incident_id   text    not null,
     channel       text    not null,
-    kind          text    not null, -- firing, resolved, reminder, flapping, truncated, test
+    kind          text    not null, -- firing, resolved, reminder, flapping, fired_and_resolved
     created_at_ms integer not null,
     not_before_ms integer not null,
     attempts      integer not null,
     last_status   integer,          -- HTTP status of the last attempt
     last_error    text,
-    state         text    not null check (state in ('queued', 'sent', 'dead', 'superseded')),
+    state         text    not null check (state in ('queued', 'sent', 'dead', 'superseded', 'undeliverable')),
     payload       text    not null, -- JSON of the message; holds no secrets
     batch_id      text,             -- the message it travels in, with others of its rule; null: not tried yet
     attempted_at_ms integer,        -- end of the last attempt
+    revived_at_ms integer,          -- its channel was configured again: retries end a day after this; null: after created_at_ms
     unique (incident_id, channel, kind, created_at_ms)
 ) strict, without rowid;
 CREATE TABLE alert_run_rules (

@@ -83,12 +83,46 @@ fn of_a_file_of_the_version_before() {
     let older = Connection::open(&path).unwrap();
     older
         .execute_batch(
-            "drop table store_state;
-             delete from refinery_schema_history where version = 14;",
+            "drop table alert_outbox;
+             create table alert_outbox (
+                 id            text    primary key,
+                 incident_id   text    not null,
+                 channel       text    not null,
+                 kind          text    not null,
+                 created_at_ms integer not null,
+                 not_before_ms integer not null,
+                 attempts      integer not null,
+                 last_status   integer,
+                 last_error    text,
+                 state         text    not null check (state in ('queued', 'sent', 'dead', 'superseded')),
+                 payload       text    not null,
+                 batch_id      text,
+                 attempted_at_ms integer,
+                 unique (incident_id, channel, kind, created_at_ms)
+             ) strict, without rowid;
+             create index alert_outbox__due on alert_outbox (channel, not_before_ms, created_at_ms, id)
+                 where state = 'queued';
+             create index alert_outbox__created_at_ms on alert_outbox (created_at_ms);
+             create index alert_outbox__channel on alert_outbox (channel) where state = 'dead';
+             insert into alert_outbox values
+                 ('m1', 'i1', 'ops', 'firing', 1, 2, 3, 204, null, 'sent', '{}', 'b1', 4),
+                 ('m2', 'i1', 'ops', 'resolved', 5, 6, 0, null, 'none', 'queued', '{}', null, null);
+             alter table alert_instances drop column withheld_channels;
+             delete from refinery_schema_history where version = 15;",
         )
         .unwrap();
     older.close().unwrap();
     let _reader = snapshot(&path);
-    let _open = Store::open(&quiet_config(&path).store).unwrap();
+    let (store, _writer) = Store::open(&quiet_config(&path).store).unwrap();
     assert!(Files::of(&path).open_after_each_commit() > 1);
+    // What was written before is still there, to the last column.
+    let messages = store.read(|reader| reader.messages_of("i1")).unwrap();
+    let kept: Vec<_> = messages
+        .iter()
+        .map(|row| {
+            (&*row.id, row.state.as_str(), row.attempts, row.last_status, row.batch_id.as_deref())
+        })
+        .collect();
+    assert_eq!(kept, [("m1", "sent", 3, Some(204), Some("b1")), ("m2", "queued", 0, None, None)]);
+    assert!(messages.iter().all(|row| row.revived_at.is_none()));
 }

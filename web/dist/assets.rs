@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-be4676901448.js",
+        path: "assets/app-ec72d40c754d.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "be4676901448",
-        plain: include_bytes!("app-be4676901448.js"),
-        gzip: include_bytes!("app-be4676901448.js.gz"),
-        brotli: include_bytes!("app-be4676901448.js.br"),
+        hash: "ec72d40c754d",
+        plain: include_bytes!("app-ec72d40c754d.js"),
+        gzip: include_bytes!("app-ec72d40c754d.js.gz"),
+        brotli: include_bytes!("app-ec72d40c754d.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "a2c8b88b32fa",
+        hash: "91df80ded804",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

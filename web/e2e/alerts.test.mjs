@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SPACE, alertingServer, fire, past, recover } from './alerts.mjs';
-import { Server, browser, events, lately, loaded, open, until } from './harness.mjs';
+import { Server, browser, events, lately, loaded, open, record, until } from './harness.mjs';
 
 let chrome;
 let server;
@@ -45,15 +45,23 @@ test('what fires stands above everything, is acknowledged and silenced', async (
     await dialog.getByLabel('Why (required)').fill('deploy');
     await dialog.getByRole('button', { name: 'Silence' }).click();
     await strip.waitFor({ state: 'detached' });
+    // It asks for nobody's attention any more, and is still to be seen.
+    await page.locator('.tabs .badge').waitFor({ state: 'detached' });
+    assert.doesNotMatch(await page.title(), /^\(/);
+    const { open: loud, silenced } = await server.json('api/metrics/alerts?state=open');
+    assert.deepEqual([loud, silenced], [0, 1]);
     const { silences } = await server.json('api/alerts/silences');
     assert.deepEqual(silences.map(({ rule, group, comment }) => ({ rule, group, comment })), [
         { rule: 'error-rate', group: { space: SPACE }, comment: 'deploy' },
     ]);
     await page.getByRole('link', { name: /^Alerts/ }).click();
     await page.getByText('deploy').waitFor();
+    const row = page.getByRole('region', { name: 'Table of incidents' }).getByRole('row').filter({ hasText: SPACE });
+    await row.getByText('silenced').waitFor();
     await page.getByRole('button', { name: 'End' }).click();
     await page.getByText('Nothing is silenced').waitFor();
     await strip.waitFor();
+    await page.locator('.tabs .badge').waitFor();
     await recover(server);
     await strip.waitFor({ state: 'detached' });
     page.assertClean();
@@ -132,6 +140,34 @@ test('an open alert makes nothing wider on a phone', async () => {
         await page.context().close();
     }
     await recover(server, 'narrow');
+});
+
+test('a small amount reads as more than its limit', async () => {
+    const cents = await Server.start({
+        config: () => `
+[alerting]
+interval = "1s"
+eval_delay = "0s"
+startup_grace = "0s"
+default_rules = false
+
+[[alerting.rule]]
+id = "cents"
+name = "Small change"
+metric = "cost"
+window = "5m"
+threshold = 0.0002
+consecutive = 1
+`,
+    });
+    await cents.ingest([record(Date.now(), { cost_usd: 0.00042 })]);
+    const page = await open(chrome, cents);
+    await page.getByRole('alert').filter({ hasText: '$0.00042 > $0.0002' }).waitFor();
+    await page.getByRole('alert').getByRole('link', { name: 'Show' }).click();
+    await page.getByRole('dialog', { name: 'Small change' }).getByText('was $0.00042, > $0.0002').waitFor();
+    page.assertClean();
+    await page.context().close();
+    await cents.stop();
 });
 
 test('a budget of the day is a line in the cost chart', async () => {

@@ -63,6 +63,7 @@ export interface Channel {
     target: string | null;
     state: string;
     pending: number;
+    undeliverable: number;
     sent_total: number;
     dead_total: number;
     last_sent_at: string | null;
@@ -80,7 +81,10 @@ export interface RulesAnswer {
 }
 
 export interface AlertsView {
+    /** The newest open incidents, silenced ones too. */
     open: Incident[];
+    /** Number of open incidents that are not silenced: what asks for attention. */
+    loud: number;
     /** Grows whenever an incident began, changed or ended. */
     changes: number;
     spans: Span[];
@@ -102,7 +106,25 @@ export function inUnit(value: Num | undefined, unit: string): string {
         case 'per_minute':
             return `${show.rate(value)} / min`;
         default:
-            return show.compact(value);
+            return Number.isInteger(value) ? show.compact(value) : show.mark(value);
+    }
+}
+
+/** A value in its unit beside the one that it is compared with: different values have different texts. */
+export function inUnitBeside(value: Num | undefined, other: Num | undefined, unit: string): string {
+    const text = inUnit(value, unit);
+    if (typeof value !== 'number' || value === other || text !== inUnit(other, unit)) return text;
+    switch (unit) {
+        case 'ratio':
+            return `${show.precise(value * 100)} %`;
+        case 'ms':
+            return `${show.precise(value)} ms`;
+        case 'usd':
+            return `$${show.precise(value)}`;
+        case 'per_minute':
+            return `${show.precise(value)} / min`;
+        default:
+            return show.precise(value);
     }
 }
 
@@ -147,19 +169,24 @@ const SPANS_MAX = 200;
 interface Open {
     as_of: string;
     alerts: Incident[];
+    /** Number of those that are not silenced, also of those that are not listed. */
+    open: number;
 }
 
 /** The open incidents with one that began, changed or ended. */
-function withChange(before: Open, change: { as_of: string; alert: Incident }): Open {
+function withChange(before: Open, change: { as_of: string; alert: Incident; open: number }): Open {
     const others = before.alerts.filter(({ alert_id }) => alert_id !== change.alert.alert_id);
     const alerts = change.alert.ended_at === null ? [change.alert, ...others] : others;
     alerts.sort((a, b) => Date.parse(b.triggered_at) - Date.parse(a.triggered_at));
-    return { as_of: change.as_of, alerts };
+    return { as_of: change.as_of, alerts, open: change.open };
 }
 
 /** Open incidents: told by the stream, asked for when there is none. */
-function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; streaming: boolean; refresh: () => void } {
-    const [open, setOpen] = useState<Open>({ as_of: '', alerts: [] });
+function useOpen(
+    seconds: number,
+    onChange: () => void,
+): { alerts: Incident[]; loud: number; streaming: boolean; refresh: () => void } {
+    const [open, setOpen] = useState<Open>({ as_of: '', alerts: [], open: 0 });
     const [streaming, setStreaming] = useState(false);
     const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
     // An answer that was under way while the stream told more is too old.
@@ -176,13 +203,13 @@ function useOpen(seconds: number, onChange: () => void): { alerts: Incident[]; s
                 onChange();
             },
             alert: (data) => {
-                setOpen((before) => withChange(before, data as { as_of: string; alert: Incident }));
+                setOpen((before) => withChange(before, data as { as_of: string; alert: Incident; open: number }));
                 onChange();
             },
         },
         (state) => setStreaming(state === 'open'),
     );
-    return { alerts: open.alerts, streaming, refresh: polled.refresh };
+    return { alerts: open.alerts, loud: open.open, streaming, refresh: polled.refresh };
 }
 
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
@@ -208,6 +235,7 @@ export function useAlerts(state: State, zone: string, seconds: number): AlertsVi
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {
         open: open.alerts,
+        loud: open.loud,
         changes,
         spans,
         costBudget: budget?.limit ?? budget?.threshold ?? null,

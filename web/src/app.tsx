@@ -217,8 +217,8 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
         if (current && tabs.current) tabs.current.scrollLeft = current.offsetLeft - 24;
     }, [state.tab]);
     useEffect(() => {
-        document.title = `${alerts.open.length > 0 ? `(${alerts.open.length}) ` : ''}${NAMES[state.tab]} · chatgauge`;
-    }, [state.tab, alerts.open.length]);
+        document.title = `${alerts.loud > 0 ? `(${alerts.loud}) ` : ''}${NAMES[state.tab]} · chatgauge`;
+    }, [state.tab, alerts.loud]);
     const data = polled.data;
     const firstRun = isOverview && data !== null && data.last_request_at === null;
     const shared = { state, zone, seconds, onAnswer };
@@ -255,9 +255,9 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                                 onClick={(event) => follow(event, { tab })}
                             >
                                 {NAMES[tab]}
-                                {tab === 'alerts' && alerts.open.length > 0 && (
+                                {tab === 'alerts' && alerts.loud > 0 && (
                                     <span class="badge">
-                                        {alerts.open.length}
+                                        {alerts.loud}
                                         <span class="visually-hidden"> open</span>
                                     </span>
                                 )}

@@ -34,6 +34,11 @@ export const compact: Format = known((value) => {
     return `${significant.format(value / unit)} ${step[1]}`;
 });
 
+const digits = new Intl.NumberFormat('en', { maximumSignificantDigits: 12 });
+
+/** All digits that a number has, for one that is compared with another. */
+export const precise: Format = known((value) => digits.format(value));
+
 export const rate: Format = known((value) =>
     value >= 100 ? whole.format(value) : value >= 10 ? oneDigit.format(value) : significant.format(value),
 );

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::receivers::{Audience, FollowUp, Timing, outgoing, receivers};
 use super::state::Known;
-use crate::alert::notification::{NotificationKind, message_id};
+use crate::alert::notification::NotificationKind;
 use crate::alert::observation::{Judgement, Observation, Verdict};
 use crate::alert::step::{Effect, FLAPPING, step};
 use crate::alert::summary::{notification, summary};
-use crate::config::LOG_CHANNEL;
+use crate::error::Result;
 use crate::model::alert::{
-    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, EndReason, NoData,
-    OutgoingAlert, Rule,
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, EndReason, NoData, Rule,
 };
 use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
-use crate::store::{AlertChanges, IncidentChange, InstanceChange};
+use crate::store::{AlertChanges, IncidentChange, InstanceChange, Store};
 
 /// Who moves states by themselves.
 const MONITOR: &str = "monitor";
@@ -31,6 +31,8 @@ pub(super) struct Circumstances<'a> {
     /// What the clock says, though it stepped back: delivery waits by the same clock.
     pub(super) now: Timestamp,
     pub(super) is_muted: bool,
+    /// Receivers of the rule on which a wider alert inhibits it.
+    pub(super) inhibited: &'a [String],
     pub(super) may_fire: bool,
     /// What is told first about the group goes out no earlier.
     pub(super) hold_until: Timestamp,
@@ -53,6 +55,8 @@ pub(super) struct Draft {
     /// Somebody does this; otherwise the monitor by itself.
     closing: Option<Closing>,
     pub(super) changes: AlertChanges,
+    /// Messages about incidents that channels may know: what they know is looked up before the changes are written.
+    pub(super) follow_ups: Vec<FollowUp>,
     /// Rules whose first messages are held back, and until when.
     pub(super) held: FxHashMap<String, Timestamp>,
     /// Ids of incidents that began and are written: the ids alone, because they may be very many.
@@ -102,7 +106,9 @@ impl Draft {
             is_muted: about.is_muted,
             may_fire: about.may_fire,
         };
-        let (after, effects) = step(before, &observation, rule);
+        let (mut after, effects) = step(before, &observation, rule);
+        let left_out = self.withhold(rule, about, (before, &mut after), &judgement);
+        let about = Circumstances { inhibited: &left_out, ..about };
         for effect in &effects {
             self.take(rule, &judgement, about, (before, &after), *effect);
         }
@@ -125,6 +131,57 @@ impl Draft {
         Some(Observed { after, is_changed })
     }
 
+    /// Keeps track of the channels on which a wider alert inhibits the incident, and notifies those on which none does any
+    /// more; the channels that get no other message by this verdict.
+    fn withhold(
+        &mut self,
+        rule: &Rule,
+        about: Circumstances<'_>,
+        (before, after): (&AlertInstance, &mut AlertInstance),
+        judgement: &Judgement,
+    ) -> Vec<String> {
+        let mut left_out = about.inhibited.to_vec();
+        let is_same = before.is_announced && before.incident_id == after.incident_id;
+        if after.is_announced && !is_same {
+            after.withheld.clone_from(&left_out);
+            return left_out;
+        }
+        if after.phase != AlertPhase::Firing || about.is_muted || rule.dry_run {
+            return left_out;
+        }
+        let due = no_longer_withheld(after, about.inhibited, rule);
+        if !due.is_empty() {
+            left_out.extend_from_slice(&due);
+            let kind = match after.flapping_since {
+                Some(_) => NotificationKind::Flapping,
+                None => NotificationKind::Firing,
+            };
+            let states = (before, &*after);
+            self.follow_up(rule, about, states, kind, judgement, Audience::These(due));
+        }
+        left_out
+    }
+
+    /// Makes messages of the follow-ups: receivers and identity depend on what was sent before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn address(&mut self, store: &Store) -> Result<()> {
+        if self.follow_ups.is_empty() {
+            return Ok(());
+        }
+        let began = |id: &str| self.changes.incidents.iter().any(|new| new.incident_id == id);
+        let ids = self.follow_ups.iter().map(|follow_up| &follow_up.message.incident_id);
+        let known: Vec<String> = ids.filter(|id| !began(id)).cloned().collect();
+        let first = match known.is_empty() {
+            true => Vec::new(),
+            false => store.read(|reader| reader.first_messages(&known))?,
+        };
+        self.changes.messages.extend(outgoing(&self.follow_ups, &first));
+        self.follow_ups.clear();
+        Ok(())
+    }
+
     /// So much has gathered that it is time to write it.
     pub(super) fn is_full(&self) -> bool {
         self.changes.instances.len() >= WRITTEN_AT
@@ -139,7 +196,6 @@ impl Draft {
         effect: Effect,
     ) {
         let at = after.evaluated_at.unwrap_or(about.at);
-        let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref());
         match effect {
             Effect::Moved { from, to, reason } => {
                 // What comes and goes below the line is not history.
@@ -147,7 +203,8 @@ impl Draft {
                 if quiet.contains(&from) && quiet.contains(&to) {
                     return;
                 }
-                let incident_id = incident_id.cloned();
+                let incident_id =
+                    after.incident_id.as_ref().or(before.incident_id.as_ref()).cloned();
                 self.note(rule, judgement, (about.group_key, incident_id, at), (from, to, reason));
             }
             Effect::Opened => self.open(rule, judgement, about, after, at),
@@ -167,10 +224,15 @@ impl Draft {
                 });
             }
             Effect::Tell(kind) => {
-                let fired_at = after.fired_at.or(before.fired_at);
-                let (Some(id), Some(fired_at)) = (incident_id, fired_at) else { return };
-                let incident = (id.as_str(), fired_at);
-                self.tell(rule, about, incident, kind, judgement, at);
+                let all = receivers(rule).map(str::to_owned);
+                let audience = match kind.is_end() {
+                    true => Audience::Notified(all.collect()),
+                    false => Audience::These(
+                        all.filter(|channel| !about.inhibited.contains(channel)).collect(),
+                    ),
+                };
+                let states = (before, after);
+                self.follow_up(rule, about, states, kind, judgement, audience);
             }
         }
     }
@@ -270,43 +332,70 @@ impl Draft {
         }
     }
 
-    fn tell(
+    /// Notes that a message about the incident is due.
+    fn follow_up(
         &mut self,
         rule: &Rule,
         about: Circumstances<'_>,
-        (incident_id, fired_at): (&str, Timestamp),
+        (before, after): (&AlertInstance, &AlertInstance),
         kind: NotificationKind,
         judgement: &Judgement,
-        at: Timestamp,
+        audience: Audience,
     ) {
+        let at = after.evaluated_at.unwrap_or(about.at);
+        let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref());
+        let fired_at = after.fired_at.or(before.fired_at);
+        let (Some(incident_id), Some(fired_at)) = (incident_id, fired_at) else { return };
         // The end comes just before the word of it.
         let last = self.changes.incident_changes.last().filter(|_| kind.is_end());
         let ended = last.and_then(|change| change.ended).map(|(_, reason)| reason);
-        let incident = (incident_id, fired_at);
-        let mut message = notification(rule, about.group, incident, kind, judgement, at, ended);
+        let incident = (incident_id.as_str(), fired_at);
+        let judgement = last_seen(rule, about.group, judgement, before);
+        let mut message = notification(rule, about.group, incident, kind, &judgement, at, ended);
         if let Some(Closing { actor, comment }) = &self.closing {
             message.closed_by = Some(actor.clone());
             message.comment.clone_from(comment);
         }
-        let Ok(payload) = serde_json::to_string(&message) else { return };
-        for channel in std::iter::once(LOG_CHANNEL).chain(rule.channels.iter().map(String::as_str))
-        {
-            // The log joins nothing, and keeps nobody awake.
-            let is_held = kind == NotificationKind::Firing
-                && channel != LOG_CHANNEL
-                && about.hold_until > about.now;
-            if is_held {
-                self.held.insert(rule.id.clone(), about.hold_until);
-            }
-            self.changes.messages.push(OutgoingAlert {
-                id: message_id(incident_id, channel, kind, at),
-                incident_id: incident_id.to_owned(),
-                channel: channel.to_owned(),
-                kind: kind.as_str().to_owned(),
-                created_at: about.now,
-                not_before: if is_held { about.hold_until } else { about.now },
-                payload: payload.clone(),
-            });
+        let is_other = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
+        let timing = Timing { now: about.now, hold_until: about.hold_until };
+        if receivers(rule).any(|channel| timing.holds(kind, channel)) {
+            self.held.insert(rule.id.clone(), about.hold_until);
         }
+        self.follow_ups.push(FollowUp {
+            message,
+            is_same_rule: !is_other && rule.identity()[..] == about.identity[..],
+            audience,
+            timing,
+        });
+    }
+}
+
+/// Removes and returns the withheld channels that no wider alert inhibits any more and that the rule still names.
+fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Rule) -> Vec<String> {
+    let withheld = std::mem::take(&mut after.withheld);
+    let (kept, due) = withheld.into_iter().partition(|channel| inhibited.contains(channel));
+    after.withheld = kept;
+    let due: Vec<String> = due;
+    due.into_iter().filter(|channel| receivers(rule).any(|named| named == channel)).collect()
+}
+
+/// What a message says of the value: what ends because its rule or period is gone is told with the last value that
+/// was seen.
+fn last_seen(
+    rule: &Rule,
+    group: &AlertGroup,
+    judgement: &Judgement,
+    before: &AlertInstance,
+) -> Judgement {
+    use EndReason::{PeriodEnded, RuleChanged, RuleRemoved};
+    match judgement.verdict {
+        Verdict::Closed(PeriodEnded | RuleRemoved | RuleChanged) => Judgement {
+            value: before.value,
+            threshold: rule.threshold_of(group),
+            samples: before.samples,
+            events: before.events,
+            ..*judgement
+        },
+        _ => *judgement,
     }
 }

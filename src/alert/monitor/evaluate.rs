@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::noted::{Worst, tell_truncated};
+use super::receivers::receivers;
 use super::state::{Known, State};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
@@ -38,18 +39,35 @@ struct Round<'a> {
     in_grace: bool,
     /// Of the rule that is evaluated: what is told first goes out no earlier.
     hold_until: Timestamp,
+    /// Its receivers on which a wider alert inhibits it.
+    inhibited: Vec<String>,
     /// Firing rules without groups that people hear of, which keep back those with groups.
     firing: Vec<Arc<Rule>>,
 }
 
 impl Round<'_> {
-    fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
-        let covers = |firing: &Arc<Rule>| {
+    /// Receivers of a rule with groups that a wider alert notifies itself: on others nobody would know.
+    fn inhibited(&self, rule: &Rule) -> Vec<String> {
+        if rule.by.is_empty() {
+            return Vec::new();
+        }
+        let covers = |firing: &&Arc<Rule>| {
             let is_wider = firing.filter == RuleFilter::default() || firing.filter == rule.filter;
             firing.metric == rule.metric && is_wider
         };
-        let inhibited = !rule.by.is_empty() && self.firing.iter().any(covers);
-        inhibited || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.now))
+        let wider: Vec<&Arc<Rule>> = self.firing.iter().filter(covers).collect();
+        let notifies = |channel: &&str| {
+            wider.iter().any(|firing| receivers(firing).any(|own| own == *channel))
+        };
+        receivers(rule).filter(notifies).map(str::to_owned).collect()
+    }
+
+    /// Whether nobody is notified: a silence covers it, or wider alerts inhibit it on every receiver.
+    fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
+        let is_inhibited =
+            receivers(rule).all(|channel| self.inhibited.iter().any(|i| i == channel));
+        is_inhibited
+            || self.silences.iter().any(|silence| silence.covers(&rule.id, group, self.now))
     }
 }
 
@@ -83,6 +101,7 @@ impl Monitor {
             now,
             in_grace,
             hold_until: now,
+            inhibited: Vec::new(),
             firing: Vec::new(),
         };
         let wait_ms = i64::try_from(self.settings.group_wait.as_millis()).unwrap_or(0);
@@ -92,14 +111,17 @@ impl Monitor {
         // Rules without groups first: they may keep back the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
         rules.sort_by_key(|rule| !rule.by.is_empty());
-        for rule in &rules {
+        // States of a disabled rule end below, as those of a removed one.
+        for rule in rules.iter().filter(|rule| rule.inactive.is_none()) {
             close_foreign(state, rule, &round, &mut draft);
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
             round.hold_until = state.hold_until(rule, now, wait_ms);
+            round.inhibited = round.inhibited(rule);
             self.evaluate_rule(state, rule, &mut round, &mut draft)?;
         }
         round.hold_until = now;
+        round.inhibited.clear();
         if !in_grace {
             close_unknown(state, &round, &mut draft);
         }
@@ -117,7 +139,7 @@ impl Monitor {
         let since = at.plus_ms(-HOUR_MS);
         let ids: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
         state.traces.retain(since, |rule_id| ids.iter().any(|id| id == rule_id));
-        Self::write(gate, state, &mut draft)?;
+        Self::write(&self.store, gate, state, &mut draft)?;
         for (rule_id, runs) in &mut state.runs {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
@@ -289,6 +311,7 @@ fn observe(
         at: round.at,
         now: round.now,
         is_muted,
+        inhibited: &round.inhibited,
         may_fire: !round.in_grace,
         hold_until: round.hold_until,
     };
@@ -302,7 +325,7 @@ fn observe(
     let unwritten = observed.filter(|observed| !observed.is_changed);
     state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
     if draft.is_full() {
-        Monitor::write(round.gate, state, draft)?;
+        Monitor::write(round.live.store, round.gate, state, draft)?;
     }
     Ok(after)
 }
@@ -369,6 +392,7 @@ fn close(
         at: round.at,
         now: round.now,
         is_muted: true,
+        inhibited: &[],
         may_fire: false,
         hold_until: round.now,
     };

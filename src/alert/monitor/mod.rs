@@ -6,6 +6,7 @@ mod evaluate;
 mod handlers;
 mod noted;
 mod questions;
+mod receivers;
 mod state;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,10 +176,16 @@ impl Monitor {
     }
 
     /// Writes what a draft holds, and remembers it.
-    fn write(gate: &dyn WriteGate, state: &mut State, draft: &mut Draft) -> Result<()> {
+    fn write(
+        store: &Store,
+        gate: &dyn WriteGate,
+        state: &mut State,
+        draft: &mut Draft,
+    ) -> Result<()> {
         if draft.changes.is_empty() {
             return Ok(());
         }
+        draft.address(store)?;
         // Shared, not copied: thousands of groups may change at once.
         let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
@@ -247,6 +254,7 @@ impl Monitor {
             at: now,
             now,
             is_muted: false,
+            inhibited: &[],
             may_fire: false,
             hold_until: now,
         };
@@ -270,7 +278,7 @@ impl Monitor {
             draft.changes.progress = Some(state.progress);
             draft.changes.runs = unsaved(&state, true);
         }
-        Self::write(gate, &mut state, &mut draft)?;
+        Self::write(&self.store, gate, &mut state, &mut draft)?;
         self.tell_handlers(state);
         self.done(incident_id)
     }

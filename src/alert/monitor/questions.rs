@@ -78,9 +78,9 @@ impl Monitor {
         Ok(state.rules.iter().map(|rule| status(&state, rule)).collect())
     }
 
-    /// Ids of all rules, the monitor's own included.
-    pub fn rule_ids(&self) -> Vec<String> {
-        self.lock().rules.iter().map(|rule| rule.id.clone()).collect()
+    /// All rules, the monitor's own included.
+    pub fn all_rules(&self) -> Vec<Arc<Rule>> {
+        self.lock().rules.clone()
     }
 
     /// The last evaluation of all rules.

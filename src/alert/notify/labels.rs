@@ -87,7 +87,7 @@ pub(super) fn common(
     message: &Message,
     of: impl Fn(&Item) -> BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let mut items = message.items.iter();
+    let mut items = message.items.iter().chain(&message.context.open);
     let mut common = items.next().map(&of).unwrap_or_default();
     for item in items {
         let other = of(item);

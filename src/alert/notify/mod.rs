@@ -38,6 +38,24 @@ pub struct Message {
     pub kind: NotificationKind,
     /// The incidents, at least one.
     pub items: Vec<Item>,
+    /// The rest of the rule's open incidents, for channels that show it.
+    pub context: GroupContext,
+}
+
+/// The open incidents of a rule that a message is not about and that its channel was notified of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupContext {
+    /// Some of them.
+    pub open: Vec<Item>,
+    /// Number of others.
+    pub truncated: usize,
+}
+
+impl GroupContext {
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.truncated == 0
+    }
 }
 
 /// One incident of a message.
@@ -100,6 +118,11 @@ pub trait Channel: Send {
         None
     }
 
+    /// Whether its messages show the other open incidents of their rule too.
+    fn shows_group(&self) -> bool {
+        false
+    }
+
     /// Least time between two messages.
     fn pace(&self) -> Duration {
         Duration::ZERO
@@ -140,7 +163,8 @@ pub fn test_message(channel: &str, id: String, zone: &str, now: Timestamp) -> Me
         ..Notification::default()
     };
     let items = vec![Item { notification, current: None }];
-    Message { id, channel: channel.to_owned(), kind: NotificationKind::Test, items }
+    let context = GroupContext::default();
+    Message { id, channel: channel.to_owned(), kind: NotificationKind::Test, items, context }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Incidents for tests.
 
-use super::{Item, Message};
+use super::{GroupContext, Item, Message};
 use crate::alert::notification::{Notification, NotificationKind, Unit};
 use crate::model::Timestamp;
 
@@ -46,5 +46,6 @@ pub(crate) fn resolved(incident_id: &str, space: &str) -> Item {
 /// A message of them.
 pub(crate) fn message(items: Vec<Item>) -> Message {
     let kind = items.first().map_or(NotificationKind::Test, |item| item.notification.kind);
-    Message { id: "msg_1".into(), channel: "ops".into(), kind, items }
+    let context = GroupContext::default();
+    Message { id: "msg_1".into(), channel: "ops".into(), kind, items, context }
 }

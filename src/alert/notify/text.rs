@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use super::{Item, Message};
 use crate::alert::notification::{Notification, NotificationKind};
-use crate::alert::summary::value_text;
+use crate::alert::summary::{pair_text, value_text};
 use crate::model::Timestamp;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
@@ -70,13 +70,13 @@ pub(super) fn group(notification: &Notification) -> String {
 /// What was seen and what it was held against.
 pub(super) fn comparison(notification: &Notification) -> String {
     let Notification { value: seen, operator, threshold, unit, samples, events, .. } = notification;
-    let seen = seen.map_or_else(|| "no value".to_owned(), |seen| value_text(seen, *unit));
+    let (seen, limit) = pair_text(*seen, *threshold, *unit);
     let of = match (events, samples) {
         (_, 0) => String::new(),
         (0, samples) => format!(", {samples} requests"),
         (events, samples) => format!(", {events} of {samples} requests"),
     };
-    format!("{seen}, limit {operator} {}{of}", value_text(*threshold, *unit))
+    format!("{seen}, limit {operator} {limit}{of}")
 }
 
 /// Everything about one incident, a line each, without link and runbook.

@@ -48,13 +48,20 @@ impl Channel for Webhook {
         }
         self.client.post("", &headers, &body, now)
     }
+
+    fn shows_group(&self) -> bool {
+        true
+    }
 }
 
 /// Why the message is sent, in Alertmanager's words where it has any.
-const fn reason(kind: NotificationKind) -> &'static str {
-    match kind {
-        NotificationKind::Firing => "first notification",
-        NotificationKind::Resolved => "all alerts resolved",
+const fn reason(message: &Message) -> &'static str {
+    let is_all = message.context.is_empty();
+    match message.kind {
+        NotificationKind::Firing if is_all => "first notification",
+        NotificationKind::Firing => "new alerts added",
+        NotificationKind::Resolved if is_all => "all alerts resolved",
+        NotificationKind::Resolved => "some alerts resolved",
         NotificationKind::Reminder => "repeat interval elapsed",
         NotificationKind::Flapping => "flapping",
         NotificationKind::FiredAndResolved => "fired and resolved",
@@ -62,20 +69,30 @@ const fn reason(kind: NotificationKind) -> &'static str {
     }
 }
 
+/// The status of the group, which is the rule: it fires as long as one of its alerts does.
+const fn group_status(message: &Message) -> &'static str {
+    if message.context.is_empty() { status(message.kind) } else { status(NotificationKind::Firing) }
+}
+
 /// The whole payload.
+///
+/// Alertmanager's group is the rule here, so its alerts are those that began or ended now, and all others of the rule
+/// that are open and that the receiver was notified of. `incident` and `incidents` are only the former.
 fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
     let rule = message.items.first().map_or("", |item| &item.notification.rule_id);
-    let alerts: Vec<Value> =
-        message.items.iter().map(|item| webhook_alert(item, message.kind, links)).collect();
+    let changed = message.items.iter().map(|item| webhook_alert(item, message.kind, links));
+    let others = message.context.open.iter();
+    let others = others.map(|item| webhook_alert(item, NotificationKind::Firing, links));
+    let alerts: Vec<Value> = changed.chain(others).collect();
     let incidents: Vec<Value> =
         message.items.iter().map(|item| incident(item, message.kind, links)).collect();
     json!({
         "version": "4",
         "groupKey": format!("{{}}:{{rule={rule:?}}}"),
-        "truncatedAlerts": 0,
-        "status": status(message.kind),
+        "truncatedAlerts": message.context.truncated,
+        "status": group_status(message),
         "receiver": receiver,
-        "notification_reason": reason(message.kind),
+        "notification_reason": reason(message),
         "groupLabels": { "rule": rule },
         "commonLabels": common(message, |item| labels(&item.notification)),
         "commonAnnotations": common(message, annotations),

@@ -3,6 +3,7 @@
 mod backtest;
 mod offline;
 mod remote;
+mod show;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ Examples:
   chatgauge alert check --config chatgauge.toml            are the rules acceptable, and what do they say
   chatgauge alert list                                     what is firing now
   chatgauge alert history week                             what fired in the last 7 days
+  chatgauge alert show 3f9c0a6be2d14c07                    what happened to an incident, and who was notified
   chatgauge alert backtest error-rate month                what it would have done
   chatgauge alert explain error-rate --group space:acme    why it did or did not fire
   chatgauge alert test-channel ops                         does a message arrive
@@ -31,6 +33,10 @@ const HISTORY: &str = "\
 Examples:
   chatgauge alert history week
   chatgauge alert history --start 2026-01-01 --end 2026-02-01 --rule error-rate --json";
+const SHOW: &str = "\
+Examples:
+  chatgauge alert show 3f9c0a6be2d14c07
+  chatgauge alert show 3f9c0a6be2d14c07 --json";
 const BACKTEST: &str = "\
 Examples:
   chatgauge alert backtest error-rate week
@@ -83,6 +89,15 @@ pub enum AlertAction {
         /// Only incidents of this rule
         #[arg(long, value_name = "ID")]
         rule: Option<String>,
+        /// Flags of all actions.
+        #[command(flatten)]
+        common: AlertArgs,
+    },
+    /// Show an incident with its history and its messages, undeliverable ones too; no server is needed
+    #[command(after_help = SHOW)]
+    Show {
+        /// The incident
+        incident: String,
         /// Flags of all actions.
         #[command(flatten)]
         common: AlertArgs,
@@ -225,6 +240,7 @@ impl AlertCommand {
             AlertAction::History { window, rule, common } => {
                 offline::history(window, rule.as_deref(), common, out)?;
             }
+            AlertAction::Show { incident, common } => show::show(incident, common, out)?,
             AlertAction::Backtest(arguments) => arguments.run(out)?,
             AlertAction::Explain { rule, group, server } => {
                 remote::explain(rule, group, server, out)?;

@@ -1,5 +1,6 @@
 //! What needs no server: rules, incidents in the file, a test of a channel.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -7,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::{AlertArgs, json_line};
 use crate::alert::monitor::TOO_MANY_GROUPS;
-use crate::alert::summary::{unit_of, value_text, window_text};
+use crate::alert::summary::{pair_text, unit_of, value_text, window_text};
 use crate::cli::table::{Cell, Table};
 use crate::cli::window::WindowArgs;
 use crate::cli::{open, print};
 use crate::error::Result;
-use crate::model::alert::{AlertIncident, AlertMetric, EndReason, Rule};
+use crate::model::alert::{AlertIncident, AlertMetric, EndReason, Rule, UndeliverableMessage};
 use crate::model::measures::ratio;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Clock as _, TimeWindow};
@@ -166,16 +167,41 @@ pub(super) fn history(
 fn incidents(query: &IncidentQuery, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
-    let found = store.read(|reader| reader.alert_incidents(query))?;
+    let (found, undeliverable) = store
+        .read(|reader| Ok((reader.alert_incidents(query)?, reader.undeliverable_messages()?)))?;
     if common.json {
-        let found: Vec<Value> = found.iter().map(incident_json).collect();
+        let found: Vec<Value> =
+            found.iter().map(|incident| incident_json(incident, &undeliverable)).collect();
         return print(out, &json_line(&Value::from(found)));
     }
-    print(out, &incidents_text(&found))
+    print(out, &(incidents_text(&found) + &undeliverable_text(&found, &undeliverable)))
 }
 
-fn incident_json(incident: &AlertIncident) -> Value {
+/// A line for each message about these incidents that waits for a channel that is not configured any more.
+fn undeliverable_text(
+    incidents: &[AlertIncident],
+    undeliverable: &[UndeliverableMessage],
+) -> String {
+    let is_shown = |id: &str| incidents.iter().any(|incident| incident.incident_id == id);
+    let shown = undeliverable.iter().filter(|message| is_shown(&message.incident_id));
+    let line = |message: &UndeliverableMessage| {
+        let UndeliverableMessage { incident_id, channel, kind } = message;
+        format!(
+            "{incident_id}: {kind} is undeliverable: the channel {channel} is not configured any more\n"
+        )
+    };
+    shown.map(line).collect()
+}
+
+/// An incident; `undeliverable_to` are the channels that messages about it are kept for.
+pub(super) fn incident_json(
+    incident: &AlertIncident,
+    undeliverable: &[UndeliverableMessage],
+) -> Value {
+    let about = undeliverable.iter().filter(|it| it.incident_id == incident.incident_id);
+    let channels: BTreeSet<&str> = about.map(|it| &*it.channel).collect();
     json!({
+        "undeliverable_to": channels,
         "alert_id": incident.incident_id,
         "rule": &*incident.rule_id,
         "rule_name": &*incident.rule_name,
@@ -198,7 +224,7 @@ fn incident_json(incident: &AlertIncident) -> Value {
     })
 }
 
-fn incidents_text(incidents: &[AlertIncident]) -> String {
+pub(super) fn incidents_text(incidents: &[AlertIncident]) -> String {
     if incidents.is_empty() {
         return "no incidents\n".to_owned();
     }
@@ -206,13 +232,16 @@ fn incidents_text(incidents: &[AlertIncident]) -> String {
         Table::new(["incident", "rule", "group", "triggered", "ended", "value", "peak", "limit"]);
     for incident in incidents {
         let unit = AlertMetric::parse(&incident.metric).map(unit_of).unwrap_or_default();
-        let value =
-            |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| value_text(v, unit));
+        let value = |value: Option<f64>| match value {
+            Some(_) => pair_text(value, incident.threshold, unit).0,
+            None => "-".to_owned(),
+        };
         let ended = match (incident.ended_at, incident.end_reason) {
             (Some(at), Some(reason)) => format!("{at} {}", reason.as_str()),
             (Some(at), None) => at.to_string(),
             (None, _) => incident.acked_by.as_ref().map_or("open", |_| "acknowledged").to_owned(),
         };
+        let (_, limit) = pair_text(incident.value, incident.threshold, unit);
         table.push([
             Cell::text(&incident.incident_id),
             Cell::text(&incident.rule_id),
@@ -221,7 +250,7 @@ fn incidents_text(incidents: &[AlertIncident]) -> String {
             Cell::text(ended),
             Cell::text(value(incident.value)),
             Cell::text(value(incident.peak_value)),
-            Cell::text(format!("{} {}", incident.operator, value_text(incident.threshold, unit))),
+            Cell::text(format!("{} {}", incident.operator, limit)),
         ]);
     }
     table.to_text()

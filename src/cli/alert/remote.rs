@@ -172,8 +172,11 @@ pub(super) fn act(
 /// Keeps messages back.
 pub(super) fn silence(new: &NewSilence<'_>, server: &ServerOf, out: &mut dyn Write) -> Result<()> {
     let length =
-        parse_duration(new.length).filter(|length| !length.is_zero()).ok_or_else(|| {
-            let reason = format!("{:?} is no length of time such as 30m, 2h or 7d", new.length);
+        parse_duration(new.length).filter(|length| length.as_secs() > 0).ok_or_else(|| {
+            let reason = format!(
+                "{:?} is no length of time of a second or more such as 30m, 2h or 7d",
+                new.length
+            );
             Error::invalid_config("--for", reason)
         })?;
     let body = json!({

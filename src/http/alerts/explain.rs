@@ -7,7 +7,7 @@ use axum::extract::{Extension, RawQuery, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::alert::summary::{unit_of, value_text};
+use crate::alert::summary::{pair_text, unit_of};
 use crate::alert::{Evaluation, Explanation, Verdict};
 use crate::http::auth::Principal;
 use crate::http::openapi::{self, AdminProblems};
@@ -95,18 +95,17 @@ fn detail(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> String {
     let judgement = &evaluation.judgement;
     let unit = unit_of(rule.metric);
     let condition = &rule.condition;
-    let value = judgement.value.map_or_else(|| "no value".to_owned(), |v| value_text(v, unit));
-    let threshold = value_text(judgement.threshold, unit);
+    let (value, threshold) = pair_text(judgement.value, judgement.threshold, unit);
     let operator = condition.operator.as_str();
     match judgement.verdict {
         Verdict::Violation => format!(
             "{value} {operator} {threshold}: {} of {} in a row",
             evaluation.violations, condition.consecutive
         ),
-        Verdict::Between => format!(
-            "{value} is neither {operator} {threshold} for sure nor back at {}",
-            value_text(clear_line(rule, group, evaluation), unit)
-        ),
+        Verdict::Between => {
+            let (_, clear) = pair_text(judgement.value, clear_line(rule, group, evaluation), unit);
+            format!("{value} is neither {operator} {threshold} for sure nor back at {clear}")
+        }
         Verdict::Clear if evaluation.clears > 0 => format!(
             "{value} is clear of {threshold}: {} of {} in a row",
             evaluation.clears, condition.clear_consecutive

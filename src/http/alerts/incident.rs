@@ -86,6 +86,15 @@ impl IncidentBody {
     }
 }
 
+/// Open incidents by whether a silence covers them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OpenCounts {
+    /// Those that ask for attention.
+    pub(crate) open: usize,
+    /// Those under a silence.
+    pub(crate) silenced: usize,
+}
+
 /// What is known of now: states of open incidents, rules and silences.
 #[derive(Debug)]
 pub(crate) struct IncidentView {
@@ -121,15 +130,28 @@ impl IncidentView {
         })
     }
 
+    /// The silences that cover an incident while it is open.
+    fn covering(&self, incident: &AlertIncident) -> impl Iterator<Item = &AlertSilence> {
+        let is_open = incident.ended_at.is_none();
+        self.silences.iter().filter(move |silence| {
+            is_open && silence.covers(&incident.rule_id, &incident.group, self.now)
+        })
+    }
+
+    /// How many open incidents are silenced, and how many are not.
+    pub(crate) fn count(&self, open: &[AlertIncident]) -> OpenCounts {
+        let is_silenced = |incident: &&AlertIncident| self.covering(incident).next().is_some();
+        let silenced = open.iter().filter(is_silenced).count();
+        OpenCounts { open: open.len() - silenced, silenced }
+    }
+
     /// The incident as it is shown.
     pub(crate) fn body(&self, incident: AlertIncident) -> IncidentBody {
         let state = self.state(&incident);
         let is_open = incident.ended_at.is_none();
         let live = self.states.get(&incident.incident_id).filter(|_| is_open);
         let rule = self.rules.get(&*incident.rule_id);
-        let covering = self.silences.iter().filter(|silence| {
-            is_open && silence.covers(&incident.rule_id, &incident.group, self.now)
-        });
+        let silenced_until = self.covering(&incident).map(|silence| silence.silence.ends_at).max();
         let unit = AlertMetric::parse(&incident.metric).map(unit_of).unwrap_or_default();
         IncidentBody {
             state,
@@ -137,7 +159,7 @@ impl IncidentView {
             actual_value: live.map_or(incident.value, |live| live.value),
             samples: live.map_or(incident.samples, |live| live.samples),
             events: live.map_or(incident.events, |live| live.events),
-            silenced_until: covering.map(|silence| silence.silence.ends_at).max().map(shown),
+            silenced_until: silenced_until.map(shown),
             runbook: rule.and_then(|rule| rule.runbook.clone()),
             labels: rule.map(|rule| rule.labels.clone()).unwrap_or_default(),
             alert_id: incident.incident_id,

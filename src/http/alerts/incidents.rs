@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{IncidentBody, IncidentView};
+use super::{IncidentBody, IncidentView, OpenCounts};
 use crate::alert::AckOutcome;
 use crate::http::auth::Principal;
 use crate::http::body::{SmallBody, parse_json};
@@ -35,8 +35,10 @@ pub(crate) struct AlertsBody {
     as_of: String,
     /// Newest first.
     alerts: Vec<IncidentBody>,
-    /// Open incidents, whatever was asked for.
+    /// Open incidents that are not silenced, whatever was asked for.
     open: usize,
+    /// Open incidents that are silenced, whatever was asked for.
+    silenced: usize,
 }
 
 /// A page of incidents.
@@ -94,9 +96,10 @@ struct DeliveryBody {
     message_id: Option<String>,
     /// The channel.
     channel: String,
-    /// `firing`, `resolved`, `reminder`, `flapping`, `fired_and_resolved` or `truncated`.
+    /// `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`.
     kind: String,
-    /// queued, sent, dead (given up) or superseded (another message said it).
+    /// queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
+    /// configured any more; it is sent once it is again).
     state: &'static str,
     /// Attempts so far.
     attempts: u32,
@@ -238,10 +241,10 @@ pub(crate) async fn triggered(
         let view = IncidentView::load(service)?;
         let open =
             IncidentQuery { is_open: Some(true), limit: OPEN_MAX, ..IncidentQuery::default() };
-        let open = service.alert_incidents(&open)?.len();
+        let OpenCounts { open, silenced } = view.count(&service.alert_incidents(&open)?);
         let found = wanted.find(service, &view)?;
         let alerts = found.into_iter().map(|incident| view.body(incident)).collect();
-        Ok(AlertsBody { as_of: now.to_string(), alerts, open })
+        Ok(AlertsBody { as_of: now.to_string(), alerts, open, silenced })
     });
     Ok(Json(body.await?))
 }

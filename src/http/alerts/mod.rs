@@ -10,4 +10,4 @@ pub(crate) mod incidents;
 pub(crate) mod rules;
 pub(crate) mod silences;
 
-pub(crate) use incident::{IncidentBody, IncidentView};
+pub(crate) use incident::{IncidentBody, IncidentView, OpenCounts};

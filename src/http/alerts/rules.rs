@@ -126,6 +126,8 @@ pub(crate) struct ChannelBody {
     pending: u64,
     /// Messages given up and still remembered.
     dead: u64,
+    /// Messages kept because the channel is not configured any more; they are sent once it is again.
+    undeliverable: u64,
     /// Messages delivered since the start.
     sent_total: u64,
     /// Attempts that failed and may be repeated, since the start.
@@ -208,6 +210,7 @@ impl From<ChannelReport> for ChannelBody {
             state: report.state.as_str(),
             pending: report.queued,
             dead: report.dead,
+            undeliverable: report.undeliverable,
             sent_total: report.sent_total,
             failed_attempts_total: report.failed_total,
             dead_total: report.dead_total,

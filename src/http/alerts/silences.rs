@@ -117,6 +117,7 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
     let starts_at = starts_at.transpose()?.unwrap_or(now);
     let ends_at = match (&body.ends_at, body.duration_s) {
         (Some(text), None) => instant("ends_at", text)?,
+        (None, Some(0)) => return Err(Problem::field("duration_s", "must be at least 1")),
         (None, Some(seconds)) => starts_at.plus_ms(i64::from(seconds) * 1_000),
         _ => return Err(Problem::field("ends_at", "give it or duration_s, one of them")),
     };
@@ -184,7 +185,7 @@ pub(crate) async fn list(
     request_body = NewSilenceBody,
     responses(
         (status = 201, description = "Made.", body = SilenceBody),
-        (status = 422, description = "No rule matches.", content_type = "application/problem+json"),
+        (status = 422, description = "No alert of any rule can match.", content_type = "application/problem+json"),
         AdminProblems,
     ),
 )]
@@ -197,8 +198,8 @@ pub(crate) async fn create(
     params(query.as_deref(), NONE)?;
     let now = app.service().now();
     let new = check(parse_json(&body)?, now)?;
-    if let Some(reason) = app.service().unmatched_alert_rule(&new.rule_glob) {
-        return Err(Problem::unknown("rule", reason));
+    if let Some((field, reason)) = app.service().unmatchable_silence(&new) {
+        return Err(Problem::unknown(field, reason));
     }
     let actor = principal.actor.to_string();
     let made = app.ask(move |service| service.create_alert_silence(new, &actor)).await?;

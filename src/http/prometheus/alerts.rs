@@ -39,6 +39,11 @@ pub(super) fn alert_metrics(text: &mut Text, health: &AlertHealth) {
     for channel in &health.channels {
         text.sample(name, &[("channel", &channel.name)], unsigned(channel.queued));
     }
+    let name = "chatgauge_alert_outbox_undeliverable";
+    text.family(name, "gauge", "Messages kept for a channel that is not configured any more.");
+    for channel in &health.channels {
+        text.sample(name, &[("channel", &channel.name)], unsigned(channel.undeliverable));
+    }
     let counters = [
         ("chatgauge_alert_evaluations_total", "Evaluations.", health.counts.evaluations_total),
         (

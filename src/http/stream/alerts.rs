@@ -6,7 +6,7 @@ use axum::response::sse::Event;
 use serde_json::json;
 
 use crate::error::Result;
-use crate::http::alerts::{IncidentBody, IncidentView};
+use crate::http::alerts::{IncidentBody, IncidentView, OpenCounts};
 use crate::service::Chatgauge;
 use crate::store::IncidentQuery;
 
@@ -45,7 +45,7 @@ pub(super) struct Known {
 pub(super) struct OpenAlerts {
     event_id: i64,
     as_of: String,
-    count: usize,
+    counts: OpenCounts,
     open: Vec<IncidentBody>,
     ended: Vec<IncidentBody>,
 }
@@ -65,8 +65,6 @@ impl OpenAlerts {
         let mut open = service.alert_incidents(&open)?;
         let is_open = |id: &String| open.iter().any(|incident| incident.incident_id == *id);
         let gone: Vec<String> = known.ids.iter().filter(|id| !is_open(id)).cloned().collect();
-        let count = open.len();
-        open.truncate(OPEN_MAX);
         let ended = if gone.is_empty() {
             Vec::new()
         } else {
@@ -74,14 +72,16 @@ impl OpenAlerts {
             let query = IncidentQuery { incident_ids: gone, limit, ..IncidentQuery::default() };
             service.alert_incidents(&query)?
         };
-        let view =
-            if count > 0 || !ended.is_empty() { Some(IncidentView::load(service)?) } else { None };
+        let is_quiet = open.is_empty() && ended.is_empty();
+        let view = if is_quiet { None } else { Some(IncidentView::load(service)?) };
+        let counts = view.as_ref().map(|view| view.count(&open)).unwrap_or_default();
+        open.truncate(OPEN_MAX);
         let bodies = |incidents: Vec<_>| {
             let view = view.iter();
             view.flat_map(|view| incidents.iter().cloned().map(|one| view.body(one))).collect()
         };
         let as_of = service.now().to_string();
-        Ok(Some(Self { event_id, as_of, count, open: bodies(open), ended: bodies(ended) }))
+        Ok(Some(Self { event_id, as_of, counts, open: bodies(open), ended: bodies(ended) }))
     }
 }
 
@@ -117,7 +117,10 @@ impl AlertWatch {
             return all(now);
         }
         let tell = |incident: &&IncidentBody| {
-            let data = json!({"as_of": now.as_of, "alert": incident, "open": now.count});
+            let OpenCounts { open, silenced } = now.counts;
+            let data = json!({
+                "as_of": now.as_of, "alert": incident, "open": open, "silenced": silenced,
+            });
             Event::default().event("alert").data(data.to_string())
         };
         changed.iter().map(tell).collect()
@@ -126,6 +129,7 @@ impl AlertWatch {
 
 /// All open incidents in one event.
 fn all(now: &OpenAlerts) -> Vec<Event> {
-    let data = json!({"as_of": now.as_of, "alerts": now.open, "open": now.count});
+    let OpenCounts { open, silenced } = now.counts;
+    let data = json!({"as_of": now.as_of, "alerts": now.open, "open": open, "silenced": silenced});
     vec![Event::default().event("alerts").data(data.to_string())]
 }

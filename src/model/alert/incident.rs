@@ -51,11 +51,6 @@ impl EndReason {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
-
-    /// Whether people are told.
-    pub const fn is_told(self) -> bool {
-        matches!(self, Self::Recovered | Self::NoTraffic | Self::Manual)
-    }
 }
 
 /// One time that a rule fired for a group.

@@ -79,6 +79,8 @@ pub struct AlertInstance {
     pub notified_at: Option<Timestamp>,
     /// The incident's first message was queued.
     pub is_announced: bool,
+    /// Channels that are not notified yet because a wider alert inhibits it there; they are once that ends.
+    pub withheld: Vec<String>,
     /// It fires and ends too often, since then.
     pub flapping_since: Option<Timestamp>,
     /// When it fired or ended, within the last hour, oldest first.

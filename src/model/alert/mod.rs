@@ -18,6 +18,9 @@ pub use group_names::GroupNames;
 pub use incident::{Alert, AlertEvent, AlertIncident, EndReason, OutgoingAlert};
 pub use instance::{AlertInstance, AlertPhase};
 pub use metric::{AlertMetric, ErrorScope};
-pub use outbox::{DeliveryOutcome, DeliveryState, OutboxTally, StoredMessage};
+pub use outbox::{
+    DeliveryOutcome, DeliveryState, FirstMessage, OutboxTally, SetAside, StoredMessage,
+    UndeliverableMessage,
+};
 pub use rule::{GroupLimit, NoData, Rule, RuleFilter, RuleState, SELF_RULE};
 pub use silence::{AlertSilence, NOT_ONE_LINE, NewSilence};

@@ -13,11 +13,14 @@ pub enum DeliveryState {
     Dead,
     /// A later message says it.
     Superseded,
+    /// Its channel is not configured any more; it is sent once the channel is configured again.
+    Undeliverable,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Queued, Self::Sent, Self::Dead, Self::Superseded];
+    pub const ALL: [Self; 5] =
+        [Self::Queued, Self::Sent, Self::Dead, Self::Superseded, Self::Undeliverable];
 
     /// The spelling in the database and the API.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +29,7 @@ impl DeliveryState {
             Self::Sent => "sent",
             Self::Dead => "dead",
             Self::Superseded => "superseded",
+            Self::Undeliverable => "undeliverable",
         }
     }
 
@@ -64,6 +68,8 @@ pub struct StoredMessage {
     pub batch_id: Option<String>,
     /// End of the last attempt.
     pub attempted_at: Option<Timestamp>,
+    /// When its channel was configured again, after it was undeliverable.
+    pub revived_at: Option<Timestamp>,
     /// The incident's latest evaluation and its value, while it is open.
     pub current: Option<(Timestamp, Option<f64>)>,
 }
@@ -92,4 +98,37 @@ pub struct OutboxTally {
     pub queued: u64,
     /// Messages given up and still remembered.
     pub dead: u64,
+    /// Messages kept for a channel that is not configured any more.
+    pub undeliverable: u64,
+}
+
+/// The first message about an incident that a channel received or may have received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstMessage {
+    /// The incident.
+    pub incident_id: String,
+    /// The channel.
+    pub channel: String,
+    /// The message as JSON.
+    pub payload: String,
+}
+
+/// A message that is kept for a channel that is not configured any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndeliverableMessage {
+    /// The incident.
+    pub incident_id: String,
+    /// The channel.
+    pub channel: String,
+    /// What it says happened.
+    pub kind: String,
+}
+
+/// Messages that were set aside because their channel is not configured any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The channel.
+    pub channel: String,
+    /// How many.
+    pub messages: usize,
 }

@@ -1,8 +1,13 @@
 //! From what is stored to what is sent.
 
-use crate::alert::notify::{Current, Item, Message};
+use crate::alert::notify::{Current, GroupContext, Item, Message};
 use crate::alert::{Monitor, Notification, NotificationKind};
+use crate::error::Result;
 use crate::model::alert::{AlertGroup, StoredMessage};
+use crate::store::Store;
+
+/// Most other open incidents of a rule that one message shows, as many as it has incidents of its own at most.
+const CONTEXT_MAX: usize = 50;
 
 /// The message that some stored ones travel as; `None` when none of them can be read.
 pub(super) fn compose(rows: &[StoredMessage], monitor: &Monitor) -> Option<Message> {
@@ -10,7 +15,24 @@ pub(super) fn compose(rows: &[StoredMessage], monitor: &Monitor) -> Option<Messa
     let items: Vec<Item> = rows.iter().filter_map(|row| item(row, monitor)).collect();
     let kind = items.first()?.notification.kind;
     let id = first.batch_id.clone().unwrap_or_else(|| first.id.clone());
-    Some(Message { id, channel: first.channel.clone(), kind, items })
+    let context = GroupContext::default();
+    Some(Message { id, channel: first.channel.clone(), kind, items, context })
+}
+
+/// The other incidents of the message's rule that are open and that its channel knows.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn context(message: &Message, store: &Store, monitor: &Monitor) -> Result<GroupContext> {
+    let Some(first) = message.items.first() else { return Ok(GroupContext::default()) };
+    let rule_id = &first.notification.rule_id;
+    let own: Vec<String> =
+        message.items.iter().map(|item| item.notification.incident_id.clone()).collect();
+    let (rows, all) =
+        store.read(|reader| reader.known_open(&message.channel, rule_id, &own, CONTEXT_MAX))?;
+    let open: Vec<Item> = rows.iter().filter_map(|row| item(row, monitor)).collect();
+    let truncated = all.saturating_sub(open.len());
+    Ok(GroupContext { open, truncated })
 }
 
 /// One incident; the row knows better than its payload what happened, and the monitor what the value is

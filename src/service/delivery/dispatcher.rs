@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::super::Shared;
-use super::compose::{compose, item};
+use super::compose::{compose, context, item};
 use super::lane::{Busy, Done, Job, Lane, Sending};
 use crate::alert::NotificationKind;
 use crate::alert::notify::retry::{RETRY_AFTER_MAX, Verdict, next_attempt};
@@ -14,8 +14,8 @@ use crate::alert::notify::{Attempt, Channel, LogChannel, open};
 use crate::config::LOG_CHANNEL;
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::model::alert::{DeliveryOutcome, DeliveryState, StoredMessage};
-use crate::model::time::{DAY_MS, MINUTE_MS};
+use crate::model::alert::{DeliveryOutcome, DeliveryState, SetAside, StoredMessage};
+use crate::model::time::MINUTE_MS;
 use crate::store::{Joining, WriteGate};
 
 /// Longest wait before it looks into the outbox again, or whether to stop.
@@ -30,17 +30,15 @@ const REST_MS: i64 = 1_000;
 const WRITE_FAILED_REST_MS: i64 = 5_000;
 /// How long the end of an incident is told again.
 const ENDED_REFRESH_MS: i64 = 15 * MINUTE_MS;
-/// Messages for channels that are gone are given up after so long.
-const ORPHANED_MS: i64 = DAY_MS;
-/// Time between two looks for such.
-const ORPHANS_INTERVAL_MS: i64 = 10 * MINUTE_MS;
 
 /// Delivers until the service stops; `chance` gives random numbers in `[0, 1)`.
 pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f64 + Send>) {
     let (done, outcomes) = unbounded();
     let lanes = start_lanes(shared, &done);
-    let orphans_at = shared.clock.now();
-    let mut dispatcher = Dispatcher { shared, lanes, outcomes, chance, orphans_at };
+    let named = shared.config.alerting.channels.iter().map(|channel| channel.name.clone());
+    let configured = named.chain([LOG_CHANNEL.to_owned()]).collect();
+    let mut dispatcher =
+        Dispatcher { shared, lanes, outcomes, chance, configured, is_revived: false };
     while !shared.is_stopping() {
         if let Err(error) = dispatcher.look() {
             tracing::error!(%error, "looking into the outbox of alerts failed; it is tried again");
@@ -78,7 +76,10 @@ struct Dispatcher<'a> {
     lanes: Vec<Lane>,
     outcomes: Receiver<Done>,
     chance: Box<dyn FnMut() -> f64 + Send>,
-    orphans_at: Timestamp,
+    /// Names of all channels, also of one that cannot work: its messages wait.
+    configured: Vec<String>,
+    /// What is kept for channels that are configured again was queued.
+    is_revived: bool,
 }
 
 impl Dispatcher<'_> {
@@ -89,6 +90,9 @@ impl Dispatcher<'_> {
     /// Gives every idle channel what is due.
     fn look(&mut self) -> Result<()> {
         let now = self.shared.clock.now();
+        if !self.is_revived {
+            self.revive(now)?;
+        }
         let due = self.shared.store.read(|reader| reader.due_channels())?;
         for position in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get(position) else { break };
@@ -100,7 +104,10 @@ impl Dispatcher<'_> {
             }
             self.refresh(position, now)?;
         }
-        self.give_up_orphans(now)
+        if due.iter().any(|(channel, _)| !self.configured.contains(channel)) {
+            self.set_aside()?;
+        }
+        Ok(())
     }
 
     fn next_message(&mut self, position: usize, now: Timestamp) -> Result<()> {
@@ -124,9 +131,12 @@ impl Dispatcher<'_> {
             let error = "the channel is disabled: its receiver answered 410".to_owned();
             return self.give_up(&name, &sending, &Attempt::failed(error), now);
         }
-        let Some(message) = compose(&rows, &self.shared.monitor) else {
+        let Some(mut message) = compose(&rows, &self.shared.monitor) else {
             return self.give_up(&name, &sending, &Attempt::failed("it is not readable"), now);
         };
+        if self.lanes.get(position).is_some_and(|lane| lane.shows_group) {
+            message.context = context(&message, &self.shared.store, &self.shared.monitor)?;
+        }
         if let Some(lane) = self.lanes.get_mut(position) {
             lane.give(Job::Send(message), Busy::Sending(sending));
         }
@@ -151,19 +161,29 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
-    fn give_up_orphans(&mut self, now: Timestamp) -> Result<()> {
-        if now < self.orphans_at {
-            return Ok(());
+    /// Queues what was kept for channels that are configured again.
+    fn revive(&mut self, now: Timestamp) -> Result<()> {
+        let configured = self.configured.clone();
+        let messages = self.gate().write(move |writer| writer.revive_messages(&configured, now))?;
+        self.is_revived = true;
+        if messages > 0 {
+            tracing::info!(messages, "messages of channels that are configured again are sent now");
         }
-        self.orphans_at = now.plus_ms(ORPHANS_INTERVAL_MS);
-        let alerting = &self.shared.config.alerting;
-        let mut known: Vec<String> =
-            alerting.channels.iter().map(|channel| channel.name.clone()).collect();
-        known.push(LOG_CHANNEL.to_owned());
-        let before = now.plus_ms(-ORPHANED_MS);
-        let given_up = self.gate().write(move |writer| writer.abandon_messages(&known, before))?;
-        if given_up > 0 {
-            tracing::warn!(messages = given_up, "messages of channels that are gone were given up");
+        Ok(())
+    }
+
+    /// Keeps messages of channels that are not configured any more as undeliverable.
+    fn set_aside(&self) -> Result<()> {
+        let configured = self.configured.clone();
+        let removed = self.gate().write(move |writer| writer.set_aside_messages(&configured))?;
+        for SetAside { channel, messages } in removed {
+            self.shared.delivery.note_set_aside(&channel, messages);
+            tracing::warn!(
+                channel,
+                messages,
+                "messages are undeliverable: their channel is not configured any more; they are kept, and \
+                 sent once it is configured again"
+            );
         }
         Ok(())
     }
@@ -293,7 +313,7 @@ fn sending(rows: &[StoredMessage]) -> Option<Sending> {
     let first = rows.first()?;
     Some(Sending {
         batch_id: first.batch_id.clone()?,
-        created_at: rows.iter().map(|row| row.created_at).min()?,
+        created_at: rows.iter().map(|row| row.revived_at.unwrap_or(row.created_at)).min()?,
         attempts: rows.iter().map(|row| row.attempts).max()?,
         incidents: rows.iter().map(|row| row.incident_id.clone()).collect(),
     })

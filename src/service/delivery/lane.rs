@@ -55,6 +55,8 @@ pub(super) struct Lane {
     pub(super) name: String,
     /// Whether ends are told.
     pub(super) send_resolved: bool,
+    /// Its messages show the other open incidents of their rule too.
+    pub(super) shows_group: bool,
     /// What it is doing.
     pub(super) busy: Option<Busy>,
     /// It gets nothing before this instant.
@@ -86,6 +88,7 @@ impl Lane {
         let (jobs, receiver) = bounded(1);
         let now = clock.now();
         let (pace, refresh) = (channel.pace(), channel.refresh_interval());
+        let shows_group = channel.shows_group();
         let done = done.clone();
         let work = move || work(position, channel, &receiver, clock.as_ref(), &done);
         // Not joined: it may hang, and holds nothing that anybody waits for.
@@ -96,6 +99,7 @@ impl Lane {
         Ok(Self {
             name: name.to_owned(),
             send_resolved,
+            shows_group,
             busy: None,
             ready_at: now,
             refresh_at: refresh.map(|_| now),

@@ -21,6 +21,8 @@ use crate::model::alert::StoredMessage;
 
 pub(super) use dispatcher::deliver;
 
+/// Kind of a channel that is not configured any more.
+const REMOVED: &str = "none";
 /// Bytes of randomness in the id of a test message.
 const TEST_ID_BYTES: usize = 12;
 
@@ -62,12 +64,16 @@ pub struct ChannelReport {
     pub queued: u64,
     /// Messages given up and still remembered.
     pub dead: u64,
+    /// Messages kept because the channel is not configured any more.
+    pub undeliverable: u64,
     /// Messages delivered since the start.
     pub sent_total: u64,
     /// Attempts that failed and may be repeated, since the start.
     pub failed_total: u64,
     /// Messages given up since the start.
     pub dead_total: u64,
+    /// Messages set aside since the start because the channel is not configured any more.
+    pub set_aside_total: u64,
     /// The last delivery since the start.
     pub last_sent_at: Option<Timestamp>,
     /// What went wrong last, until the next success.
@@ -75,6 +81,17 @@ pub struct ChannelReport {
 }
 
 impl ChannelReport {
+    /// A channel that is not configured any more.
+    fn removed(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: REMOVED,
+            target: "not configured any more".to_owned(),
+            state: ChannelState::Disabled,
+            ..Self::default()
+        }
+    }
+
     /// What an operator should know, in words.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -84,6 +101,8 @@ impl ChannelReport {
             ChannelState::Failing => {
                 problems.push(format!("alert channel {} fails: {error}", self.name));
             }
+            // Removing a channel is no problem; messages that cannot be delivered are, below.
+            ChannelState::Disabled if self.kind == REMOVED => {}
             ChannelState::Disabled => {
                 problems.push(format!("alert channel {} is disabled: {error}", self.name));
             }
@@ -91,6 +110,12 @@ impl ChannelReport {
         if self.dead_total > 0 {
             let (count, name) = (self.dead_total, &self.name);
             problems.push(format!("{count} messages to alert channel {name} were given up"));
+        }
+        if self.set_aside_total > 0 {
+            let (count, name) = (self.set_aside_total, &self.name);
+            problems.push(format!(
+                "{count} messages to alert channel {name} are undeliverable: it is not configured any more"
+            ));
         }
         problems
     }
@@ -127,6 +152,14 @@ impl Delivery {
 
     fn is_disabled(&self, channel: &str) -> bool {
         self.lock().get(channel).is_some_and(|report| report.state == ChannelState::Disabled)
+    }
+
+    /// Notes messages to a channel that is not configured any more.
+    fn note_set_aside(&self, channel: &str, messages: usize) {
+        let mut reports = self.lock();
+        let report =
+            reports.entry(channel.to_owned()).or_insert_with(|| ChannelReport::removed(channel));
+        report.set_aside_total += u64::try_from(messages).unwrap_or(u64::MAX);
     }
 
     /// Notes an attempt; `given_up` says whether it was the last.
@@ -242,14 +275,11 @@ impl Chatgauge {
         for tally in tallies {
             // A channel that is no longer configured still has its dead.
             let name = tally.channel.clone();
-            let report = reports.entry(tally.channel).or_insert_with(|| ChannelReport {
-                name,
-                kind: "none",
-                target: "no longer configured".to_owned(),
-                state: ChannelState::Disabled,
-                ..ChannelReport::default()
-            });
-            (report.queued, report.dead) = (tally.queued, tally.dead);
+            let report =
+                reports.entry(tally.channel).or_insert_with(|| ChannelReport::removed(&name));
+            report.queued = tally.queued;
+            report.dead = tally.dead;
+            report.undeliverable = tally.undeliverable;
         }
         Ok(reports.into_values().collect())
     }

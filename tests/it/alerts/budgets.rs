@@ -69,7 +69,7 @@ fn a_budget_begins_anew_at_local_midnight() {
             .start;
         assert!(spend(&stage, begin, 60).is_empty(), "{zone}");
         assert_eq!(spend(&stage, at(before), 60), [Some(yesterday.to_owned())], "{zone}");
-        // The first evaluation after midnight ends the incident without a word.
+        // The first evaluation after midnight ends the incident.
         assert!(spend(&stage, midnight, 60).is_empty(), "{zone}");
         assert_eq!(
             spend(&stage, midnight.plus_ms(3_600_000), 60),
@@ -79,7 +79,7 @@ fn a_budget_begins_anew_at_local_midnight() {
         let ends: Vec<_> = stage.incidents().iter().map(|incident| incident.end_reason).collect();
         assert_eq!(ends[0].unwrap().as_str(), "period_ended", "{zone}");
         assert_eq!(ends[1], None);
-        assert_eq!(stage.messages(), ["firing", "firing"]);
+        assert_eq!(stage.messages(), ["firing", "resolved", "firing"]);
     }
 }
 

@@ -112,6 +112,18 @@ fn state_history_and_messages_agree_after_any_kill() {
             "select count(*) from alert_outbox o where not exists
                  (select 1 from alert_incidents i where i.incident_id = o.incident_id)",
         );
+        // Who was told of an incident that is over was told of its end, and nobody else was.
+        wrong(
+            "select count(*) from alert_outbox f join alert_incidents i using (incident_id)
+             where i.ended_at_ms is not null and f.kind in ('firing', 'flapping') and not exists
+                 (select 1 from alert_outbox r where r.incident_id = f.incident_id
+                    and r.channel = f.channel and r.kind in ('resolved', 'fired_and_resolved'))",
+        );
+        wrong(
+            "select count(*) from alert_outbox r where r.kind in ('resolved', 'fired_and_resolved')
+               and not exists (select 1 from alert_outbox f where f.incident_id = r.incident_id
+                                 and f.channel = r.channel and f.kind in ('firing', 'flapping'))",
+        );
         wrong(
             "select count(*) from (select 1 from alert_outbox where kind in ('firing', 'resolved')
                  group by incident_id, channel, kind having count(*) > 1)",

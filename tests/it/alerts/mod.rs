@@ -3,6 +3,7 @@
 mod backtests;
 mod budgets;
 mod crashes;
+mod endings;
 mod handlers;
 mod live;
 mod many;

@@ -195,7 +195,7 @@ fn reloading_the_same_rules_is_no_event() {
 }
 
 #[test]
-fn another_threshold_keeps_the_incident_and_another_window_closes_it_without_a_word() {
+fn another_threshold_keeps_the_incident_and_another_window_ends_it() {
     let stage = firing();
     let mut rules = stage.gauge().config().alerting.rules.clone();
     rules[0].condition.threshold = 0.2;
@@ -207,16 +207,16 @@ fn another_threshold_keeps_the_incident_and_another_window_closes_it_without_a_w
     stage.gauge().set_alert_rules(rules);
     stage.check_times(1);
     assert_eq!(stage.incidents()[0].end_reason.unwrap().as_str(), "rule_changed");
-    assert_eq!(stage.messages(), ["firing"]);
+    assert_eq!(stage.messages(), ["firing", "resolved"]);
 }
 
 #[test]
-fn a_rule_that_is_gone_closes_its_incident_without_a_word() {
+fn a_rule_that_is_gone_ends_its_incident() {
     let mut stage = firing();
     stage.restart_with(|config| config.alerting.rules.retain(|rule| rule.id != "error-rate"));
     stage.check_times(1);
     assert_eq!(stage.incidents()[0].end_reason.unwrap().as_str(), "rule_removed");
-    assert_eq!(stage.messages(), ["firing"]);
+    assert_eq!(stage.messages(), ["firing", "resolved"]);
     assert_eq!(stage.sql("select rule_id from alert_instances"), Vec::<String>::new());
 }
 

@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use chatgauge::model::alert::NewSilence;
 use serde_json::{Value, json};
 
 use super::delivery::alerting;
@@ -220,6 +221,11 @@ fn silences_are_made_listed_and_ended() {
 
     fire(&server, "acme");
     assert_eq!(one_alert(&server)["silenced_until"], made["ends_at"]);
+    let counts = |server: &TestServer| {
+        let body = server.get("/api/metrics/alerts").json();
+        (body["open"].as_u64().unwrap(), body["silenced"].as_u64().unwrap())
+    };
+    assert_eq!(counts(&server), (0, 1), "it asks for nobody's attention, and is shown");
     let explained = server.get("/api/alerts/explain?rule=errors&group=space:acme").json();
     assert_eq!(explained["silenced_until"], made["ends_at"]);
     assert_eq!(explained["evaluations"][0]["decision"], "violation");
@@ -229,6 +235,7 @@ fn silences_are_made_listed_and_ended() {
     let path = format!("/api/alerts/silences/{}", made["id"].as_str().unwrap());
     assert_eq!(server.delete(&path).status, 204);
     assert_eq!(server.delete(&path).status, 404);
+    assert_eq!(counts(&server), (1, 0));
     assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
     let expired = server.get("/api/alerts/silences?state=expired").json();
     assert_eq!(expired["silences"].as_array().unwrap().len(), 1);
@@ -239,6 +246,10 @@ fn silences_are_made_listed_and_ended() {
         json!({ "comment": "x" }),
         json!({ "duration_s": 60, "ends_at": "2030-01-01T00:00:00Z", "comment": "x" }),
         json!({ "ends_at": "2020-01-01T00:00:00Z", "comment": "x" }),
+        json!({ "duration_s": 0, "comment": "x" }),
+        json!({ "starts_at": "2020-01-01T00:00:00Z", "duration_s": 3600, "comment": "x" }),
+        json!({ "starts_at": "2040-01-02T00:00:00Z", "ends_at": "2040-01-02T00:00:00Z", "comment": "x" }),
+        json!({ "starts_at": "2040-01-02T00:00:00Z", "ends_at": "2040-01-01T00:00:00Z", "comment": "x" }),
         json!({ "duration_s": 60, "comment": "x", "group": { "planet": "mars" } }),
         json!({ "duration_s": 60, "comment": "x", "rules": "x" }),
     ] {
@@ -267,6 +278,27 @@ fn silences_are_made_listed_and_ended() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(unknown) && detail.contains("there are errors"), "{detail}");
     }
+    // Known dimensions, of which the rule has no alerts.
+    for group in [json!({ "model": "gpt" }), json!({ "space": "acme", "user": "bob" })] {
+        let wrong = json!({ "rule": "err*", "group": group, "duration_s": 60, "comment": "x" });
+        let answer = server.post_json("/api/alerts/silences", &wrong);
+        assert_eq!(answer.status, 422, "{wrong}");
+        let answer = answer.json();
+        assert_eq!(answer["errors"][0]["parameter"], "group", "{answer}");
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("errors has one for each space"), "{detail}");
+        let made = server.service.create_alert_silence(
+            NewSilence {
+                rule_glob: "err*".to_owned(),
+                group_match: serde_json::from_value(group).unwrap(),
+                starts_at: server.service.now(),
+                ends_at: server.service.now().plus_ms(60_000),
+                comment: "x".to_owned(),
+            },
+            "admin",
+        );
+        assert!(made.unwrap_err().to_string().contains("no rule has an alert for each"));
+    }
     assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
 }
 
@@ -287,9 +319,12 @@ fn rules_channels_status_and_scrape_tell_how_alerting_is_doing() {
     assert_eq!(rules["rules"][0]["window_s"], 300.0);
     let ops = rules["channels"].as_array().unwrap().iter().find(|c| c["name"] == "ops").unwrap();
     assert_eq!(ops["target"], receiver.url(""));
-    let status = server.get("/api/status").json();
+    // What was sent is noted a moment after it is counted.
+    let status = until("nothing waits", || {
+        let status = server.get("/api/status").json();
+        (status["alerts"]["outbox_pending"] == 0).then_some(status)
+    });
     assert_eq!(status["alerts"]["firing_rules"], 1);
-    assert_eq!(status["alerts"]["outbox_pending"], 0);
     let scrape = String::from_utf8(server.get("/metrics").body).unwrap();
     for line in [
         "chatgauge_alert_state{rule=\"errors\",state=\"firing\"} 1",
@@ -374,6 +409,14 @@ fn the_command_line_does_the_same() {
     assert!(run(&["list"]).1.contains(id));
     assert_eq!(json(&["history", "day"])[0]["alert_id"], id);
     assert_eq!(json(&["history", "day", "--rule", "others"]), json!([]));
+    let shown = json(&["show", id]);
+    assert_eq!((&shown["alert_id"], &shown["undeliverable_to"]), (&json!(id), &json!([])));
+    assert!(shown["messages"].as_array().unwrap().iter().any(|sent| sent["channel"] == "ops"));
+    assert!(shown["history"].as_array().unwrap().iter().any(|event| event["to"] == "firing"));
+    let (code, text) = run(&["show", id]);
+    assert!(code == 0 && text.contains("violation") && text.contains("ops"), "{text}");
+    let (code, text) = run(&["show", "nope"]);
+    assert!(code != 0 && text.contains("alert list --all"), "{code} {text}");
 
     let tried = json(&["backtest", "errors", "hour", "--threshold", "0.99"]);
     assert_eq!((&tried["exact"], &tried["summary"]["incidents"]), (&json!(true), &json!(0)));
@@ -398,6 +441,18 @@ fn the_command_line_does_the_same() {
     assert!(code == 1 && text.contains("409"), "{code} {text}");
     let add = ["silence", "add", "--rule", "err*", "--for", "2h", "--comment", "deploy"];
     let silence = json(&with_url(&add, &url));
+    for (wrong, expected) in [
+        (["--rule", "erors", "--for", "2h"], "no rule matches"),
+        (["--group", "model:gpt", "--for", "2h"], "no rule has an alert for each model"),
+        (["--group", "planet:mars", "--for", "2h"], "is no dimension"),
+        (["--rule", "errors", "--for", "0s"], "is no length of time"),
+        (["--rule", "errors", "--for", "500ms"], "is no length of time"),
+        (["--rule", "errors", "--for", "500d"], "at most 400 days"),
+    ] {
+        let add = [&["silence", "add", "--comment", "x"][..], &wrong[..]].concat();
+        let (code, text) = run(&with_url(&add, &url));
+        assert!(code != 0 && text.contains(expected), "{code} {text}");
+    }
     assert!(run(&with_url(&["silence", "list"], &url)).1.contains("deploy"));
     assert_eq!(
         json(&with_url(&["silence", "end", silence["id"].as_str().unwrap()], &url))["ended"],

@@ -9,7 +9,9 @@ use std::sync::{LazyLock, Mutex};
 use chatgauge::Config;
 use chatgauge::alert::notification::{Notification, NotificationKind, Unit, message_id};
 use chatgauge::model::Timestamp;
-use chatgauge::model::alert::{DeliveryOutcome, DeliveryState, OutgoingAlert, StoredMessage};
+use chatgauge::model::alert::{
+    DeliveryOutcome, DeliveryState, OutgoingAlert, SetAside, StoredMessage,
+};
 use chatgauge::store::{AlertChanges, Joining, Store, Writer};
 use proptest::prelude::*;
 
@@ -175,17 +177,50 @@ fn the_log_gets_every_line() {
 }
 
 #[test]
-fn messages_of_channels_that_are_gone_are_given_up() {
+fn messages_of_channels_that_are_gone_are_set_aside_and_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let (store, mut writer) = open(&directory.path().join("a.db"));
     let now = at(START);
     put(&mut writer, "a", NotificationKind::Firing, now);
-    let known = ["log".to_owned()];
-    assert_eq!(writer.abandon_messages(&known, now).unwrap(), 0);
-    assert_eq!(writer.abandon_messages(&["ops".to_owned()], now.plus_ms(1)).unwrap(), 0);
-    assert_eq!(writer.abandon_messages(&known, now.plus_ms(1)).unwrap(), 1);
+    put(&mut writer, "b", NotificationKind::Firing, now);
+    put(&mut writer, "b", NotificationKind::Resolved, now.plus_ms(1));
+    let (known, both) = (["log".to_owned()], ["log".to_owned(), "ops".to_owned()]);
+    assert_eq!(writer.set_aside_messages(&both).unwrap(), []);
+    let set_aside = writer.set_aside_messages(&known).unwrap();
+    assert_eq!(set_aside, [SetAside { channel: "ops".to_owned(), messages: 2 }]);
+    assert_eq!(writer.set_aside_messages(&known).unwrap(), []);
     let tally = store.read(|reader| reader.outbox_tally()).unwrap();
-    assert_eq!((tally[0].queued, tally[0].dead), (0, 1));
+    assert_eq!((tally[0].queued, tally[0].dead, tally[0].undeliverable), (0, 0, 2));
+    assert_eq!(writer.take_messages("ops", Joining::UpTo(50), now.plus_ms(1)).unwrap(), []);
+
+    assert_eq!(writer.revive_messages(&known, now).unwrap(), 0);
+    let later = now.plus_ms(86_400_000);
+    assert_eq!(writer.revive_messages(&both, later).unwrap(), 2);
+    let mut seen = Vec::new();
+    loop {
+        let rows = writer.take_messages("ops", Joining::UpTo(50), later).unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        assert!(rows.iter().all(|row| row.revived_at == Some(later)), "{rows:?}");
+        seen.extend(kinds(&rows).into_iter().map(|(id, kind)| format!("{id} {kind}")));
+        finish(&mut writer, &rows, DeliveryState::Sent, later);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["a firing", "b fired_and_resolved"]);
+}
+
+#[test]
+fn an_end_is_no_end_for_one_who_only_missed_a_reminder_or_that_it_flaps() {
+    for kind in [NotificationKind::Reminder, NotificationKind::Flapping] {
+        let directory = tempfile::tempdir().unwrap();
+        let (_store, mut writer) = open(&directory.path().join("a.db"));
+        let now = at(START);
+        put(&mut writer, "a", kind, now);
+        put(&mut writer, "a", NotificationKind::Resolved, now.plus_ms(20));
+        let rows = writer.take_messages("ops", Joining::UpTo(50), now.plus_ms(30)).unwrap();
+        assert_eq!(kinds(&rows), [("a", "fired_and_resolved")]);
+    }
 }
 
 /// One file for all cases, each with a channel of its own: opening one takes longer than a case.

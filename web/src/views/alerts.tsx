@@ -204,12 +204,13 @@ export function Alerts(props: {
                             {channels.map((channel) => (
                                 <div key={channel.name}>
                                     <dt>
-                                        {channel.name} ({channel.type})
+                                        {channel.name} ({channel.type === 'none' ? 'not configured any more' : channel.type})
                                     </dt>
                                     <dd>
                                         <StateMark state={channel.state} />, {show.count(channel.sent_total)} sent
                                         {channel.pending > 0 && `, ${show.count(channel.pending)} waiting`}
                                         {channel.dead_total > 0 && `, ${show.count(channel.dead_total)} given up`}
+                                        {channel.undeliverable > 0 && `, ${show.count(channel.undeliverable)} undeliverable`}
                                     </dd>
                                 </div>
                             ))}

@@ -32,7 +32,7 @@ export const condition = (rule: Rule): string => {
     // Of a budget or a capacity the threshold is a share.
     const share = rule.limit !== null || rule.period !== null || rule.state_detail === NOT_CONFIGURED;
     const whole = rule.limit === null ? `the ${rule.period ? 'budget' : 'capacity'}` : inUnit(rule.limit, rule.unit);
-    const limit = share ? `${Math.round(rule.threshold * 1_000) / 10} % of ${whole}` : inUnit(rule.threshold, rule.unit);
+    const limit = share ? `${show.precise(rule.threshold * 100)} % of ${whole}` : inUnit(rule.threshold, rule.unit);
     return `${metricName(rule.metric)} ${rule.operator} ${limit}${over}${by}`;
 };
 

@@ -1,7 +1,7 @@
 // Incidents: the list, and why one of them fired.
 
 import { useEffect, useState } from 'preact/hooks';
-import { type Incident, groupText, inUnit, messageOf, metricName } from '../alerts';
+import { type Incident, groupText, inUnit, inUnitBeside, messageOf, metricName } from '../alerts';
 import { Problem, get } from '../api';
 import * as show from '../format';
 import type { Num } from '../types';
@@ -43,6 +43,7 @@ const STATE_CLASS: Record<string, string> = {
     flapping: 'error',
     error: 'error',
     dead: 'error',
+    undeliverable: 'error',
     pending: 'pending',
     recovering: 'pending',
     failing: 'pending',
@@ -91,8 +92,12 @@ export function Incidents(props: { incidents: Incident[]; zone: string; onSilenc
                                 <td class="minor"><bdi>{groupText(incident.group) || show.NONE}</bdi></td>
                                 <td>{show.dated(from, props.zone)}</td>
                                 <td class="num minor">{show.span(to - from)}</td>
-                                <td class="num minor">{inUnit(incident.peak_value, incident.unit)}</td>
-                                <td class="num minor">{inUnit(incident.threshold, incident.unit)}</td>
+                                <td class="num minor">
+                                    {inUnitBeside(incident.peak_value, incident.threshold, incident.unit)}
+                                </td>
+                                <td class="num minor">
+                                    {inUnitBeside(incident.threshold, incident.peak_value, incident.unit)}
+                                </td>
                                 <td class="num minor">
                                     {incident.state !== 'resolved' && (
                                         <button type="button" onClick={() => props.onSilence(incident)} aria-haspopup="dialog">
@@ -146,10 +151,11 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
                         <strong><bdi>{messageOf(incident)}</bdi></strong>
                     </p>
                     <p class="muted">
-                        It fired because {metricName(incident.metric)} was {inUnit(incident.actual_value, incident.unit)},{' '}
-                        {incident.operator} {inUnit(incident.threshold, incident.unit)}
+                        It fired because {metricName(incident.metric)} was{' '}
+                        {inUnitBeside(incident.actual_value, incident.threshold, incident.unit)}, {incident.operator}{' '}
+                        {inUnitBeside(incident.threshold, incident.actual_value, incident.unit)}
                         {incident.samples !== null && `, over ${show.count(incident.samples)} requests`}; the peak was{' '}
-                        {inUnit(incident.peak_value, incident.unit)}.
+                        {inUnitBeside(incident.peak_value, incident.threshold, incident.unit)}.
                     </p>
                     <div class="row">
                         {around && (

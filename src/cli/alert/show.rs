@@ -1,0 +1,112 @@
+//! One incident from the file: what happened to it, and which message went to which channel.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::offline::{incident_json, incidents_text};
+use super::{AlertArgs, json_line};
+use crate::alert::summary::{pair_text, unit_of};
+use crate::cli::print;
+use crate::cli::table::{Cell, Table};
+use crate::error::{Error, Result};
+use crate::model::alert::{AlertEvent, AlertIncident, AlertMetric, StoredMessage};
+use crate::store::{IncidentQuery, Store};
+
+/// Shows one incident.
+pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
+    let config = common.config.load()?;
+    let store = Store::open_read_only(&config.store)?;
+    let query = IncidentQuery {
+        incident_ids: vec![incident.to_owned()],
+        limit: 1,
+        ..IncidentQuery::default()
+    };
+    let (found, events, messages, undeliverable) = store.read(|reader| {
+        Ok((
+            reader.alert_incidents(&query)?.pop(),
+            reader.incident_events(incident)?,
+            reader.messages_of(incident)?,
+            reader.undeliverable_messages()?,
+        ))
+    })?;
+    let Some(found) = found else {
+        let reason =
+            format!("there is no incident {incident:?}; `chatgauge alert list --all` lists them");
+        return Err(Error::invalid_query("incident", reason));
+    };
+    if common.json {
+        let mut shown = incident_json(&found, &undeliverable);
+        shown["history"] = events.iter().map(event_json).collect();
+        shown["messages"] = messages.iter().map(message_json).collect();
+        return print(out, &json_line(&shown));
+    }
+    let words = [
+        incidents_text(std::slice::from_ref(&found)),
+        format!("{}\n", plain(&found.message)),
+        history_text(&found, &events),
+        messages_text(&messages),
+    ];
+    print(out, &words.join("\n"))
+}
+
+/// The text without control characters, which names from outside may hold.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn history_text(incident: &AlertIncident, events: &[AlertEvent]) -> String {
+    let unit = AlertMetric::parse(&incident.metric).map(unit_of).unwrap_or_default();
+    let mut table = Table::new(["at", "from", "to", "why", "value", "by", "note"]);
+    for event in events {
+        let value = event.value.map_or_else(
+            || "-".to_owned(),
+            |value| pair_text(Some(value), event.threshold.unwrap_or(value), unit).0,
+        );
+        table.push([
+            Cell::text(event.at.to_string()),
+            Cell::text(&event.from_state),
+            Cell::text(&event.to_state),
+            Cell::text(&event.reason),
+            Cell::text(value),
+            Cell::text(&event.actor),
+            Cell::text(event.note.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table.to_text()
+}
+
+fn messages_text(messages: &[StoredMessage]) -> String {
+    if messages.is_empty() {
+        return "no messages\n".to_owned();
+    }
+    let mut table = Table::new(["written", "channel", "message", "state", "attempts", "error"]);
+    for message in messages {
+        table.push([
+            Cell::text(message.created_at.to_string()),
+            Cell::text(&message.channel),
+            Cell::text(&message.kind),
+            Cell::text(message.state.as_str()),
+            Cell::number(message.attempts.to_string()),
+            Cell::text(message.last_error.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table.to_text()
+}
+
+fn event_json(event: &AlertEvent) -> Value {
+    json!({
+        "at": event.at, "from": event.from_state, "to": event.to_state, "reason": event.reason,
+        "value": event.value, "threshold": event.threshold, "samples": event.samples,
+        "events": event.events, "actor": event.actor, "note": event.note,
+    })
+}
+
+fn message_json(message: &StoredMessage) -> Value {
+    json!({
+        "id": message.id, "message_id": message.batch_id, "channel": message.channel,
+        "kind": message.kind, "state": message.state.as_str(), "attempts": message.attempts,
+        "status": message.last_status, "error": message.last_error,
+        "created_at": message.created_at, "attempted_at": message.attempted_at,
+    })
+}

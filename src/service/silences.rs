@@ -1,0 +1,284 @@
+//! Silences: made, refused when they could never match, listed and ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Chatgauge, random_text};
+use crate::error::{Error, Result};
+use crate::model::alert::{
+    AlertEvent, AlertSilence, NOT_ONE_LINE, NewSilence, Rule, RuleFilter, glob_matches,
+};
+use crate::model::dimension::NONE_NAME;
+use crate::model::time::DAY_MS;
+use crate::model::{Dimension, ErrorType, Timestamp};
+use crate::privacy::may_be_pseudonym;
+use crate::store::WriteGate;
+
+/// Bytes of randomness in the id of a silence.
+const SILENCE_ID_BYTES: usize = 8;
+/// The longest silence, in days.
+const LONGEST_SILENCE_DAYS: i64 = 400;
+/// Most rules that a refusal names with their groups.
+const NAMED_RULES: usize = 5;
+
+impl Chatgauge {
+    /// Silences that are active or still to come (`false`), or over (`true`), latest end first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_silences(&self, over: bool) -> Result<Vec<AlertSilence>> {
+        let now = self.now();
+        self.shared().store.read(|reader| reader.alert_silences(now, over))
+    }
+
+    /// Why no alert of the present rules can ever match a silence: the field and the reason; `None`: one can.
+    pub fn unmatchable_silence(&self, new: &NewSilence) -> Option<(&'static str, String)> {
+        let rules = self.shared().monitor.all_rules();
+        unmatchable(&rules, &new.rule_glob, &self.pseudonymised(new.group_match.clone()))
+    }
+
+    /// The globs of a silence with a pseudonym in place of a user id.
+    fn pseudonymised(&self, mut globs: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let user = globs.get_mut(Dimension::User.as_str());
+        if let Some(user) = user.filter(|user| !user.contains('*') && *user != NONE_NAME) {
+            *user = self.pseudonymizer().user(user).to_string();
+        }
+        globs
+    }
+
+    /// Keeps messages back for a while; user ids in `group_match` become pseudonyms.
+    ///
+    /// # Errors
+    /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, over already, too long or without a
+    /// comment, holds control characters, or when no alert of any rule can match it; or when the write failed.
+    pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
+        let now = self.now();
+        if new.comment.trim().is_empty() {
+            return Err(Error::invalid_query("comment", "say why messages are kept back"));
+        }
+        if let Some(field) = new.field_with_control_characters() {
+            return Err(Error::invalid_query(field, NOT_ONE_LINE));
+        }
+        if let Some((field, reason)) = self.unmatchable_silence(&new) {
+            return Err(Error::invalid_query(field, reason));
+        }
+        if new.ends_at <= new.starts_at || new.ends_at <= now {
+            return Err(Error::invalid_query("ends_at", "must lie after starts_at and after now"));
+        }
+        if new.ends_at > new.starts_at.plus_ms(LONGEST_SILENCE_DAYS * DAY_MS) {
+            let reason = format!("at most {LONGEST_SILENCE_DAYS} days after starts_at");
+            return Err(Error::invalid_query("ends_at", reason));
+        }
+        let group_match = self.pseudonymised(new.group_match.clone());
+        let silence = AlertSilence {
+            silence_id: random_text::<SILENCE_ID_BYTES>(),
+            silence: NewSilence { group_match, ..new },
+            created_at: now,
+            created_by: actor.to_owned(),
+        };
+        let event = silence_event(&silence, "silenced", actor, now);
+        let stored = silence.clone();
+        let gate: &dyn WriteGate = &self.shared().queue;
+        gate.write(move |writer| writer.insert_silence(&stored, &event))?;
+        Ok(silence)
+    }
+
+    /// Ends a silence now; `false` when there is none that is not over.
+    ///
+    /// # Errors
+    /// When the write failed.
+    pub fn end_alert_silence(&self, silence_id: &str, actor: &str) -> Result<bool> {
+        let now = self.now();
+        let silences = self.alert_silences(false)?;
+        let Some(silence) = silences.iter().find(|silence| silence.silence_id == silence_id) else {
+            return Ok(false);
+        };
+        let event = silence_event(silence, "unsilenced", actor, now);
+        let id = silence_id.to_owned();
+        let gate: &dyn WriteGate = &self.shared().queue;
+        gate.write(move |writer| writer.end_silence(&id, now, &event))
+    }
+}
+
+fn silence_event(silence: &AlertSilence, what: &str, actor: &str, now: Timestamp) -> AlertEvent {
+    let group = &silence.silence.group_match;
+    AlertEvent {
+        at: now,
+        incident_id: None,
+        rule_id: silence.silence.rule_glob.clone(),
+        group_key: serde_json::to_string(group).unwrap_or_default(),
+        from_state: String::new(),
+        to_state: what.to_owned(),
+        reason: what.to_owned(),
+        value: None,
+        threshold: None,
+        samples: None,
+        events: None,
+        actor: actor.to_owned(),
+        note: Some(silence.silence.comment.clone()),
+    }
+}
+
+/// Why no alert of `rules` can match; the field and the reason.
+fn unmatchable(
+    rules: &[Arc<Rule>],
+    rule_glob: &str,
+    group_match: &BTreeMap<String, String>,
+) -> Option<(&'static str, String)> {
+    let matching: Vec<&Rule> =
+        rules.iter().map(Arc::as_ref).filter(|rule| glob_matches(rule_glob, &rule.id)).collect();
+    if matching.is_empty() {
+        let ids: Vec<&str> = rules.iter().map(|rule| &*rule.id).collect();
+        let reason = format!("no rule matches {rule_glob:?}; there are {}", ids.join(", "));
+        return Some(("rule", reason));
+    }
+    let has_group =
+        |rule: &&Rule| group_match.keys().all(|name| rule.by.iter().any(|by| by.as_str() == name));
+    let with_groups: Vec<&Rule> = matching.iter().copied().filter(has_group).collect();
+    if with_groups.is_empty() {
+        let asked: Vec<&str> = group_match.keys().map(String::as_str).collect();
+        let named: Vec<String> =
+            matching.iter().take(NAMED_RULES).map(|rule| groups(rule)).collect();
+        let more = matching.len().saturating_sub(NAMED_RULES);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        let (asked, named) = (asked.join(" and "), named.join(", "));
+        return Some(("group", format!("no rule has an alert for each {asked}: {named}{more}")));
+    }
+    let can_match = |rule: &&Rule| {
+        group_match.iter().all(|(name, glob)| value_fault(name, glob, &rule.filter).is_none())
+    };
+    if with_groups.iter().any(can_match) {
+        return None;
+    }
+    let faults = group_match.iter().find_map(|(name, glob)| {
+        with_groups.iter().find_map(|rule| value_fault(name, glob, &rule.filter))
+    });
+    faults.map(|reason| ("group", reason))
+}
+
+/// What a rule has alerts for, in words.
+fn groups(rule: &Rule) -> String {
+    let by: Vec<&str> = rule.by.iter().map(|by| by.as_str()).collect();
+    match by.as_slice() {
+        [] => format!("{} has one alert without groups", rule.id),
+        by => format!("{} has one for each {}", rule.id, by.join(" and ")),
+    }
+}
+
+/// Why no value of a dimension can match a glob, among requests that a filter lets through; `None`: one can.
+fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
+    let meets =
+        |texts: &[String]| texts.is_empty() || texts.iter().any(|text| may_meet(glob, text));
+    let (is_possible, known): (bool, Vec<&str>) = match Dimension::parse(name)? {
+        Dimension::Space => (meets(&filter.spaces), texts(&filter.spaces)),
+        Dimension::Model => (meets(&filter.models), texts(&filter.models)),
+        Dimension::Provider => (meets(&filter.providers), texts(&filter.providers)),
+        Dimension::User if may_be_pseudonym(glob) || glob_matches(glob, NONE_NAME) => {
+            (meets(&filter.users), texts(&filter.users))
+        }
+        Dimension::User => {
+            let reason = format!(
+                "{glob:?} matches no user: they are stored as pseudonyms such as u_abcdefghij234567; \
+                 give a whole user id or pseudonym, or a pattern of pseudonyms"
+            );
+            return Some(reason);
+        }
+        Dimension::ErrorType => {
+            let all: &[ErrorType] = match filter.error_types.as_slice() {
+                [] => ErrorType::ALL,
+                some => some,
+            };
+            let known: Vec<&str> = all.iter().map(|kind| kind.as_str()).collect();
+            (known.iter().any(|kind| glob_matches(glob, kind)), known)
+        }
+    };
+    let known = known.join(", ");
+    (!is_possible).then(|| format!("no {name} of the rule matches {glob:?}; there are {known}"))
+}
+
+fn texts(globs: &[String]) -> Vec<&str> {
+    globs.iter().map(String::as_str).collect()
+}
+
+/// Whether some text may match two globs; of two real patterns that is taken for possible.
+fn may_meet(glob: &str, other: &str) -> bool {
+    let is_pattern = |text: &str| text.contains('*');
+    match (is_pattern(glob), is_pattern(other)) {
+        (true, true) => true,
+        (true, false) => glob_matches(glob, other),
+        (false, _) => glob_matches(other, glob),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::alert::{AlertCondition, AlertMetric, Operator};
+
+    fn rule(id: &str, by: &[Dimension]) -> Arc<Rule> {
+        let condition = AlertCondition::new(Operator::Above, 0.1, Duration::from_secs(300), 1);
+        let mut rule = Rule::new(id, AlertMetric::ErrorRate, condition);
+        rule.by = by.to_vec();
+        if id == "filtered" {
+            rule.filter.spaces = vec!["acme".to_owned(), "beta-*".to_owned()];
+        }
+        Arc::new(rule)
+    }
+
+    fn refusal(glob: &str, group: &[(&str, &str)]) -> Option<String> {
+        let rules = [
+            rule("errors", &[]),
+            rule("errors-space", &[Dimension::Space]),
+            rule("errors-user", &[Dimension::User, Dimension::ErrorType]),
+            rule("filtered", &[Dimension::Space]),
+        ];
+        let group = group.iter().map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned()));
+        unmatchable(&rules, glob, &group.collect())
+            .map(|(field, reason)| format!("{field}: {reason}"))
+    }
+
+    #[test]
+    fn what_can_match_is_taken() {
+        for (glob, group) in [
+            ("*", &[][..]),
+            ("errors", &[]),
+            ("*", &[("space", "acme")]),
+            ("errors*", &[("space", "a*")]),
+            ("errors-user", &[("user", "u_*"), ("error_type", "time*")]),
+            ("errors-user", &[("user", "u_abcdefghij234567")]),
+            ("errors-user", &[("user", "(none)")]),
+            ("filtered", &[("space", "beta-1")]),
+            ("filtered", &[("space", "a*")]),
+            ("filtered", &[("space", "*x")]),
+        ] {
+            assert_eq!(refusal(glob, group), None, "{glob} {group:?}");
+        }
+    }
+
+    #[test]
+    fn what_never_matches_is_refused_with_what_there_is() {
+        for (glob, group, expected) in [
+            ("erors", &[][..], "rule: no rule matches \"erors\"; there are errors, errors-space"),
+            (
+                "errors",
+                &[("space", "acme")],
+                "group: no rule has an alert for each space: errors has one alert without groups",
+            ),
+            (
+                "errors-*",
+                &[("space", "acme"), ("user", "u_*")],
+                "group: no rule has an alert for each space and user: errors-space has one for each space, \
+                 errors-user has one for each user and error_type",
+            ),
+            ("errors*", &[("planet", "mars")], "group: no rule has an alert for each planet"),
+            ("errors-user", &[("error_type", "tine*")], "group: no error_type of the rule matches"),
+            ("errors-user", &[("user", "alice*")], "group: \"alice*\" matches no user"),
+            ("filtered", &[("space", "gamma")], "group: no space of the rule matches \"gamma\""),
+        ] {
+            let refusal = refusal(glob, group).unwrap();
+            assert!(refusal.starts_with(expected), "{refusal}");
+        }
+    }
+}
