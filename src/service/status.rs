@@ -45,6 +45,8 @@ impl Chatgauge {
             storage,
             cache: shared.cache_status(),
             dimensions: shared.dimensions_status(),
+            clock: shared.clock_status(),
+            clock_skew: shared.clock_skew_status(),
             problems: found,
         };
         if let Err(error) = shared.readiness() {
@@ -57,6 +59,7 @@ impl Chatgauge {
                 "started without the write-ahead log of the server before: its latest records may be missing".into(),
             );
         }
+        status.problems.extend(shared.clock_problems());
         match self.alert_health() {
             Ok(health) => status.problems.extend(health.problems),
             Err(error) => status.problems.push(format!("alerts cannot be read: {error}")),
@@ -290,6 +293,12 @@ mod tests {
             storage: StorageStatus::default(),
             cache: CacheStatus::default(),
             dimensions: DimensionsStatus::default(),
+            clock: crate::query::status::ClockStatus {
+                ahead_ms: 0,
+                retention_at: Timestamp::from_unix_ms(0),
+                retention_paused_ms: 0,
+            },
+            clock_skew: crate::query::status::ClockSkewStatus::default(),
             problems: Vec::new(),
         };
         assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());

@@ -3,6 +3,7 @@
 use super::{Rejection, RowSink};
 use crate::error::Result;
 use crate::ingest::wire::{FieldCounts, RecordContext, parse_record};
+use crate::model::record::limits;
 use crate::model::{Clock, RequestRecord, Source};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, Chatgauge};
@@ -30,6 +31,10 @@ impl RowSink for DatabaseSink {
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
         // Standard input may go on for hours, and what comes from the future is refused.
         self.context.now = self.clock.now();
+        self.context.latest_start = self
+            .service
+            .as_ref()
+            .map_or(self.context.now.plus_ms(limits::FUTURE_MS), Chatgauge::latest_start);
         let parsed = parse_record(json, &mut self.fields)
             .and_then(|draft| draft.check(&self.context, &mut self.fields));
         parsed.map_err(|problem| Rejection::new(problem.field, problem.reason))

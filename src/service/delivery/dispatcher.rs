@@ -15,7 +15,7 @@ use crate::config::LOG_CHANNEL;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{DeliveryOutcome, DeliveryState, StoredMessage};
-use crate::model::time::{DAY_MS, MINUTE_MS};
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::store::{Joining, WriteGate};
 
 /// Longest wait before it looks into the outbox again, or whether to stop.
@@ -25,22 +25,26 @@ const LAST_WAIT: Duration = Duration::from_millis(800);
 /// Most incidents of one rule in one message.
 const JOINED_MAX: u32 = 50;
 /// After a failure a channel rests, so that a receiver that is down is not hammered.
-const REST_MS: i64 = 1_000;
+const REST: Duration = Duration::from_secs(1);
 /// After a write failed, a channel waits before the same message goes out again.
-const WRITE_FAILED_REST_MS: i64 = 5_000;
+const WRITE_FAILED_REST: Duration = Duration::from_secs(5);
 /// How long the end of an incident is told again.
 const ENDED_REFRESH_MS: i64 = 15 * MINUTE_MS;
 /// Messages for channels that are gone are given up after so long.
 const ORPHANED_MS: i64 = DAY_MS;
 /// Time between two looks for such.
-const ORPHANS_INTERVAL_MS: i64 = 10 * MINUTE_MS;
+const ORPHANS_INTERVAL: Duration = Duration::from_secs(600);
+/// No message waits longer for its next attempt, in milliseconds: the longest wait, with jitter. One that does was
+/// stamped by a clock that was ahead.
+const LONGEST_WAIT_MS: i64 = 2 * HOUR_MS;
 
 /// Delivers until the service stops; `chance` gives random numbers in `[0, 1)`.
 pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f64 + Send>) {
     let (done, outcomes) = unbounded();
     let lanes = start_lanes(shared, &done);
-    let orphans_at = shared.clock.now();
-    let mut dispatcher = Dispatcher { shared, lanes, outcomes, chance, orphans_at };
+    let orphans_us = shared.clock.monotonic_us();
+    let mut dispatcher =
+        Dispatcher { shared, lanes, outcomes, chance, orphans_us, looked_at: None };
     while !shared.is_stopping() {
         if let Err(error) = dispatcher.look() {
             tracing::error!(%error, "looking into the outbox of alerts failed; it is tried again");
@@ -78,7 +82,10 @@ struct Dispatcher<'a> {
     lanes: Vec<Lane>,
     outcomes: Receiver<Done>,
     chance: Box<dyn FnMut() -> f64 + Send>,
-    orphans_at: Timestamp,
+    /// The next look for messages of channels that are gone, in monotonic microseconds.
+    orphans_us: u64,
+    /// The last look into the outbox.
+    looked_at: Option<Timestamp>,
 }
 
 impl Dispatcher<'_> {
@@ -88,19 +95,25 @@ impl Dispatcher<'_> {
 
     /// Gives every idle channel what is due.
     fn look(&mut self) -> Result<()> {
-        let now = self.shared.clock.now();
+        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
+        if self.looked_at.is_none_or(|before| now < before) {
+            // At the start too: the clock may have been set back meanwhile.
+            let latest = now.plus_ms(LONGEST_WAIT_MS);
+            self.gate().write(move |writer| writer.hasten_messages(now, latest))?;
+        }
+        self.looked_at = Some(now);
         let due = self.shared.store.read(|reader| reader.due_channels())?;
         for position in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get(position) else { break };
-            if lane.busy.is_some() || lane.ready_at > now {
+            if lane.busy.is_some() || lane.ready_us > now_us {
                 continue;
             }
             if due.iter().any(|(channel, at)| *channel == lane.name && *at <= now) {
                 self.next_message(position, now)?;
             }
-            self.refresh(position, now)?;
+            self.refresh(position, now, now_us)?;
         }
-        self.give_up_orphans(now)
+        self.give_up_orphans(now_us)
     }
 
     fn next_message(&mut self, position: usize, now: Timestamp) -> Result<()> {
@@ -134,13 +147,12 @@ impl Dispatcher<'_> {
     }
 
     /// Tells a channel that forgets what is still so.
-    fn refresh(&mut self, position: usize, now: Timestamp) -> Result<()> {
+    fn refresh(&mut self, position: usize, now: Timestamp, now_us: u64) -> Result<()> {
         let Some(lane) = self.lanes.get_mut(position) else { return Ok(()) };
-        if lane.busy.is_some() || lane.refresh_at.is_none_or(|at| at > now) {
+        if lane.busy.is_some() || lane.refresh_us.is_none_or(|at_us| at_us > now_us) {
             return Ok(());
         }
-        let interval_ms = i64::try_from(lane.refresh_interval.as_millis()).unwrap_or(i64::MAX);
-        lane.refresh_at = Some(now.plus_ms(interval_ms));
+        lane.refresh_us = Some(later_us(now_us, lane.refresh_interval));
         let since = now.plus_ms(-ENDED_REFRESH_MS);
         let rows =
             self.shared.store.read(|reader| reader.messages_to_refresh(&lane.name, since))?;
@@ -151,11 +163,12 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
-    fn give_up_orphans(&mut self, now: Timestamp) -> Result<()> {
-        if now < self.orphans_at {
+    fn give_up_orphans(&mut self, now_us: u64) -> Result<()> {
+        if now_us < self.orphans_us {
             return Ok(());
         }
-        self.orphans_at = now.plus_ms(ORPHANS_INTERVAL_MS);
+        self.orphans_us = later_us(now_us, ORPHANS_INTERVAL);
+        let Some(now) = self.shared.trusted.read().ages_at() else { return Ok(()) };
         let alerting = &self.shared.config.alerting;
         let mut known: Vec<String> =
             alerting.channels.iter().map(|channel| channel.name.clone()).collect();
@@ -178,22 +191,22 @@ impl Dispatcher<'_> {
     }
 
     fn note(&mut self, done: &Done) {
-        let now = self.shared.clock.now();
+        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
         let Some(lane) = self.lanes.get_mut(done.lane) else { return };
         let Some(busy) = lane.busy.take() else { return };
         let name = lane.name.clone();
-        let pace_ms = i64::try_from(lane.pace.as_millis()).unwrap_or(0);
-        lane.ready_at = match done.attempt.verdict {
-            Verdict::Delivered => now.plus_ms(pace_ms),
-            _ => now.plus_ms(rest_ms(&done.attempt).max(pace_ms)),
+        let rest = match done.attempt.verdict {
+            Verdict::Delivered => lane.pace,
+            _ => rest(&done.attempt).max(lane.pace),
         };
+        lane.ready_us = later_us(now_us, rest);
         let Busy::Sending(sending) = busy else {
             return self.shared.delivery.note_health(&name, &done.attempt);
         };
         if let Err(error) = self.note_sending(&name, &sending, &done.attempt, now) {
             tracing::error!(%error, channel = name, "an outcome was not noted; it is sent again");
             if let Some(lane) = self.lanes.get_mut(done.lane) {
-                lane.ready_at = now.plus_ms(WRITE_FAILED_REST_MS);
+                lane.ready_us = later_us(now_us, WRITE_FAILED_REST);
             }
         }
     }
@@ -214,7 +227,11 @@ impl Dispatcher<'_> {
             Verdict::Retry => {
                 let failed = sending.attempts.saturating_add(1);
                 let chance = (self.chance)();
-                next_attempt(sending.created_at, now, failed, attempt.retry_after, chance)
+                // A jump of the clock makes no message old.
+                let trusted = self.shared.trusted.read().trusted;
+                let age_ms = trusted.as_unix_ms().saturating_sub(sending.created_at.as_unix_ms());
+                let created_at = now.plus_ms(-age_ms.max(0));
+                next_attempt(created_at, now, failed, attempt.retry_after, chance)
             }
         };
         let Some(next) = next else { return self.give_up(name, sending, attempt, now) };
@@ -272,10 +289,14 @@ impl Dispatcher<'_> {
     }
 }
 
-/// How long a channel rests after a failure, in milliseconds: as its receiver asks, or a moment.
-fn rest_ms(attempt: &Attempt) -> i64 {
-    let asked = attempt.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-    i64::try_from(asked.as_millis()).unwrap_or(i64::MAX).max(REST_MS)
+/// How long a channel rests after a failure: as its receiver asks, or a moment.
+fn rest(attempt: &Attempt) -> Duration {
+    attempt.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX).max(REST)
+}
+
+/// A monotonic instant, in microseconds, that is `wait` after another.
+fn later_us(now_us: u64, wait: Duration) -> u64 {
+    now_us.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn outcome(state: DeliveryState, attempt: &Attempt, now: Timestamp) -> DeliveryOutcome {
