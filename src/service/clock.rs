@@ -61,7 +61,8 @@ impl Shared {
         }
         let gate: &dyn WriteGate = &self.queue;
         if let Err(error) = gate.write(|writer| writer.keep_clock(STORED_WITHIN)) {
-            tracing::warn!(%error, "the clock could not be stored; the next look tries again");
+            // Why nothing can be written is told where records are refused.
+            tracing::debug!(%error, "the clock could not be stored; the next look tries again");
         }
     }
 

@@ -191,7 +191,7 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
     });
     drop(compactor);
     rolled_up?;
-    shared.engine.catch_up(shared.clock.now())
+    shared.engine.catch_up(shared.steady_now())
 }
 
 /// Like [`compact`], on a thread of its own while this one tells `watch` how many rows are left.

@@ -253,7 +253,7 @@ fn records_of_senders_that_are_right_are_kept_by_a_server_whose_clock_is_behind(
         ahead(72)
     );
     let points = server.get(&tomorrow).json()["data_points"].as_array().unwrap().clone();
-    let total: i64 = points.iter().map(|point| point["value"].as_i64().unwrap_or(0)).sum();
+    let total: i64 = points.iter().map(|point| point["count"].as_i64().unwrap()).sum();
     assert_eq!(total, 20);
 
     // A sender that is the odd one out stays visible, by its space.
@@ -311,6 +311,25 @@ fn future_records_change_nothing_about_now_and_are_exact_when_their_time_comes()
     // Nothing of tomorrow goes early.
     service.prune().unwrap();
     assert_eq!(raw_rows(&service), 41);
+}
+
+#[test]
+fn after_a_clock_was_set_back_the_present_is_answered_from_memory_again() {
+    let service = TestService::start(noon());
+    let answered = |id: &str| {
+        service.send(&[record(id, service.now().plus_ms(-1_000))]);
+        service.compact().unwrap();
+        let before = service.status().unwrap().cache.hits_total;
+        let found = service.current(&Filter::default(), TimeWindow::Hour).unwrap();
+        (found.requests_per_minute, service.status().unwrap().cache.hits_total > before)
+    };
+    assert_eq!(answered("before"), (1, true));
+    service.clock.jump_ms(DAY_MS);
+    pass(&service, 10 * MINUTE_MS);
+    assert_eq!(answered("ahead"), (1, true));
+    service.clock.jump_ms(-DAY_MS);
+    pass(&service, 10 * MINUTE_MS);
+    assert_eq!(answered("after"), (1, true));
 }
 
 #[test]
