@@ -65,10 +65,9 @@ impl Chatgauge {
 fn problems(health: &AlertHealth, interval_ms: i64, before_ms: Option<i64>) -> Vec<String> {
     let mut problems: Vec<String> =
         health.channels.iter().flat_map(ChannelReport::problems).collect();
-    if let Some(late_ms) = before_ms.filter(|_| health.enabled) {
-        if late_ms > interval_ms.saturating_mul(LATE_INTERVALS).saturating_add(LATE_MS) {
-            problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
-        }
+    let limit_ms = interval_ms.saturating_mul(LATE_INTERVALS).saturating_add(LATE_MS);
+    if let Some(late_ms) = before_ms.filter(|late_ms| health.enabled && *late_ms > limit_ms) {
+        problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
     }
     let truncated = health.truncated.iter();
     problems.extend(truncated.map(|rule| {

@@ -35,7 +35,7 @@ impl Monitor {
             let filter = self.resolved(rule, now)?;
             match state.runs.get_mut(&rule.id) {
                 Some(runs) => runs.set_filter(filter),
-                None => newcomers.push(newcomer(state, rule, filter)),
+                None => newcomers.push(newcomer(state, rule, filter, now)),
             }
         }
         let seen = state.progress.seen_seq;
@@ -129,12 +129,14 @@ fn counts_runs(rule: &Rule) -> bool {
 }
 
 /// The runs of a rule as they are stored, or none.
-fn newcomer(state: &State, rule: &Rule, filter: ResolvedFilter) -> Newcomer {
+fn newcomer(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> Newcomer {
     let mut runs = Runs::new(rule, filter);
     let stored = state.stored_runs.get(&rule.id).and_then(Option::as_ref);
     let seen_seq = match stored.filter(|stored| stored.identity_hash == rule.identity()) {
         Some(stored) => {
             runs.restore(&stored.runs);
+            // The clock may have been set back since.
+            runs.bring_back(now);
             stored.seen_seq
         }
         None => i64::MIN / 2,

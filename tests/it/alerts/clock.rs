@@ -123,20 +123,24 @@ fn reminders_go_on_by_the_clock_that_was_set_back() {
 
 #[test]
 fn a_success_that_was_seen_a_day_ahead_hides_no_later_failures() {
-    // By the server's clock, and by a sender's.
-    for server_is_ahead in [true, false] {
-        let stage = Stage::new(NOON, |_| {});
+    // By the server's clock, and by a sender's; over a restart, too.
+    for (server_is_ahead, restarts) in [(true, false), (true, true), (false, false), (false, true)]
+    {
+        let mut stage = Stage::new(NOON, |_| {});
         stage.check();
         let (server_ms, sender_ms) = if server_is_ahead { (DAY_MS, 0) } else { (0, DAY_MS) };
         stage.clock.jump_ms(server_ms);
         stage.send(stage.now().plus_ms(sender_ms), 1, |_, _| {});
         stage.check_times(1);
         stage.clock.jump_ms(-server_ms);
+        if restarts {
+            stage.restart(0);
+        }
         stage.check_times(2);
         stage.send(stage.now().plus_ms(-1_000), 5, |_, record| {
             record.outcome = Outcome::Error(ErrorType::Server);
         });
         let fired = stage.check_times(1);
-        assert_eq!(fired.len(), 1, "server ahead: {server_is_ahead}");
+        assert_eq!(fired.len(), 1, "server ahead: {server_is_ahead}, restart: {restarts}");
     }
 }
