@@ -29,6 +29,11 @@ impl Chatgauge {
         }
     }
 
+    /// The current instant, as far as it is trusted: what is forgotten by it has outlived its time.
+    pub(crate) fn trusted_now(&self) -> Timestamp {
+        self.shared().trusted.read().trusted
+    }
+
     /// The latest start of a record that is accepted now. A clock that is known to be behind does not count.
     pub(crate) fn latest_start(&self) -> Timestamp {
         self.shared().trusted.read().latest.plus_ms(limits::FUTURE_MS)
