@@ -220,8 +220,10 @@ impl Dispatcher<'_> {
     ) -> Result<()> {
         let next = match attempt.verdict {
             Verdict::Delivered => {
+                // Counted once it is on disk: before, a look at the outbox would still find it.
+                self.settle(sending, DeliveryState::Sent, attempt, now)?;
                 self.shared.delivery.note(name, attempt, false, now);
-                return self.settle(sending, DeliveryState::Sent, attempt, now);
+                return Ok(());
             }
             Verdict::Dead | Verdict::Gone => None,
             Verdict::Retry => {
