@@ -156,8 +156,11 @@ fn duration(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::Name;
+    use crate::Config;
+    use crate::model::{ManualClock, Name};
 
     #[test]
     fn lengths_of_time_are_readable() {
@@ -171,6 +174,31 @@ mod tests {
         ] {
             assert_eq!(duration(ms), text);
         }
+    }
+
+    #[test]
+    fn a_clock_that_lost_years_rejects_no_record_that_is_dated_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.path = directory.path().join("chat.db");
+        let right = Timestamp::from_unix_ms(1_790_000_000_000);
+        let clock = Arc::new(ManualClock::new(right));
+        let open = || Chatgauge::open_with_clock(config.clone(), clock.clone()).unwrap();
+        open().shutdown().unwrap();
+        clock.jump_ms(-2_000 * DAY_MS);
+        let gauge = open();
+        assert_eq!(
+            gauge.record_context(Source::Rest).latest_start,
+            right.plus_ms(limits::FUTURE_MS)
+        );
+        let problems = gauge.status().unwrap().problems;
+        assert_eq!(
+            problems,
+            [
+                "the clock is 2000 d behind the stored one and the time that has passed since; check the clock"
+            ]
+        );
+        gauge.shutdown().unwrap();
     }
 
     #[test]

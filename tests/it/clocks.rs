@@ -289,6 +289,10 @@ fn future_records_change_nothing_about_now_and_are_exact_when_their_time_comes()
         (1..=40).map(|hour| record(&format!("h{hour}"), noon().plus_ms(hour * HOUR_MS))).collect();
     service.send(&early);
     service.compact().unwrap();
+    service.clock.advance_ms(2_000);
+    service.send(&[record("last", noon().plus_ms(30 * DAY_MS))]);
+    let stored = sql(&service, "select clock_ms from store_state");
+    assert_eq!(stored, noon().as_unix_ms() + 2_000, "times inside records advance nothing");
     let current = |service: &TestService| {
         service.current(&Filter::default(), TimeWindow::Day).unwrap().requests_per_day
     };
@@ -310,7 +314,7 @@ fn future_records_change_nothing_about_now_and_are_exact_when_their_time_comes()
     assert_eq!(found.mismatches, Vec::<String>::new());
     // Nothing of tomorrow goes early.
     service.prune().unwrap();
-    assert_eq!(raw_rows(&service), 41);
+    assert_eq!(raw_rows(&service), 42);
 }
 
 #[test]
