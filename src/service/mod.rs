@@ -26,9 +26,7 @@ use crate::generate::Workload;
 use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::time::MINUTE_MS;
-use crate::model::{
-    Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock,
-};
+use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock};
 use crate::privacy::Pseudonymizer;
 use crate::query::{Engine, MetricsAggregator};
 use crate::rollup::{Compactor, Retention};

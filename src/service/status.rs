@@ -7,7 +7,6 @@ use super::{Chatgauge, Shared, all_time};
 use crate::error::{Result, StorageError, StorageErrorKind};
 use crate::model::measures::as_f64;
 use crate::model::stats::exact_quantile;
-use crate::model::time::DAY_MS;
 use crate::model::{Dimension, LatencyKind, Measures, Timestamp};
 use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
@@ -17,6 +16,8 @@ use crate::store::pruned_flag;
 
 /// A lag of more than this, in milliseconds, is a problem.
 const LAG_PROBLEM_MS: u64 = 60_000;
+/// How long a start without its write-ahead log is a problem, in monotonic microseconds: one day.
+const WAL_MISSING_US: u64 = 86_400_000_000;
 /// A write-ahead log larger than this is held back: it is cut to half of it when it restarts.
 const WAL_PROBLEM_BYTES: u64 = 128 << 20;
 /// Most pairs of provider and model in a scrape; more are summed as `(other)`.
@@ -53,8 +54,8 @@ impl Chatgauge {
             status.problems.push(format!("records cannot be committed: {error}"));
         }
         status.problems.extend(problems(&status, shared.grown(), shared.store.other_names()));
-        let uptime_ms = self.now().as_unix_ms().saturating_sub(shared.started_at.as_unix_ms());
-        if shared.store.wal_is_missing() && uptime_ms < DAY_MS {
+        let uptime_us = shared.clock.monotonic_us().saturating_sub(shared.started_us);
+        if shared.store.wal_is_missing() && uptime_us < WAL_MISSING_US {
             status.problems.push(
                 "started without the write-ahead log of the server before: its latest records may be missing".into(),
             );

@@ -129,7 +129,12 @@ fn submit_finished(
     for request in batch {
         match request.into_record(&Pseudonyms(&shared.pseudonymizer)) {
             Ok(record) => records.push(record),
-            Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
+            Err(error) => {
+                shared.collector_lost.fetch_add(1, Ordering::Relaxed);
+                if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
+                    tracing::warn!(%error, failures, "a collected request could not be kept");
+                }
+            }
         }
     }
     store_patiently(shared, &records, lost_log);
