@@ -1,6 +1,6 @@
 //! The one public error, with predicates.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of a fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -56,6 +56,16 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
+    /// The key of the pseudonyms is not the one that the database was written with; nothing was changed.
+    #[error("{}: {}", key.display(), problem.in_words(database))]
+    PseudonymKey {
+        /// The key file.
+        key: PathBuf,
+        /// The database.
+        database: PathBuf,
+        /// What is wrong with the key.
+        problem: KeyProblem,
+    },
     /// A statement failed; the transaction was rolled back.
     #[error("{operation}: {source}")]
     Storage {
@@ -72,6 +82,32 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+}
+
+/// What is wrong with the key of the pseudonyms of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// There is no key file, and the database holds records.
+    Missing,
+    /// The key file is there and holds another key.
+    Different,
+}
+
+impl KeyProblem {
+    /// What is wrong and what to do; `database` is the file that the key belongs to.
+    fn in_words(self, database: &Path) -> String {
+        let database = database.display();
+        match self {
+            Self::Missing => format!(
+                "no such file, and {database} holds records with pseudonyms made by this key; put it back from its \
+                 backup, or start with --new-key to make another key: every user then counts again"
+            ),
+            Self::Different => format!(
+                "not the key that {database} was written with; put the right file there or name it with \
+                 store.key_path, or start with --new-key to go on with this one: every user then counts again"
+            ),
+        }
+    }
 }
 
 /// The cause of a failed storage operation, without naming the storage library.

@@ -34,5 +34,5 @@ pub use collector::{RequestGuard, RequestInfo, TelemetryCollector, Usage};
 pub use config::Config;
 pub use error::{Error, Result};
 #[cfg(feature = "server")]
-pub use service::{AlertMonitor, Chatgauge};
+pub use service::{AlertMonitor, Chatgauge, OpenOptions};
 pub use system_clock::SystemClock;

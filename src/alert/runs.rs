@@ -142,6 +142,19 @@ impl Runs {
         self.runs.clear();
     }
 
+    /// The clock was set back to `now`: what started later, as far as is known, started now.
+    pub(super) fn bring_back(&mut self, now: Timestamp) {
+        let now_ms = now.as_unix_ms();
+        for (ids, run) in &mut self.runs {
+            let streak = &mut run.streak;
+            if streak.last_ms.max(streak.succeeded_ms) > now_ms {
+                streak.last_ms = streak.last_ms.min(now_ms);
+                streak.succeeded_ms = streak.succeeded_ms.min(now_ms);
+                self.unsaved.insert(*ids);
+            }
+        }
+    }
+
     /// Whether they are what `rule` counts.
     pub(super) fn are_of(&self, rule: &Rule) -> bool {
         rule.inactive.is_none() && self.identity == rule.identity()

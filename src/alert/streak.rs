@@ -11,6 +11,12 @@ pub(super) fn late_before(now: Timestamp) -> Timestamp {
     now.plus_ms(-FRESH_MS)
 }
 
+/// When a request counts as started that an evaluation at `seen` is the first to see, in Unix milliseconds: a sender
+/// whose clock is ahead must not make what others send until then say nothing.
+pub(super) fn counted_ms(started_ms: i64, seen: Timestamp) -> i64 {
+    started_ms.min(seen.as_unix_ms())
+}
+
 /// Errors in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Streak {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Clock, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
-use crate::service::{Chatgauge, key_path};
+use crate::service::{Chatgauge, OpenOptions, new_pseudonymizer, stored_pseudonymizer};
 use crate::store::{Stop, Store};
 use crate::system_clock::SystemClock;
 
@@ -23,18 +23,23 @@ pub(super) fn engine(config: &Config) -> Result<(Store, Engine)> {
     Ok((store, engine))
 }
 
+/// The service of a command that writes; `new_key` as in [`OpenOptions`].
+///
+/// # Errors
+/// When the file cannot be used, or its key is missing or another one.
+pub(super) fn service(config: &Config, new_key: bool) -> Result<Chatgauge> {
+    Chatgauge::open_with(config.clone(), OpenOptions { new_key, ..OpenOptions::default() })
+}
+
 /// What stands for users in this database.
 ///
 /// # Errors
-/// When there is a database but not its key: a new key would give names that are in no row.
+/// When there is a database but not the key that it was written with: another key gives names that are in no row.
 pub(super) fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
-    let key = key_path(config);
-    if config.store.path.exists() && !key.exists() {
-        let reason = "no such file; without the key of the database nobody can tell what its users \
-                      are stored as";
-        return Err(Error::database(key, reason));
+    if !config.store.path.exists() {
+        return new_pseudonymizer(config);
     }
-    crate::service::pseudonymizer(config)
+    stored_pseudonymizer(config, &Store::open_read_only(&config.store)?)
 }
 
 /// The current instant.

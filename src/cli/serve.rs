@@ -36,6 +36,9 @@ pub struct ServerArgs {
     /// Ask for no token; only on a loopback address
     #[arg(long)]
     pub no_auth: bool,
+    /// Go on with the key file that is there, or a new one, though the database has another key: every user counts again
+    #[arg(long)]
+    pub new_key: bool,
     /// Zone of "today" in answers that do not name one [default: UTC]
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
@@ -73,7 +76,7 @@ impl ServeCommand {
         limit_arenas();
         let config = self.server.load()?;
         let server = Server::bind(&config)?;
-        let service = Chatgauge::open(config.clone())?;
+        let service = open::service(&config, self.server.new_key)?;
         let token = token_of(&config)?;
         let address = (server.address, server.gateway_address);
         let announce = || announce(out, address, &config, token.as_ref());
@@ -147,7 +150,7 @@ impl DemoCommand {
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.load()?;
         let server = Server::bind(&config)?;
-        let service = Chatgauge::open(config.clone())?;
+        let service = open::service(&config, self.server.new_key)?;
         self.seed(&service, out)?;
         let token = token_of(&config)?;
         let url = format!("http://{}", server.address);

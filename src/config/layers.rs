@@ -8,6 +8,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::channels::set_from_environment;
+use super::service_links::is_service_link;
 use super::{Config, RawConfig};
 use crate::error::{Error, Result};
 
@@ -46,7 +47,8 @@ impl Config {
     /// Of `environment` only variables that start with `CHATGAUGE_` are looked at:
     /// `CHATGAUGE_<SECTION>_<KEY>`, and the short `CHATGAUGE_DB`, `CHATGAUGE_LISTEN`,
     /// `CHATGAUGE_ADMIN_TOKEN`. `CHATGAUGE_CONFIG` names the file when `file` does not. An empty
-    /// variable is as good as none.
+    /// variable is as good as none, and so is what Kubernetes makes of a service called `chatgauge`
+    /// (`CHATGAUGE_PORT=tcp://...`).
     ///
     /// # Errors
     /// [`InvalidConfig`](Error::InvalidConfig) for the first unknown or unacceptable key, with the
@@ -128,7 +130,13 @@ impl Layers {
                 self.origins.insert(key, name.clone());
                 continue;
             }
-            let key = known.get(name).ok_or_else(|| unknown_variable(name, &known))?;
+            let Some(key) = known.get(name) else {
+                // Kubernetes sets them because of a service's name; nobody can take them away.
+                if is_service_link(name, value) {
+                    continue;
+                }
+                return Err(unknown_variable(name, &known));
+            };
             if let Some(other) = set_by.insert(key.clone(), name) {
                 let reason = format!("{other} sets the same key, {key}; set one of them");
                 return Err(Error::invalid_config(name, reason));

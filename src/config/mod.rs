@@ -11,6 +11,7 @@ mod layers;
 mod otlp;
 mod raw;
 mod secret;
+mod service_links;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

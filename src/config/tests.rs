@@ -133,3 +133,23 @@ fn printing_shows_what_is_in_effect_and_hides_the_token() {
     let wrong = load("[http]\nadmin_token = \"hunter2\n", &[], &[]).unwrap_err();
     assert!(!wrong.contains("hunter2"), "{wrong}");
 }
+
+#[test]
+fn what_kubernetes_makes_of_a_service_of_our_name_is_ignored() {
+    let environment = [
+        ("CHATGAUGE_PORT", "tcp://10.96.12.7:8089"),
+        ("CHATGAUGE_PORT_8089_TCP", "tcp://10.96.12.7:8089"),
+        ("CHATGAUGE_PORT_8089_TCP_ADDR", "10.96.12.7"),
+        ("CHATGAUGE_PORT_8089_TCP_PORT", "8089"),
+        ("CHATGAUGE_PORT_8089_TCP_PROTO", "tcp"),
+        ("CHATGAUGE_SERVICE_HOST", "10.96.12.7"),
+        ("CHATGAUGE_SERVICE_PORT", "8089"),
+        ("CHATGAUGE_SERVICE_PORT_HTTP", "8089"),
+        ("CHATGAUGE_FOO_SERVICE_HOST", "10.96.12.8"),
+    ];
+    assert_eq!(load("", &environment, &[]).unwrap(), Config::default());
+    for variable in [("CHATGAUGE_PORT", "8089"), ("CHATGAUGE_SERVICE_HOST", "chatgauge.local")] {
+        let error = load("", &[variable], &[]).unwrap_err();
+        assert!(error.contains("there is no such variable"), "{error}");
+    }
+}

@@ -69,9 +69,8 @@ pub(crate) async fn ingest(
         Problem::new(Kind::UnsupportedMediaType, detail)
     })?;
     let service = app.service().clone();
-    let pseudonymizer = service.pseudonymizer().clone();
     let intake = Intake {
-        context: RecordContext::new(service.now(), Source::Litellm, pseudonymizer),
+        context: service.record_context(Source::Litellm),
         spaces: principal.spaces().map(<[_]>::to_vec),
         service: service.clone(),
         records: Vec::new(),

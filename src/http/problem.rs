@@ -350,7 +350,7 @@ impl From<Error> for Problem {
                 }
             }
             .with_cause(error.to_string()),
-            Error::Database { .. } | Error::Io { .. } => Self::internal(error.to_string()),
+            Error::Database { .. } | Error::PseudonymKey { .. } | Error::Io { .. } => Self::internal(error.to_string()),
         }
     }
 }

@@ -114,7 +114,8 @@ pub(crate) async fn delete(
     let now = app.service().now();
     for value in cookies(&headers) {
         if let Some(session) = app.auth().open_session(value, now) {
-            app.auth().end(&session, now);
+            // A jump of the clock must not make the end of another session forgotten.
+            app.auth().end(&session, app.service().trusted_now());
         }
     }
     let cookie = set_cookie(&headers, "", 0);

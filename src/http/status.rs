@@ -15,8 +15,8 @@ use crate::model::Timestamp;
 use crate::model::alert::RuleState;
 use crate::query::Status;
 use crate::query::status::{
-    CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, GatewayStatus, IngestStatus,
-    StorageStatus,
+    CacheStatus, ClockSkewStatus, ClockStatus, CollectorStatus, CompactorStatus, DimensionsStatus,
+    GatewayStatus, IngestStatus, StorageStatus,
 };
 use crate::service::AlertHealth;
 
@@ -50,6 +50,10 @@ pub(crate) struct StatusBody {
     cache: CacheStatus,
     /// Distinct values of the interned dimensions.
     dimensions: DimensionsStatus,
+    /// The server's clock.
+    clock: ClockStatus,
+    /// The clocks of senders.
+    clock_skew: ClockSkewStatus,
     /// Alerts.
     alerts: AlertsStatusBody,
 }
@@ -147,6 +151,8 @@ impl StatusBody {
             storage: status.storage,
             cache: status.cache,
             dimensions: status.dimensions,
+            clock: status.clock,
+            clock_skew: status.clock_skew,
             alerts: alerts.into(),
         }
     }

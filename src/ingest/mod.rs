@@ -4,6 +4,8 @@ pub mod litellm;
 pub mod otlp;
 mod pace;
 mod queue;
+mod skew;
 pub mod wire;
 
 pub use queue::{AppendReport, IngestStats, OnCommitted, Queue, QueueConsumer};
+pub use skew::ClockSkew;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::pace::CommitPace;
+use super::skew::{ClockSkew, SkewWindow};
 use crate::config::IngestConfig;
 use crate::error::{Error, Result, StorageErrorKind};
 use crate::model::failure_log::FailureLog;
@@ -76,6 +77,7 @@ struct Shared {
     /// Since when the writer is at work, in microseconds of the monotonic clock; 0 while it waits for work.
     working_since_us: AtomicU64,
     commit_us: Mutex<VecDeque<u64>>,
+    skew: Mutex<SkewWindow>,
     /// As the writer last left them.
     dimension_caps: Mutex<[DimensionCaps; 4]>,
 }
@@ -177,6 +179,11 @@ impl Queue {
     /// waits for the writer.
     pub fn dimension_caps(&self) -> [DimensionCaps; 4] {
         *self.shared.dimension_caps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the latest records are dated against this server's clock, at a monotonic instant.
+    pub fn skew(&self, now_us: u64) -> ClockSkew {
+        self.shared.skew.lock().unwrap_or_else(PoisonError::into_inner).skew(now_us)
     }
 
     /// Counters since the start.
@@ -309,10 +316,11 @@ impl QueueConsumer {
     fn commit(&mut self, batches: Vec<Batch>, writer: &mut Writer, clock: &dyn Clock) {
         let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
         let started_us = clock.monotonic_us();
+        let now = clock.now();
         let result = {
             let slices: Vec<&[RequestRecord]> =
                 batches.iter().map(|batch| batch.records.as_slice()).collect();
-            writer.append(&slices, clock.now())
+            writer.append(&slices, now)
         };
         self.note_caps(writer);
         self.note_commit(clock.monotonic_us() - started_us, clock.now(), result.is_ok());
@@ -323,6 +331,7 @@ impl QueueConsumer {
                     let (failures, seconds) = (ended.failures, ended.lasted_s);
                     tracing::info!(failures, seconds, "commits succeed again");
                 }
+                self.note_skew(&batches, now, started_us);
                 self.acknowledge(batches, appended);
             }
             // One batch must not fail for another's sake, nor is one tried alone for what ails all of them.
@@ -344,6 +353,13 @@ impl QueueConsumer {
         }
         for batch in batches {
             (batch.on_committed)(Err(same_failure(error)));
+        }
+    }
+
+    fn note_skew(&self, batches: &[Batch], now: Timestamp, now_us: u64) {
+        let mut skew = self.shared.skew.lock().unwrap_or_else(PoisonError::into_inner);
+        for batch in batches {
+            skew.note(&batch.records, now, now_us);
         }
     }
 

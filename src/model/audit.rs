@@ -17,6 +17,8 @@ pub enum AuditAction {
     KeyCreated,
     /// A key was revoked.
     KeyRevoked,
+    /// Another key of the pseudonyms took the place of the one that the database was written with.
+    PseudonymKeyReplaced,
     /// A configuration value was changed.
     ConfigChanged,
     /// An alert fired, was resolved or acknowledged.
@@ -27,13 +29,14 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Read,
         Self::AuthFailed,
         Self::Sql,
         Self::Simulate,
         Self::KeyCreated,
         Self::KeyRevoked,
+        Self::PseudonymKeyReplaced,
         Self::ConfigChanged,
         Self::Alert,
         Self::UserForgotten,
@@ -48,6 +51,7 @@ impl AuditAction {
             Self::Simulate => "simulate",
             Self::KeyCreated => "key_created",
             Self::KeyRevoked => "key_revoked",
+            Self::PseudonymKeyReplaced => "pseudonym_key_replaced",
             Self::ConfigChanged => "config_changed",
             Self::Alert => "alert",
             Self::UserForgotten => "user_forgotten",

@@ -22,6 +22,7 @@ mod sketch_code;
 pub mod sql;
 pub mod stats;
 pub mod time;
+mod trusted_clock;
 #[cfg(feature = "server")]
 pub(crate) mod varint;
 
@@ -41,3 +42,4 @@ pub use sketch::Sketch;
 pub use sql::{SqlAnswer, SqlValue};
 pub use stats::{ErrorStats, LatencyStats, MetricDataPoint, TokenUsageStats};
 pub use time::{Aggregation, Level, TimeRange, TimeWindow, Timestamp};
+pub use trusted_clock::{ClockReading, TrustedClock};

@@ -27,8 +27,11 @@ pub mod limits {
     pub const COST_NANO_USD: i64 = 1_000_000_000_000_000;
     /// Highest `attempt`.
     pub const ATTEMPT: u64 = 1_000;
-    /// How far `started_at` may lie ahead of the arrival, in milliseconds: clocks differ.
-    pub const FUTURE_MS: i64 = 5 * 60_000;
+    /// How far `started_at` may lie ahead of the server's clock, in milliseconds: 48 hours. A server whose clock is wrong by
+    /// a day or a zone must not reject the records of senders that are right.
+    pub const FUTURE_MS: i64 = 48 * 3_600_000;
+    /// Clocks that differ by no more agree, in milliseconds: 5 minutes. What is further ahead is reported.
+    pub const CLOCK_TOLERANCE_MS: i64 = 5 * 60_000;
     /// Earliest `started_at`, in Unix milliseconds: 2000-01-01, so that a date in seconds is caught.
     pub const EARLIEST_MS: i64 = 946_684_800_000;
     /// `context + llm` may pass `total` by this much before it is an error, in microseconds.

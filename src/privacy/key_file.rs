@@ -17,22 +17,34 @@ const KEY_CHARS: usize = 2 * KEY_BYTES;
 /// Most bytes read of a file that may be something else entirely.
 const READ_BYTES: u64 = 4_096;
 
+/// Reads the key at `path`; `None` when there is no such file.
+///
+/// # Errors
+/// As [`load_or_create_key`].
+pub fn load_key(path: &Path) -> Result<Option<[u8; KEY_BYTES]>> {
+    match File::open(path) {
+        Ok(file) => read_key(path, file).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(path)(error)),
+    }
+}
+
 /// Reads the key at `path`, or makes one there when the file does not exist.
 ///
 /// The file is 64 hexadecimal digits and a line end, readable by its owner only. Several processes
 /// may start at once: all get the same key.
 ///
-/// To rotate the key, replace or delete the file and start again. Pseudonyms made with the old key
-/// stay in the database but no longer join with new ones: the same person counts once more. Keep a
-/// copy of the file with the backups of the database, or the same happens after a restore.
+/// A database keeps a [check value](super::Pseudonymizer::key_check) of its key and is refused with another one. To rotate
+/// the key, replace or delete the file and open with a new key (`OpenOptions::new_key`, `--new-key`):
+/// pseudonyms made with the old key stay in the database but no longer join with new ones, so the same person counts
+/// once more.
 ///
 /// # Errors
 /// When the file can be read by others, does not hold a key, or cannot be read or made.
 pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
-    match File::open(path) {
-        Ok(file) => read_key(path, file),
-        Err(error) if error.kind() == ErrorKind::NotFound => create_key(path),
-        Err(error) => Err(io_error(path)(error)),
+    match load_key(path)? {
+        Some(key) => Ok(key),
+        None => create_key(path),
     }
 }
 

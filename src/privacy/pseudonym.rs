@@ -12,6 +12,8 @@ use crate::model::Name;
 
 type HmacSha256 = Hmac<Sha256>;
 
+/// Bytes of the check value of a key: a wrong key passes once in 2^64.
+const CHECK_BYTES: usize = 8;
 /// Bytes of a hash that a pseudonym keeps: 80 bits are 16 base32 characters without padding.
 const KEPT_BYTES: usize = 10;
 /// Base32 characters of a pseudonym.
@@ -37,6 +39,7 @@ struct Keyed {
     user: HmacSha256,
     session: HmacSha256,
     identifier: HmacSha256,
+    check: HmacSha256,
 }
 
 impl fmt::Debug for Pseudonymizer {
@@ -58,8 +61,19 @@ impl Pseudonymizer {
                 user: for_purpose(b"user"),
                 session: for_purpose(b"session"),
                 identifier: for_purpose(b"identifier"),
+                check: for_purpose(b"key-check"),
             }),
         }
+    }
+
+    /// The check value of the key: the first 8 bytes of HMAC-SHA256 of `key-check` and a zero byte under the key.
+    ///
+    /// A database keeps it to recognise the key that it was written with. It tells nothing about the key, which is 256
+    /// random bits behind a one-way function, and confirms no pseudonym, because no pseudonym is made with its label.
+    pub fn key_check(&self) -> [u8; CHECK_BYTES] {
+        let mut check = [0; CHECK_BYTES];
+        fill(&mut check, &self.keyed.check, "");
+        check
     }
 
     /// The pseudonym of a user: `u_` and 16 characters; a text that is one already stays as it is.
@@ -167,6 +181,13 @@ mod tests {
     fn the_hash_is_hmac_sha256_of_purpose_zero_byte_and_text() {
         // python3: hmac.new(bytes([7])*32, b"user\0alice", "sha256"), base32, first 10 bytes
         assert_eq!(pseudonymizer().user("alice"), "u_os2kjtfjnp5vltea");
+    }
+
+    #[test]
+    fn the_check_value_is_hmac_sha256_of_its_label_and_differs_by_key() {
+        // python3: hmac.new(bytes([7])*32, b"key-check\0", "sha256").digest()[:8].hex()
+        assert_eq!(pseudonymizer().key_check(), [0x7e, 0x61, 0xaf, 0x9d, 0xd4, 0x0b, 0xd4, 0xc4]);
+        assert_ne!(pseudonymizer().key_check(), Pseudonymizer::from_key([8; 32]).key_check());
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub struct Status {
     pub cache: CacheStatus,
     /// Distinct values of the interned dimensions.
     pub dimensions: DimensionsStatus,
+    /// The server's clock.
+    pub clock: ClockStatus,
+    /// The clocks of senders.
+    pub clock_skew: ClockSkewStatus,
     /// What is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -155,6 +159,30 @@ pub struct DimensionsStatus {
     pub labels: u64,
     /// Records of which a value went to `(other)` because a cap was reached.
     pub overflowed_total: u64,
+}
+
+/// The server's clock against the last one that was stored and the time that has passed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ClockStatus {
+    /// How far the clock is ahead; below 0: behind; 0 within a second.
+    pub ahead_ms: i64,
+    /// What ages are counted by: never ahead of the time that has passed, until the clock has been ahead for a day.
+    #[schema(value_type = String, format = DateTime)]
+    pub retention_at: Timestamp,
+    /// For how long, at least, nothing is deleted because of its age: the clock was more than an hour past the stored one
+    /// at the start. 0: ages count.
+    pub retention_paused_ms: u64,
+}
+
+/// The clocks of senders against the server's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct ClockSkewStatus {
+    /// Records of the last hour that other machines sent, the latest 1,000 at most.
+    pub records: u64,
+    /// Those of them that were dated more than 5 minutes ahead of the server's clock.
+    pub ahead_records: u64,
+    /// How far those were ahead, the median; null when there are none.
+    pub ahead_median_ms: Option<u64>,
 }
 
 /// Everything ever stored of one model, retention notwithstanding: what never goes back, even over a

@@ -32,6 +32,9 @@ const FIRST_STEP: u32 = 128;
 /// Ids that came without a time are remembered this long: twice what is promised.
 const UNDATED_MS: i64 = 2 * DAY_MS;
 
+/// An arrival stamped this much later than now, in milliseconds, was stamped by a clock that was ahead.
+const AHEAD_MS: i64 = HOUR_MS;
+
 /// Deletes what has outlived its time.
 #[derive(Clone, Debug)]
 pub struct Retention {
@@ -58,26 +61,49 @@ impl Retention {
 
     /// Deletes everything that is due; `keep_going` is asked between steps.
     ///
+    /// Ages are counted at `ages_at`, which must not be ahead of the real time; `None`: nothing goes because of its age.
+    ///
     /// # Errors
     /// When the file cannot be read or written; what was deleted until then stays deleted.
     pub fn run(
         &self,
         gate: &dyn WriteGate,
-        now: Timestamp,
+        ages_at: Option<Timestamp>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<RetentionReport> {
         let mut report = RetentionReport::default();
-        for day in self.store.read(|reader| reader.days())? {
-            self.prune_aged(gate, &day, now, keep_going, &mut report)?;
+        if let Some(now) = ages_at {
+            for day in self.store.read(|reader| reader.days())? {
+                self.prune_aged(gate, &day, now, keep_going, &mut report)?;
+            }
         }
         self.prune_by_size(gate, keep_going, &mut report)?;
-        let before = now.plus_ms(-UNDATED_MS);
-        let rest = |took_us| self.rest(took_us, keep_going);
-        in_steps(gate, keep_going, rest, move |writer, rows| {
-            writer.prune_undated_ids(before, rows)
-        })?;
+        if let Some(now) = ages_at {
+            let before = now.plus_ms(-UNDATED_MS);
+            let rest = |took_us| self.rest(took_us, keep_going);
+            in_steps(gate, keep_going, rest, move |writer, rows| {
+                writer.prune_undated_ids(before, rows)
+            })?;
+        }
         report.freed_bytes = self.shrink(gate, keep_going)?;
         Ok(report)
+    }
+
+    /// Corrects arrivals stamped later than `latest`, the latest time that may be right, by a clock that was ahead.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn bound_arrivals(&self, gate: &dyn WriteGate, latest: Timestamp) -> Result<()> {
+        if !self.store.read(|reader| reader.has_arrivals_after(latest.plus_ms(AHEAD_MS)))? {
+            return Ok(());
+        }
+        let corrected = gate.write(move |writer| writer.bound_arrivals(latest))?;
+        tracing::warn!(
+            rows = corrected,
+            latest = %latest,
+            "times of arrival were stamped by a clock that was ahead; they are corrected, so that retention does not wait for them"
+        );
+        Ok(())
     }
 
     fn prune_aged(

@@ -2,7 +2,6 @@
 
 use super::{AlertCounts, ChannelReport, Chatgauge};
 use crate::error::Result;
-use crate::model::Timestamp;
 use crate::model::alert::RuleState;
 
 /// Evaluations later than this many intervals, and a minute, are a problem.
@@ -57,19 +56,18 @@ impl Chatgauge {
             problems: Vec::new(),
         };
         let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(i64::MAX);
-        health.problems = problems(&health, interval_ms, self.now());
+        let evaluated_before_ms = self.shared().evaluated_before_ms();
+        health.problems = problems(&health, interval_ms, evaluated_before_ms);
         Ok(health)
     }
 }
 
-fn problems(health: &AlertHealth, interval_ms: i64, now: Timestamp) -> Vec<String> {
+fn problems(health: &AlertHealth, interval_ms: i64, before_ms: Option<i64>) -> Vec<String> {
     let mut problems: Vec<String> =
         health.channels.iter().flat_map(ChannelReport::problems).collect();
-    if let Some(at) = health.counts.evaluated_at.filter(|_| health.enabled) {
-        let late_ms = now.as_unix_ms().saturating_sub(at.as_unix_ms());
-        if late_ms > interval_ms.saturating_mul(LATE_INTERVALS).saturating_add(LATE_MS) {
-            problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
-        }
+    let limit_ms = interval_ms.saturating_mul(LATE_INTERVALS).saturating_add(LATE_MS);
+    if let Some(late_ms) = before_ms.filter(|late_ms| health.enabled && *late_ms > limit_ms) {
+        problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
     }
     let truncated = health.truncated.iter();
     problems.extend(truncated.map(|rule| {

@@ -82,7 +82,7 @@ pub(super) fn watch(shared: &Shared) {
             continue;
         }
         let started_us = shared.clock.monotonic_us();
-        if let Err(error) = shared.evaluate_alerts(shared.clock.now()) {
+        if let Err(error) = shared.evaluate_alerts(shared.steady_now()) {
             tracing::error!(%error, "alerts could not be evaluated; the next evaluation tries again");
         }
         let took_us = shared.clock.monotonic_us().saturating_sub(started_us);
@@ -93,15 +93,29 @@ pub(super) fn watch(shared: &Shared) {
 impl Shared {
     /// One evaluation by the clock; nothing fires just after a start.
     fn evaluate_alerts(&self, now: Timestamp) -> Result<()> {
-        let grace_ms = i64::try_from(self.config.alerting.startup_grace.as_millis()).unwrap_or(0);
-        let in_grace = now < self.started_at.plus_ms(grace_ms);
-        self.monitor.evaluate(&self.queue, now, in_grace)?;
+        let grace_us = u64::try_from(self.config.alerting.startup_grace.as_micros()).unwrap_or(0);
+        let running_us = self.clock.monotonic_us().saturating_sub(self.started_us);
+        self.monitor.evaluate(&self.queue, now, running_us < grace_us)?;
+        self.note_evaluated();
         Ok(())
+    }
+
+    /// Lateness is measured in monotonic time: a jump of the clock makes no evaluation late.
+    fn note_evaluated(&self) {
+        self.alerts_evaluated_us.store(self.clock.monotonic_us().max(1), Ordering::SeqCst);
+    }
+
+    /// Time since the last evaluation, in milliseconds; `None` before the first.
+    pub(super) fn evaluated_before_ms(&self) -> Option<i64> {
+        let evaluated_us = self.alerts_evaluated_us.load(Ordering::SeqCst);
+        let elapsed_us = self.clock.monotonic_us().saturating_sub(evaluated_us);
+        (evaluated_us > 0).then(|| i64::try_from(elapsed_us / 1_000).unwrap_or(i64::MAX))
     }
 
     /// Deletes old history of alerts, in bounded steps.
     pub(super) fn prune_alerts(&self) {
-        let (days, now) = (self.config.alerting.history_days, self.clock.now());
+        let Some(now) = self.trusted.read().ages_at() else { return };
+        let days = self.config.alerting.history_days;
         let gate: &dyn WriteGate = &self.queue;
         match gate.write(move |writer| writer.prune_alerts(days, now)) {
             Ok(0) => {}
@@ -141,6 +155,7 @@ impl Chatgauge {
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
         let shared = self.shared();
         let opened = shared.monitor.evaluate(&shared.queue, now, false)?;
+        shared.note_evaluated();
         shared.monitor.incidents(opened)
     }
 
@@ -247,7 +262,7 @@ impl Chatgauge {
         note: Option<&str>,
     ) -> Result<AckOutcome> {
         let shared = self.shared();
-        shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, self.now())
+        shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, shared.steady_now())
     }
 
     /// Ends an incident by hand, and tells whoever was told that it fires. A run of failures begins another
@@ -262,7 +277,7 @@ impl Chatgauge {
         comment: Option<&str>,
     ) -> Result<AckOutcome> {
         let shared = self.shared();
-        shared.monitor.close(&shared.queue, incident_id, (actor, comment), self.now())
+        shared.monitor.close(&shared.queue, incident_id, (actor, comment), shared.steady_now())
     }
 
     /// Why a rule did or did not fire for a group: its state and its last evaluations since the start;
@@ -276,7 +291,7 @@ impl Chatgauge {
         if let Some(pseudonym) = pseudonym {
             group.names.replace("user", &pseudonym);
         }
-        self.shared().monitor.explain(rule_id, &group, self.now())
+        self.shared().monitor.explain(rule_id, &group, self.shared().steady_now())
     }
 
     /// What a rule would have done over the stored history; user ids become pseudonyms.

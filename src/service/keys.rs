@@ -13,7 +13,7 @@ use crate::store::WriteGate;
 
 /// How long a recognised key is believed without looking again: revoking takes at most so long when
 /// another process did it, and no time when this one did.
-const BELIEVED_MS: i64 = 2_000;
+const BELIEVED_US: u64 = 2_000_000;
 /// Most keys remembered.
 const REMEMBERED: usize = 1_000;
 /// Bytes of randomness in the secret part of a key.
@@ -25,7 +25,8 @@ const ID_BYTES: usize = 6;
 struct Recognised {
     info: KeyInfo,
     secret_sha256: Vec<u8>,
-    looked_at: Timestamp,
+    /// In monotonic microseconds.
+    looked_us: u64,
 }
 
 /// Keys recognised lately, by their public part.
@@ -88,7 +89,7 @@ impl Chatgauge {
         let now = self.now();
         let presented = Sha256::digest(secret.as_bytes());
         let shared = self.shared();
-        let Some(info) = shared.recognise(key_id, &presented, now)? else { return Ok(None) };
+        let Some(info) = shared.recognise(key_id, &presented)? else { return Ok(None) };
         let expired = info.expires_at.is_some_and(|expires_at| expires_at <= now);
         if expired || info.revoked_at.is_some() {
             return Ok(None);
@@ -136,8 +137,9 @@ impl Chatgauge {
 }
 
 impl Shared {
-    fn recognise(&self, key_id: &str, presented: &[u8], now: Timestamp) -> Result<Option<KeyInfo>> {
-        let fresh = |known: &&Recognised| now < known.looked_at.plus_ms(BELIEVED_MS);
+    fn recognise(&self, key_id: &str, presented: &[u8]) -> Result<Option<KeyInfo>> {
+        let now_us = self.clock.monotonic_us();
+        let fresh = |known: &&Recognised| now_us < known.looked_us + BELIEVED_US;
         if let Some(known) = self.keys.lock().get(key_id).filter(fresh) {
             return Ok(is_same(&known.secret_sha256, presented).then(|| known.info.clone()));
         }
@@ -151,7 +153,7 @@ impl Shared {
         if keys.len() >= REMEMBERED {
             keys.clear();
         }
-        let known = Recognised { info: info.clone(), secret_sha256, looked_at: now };
+        let known = Recognised { info: info.clone(), secret_sha256, looked_us: now_us };
         keys.insert(info.key_id.clone(), known);
         Ok(Some(info))
     }

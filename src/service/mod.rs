@@ -4,16 +4,18 @@ mod alert_health;
 mod alert_monitor;
 mod alerts;
 mod audit;
+mod clock;
 mod delivery;
 mod gateway_counters;
 mod keys;
+mod open_options;
+mod pseudonym_key;
 mod queries;
 mod silences;
 mod status;
 mod threads;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,12 +27,11 @@ use crate::generate::Workload;
 use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::time::MINUTE_MS;
-use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp};
-use crate::privacy::{Pseudonymizer, load_or_create_key};
+use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock};
+use crate::privacy::Pseudonymizer;
 use crate::query::{Engine, MetricsAggregator};
 use crate::rollup::{Compactor, Retention};
 use crate::store::Store;
-use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
 pub use alerts::AlertCounts;
@@ -38,6 +39,8 @@ pub(crate) use alerts::identified;
 pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};
+pub use open_options::OpenOptions;
+pub use pseudonym_key::{key_path, new_pseudonymizer, stored_pseudonymizer};
 
 /// The service: one database file, its writer, compactor and readers. Clones share it.
 ///
@@ -58,6 +61,9 @@ struct Inner {
 struct Shared {
     config: Config,
     clock: Arc<dyn Clock>,
+    trusted: Arc<TrustedClock>,
+    /// The clock deviated when it was looked at last.
+    is_clock_wrong: AtomicBool,
     store: Store,
     queue: Queue,
     engine: Arc<Engine>,
@@ -73,6 +79,9 @@ struct Shared {
     backtesting: Mutex<()>,
     delivery: delivery::Delivery,
     started_at: Timestamp,
+    /// The start and the last evaluation of alerts (0: none), in monotonic microseconds.
+    started_us: u64,
+    alerts_evaluated_us: AtomicU64,
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
     rejected: AtomicU64,
@@ -91,51 +100,30 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The file of the pseudonyms' key: as configured, else beside the database.
-pub fn key_path(config: &Config) -> PathBuf {
-    config.store.key_path.clone().unwrap_or_else(|| {
-        let mut name = crate::store::resolved(&config.store.path).into_os_string();
-        name.push(".key");
-        PathBuf::from(name)
-    })
-}
-
-/// The pseudonymizer of a database, from its key file; the key is made when there is none.
-///
-/// # Errors
-/// When the key file cannot be read, or is readable by others.
-pub fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
-    Ok(Pseudonymizer::from_key(load_or_create_key(&key_path(config))?))
-}
-
-/// The pseudonymizer, with a word when a key had to be made for a file that knows users already.
-fn open_pseudonymizer(config: &Config, store: &Store) -> Result<Pseudonymizer> {
-    let path = key_path(config);
-    if !path.exists() && store.read(|reader| reader.has_users())? {
-        tracing::warn!(
-            key = %path.display(),
-            "the key of the pseudonyms is missing and a new one is made: users stored so far will \
-             not be recognised. Stop and restore the key file if this is not wanted"
-        );
-    }
-    pseudonymizer(config)
-}
-
 impl Chatgauge {
     /// Opens the database and starts the threads, with the system's clock.
     ///
     /// # Errors
-    /// When the file cannot be used.
+    /// When the file cannot be used; [`PseudonymKey`](Error::PseudonymKey) when its key is missing or another one.
     pub fn open(config: Config) -> Result<Self> {
-        Self::open_with_clock(config, Arc::new(SystemClock::default()))
+        Self::open_with(config, OpenOptions::default())
     }
 
     /// Like [`open`](Self::open), with a clock of the caller's.
     ///
     /// # Errors
-    /// When the file cannot be used.
+    /// As [`open`](Self::open).
     pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let (store, writer) = Store::open(&config.store)?;
+        Self::open_with(config, OpenOptions { clock, ..OpenOptions::default() })
+    }
+
+    /// Like [`open`](Self::open), with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(config: Config, options: OpenOptions) -> Result<Self> {
+        let OpenOptions { clock, new_key } = options;
+        let (store, mut writer) = Store::open(&config.store)?;
         if store.wal_is_missing() {
             tracing::error!(
                 database = %store.path().display(),
@@ -143,7 +131,11 @@ impl Chatgauge {
                  tool closed the file, records that only the log had are missing"
             );
         }
-        let pseudonymizer = open_pseudonymizer(&config, &store)?;
+        let file = (&store, &mut writer);
+        let pseudonymizer = pseudonym_key::open_pseudonymizer(&config, file, new_key, clock.now())?;
+        let stored = store.read(|reader| reader.last_clock())?;
+        let trusted = Arc::new(TrustedClock::new(Arc::clone(&clock), stored));
+        writer.set_clock(Arc::clone(&trusted));
         let (queue, consumer) = Queue::new(&config.ingest);
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
         let timed = store.with_stop(queries::deadline(&config, &clock));
@@ -163,6 +155,8 @@ impl Chatgauge {
             keys: keys::KeyCache::default(),
             delivery: delivery::Delivery::new(&config.alerting),
             started_at: clock.now(),
+            started_us: clock.monotonic_us(),
+            alerts_evaluated_us: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
@@ -175,6 +169,8 @@ impl Chatgauge {
             closed: AtomicBool::new(false),
             config,
             clock,
+            trusted,
+            is_clock_wrong: AtomicBool::new(false),
             store,
             queue,
             collector,
@@ -294,13 +290,12 @@ impl Chatgauge {
         threads::compact_watched(self.shared(), watch)
     }
 
-    /// Deletes everything that has outlived its time, now.
+    /// Deletes everything that has outlived its time, now; ages are counted by the [trusted clock](TrustedClock).
     ///
     /// # Errors
     /// When the file cannot be read or written.
     pub fn prune(&self) -> Result<crate::rollup::RetentionReport> {
-        let shared = self.shared();
-        shared.retention.run(&shared.queue, self.now(), &|| !shared.is_stopping())
+        self.shared().prune()
     }
 
     /// Makes up traffic and stores it.

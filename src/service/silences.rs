@@ -27,7 +27,7 @@ impl Chatgauge {
     /// # Errors
     /// When the file cannot be read.
     pub fn alert_silences(&self, over: bool) -> Result<Vec<AlertSilence>> {
-        let now = self.now();
+        let now = self.shared().steady_now();
         self.shared().store.read(|reader| reader.alert_silences(now, over))
     }
 
@@ -52,7 +52,7 @@ impl Chatgauge {
     /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, over already, too long or without a
     /// comment, holds control characters, or when no alert of any rule can match it; or when the write failed.
     pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
-        let now = self.now();
+        let now = self.shared().steady_now();
         if new.comment.trim().is_empty() {
             return Err(Error::invalid_query("comment", "say why messages are kept back"));
         }
@@ -88,7 +88,7 @@ impl Chatgauge {
     /// # Errors
     /// When the write failed.
     pub fn end_alert_silence(&self, silence_id: &str, actor: &str) -> Result<bool> {
-        let now = self.now();
+        let now = self.shared().steady_now();
         let silences = self.alert_silences(false)?;
         let Some(silence) = silences.iter().find(|silence| silence.silence_id == silence_id) else {
             return Ok(false);

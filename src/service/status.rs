@@ -7,7 +7,6 @@ use super::{Chatgauge, Shared, all_time};
 use crate::error::{Result, StorageError, StorageErrorKind};
 use crate::model::measures::as_f64;
 use crate::model::stats::exact_quantile;
-use crate::model::time::DAY_MS;
 use crate::model::{Dimension, LatencyKind, Measures, Timestamp};
 use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
@@ -17,6 +16,8 @@ use crate::store::pruned_flag;
 
 /// A lag of more than this, in milliseconds, is a problem.
 const LAG_PROBLEM_MS: u64 = 60_000;
+/// How long a start without its write-ahead log is a problem, in monotonic microseconds: one day.
+const WAL_MISSING_US: u64 = 86_400_000_000;
 /// A write-ahead log larger than this is held back: it is cut to half of it when it restarts.
 const WAL_PROBLEM_BYTES: u64 = 128 << 20;
 /// Most pairs of provider and model in a scrape; more are summed as `(other)`.
@@ -45,18 +46,21 @@ impl Chatgauge {
             storage,
             cache: shared.cache_status(),
             dimensions: shared.dimensions_status(),
+            clock: shared.clock_status(),
+            clock_skew: shared.clock_skew_status(),
             problems: found,
         };
         if let Err(error) = shared.readiness() {
             status.problems.push(format!("records cannot be committed: {error}"));
         }
         status.problems.extend(problems(&status, shared.grown(), shared.store.other_names()));
-        let uptime_ms = self.now().as_unix_ms().saturating_sub(shared.started_at.as_unix_ms());
-        if shared.store.wal_is_missing() && uptime_ms < DAY_MS {
+        let uptime_us = shared.clock.monotonic_us().saturating_sub(shared.started_us);
+        if shared.store.wal_is_missing() && uptime_us < WAL_MISSING_US {
             status.problems.push(
                 "started without the write-ahead log of the server before: its latest records may be missing".into(),
             );
         }
+        status.problems.extend(shared.clock_problems());
         match self.alert_health() {
             Ok(health) => status.problems.extend(health.problems),
             Err(error) => status.problems.push(format!("alerts cannot be read: {error}")),
@@ -290,6 +294,12 @@ mod tests {
             storage: StorageStatus::default(),
             cache: CacheStatus::default(),
             dimensions: DimensionsStatus::default(),
+            clock: crate::query::status::ClockStatus {
+                ahead_ms: 0,
+                retention_at: Timestamp::from_unix_ms(0),
+                retention_paused_ms: 0,
+            },
+            clock_skew: crate::query::status::ClockSkewStatus::default(),
             problems: Vec::new(),
         };
         assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());

@@ -55,6 +55,13 @@ pub(super) fn start(
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (e, f, g) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let h = Arc::clone(shared);
+    let write = move || {
+        consumer.run(&mut writer, d.clock.as_ref());
+        // The next start begins with it.
+        if let Err(error) = writer.keep_clock(Duration::ZERO) {
+            tracing::warn!(%error, "the clock could not be stored at the end");
+        }
+    };
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
@@ -63,7 +70,7 @@ pub(super) fn start(
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,
         spawn("watch", Box::new(move || super::watch::watch(&h)))?,
         spawn("checkpoints", Box::new(move || keep_the_log_short(&g, &checkpointer)))?,
-        spawn(WRITER, Box::new(move || consumer.run(&mut writer, d.clock.as_ref())))?,
+        spawn(WRITER, Box::new(write))?,
     ])
 }
 
@@ -122,7 +129,12 @@ fn submit_finished(
     for request in batch {
         match request.into_record(&Pseudonyms(&shared.pseudonymizer)) {
             Ok(record) => records.push(record),
-            Err(error) => tracing::warn!(%error, "a collected request could not be kept"),
+            Err(error) => {
+                shared.collector_lost.fetch_add(1, Ordering::Relaxed);
+                if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
+                    tracing::warn!(%error, failures, "a collected request could not be kept");
+                }
+            }
         }
     }
     store_patiently(shared, &records, lost_log);
@@ -173,7 +185,8 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
     compactor.begin(shared.clock.monotonic_us());
-    let rolled_up = compactor.run(&shared.queue, shared.clock.now(), &mut |compactor, step| {
+    let arrived_by = shared.trusted.read().latest;
+    let rolled_up = compactor.run(&shared.queue, arrived_by, &mut |compactor, step| {
         shared.compacted.fetch_add(u64::from(step.rows), Ordering::Relaxed);
         let load = SenderLoad {
             records: shared.queue.taken_records(),
@@ -183,7 +196,7 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
     });
     drop(compactor);
     rolled_up?;
-    shared.engine.catch_up(shared.clock.now())
+    shared.engine.catch_up(shared.steady_now())
 }
 
 /// Like [`compact`], on a thread of its own while this one tells `watch` how many rows are left.
@@ -256,10 +269,10 @@ fn retain(shared: &Shared) {
     let interval = shared.config.retention.interval;
     let mut since_last = interval;
     loop {
+        shared.watch_clock();
         if since_last >= interval {
             since_last = Duration::ZERO;
-            let keep_going = || !shared.is_stopping();
-            match shared.retention.run(&shared.queue, shared.clock.now(), &keep_going) {
+            match shared.prune() {
                 Ok(report) if report.raw_rows + report.rollup_rows > 0 => tracing::info!(
                     raw_rows = report.raw_rows,
                     rollup_rows = report.rollup_rows,

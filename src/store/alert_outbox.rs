@@ -116,6 +116,22 @@ impl Writer {
             Ok(())
         })
     }
+
+    /// Lets messages go out at `now` whose next attempt lies after `latest`: a clock that was ahead stamped them.
+    ///
+    /// # Errors
+    /// When the transaction failed.
+    pub fn hasten_messages(&mut self, now: Timestamp, latest: Timestamp) -> Result<usize> {
+        self.transaction(|transaction| {
+            transaction
+                .execute(
+                    "update alert_outbox set not_before_ms = ?1
+                     where state = 'queued' and not_before_ms > ?2",
+                    params![now.as_unix_ms(), latest.as_unix_ms()],
+                )
+                .map_err(storage("correcting times of messages"))
+        })
+    }
 }
 
 /// Leaves out what a later message of the same incident says: an end that comes before anything about

@@ -59,6 +59,9 @@ pub struct AlertChanges {
     pub runs: Vec<RunsChange>,
     /// How far the monitor has looked.
     pub progress: Option<MonitorProgress>,
+    /// The clock was set back to this instant: what is stored of incidents, their history and their messages and lies in
+    /// the future becomes this instant, first of all, with a mark of this reason in the history.
+    pub set_back: Option<(Timestamp, &'static str)>,
 }
 
 impl AlertChanges {
@@ -72,6 +75,7 @@ impl AlertChanges {
             && self.audit.is_empty()
             && self.runs.is_empty()
             && self.progress.is_none()
+            && self.set_back.is_none()
     }
 }
 
@@ -97,6 +101,9 @@ impl Writer {
     pub fn apply_alerts(&mut self, changes: &AlertChanges) -> Result<()> {
         self.transaction(|transaction| {
             let apply = || -> rusqlite::Result<()> {
+                if let Some((now, reason)) = changes.set_back {
+                    bring_back(transaction, now, reason)?;
+                }
                 for change in &changes.instances {
                     apply_instance(transaction, change)?;
                 }
@@ -375,6 +382,40 @@ fn put_audit(transaction: &Transaction<'_>, entry: &AuditEntry) -> rusqlite::Res
         entry.target,
         entry.detail,
     ])?;
+    Ok(())
+}
+
+/// Brings times in the future back to `now` and marks whose they were.
+fn bring_back(transaction: &Transaction<'_>, now: Timestamp, reason: &str) -> rusqlite::Result<()> {
+    let now_ms = now.as_unix_ms();
+    let stamped = "strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, 'unixepoch')";
+    transaction.execute(
+        &format!(
+            "update alert_events
+             set note = coalesce(note || '; ', '') || 'the clock was ahead, this was stamped ' || {stamped},
+                 at_ms = ?1
+             where at_ms > ?1"
+        ),
+        [now_ms],
+    )?;
+    transaction.execute(
+        &format!(
+            "insert into alert_events (at_ms, incident_id, rule_id, group_key, from_state, to_state, reason, actor, note)
+             select ?1, incident_id, rule_id, group_key, '', '', ?2, 'monitor',
+                 'the clock was ahead when this incident began or ended; its latest time was stamped ' || {stamped}
+             from (select *, max(fired_at_ms, coalesce(ended_at_ms, 0)) as at_ms from alert_incidents)
+             where at_ms > ?1"
+        ),
+        params![now_ms, reason],
+    )?;
+    transaction.execute(
+        "update alert_incidents
+         set fired_at_ms = min(fired_at_ms, ?1), ended_at_ms = min(ended_at_ms, ?1)
+         where fired_at_ms > ?1 or ended_at_ms > ?1",
+        [now_ms],
+    )?;
+    transaction
+        .execute("update alert_outbox set created_at_ms = ?1 where created_at_ms > ?1", [now_ms])?;
     Ok(())
 }
 

@@ -56,8 +56,9 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Vec<Appended>> {
         let records = batches.iter().map(|batch| batch.len()).sum();
+        let arrival = Arrival { now, seen_at: self.stored_clock_mut().seen_at(now) };
         self.append_transaction(records, |transaction, interner, recent| {
-            append_batches(transaction, interner, recent, batches, now)
+            append_batches(transaction, interner, recent, batches, arrival)
                 .map_err(storage("storing requests"))
         })
     }
@@ -68,7 +69,7 @@ fn append_batches(
     interner: &mut Interner,
     recent: &mut RecentResponses,
     batches: &[&[RequestRecord]],
-    now: Timestamp,
+    arrival: Arrival,
 ) -> rusqlite::Result<Vec<Appended>> {
     let mut statements = Statements {
         find: transaction.prepare_cached(FIND)?,
@@ -78,7 +79,7 @@ fn append_batches(
     for batch in batches {
         let mut report = Appended::default();
         for (position, record) in batch.iter().enumerate() {
-            match append_one(transaction, &mut statements, interner, recent, record, now)? {
+            match append_one(transaction, &mut statements, interner, recent, record, arrival)? {
                 Stored::New => report.accepted += 1,
                 Stored::Duplicate => report.duplicates.push(position),
             }
@@ -86,6 +87,15 @@ fn append_batches(
         appended.push(report);
     }
     Ok(appended)
+}
+
+/// When a transaction stores its records.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    /// What the wall clock says.
+    now: Timestamp,
+    /// What ids without a time are noted with: no earlier than `now`, so that none is forgotten too soon.
+    seen_at: Timestamp,
 }
 
 struct Statements<'c> {
@@ -99,9 +109,9 @@ fn append_one(
     interner: &mut Interner,
     recent: &mut RecentResponses,
     record: &RequestRecord,
-    now: Timestamp,
+    arrival: Arrival,
 ) -> rusqlite::Result<Stored> {
-    if record.dated_on_arrival && !note_undated(transaction, &record.request_id, now)? {
+    if record.dated_on_arrival && !note_undated(transaction, &record.request_id, arrival.seen_at)? {
         return Ok(Stored::Duplicate);
     }
     if recent.is_repeat(record) {
@@ -111,7 +121,7 @@ fn append_one(
     if statements.find.exists((started_at.as_unix_ms(), id, without_time(id, started_at)))? {
         return Ok(Stored::Duplicate);
     }
-    bind(transaction, &mut statements.insert, interner, record, now)?;
+    bind(transaction, &mut statements.insert, interner, record, arrival.now)?;
     statements.insert.raw_execute()?;
     Ok(Stored::New)
 }
@@ -120,14 +130,14 @@ fn append_one(
 fn note_undated(
     transaction: &Transaction<'_>,
     id: &RequestId,
-    now: Timestamp,
+    seen_at: Timestamp,
 ) -> rusqlite::Result<bool> {
     let digest = Sha256::digest(id.to_string().as_bytes());
     let noted = transaction
         .prepare_cached(
             "insert into undated_ids (id_hash, seen_at_ms) values (?1, ?2) on conflict do nothing",
         )?
-        .execute((&digest[..16], now.as_unix_ms()))?;
+        .execute((&digest[..16], seen_at.as_unix_ms()))?;
     Ok(noted == 1)
 }
 

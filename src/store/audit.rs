@@ -1,5 +1,7 @@
 //! The audit log: who did what, when.
 
+use rusqlite::Transaction;
+
 use super::error::storage;
 use super::read::Reader;
 use super::writer::Writer;
@@ -16,30 +18,34 @@ impl Writer {
     /// When the transaction failed.
     pub fn append_audit(&mut self, entries: &[AuditEntry]) -> Result<()> {
         self.transaction(|transaction| {
-            let append = || -> rusqlite::Result<()> {
-                let mut insert = transaction.prepare_cached(
-                    "insert into audit_log (at_ms, actor, action, target, detail)
-                     values (?1, ?2, ?3, ?4, ?5)",
-                )?;
-                for entry in entries {
-                    insert.execute((
-                        entry.at.as_unix_ms(),
-                        entry.actor.as_str(),
-                        entry.action.as_str(),
-                        &entry.target,
-                        &entry.detail,
-                    ))?;
-                }
-                let newest = transaction.last_insert_rowid();
-                transaction.execute(
-                    "delete from audit_log where audit_id <= ?1",
-                    [newest - KEPT_ENTRIES],
-                )?;
-                Ok(())
-            };
-            append().map_err(storage("writing the audit log"))
+            put_entries(transaction, entries).map_err(storage("writing the audit log"))
         })
     }
+}
+
+/// Appends entries within a transaction.
+pub(super) fn put_entries(
+    transaction: &Transaction<'_>,
+    entries: &[AuditEntry],
+) -> rusqlite::Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare_cached(
+        "insert into audit_log (at_ms, actor, action, target, detail) values (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for entry in entries {
+        insert.execute((
+            entry.at.as_unix_ms(),
+            entry.actor.as_str(),
+            entry.action.as_str(),
+            &entry.target,
+            &entry.detail,
+        ))?;
+    }
+    let newest = transaction.last_insert_rowid();
+    transaction.execute("delete from audit_log where audit_id <= ?1", [newest - KEPT_ENTRIES])?;
+    Ok(())
 }
 
 impl Reader<'_> {

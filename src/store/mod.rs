@@ -33,6 +33,7 @@ mod select;
 mod sketch_rows;
 mod sql_console;
 mod state;
+mod stored_clock;
 mod wal_identity;
 mod writer;
 

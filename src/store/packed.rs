@@ -5,6 +5,7 @@
 use rusqlite::Row;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
+use crate::model::time::MINUTE_MS;
 use crate::model::{LatencyKind, Name, RequestId, RequestRecord, Timestamp};
 
 /// A `UUIDv7` begins with a time in milliseconds of this many bytes.
@@ -24,8 +25,11 @@ pub(super) const LLM_LATENCY_US: &str = "case when llm_latency_us < 0
 
 /// Arrivals up to this late are kept in milliseconds: three bytes, 2.3 hours.
 const LATEST_IN_MS: i64 = (1 << 23) - 1;
-/// Later ones are negative whole seconds below this; clocks are not so far ahead.
+/// Later ones are negative whole seconds below this, which is why fewer than `LATEST_IN_MS` milliseconds are not among
+/// them. Clocks of senders that are up to a quarter of an hour ahead stay above it, in milliseconds.
 const SECONDS_BELOW: i64 = -1_000_000;
+/// Clocks that are further ahead are whole minutes below `SECONDS_BELOW`, up to where lateness in seconds begins: 5.8 days.
+const AHEAD_MINUTES: i64 = LATEST_IN_MS / 1_000;
 
 /// The time that a UUID would begin with.
 fn time_bytes(at: Timestamp) -> Option<[u8; TIME_BYTES]> {
@@ -123,18 +127,27 @@ pub(super) fn read_latencies(row: &Row<'_>, position: usize) -> rusqlite::Result
     Ok([unsigned(total), unsigned(context), unsigned(llm), unsigned(stored(3)?)])
 }
 
-/// How long after its start a request arrived. What is hours late is kept to the second, rounded up:
-/// nobody could know of it earlier.
+/// How long after its start a request arrived. What is hours late is kept to the second, what is far ahead to the
+/// minute, both rounded up: nobody could know of it earlier.
 pub(super) fn pack_arrival(after_ms: i64) -> i64 {
     if after_ms > LATEST_IN_MS {
         SECONDS_BELOW - after_ms.saturating_add(999) / 1_000
+    } else if after_ms < SECONDS_BELOW {
+        SECONDS_BELOW - (after_ms.saturating_neg() / MINUTE_MS).min(AHEAD_MINUTES)
     } else {
-        after_ms.max(SECONDS_BELOW)
+        after_ms
     }
 }
 
 pub(super) const fn unpack_arrival(stored: i64) -> i64 {
-    if stored < SECONDS_BELOW { (SECONDS_BELOW - stored).saturating_mul(1_000) } else { stored }
+    let below = SECONDS_BELOW.saturating_sub(stored);
+    if below <= 0 {
+        stored
+    } else if below <= AHEAD_MINUTES {
+        -below * MINUTE_MS
+    } else {
+        below.saturating_mul(1_000)
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +225,11 @@ mod tests {
             assert!((ms..ms + 1_000).contains(&told), "{ms}: {told}");
         }
         assert_eq!(unpack_arrival(pack_arrival(i64::MAX)) / 1_000, i64::MAX / 1_000);
-        assert_eq!(unpack_arrival(pack_arrival(i64::MIN)), SECONDS_BELOW);
+        for ms in [SECONDS_BELOW - 1, -3_600_000, -86_400_000 - 1, -172_800_000] {
+            let told = unpack_arrival(pack_arrival(ms));
+            assert!((ms..ms + MINUTE_MS).contains(&told), "{ms}: {told}");
+        }
+        assert_eq!(unpack_arrival(pack_arrival(SECONDS_BELOW)), SECONDS_BELOW);
+        assert_eq!(unpack_arrival(pack_arrival(i64::MIN)), -AHEAD_MINUTES * MINUTE_MS);
     }
 }

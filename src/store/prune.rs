@@ -84,6 +84,29 @@ impl Writer {
         })
     }
 
+    /// Corrects arrivals that were stamped later than `latest`, by a clock that was ahead: what arrived by then would
+    /// otherwise be kept until that time has come.
+    ///
+    /// # Errors
+    /// When the transaction failed.
+    pub fn bound_arrivals(&mut self, latest: Timestamp) -> Result<usize> {
+        self.transaction(|transaction| {
+            let bound = || -> rusqlite::Result<usize> {
+                let latest_ms = latest.as_unix_ms();
+                let days = transaction.execute(
+                    "update days set changed_at_ms = ?1 where changed_at_ms > ?1",
+                    [latest_ms],
+                )?;
+                let ids = transaction.execute(
+                    "update undated_ids set seen_at_ms = ?1 where seen_at_ms > ?1",
+                    [latest_ms],
+                )?;
+                Ok(days + ids)
+            };
+            bound().map_err(storage("correcting times of arrival"))
+        })
+    }
+
     /// Gives up to `pages` free pages back to the file system.
     ///
     /// # Errors

@@ -146,6 +146,21 @@ impl<'a> Reader<'a> {
         read().map_err(storage("reading the days"))
     }
 
+    /// Whether anything is stamped as having arrived after `latest`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_arrivals_after(&self, latest: Timestamp) -> Result<bool> {
+        let query = || {
+            let mut statement = self.connection().prepare_cached(
+                "select exists (select 1 from days where changed_at_ms > ?1)
+                     or exists (select 1 from undated_ids where seen_at_ms > ?1)",
+            )?;
+            statement.query_row([latest.as_unix_ms()], |row| row.get(0))
+        };
+        query().map_err(storage("looking for arrivals ahead of the clock"))
+    }
+
     /// Whether a UTC day has raw rows, or rollup rows at a level.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! The one row of `store_state`: what ties the file to its write-ahead log, its key and the server's clock.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
+use super::audit::put_entries;
 use super::error::storage;
 use super::read::Reader;
+use super::writer::Writer;
 use crate::error::Result;
+use crate::model::{AuditEntry, Timestamp};
 
 /// Whether a server has the file open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,70 @@ impl Reader<'_> {
     pub fn store_state(&self) -> Result<StoreState> {
         StoreState::read(self.connection()).map_err(storage("reading the state of the store"))
     }
+
+    /// Check value of the key of the pseudonyms; `None`: not known yet, as in a file of an earlier version that was
+    /// not opened for writing since.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn pseudonym_key_check(&self) -> Result<Option<Vec<u8>>> {
+        let read = || -> rusqlite::Result<Option<Vec<u8>>> {
+            let is_there = "select 1 from sqlite_schema where name = 'store_state'";
+            if self.connection().query_row(is_there, [], |_| Ok(())).optional()?.is_none() {
+                return Ok(None);
+            }
+            Ok(StoreState::read(self.connection())?.pseudonym_key_check)
+        };
+        read().map_err(storage("reading the check value of the key"))
+    }
+
+    /// The latest reading of the server's clock that came to disk; `None` when there is none.
+    ///
+    /// In a file of an earlier version it is the last evaluation of alerts or the last change of a rollup, whichever is
+    /// later: both were stamped by the server. Times inside records do not count.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_clock(&self) -> Result<Option<Timestamp>> {
+        let read = || -> rusqlite::Result<Option<i64>> {
+            let stored = StoreState::read(self.connection())?.clock_ms;
+            if stored > 0 {
+                return Ok(Some(stored));
+            }
+            let sql = "select max(at_ms) from (select max(changed_at_ms) as at_ms from days
+                       union all select evaluated_at_ms from alert_monitor)";
+            self.connection().query_row(sql, [], |row| row.get(0))
+        };
+        let stored = read().map_err(storage("reading the stored clock"))?;
+        Ok(stored.map(Timestamp::from_unix_ms))
+    }
+}
+
+impl Writer {
+    /// Stores the check value of the key of the pseudonyms, with what the audit log is to say about it.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn set_pseudonym_key_check(
+        &mut self,
+        check: Option<&[u8]>,
+        audit: &[AuditEntry],
+    ) -> Result<()> {
+        self.transaction(|transaction| {
+            let set = || -> rusqlite::Result<()> {
+                transaction.execute("update store_state set pseudonym_key_check = ?1", [check])?;
+                put_entries(transaction, audit)
+            };
+            set().map_err(storage("storing the check value of the key"))
+        })
+    }
+}
+
+/// Stores a reading of the server's clock with what the transaction writes.
+pub(super) fn put_clock(transaction: &Transaction<'_>, at: Timestamp) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached("update store_state set clock_ms = ?1")?;
+    update.execute([at.as_unix_ms()])?;
+    Ok(())
 }
 
 /// Begins a session; `alone` is the session that the database file has without its write-ahead log.

@@ -13,6 +13,7 @@ use super::health::StoreHealth;
 use super::held_file::HeldFile;
 use super::intern::{DimensionCaps, Interner};
 use super::state;
+use super::stored_clock::{ClockToStore, StoredClock};
 use super::wal_identity::{Found, WalFound};
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ pub struct Writer {
     recent: RecentResponses,
     /// What is remembered of a transaction that was rolled back could not be read back yet.
     is_stale: bool,
+    stored_clock: StoredClock,
     /// See [`Store::changes`](super::Store::changes).
     changes: Arc<AtomicU64>,
     health: Arc<StoreHealth>,
@@ -173,6 +175,7 @@ impl Writer {
             interner: Interner::new(config),
             recent: RecentResponses::default(),
             is_stale: true,
+            stored_clock: StoredClock::default(),
             changes: Arc::default(),
             health: Arc::default(),
             checkpoint_pages: CHECKPOINT_PAGES,
@@ -200,15 +203,18 @@ impl Writer {
         if self.is_stale {
             self.forget_uncommitted()?;
         }
+        let clock = self.stored_clock.due();
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let (interner, recent) = (&mut self.interner, &mut self.recent);
-        let wal_restarts = self.wal_restarts;
-        let outcome = in_transaction(connection, wal_restarts, |transaction| {
-            work(transaction, interner, recent)
-        });
+        let extra = Extra { wal_restarts: self.wal_restarts, clock };
+        let outcome =
+            in_transaction(connection, extra, |transaction| work(transaction, interner, recent));
         let outcome = self.health.note_append(outcome);
         match &outcome {
-            Ok(_) => self.committed(records >= LARGE_BATCH),
+            Ok(_) => {
+                self.stored_clock.committed(clock);
+                self.committed(records >= LARGE_BATCH);
+            }
             Err(_) => {
                 self.is_stale = true;
                 if let Err(error) = self.forget_uncommitted() {
@@ -237,8 +243,11 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         self.health.may_write()?;
+        let clock = self.stored_clock.due();
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        let outcome = self.health.note(in_transaction(connection, self.wal_restarts, work))?;
+        let extra = Extra { wal_restarts: self.wal_restarts, clock };
+        let outcome = self.health.note(in_transaction(connection, extra, work))?;
+        self.stored_clock.committed(clock);
         // Afterwards: whoever reads what was written and not yet counted has only counted too little.
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.committed(true);
@@ -286,6 +295,10 @@ impl Writer {
             return Err(Error::Storage { operation: CHECKPOINT, source });
         }
         self.health.note_checkpoint(checkpoint(connection, mode))
+    }
+
+    pub(super) const fn stored_clock_mut(&mut self) -> &mut StoredClock {
+        &mut self.stored_clock
     }
 
     pub(super) const fn changes(&self) -> &Arc<AtomicU64> {
@@ -374,15 +387,27 @@ impl Drop for Writer {
     }
 }
 
+/// What a transaction writes besides its work.
+#[derive(Clone, Copy, Debug)]
+struct Extra {
+    /// It begins the write-ahead log anew, which is to carry the session.
+    wal_restarts: bool,
+    clock: Option<ClockToStore>,
+}
+
+/// Runs `work` in one transaction.
 fn in_transaction<T>(
     connection: &mut Connection,
-    wal_restarts: bool,
+    Extra { wal_restarts, clock }: Extra,
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
     let transaction = begin(connection)?;
     let result = work(&transaction)?;
     if wal_restarts {
         state::touch(&transaction).map_err(storage("noting the session in the write-ahead log"))?;
+    }
+    if let Some(clock) = clock {
+        clock.put(&transaction).map_err(storage("storing the clock"))?;
     }
     transaction.commit().map_err(storage("committing"))?;
     Ok(result)

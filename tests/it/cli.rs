@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod import;
+mod key_file;
 mod reading;
 mod serving;
 

@@ -4,6 +4,7 @@ mod alerts;
 mod chat;
 mod cli;
 mod client;
+mod clocks;
 mod collector;
 mod crash;
 mod dashboard;

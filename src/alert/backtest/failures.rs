@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::window::Arrival;
-use crate::alert::streak::{Streak, late_before};
+use crate::alert::streak::{Streak, counted_ms, late_before};
 use crate::model::Timestamp;
 
 /// The runs of one group: a model that two providers run has one of each.
@@ -18,15 +18,16 @@ impl Failures {
         if arrival.started_ms < late_before(seen).as_unix_ms() {
             return;
         }
+        let started_ms = counted_ms(arrival.started_ms, seen);
         let Some(is_failure) = arrival.is_failure else {
             if let Some(run) = self.runs.get_mut(&arrival.run_key) {
-                run.touch(arrival.started_ms);
+                run.touch(started_ms);
             }
             return;
         };
         let run = self.runs.entry(arrival.run_key).or_insert(Streak::NONE);
         // Whether it said anything is of no use here.
-        run.take(arrival.started_ms, is_failure);
+        run.take(started_ms, is_failure);
     }
 
     /// The longest run; `None`: no request was seen.

@@ -141,9 +141,10 @@ impl<'a> Replay<'a> {
     }
 
     /// How far the clocks of senders may be ahead, where it matters: a run counts what has arrived,
-    /// windows what has started.
+    /// windows what has started. What is further ahead is counted when its start has come: to wait for it would hold two
+    /// days of requests in memory.
     pub(super) fn ahead_ms(&self) -> i64 {
-        if self.counts_runs() { limits::FUTURE_MS } else { 0 }
+        if self.counts_runs() { limits::CLOCK_TOLERANCE_MS } else { 0 }
     }
 
     fn counts_runs(&self) -> bool {

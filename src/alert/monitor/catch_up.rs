@@ -6,11 +6,11 @@ use super::Monitor;
 use super::state::State;
 use crate::alert::live::Live;
 use crate::alert::runs::{Following, Providers, Runs};
-use crate::alert::streak::late_before;
+use crate::alert::streak::{counted_ms, late_before};
 use crate::error::Result;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 use crate::model::{Dimension, Timestamp};
-use crate::store::{ResolvedFilter, RunsChange};
+use crate::store::{ArrivedRow, ResolvedFilter, RunsChange};
 
 /// Requests read back to know the runs of failures of a rule that is new.
 const READ_BACK_ROWS: i64 = 20_000;
@@ -35,7 +35,7 @@ impl Monitor {
             let filter = self.resolved(rule, now)?;
             match state.runs.get_mut(&rule.id) {
                 Some(runs) => runs.set_filter(filter),
-                None => newcomers.push(newcomer(state, rule, filter)),
+                None => newcomers.push(newcomer(state, rule, filter, now)),
             }
         }
         let seen = state.progress.seen_seq;
@@ -58,7 +58,7 @@ impl Monitor {
                 }
                 reader.arrived_within(oldest.max(*seen_seq), seen, |row| {
                     let late_before = following.late_before(row, now);
-                    runs.take(row, &providers, late_before, false);
+                    runs.take(&counted(row, now), &providers, late_before, false);
                 })?;
             }
             let imported = reader.imported_until(seen)?.unwrap_or(-1);
@@ -69,11 +69,12 @@ impl Monitor {
                 progress.seen_seq = row.seq;
                 let late_before =
                     if is_live { late_before(now) } else { unseen.late_before(row, now) };
+                let row = counted(row, now);
                 let new = newcomers.iter_mut().map(|newcomer| &mut newcomer.runs);
                 known
                     .values_mut()
                     .chain(new)
-                    .for_each(|runs| runs.take(row, &providers, late_before, true));
+                    .for_each(|runs| runs.take(&row, &providers, late_before, true));
             })?;
             progress.seen_seq = last_seq.max(seen);
             Ok(())
@@ -118,17 +119,24 @@ impl Monitor {
     }
 }
 
+/// The row as runs count it.
+fn counted(row: &ArrivedRow, now: Timestamp) -> ArrivedRow {
+    ArrivedRow { started_at_ms: counted_ms(row.started_at_ms, now), ..*row }
+}
+
 fn counts_runs(rule: &Rule) -> bool {
     rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
 }
 
 /// The runs of a rule as they are stored, or none.
-fn newcomer(state: &State, rule: &Rule, filter: ResolvedFilter) -> Newcomer {
+fn newcomer(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> Newcomer {
     let mut runs = Runs::new(rule, filter);
     let stored = state.stored_runs.get(&rule.id).and_then(Option::as_ref);
     let seen_seq = match stored.filter(|stored| stored.identity_hash == rule.identity()) {
         Some(stored) => {
             runs.restore(&stored.runs);
+            // The clock may have been set back since.
+            runs.bring_back(now);
             stored.seen_seq
         }
         None => i64::MIN / 2,

@@ -80,6 +80,7 @@ impl Monitor {
         in_grace: bool,
     ) -> Result<Vec<String>> {
         state.load(&self.store)?;
+        self.follow_set_back(state, gate, now)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
             _ => now,

@@ -7,6 +7,7 @@ mod handlers;
 mod noted;
 mod questions;
 mod receivers;
+mod set_back;
 mod state;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use handlers::Handlers;
 pub use noted::TOO_MANY_GROUPS;
 pub use questions::{AckOutcome, Explanation, RuleStatus};
+pub use set_back::CLOCK_SET_BACK;
 use state::State;
 
 use crate::alert::observation::{Judgement, Verdict};
@@ -238,6 +240,7 @@ impl Monitor {
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
+        self.follow_set_back(&mut state, gate, now)?;
         let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };

@@ -130,6 +130,21 @@ impl State {
         }
     }
 
+    /// What else lies in the future, after the clock was set back to `now`.
+    pub(super) fn forget_future(&mut self, now: Timestamp) {
+        for notes in self.notes.values_mut() {
+            notes.truncation_told_at = notes.truncation_told_at.min(Some(now));
+            notes.matched_at = notes.matched_at.min(Some(now));
+            notes.evaluated_at = notes.evaluated_at.min(Some(now));
+            notes.last_value =
+                notes.last_value.map(|last| LastValue { at: last.at.min(now), ..last });
+        }
+        self.runs.values_mut().for_each(|runs| runs.bring_back(now));
+        self.held.clear();
+        // Their instants have to grow.
+        self.traces = Traces::default();
+    }
+
     /// The state of a group, if the rule was the same rule then.
     pub(super) fn known(&self, rule_id: &str, group_key: &str, identity: &[u8]) -> Option<&Known> {
         let known = self.instances.get(rule_id)?.get(group_key)?;

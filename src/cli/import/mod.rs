@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::ingest::wire::FieldCounts;
 use crate::model::RequestRecord;
 use crate::privacy::Pseudonymizer;
-use crate::service::{AppendReport, Chatgauge};
+use crate::service::AppendReport;
 
 pub use checkpoint::Checkpoint;
 pub use identity::RowIds;
@@ -93,6 +93,9 @@ pub struct ImportCommand {
     /// Read and check everything, store nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Go on with the key file that is there, or a new one, though the database has another key: every user counts again
+    #[arg(long)]
+    pub new_key: bool,
     /// Requests stored at a time
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
@@ -154,7 +157,7 @@ impl ImportCommand {
     /// As [`run`](Self::run), and when the file cannot be used.
     pub fn import(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
-        let service = if self.dry_run { None } else { Some(Chatgauge::open(config.clone())?) };
+        let service = if self.dry_run { None } else { Some(open::service(&config, self.new_key)?) };
         let pseudonymizer = match &service {
             Some(service) => service.pseudonymizer().clone(),
             // A dry run leaves nothing behind, not even a key: any key shows what would be refused.

@@ -3,7 +3,8 @@
 use super::{Rejection, RowSink};
 use crate::error::Result;
 use crate::ingest::wire::{FieldCounts, RecordContext, parse_record};
-use crate::model::{Clock, RequestRecord, Source};
+use crate::model::record::limits;
+use crate::model::{Clock, RequestRecord, Source, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, Chatgauge};
 use crate::system_clock::SystemClock;
@@ -14,6 +15,8 @@ pub(super) struct DatabaseSink {
     service: Option<Chatgauge>,
     context: RecordContext,
     clock: SystemClock,
+    /// The latest start that is accepted though the clock may be behind, as of the last batch.
+    latest_start: Timestamp,
     fields: FieldCounts,
 }
 
@@ -22,7 +25,8 @@ impl DatabaseSink {
     pub(super) fn new(service: Option<Chatgauge>, pseudonymizer: Pseudonymizer) -> Self {
         let clock = SystemClock::default();
         let context = RecordContext::new(clock.now(), Source::Import, pseudonymizer);
-        Self { service, context, clock, fields: FieldCounts::default() }
+        let latest_start = service.as_ref().map_or(context.latest_start, Chatgauge::latest_start);
+        Self { service, context, clock, latest_start, fields: FieldCounts::default() }
     }
 }
 
@@ -30,6 +34,8 @@ impl RowSink for DatabaseSink {
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
         // Standard input may go on for hours, and what comes from the future is refused.
         self.context.now = self.clock.now();
+        self.context.latest_start =
+            self.context.now.plus_ms(limits::FUTURE_MS).max(self.latest_start);
         let parsed = parse_record(json, &mut self.fields)
             .and_then(|draft| draft.check(&self.context, &mut self.fields));
         parsed.map_err(|problem| Rejection::new(problem.field, problem.reason))
@@ -37,7 +43,10 @@ impl RowSink for DatabaseSink {
 
     fn store(&mut self, records: Vec<RequestRecord>, _rows: u64) -> Result<AppendReport> {
         match &self.service {
-            Some(service) => service.record(records),
+            Some(service) => {
+                self.latest_start = service.latest_start();
+                service.record(records)
+            }
             None => Ok(AppendReport::default()),
         }
     }

@@ -17,7 +17,7 @@ use super::params::NONE;
 use super::problem::{Kind, Problem, Stored};
 use super::state::{App, params};
 use super::upload::too_large;
-use crate::ingest::wire::{ContentEncoding, FieldCounts, Framing, RecordContext, Rejection};
+use crate::ingest::wire::{ContentEncoding, FieldCounts, Framing, Rejection};
 use crate::model::Source;
 use intake::{Intake, Outcome};
 
@@ -151,7 +151,7 @@ pub(crate) async fn ingest(
     check_length(request.headers(), app.config().body_max_bytes)?;
     let _turn = app.body_turn(format.encoding).await?;
     let service = app.service();
-    let context = RecordContext::new(service.now(), Source::Rest, service.pseudonymizer().clone());
+    let context = service.record_context(Source::Rest);
     let queue_max_records = service.config().ingest.queue_max_records;
     let spaces = principal.spaces().map(<[_]>::to_vec);
     let intake = Intake::new(service.clone(), context, format.framing, queue_max_records, spaces);

@@ -82,7 +82,7 @@ pub(super) async fn store(
     };
     let mut intake = Intake {
         app: app.clone(),
-        context: RecordContext::new(service.now(), Source::Otlp, service.pseudonymizer().clone()),
+        context: service.record_context(Source::Otlp),
         sender: principal.actor.clone(),
         spaces,
         default_space: space.or(only_space),

@@ -281,7 +281,8 @@ pub(super) fn unsigned(value: u64) -> f64 {
 }
 
 fn own_metrics(text: &mut Text, status: &Status) {
-    let Status { ingest, collector, gateway, compactor, storage, cache, .. } = status;
+    let Status { ingest, collector, gateway, compactor, storage, cache, clock, clock_skew, .. } =
+        status;
     let gauges = [
         ("chatgauge_queue_records", "Records that wait for the writer.", ingest.queue_records),
         ("chatgauge_queue_max_records", "Most records that may wait.", ingest.queue_max_records),
@@ -296,6 +297,11 @@ fn own_metrics(text: &mut Text, status: &Status) {
         ("chatgauge_raw_requests", "Raw rows kept.", storage.requests),
         ("chatgauge_cache_bytes", "Memory of the hot cache.", cache.bytes),
         (
+            "chatgauge_clock_skew_records",
+            "Records of the latest 1,000 dated more than 5 minutes ahead of the clock.",
+            clock_skew.ahead_records,
+        ),
+        (
             "chatgauge_problems",
             "Things that are wrong; see /api/status.",
             status.problems.len() as u64,
@@ -307,6 +313,8 @@ fn own_metrics(text: &mut Text, status: &Status) {
     let lag_s = unsigned(compactor.lag_ms) / 1e3;
     let help = "Age of the oldest raw row not rolled up yet.";
     text.single("chatgauge_compaction_lag_seconds", "gauge", help, lag_s);
+    let help = "How far the clock is ahead of the stored one and the time since; below 0, behind.";
+    text.single("chatgauge_clock_ahead_seconds", "gauge", help, as_f64(clock.ahead_ms) / 1e3);
     let counters = [
         ("chatgauge_records_accepted_total", "Records stored.", ingest.accepted_total),
         ("chatgauge_records_duplicate_total", "Records sent again.", ingest.duplicates_total),

@@ -18,6 +18,8 @@ const LOOKS_LIKE_MICROSECONDS: i64 = limits::EARLIEST_MS * 100;
 pub struct RecordContext {
     /// Time of arrival.
     pub now: Timestamp,
+    /// The latest start that is accepted.
+    pub latest_start: Timestamp,
     /// The route by which the records come.
     pub source: Source,
     /// Makes pseudonyms of identities.
@@ -27,9 +29,11 @@ pub struct RecordContext {
 }
 
 impl RecordContext {
-    /// A context whose new identities are [fresh](fresh_request_id).
+    /// A context whose new identities are [fresh](fresh_request_id); starts may be as far ahead of `now` as
+    /// [`limits::FUTURE_MS`] says.
     pub fn new(now: Timestamp, source: Source, pseudonymizer: Pseudonymizer) -> Self {
-        Self { now, source, pseudonymizer, new_id: fresh_request_id }
+        let latest_start = now.plus_ms(limits::FUTURE_MS);
+        Self { now, latest_start, source, pseudonymizer, new_id: fresh_request_id }
     }
 }
 
@@ -99,14 +103,24 @@ impl<'c> Check<'c, '_> {
         match (id, started_at) {
             (Some(id), Some(at)) => Ok((id, at, false)),
             (None, at) => {
-                let at = at.unwrap_or(self.context.now);
+                let at = at.map_or_else(|| self.arrival(), Ok)?;
                 Ok(((self.context.new_id)(at), at, false))
             }
             (Some(id), None) => match id.uuid_v7_time() {
                 Some(at) => Ok((id, self.uuid_time(at)?, false)),
-                None => Ok((id, self.context.now, true)),
+                None => Ok((id, self.arrival()?, true)),
             },
         }
+    }
+
+    /// The start of a record that has none.
+    fn arrival(&self) -> Result<Timestamp, RecordProblem> {
+        if self.context.now.as_unix_ms() >= limits::EARLIEST_MS {
+            return Ok(self.context.now);
+        }
+        let reason =
+            "is missing, and this server's clock is before 2000-01-01; send it, or set the clock";
+        Err(RecordProblem::new(Field::StartedAt.name(), reason))
     }
 
     fn started_at(&self) -> Result<Option<Timestamp>, RecordProblem> {
@@ -136,17 +150,18 @@ impl<'c> Check<'c, '_> {
         if self.time_fault(at.as_unix_ms()).is_none() {
             return Ok(at);
         }
-        let reason = "is a UUIDv7 whose time is before 2000 or in the future; send started_at";
+        let reason = "is a UUIDv7 whose time is before 2000 or more than 48 hours ahead of this server's clock; \
+                      send started_at";
         Err(RecordProblem::new(Field::RequestId.name(), reason))
     }
 
     fn time_fault(&self, ms: i64) -> Option<&'static str> {
         let is_number = !matches!(self.draft.get(Field::StartedAt), Scalar::Str(_));
-        if ms > self.context.now.as_unix_ms().saturating_add(limits::FUTURE_MS) {
+        if ms > self.context.latest_start.as_unix_ms() {
             return Some(if is_number && ms >= LOOKS_LIKE_MICROSECONDS {
                 "looks like microseconds or nanoseconds, send milliseconds"
             } else {
-                "is more than 5 minutes in the future"
+                "is more than 48 hours ahead of this server's clock; check both clocks"
             });
         }
         if ms >= limits::EARLIEST_MS {

@@ -88,6 +88,24 @@ pub struct AlertInstance {
 }
 
 impl AlertInstance {
+    /// Brings every time back to `latest` that is later: a clock that was ahead stamped it.
+    pub fn bring_back(&mut self, latest: Timestamp) {
+        for at in [
+            &mut self.active_since,
+            &mut self.fired_at,
+            &mut self.evaluated_at,
+            &mut self.no_data_since,
+            &mut self.acked_at,
+            &mut self.notified_at,
+            &mut self.flapping_since,
+        ] {
+            *at = (*at).min(Some(latest));
+        }
+        for at in &mut self.transitions {
+            *at = (*at).min(latest);
+        }
+    }
+
     /// Nothing to remember: it is not stored.
     pub const fn is_plain_ok(&self) -> bool {
         matches!(self.phase, AlertPhase::Ok)

@@ -94,6 +94,10 @@ impl MetricsStore {
 
     fn try_catch_up(&mut self, reader: &Reader<'_>, now: Timestamp) -> Result<()> {
         let horizon = now.floor_to(MINUTE_MS).plus_ms(-COVERED_MINUTES * MINUTE_MS);
+        if self.covered_from.is_some_and(|from| now < from) {
+            // The clock was set back by hours: everything held is of the future.
+            *self = Self::new(self.max_bytes);
+        }
         let first = self.covered_from.is_none();
         let last_seq = reader.last_seq()?;
         let filter = ResolvedFilter::default();

@@ -15,7 +15,7 @@ use crate::config::LOG_CHANNEL;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{DeliveryOutcome, DeliveryState, SetAside, StoredMessage};
-use crate::model::time::MINUTE_MS;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::store::{Joining, WriteGate};
 
 /// Longest wait before it looks into the outbox again, or whether to stop.
@@ -25,11 +25,14 @@ const LAST_WAIT: Duration = Duration::from_millis(800);
 /// Most incidents of one rule in one message.
 const JOINED_MAX: u32 = 50;
 /// After a failure a channel rests, so that a receiver that is down is not hammered.
-const REST_MS: i64 = 1_000;
+const REST: Duration = Duration::from_secs(1);
 /// After a write failed, a channel waits before the same message goes out again.
-const WRITE_FAILED_REST_MS: i64 = 5_000;
+const WRITE_FAILED_REST: Duration = Duration::from_secs(5);
 /// How long the end of an incident is told again.
 const ENDED_REFRESH_MS: i64 = 15 * MINUTE_MS;
+/// No message waits longer for its next attempt, in milliseconds: the longest wait, with jitter. One that does was
+/// stamped by a clock that was ahead.
+const LONGEST_WAIT_MS: i64 = 2 * HOUR_MS;
 
 /// Delivers until the service stops; `chance` gives random numbers in `[0, 1)`.
 pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f64 + Send>) {
@@ -37,8 +40,15 @@ pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f6
     let lanes = start_lanes(shared, &done);
     let named = shared.config.alerting.channels.iter().map(|channel| channel.name.clone());
     let configured = named.chain([LOG_CHANNEL.to_owned()]).collect();
-    let mut dispatcher =
-        Dispatcher { shared, lanes, outcomes, chance, configured, is_revived: false };
+    let mut dispatcher = Dispatcher {
+        shared,
+        lanes,
+        outcomes,
+        chance,
+        configured,
+        is_revived: false,
+        looked_at: None,
+    };
     while !shared.is_stopping() {
         if let Err(error) = dispatcher.look() {
             tracing::error!(%error, "looking into the outbox of alerts failed; it is tried again");
@@ -80,6 +90,8 @@ struct Dispatcher<'a> {
     configured: Vec<String>,
     /// What is kept for channels that are configured again was queued.
     is_revived: bool,
+    /// The last look into the outbox.
+    looked_at: Option<Timestamp>,
 }
 
 impl Dispatcher<'_> {
@@ -89,20 +101,26 @@ impl Dispatcher<'_> {
 
     /// Gives every idle channel what is due.
     fn look(&mut self) -> Result<()> {
-        let now = self.shared.clock.now();
+        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
+        if self.looked_at.is_none_or(|before| now < before) {
+            // At the start too: the clock may have been set back meanwhile.
+            let latest = now.plus_ms(LONGEST_WAIT_MS);
+            self.gate().write(move |writer| writer.hasten_messages(now, latest))?;
+        }
+        self.looked_at = Some(now);
         if !self.is_revived {
             self.revive(now)?;
         }
         let due = self.shared.store.read(|reader| reader.due_channels())?;
         for position in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get(position) else { break };
-            if lane.busy.is_some() || lane.ready_at > now {
+            if lane.busy.is_some() || lane.ready_us > now_us {
                 continue;
             }
             if due.iter().any(|(channel, at)| *channel == lane.name && *at <= now) {
                 self.next_message(position, now)?;
             }
-            self.refresh(position, now)?;
+            self.refresh(position, now, now_us)?;
         }
         if due.iter().any(|(channel, _)| !self.configured.contains(channel)) {
             self.set_aside()?;
@@ -144,13 +162,12 @@ impl Dispatcher<'_> {
     }
 
     /// Tells a channel that forgets what is still so.
-    fn refresh(&mut self, position: usize, now: Timestamp) -> Result<()> {
+    fn refresh(&mut self, position: usize, now: Timestamp, now_us: u64) -> Result<()> {
         let Some(lane) = self.lanes.get_mut(position) else { return Ok(()) };
-        if lane.busy.is_some() || lane.refresh_at.is_none_or(|at| at > now) {
+        if lane.busy.is_some() || lane.refresh_us.is_none_or(|at_us| at_us > now_us) {
             return Ok(());
         }
-        let interval_ms = i64::try_from(lane.refresh_interval.as_millis()).unwrap_or(i64::MAX);
-        lane.refresh_at = Some(now.plus_ms(interval_ms));
+        lane.refresh_us = Some(later_us(now_us, lane.refresh_interval));
         let since = now.plus_ms(-ENDED_REFRESH_MS);
         let rows =
             self.shared.store.read(|reader| reader.messages_to_refresh(&lane.name, since))?;
@@ -198,22 +215,22 @@ impl Dispatcher<'_> {
     }
 
     fn note(&mut self, done: &Done) {
-        let now = self.shared.clock.now();
+        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
         let Some(lane) = self.lanes.get_mut(done.lane) else { return };
         let Some(busy) = lane.busy.take() else { return };
         let name = lane.name.clone();
-        let pace_ms = i64::try_from(lane.pace.as_millis()).unwrap_or(0);
-        lane.ready_at = match done.attempt.verdict {
-            Verdict::Delivered => now.plus_ms(pace_ms),
-            _ => now.plus_ms(rest_ms(&done.attempt).max(pace_ms)),
+        let rest = match done.attempt.verdict {
+            Verdict::Delivered => lane.pace,
+            _ => rest(&done.attempt).max(lane.pace),
         };
+        lane.ready_us = later_us(now_us, rest);
         let Busy::Sending(sending) = busy else {
             return self.shared.delivery.note_health(&name, &done.attempt);
         };
         if let Err(error) = self.note_sending(&name, &sending, &done.attempt, now) {
             tracing::error!(%error, channel = name, "an outcome was not noted; it is sent again");
             if let Some(lane) = self.lanes.get_mut(done.lane) {
-                lane.ready_at = now.plus_ms(WRITE_FAILED_REST_MS);
+                lane.ready_us = later_us(now_us, WRITE_FAILED_REST);
             }
         }
     }
@@ -227,14 +244,20 @@ impl Dispatcher<'_> {
     ) -> Result<()> {
         let next = match attempt.verdict {
             Verdict::Delivered => {
+                // Counted once it is on disk: before, a look at the outbox would still find it.
+                self.settle(sending, DeliveryState::Sent, attempt, now)?;
                 self.shared.delivery.note(name, attempt, false, now);
-                return self.settle(sending, DeliveryState::Sent, attempt, now);
+                return Ok(());
             }
             Verdict::Dead | Verdict::Gone => None,
             Verdict::Retry => {
                 let failed = sending.attempts.saturating_add(1);
                 let chance = (self.chance)();
-                next_attempt(sending.created_at, now, failed, attempt.retry_after, chance)
+                // A jump of the clock makes no message old.
+                let trusted = self.shared.trusted.read().trusted;
+                let age_ms = trusted.as_unix_ms().saturating_sub(sending.created_at.as_unix_ms());
+                let created_at = now.plus_ms(-age_ms.max(0));
+                next_attempt(created_at, now, failed, attempt.retry_after, chance)
             }
         };
         let Some(next) = next else { return self.give_up(name, sending, attempt, now) };
@@ -292,10 +315,14 @@ impl Dispatcher<'_> {
     }
 }
 
-/// How long a channel rests after a failure, in milliseconds: as its receiver asks, or a moment.
-fn rest_ms(attempt: &Attempt) -> i64 {
-    let asked = attempt.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-    i64::try_from(asked.as_millis()).unwrap_or(i64::MAX).max(REST_MS)
+/// How long a channel rests after a failure: as its receiver asks, or a moment.
+fn rest(attempt: &Attempt) -> Duration {
+    attempt.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX).max(REST)
+}
+
+/// A monotonic instant, in microseconds, that is `wait` after another.
+fn later_us(now_us: u64, wait: Duration) -> u64 {
+    now_us.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn outcome(state: DeliveryState, attempt: &Attempt, now: Timestamp) -> DeliveryOutcome {

@@ -59,10 +59,10 @@ pub(super) struct Lane {
     pub(super) shows_group: bool,
     /// What it is doing.
     pub(super) busy: Option<Busy>,
-    /// It gets nothing before this instant.
-    pub(super) ready_at: Timestamp,
-    /// The next refresh; `None`: never.
-    pub(super) refresh_at: Option<Timestamp>,
+    /// It gets nothing before this instant, in monotonic microseconds.
+    pub(super) ready_us: u64,
+    /// The next refresh, in monotonic microseconds; `None`: never.
+    pub(super) refresh_us: Option<u64>,
     /// Time between two refreshes.
     pub(super) refresh_interval: Duration,
     /// Least time between two messages.
@@ -86,7 +86,7 @@ impl Lane {
     ) -> Result<Self> {
         // One at a time: the lane is busy until its outcome is known.
         let (jobs, receiver) = bounded(1);
-        let now = clock.now();
+        let now_us = clock.monotonic_us();
         let (pace, refresh) = (channel.pace(), channel.refresh_interval());
         let shows_group = channel.shows_group();
         let done = done.clone();
@@ -101,8 +101,8 @@ impl Lane {
             send_resolved,
             shows_group,
             busy: None,
-            ready_at: now,
-            refresh_at: refresh.map(|_| now),
+            ready_us: now_us,
+            refresh_us: refresh.map(|_| now_us),
             refresh_interval: refresh.unwrap_or_default(),
             pace,
             jobs,

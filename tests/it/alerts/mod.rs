@@ -2,6 +2,7 @@
 
 mod backtests;
 mod budgets;
+mod clock;
 mod crashes;
 mod endings;
 mod handlers;

@@ -16,6 +16,15 @@ fn status() -> Status {
         storage: crate::query::status::StorageStatus::default(),
         cache: crate::query::status::CacheStatus::default(),
         dimensions: crate::query::status::DimensionsStatus::default(),
+        clock: crate::query::status::ClockStatus {
+            ahead_ms: -1_500,
+            retention_at: Timestamp::from_unix_ms(0),
+            retention_paused_ms: 0,
+        },
+        clock_skew: crate::query::status::ClockSkewStatus {
+            ahead_records: 4,
+            ..Default::default()
+        },
         problems: vec![],
     }
 }

@@ -1,0 +1,80 @@
+//! The clock was set back: what it stamped while it was ahead lies in the future, and nothing may wait for that.
+
+use super::Monitor;
+use super::state::State;
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::model::alert::{AlertEvent, SELF_RULE};
+use crate::model::time::MINUTE_MS;
+use crate::store::{AlertChanges, InstanceChange, WriteGate};
+
+/// A clock that goes back by no more is not set back, in milliseconds: states then move on a second at a time.
+const SET_BACK_MS: i64 = 5 * MINUTE_MS;
+/// Reason of the lines in the history that say so.
+pub const CLOCK_SET_BACK: &str = "clock_set_back";
+
+impl Monitor {
+    /// When the last evaluation lies in the future, brings every time that is remembered back to `now`: states, runs of
+    /// failures, and what is stored of incidents, with a mark. Nothing begins, ends or is told because of it.
+    pub(super) fn follow_set_back(
+        &self,
+        state: &mut State,
+        gate: &dyn WriteGate,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(last) = state.evaluated_at.filter(|last| now < last.plus_ms(-SET_BACK_MS)) else {
+            return Ok(());
+        };
+        tracing::warn!(
+            last_evaluation = %last, %now,
+            "the clock was set back: times of alerts that lie in the future become now"
+        );
+        let before = now.plus_ms(-1);
+        state.progress.evaluated_at = Some(before);
+        let mut changes = AlertChanges {
+            set_back: Some((now, CLOCK_SET_BACK)),
+            progress: Some(state.progress),
+            events: vec![set_back_event(last, now)],
+            ..AlertChanges::default()
+        };
+        for (rule_id, groups) in &state.instances {
+            for (group_key, known) in groups {
+                let mut instance = known.instance.clone();
+                instance.bring_back(now);
+                instance.evaluated_at = instance.evaluated_at.min(Some(before));
+                changes.instances.push(InstanceChange {
+                    rule_id: rule_id.clone(),
+                    group_key: group_key.to_string(),
+                    identity_hash: known.identity.clone(),
+                    instance: Some(instance),
+                });
+            }
+        }
+        let written = changes.clone();
+        gate.write(move |writer| writer.apply_alerts(&written))?;
+        state.remember(changes);
+        state.forget_future(now);
+        state.evaluated_at = Some(before);
+        Ok(())
+    }
+}
+
+fn set_back_event(last: Timestamp, now: Timestamp) -> AlertEvent {
+    AlertEvent {
+        at: now,
+        incident_id: None,
+        rule_id: SELF_RULE.to_owned(),
+        group_key: String::new(),
+        from_state: String::new(),
+        to_state: String::new(),
+        reason: CLOCK_SET_BACK.to_owned(),
+        value: None,
+        threshold: None,
+        samples: None,
+        events: None,
+        actor: "monitor".to_owned(),
+        note: Some(format!(
+            "the clock was set back; the last evaluation before was stamped {last}"
+        )),
+    }
+}
