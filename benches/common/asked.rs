@@ -3,11 +3,10 @@
 use std::hint::black_box;
 
 use chatgauge::model::{
-    Aggregation, Dimension, Filter, LatencyKind, MetricType, Stat, TimeRange, Timestamp,
+    Aggregation, Dimension, Filter, LatencyKind, MetricType, Stat, TimeRange, Timestamp, Tz,
 };
 use chatgauge::query::{BreakdownQuery, DashboardQuery, Query, TopQuery};
 use chatgauge::{Chatgauge, Result};
-use chrono_tz::Tz;
 
 use crate::common::{DAY_MS, now};
 

@@ -1,6 +1,5 @@
 //! The figures of every group of a rule at one moment, from the same queries as the dashboard.
 
-use chrono_tz::Tz;
 use rustc_hash::FxHashMap;
 
 use super::judge::{Facts, Sums};
@@ -10,7 +9,7 @@ use crate::model::measures::as_f64;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, Measures, MetricType, Name, Source, Stat,
-    TimeRange, Timestamp,
+    TimeRange, Timestamp, Tz,
 };
 use crate::query::{Engine, Leading, Query, Wanted, spike_line};
 use crate::store::{NameTable, Store};

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use chrono_tz::Tz;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::{open, print};
 use crate::error::Result;
 use crate::model::{
     Count, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, Stat, TimeRange,
-    TimeWindow, TokenUsageStats,
+    TimeWindow, TokenUsageStats, Tz,
 };
 use crate::query::{Breakdown, BreakdownQuery, Engine, Query};
 
@@ -322,7 +321,7 @@ mod tests {
         };
         Report {
             range,
-            tz: Tz::Asia__Kolkata,
+            tz: "Asia/Kolkata".parse::<Tz>().unwrap(),
             total,
             exact: false,
             leaders: vec![(LEADERS[0], breakdown)],

@@ -1,14 +1,15 @@
 //! Flags that choose requests: a window or a range, and filters.
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use clap::Args;
 
 use super::import::TimeFormat;
 use super::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp};
+use crate::model::{
+    Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp, Tz,
+};
 use crate::service::all_time;
 
 /// Requests that started in a window or a range.
@@ -153,7 +154,11 @@ mod tests {
             end: Some(end.to_owned()),
             ..WindowArgs::default()
         };
-        match args.range(Timestamp::from_unix_ms(0), Tz::Asia__Kolkata, TimeWindow::Day) {
+        match args.range(
+            Timestamp::from_unix_ms(0),
+            "Asia/Kolkata".parse::<Tz>().unwrap(),
+            TimeWindow::Day,
+        ) {
             Ok(range) => format!("{} {}", range.start, range.end),
             Err(error) => error.to_string(),
         }

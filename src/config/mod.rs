@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
+use crate::model::Tz;
 
 pub use alerting::{
     AlertingConfig, DEFAULT_RULES, LOG_CHANNEL, NOT_CONFIGURED, RawAlerting, RawAmount, RawRule,

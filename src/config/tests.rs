@@ -53,7 +53,7 @@ fn each_layer_overrides_the_one_before() {
     ];
     let flags = [("--db", "store.path", "c.db"), ("--listen", "http.listen", "localhost:1")];
     let config = load(file, &environment, &flags).unwrap();
-    assert_eq!(config.time_zone, Tz::Europe__Warsaw);
+    assert_eq!(config.time_zone, "Europe/Warsaw".parse::<Tz>().unwrap());
     assert_eq!(config.store.path, Path::new("c.db"));
     assert_eq!(config.store.readers, 2);
     assert_eq!(config.query.timeout, Duration::from_secs(1));

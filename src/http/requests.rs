@@ -272,10 +272,8 @@ pub(crate) async fn get(
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::Tz;
-
     use super::*;
-    use crate::model::{ErrorType, Outcome, Source};
+    use crate::model::{ErrorType, Outcome, Source, Tz};
 
     #[test]
     fn cursors_read_back() {

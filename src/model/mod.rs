@@ -1,9 +1,11 @@
-//! Pure values: the request record, time, measures, metrics, dimensions. No SQL, no I/O, no clock.
+//! Pure values: the request record, time, measures, metrics, dimensions. No SQL, no clock, and no I/O but for the
+//! rules of time zones.
 
 pub mod alert;
 pub mod audit;
 mod bin;
 pub mod clock;
+mod comparison;
 pub mod dimension;
 pub mod distribution;
 #[cfg(feature = "server")]
@@ -25,6 +27,7 @@ pub mod time;
 mod trusted_clock;
 #[cfg(feature = "server")]
 pub(crate) mod varint;
+pub mod zone;
 
 pub use audit::{AuditAction, AuditEntry};
 pub use clock::{Clock, ManualClock};
@@ -43,3 +46,4 @@ pub use sql::{SqlAnswer, SqlValue};
 pub use stats::{ErrorStats, LatencyStats, MetricDataPoint, TokenUsageStats};
 pub use time::{Aggregation, Level, TimeRange, TimeWindow, Timestamp};
 pub use trusted_clock::{ClockReading, TrustedClock};
+pub use zone::Tz;

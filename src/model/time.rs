@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use super::zone::Tz;
 
 /// One minute, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
-/// One quarter of an hour, in milliseconds: every UTC offset is a multiple of it.
+/// One quarter of an hour, in milliseconds.
+///
+/// Every UTC offset since 1972 is a multiple of it. The instants at which clocks change are not: some changed at one
+/// minute past midnight.
 pub const QUARTER_HOUR_MS: i64 = 15 * MINUTE_MS;
 /// One hour, in milliseconds.
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -62,7 +66,7 @@ impl Timestamp {
 
     /// RFC 3339 with the offset of `tz` and milliseconds only when they are not zero.
     pub fn to_rfc3339_in(self, tz: Tz) -> String {
-        let local = self.to_utc().with_timezone(&tz);
+        let local = self.to_utc().with_timezone(&tz.offset(self));
         local.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
     }
 }
@@ -125,24 +129,6 @@ impl TimeRange {
     /// The part that both ranges share.
     pub fn intersect(self, other: Self) -> Self {
         Self::new(self.start.max(other.start), self.end.min(other.end))
-    }
-
-    /// The range of the same calendar length just before this one.
-    ///
-    /// Lengths of whole local days shift by days of `tz`, so that a change of daylight saving time
-    /// does not skew the comparison; other lengths shift by their width.
-    pub fn previous(self, tz: Tz) -> Self {
-        let (start, end) = (local_date(self.start, tz), local_date(self.end, tz));
-        let whole_days = day_start(start, tz) == self.start
-            && day_start(end, tz) == self.end
-            && !self.is_empty();
-        if whole_days {
-            let days = (end - start).num_days().unsigned_abs();
-            if let Some(earlier) = start.checked_sub_days(Days::new(days)) {
-                return Self::new(day_start(earlier, tz), self.start);
-            }
-        }
-        Self::new(self.start.plus_ms(-self.width_ms()), self.start)
     }
 }
 
@@ -239,7 +225,8 @@ pub enum Aggregation {
     QuarterHour,
     /// One local hour.
     Hourly,
-    /// One local day (23 or 25 hours long when clocks change).
+    /// One local day: from the first instant at which the wall clock shows its date to the first at which it shows
+    /// the next, 23 or 25 hours long when clocks change by an hour.
     Daily,
     /// Seven local days from Monday.
     Weekly,
@@ -269,7 +256,7 @@ impl Aggregation {
         Self::ALL.into_iter().find(|aggregation| aggregation.as_str() == text)
     }
 
-    /// The least width one of its buckets can have, in milliseconds.
+    /// The width of its shortest bucket where clocks change by an hour on the hour, in milliseconds.
     pub const fn min_width_ms(self) -> i64 {
         match self {
             Self::Minute => MINUTE_MS,
@@ -328,6 +315,9 @@ impl Aggregation {
             return Vec::new();
         }
         let mut boundary = self.bucket_start(range.start, tz);
+        if self == Self::Hourly {
+            return hour_boundaries(boundary, range.end, tz);
+        }
         let mut boundaries = vec![boundary];
         while boundary < range.end {
             boundary = self.next_start(boundary, tz);
@@ -336,63 +326,66 @@ impl Aggregation {
         boundaries
     }
 
-    /// An upper bound of the number of buckets that meet `range`.
+    /// About as many buckets as meet `range` at most; a change of the clocks within an hour makes one more.
     pub fn max_buckets(self, range: TimeRange) -> i64 {
         range.width_ms() / self.min_width_ms() + 2
     }
 }
 
-/// The calendar date that the wall clock of `tz` shows at `at`.
+/// The local day of `tz` that `at` belongs to: the date that the wall clock shows.
+///
+/// Where clocks go back over midnight, from 00:01 to 23:01, the date that is shown again is over: a day is
+/// one stretch of time, and begins when its date is first shown.
 pub fn local_date(at: Timestamp, tz: Tz) -> NaiveDate {
-    at.to_utc().with_timezone(&tz).date_naive()
+    let shown = tz.local(at).date();
+    match shown.succ_opt() {
+        Some(next) if day_start(next, tz) <= at => next,
+        _ => shown,
+    }
 }
 
 /// The first instant of a local date; where midnight is skipped, the first instant after the gap.
 pub fn day_start(date: NaiveDate, tz: Tz) -> Timestamp {
-    let midnight = date.and_time(NaiveTime::MIN);
-    match tz.from_local_datetime(&midnight) {
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Timestamp(at.timestamp_millis()),
-        LocalResult::None => {
-            // The gap is at most a day (Pacific/Apia skipped one); its end is on a quarter hour.
-            let before = tz.from_utc_datetime(&(midnight - chrono::Duration::days(1)));
-            let mut at = Timestamp(before.timestamp_millis()).floor_to(QUARTER_HOUR_MS);
-            while local_naive_ms(at, tz) < midnight.and_utc().timestamp_millis() {
-                at = at.plus_ms(QUARTER_HOUR_MS);
-            }
-            at
+    tz.wall_time(date.and_time(NaiveTime::MIN)).first()
+}
+
+/// The end of the hour that the wall clock shows at `at`, by the offset of that instant.
+fn shown_hour_end(at: Timestamp, tz: Tz) -> Timestamp {
+    let offset_ms = tz.offset_ms(at);
+    at.plus_ms(offset_ms).floor_to(HOUR_MS).plus_ms(HOUR_MS - offset_ms)
+}
+
+/// The start of the local hour that contains `at`: a change of the offset inside it starts a new one.
+fn local_hour_start(at: Timestamp, tz: Tz) -> Timestamp {
+    let start = shown_hour_end(at, tz).plus_ms(-HOUR_MS);
+    tz.last_change(at, start).unwrap_or(start)
+}
+
+/// The end of the local hour that starts at `start`.
+fn local_hour_end(start: Timestamp, tz: Tz) -> Timestamp {
+    let end = shown_hour_end(start, tz);
+    tz.next_change(start, end).unwrap_or(end)
+}
+
+/// The starts of local hours from `start`, which is one, up to the end of the hour that `end` lies in.
+///
+/// Each change of the clocks is looked up once, not for each hour.
+fn hour_boundaries(start: Timestamp, end: Timestamp, tz: Tz) -> Vec<Timestamp> {
+    let last = end.plus_ms(HOUR_MS);
+    let change_after = |at| tz.next_change(at, last).unwrap_or(Timestamp(i64::MAX));
+    let (mut boundary, mut change) = (start, change_after(start));
+    let mut boundaries = vec![boundary];
+    let mut hour_end = shown_hour_end(boundary, tz);
+    while boundary < end {
+        boundary = hour_end.min(change);
+        boundaries.push(boundary);
+        hour_end = hour_end.plus_ms(HOUR_MS);
+        if boundary == change {
+            change = change_after(boundary);
+            hour_end = shown_hour_end(boundary, tz);
         }
     }
-}
-
-fn local_naive_ms(at: Timestamp, tz: Tz) -> i64 {
-    at.to_utc().with_timezone(&tz).naive_local().and_utc().timestamp_millis()
-}
-
-fn offset_ms(at: Timestamp, tz: Tz) -> i64 {
-    local_naive_ms(at, tz) - at.to_utc().timestamp_millis()
-}
-
-/// Walks back from `at` in quarter hours while the wall clock stays within the same unbroken hour.
-fn local_hour_start(at: Timestamp, tz: Tz) -> Timestamp {
-    let offset = offset_ms(at, tz);
-    let start = Timestamp(at.0 + offset).floor_to(HOUR_MS).plus_ms(-offset);
-    // An offset that is no multiple of a quarter hour (historic local mean times) keeps the plain
-    // hour; a change of offset inside the hour starts a new bucket at the change.
-    let mut cut = start;
-    while offset_ms(cut, tz) != offset && cut < at {
-        cut = cut.plus_ms(QUARTER_HOUR_MS).min(at);
-    }
-    cut
-}
-
-fn local_hour_end(start: Timestamp, tz: Tz) -> Timestamp {
-    let offset = offset_ms(start, tz);
-    let end = Timestamp(start.0 + offset).floor_to(HOUR_MS).plus_ms(HOUR_MS - offset);
-    let mut cut = start;
-    while cut < end && offset_ms(cut, tz) == offset {
-        cut = cut.plus_ms(QUARTER_HOUR_MS);
-    }
-    cut.min(end)
+    boundaries
 }
 
 #[cfg(test)]
@@ -405,7 +398,7 @@ mod tests {
 
     #[test]
     fn days_of_23_and_25_hours_are_cut_at_local_midnight() {
-        let tz = chrono_tz::Europe::Warsaw;
+        let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         let range = TimeRange::new(at("2026-03-28T23:00:00Z"), at("2026-03-30T22:00:00Z"));
         let days = Aggregation::Daily.boundaries(range, tz);
         let widths: Vec<i64> = days.windows(2).map(|w| (w[1].0 - w[0].0) / HOUR_MS).collect();
@@ -417,7 +410,7 @@ mod tests {
 
     #[test]
     fn kathmandu_hours_start_at_a_quarter_to() {
-        let tz = chrono_tz::Asia::Kathmandu;
+        let tz = "Asia/Kathmandu".parse::<Tz>().unwrap();
         let start = Aggregation::Hourly.bucket_start(at("2026-01-01T00:20:00Z"), tz);
         assert_eq!(start, at("2026-01-01T00:15:00Z"));
         assert_eq!(day_start(local_date(start, tz), tz), at("2025-12-31T18:15:00Z"));
@@ -425,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_half_hour_change_of_offset_still_tiles_the_day() {
-        let tz = chrono_tz::Australia::Lord_Howe;
+        let tz = "Australia/Lord_Howe".parse::<Tz>().unwrap();
         let range = TimeRange::new(at("2026-04-03T00:00:00Z"), at("2026-04-06T00:00:00Z"));
         let hours = Aggregation::Hourly.boundaries(range, tz);
         assert!(hours.windows(2).all(|w| w[0] < w[1] && w[1].0 - w[0].0 <= HOUR_MS));
@@ -437,19 +430,9 @@ mod tests {
 
     #[test]
     fn a_skipped_date_has_no_bucket_of_its_own() {
-        let tz = chrono_tz::Pacific::Apia;
+        let tz = "Pacific/Apia".parse::<Tz>().unwrap();
         let range = TimeRange::new(at("2011-12-29T00:00:00Z"), at("2012-01-01T00:00:00Z"));
         let days = Aggregation::Daily.boundaries(range, tz);
         assert!(days.windows(2).all(|w| w[0] < w[1]), "{days:?}");
-    }
-
-    #[test]
-    fn the_previous_of_whole_local_days_is_whole_local_days() {
-        let tz = chrono_tz::Europe::Warsaw;
-        let day = NaiveDate::from_ymd_opt(2026, 3, 30).unwrap();
-        let range = TimeRange::new(day_start(day, tz), day_start(day.succ_opt().unwrap(), tz));
-        let previous = range.previous(tz);
-        assert_eq!(previous.start, day_start(day.pred_opt().unwrap(), tz));
-        assert_eq!(previous.width_ms(), 23 * HOUR_MS);
     }
 }

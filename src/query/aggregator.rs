@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::measures::percent;
 use crate::model::{
     Aggregation, Clock, Count, Dimension, ErrorStats, Filter, LatencyKind, LatencyStats, Measures,
-    MetricDataPoint, MetricType, Stat, TimeRange, TimeWindow, TokenUsageStats,
+    MetricDataPoint, MetricType, Stat, TimeRange, TimeWindow, TokenUsageStats, Tz,
 };
 
 /// Groups named in [`TokenUsageStats`]; the rest is left out of its maps, not of its totals.
@@ -20,11 +20,11 @@ const NAMED_GROUPS: usize = 1_000;
 pub struct MetricsAggregator {
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
-    tz: chrono_tz::Tz,
+    tz: Tz,
 }
 
 impl MetricsAggregator {
-    pub(crate) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, tz: chrono_tz::Tz) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, tz: Tz) -> Self {
         Self { engine, clock, tz }
     }
 

@@ -1,12 +1,12 @@
 //! The numbers of this moment.
 
-use chrono_tz::Tz;
-
 use super::engine::Engine;
 use super::types::{Answer, CurrentMetrics, Query};
 use crate::error::Result;
 use crate::model::time::{day_start, local_date};
-use crate::model::{Filter, LatencyKind, Measures, MetricType, TimeRange, TimeWindow, Timestamp};
+use crate::model::{
+    Filter, LatencyKind, Measures, MetricType, TimeRange, TimeWindow, Timestamp, Tz,
+};
 
 /// Answers from one snapshot what a status line shows.
 ///

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use chrono_tz::Tz;
 use rustc_hash::FxHashMap;
 
 use super::answer::group_names;
@@ -19,7 +18,7 @@ use crate::model::measures::Combine;
 use crate::model::time::{day_start, local_date};
 use crate::model::{
     Aggregation, Column, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType,
-    Name, Stat, TimeRange, TimeWindow, Timestamp,
+    Name, Stat, TimeRange, TimeWindow, Timestamp, Tz,
 };
 use crate::store::{Reader, ResolvedFilter};
 

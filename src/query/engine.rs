@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use chrono_tz::Tz;
-
 use super::answer::{answer, group_names};
 use super::dashboard::{Dashboard, DashboardQuery};
 use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
@@ -19,7 +17,7 @@ use super::types::{
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp, Tz};
 use crate::store::{Reader, Store};
 
 /// Most bytes that sums of past days may take.

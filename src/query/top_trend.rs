@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono_tz::Tz;
-
 use super::dashboard::DashboardQuery;
 use super::engine::{Engine, keys_of_dimensions};
 use super::plan::sketches_are_cheap;
 use super::types::Query;
 use crate::error::Result;
 use crate::model::{
-    Aggregation, Count, Dimension, ErrorType, Filter, Measures, MetricType, Timestamp,
+    Aggregation, Count, Dimension, ErrorType, Filter, Measures, MetricType, Timestamp, Tz,
 };
 use crate::store::Reader;
 

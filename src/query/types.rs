@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, RequestRecord,
-    Stat, TimeRange, Timestamp,
+    Stat, TimeRange, Timestamp, Tz,
 };
 
 /// Which requests, cut into which buckets and groups, with which distributions.

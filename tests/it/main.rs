@@ -30,3 +30,4 @@ mod stages;
 mod stopped_migration;
 mod store_harness;
 mod tidy;
+mod zones;

@@ -1,12 +1,10 @@
 //! Messages in words: headlines, values with their units, times in the zone of the people.
 
-use chrono_tz::Tz;
-
 use super::{Item, Message};
 use crate::alert::notification::{Notification, NotificationKind};
 use crate::alert::summary::{pair_text, value_text};
-use crate::model::Timestamp;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use crate::model::{Timestamp, Tz};
 
 /// Where links of messages lead.
 #[derive(Clone, Debug)]

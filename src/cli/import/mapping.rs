@@ -1,12 +1,12 @@
 //! Which column becomes which field.
 
-use chrono_tz::Tz;
 use csv::ByteRecord;
 
 use super::Rejection;
 use super::field::{Field, Kind, find, find_typed, is_unknown, write_value};
 use super::time::TimeFormat;
 use crate::error::{Error, Result};
+use crate::model::Tz;
 
 /// How rows are read, as typed.
 #[derive(Clone, Debug, Default)]

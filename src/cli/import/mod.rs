@@ -18,14 +18,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chrono_tz::Tz;
 use clap::Args;
 
 use super::config::ConfigArgs;
 use super::{open, print};
 use crate::error::{Error, Result};
 use crate::ingest::wire::FieldCounts;
-use crate::model::RequestRecord;
+use crate::model::{RequestRecord, Tz};
 use crate::privacy::Pseudonymizer;
 use crate::service::AppendReport;
 

@@ -1,10 +1,10 @@
 //! Instants as people write them in files.
 
-use chrono::{LocalResult, NaiveDateTime, TimeZone as _};
-use chrono_tz::Tz;
+use chrono::NaiveDateTime;
 use clap::ValueEnum;
 
-use crate::model::Timestamp;
+use crate::model::zone::WallTime;
+use crate::model::{Timestamp, Tz};
 
 /// How instants are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -70,12 +70,10 @@ fn parse_datetime(text: &str, tz: Tz) -> Option<Timestamp> {
     let local = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"]
         .into_iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
-    match tz.from_local_datetime(&local) {
+    match tz.wall_time(local) {
         // Of the hour that happens twice, the first.
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => {
-            Some(Timestamp::from_unix_ms(at.timestamp_millis()))
-        }
-        LocalResult::None => None,
+        WallTime::Once(at) | WallTime::Twice(at, _) => Some(at),
+        WallTime::Skipped { .. } => None,
     }
 }
 
@@ -109,7 +107,8 @@ mod tests {
 
     #[test]
     fn local_times_follow_the_zone_over_its_changes() {
-        let at = |text: &str| TimeFormat::Datetime.parse(text, Tz::Europe__Warsaw);
+        let at =
+            |text: &str| TimeFormat::Datetime.parse(text, "Europe/Warsaw".parse::<Tz>().unwrap());
         let utc = |text: &str| Timestamp::parse_rfc3339(text);
         assert_eq!(at("2026-07-01 12:00:00"), utc("2026-07-01T10:00:00Z"));
         assert_eq!(at("2026-03-29 02:30:00"), None);

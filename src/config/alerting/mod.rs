@@ -9,11 +9,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::channels::{ChannelConfig, RawChannel, check_channels};
 use crate::error::{Error, Result};
+use crate::model::Tz;
 use crate::model::alert::{AlertCondition, Rule};
 use check_rule::check_rule;
 use duration::duration_text;

@@ -73,7 +73,7 @@ fn a_rule_with_the_id_of_a_default_changes_that_one_and_others_are_added() {
     assert_eq!(config.rules[0].condition.threshold, 0.10);
     let slow = &config.rules[5];
     assert_eq!(slow.condition.threshold, 2_000.0);
-    assert_eq!(slow.tz, chrono_tz::Europe::Warsaw);
+    assert_eq!(slow.tz, "Europe/Warsaw".parse::<Tz>().unwrap());
     assert_eq!(slow.confidence, 0.0);
     let hits = &config.rules[6];
     assert_eq!(hits.condition.operator, Operator::Below);

@@ -236,9 +236,8 @@ pub(crate) async fn historical(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Dimension, RequestId, RequestRecord, Source};
+    use crate::model::{Dimension, RequestId, RequestRecord, Source, Tz};
     use crate::query::Series;
-    use chrono_tz::Tz;
 
     fn view() -> View {
         View {

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, header};
-use chrono_tz::Tz;
 
 use super::Params;
-use super::time::{parse_instant, parse_zone, week_before};
+use super::time::{parse_instant, parse_zone};
 use crate::http::metrics::dashboard::Part;
 use crate::http::problem::Problem;
 use crate::model::record::limits;
 use crate::model::{
     Aggregation, Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, Outcome, Source,
-    Stat, TimeRange, TimeWindow, Timestamp,
+    Stat, TimeRange, TimeWindow, Timestamp, Tz,
 };
 
 /// Buckets that an aggregation chosen here gives at most, roughly.
@@ -53,7 +52,7 @@ impl Compare {
         match self {
             Self::Nothing => None,
             Self::Previous => Some(range.previous(tz)),
-            Self::Week => Some(week_before(range, tz)),
+            Self::Week => Some(range.week_before(tz)),
         }
     }
 }
@@ -478,7 +477,7 @@ mod tests {
 
     #[test]
     fn zones_show_utc_unless_asked_for() {
-        let tz = chrono_tz::Asia::Kathmandu;
+        let tz = "Asia/Kathmandu".parse::<Tz>().unwrap();
         let zone = with("", |params| params.zone(tz)).unwrap();
         assert_eq!(zone.show(now()), "2026-04-01T10:00:00Z");
         let zone = with("tz=Asia/Kathmandu", |params| params.zone(Tz::UTC)).unwrap();

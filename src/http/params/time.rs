@@ -1,11 +1,11 @@
 //! Instants and zones as people type them.
 
-use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveDateTime, TimeZone};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime};
 
 use super::closest;
-use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS, day_start, local_date};
-use crate::model::{Aggregation, TimeRange, Timestamp};
+use crate::model::time::{HOUR_MS, MINUTE_MS, day_start, local_date};
+use crate::model::zone::UnknownZone;
+use crate::model::{Aggregation, Timestamp, Tz};
 
 /// Numbers at or above this are milliseconds, below it seconds: the year 5138 against 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
@@ -107,7 +107,7 @@ fn relative(steps: &str, now: Timestamp, tz: Tz) -> Option<Timestamp> {
 }
 
 fn step(at: Timestamp, count: u32, back: bool, unit: Unit, tz: Tz) -> Option<Timestamp> {
-    let local = at.to_utc().with_timezone(&tz).naive_local();
+    let local = tz.local(at);
     let moved = match unit {
         Unit::Fixed(ms) => {
             let ms = i64::from(count).checked_mul(ms)?;
@@ -122,31 +122,8 @@ fn step(at: Timestamp, count: u32, back: bool, unit: Unit, tz: Tz) -> Option<Tim
             if back { local.checked_sub_months(months) } else { local.checked_add_months(months) }
         }
     };
-    Some(at_wall_time(moved?, tz))
-}
-
-/// The range of the same wall-clock times seven days earlier.
-pub(super) fn week_before(range: TimeRange, tz: Tz) -> TimeRange {
-    let earlier = |at: Timestamp| {
-        step(at, 1, true, Unit::Days(7), tz).unwrap_or_else(|| at.plus_ms(-7 * DAY_MS))
-    };
-    TimeRange::new(earlier(range.start), earlier(range.end))
-}
-
-/// The instant at which a wall clock of `tz` shows `local`: the first one when it does twice, an hour
-/// further on when it never does.
-fn at_wall_time(local: NaiveDateTime, tz: Tz) -> Timestamp {
-    let of = |at: DateTime<Tz>| Timestamp::from_unix_ms(at.timestamp_millis());
-    match tz.from_local_datetime(&local) {
-        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => of(at),
-        LocalResult::None => {
-            let later = local + chrono::Duration::hours(1);
-            match tz.from_local_datetime(&later) {
-                LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => of(at),
-                LocalResult::None => day_start(later.date(), tz),
-            }
-        }
-    }
+    // Of a local time that is shown twice the first, and of one that never is the one as much later.
+    Some(tz.wall_time(moved?).nearest())
 }
 
 fn round_down(at: Timestamp, letter: char, tz: Tz) -> Option<Timestamp> {
@@ -165,7 +142,7 @@ fn round_down(at: Timestamp, letter: char, tz: Tz) -> Option<Timestamp> {
     })
 }
 
-/// Reads the name of an IANA time zone, whatever its case.
+/// Reads the name of an IANA time zone; its case matters.
 ///
 /// # Errors
 /// The reason, in words, with the name that may have been meant.
@@ -173,7 +150,7 @@ pub(super) fn parse_zone(text: &str) -> Result<Tz, String> {
     if let Ok(tz) = text.parse::<Tz>() {
         return Ok(tz);
     }
-    let names = || TZ_VARIANTS.iter().map(|tz| tz.name());
+    let names = Tz::bundled_names;
     let city = |name: &&str| {
         name.rsplit_once('/').is_some_and(|(_, city)| city.eq_ignore_ascii_case(text))
     };
@@ -183,7 +160,7 @@ pub(super) fn parse_zone(text: &str) -> Result<Tz, String> {
         .or_else(|| closest(text, names()));
     Err(match meant {
         Some(name) => format!("is not an IANA time zone; did you mean {name}?"),
-        None => "is not an IANA time zone such as UTC or Europe/Warsaw".to_owned(),
+        None => UnknownZone.to_string(),
     })
 }
 
@@ -198,7 +175,7 @@ mod tests {
     #[test]
     fn every_form_of_an_instant() {
         let now = at("2026-04-01T10:20:30.400Z");
-        let tz = chrono_tz::Europe::Warsaw;
+        let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         let table = [
             ("now", "2026-04-01T10:20:30.400Z"),
             ("now-1h", "2026-04-01T09:20:30.400Z"),
@@ -260,13 +237,13 @@ mod tests {
     #[test]
     fn a_wall_time_that_never_was_is_an_hour_on() {
         let now = at("2026-03-30T00:30:00Z");
-        let tz = chrono_tz::Europe::Warsaw;
+        let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         assert_eq!(parse_instant("now-1d", now, tz), Ok(at("2026-03-29T01:30:00Z")));
     }
 
     #[test]
     fn a_mistyped_zone_is_recognised() {
-        assert_eq!(parse_zone("Asia/Kathmandu"), Ok(chrono_tz::Asia::Kathmandu));
+        assert_eq!(parse_zone("Asia/Kathmandu"), Ok("Asia/Kathmandu".parse::<Tz>().unwrap()));
         for (typed, meant) in [
             ("europe/warsaw", "Europe/Warsaw"),
             ("warsaw", "Europe/Warsaw"),

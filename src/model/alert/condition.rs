@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
-use crate::model::{Aggregation, TimeRange, Timestamp};
+use crate::model::{Aggregation, TimeRange, Timestamp, Tz};
 
 /// How a value is held against its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

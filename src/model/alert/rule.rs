@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
 use super::condition::{AlertCondition, EvaluationWindow, Operator};
 use super::group::AlertGroup;
 use super::metric::{AlertMetric, ErrorScope};
-use crate::model::{Dimension, ErrorType, Source};
+use crate::model::{Dimension, ErrorType, Source, Tz};
 
 /// What is done when there are too few requests to say anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,22 +2,25 @@
 
 use chatgauge::model::{
     Aggregation, Dimension, ErrorType, Filter, LatencyKind, MetricType, Name, Outcome,
-    RequestRecord, Source, TimeRange, Timestamp,
+    RequestRecord, Source, TimeRange, Timestamp, Tz,
 };
 use chatgauge::query::Query;
-use chrono_tz::Tz;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{RngExt, SeedableRng};
 
-const ZONES: [Tz; 6] = [
-    Tz::UTC,
-    Tz::Asia__Kolkata,
-    Tz::Asia__Kathmandu,
-    Tz::America__New_York,
-    Tz::Europe__Warsaw,
-    Tz::Australia__Lord_Howe,
+const ZONES: [&str; 6] = [
+    "UTC",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "America/New_York",
+    "Europe/Warsaw",
+    "Australia/Lord_Howe",
 ];
+fn zone(name: &str) -> Tz {
+    name.parse().expect("a zone")
+}
+
 /// Most buckets of a question: an answer holds every bucket of every series.
 const MAX_BUCKETS: i64 = 3_000;
 const MAX_GROUPED_BUCKETS: i64 = 300;
@@ -150,7 +153,7 @@ impl<'a> Questions<'a> {
         let kinds = if rng.random_bool(0.35) { rng.random_range(1..5) } else { 0 };
         Query {
             aggregation,
-            tz: if self.whole_days { Tz::UTC } else { *ZONES.choose(rng).expect("not empty") },
+            tz: if self.whole_days { Tz::UTC } else { zone(ZONES.choose(rng).expect("not empty")) },
             group_by,
             filter,
             metrics,

