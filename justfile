@@ -3,6 +3,10 @@
 # Everything that must pass before a change goes in.
 check: fmt lint test doc deny
 
+# What a release needs besides: time zones that came out within the last year.
+release: check
+    .ci/time-zones "$(date +%F)" --release
+
 # Formatting.
 fmt:
     cargo fmt --check

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod client;
 pub mod collector;
 pub mod config;
+#[cfg(feature = "server")]
+mod csv_file;
 pub mod error;
 #[cfg(feature = "server")]
 pub mod gateway;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::config::ConfigArgs;
 use super::import::field::{FIELDS, TAGS};
 use super::open;
-use super::select::plain;
 use super::window::{FilterArgs, WindowArgs};
+use crate::csv_file::{self, cell};
 use crate::error::{Error, Result};
 use crate::ingest::wire::write_json;
 use crate::query::{Engine, RequestsQuery};
@@ -21,8 +21,10 @@ Examples:
   chatgauge export > requests.ndjson             everything
   chatgauge export day --space support-core
   chatgauge export --start 2026-01-01 --end 2026-02-01 --format csv --output january.csv
+  chatgauge export month --format csv --bom --output for-excel.csv
 
-Newest first. `chatgauge import` reads both formats; users stay pseudonyms.";
+Newest first. `chatgauge import` reads both formats; users stay pseudonyms. In CSV, a text that a
+spreadsheet would take for a formula has an apostrophe before it, which `chatgauge import` takes off.";
 
 /// Writes stored requests as NDJSON or CSV.
 #[derive(Clone, Debug, Args)]
@@ -43,6 +45,9 @@ pub struct ExportCommand {
     /// The same as --format ndjson
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// Begin CSV with a byte order mark, by which Excel recognises UTF-8
+    #[arg(long)]
+    pub bom: bool,
     /// Where to write; by default standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -67,20 +72,34 @@ impl ExportCommand {
     /// # Errors
     /// When the file cannot be read or the output cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let format = if self.json { ExportFormat::Ndjson } else { self.format };
+        if self.bom && format != ExportFormat::Csv {
+            return Err(Error::invalid_config("--bom", "is for CSV; add --format csv"));
+        }
         let config = self.config.load()?;
         let (_, engine) = open::engine(&config)?;
         let range = self.window.range_or_all(open::now(), config.time_zone)?;
         let filter = self.filter.resolve(&config)?;
         let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
-        let format = if self.json { ExportFormat::Ndjson } else { self.format };
         match &self.output {
-            None => export(&engine, &mut query, Exporter::new(BufWriter::new(out), format)?),
+            None => {
+                let out = self.begin(BufWriter::new(out))?;
+                export(&engine, &mut query, Exporter::new(out, format)?)
+            }
             Some(path) => {
                 let file = File::create(path)
                     .map_err(|source| Error::Io { path: path.clone(), source })?;
-                export(&engine, &mut query, Exporter::new(BufWriter::new(file), format)?)
+                let file = self.begin(BufWriter::new(file))?;
+                export(&engine, &mut query, Exporter::new(file, format)?)
             }
         }
+    }
+
+    /// The output after the byte order mark, when one is wanted.
+    fn begin<W: Write>(&self, mut out: W) -> Result<W> {
+        let mark = if self.bom { csv_file::BOM } else { "" };
+        out.write_all(mark.as_bytes()).map_err(failed)?;
+        Ok(out)
     }
 }
 
@@ -140,9 +159,8 @@ impl<W: Write> Exporter<W> {
             ExportFormat::Csv => {
                 let record: Map<String, Value> =
                     serde_json::from_slice(json).map_err(|error| failed(error.into()))?;
-                self.write_row(
-                    columns().map(|name| record.get(name).map(plain).unwrap_or_default()),
-                )
+                let cell = |name| record.get(name).map(cell).unwrap_or_default().into_owned();
+                self.write_row(columns().map(cell))
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod window;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -40,9 +41,14 @@ Examples:
 
 CHATGAUGE_* variables set any key of the configuration; CHATGAUGE_LOG=debug shows more.";
 
+/// The version of the program, and below it that of the time zones.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{}\ntime zones: {}", env!("CARGO_PKG_VERSION"), crate::model::Tz::data())
+});
+
 /// Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "chatgauge", version, after_help = EXAMPLES)]
+#[command(name = "chatgauge", version, long_version = LONG_VERSION.as_str(), after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

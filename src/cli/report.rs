@@ -12,7 +12,7 @@ use super::{open, print};
 use crate::error::Result;
 use crate::model::{
     Count, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, Stat, TimeRange,
-    TimeWindow, TokenUsageStats, Tz,
+    TimeWindow, Timestamp, TokenUsageStats, Tz,
 };
 use crate::query::{Breakdown, BreakdownQuery, Engine, Query};
 
@@ -54,6 +54,9 @@ pub struct Report {
     pub total: Measures,
     /// Percentiles are exact.
     pub exact: bool,
+    /// When part of the range has outlived the rows that would answer it: the first instant from which the report is
+    /// complete.
+    pub complete_from: Option<Timestamp>,
     /// Who leads, by dimension.
     pub leaders: Vec<(Leaders, Breakdown)>,
 }
@@ -106,7 +109,7 @@ impl ReportCommand {
             ..Query::total(range)
         };
         let answer = engine.query(&query)?;
-        let exact = answer.exact;
+        let (exact, mut complete_from) = (answer.exact, answer.complete_from);
         let mut leaders = Vec::new();
         for table in LEADERS {
             let breakdown = BreakdownQuery {
@@ -117,9 +120,11 @@ impl ReportCommand {
                 filter: filter.clone(),
                 limit: usize::from(self.limit),
             };
-            leaders.push((table, engine.breakdown(&breakdown)?));
+            let breakdown = engine.breakdown(&breakdown)?;
+            complete_from = complete_from.max(breakdown.complete_from);
+            leaders.push((table, breakdown));
         }
-        Ok(Report { range, tz, total: answer.into_total(), exact, leaders })
+        Ok(Report { range, tz, total: answer.into_total(), exact, complete_from, leaders })
     }
 }
 
@@ -136,6 +141,12 @@ impl Report {
         let (start, end) =
             (self.range.start.to_rfc3339_in(self.tz), self.range.end.to_rfc3339_in(self.tz));
         let mut text = format!("{start} to {end} ({})\n\n", self.tz.name());
+        if let Some(at) = self.complete_from {
+            let at = at.to_rfc3339_in(self.tz);
+            text.push_str(&format!(
+                "complete from {at} on: of earlier days only sums are left\n\n"
+            ));
+        }
         text.push_str(&self.totals());
         text.push('\n');
         text.push_str(&self.latencies());
@@ -229,6 +240,7 @@ impl Report {
             "end": self.range.end,
             "tz": self.tz.name(),
             "exact": self.exact,
+            "complete_from": self.complete_from,
             "requests": self.total.requests(),
             "cancelled": self.total.get(Count::Cancelled),
             "errors": crate::model::ErrorStats::from(&self.total),
@@ -324,6 +336,7 @@ mod tests {
             tz: "Asia/Kolkata".parse::<Tz>().unwrap(),
             total,
             exact: false,
+            complete_from: None,
             leaders: vec![(LEADERS[0], breakdown)],
         }
     }
@@ -341,6 +354,15 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n(other)            100      20.0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_report_says_from_when_on_it_is_complete() {
+        let complete_from = Some(Timestamp::from_unix_ms(1_780_315_200_000));
+        let report = Report { complete_from, ..report() };
+        let text = report.to_text();
+        assert!(text.contains("\ncomplete from 2026-06-01T17:30:00+05:30 on: "), "{text}");
+        assert_eq!(report.to_json()["complete_from"], "2026-06-01T12:00:00Z");
     }
 
     #[test]

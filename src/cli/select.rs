@@ -8,14 +8,20 @@ use serde_json::Value;
 use super::config::ConfigArgs;
 use super::table::{Cell, Table};
 use super::{open, print};
-use crate::error::Result;
+use crate::csv_file::{self, CsvNotes};
+use crate::error::{Error, Result};
 use crate::model::SqlValue;
 use crate::store::{SqlLimits, Store};
+
+/// How to get the rows that a truncated result lacks.
+const MORE_ROWS: &str =
+    "there are more; narrow the statement, or allow more with -o query.sql_max_rows=N";
 
 const EXAMPLES: &str = "\
 Examples:
   chatgauge sql 'select * from usage_daily order by day desc limit 7'
   chatgauge sql --csv 'select * from request_log limit 1000' > requests.csv
+  chatgauge sql --csv --bom 'select * from usage_daily' > for-excel.csv
 
 Only reading is possible. The views request_log, usage_hourly, usage_daily and latency_daily have
 names and units for people.";
@@ -38,6 +44,9 @@ pub struct SqlCommand {
     /// The same as --format csv
     #[arg(long, conflicts_with_all = ["format", "json"])]
     pub csv: bool,
+    /// Begin CSV with a byte order mark, by which Excel recognises UTF-8
+    #[arg(long)]
+    pub bom: bool,
 }
 
 /// How rows are printed.
@@ -58,6 +67,9 @@ impl SqlCommand {
     /// # Errors
     /// When the statement is not acceptable or the file cannot be read.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+        if self.bom && self.chosen() != SqlFormat::Csv {
+            return Err(Error::invalid_config("--bom", "is for CSV; add --csv"));
+        }
         let config = self.config.load()?;
         let store = Store::open_read_only(&config.store)?;
         let limits =
@@ -66,23 +78,30 @@ impl SqlCommand {
         let json = |value: SqlValue| serde_json::to_value(value).unwrap_or_default();
         let rows: Vec<Vec<Value>> =
             answer.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
-        print(out, &self.output(&answer.columns, &rows))?;
+        let text = self.output(&answer.columns, &rows, answer.truncated);
+        print(out, &text)?;
         if answer.truncated {
-            tracing::warn!("there were more rows; -o query.sql_max_rows=N allows more");
+            tracing::warn!("truncated after {} rows: {MORE_ROWS}", rows.len());
         }
         Ok(())
     }
 
-    /// The rows in the format asked for.
-    pub fn output(&self, columns: &[String], rows: &[Vec<Value>]) -> String {
-        let format = match (self.json, self.csv) {
+    fn chosen(&self) -> SqlFormat {
+        match (self.json, self.csv) {
             (true, _) => SqlFormat::Ndjson,
             (_, true) => SqlFormat::Csv,
             _ => self.format,
-        };
-        match format {
+        }
+    }
+
+    /// The rows in the format asked for; CSV says in its last row when it is `truncated`.
+    pub fn output(&self, columns: &[String], rows: &[Vec<Value>], truncated: bool) -> String {
+        match self.chosen() {
             SqlFormat::Table => as_table(columns, rows),
-            SqlFormat::Csv => as_csv(columns, rows),
+            SqlFormat::Csv => {
+                let truncated = truncated.then(|| MORE_ROWS.to_owned());
+                as_csv(columns, rows, &CsvNotes { bom: self.bom, truncated })
+            }
             SqlFormat::Ndjson => as_ndjson(columns, rows),
         }
     }
@@ -99,14 +118,11 @@ fn as_table(columns: &[String], rows: &[Vec<Value>]) -> String {
     table.to_text()
 }
 
-fn as_csv(columns: &[String], rows: &[Vec<Value>]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+fn as_csv(columns: &[String], rows: &[Vec<Value>], notes: &CsvNotes) -> String {
+    let mut bytes = Vec::new();
     // Writing to memory cannot fail, and every row has the columns of the header.
-    drop(writer.write_record(columns));
-    for row in rows {
-        drop(writer.write_record(row.iter().map(plain)));
-    }
-    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+    drop(csv_file::write(&mut bytes, columns, rows.iter(), notes));
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
@@ -118,7 +134,7 @@ fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
 }
 
 /// A value without the quotes of JSON; null is empty.
-pub(super) fn plain(value: &Value) -> String {
+fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -128,9 +144,16 @@ pub(super) fn plain(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use serde_json::json;
 
     use super::*;
+
+    #[derive(Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        command: SqlCommand,
+    }
 
     #[test]
     fn rows_are_printed_in_every_format() {
@@ -140,7 +163,14 @@ mod tests {
             as_table(&columns, &rows),
             "model  requests\na,b          12\n            7.5\n"
         );
-        assert_eq!(as_csv(&columns, &rows), "model,requests\n\"a,b\",12\n,7.5\n");
+        let csv = |truncated: bool, bom: bool| {
+            let args = ["sql", "--csv", "select 1"].into_iter().chain(bom.then_some("--bom"));
+            let command = Parsed::try_parse_from(args).unwrap().command;
+            command.output(&columns, &rows, truncated)
+        };
+        assert_eq!(csv(false, false), "model,requests\n\"a,b\",12\n,7.5\n");
+        assert!(csv(true, true).starts_with("\u{feff}model,requests\n"));
+        assert!(csv(true, true).contains("\n\"(truncated after 2 rows: there are more"));
         assert_eq!(
             as_ndjson(&columns, &rows),
             "{\"model\":\"a,b\",\"requests\":12}\n{\"model\":null,\"requests\":7.5}\n"

@@ -1,13 +1,14 @@
-//! Answers as CSV, safe to open in a spreadsheet.
+//! Results as CSV.
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
+use crate::csv_file::{self, CsvNotes};
 
-/// Characters that make a spreadsheet take a text for a formula when it begins with one.
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// Says that rows are missing: `true`, else the header is absent.
+const TRUNCATED: HeaderName = HeaderName::from_static("x-chatgauge-truncated");
 
 /// Rows under named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,41 +33,20 @@ impl Table {
         });
         Self::new(columns, rows.collect())
     }
-
-    fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        // A row of a single empty column would be an empty line, so columns are never left out.
-        writer.write_record(self.columns.iter().map(|name| safe(name)))?;
-        for row in &self.rows {
-            writer.write_record(row.iter().map(cell))?;
-        }
-        writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
-    }
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => safe(text),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(_) | Value::Object(_) => safe(&value.to_string()),
-    }
-}
-
-/// Text that no spreadsheet takes for a formula.
-fn safe(text: &str) -> String {
-    if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// The answer to a request for CSV; `name` becomes part of the name of the file.
-pub(crate) fn response(name: &str, table: &Table) -> Response {
-    let bytes = match table.to_csv() {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return Problem::internal(format!("CSV cannot be written: {error}")).into_response();
-        }
-    };
-    let file = format!("attachment; filename=\"chatgauge-{name}.csv\"");
+///
+/// Who asks is told of missing rows by a header, who saves the file by its name and its last row.
+pub(crate) fn response(name: &str, table: &Table, notes: &CsvNotes) -> Response {
+    let mut bytes = Vec::new();
+    let written = csv_file::write(&mut bytes, &table.columns, table.rows.iter(), notes);
+    if let Err(error) = written {
+        return Problem::internal(format!("CSV cannot be written: {error}")).into_response();
+    }
+    let is_truncated = notes.truncated.is_some();
+    let mark = if is_truncated { "-truncated" } else { "" };
+    let file = format!("attachment; filename=\"chatgauge-{name}{mark}.csv\"");
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -75,6 +55,9 @@ pub(crate) fn response(name: &str, table: &Table) -> Response {
     );
     if let Ok(file) = HeaderValue::from_str(&file) {
         headers.insert(header::CONTENT_DISPOSITION, file);
+    }
+    if is_truncated {
+        headers.insert(TRUNCATED, HeaderValue::from_static("true"));
     }
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization, Cookie"));
     response
@@ -86,25 +69,10 @@ mod tests {
 
     use super::*;
 
-    fn text(table: &Table) -> String {
-        String::from_utf8(table.to_csv().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn texts_that_look_like_formulas_are_marked_and_numbers_are_not() {
-        let rows = vec![
-            vec![json!("=1+1"), json!(-1.5)],
-            vec![json!("@x"), json!(null)],
-            vec![json!("a,\"b\""), json!(true)],
-        ];
-        let expected = "name,value\n'=1+1,-1.5\n'@x,\n\"a,\"\"b\"\"\",true\n";
-        assert_eq!(text(&Table::new(&["name", "value"], rows)), expected);
-    }
-
     #[test]
     fn objects_become_rows() {
         let objects = vec![json!({"b": 1, "a": {"k": "v"}}), json!({})];
         let table = Table::of_objects(&["a", "b"], objects);
-        assert_eq!(text(&table), "a,b\n\"{\"\"k\"\":\"\"v\"\"}\",1\n,\n");
+        assert_eq!(table.rows, [[json!({"k": "v"}), json!(1)], [json!(null), json!(null)]]);
     }
 }

@@ -21,6 +21,9 @@ use crate::query::RequestsQuery;
 
 const DEFAULT_LINES: usize = 100;
 const CURSOR_BYTES: usize = 16;
+/// How to get the requests that a page of CSV lacks.
+const MORE_REQUESTS: &str =
+    "there are older ones; raise limit, follow the header Link, or use chatgauge export";
 
 /// The fields of a request as columns.
 const COLUMNS: [&str; 27] = [
@@ -204,9 +207,11 @@ fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<Head
     tag = "requests",
     params(openapi::RequestsParams),
     responses(
-        (status = 200, description = "A page; the header Link names the next.",
+        (status = 200, description = "A page; the header Link names the next, and CSV that has one says so in \
+                                      its last row.",
          content((RequestsBody = "application/json"), (String = "text/csv")),
-         headers(("Link" = String, description = "The next page, as `rel=\"next\"`."))),
+         headers(("Link" = String, description = "The next page, as `rel=\"next\"`."),
+                 ("X-Chatgauge-Truncated" = String, description = "`true` when CSV lacks rows."))),
         ReadProblems,
     ),
 )]
@@ -217,7 +222,7 @@ pub(crate) async fn list(
     accepted: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params(query.as_deref(), REQUESTS)?;
-    let wants_csv = params.wants_csv(&accepted)?;
+    let csv = params.csv(&accepted)?;
     let zone = params.zone(app.service().config().time_zone)?;
     let range = params.range_of_all(app.service().now(), zone.tz)?;
     let query = RequestsQuery {
@@ -234,10 +239,11 @@ pub(crate) async fn list(
         headers.insert(header::LINK, link);
     }
     let requests = page.requests.iter().map(|stored| RequestBody::new(&stored.record, zone));
-    if wants_csv {
+    if let Some(mut notes) = csv {
+        notes.truncated = next_cursor.is_some().then(|| MORE_REQUESTS.to_owned());
         let objects = requests.filter_map(|request| serde_json::to_value(request).ok()).collect();
         let table = Table::of_objects(&COLUMNS, objects);
-        return Ok((headers, csv::response("requests", &table)).into_response());
+        return Ok((headers, csv::response("requests", &table, &notes)).into_response());
     }
     let requests = requests.collect();
     Ok((headers, Json(RequestsBody { requests, next_cursor })).into_response())

@@ -21,6 +21,10 @@ use crate::query::SqlValue;
 /// Longest part of a statement that the audit trail keeps, in characters.
 const AUDITED_CHARS: usize = 200;
 
+/// How to get the rows that a truncated result lacks.
+pub(crate) const MORE_ROWS: &str =
+    "there are more; narrow the statement, or raise query.sql_max_rows";
+
 /// A statement.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,8 +55,9 @@ pub(crate) struct RowsBody {
     tag = "admin",
     params(openapi::SqlParams),
     responses(
-        (status = 200, description = "The rows.",
-         content((RowsBody = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "The rows; CSV that lacks some says so in its last row.",
+         content((RowsBody = "application/json"), (String = "text/csv")),
+         headers(("X-Chatgauge-Truncated" = String, description = "`true` when CSV lacks rows."))),
         AdminProblems,
     ),
 )]
@@ -76,8 +81,9 @@ pub(crate) async fn get(
     params(openapi::SqlPostParams),
     request_body = StatementBody,
     responses(
-        (status = 200, description = "The rows.",
-         content((RowsBody = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "The rows; CSV that lacks some says so in its last row.",
+         content((RowsBody = "application/json"), (String = "text/csv")),
+         headers(("X-Chatgauge-Truncated" = String, description = "`true` when CSV lacks rows."))),
         AdminProblems,
     ),
 )]
@@ -99,15 +105,16 @@ async fn run(
     statement: String,
     (params, headers): (&Params<'_>, &HeaderMap),
 ) -> Result<Response, Problem> {
-    let wants_csv = params.wants_csv(headers)?;
+    let csv = params.csv(headers)?;
     // The text of an administrator's statement can name a user; the trail keeps its shape only.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
     let answer = app.ask_sql(statement).await?;
-    if wants_csv {
+    if let Some(mut notes) = csv {
+        notes.truncated = answer.truncated.then(|| MORE_ROWS.to_owned());
         let values =
             |row: Vec<SqlValue>| row.iter().map(|value| serde_json::json!(value)).collect();
         let rows = answer.rows.into_iter().map(values).collect();
-        return Ok(csv::response("sql", &Table { columns: answer.columns, rows }));
+        return Ok(csv::response("sql", &Table { columns: answer.columns, rows }, &notes));
     }
     let elapsed_us = i64::try_from(answer.elapsed_us).unwrap_or(i64::MAX);
     let body = RowsBody {

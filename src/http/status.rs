@@ -11,8 +11,9 @@ use super::params::NONE;
 use super::problem::{Kind, Problem};
 use super::state::{App, params};
 use crate::error::StorageErrorKind;
-use crate::model::Timestamp;
 use crate::model::alert::RuleState;
+use crate::model::zone::ZoneData;
+use crate::model::{Timestamp, Tz};
 use crate::query::Status;
 use crate::query::status::{
     CacheStatus, ClockSkewStatus, ClockStatus, CollectorStatus, CompactorStatus, DimensionsStatus,
@@ -36,6 +37,8 @@ pub(crate) struct StatusBody {
     uptime_s: i64,
     /// Version of the schema of the file.
     schema_version: u32,
+    /// Where the rules of time zones come from.
+    time_zones: TimeZonesBody,
     /// The queue and the writer.
     ingest: IngestStatus,
     /// The in-process collector.
@@ -56,6 +59,33 @@ pub(crate) struct StatusBody {
     clock_skew: ClockSkewStatus,
     /// Alerts.
     alerts: AlertsStatusBody,
+}
+
+/// Where the rules of time zones come from: read once, at the first use after the start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimeZonesBody {
+    /// `system` or `bundled`.
+    source: &'static str,
+    /// Release of the IANA database, such as `2026b`; null when the system does not say.
+    version: Option<String>,
+    /// The folder, of the system's copy.
+    path: Option<String>,
+    /// Release of the copy in the program.
+    bundled_version: &'static str,
+    /// All of it in words, such as `system 2026b at /usr/share/zoneinfo`.
+    summary: String,
+}
+
+impl From<&ZoneData> for TimeZonesBody {
+    fn from(data: &ZoneData) -> Self {
+        Self {
+            source: data.source().as_str(),
+            version: data.version().map(str::to_owned),
+            path: data.folder().map(|folder| folder.display().to_string()),
+            bundled_version: ZoneData::bundled_version(),
+            summary: data.to_string(),
+        }
+    }
 }
 
 /// How alerting itself is doing.
@@ -143,6 +173,7 @@ impl StatusBody {
             started_at: status.started_at.to_string(),
             uptime_s: (now.as_unix_ms() - status.started_at.as_unix_ms()) / 1_000,
             schema_version: status.schema_version,
+            time_zones: Tz::data().into(),
             problems: status.problems,
             ingest: status.ingest,
             collector: status.collector,

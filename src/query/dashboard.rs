@@ -101,6 +101,8 @@ pub struct Top {
     pub exact: bool,
     /// See [`Answer::complete_from`].
     pub complete_from: Option<Timestamp>,
+    /// The same for the range to compare with.
+    pub previous_complete_from: Option<Timestamp>,
 }
 
 /// One leading group.
@@ -185,13 +187,15 @@ fn newest(reader: &Reader<'_>) -> Result<Option<Timestamp>> {
 struct Groups {
     table: Table,
     rows: FxHashMap<GroupKey, usize>,
+    complete_from: Option<Timestamp>,
 }
 
 impl Groups {
     fn new(executed: Executed) -> Self {
+        let complete_from = executed.complete_from;
         let table = executed.gathered.into_table();
         let rows = table.groups().collect();
-        Self { table, rows }
+        Self { table, rows, complete_from }
     }
 
     fn measures(&self, key: &GroupKey) -> Option<Measures> {
@@ -263,7 +267,18 @@ fn top(
     });
     let rows: Vec<TopRow> = rows.collect();
     let other = without(&total, &rows);
-    Ok(Top { rows, other, total, groups, trend, percentiles, exact, complete_from })
+    let previous_complete_from = before.as_ref().and_then(|groups| groups.complete_from);
+    Ok(Top {
+        rows,
+        other,
+        total,
+        groups,
+        trend,
+        percentiles,
+        exact,
+        complete_from,
+        previous_complete_from,
+    })
 }
 
 /// Error types by their number, read off the counters of the rollups.
@@ -281,7 +296,9 @@ fn top_errors(
     let all = ask(query.range)?;
     let (exact, complete_from) = (all.exact, all.complete_from);
     let all = all.into_total();
-    let before = query.previous.map(ask).transpose()?.map(Answer::into_total);
+    let before = query.previous.map(ask).transpose()?;
+    let previous_complete_from = before.as_ref().and_then(|answer| answer.complete_from);
+    let before = before.map(Answer::into_total);
     let mut kinds: Vec<ErrorType> = ErrorType::ALL.to_vec();
     kinds.retain(|kind| all.get(Count::of_error(*kind)) > 0);
     kinds.sort_by_key(|kind| std::cmp::Reverse(all.get(Count::of_error(*kind))));
@@ -298,7 +315,17 @@ fn top_errors(
     let other = errors_only(&all, &rest);
     let total = errors_only(&all, ErrorType::ALL);
     let trend = top_trend::of_errors(engine, reader, query)?;
-    Ok(Top { rows, other, total, groups, trend, percentiles: false, exact, complete_from })
+    Ok(Top {
+        rows,
+        other,
+        total,
+        groups,
+        trend,
+        percentiles: false,
+        exact,
+        complete_from,
+        previous_complete_from,
+    })
 }
 
 /// The errors of some types as requests of their own.

@@ -146,7 +146,9 @@ fn every_command_shows_an_example_in_its_help() {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         has(&place.run(&args).ok(), "Examples:\n  ");
     }
-    assert_eq!(place.run(&["--version"]).ok(), "chatgauge 0.1.0\n");
+    assert_eq!(place.run(&["-V"]).ok(), "chatgauge 0.1.0\n");
+    let version = place.run(&["--version"]).ok();
+    assert!(version.starts_with("chatgauge 0.1.0\ntime zones: "), "{version}");
     assert_eq!(place.run(&["no-such-command"]).code, 2);
     assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
 }

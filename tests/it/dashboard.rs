@@ -246,6 +246,117 @@ fn csv_is_one_table_and_safe_for_spreadsheets() {
 }
 
 #[test]
+fn csv_that_lacks_rows_says_so_to_programs_and_to_people() {
+    let server = TestServer::with(|config| config.query.sql_max_rows = 3);
+    server.ingest(&traffic());
+    let sql = "/api/sql?format=csv&sql=select%20seq,%201%20from%20requests%20limit%20";
+    let requests = "/api/requests?format=csv&limit=";
+    for (whole, cut, rows) in [("3", "4", 3), ("80", "79", 79)] {
+        let path = if rows == 3 { sql } else { requests };
+        let answer = server.get(&format!("{path}{whole}"));
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        assert_eq!(answer.header("x-chatgauge-truncated"), None, "{text}");
+        assert!(!text.contains("(truncated"), "{text}");
+        assert!(!answer.header("content-disposition").unwrap().contains("truncated"));
+        let answer = server.get(&format!("{path}{cut}"));
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        assert_eq!(answer.header("x-chatgauge-truncated"), Some("true"), "{text}");
+        assert!(answer.header("content-disposition").unwrap().ends_with("-truncated.csv\""));
+        assert_eq!(text.lines().count(), rows + 2, "{text}");
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with(&format!("\"(truncated after {rows} rows: ")), "{last}");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert!(reader.records().all(|row| row.is_ok()), "every row has every column");
+    }
+    let post = server.post("/api/sql?format=csv", &[], br#"{"sql":"select seq from requests"}"#);
+    assert_eq!(post.header("x-chatgauge-truncated"), Some("true"));
+}
+
+#[test]
+fn csv_begins_with_a_byte_order_mark_when_asked() {
+    let server = server();
+    let dashboard = format!("/api/metrics/dashboard?{RANGE}&part=top&format=csv");
+    let others = ["/api/requests?format=csv", "/api/sql?format=csv&sql=select%201%20as%20one"];
+    for path in [&*dashboard, others[0], others[1]] {
+        let plain = server.get(path).body;
+        assert!(!plain.starts_with("\u{feff}".as_bytes()), "{path}");
+        let marked = server.get(&format!("{path}&bom=true")).body;
+        assert_eq!(marked, ["\u{feff}".as_bytes(), &plain].concat(), "{path}");
+    }
+    for path in ["/api/requests?bom=true", "/api/requests?format=csv&bom=maybe"] {
+        assert_eq!(server.get(path).status, 400, "{path}");
+    }
+}
+
+/// Deletes the raw rows and the minutes of the days before `day`, as retention does in time.
+fn prune_before(server: &TestServer, day: &str) {
+    use chatgauge::model::Level;
+    use chatgauge::store::pruned_flag;
+    server.service.compact().unwrap();
+    let connection = rusqlite::Connection::open(&server.service.config().store.path).unwrap();
+    let until = chatgauge::model::Timestamp::parse_rfc3339(day).unwrap().as_unix_ms();
+    let gone = pruned_flag(None) | pruned_flag(Some(Level::Minute));
+    connection.execute("delete from requests where started_at_ms < ?", [until]).unwrap();
+    let sql = "update days set pruned = pruned | ? where day_ms < ?";
+    assert!(connection.execute(sql, [gone, until]).unwrap() > 0);
+}
+
+#[test]
+fn the_range_compared_with_says_from_when_on_it_is_complete() {
+    let server = TestServer::start();
+    // 300 requests in the first minutes of 09:00, of which a quarter hour has lost its minutes.
+    let record = |number: i64| {
+        let minute = format!("2026-03-01T09:{:02}:{:02}Z", number / 60 + 5, number % 60);
+        json!({"started_at": minute, "model": "m", "space": "s", "request_id": format!("p{number}")})
+    };
+    server.ingest(&(0..300).map(record).collect());
+    server.ingest(&json!([{"started_at": "2026-03-02T09:07:00Z", "model": "m", "space": "s"}]));
+    prune_before(&server, "2026-03-02T00:00:00Z");
+    let range = "start=2026-03-02T09:07:00Z&end=2026-03-03T09:07:00Z";
+    let parts = ["", "&part=tiles", "&part=top", "&part=top&top=error_type", "&part=top&top=space"];
+    for compare in ["previous", "week"] {
+        for part in parts {
+            let path = format!("/api/metrics/dashboard?{range}&compare={compare}{part}");
+            let answer = server.get(&path).json();
+            assert_eq!(answer.get("complete_from"), None, "{path}");
+            let from = answer["previous"].get("complete_from").and_then(Value::as_str);
+            let expected = (compare == "previous").then_some("2026-03-02T00:00:00Z");
+            assert_eq!(from, expected, "{path}");
+        }
+    }
+    let path = format!("/api/metrics/historical?type=request_rate&{range}&compare=previous");
+    for more in ["", "&group_by=space", "&space=s"] {
+        let answer = server.get(&format!("{path}{more}")).json();
+        assert_eq!(answer.get("complete_from"), None, "{more}");
+        assert_eq!(answer["previous"]["complete_from"], "2026-03-02T00:00:00Z", "{more}");
+    }
+    // The answer with the mark is not the one without it.
+    let dashboard = format!("/api/metrics/dashboard?{range}&compare=previous&part=tiles");
+    let whole = "start=2026-03-02&end=2026-03-03";
+    let answer = server.get(&dashboard.replace(range, whole)).json();
+    assert_eq!(answer["previous"].get("complete_from"), None, "a whole day is there");
+    assert_eq!(answer["tiles"]["requests"]["previous"], 300.0);
+}
+
+#[test]
+fn every_comparison_is_with_the_same_range() {
+    let server = server();
+    for (range, start) in [
+        ("start=2026-02-01&end=2026-03-01", "2026-01-01T00:00:00+01:00"),
+        ("start=2026-03-01&end=2026-04-01", "2026-02-01T00:00:00+01:00"),
+        ("start=2026-03-29&end=2026-03-30", "2026-03-28T00:00:00+01:00"),
+        ("start=2026-03-30&end=2026-03-31", "2026-03-29T00:00:00+01:00"),
+    ] {
+        for route in ["dashboard?part=tiles", "historical?type=request_rate"] {
+            let path = format!("/api/metrics/{route}&{range}&compare=previous&tz=Europe/Warsaw");
+            let answer = server.get(&path).json();
+            assert_eq!(answer["previous"]["start"], start, "{path}");
+            assert_eq!(answer["previous"]["end"], answer["start"], "{path}");
+        }
+    }
+}
+
+#[test]
 fn one_request_is_found_by_its_id_and_only_by_those_who_may_see_its_space() {
     let server = server();
     let found = server.get("/api/requests/r7?started_at=2026-03-01T10:10:00Z").json();

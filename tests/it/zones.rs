@@ -1,57 +1,21 @@
-//! Time zones: offsets against another reading of the IANA database, and clocks that change a minute past midnight.
+//! Time zones: local buckets against a walk through the minutes, with offsets of another reading of the database.
 
-use std::collections::BTreeMap;
+#[path = "../fixtures/time_zones/offsets.rs"]
+mod offsets;
 
-use chatgauge::model::zone::{ZoneData, ZoneSource};
-use chatgauge::model::{Aggregation, TimeRange, Timestamp, Tz};
+use chatgauge::model::zone::ZoneData;
+use chatgauge::model::{
+    Aggregation, Dimension, Name, RequestId, RequestRecord, Source, TimeRange, Timestamp, Tz,
+};
+use chatgauge::query::Query;
 use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
+use offsets::Offsets;
+
+use crate::harness::TestServer;
+use crate::store_harness::Pipeline;
+
 const MINUTE_MS: i64 = 60_000;
-
-/// Offsets as another program computed them; see `make.py` beside the table.
-struct Offsets {
-    release: String,
-    /// The offset in minutes from each minute on, by the name of the zone.
-    zones: BTreeMap<String, Vec<(i64, i64)>>,
-}
-
-/// The minutes that the table is about.
-const FIRST_MINUTE: i64 = 946_684_800 / 60;
-const LAST_MINUTE: i64 = 2_208_988_800 / 60;
-
-impl Offsets {
-    fn read() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/time_zones/offsets.txt");
-        let text = std::fs::read_to_string(path).expect("the table");
-        let release = text.split("time zone database ").nth(1).expect("a release");
-        let release = release.split(',').next().expect("a release").to_owned();
-        let mut zones: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let (name, rest) = line.split_once(' ').expect("a zone");
-            let changes = match rest.strip_prefix("= ") {
-                Some(other) => zones[other].clone(),
-                None => rest
-                    .split(' ')
-                    .map(|part| match part.split_once(':') {
-                        Some((minute, offset)) => (number(minute), number(offset)),
-                        None => (FIRST_MINUTE, number(part)),
-                    })
-                    .collect(),
-            };
-            zones.insert(name.to_owned(), changes);
-        }
-        Self { release, zones }
-    }
-
-    fn minutes_at(changes: &[(i64, i64)], minute: i64) -> i64 {
-        let after = changes.partition_point(|(from, _)| *from <= minute);
-        changes[after - 1].1
-    }
-}
-
-fn number(text: &str) -> i64 {
-    text.parse().expect("a number")
-}
 
 fn at_minute(minute: i64) -> Timestamp {
     Timestamp::from_unix_ms(minute * MINUTE_MS)
@@ -61,67 +25,16 @@ fn zone(name: &str) -> Tz {
     name.parse().unwrap_or_else(|_| panic!("{name} is no zone"))
 }
 
-#[test]
-fn the_offsets_of_every_zone_are_those_of_another_reading() {
-    let offsets = Offsets::read();
-    assert!(offsets.zones.len() > 590, "{} zones", offsets.zones.len());
-    assert_eq!(
-        ZoneData::bundled_version(),
-        offsets.release,
-        "make the table of the bundled release"
-    );
-    let data = Tz::data();
-    if data.version() != Some(&offsets.release) {
-        println!("zones come from {data}; offsets are of {}: not compared", offsets.release);
-        assert_eq!(data.source(), ZoneSource::System);
-        return;
-    }
-    let mut wrong = Vec::new();
-    for (name, changes) in &offsets.zones {
-        let tz = zone(name);
-        // The instants of change are the same, and so are the offsets between them.
-        let mut found = vec![(FIRST_MINUTE, tz.offset_ms(at_minute(FIRST_MINUTE)) / MINUTE_MS)];
-        let mut at = at_minute(FIRST_MINUTE);
-        while let Some(change) = tz.next_change(at, at_minute(LAST_MINUTE)) {
-            assert_eq!(tz.last_change(change.plus_ms(MINUTE_MS), at), Some(change), "{name}");
-            found.push((change.as_unix_ms() / MINUTE_MS, tz.offset_ms(change) / MINUTE_MS));
-            at = change;
-        }
-        if found != *changes {
-            let differ = found.iter().zip(changes).find(|(found, expected)| found != expected);
-            wrong.push(format!("{name}: {differ:?}, {} changes of {}", found.len(), changes.len()));
-        }
-    }
-    assert!(wrong.is_empty(), "{} zones differ:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-#[test]
-fn zones_that_the_releases_of_2026_changed_are_right() {
-    if Tz::data().version().is_some_and(|version| version < "2026f") {
-        println!("zones come from {}: not tested", Tz::data());
-        return;
-    }
-    let offsets = Offsets::read();
-    for name in [
-        "America/Vancouver",
-        "America/Edmonton",
-        "America/Winnipeg",
-        "America/Havana",
-        "Africa/Casablanca",
-    ] {
-        let (tz, changes) = (zone(name), &offsets.zones[name]);
-        // Every hour of the two winters after the change of the rules.
-        for minute in (29_700_000..31_000_000).step_by(60) {
-            let expected = Offsets::minutes_at(changes, minute);
-            assert_eq!(tz.offset_ms(at_minute(minute)) / MINUTE_MS, expected, "{name} at {minute}");
-        }
-    }
+/// The offset in minutes at a minute since 1970.
+fn minutes_at(changes: &[(i64, i64)], minute: i64) -> i64 {
+    let after = changes.partition_point(|(from, _)| *from <= minute);
+    changes[after - 1].1
 }
 
 /// The starts of the buckets of a zone, from its offsets alone, a minute at a time.
 fn naive(aggregation: Aggregation, changes: &[(i64, i64)], from: i64, to: i64) -> Vec<i64> {
     let shown = |minute: i64| -> NaiveDateTime {
-        let local = minute + Offsets::minutes_at(changes, minute);
+        let local = minute + minutes_at(changes, minute);
         chrono::DateTime::from_timestamp(local * 60, 0).expect("a year").naive_utc()
     };
     let mut latest = NaiveDate::MIN;
@@ -133,7 +46,7 @@ fn naive(aggregation: Aggregation, changes: &[(i64, i64)], from: i64, to: i64) -
         latest = latest.max(local.date());
         let key = match aggregation {
             Aggregation::Hourly => {
-                let offset = Offsets::minutes_at(changes, minute);
+                let offset = minutes_at(changes, minute);
                 (i64::from(local.date().num_days_from_ce()), i64::from(local.hour()), offset)
             }
             Aggregation::Daily => (i64::from(latest.num_days_from_ce()), 0, 0),
@@ -216,5 +129,145 @@ fn a_day_begins_at_its_midnight_where_there_is_one() {
             assert!(local >= date.and_time(NaiveTime::MIN), "{name} {date}");
             assert!(tz.local(start.plus_ms(-1)) < local, "{name} {date}");
         }
+    }
+}
+
+/// Requests of four days around a change of the clocks, one each 61 s, of two spaces.
+fn requests_around(change: Timestamp) -> Vec<RequestRecord> {
+    let at = |number: i64| change.plus_ms((number - 2_832) * 61_000);
+    let record = |number: i64| {
+        let id = RequestId::parse(&format!("r{number}"));
+        let mut record = RequestRecord::new(id, at(number), Source::Rest);
+        record.space = Some(Name::new(if number % 3 == 0 { "a" } else { "b" }));
+        record
+    };
+    (0..5_664).map(record).collect()
+}
+
+/// The number of requests of each bucket: what the engine says, and by counting.
+fn assert_counts(pipeline: &Pipeline, query: &Query, starts: &[i64], records: &[RequestRecord]) {
+    let answer = pipeline.engine.query(query).expect("an answer");
+    let found: Vec<i64> = answer.boundaries.iter().map(|at| at.as_unix_ms() / MINUTE_MS).collect();
+    assert_eq!(found, starts, "{:?}", query.aggregation);
+    for series in &answer.series {
+        let is_of_group = |record: &&RequestRecord| {
+            series.group.iter().all(|name| record.space.as_ref().is_some_and(|space| space == name))
+        };
+        for (edges, bucket) in starts.windows(2).zip(&series.buckets) {
+            let inside = |record: &&RequestRecord| {
+                let minute = record.started_at.as_unix_ms().div_euclid(MINUTE_MS);
+                (edges[0]..edges[1]).contains(&minute)
+            };
+            let expected = records.iter().filter(is_of_group).filter(inside).count();
+            let found = usize::try_from(bucket.requests()).expect("a count");
+            assert_eq!(found, expected, "{:?} {:?} {edges:?}", query.aggregation, series.group);
+        }
+    }
+    assert_eq!(answer.complete_from, None);
+}
+
+#[test]
+fn answers_around_clocks_that_change_a_minute_past_midnight_are_exact() {
+    let offsets = Offsets::read();
+    for (name, change) in [
+        ("America/St_Johns", "2006-10-29T02:31:00Z"),
+        ("Asia/Gaza", "2010-03-26T22:01:00Z"),
+        ("Antarctica/Casey", "2020-10-03T16:01:00Z"),
+    ] {
+        let change = Timestamp::parse_rfc3339(change).expect("an instant");
+        let records = requests_around(change);
+        let mut pipeline = Pipeline::with(|config| {
+            config.retention.raw_days = 5;
+            config.retention.minute_days = 10;
+        });
+        let now = change.plus_ms(2 * 86_400_000);
+        pipeline.append(&records, now);
+        let ask = |aggregation: Aggregation, by_space: bool| {
+            let minute = change.as_unix_ms() / MINUTE_MS;
+            let starts = naive(aggregation, &offsets.zones[name], minute - 5_000, minute + 5_000);
+            // Whole buckets inside the four days.
+            let starts: Vec<i64> =
+                starts.into_iter().filter(|start| (minute - start).abs() < 2_800).collect();
+            let range = TimeRange::new(at_minute(starts[0]), at_minute(starts[starts.len() - 1]));
+            let group_by = if by_space { vec![Dimension::Space] } else { Vec::new() };
+            let tz = zone(name);
+            let query =
+                Query { aggregation: Some(aggregation), tz, group_by, ..Query::total(range) };
+            (query, starts)
+        };
+        let assert_all = |pipeline: &Pipeline, by_space: bool| {
+            for aggregation in [Aggregation::Hourly, Aggregation::Daily] {
+                let (query, starts) = ask(aggregation, by_space);
+                assert_counts(pipeline, &query, &starts, &records);
+            }
+        };
+        assert_all(&pipeline, false);
+        assert_all(&pipeline, true);
+        pipeline.compact(now);
+        assert_all(&pipeline, false);
+        assert_all(&pipeline, true);
+        // Minutes are left of everything together, quarters of an hour of each space.
+        assert!(pipeline.prune(now.plus_ms(7 * 86_400_000)).raw_rows > 0);
+        assert_all(&pipeline, false);
+        let (query, _) = ask(Aggregation::Daily, true);
+        let answer = pipeline.engine.query(&query).expect("an answer");
+        assert!(answer.complete_from.is_some(), "a quarter of an hour is in two days of {name}");
+        // Each request is still counted, and once.
+        let counted: i64 =
+            answer.series.iter().flat_map(|series| &series.buckets).map(|one| one.requests()).sum();
+        let in_range = records.iter().filter(|record| query.range.contains(record.started_at));
+        let expected = i64::try_from(in_range.count()).expect("a count");
+        assert!((counted - expected).abs() <= 15, "{counted} of {expected}");
+        // Without minutes the answer for everything together says so, too.
+        assert!(pipeline.prune(now.plus_ms(12 * 86_400_000)).rollup_rows > 0);
+        let (query, _) = ask(Aggregation::Daily, false);
+        let answer = pipeline.engine.query(&query).expect("an answer");
+        assert!(answer.complete_from.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_server_says_where_its_zones_come_from_and_refuses_unknown_ones() {
+    let server = TestServer::start();
+    let status = server.get("/api/status").json();
+    let zones = &status["time_zones"];
+    assert_eq!(zones["source"], Tz::data().source().as_str());
+    assert_eq!(zones["version"].as_str(), Tz::data().version());
+    assert_eq!(zones["bundled_version"], ZoneData::bundled_version());
+    assert_eq!(zones["summary"], Tz::data().to_string());
+    let ask = |tz: &str| server.get(&format!("/api/metrics/historical?type=request_rate&tz={tz}"));
+    for known in ["America/Vancouver", "US/Pacific", "Asia/Calcutta", "Etc/GMT-14", "UTC"] {
+        let answer = ask(known);
+        assert_eq!((answer.status, answer.json()["tz"].as_str()), (200, Some(known)));
+    }
+    for unknown in
+        ["Mars", "europe/warsaw", "posixrules", "right/UTC", "..%2FUTC", "Factory", "localtime", ""]
+    {
+        let answer = ask(unknown);
+        assert_eq!(answer.status, 400, "{unknown}");
+        assert!(String::from_utf8_lossy(&answer.body).contains("tz"), "{unknown}");
+    }
+}
+
+/// `.ci/time-zones` with these arguments: its exit code, and what it says.
+fn age_check(args: &[&str]) -> (Option<i32>, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/time-zones");
+    let output = std::process::Command::new(script).args(args).output().expect("a script");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[test]
+fn zones_older_than_a_year_warn_here_and_fail_a_release() {
+    let release = Offsets::read().release;
+    let (code, said) = age_check(&["2027-10-28", "--release"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&release), "{said}");
+    let (code, said) = age_check(&["2099-01-01"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("more than a year old"), "{said}");
+    assert_eq!(age_check(&["2099-01-01", "--release"]).0, Some(1));
+    for args in [&["yesterday"][..], &[], &["2027-10-28", "--relaese"]] {
+        assert!(age_check(args).0.is_some_and(|code| code > 0), "{args:?}");
     }
 }

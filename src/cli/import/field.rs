@@ -1,6 +1,7 @@
 //! The fields of the contract that a column can be mapped to.
 
 use super::Rejection;
+use crate::csv_file::UNKNOWN;
 use crate::error::{Error, Result};
 
 /// What kind of value a field takes.
@@ -113,7 +114,8 @@ pub fn write_value(
 /// Whether a cell says that the value is not known.
 pub fn is_unknown(kind: Kind, text: &str) -> bool {
     match text {
-        "" | "null" | "NULL" | "\\N" => true,
+        "" => true,
+        _ if UNKNOWN.contains(&text) => true,
         "NaN" | "nan" | "None" | "N/A" => kind != Kind::Text,
         _ => false,
     }

@@ -5,6 +5,7 @@ use csv::ByteRecord;
 use super::Rejection;
 use super::field::{Field, Kind, find, find_typed, is_unknown, write_value};
 use super::time::TimeFormat;
+use crate::csv_file::unguarded;
 use crate::error::{Error, Result};
 use crate::model::Tz;
 
@@ -129,6 +130,7 @@ impl Mapping {
             if is_unknown(column.field.kind, cell) {
                 continue;
             }
+            let cell = unguarded(cell);
             write_key(column.field, json);
             if column.field.kind == Kind::Time {
                 let at = self.time_format.parse(cell, self.tz).ok_or_else(|| {

@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use super::Rejection;
 use super::identity::RowIds;
 use super::mapping::{Mapping, MappingRules, constant_members};
+use crate::csv_file::is_truncation_note;
 use crate::error::{Error, Result};
 
 /// Longest line of an NDJSON file, in bytes.
@@ -66,6 +67,11 @@ impl<R: io::Read> RowReader for CsvRows<R> {
         json.clear();
         if !self.reader.read_byte_record(&mut self.row)? {
             return Ok(None);
+        }
+        // The last row of a file of ours may be about the rows that are not in it.
+        if is_truncation_note(self.row.iter()) {
+            tracing::warn!("the file was truncated when it was written: it lacks requests");
+            return self.read_row(json);
         }
         let has_id = self.mapping.gives_request_id(&self.row);
         let id = (!has_id).then(|| self.ids.next(self.row.iter()));

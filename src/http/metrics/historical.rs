@@ -54,7 +54,7 @@ pub(crate) struct HistoricalBody {
     previous: Option<PreviousBody>,
 }
 
-/// The same figures for the range of the same calendar length just before.
+/// The same figures for the range just before: as many whole months or days by the calendar, else as many hours.
 #[derive(Debug, Serialize, ToSchema)]
 struct PreviousBody {
     /// First instant inside.
@@ -63,6 +63,10 @@ struct PreviousBody {
     /// First instant after.
     #[schema(format = DateTime)]
     end: String,
+    /// As `complete_from` of the answer, for this range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    complete_from: Option<String>,
     /// One for each bucket, without `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_points: Option<Vec<DataPoint>>,
@@ -157,11 +161,10 @@ impl View {
             let Figures { data_points, series } = self.figures(query, answer);
             let TimeRange { start, end } = query.range;
             let (start, end) = (self.zone.show(start), self.zone.show(end));
-            PreviousBody { start, end, data_points, series }
+            let complete_from = answer.complete_from.map(|at| self.zone.show(at));
+            PreviousBody { start, end, complete_from, data_points, series }
         });
         let exact = answer.exact && before.is_none_or(|(_, answer)| answer.exact);
-        let complete_from = before.and_then(|(_, answer)| answer.complete_from);
-        let complete_from = answer.complete_from.or(complete_from);
         HistoricalBody {
             metric: self.metric.as_str(),
             unit: self.metric.unit(),
@@ -171,7 +174,7 @@ impl View {
             aggregation: self.aggregation.as_str(),
             tz: self.zone.tz.name(),
             exact,
-            complete_from: complete_from.map(|at| self.zone.show(at)),
+            complete_from: answer.complete_from.map(|at| self.zone.show(at)),
             data_points,
             series,
             previous,
@@ -290,6 +293,25 @@ mod tests {
         let group = serde_json::json!({"space": "a", "model": "m"});
         assert_eq!(body["series"][0]["group"], group);
         assert_eq!(body["previous"]["series"][0]["group"], group);
+        assert_eq!(body["previous"].get("complete_from"), None);
         assert_eq!(body.get("data_points"), None);
+    }
+
+    #[test]
+    fn each_range_says_from_when_on_it_is_complete() {
+        let query = query(vec![]);
+        let (whole, mut cut) = (answer(&[]), answer(&[]));
+        cut.complete_from = Some(Timestamp::from_unix_ms(3_600_000));
+        let at = "1970-01-01T01:00:00Z";
+        for (now, before, expected) in
+            [(&whole, &cut, (None, Some(at))), (&cut, &whole, (Some(at), None))]
+        {
+            let body = view().body(&query, now, Some((&query, before)));
+            let body = serde_json::to_value(body).unwrap();
+            let said =
+                |body: &Value| body.get("complete_from").map(|at| at.as_str().unwrap().to_owned());
+            let said = (said(&body), said(&body["previous"]));
+            assert_eq!((said.0.as_deref(), said.1.as_deref()), expected);
+        }
     }
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, header};
 
 use super::Params;
 use super::time::{parse_instant, parse_zone};
+use crate::csv_file::CsvNotes;
 use crate::http::metrics::dashboard::Part;
 use crate::http::problem::Problem;
 use crate::model::record::limits;
@@ -319,17 +320,22 @@ impl Params<'_> {
         Ok(top.unwrap_or(Dimension::Model))
     }
 
-    /// Whether CSV is asked for, by `format` or by the header `Accept`.
-    pub(crate) fn wants_csv(&self, headers: &HeaderMap) -> Result<bool> {
-        match self.one("format") {
-            Some("csv") => Ok(true),
-            Some("json") => Ok(false),
-            Some(_) => Err(Problem::parameter("format", "must be json or csv")),
+    /// How CSV is written when it is asked for, by `format` or by the header `Accept`.
+    pub(crate) fn csv(&self, headers: &HeaderMap) -> Result<Option<CsvNotes>> {
+        let wants_csv = match self.one("format") {
+            Some("csv") => true,
+            Some("json") => false,
+            Some(_) => return Err(Problem::parameter("format", "must be json or csv")),
             None => {
                 let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-                Ok(accept.is_some_and(|accept| accept.trim_start().starts_with("text/csv")))
+                accept.is_some_and(|accept| accept.trim_start().starts_with("text/csv"))
             }
+        };
+        let bom = self.flag("bom")?.unwrap_or(false);
+        if bom && !wants_csv {
+            return Err(Problem::parameter("bom", "is for CSV; add format=csv"));
         }
+        Ok(wants_csv.then_some(CsvNotes { bom, truncated: None }))
     }
 
     /// `started_at`.

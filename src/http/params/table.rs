@@ -108,7 +108,8 @@ static GROUP_BY: Param = Param::new(
 static COMPARE: Param = Param::new(
     "compare",
     Values::OneOf(|| vec!["previous"]),
-    "`previous` adds the same figures for the range of the same calendar length just before.",
+    "`previous` adds the same figures for the range just before: as many whole months or days by the calendar, \
+     else as many hours.",
 );
 static BY: Param =
     Param::new("by", Values::OneOf(dimensions), "The dimension to break down by.").required();
@@ -151,8 +152,8 @@ static PARTS: Param = Param::new(
 static COMPARE_RANGES: Param = Param::new(
     "compare",
     Values::OneOf(|| vec!["previous", "week"]),
-    "`previous` compares with the range of the same calendar length just before, `week` with the same \
-     range a week earlier.",
+    "`previous` compares with the range just before (as many whole months or days by the calendar, else as \
+     many hours), `week` with the same range a week earlier.",
 );
 static TOP: Param =
     Param::new("top", Values::OneOf(dimensions), "The dimension of the table. Default: model.");
@@ -165,6 +166,11 @@ static FORMAT: Param = Param::new(
     "format",
     Values::OneOf(|| vec!["json", "csv"]),
     "How the answer is written. Default: as the header Accept says, else json.",
+);
+static BOM: Param = Param::new(
+    "bom",
+    Values::Flag,
+    "Whether CSV begins with a byte order mark, by which Excel recognises UTF-8. Default: false.",
 );
 static STARTED_AT: Param = Param::new(
     "started_at",
@@ -369,6 +375,7 @@ pub(crate) const DASHBOARD: &[&Param] = &[
     &STAT,
     &ROWS_LIMIT,
     &FORMAT,
+    &BOM,
     &SPACE,
     &USER,
     &MODEL,
@@ -404,6 +411,7 @@ pub(crate) const REQUESTS: &[&Param] = &[
     &PAGE_LIMIT,
     &CURSOR,
     &FORMAT,
+    &BOM,
     &LATENCY_BOUND,
     &MIN_MS,
     &MAX_MS,
@@ -419,9 +427,9 @@ pub(crate) const REQUESTS: &[&Param] = &[
 /// `/api/dimensions/{name}/values`.
 pub(crate) const DIMENSION_VALUES: &[&Param] = &[&PREFIX, &VALUES_LIMIT];
 /// `GET /api/sql`.
-pub(crate) const SQL: &[&Param] = &[&STATEMENT, &FORMAT];
+pub(crate) const SQL: &[&Param] = &[&STATEMENT, &FORMAT, &BOM];
 /// `POST /api/sql`.
-pub(crate) const SQL_POST: &[&Param] = &[&FORMAT];
+pub(crate) const SQL_POST: &[&Param] = &[&FORMAT, &BOM];
 /// `/api/audit`.
 pub(crate) const AUDIT: &[&Param] = &[&PAGE_LIMIT, &CURSOR];
 

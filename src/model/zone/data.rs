@@ -193,7 +193,7 @@ fn version_of(folder: &Path) -> Option<String> {
 fn release(text: &str) -> Option<String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let letters = text.bytes().skip(digits).take_while(u8::is_ascii_lowercase).count();
-    let rest = text.bytes().nth(digits + letters);
+    let rest = text.as_bytes().get(digits + letters);
     let is_end = rest.is_none_or(|c| !c.is_ascii_alphanumeric());
     let is_release = digits == 4 && (1..=2).contains(&letters) && is_end;
     is_release.then(|| text.chars().take(digits + letters).collect())

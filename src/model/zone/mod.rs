@@ -146,7 +146,7 @@ impl Tz {
     /// The last change of the offset after `since`, at `at` or before it.
     ///
     /// Walks forward from `since`, because jiff's way back passes over the last change that is listed when a rule
-    /// for all later years follows it (America/Ciudad_Juarez in November 2022): meant for short stretches.
+    /// for all later years follows it (`America/Ciudad_Juarez` in November 2022): meant for short stretches.
     pub fn last_change(self, at: Timestamp, since: Timestamp) -> Option<Timestamp> {
         let until = at.plus_ms(1);
         let next = |change: &Timestamp| self.next_change(*change, until);

@@ -1,6 +1,14 @@
 use super::*;
 use crate::model::time::MINUTE_MS;
 
+#[path = "../../../tests/fixtures/time_zones/offsets.rs"]
+mod offsets;
+
+use offsets::{FIRST_MINUTE, Offsets};
+
+/// The minute after the last that the table is about.
+const LAST_MINUTE: i64 = 2_208_988_800 / 60;
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
@@ -114,4 +122,68 @@ fn instants_beyond_all_years_have_an_offset() {
     for local in [NaiveDateTime::MIN, NaiveDateTime::MAX] {
         tz.wall_time(local);
     }
+}
+
+/// The zone with the bundled rules, whatever the system's are.
+fn bundled(name: &str) -> Tz {
+    let rules = ZoneData::of(None, &[]).rules(name).unwrap_or_else(|| panic!("{name} is no zone"));
+    Tz(Box::leak(Box::new(Zone { name: String::from(name).leak(), rules })))
+}
+
+fn at_minute(minute: i64) -> Timestamp {
+    Timestamp::from_unix_ms(minute * MINUTE_MS)
+}
+
+#[test]
+fn the_bundled_offsets_of_every_zone_are_those_of_another_reading() {
+    let offsets = Offsets::read();
+    assert!(offsets.zones.len() > 590, "{} zones", offsets.zones.len());
+    let release = ZoneData::bundled_version();
+    assert_eq!(offsets.release, release, "make the table anew, of the bundled release");
+    let mut wrong = Vec::new();
+    for (name, changes) in &offsets.zones {
+        let tz = bundled(name);
+        // The instants of change are the same, and so are the offsets between them.
+        let mut found = vec![(FIRST_MINUTE, tz.offset_ms(at_minute(FIRST_MINUTE)) / MINUTE_MS)];
+        let mut at = at_minute(FIRST_MINUTE);
+        while let Some(change) = tz.next_change(at, at_minute(LAST_MINUTE)) {
+            assert_eq!(tz.last_change(change.plus_ms(MINUTE_MS), at), Some(change), "{name}");
+            assert_eq!(change.floor_to(MINUTE_MS), change, "{name}");
+            found.push((change.as_unix_ms() / MINUTE_MS, tz.offset_ms(change) / MINUTE_MS));
+            at = change;
+        }
+        if found != *changes {
+            let differ = found.iter().zip(changes).find(|(found, expected)| found != expected);
+            wrong.push(format!("{name}: {differ:?}, {} changes of {}", found.len(), changes.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} zones differ:\n{}", wrong.len(), wrong.join("\n"));
+    let missing: Vec<&str> =
+        Tz::bundled_names().filter(|name| !offsets.zones.contains_key(*name)).collect();
+    assert!(missing.len() < 10, "not in the table: {missing:?}");
+}
+
+#[test]
+fn zones_that_changed_their_rules_in_2026_follow_them() {
+    // The wall clock of each at noon UTC: on permanent time where the rules of 2025 had clocks go back.
+    for (name, offset_hours) in [
+        ("America/Vancouver", -7),
+        ("America/Edmonton", -6),
+        ("America/Winnipeg", -5),
+        ("America/Havana", -4),
+        ("Africa/Casablanca", 0),
+        ("Africa/El_Aaiun", 0),
+    ] {
+        let offset_ms = bundled(name).offset_ms(at("2027-01-15T12:00:00Z"));
+        assert_eq!(offset_ms, offset_hours * 60 * MINUTE_MS, "{name}");
+    }
+}
+
+#[test]
+fn the_program_uses_no_older_rules_than_it_carries() {
+    let data = Tz::data();
+    if std::env::var_os("TZDIR").is_some() || data.version().is_none() {
+        return;
+    }
+    assert!(data.version() >= Some(ZoneData::bundled_version()), "{data}");
 }

@@ -145,6 +145,64 @@ fn what_is_exported_and_imported_is_the_same() {
 }
 
 #[test]
+fn names_that_look_like_formulas_are_exported_safely_and_read_back() {
+    let (from, via) = (Place::new(), Place::new());
+    let names = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "'=1",
+        "''@",
+        "'tis",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠x",
+        "null",
+        "NULL",
+        "'null",
+        "\\\\N",
+        "(truncated after 1 rows)",
+        "a,b",
+        "\\\"q\\\"",
+    ];
+    let row = |(number, name): (usize, &&str)| {
+        let id = ["=", "-", "@", "'", "("][number % 5];
+        let at = format!("2026-06-01T00:00:{number:02}Z");
+        format!(
+            "{{\"request_id\":\"{id}{number}\",\"started_at\":\"{at}\",\"space\":\"{name}\",\"model\":\"{name}\",\
+             \"error_type\":\"other\",\"error_code\":\"-{number}\",\"tags\":{{\"k\":\"{name}\"}}}}\n"
+        )
+    };
+    from.write("names.ndjson", names.iter().enumerate().map(row).collect::<String>());
+    assert_eq!(summary(&from, &["names.ndjson"])["accepted"], names.len());
+    let original = from.run(&["export"]).ok().replace("\"import\"", "");
+    for bom in [false, true] {
+        let place = Place::new();
+        let mut args = vec!["export", "--format", "csv"];
+        args.extend(bom.then_some("--bom"));
+        let csv = from.run(&args).ok();
+        for cell in csv.lines().skip(1).flat_map(|line| line.split(',')) {
+            let starts = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+            assert!(!cell.trim_start_matches('"').starts_with(starts), "{cell}");
+        }
+        place.write("all.csv", &csv);
+        assert_eq!(summary(&place, &["all.csv"])["accepted"], names.len());
+        let back = place.run(&["export"]).ok().replace("\"import\"", "");
+        assert_eq!(back, original);
+    }
+    // A page of the server's CSV reads back too, without the note that it lacks requests.
+    let page = "request_id,started_at,space\nr1,2026-06-01T00:00:00Z,'=1\n\"(truncated after 1 rows: ask)\",,\n";
+    via.write("page.csv", page);
+    let ran = via.run(&["import", "page.csv", "--json"]);
+    has(&ran.err, "it lacks requests");
+    let counts: Value = serde_json::from_str(&ran.ok()).unwrap();
+    assert_eq!((&counts["rows"], &counts["accepted"]), (&1.into(), &1.into()));
+    has(&via.run(&["export"]).ok(), "\"space\":\"=1\"");
+}
+
+#[test]
 fn a_summary_has_every_count() {
     let value = serde_json::to_value(ImportSummary::default()).unwrap();
     for name in ["rows", "accepted", "duplicates", "resumed", "rejected", "dropped_content_fields"]

@@ -40,8 +40,9 @@ fn a_statement_is_bounded_in_rows_and_time() {
     place.seed(500);
     let ran =
         place.run(&["sql", "--csv", "select seq from requests", "-o", "query.sql_max_rows=7"]);
-    assert_eq!(ran.out.lines().count(), 8);
-    has(&ran.err, "there were more rows");
+    assert_eq!(ran.out.lines().count(), 9);
+    has(ran.out.lines().last().unwrap(), "(truncated after 7 rows: ");
+    has(&ran.err, "truncated after 7 rows: ");
     let endless =
         "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
     let stopped = place.run(&["sql", endless, "-o", "query.timeout_ms=200"]).fails(1);
@@ -73,6 +74,13 @@ fn an_export_has_what_was_asked_for() {
     assert!(exported.lines().all(|line| line.contains(&format!("\"space\":\"{space}\""))));
     let csv = place.run(&["export", "--format", "csv"]).ok();
     assert!(csv.starts_with("request_id,started_at,operation,"), "{:?}", csv.lines().next());
+    let marked = place.run(&["export", "--format", "csv", "--bom"]).ok();
+    assert_eq!(marked, format!("\u{feff}{csv}"));
+    has(&place.run(&["export", "--bom"]).fails(2), "--bom: is for CSV");
+    has(&place.run(&["sql", "select 1", "--bom"]).fails(2), "--bom: is for CSV");
+    let formula = "select '=1+1' as \"@a\", '＝1' as b, -1 as c, char(9) || 'x' as d";
+    let rows = place.run(&["sql", "--csv", "--bom", formula]).ok();
+    assert_eq!(rows, "\u{feff}'@a,b,c,d\n'=1+1,'＝1,-1,'\tx\n");
 }
 
 #[test]

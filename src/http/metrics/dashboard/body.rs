@@ -28,18 +28,22 @@ pub(crate) struct StampBody {
     pub(crate) end: String,
     /// The range compared with, with `compare`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) previous: Option<RangeBody>,
+    pub(crate) previous: Option<PreviousBody>,
 }
 
-/// A range.
+/// The range compared with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RangeBody {
+pub(crate) struct PreviousBody {
     /// First instant inside.
     #[schema(format = DateTime)]
     pub(crate) start: String,
     /// First instant after.
     #[schema(format = DateTime)]
     pub(crate) end: String,
+    /// The first instant from which its figures are complete, when it is not `start`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) complete_from: Option<String>,
 }
 
 /// The figures.

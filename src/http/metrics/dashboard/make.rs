@@ -3,8 +3,8 @@
 use super::Part;
 use super::body::{
     ContentBody, DayBody, ErrorSeries, HeatmapPartBody, LatenciesBody, LatencyBody,
-    LatencyStatsBody, NowBody, PhasesBody, RangeBody, RequestsBody, ShareBody, StampBody, TileBody,
-    TilesBody, TokensBody, TopBody, TopRowBody,
+    LatencyStatsBody, NowBody, PhasesBody, PreviousBody, RequestsBody, ShareBody, StampBody,
+    TileBody, TilesBody, TokensBody, TopBody, TopRowBody,
 };
 use crate::http::params::Zone;
 use crate::model::dimension::OTHER_NAME;
@@ -47,15 +47,19 @@ impl View {
     }
 
     /// When, and over which ranges.
-    pub(super) fn stamp(&self, query: &DashboardQuery, _: &Dashboard) -> StampBody {
+    pub(super) fn stamp(&self, query: &DashboardQuery, dashboard: &Dashboard) -> StampBody {
         let show = |at| self.zone.show(at);
+        let of_series = dashboard.previous.as_ref().and_then(|answer| answer.complete_from);
+        let of_top = dashboard.top.as_ref().and_then(|top| top.previous_complete_from);
         StampBody {
             as_of: show(query.now),
             start: show(query.range.start),
             end: show(query.range.end),
-            previous: query
-                .previous
-                .map(|range| RangeBody { start: show(range.start), end: show(range.end) }),
+            previous: query.previous.map(|range| PreviousBody {
+                start: show(range.start),
+                end: show(range.end),
+                complete_from: of_series.max(of_top).map(show),
+            }),
         }
     }
 

@@ -57,7 +57,10 @@ pub(crate) async fn dashboard(
 ) -> Result<Response, Problem> {
     let params = params(query.as_deref(), DASHBOARD)?;
     let asked = Asked::read(&app, &params, &principal)?;
-    let only = if params.wants_csv(&headers)? { Some(single_part(&asked.parts)?) } else { None };
+    let only = match params.csv(&headers)? {
+        Some(notes) => Some((single_part(&asked.parts)?, notes)),
+        None => None,
+    };
     let Asked { query, view, .. } = asked;
     let (stamp, content) = app
         .ask(move |service| {
@@ -65,10 +68,11 @@ pub(crate) async fn dashboard(
             Ok((view.stamp(&query, &dashboard), view.content(&query, &dashboard)))
         })
         .await?;
-    if let Some(part) = only {
-        return Ok(csv::response(part.as_str(), &tables::table(part, &content)));
+    if let Some((part, notes)) = only {
+        return Ok(csv::response(part.as_str(), &tables::table(part, &content), &notes));
     }
-    let tag = tag_of(&content)?;
+    let previous = stamp.previous.as_ref();
+    let tag = tag_of(&content, previous.and_then(|range| range.complete_from.as_deref()))?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let mut response = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -141,9 +145,9 @@ fn single_part(parts: &[Part]) -> Result<Part, Problem> {
     }
 }
 
-/// A weak tag of the figures, whatever the moment they are of.
-fn tag_of(content: &ContentBody) -> Result<String, Problem> {
-    let bytes = serde_json::to_vec(content)
+/// A weak tag of the figures and of what they lack, whatever the moment they are of.
+fn tag_of(content: &ContentBody, previous_from: Option<&str>) -> Result<String, Problem> {
+    let bytes = serde_json::to_vec(&(content, previous_from))
         .map_err(|error| Problem::internal(format!("figures cannot be written: {error}")))?;
     let hash = Sha256::digest(&bytes);
     Ok(format!("W/\"{}\"", HEXLOWER.encode(&hash[..TAG_BYTES])))
