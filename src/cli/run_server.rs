@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::gateway::FAILED_DRAIN_LIMIT;
 use crate::generate::Live;
 use crate::http::{Access, Listeners, serve_all};
-use crate::model::TimeRange;
+use crate::model::{TimeRange, Tz};
 use crate::service::Chatgauge;
 
 /// Threads that drive connections: parsing records is the work, and the writer needs a core too.
@@ -86,6 +86,7 @@ impl Server {
             // First, so that whoever stops the server as soon as it is announced is heard.
             let stop = stop_signal()?;
             tokio::spawn(reload_on_hangup(service.clone(), load)?);
+            tracing::info!("time zones: {}", Tz::data());
             announce()?;
             let (stopping, stopped) = tokio::sync::watch::channel(());
             let failed = failed_store(service.clone(), self.gateway.is_some());

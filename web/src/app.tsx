@@ -165,6 +165,12 @@ function RangeNotes({ data, zone }: { data: Dashboard; zone: string }) {
                     {show.instant(Date.parse(data.complete_from), zone)} on.
                 </p>
             )}
+            {data.previous?.complete_from && (
+                <p class="note">
+                    Part of the range compared with has outlived the single requests that would answer it: its figures are complete
+                    from {show.instant(Date.parse(data.previous.complete_from), zone)} on, so changes are not exact.
+                </p>
+            )}
         </>
     );
 }

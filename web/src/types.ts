@@ -80,7 +80,7 @@ export interface Dashboard {
     complete_from?: string;
     incomplete_from: string | null;
     last_request_at?: string | null;
-    previous?: { start: string; end: string };
+    previous?: { start: string; end: string; complete_from?: string };
     now: {
         requests_per_minute: number;
         average_ms: Num;

@@ -79,7 +79,8 @@ export function Sql({ state }: { state: State }) {
             });
             const link = document.createElement('a');
             link.href = URL.createObjectURL(await response.blob());
-            link.download = 'chatgauge-sql.csv';
+            const truncated = response.headers.get('x-chatgauge-truncated') === 'true';
+            link.download = truncated ? 'chatgauge-sql-truncated.csv' : 'chatgauge-sql.csv';
             link.click();
             URL.revokeObjectURL(link.href);
         } catch (error) {

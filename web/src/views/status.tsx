@@ -13,6 +13,7 @@ interface StatusAnswer {
     started_at: string;
     uptime_s: number;
     schema_version: number;
+    time_zones: { summary: string };
     [section: string]: unknown;
 }
 
@@ -74,7 +75,8 @@ export function Status(props: {
                 <h1 class="grow">Status</h1>
                 {answer && (
                     <span class="muted">
-                        chatgauge {answer.version}, up {show.span(answer.uptime_s * 1_000)}, schema {answer.schema_version}
+                        chatgauge {answer.version}, up {show.span(answer.uptime_s * 1_000)}, schema {answer.schema_version}, time
+                        zones: {answer.time_zones.summary}
                     </span>
                 )}
             </div>
