@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, header};
-
 use super::Params;
 use super::time::{parse_instant, parse_zone};
-use crate::csv_file::CsvNotes;
 use crate::http::metrics::dashboard::Part;
 use crate::http::problem::Problem;
 use crate::model::record::limits;
@@ -205,7 +202,7 @@ impl Params<'_> {
         parse(text).map(Some).ok_or_else(|| not_one_of(parameter, all, spelling))
     }
 
-    fn flag(&self, parameter: &'static str) -> Result<Option<bool>> {
+    pub(super) fn flag(&self, parameter: &'static str) -> Result<Option<bool>> {
         match self.one(parameter) {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
@@ -318,24 +315,6 @@ impl Params<'_> {
     pub(crate) fn top(&self) -> Result<Dimension> {
         let top = self.choice("top", Dimension::parse, &Dimension::ALL, Dimension::as_str)?;
         Ok(top.unwrap_or(Dimension::Model))
-    }
-
-    /// How CSV is written when it is asked for, by `format` or by the header `Accept`.
-    pub(crate) fn csv(&self, headers: &HeaderMap) -> Result<Option<CsvNotes>> {
-        let wants_csv = match self.one("format") {
-            Some("csv") => true,
-            Some("json") => false,
-            Some(_) => return Err(Problem::parameter("format", "must be json or csv")),
-            None => {
-                let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-                accept.is_some_and(|accept| accept.trim_start().starts_with("text/csv"))
-            }
-        };
-        let bom = self.flag("bom")?.unwrap_or(false);
-        if bom && !wants_csv {
-            return Err(Problem::parameter("bom", "is for CSV; add format=csv"));
-        }
-        Ok(wants_csv.then_some(CsvNotes { bom, truncated: None }))
     }
 
     /// `started_at`.

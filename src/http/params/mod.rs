@@ -1,6 +1,7 @@
 //! Strict query strings: what may be given is one literal table, which also describes it in the OpenAPI
 //! document, so that the two cannot differ.
 
+mod csv;
 mod fields;
 mod latency;
 mod table;

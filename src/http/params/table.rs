@@ -108,8 +108,7 @@ static GROUP_BY: Param = Param::new(
 static COMPARE: Param = Param::new(
     "compare",
     Values::OneOf(|| vec!["previous"]),
-    "`previous` adds the same figures for the range just before: as many whole months or days by the calendar, \
-     else as many hours.",
+    "`previous` adds the range just before: as many months or days of the calendar, else hours.",
 );
 static BY: Param =
     Param::new("by", Values::OneOf(dimensions), "The dimension to break down by.").required();
@@ -152,8 +151,8 @@ static PARTS: Param = Param::new(
 static COMPARE_RANGES: Param = Param::new(
     "compare",
     Values::OneOf(|| vec!["previous", "week"]),
-    "`previous` compares with the range just before (as many whole months or days by the calendar, else as \
-     many hours), `week` with the same range a week earlier.",
+    "`previous` compares with the range just before: as many months or days of the calendar, else hours; \
+     `week` with the same times a week earlier.",
 );
 static TOP: Param =
     Param::new("top", Values::OneOf(dimensions), "The dimension of the table. Default: model.");
@@ -167,11 +166,8 @@ static FORMAT: Param = Param::new(
     Values::OneOf(|| vec!["json", "csv"]),
     "How the answer is written. Default: as the header Accept says, else json.",
 );
-static BOM: Param = Param::new(
-    "bom",
-    Values::Flag,
-    "Whether CSV begins with a byte order mark, by which Excel recognises UTF-8. Default: false.",
-);
+static BOM: Param =
+    Param::new("bom", Values::Flag, "CSV begins with a byte order mark. Default: false.");
 static STARTED_AT: Param = Param::new(
     "started_at",
     Values::Text,
