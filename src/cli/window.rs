@@ -7,6 +7,7 @@ use super::import::TimeFormat;
 use super::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::model::time::day_start;
 use crate::model::{
     Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp, Tz,
 };
@@ -136,8 +137,11 @@ fn parse_window(text: &str) -> Result<TimeWindow, String> {
 }
 
 fn parse_instant(flag: &str, text: &str, tz: Tz) -> Result<Timestamp> {
-    let midnight = text.parse::<NaiveDate>().ok().map(|date| format!("{date} 00:00:00"));
-    TimeFormat::Auto.parse(midnight.as_deref().unwrap_or(text), tz).ok_or_else(|| {
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        // Not its midnight, which some days do not have.
+        return Ok(day_start(date, tz));
+    }
+    TimeFormat::Auto.parse(text, tz).ok_or_else(|| {
         let reason =
             format!("{text:?} is not an instant such as 2026-01-02 or 2026-01-02T03:04:05Z");
         Error::invalid_config(flag, reason)
@@ -167,6 +171,15 @@ mod tests {
     #[test]
     fn days_are_those_of_the_zone() {
         assert_eq!(range("2026-01-02", "2026-01-03"), "2026-01-01T18:30:00Z 2026-01-02T18:30:00Z");
+        let beirut = WindowArgs {
+            start: Some("2026-03-29".to_owned()),
+            end: Some("2026-03-30".to_owned()),
+            tz: "Asia/Beirut".parse().ok(),
+            ..WindowArgs::default()
+        };
+        let now = Timestamp::from_unix_ms(0);
+        let day = beirut.range(now, Tz::UTC, TimeWindow::Day).unwrap();
+        assert_eq!(day.start.to_string(), "2026-03-28T22:00:00Z", "clocks skip its midnight");
         assert_eq!(range("1767323045", "2026-01-03"), "2026-01-02T03:04:05Z 2026-01-02T18:30:00Z");
         assert_eq!(range("2026-01-03", "2026-01-02"), "--end: must be after --start");
         assert!(range("soon", "2026-01-02").starts_with("--start: \"soon\" is not an instant"));

@@ -1,3 +1,5 @@
+//! Names, local times, changes of clocks, and every bundled zone against another reading of the database.
+
 use super::*;
 use crate::model::time::MINUTE_MS;
 

@@ -1,3 +1,5 @@
+//! Which copy of the database answers, and what is known of it.
+
 use std::fs;
 
 use super::*;
