@@ -292,19 +292,25 @@ impl Aggregation {
 
     /// The start of the bucket after the one that starts at `start`.
     pub fn next_start(self, start: Timestamp, tz: Tz) -> Timestamp {
-        let date = local_date(start, tz);
-        let next_date = match self {
-            Self::Minute => return start.plus_ms(MINUTE_MS),
-            Self::QuarterHour => return start.plus_ms(QUARTER_HOUR_MS),
-            Self::Hourly => return local_hour_end(start, tz),
+        match self {
+            Self::Minute | Self::QuarterHour => start.plus_ms(self.min_width_ms()),
+            Self::Hourly => local_hour_end(start, tz),
+            Self::Daily | Self::Weekly | Self::Monthly => {
+                let next = self.next_date(local_date(start, tz)).map(|date| day_start(date, tz));
+                next.filter(|next| *next > start).unwrap_or(start.plus_ms(self.min_width_ms()))
+            }
+        }
+    }
+
+    /// The date that the bucket after the one of `date` begins with; `None` at the end of all years, and for buckets
+    /// that are shorter than days.
+    fn next_date(self, date: NaiveDate) -> Option<NaiveDate> {
+        match self {
+            Self::Minute | Self::QuarterHour | Self::Hourly => None,
             Self::Daily => date.checked_add_days(Days::new(1)),
             Self::Weekly => date.checked_add_days(Days::new(7)),
-            Self::Monthly => {
-                date.with_day(1).and_then(|first| first.checked_add_months(Months::new(1)))
-            }
-        };
-        let next = next_date.map_or(start, |date| day_start(date, tz));
-        if next > start { next } else { start.plus_ms(self.min_width_ms()) }
+            Self::Monthly => date.with_day(1)?.checked_add_months(Months::new(1)),
+        }
     }
 
     /// The starts of all buckets that meet `range`, followed by the end of the last one.
@@ -319,9 +325,21 @@ impl Aggregation {
             return hour_boundaries(boundary, range.end, tz);
         }
         let mut boundaries = vec![boundary];
+        let mut date = local_date(boundary, tz);
         while boundary < range.end {
-            boundary = self.next_start(boundary, tz);
-            boundaries.push(boundary);
+            // Dates are counted on, so that each costs one look at the rules of the zone.
+            let next = match self.next_date(date) {
+                Some(next) => {
+                    date = next;
+                    day_start(next, tz)
+                }
+                None => boundary.plus_ms(self.min_width_ms()),
+            };
+            // A date that was skipped has no bucket.
+            if next > boundary {
+                boundary = next;
+                boundaries.push(boundary);
+            }
         }
         boundaries
     }
