@@ -155,10 +155,10 @@ impl Report {
         const CUTS_OF_A_LOG: u32 = 8;
         let activities = [
             Activity::Load,
-            Activity::Load,
             Activity::Rebuild,
-            Activity::Load,
             Activity::Migration,
+            Activity::Load,
+            Activity::Load,
         ];
         let mut stage = None;
         for (number, activity) in (0..).zip(activities.into_iter().cycle()) {
