@@ -24,7 +24,7 @@ pub(crate) fn are_made() -> bool {
     })
 }
 
-/// Kills a backup at a random instant: the final name does not exist, or its file is complete.
+/// Kills a backup at a random instant, or lets it end: the final name does not exist, or its file is complete.
 pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     if !are_made() {
@@ -53,11 +53,17 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program");
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
-        round.kills += u32::from(backup.try_wait().expect("its state").is_none());
-        // An error means that it has just exited.
-        drop(backup.kill());
-        backup.wait().expect("its end");
+        let is_killed = rng.random_bool(0.7);
+        if is_killed {
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
+            round.kills += u32::from(backup.try_wait().expect("its state").is_none());
+            // An error means that it has just exited.
+            drop(backup.kill());
+        }
+        let status = backup.wait().expect("its end");
+        if !is_killed && !(status.success() && target.exists()) {
+            round.findings.add(Wrong::Contract, format!("a backup failed: {status}"));
+        }
     });
     server.kill();
     round.findings.extend(passed.findings, "under load");
