@@ -12,6 +12,7 @@ use super::findings::Wrong;
 use super::kills::Round;
 use super::load::Traffic;
 use super::place::binary;
+use super::server::{PATIENCE, await_end};
 use super::stage::Stage;
 use super::truth::Known;
 
@@ -60,15 +61,16 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
             // An error means that it has just exited.
             drop(backup.kill());
         }
-        let status = backup.wait().expect("its end");
-        if !is_killed && !(status.success() && target.exists()) {
-            round.findings.add(Wrong::Contract, format!("a backup failed: {status}"));
+        let status = await_end(&mut backup, PATIENCE);
+        let is_made = status.is_some_and(|status| status.success()) && target.exists();
+        if !is_killed && !is_made {
+            round.findings.add(Wrong::Contract, format!("a backup failed: {status:?}"));
         }
     });
     server.kill();
     round.findings.extend(passed.findings, "under load");
     if target.exists() {
-        compare(&target, &must_have, &mut round);
+        compare(stage, &target, &must_have, &mut round);
     }
     std::fs::remove_dir_all(&directory).expect("a directory that can be removed");
     round.findings.extend(stage.verify(None), "after a backup that was killed");
@@ -84,15 +86,11 @@ fn acknowledged(stage: &Stage) -> Vec<String> {
 }
 
 /// A file with the final name is consistent and holds everything acknowledged before its start.
-fn compare(target: &Path, must_have: &[String], round: &mut Round) {
+fn compare(stage: &Stage, target: &Path, must_have: &[String], round: &mut Round) {
     let run = |arguments: &[&str]| {
-        Command::new(binary())
-            .args(arguments)
-            .arg("--db")
-            .arg(target)
-            .env_clear()
-            .output()
-            .expect("the program")
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--db").arg(target).env_clear();
+        stage.place.run(command)
     };
     let checked = run(&["check", "--json"]);
     if !checked.status.success() {
