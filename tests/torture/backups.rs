@@ -12,6 +12,7 @@ use super::findings::Wrong;
 use super::kills::Round;
 use super::load::Traffic;
 use super::place::binary;
+use super::server::{PATIENCE, await_end};
 use super::stage::Stage;
 use super::truth::Known;
 
@@ -24,7 +25,7 @@ pub(crate) fn are_made() -> bool {
     })
 }
 
-/// Kills a backup at a random instant: the final name does not exist, or its file is complete.
+/// Kills a backup at a random instant, or lets it end: the final name does not exist, or its file is complete.
 pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
     let mut round = Round::default();
     if !are_made() {
@@ -53,16 +54,23 @@ pub(crate) fn kill_round(stage: &Stage, rng: &mut StdRng) -> Round {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program");
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
-        round.kills += u32::from(backup.try_wait().expect("its state").is_none());
-        // An error means that it has just exited.
-        drop(backup.kill());
-        backup.wait().expect("its end");
+        let is_killed = rng.random_bool(0.7);
+        if is_killed {
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
+            round.kills += u32::from(backup.try_wait().expect("its state").is_none());
+            // An error means that it has just exited.
+            drop(backup.kill());
+        }
+        let status = await_end(&mut backup, PATIENCE);
+        let is_made = status.is_some_and(|status| status.success()) && target.exists();
+        if !is_killed && !is_made {
+            round.findings.add(Wrong::Contract, format!("a backup failed: {status:?}"));
+        }
     });
     server.kill();
     round.findings.extend(passed.findings, "under load");
     if target.exists() {
-        compare(&target, &must_have, &mut round);
+        compare(stage, &target, &must_have, &mut round);
     }
     std::fs::remove_dir_all(&directory).expect("a directory that can be removed");
     round.findings.extend(stage.verify(None), "after a backup that was killed");
@@ -78,15 +86,11 @@ fn acknowledged(stage: &Stage) -> Vec<String> {
 }
 
 /// A file with the final name is consistent and holds everything acknowledged before its start.
-fn compare(target: &Path, must_have: &[String], round: &mut Round) {
+fn compare(stage: &Stage, target: &Path, must_have: &[String], round: &mut Round) {
     let run = |arguments: &[&str]| {
-        Command::new(binary())
-            .args(arguments)
-            .arg("--db")
-            .arg(target)
-            .env_clear()
-            .output()
-            .expect("the program")
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--db").arg(target).env_clear();
+        stage.place.run(command)
     };
     let checked = run(&["check", "--json"]);
     if !checked.status.success() {

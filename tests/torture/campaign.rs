@@ -53,6 +53,11 @@ impl Deadline {
     }
 }
 
+/// The seed of one round: distinct over the three campaigns and a million rounds of each.
+const fn seed_of(seed: u64, campaign: u64, round: u32) -> u64 {
+    seed.wrapping_mul(10_000_000) + campaign * 1_000_000 + round as u64
+}
+
 impl Report {
     fn add(&mut self, name: &str, events: u32, findings: Findings, place: &str) {
         if !findings.is_empty() {
@@ -110,7 +115,7 @@ impl Report {
             if self.events("kill") >= rounds || deadline.is_over() {
                 break;
             }
-            let seed = seed.wrapping_mul(1_000_003) + u64::from(number);
+            let seed = seed_of(seed, 0, number);
             let current = self.stage_for(&mut stage, number, seed, 1.0);
             let round = kills::round(current, phase, &mut faults::rng(seed));
             let place = format!("kill round {number}, seed {seed}");
@@ -128,7 +133,7 @@ impl Report {
             if self.events("fault") >= count || deadline.is_over() {
                 break;
             }
-            let seed = seed.wrapping_mul(1_000_033) + u64::from(number);
+            let seed = seed_of(seed, 1, number);
             let current = self.stage_for(&mut stage, number, seed, 0.3);
             let mut rng = faults::rng(seed);
             let life = if number % 3 == 0 {
@@ -155,17 +160,17 @@ impl Report {
         const CUTS_OF_A_LOG: u32 = 8;
         let activities = [
             Activity::Load,
-            Activity::Load,
             Activity::Rebuild,
-            Activity::Load,
             Activity::Migration,
+            Activity::Load,
+            Activity::Load,
         ];
         let mut stage = None;
         for (number, activity) in (0..).zip(activities.into_iter().cycle()) {
             if self.events("power cut") >= count || deadline.is_over() {
                 break;
             }
-            let seed = seed.wrapping_mul(1_000_037) + u64::from(number);
+            let seed = seed_of(seed, 2, number);
             // A new stage every fifth recording, so that creating the file and its key is recorded too.
             let current = self.stage_for(&mut stage, number * 4, seed, 0.5);
             let cuts_left = count - self.events("power cut");

@@ -66,7 +66,7 @@ pub(crate) fn recording(
 fn record(activity: Activity, stage: &Stage, rng: &mut StdRng) -> Findings {
     let mut findings = Findings::default();
     if activity == Activity::Rebuild {
-        let output = stage.place.watched(&["rebuild"]).output().expect("the program");
+        let output = stage.place.run(stage.place.watched(&["rebuild"]));
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             findings.add(Wrong::Unreadable, format!("rebuild: {said}"));

@@ -34,7 +34,7 @@ const FIRE_LIMIT: Duration = Duration::from_millis(250);
 /// Pause of a client after each request.
 const PAUSE: Duration = Duration::from_millis(8);
 /// Faults injected into one process.
-const FAULTS: u32 = 24;
+const FAULTS: u32 = 18;
 
 /// Faults of a running server. Failed syncs are injected separately, because each ends the process.
 const RUNNING: &[(Op, Kind, Action)] = &[
@@ -102,7 +102,7 @@ pub(crate) fn life(stage: &Stage, rng: &mut StdRng) -> Life {
         for number in 0..FAULTS {
             // A failed sync ends the process, so it can only be the last fault.
             let is_last = number + 1 == FAULTS;
-            let is_sync = is_last && rng.random_bool(0.6);
+            let is_sync = is_last && rng.random_bool(0.8);
             let (op, kind, action) = if is_sync {
                 (Op::Sync, *[Kind::Wal, Kind::Database].choose(rng).expect("a kind"), Action::Eio)
             } else {

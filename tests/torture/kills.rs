@@ -233,7 +233,7 @@ fn in_rebuild(stage: &Stage, rng: &mut StdRng) -> Round {
     let ops = Op::Write as u32 | Op::Sync as u32 | Op::Truncate as u32;
     let kinds = Kind::Wal as u32 | Kind::Database as u32;
     stage.place.layer.arm(0, kill_at(ops, kinds, rng.random_range(0..250), rng));
-    let output = stage.place.watched(&["rebuild"]).output().expect("the program");
+    let output = stage.place.run(stage.place.watched(&["rebuild"]));
     let ended = NotStarted {
         status: output.status,
         errors: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -1,10 +1,12 @@
 //! A directory for one database, with the layer that watches it and the program's options.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::disk::{Files, read_files, write_files};
 use super::layer::Layer;
+use super::server::{PATIENCE, await_end};
 
 /// A directory of its own for one database: `data` is watched by the layer, the rest is the suite's.
 #[derive(Debug)]
@@ -82,9 +84,20 @@ impl Place {
         command
     }
 
-    /// Runs a command to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the program")
+    /// Runs a command to its end; a command that hangs is killed, and the test fails.
+    pub(crate) fn run(&self, mut command: Command) -> Output {
+        let (out, errors) = (self.beside("command-stdout.txt"), self.beside("command-stderr.txt"));
+        let mut child = command
+            .stdout(File::create(&out).expect("a file for the output"))
+            .stderr(File::create(&errors).expect("a file for errors"))
+            .spawn()
+            .expect("the program");
+        let status = await_end(&mut child, PATIENCE).unwrap_or_else(|| {
+            drop(child.kill());
+            panic!("the program hangs: {command:?}");
+        });
+        let read = |path: &Path| std::fs::read(path).expect("what the program printed");
+        Output { status, stdout: read(&out), stderr: read(&errors) }
     }
 
     /// A connection to the file that no server has open.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::place::Place;
 
 /// Deadline of every wait; only a failure takes this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The machine's monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "tests of real processes in real time")]
@@ -121,17 +121,9 @@ impl Server {
 
     /// How it ended, if it does within `limit`.
     pub(crate) fn await_end(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let began = clock();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("its state") {
-                self.is_gone = true;
-                return Some(status);
-            }
-            if began.elapsed() >= limit {
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let status = await_end(&mut self.child, limit);
+        self.is_gone |= status.is_some();
+        status
     }
 
     /// SIGTERM, and its end.
@@ -158,6 +150,20 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// How a program ended, if it does within `limit`.
+pub(crate) fn await_end(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let began = clock();
+    loop {
+        if let Some(status) = child.try_wait().expect("its state") {
+            return Some(status);
+        }
+        if began.elapsed() >= limit {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

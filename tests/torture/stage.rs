@@ -57,7 +57,11 @@ impl Stage {
         };
         let options: Vec<&str> =
             self.options.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        Server::start(&self.place, serve_command(command, &self.upstream.url(), &options))
+        let server =
+            Server::start(&self.place, serve_command(command, &self.upstream.url(), &options));
+        let is_seen = !is_watched || self.place.log().exists();
+        assert!(is_seen, "the program does not load the fault layer; is it linked statically?");
+        server
     }
 
     /// Stores `days` days of history, each one day too young for retention.

@@ -193,7 +193,7 @@ fn compare_figures(
 
 /// Runs `chatgauge check`.
 fn check(stage: &Stage, findings: &mut Findings) {
-    let output = stage.place.run(&["check", "--json"]);
+    let output = stage.place.run(stage.place.command(&["check", "--json"]));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if said["ok"] == true && output.status.success() {
         return;
