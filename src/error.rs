@@ -220,4 +220,9 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether something in the file is not what it should be.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if matches!(source.kind, StorageErrorKind::Damaged))
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
@@ -14,7 +15,8 @@ use super::window::{FilterArgs, WindowArgs};
 use crate::csv_file::{self, cell};
 use crate::error::{Error, Result};
 use crate::ingest::wire::write_json;
-use crate::query::{Engine, RequestsQuery};
+use crate::model::RequestRecord;
+use crate::query::{Engine, RequestsQuery, UnreadRequests};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +26,8 @@ Examples:
   chatgauge export month --format csv --bom --output for-excel.csv
 
 Newest first. `chatgauge import` reads both formats; users stay pseudonyms. In CSV, a text that a
-spreadsheet would take for a formula has an apostrophe before it, which `chatgauge import` takes off.";
+spreadsheet would take for a formula has an apostrophe before it, which `chatgauge import` takes off.
+Requests on damaged pages are skipped, counted on standard error, and make the exit code 1.";
 
 /// Writes stored requests as NDJSON or CSV.
 #[derive(Clone, Debug, Args)]
@@ -67,11 +70,11 @@ pub enum ExportFormat {
 const PAGE: usize = 1_000;
 
 impl ExportCommand {
-    /// Exports, beside a running server too.
+    /// Exports, beside a running server too; a failure exit code when requests could not be read.
     ///
     /// # Errors
-    /// When the file cannot be read or the output cannot be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    /// When the file cannot be opened or the output cannot be written.
+    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let format = if self.json { ExportFormat::Ndjson } else { self.format };
         if self.bom && format != ExportFormat::Csv {
             return Err(Error::invalid_config("--bom", "is for CSV; add --format csv"));
@@ -81,7 +84,7 @@ impl ExportCommand {
         let range = self.window.range_or_all(open::now(), config.time_zone)?;
         let filter = self.filter.resolve(&config)?;
         let mut query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
-        match &self.output {
+        let unread = match &self.output {
             None => {
                 let out = self.begin(BufWriter::new(out))?;
                 export(&engine, &mut query, Exporter::new(out, format)?)
@@ -92,7 +95,12 @@ impl ExportCommand {
                 let file = self.begin(BufWriter::new(file))?;
                 export(&engine, &mut query, Exporter::new(file, format)?)
             }
+        }?;
+        if unread.is_empty() {
+            return Ok(ExitCode::SUCCESS);
         }
+        tell_unread(&config.store.path, &unread);
+        Ok(ExitCode::FAILURE)
     }
 
     /// The output after the byte order mark, when one is wanted.
@@ -107,19 +115,54 @@ fn export<W: Write>(
     engine: &Engine,
     query: &mut RequestsQuery,
     mut exporter: Exporter<W>,
-) -> Result<()> {
+) -> Result<UnreadRequests> {
+    let unread = write_requests(engine, query, &mut exporter)?;
+    exporter.finish()?;
+    Ok(unread)
+}
+
+fn write_requests<W: Write>(
+    engine: &Engine,
+    query: &mut RequestsQuery,
+    exporter: &mut Exporter<W>,
+) -> Result<UnreadRequests> {
     let mut json = Vec::new();
+    let mut write = |record: &RequestRecord| {
+        json.clear();
+        write_json(record, &mut json);
+        exporter.write(&json)
+    };
     loop {
-        let page = engine.requests(query)?;
-        for stored in &page.requests {
-            json.clear();
-            write_json(&stored.record, &mut json);
-            exporter.write(&json)?;
+        match engine.requests(query) {
+            Ok(page) => {
+                page.requests.iter().try_for_each(|stored| write(&stored.record))?;
+                query.cursor = page.next_cursor;
+            }
+            // From here to the end one by one: a damaged page is rarely alone.
+            Err(error) if error.is_damage() => {
+                return engine.requests_beside_damage(query, &mut |stored| write(&stored.record));
+            }
+            Err(error) => return Err(error),
         }
-        query.cursor = page.next_cursor;
         if query.cursor.is_none() {
-            return exporter.finish();
+            return Ok(UnreadRequests::default());
         }
+    }
+}
+
+fn tell_unread(path: &Path, unread: &UnreadRequests) {
+    tracing::error!(
+        path = %path.display(),
+        "the export is incomplete: {} requests are on damaged pages and were skipped; `chatgauge salvage` makes a \
+         whole file of what is left",
+        unread.requests
+    );
+    for range in &unread.ranges {
+        tracing::error!(
+            from = %range.start,
+            to = %range.end,
+            "the export is incomplete: the index is damaged here, and which requests were skipped is not known"
+        );
     }
 }
 

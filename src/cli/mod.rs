@@ -14,6 +14,7 @@ mod open;
 mod reload;
 pub mod report;
 mod run_server;
+pub mod salvage;
 pub mod select;
 pub mod serve;
 pub mod table;
@@ -72,8 +73,10 @@ pub enum Command {
     Report(report::ReportCommand),
     /// Recompute the rollups from the raw rows and compare
     Check(upkeep::CheckCommand),
-    /// Build the rollups anew from the raw rows
+    /// Recompute the rollups from the raw rows and replace them
     Rebuild(upkeep::RebuildCommand),
+    /// Read what can be read of a damaged database into a new one
+    Salvage(salvage::SalvageCommand),
     /// Create, list and revoke API keys
     Key(keys::KeyCommand),
     /// Print what a user is stored as
@@ -112,11 +115,12 @@ fn dispatch(command: &Command, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Serve(command) => command.run(out)?,
         Command::Demo(command) => command.run(out)?,
         Command::Import(command) => return command.import(out),
-        Command::Export(command) => command.run(out)?,
+        Command::Export(command) => return command.run(out),
         Command::Sql(command) => command.run(out)?,
         Command::Report(command) => command.run(out)?,
         Command::Check(command) => return command.run(out),
-        Command::Rebuild(command) => command.run(out)?,
+        Command::Rebuild(command) => return command.run(out),
+        Command::Salvage(command) => return command.run(out),
         Command::Key(command) => command.run(out)?,
         Command::Pseudonym(command) => command.run(out)?,
         Command::Alert(command) => return command.run(out),

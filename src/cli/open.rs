@@ -64,6 +64,16 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A progress bar over requests, with their rate and the time that is left, on a terminal only.
+pub(super) fn progress_of_requests(what: &'static str) -> ProgressBar {
+    let bar = progress(0, what);
+    let template = "{msg} {wide_bar} {human_pos}/{human_len} requests, {per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// Rolls up everything that is stored, showing how far it is.
 ///
 /// # Errors

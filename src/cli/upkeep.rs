@@ -9,15 +9,19 @@ use serde_json::json;
 use super::config::ConfigArgs;
 use super::{open, print};
 use crate::error::Result;
-use crate::rollup::{CheckReport, check, rebuild};
+use crate::rollup::{CheckMode, CheckReport, RebuildReport, rebuild};
+use crate::service::{check, check_threads};
 use crate::store::Store;
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
   chatgauge check --db chatgauge.db
+  chatgauge check --quick --db chatgauge.db
   chatgauge check --json || echo 'something is wrong'
 
-Exits with 1 when a rollup differs from what its raw rows add up to.";
+--full, the default, recomputes the rollups of every day that has its requests, compares the requests with their
+indexes, and reads those that no rollup has yet. --quick looks at the structure of the file and compares totals.
+Exits with 1 when something differs or is damaged.";
 
 /// Recomputes the rollups from the raw rows and compares.
 #[derive(Clone, Debug, Args)]
@@ -26,6 +30,12 @@ pub struct CheckCommand {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Check the structure of the file and totals only
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// Recompute and compare everything (the default)
+    #[arg(long)]
+    pub full: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -35,66 +45,88 @@ impl CheckCommand {
     /// Compares, beside a running server too; a failure exit code when something differs.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be opened, or is busy.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
-        let config = self.config.load()?;
+        let mut config = self.config.load()?;
+        let threads = check_threads();
+        config.store.readers = config.store.readers.max(threads);
         let store = Store::open_read_only(&config.store)?;
-        let damage = store.read(|reader| reader.damage())?;
-        let bar = open::progress(0, "checking");
-        let report = check(&store, &mut |day, days| {
-            bar.set_length(days as u64);
-            bar.set_position(day as u64);
+        let mode = if self.quick { CheckMode::Quick } else { CheckMode::Full };
+        let bar = open::progress_of_requests("checking");
+        let report = check(&store, mode, threads, &mut |read, of| {
+            bar.set_length(of);
+            bar.set_position(read);
         })?;
         bar.finish_and_clear();
-        print(out, &if self.json { json_of(&report, &damage) } else { text_of(&report, &damage) })?;
-        let is_well = report.mismatches.is_empty() && damage.is_empty();
-        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        print(out, &if self.json { json_of(&report) } else { text_of(&report) })?;
+        Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn json_of(report: &CheckReport, damage: &[String]) -> String {
+fn json_of(report: &CheckReport) -> String {
     let value = json!({
-        "ok": report.mismatches.is_empty() && damage.is_empty(),
+        "ok": report.is_well(),
+        "mode": report.mode.as_str(),
         "days": report.days,
         "skipped_days": report.skipped_days,
         "requests": report.rows,
         "rollup_rows": report.rollup_rows,
+        "index_entries": report.index_entries,
+        "tail": { "requests": report.tail_rows, "looked_at": report.tail_look() },
         "mismatches": report.mismatches,
-        "damage": damage,
+        "damage": report.damage,
     });
     format!("{value}\n")
 }
 
-fn text_of(report: &CheckReport, damage: &[String]) -> String {
-    let mut text = format!(
-        "compared {} rollup rows of {} days with {} requests\n",
-        report.rollup_rows, report.days, report.rows
-    );
+fn text_of(report: &CheckReport) -> String {
+    let (rollups, days, requests) = (report.rollup_rows, report.days, report.rows);
+    let mut text = match report.mode {
+        CheckMode::Full => format!(
+            "compared {rollups} rollup rows of {days} days with {requests} requests, and these with {} entries of \
+             their indexes\n",
+            report.index_entries
+        ),
+        CheckMode::Quick => format!(
+            "checked the structure of the file, and {rollups} totals of {days} days with {requests} requests\n"
+        ),
+    };
     if report.skipped_days > 0 {
         let days = report.skipped_days;
-        text.push_str(&format!("{days} days have outlived their requests and were not compared\n"));
+        text.push_str(&format!(
+            "{days} days have outlived their requests: only totals were compared\n"
+        ));
     }
-    for line in damage {
+    let (tail, look) = (report.tail_rows, report.tail_look());
+    text.push_str(&format!("{tail} requests are not rolled up yet; they were {look}\n"));
+    for line in &report.damage {
         text.push_str(&format!("the file is damaged: {line}\n"));
     }
     for line in &report.mismatches {
         text.push_str(&format!("differs: {line}\n"));
     }
-    let verdict = match (damage.is_empty(), report.mismatches.is_empty()) {
+    text + verdict(report)
+}
+
+fn verdict(report: &CheckReport) -> &'static str {
+    match (report.damage.is_empty(), report.mismatches.is_empty()) {
         (true, true) => "all is well\n",
-        (true, false) => "run `chatgauge rebuild` to build the rollups anew\n",
-        (false, _) => "restore a backup, or salvage the file with `sqlite3 FILE .recover`\n",
-    };
-    text + verdict
+        (true, false) => "run `chatgauge rebuild` to recompute the rollups\n",
+        (false, _) => {
+            "restore a backup, or run `chatgauge salvage FILE --into NEW`; where only rollups are damaged, \
+             `chatgauge rebuild` mends them\n"
+        }
+    }
 }
 
 const REBUILD_EXAMPLES: &str = "\
 Examples:
   chatgauge rebuild --db chatgauge.db
 
-Rollups whose raw rows are gone stay as they are.";
+The rollups are built in new tables, which replace the old ones in one transaction: a rebuild that is stopped changes
+nothing. Rollups whose requests are pruned are kept, as far as they can be read. Exits with 1 when something is lost.";
 
-/// Builds the rollups anew from the raw rows.
+/// Recomputes the rollups from the raw rows.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = REBUILD_EXAMPLES)]
 pub struct RebuildCommand {
@@ -107,24 +139,53 @@ pub struct RebuildCommand {
 }
 
 impl RebuildCommand {
-    /// Builds the rollups anew; no server may have the file.
+    /// Recomputes the rollups; no server may have the file. A failure exit code when something is lost.
     ///
     /// # Errors
     /// When the file is in use, or cannot be read or written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
         let (store, mut writer) = Store::open(&config.store)?;
         let bar = open::progress(0, "rebuilding");
-        let days = rebuild(&store, &mut writer, &mut |day, days| {
+        let report = rebuild(&store, &mut writer, open::now(), &mut |day, days| {
             bar.set_length(days as u64);
             bar.set_position(day as u64);
         })?;
         bar.finish_and_clear();
-        let text = if self.json {
-            format!("{}\n", json!({ "days": days }))
-        } else {
-            format!("rebuilt the rollups of {days} days\n")
-        };
-        print(out, &text)
+        print(out, &if self.json { rebuild_json(&report) } else { rebuild_text(&report) })?;
+        Ok(if report.lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn rebuild_json(report: &RebuildReport) -> String {
+    let value = json!({
+        "days": report.days,
+        "kept_days": report.kept_days,
+        "had_unfinished": report.had_unfinished,
+        "vacuumed": report.is_vacuumed,
+        "corrected": report.corrected,
+        "lost": report.lost,
+    });
+    format!("{value}\n")
+}
+
+fn rebuild_text(report: &RebuildReport) -> String {
+    let mut text = String::new();
+    if report.had_unfinished {
+        text.push_str("removed what a rebuild that was stopped had left\n");
+    }
+    text.push_str(&format!("rebuilt the rollups of {} days\n", report.days));
+    if report.kept_days > 0 {
+        text.push_str(&format!("kept those of {} days as they were\n", report.kept_days));
+    }
+    if report.is_vacuumed {
+        text.push_str("rewrote the file without its damaged pages (vacuum)\n");
+    }
+    for line in &report.corrected {
+        text.push_str(&format!("corrected: {line}\n"));
+    }
+    for line in &report.lost {
+        text.push_str(&format!("lost: {line}\n"));
+    }
+    text
 }

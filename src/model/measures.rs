@@ -430,9 +430,19 @@ pub fn merge_values(mine: &mut [i64; COLUMNS], theirs: &[i64; COLUMNS]) {
 
 /// Adds one request to a row of plain values.
 pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
+    each_amount(request, |column, amount| {
+        let slot = &mut values[column.index()];
+        *slot = column.merge(*slot, amount);
+    });
+}
+
+/// Hands to `each` what one request adds to which columns.
+#[inline]
+pub(super) fn each_amount(request: &impl Measured, mut each: impl FnMut(Column, i64)) {
     let mut bump = |count: Count, amount: i64| {
-        let slot = &mut values[count as usize];
-        *slot = slot.saturating_add(amount);
+        if amount != 0 {
+            each(Column::count(count), amount);
+        }
     };
     bump(Count::Requests, 1);
     match request.outcome() {
@@ -457,18 +467,14 @@ pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
     bump(Count::ReasoningTokens, tokens.reasoning.unwrap_or(0));
     for kind in LatencyKind::ALL {
         if let Some(value_us) = request.latency_us(kind) {
-            add_latency(values, kind, value_us);
+            let value = i64::try_from(value_us).unwrap_or(i64::MAX);
+            let [known, sum, min, max] = Column::latency(kind);
+            each(known, 1);
+            each(sum, value);
+            each(min, value);
+            each(max, value);
         }
     }
-}
-
-fn add_latency(values: &mut [i64; COLUMNS], kind: LatencyKind, value_us: u64) {
-    let value = i64::try_from(value_us).unwrap_or(i64::MAX);
-    let [known, sum, min, max] = Column::latency(kind).map(Column::index);
-    values[known] += 1;
-    values[sum] = values[sum].saturating_add(value);
-    values[min] = values[min].min(value);
-    values[max] = values[max].max(value);
 }
 
 /// `part / whole * 100`; `None` when `whole` is 0.

@@ -1,6 +1,7 @@
 //! Plain measures in half the memory.
 
-use super::measures::{COLUMNS, Column};
+use super::Measured;
+use super::measures::{COLUMNS, Column, Combine, add_request, each_amount};
 
 /// Plain measures by [`Column::index`], in 32 bits each where all of them fit: those of a few requests nearly
 /// always do.
@@ -44,12 +45,44 @@ impl PackedMeasures {
         values
     }
 
+    /// Adds one request, without unpacking where every value stays narrow.
+    pub fn add(&mut self, request: &impl Measured) {
+        if let Self::Narrow(narrow) = self
+            && let Some(added) = added(*narrow, request)
+        {
+            *narrow = added;
+            return;
+        }
+        self.update(|values| add_request(values, request));
+    }
+
     /// Changes the values.
     pub fn update(&mut self, change: impl FnOnce(&mut [i64; COLUMNS])) {
         let mut values = self.unpack();
         change(&mut values);
         *self = Self::of(&values);
     }
+}
+
+/// Narrow values with one request more; `None` when one is not narrow any more.
+fn added(mut narrow: [u32; COLUMNS], request: &impl Measured) -> Option<[u32; COLUMNS]> {
+    let mut is_narrow = true;
+    each_amount(request, |column, amount| {
+        let slot = &mut narrow[column.index()];
+        let value = match (u32::try_from(amount), column.combine()) {
+            (Ok(amount), Combine::Sum) => slot.checked_add(amount),
+            // A column that has none holds the greatest number.
+            (Ok(amount), Combine::Min) => Some(amount.min(*slot)),
+            (Ok(amount), Combine::Max) if *slot == NONE => Some(amount),
+            (Ok(amount), Combine::Max) => Some(amount.max(*slot)),
+            (Err(_), _) => None,
+        };
+        match value {
+            Some(value) if value != NONE => *slot = value,
+            _ => is_narrow = false,
+        }
+    });
+    is_narrow.then_some(narrow)
 }
 
 impl Default for PackedMeasures {
@@ -81,6 +114,62 @@ mod tests {
         fn what_is_packed_comes_back(values in prop::collection::vec(value(), COLUMNS)) {
             let values: [i64; COLUMNS] = values.try_into().unwrap();
             prop_assert_eq!(PackedMeasures::of(&values).unpack(), values);
+        }
+    }
+
+    /// A request with one of each kind of value.
+    #[derive(Clone, Debug)]
+    struct One {
+        tokens: [Option<i64>; 4],
+        cost_nano_usd: Option<i64>,
+        latency_us: [Option<u64>; 4],
+    }
+
+    impl Measured for One {
+        fn outcome(&self) -> crate::model::Outcome {
+            crate::model::Outcome::Cancelled
+        }
+
+        fn cache_hit(&self) -> bool {
+            self.cost_nano_usd.is_none()
+        }
+
+        fn tokens(&self) -> crate::model::Tokens {
+            let [prompt, completion, cached_prompt, reasoning] = self.tokens;
+            crate::model::Tokens { prompt, completion, cached_prompt, reasoning }
+        }
+
+        fn cost_nano_usd(&self) -> Option<i64> {
+            self.cost_nano_usd
+        }
+
+        fn latency_us(&self, kind: crate::model::LatencyKind) -> Option<u64> {
+            self.latency_us[kind.index()]
+        }
+    }
+
+    fn one() -> impl Strategy<Value = One> {
+        let some = || prop::option::of(value());
+        let latency = || prop::option::of(prop_oneof![0..9_000_000_u64, any::<u64>()]);
+        let tokens = [some(), some(), some(), some()];
+        let latency_us = [latency(), latency(), latency(), latency()];
+        (tokens, some(), latency_us).prop_map(|(tokens, cost_nano_usd, latency_us)| One {
+            tokens,
+            cost_nano_usd,
+            latency_us,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn adding_requests_gives_what_unpacked_measures_give(ones in prop::collection::vec(one(), 0..20)) {
+            let mut packed = PackedMeasures::default();
+            let mut values = crate::model::Measures::default().values;
+            for one in &ones {
+                packed.add(one);
+                add_request(&mut values, one);
+            }
+            prop_assert_eq!(packed.unpack(), values);
         }
     }
 

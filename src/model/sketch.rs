@@ -98,10 +98,7 @@ impl Sketch {
 
     /// Adds all values of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for bin in &other.pending {
-            self.pending.push(*bin);
-        }
-        self.fold();
+        other.pending.iter().for_each(|bin| self.add_bin(*bin));
         self.merge_sorted(&other.bins);
     }
 
@@ -110,10 +107,18 @@ impl Sketch {
             return;
         }
         self.pending.sort_unstable();
+        // Counted first: room for exactly as many bins as there are.
+        let distinct = 1 + self.pending.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let mut folded = Vec::with_capacity(distinct);
         let runs = self.pending.chunk_by(|a, b| a == b);
-        let folded: Vec<Bin> = runs.map(|run| Bin::new(run[0], run.len() as u64)).collect();
+        folded.extend(runs.map(|run| Bin::new(run[0], run.len() as u64)));
         self.pending.clear();
-        self.merge_sorted(&folded);
+        if self.bins.is_empty() {
+            self.folded = self.folded.saturating_add(values_in(&folded));
+            self.bins = folded;
+        } else {
+            self.merge_sorted(&folded);
+        }
     }
 
     /// Merges bins in ascending order.

@@ -2,6 +2,7 @@
 
 mod aggregator;
 mod answer;
+mod beside_damage;
 mod breakdown;
 mod current;
 mod dashboard;
@@ -26,6 +27,7 @@ mod values;
 
 pub use crate::model::{SqlAnswer, SqlValue};
 pub use aggregator::MetricsAggregator;
+pub use beside_damage::UnreadRequests;
 pub use dashboard::{Dashboard, DashboardQuery, Top, TopQuery, TopRow};
 pub use engine::{Engine, MAX_PAGE};
 pub use heatmap::heatmap_of;

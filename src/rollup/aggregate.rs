@@ -64,7 +64,7 @@ const fn key(at_ms: i64, width_ms: i64, ids: [i64; 2]) -> RollupKey {
 }
 
 fn add_plain(map: &mut Plain, key: RollupKey, row: &RequestRow) {
-    map.entry(key).or_default().update(|values| add_request(values, row));
+    map.entry(key).or_default().add(row);
 }
 
 impl Aggregate {

@@ -8,10 +8,15 @@ mod aggregate;
 mod check;
 mod compactor;
 mod pace;
+mod rebuild;
+mod recompute;
 mod retention;
+mod salvage;
 
 pub use aggregate::Aggregate;
-pub use check::{CheckReport, check, rebuild};
+pub use check::{CheckMode, CheckPlan, CheckReport, CheckTask, check};
 pub use compactor::{Compactor, Progress};
 pub use pace::{SenderLoad, StepDone};
+pub use rebuild::{RebuildReport, rebuild};
 pub use retention::{Retention, RetentionReport};
+pub use salvage::{SalvageStep, salvage};

@@ -4,6 +4,7 @@ mod alert_health;
 mod alert_monitor;
 mod alerts;
 mod audit;
+mod check;
 mod clock;
 mod delivery;
 mod gateway_counters;
@@ -36,6 +37,7 @@ pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
 pub use alerts::AlertCounts;
 pub(crate) use alerts::identified;
+pub use check::{check, check_threads};
 pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};
@@ -131,6 +133,7 @@ impl Chatgauge {
                  tool closed the file, records that only the log had are missing"
             );
         }
+        store.damage_seen().stamp_with(Arc::clone(&clock));
         let file = (&store, &mut writer);
         let pseudonymizer = pseudonym_key::open_pseudonymizer(&config, file, new_key, clock.now())?;
         let stored = store.read(|reader| reader.last_clock())?;

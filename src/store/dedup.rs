@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use rusqlite::Connection;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::damage::REMEDY;
 use super::error::storage;
 use crate::error::Result;
 use crate::model::{LatencyKind, Name, RequestRecord};
@@ -138,7 +139,18 @@ impl RecentResponses {
     /// Reads the latest records back, as at the start and after a rolled-back transaction.
     pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
         *self = Self::default();
-        self.try_reload(connection).map_err(storage("reading the latest response ids"))
+        match self.try_reload(connection).map_err(storage("reading the latest response ids")) {
+            // A repeat of one of those that cannot be read is counted twice; refusing every record would be worse.
+            Err(error) if error.is_damage() => {
+                tracing::error!(
+                    path = connection.path().unwrap_or_default(),
+                    %error,
+                    "the latest requests are damaged: calls that two routes report may be counted twice. {REMEDY}"
+                );
+                Ok(())
+            }
+            reloaded => reloaded,
+        }
     }
 
     fn try_reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {

@@ -244,7 +244,12 @@ fn require_sqlite(path: &Path, file: &File) -> Result<()> {
     if read == 0 || head == *SQLITE_MAGIC {
         return Ok(());
     }
-    Err(Error::database(path, "not a chatgauge file (it is no SQLite database); name another file"))
+    let reason = format!(
+        "not a chatgauge file (it is no SQLite database); name another file, or where it was one save what can be read: \
+         chatgauge salvage '{}' --into NEW",
+        path.display()
+    );
+    Err(Error::database(path, reason))
 }
 
 /// A second name would have a write-ahead log of its own: whoever opens it would not see, and would then destroy, what is

@@ -9,6 +9,7 @@ use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::damage::{DamageLog, named};
 use super::error::{pool, storage, unusable};
 use super::health::StoreHealth;
 use super::held_file::{HeldFile, is_held};
@@ -42,6 +43,7 @@ pub struct Store {
     stop: Option<StopFactory>,
     changes: Arc<AtomicU64>,
     log_pages_left: Arc<AtomicI64>,
+    damage: Arc<DamageLog>,
     health: Arc<StoreHealth>,
     wal_missing: bool,
     held: Option<Arc<HeldFile>>,
@@ -74,8 +76,10 @@ impl Store {
         }
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
+        super::rebuild::tell_unfinished(path, &connection);
         let health = Arc::<StoreHealth>::default();
-        let writer = Writer::open(connection, config, Arc::clone(&health), &held, &found)?;
+        let writer = Writer::open(connection, config, Arc::clone(&health), &held, &found)
+            .map_err(|error| named(path, error))?;
         let store = Self {
             path: path.clone(),
             place: Place::File,
@@ -83,6 +87,7 @@ impl Store {
             stop: None,
             changes: Arc::clone(writer.changes()),
             log_pages_left: Arc::default(),
+            damage: Arc::default(),
             health,
             wal_missing: found.wal == WalFound::Missing,
             held: Some(held),
@@ -109,6 +114,7 @@ impl Store {
             stop: None,
             changes: Arc::default(),
             log_pages_left: Arc::default(),
+            damage: Arc::default(),
             health: Arc::default(),
             wal_missing: wal == WalFound::Missing,
             held: None,
@@ -194,7 +200,8 @@ impl Store {
         if let Some(stop) = &self.stop {
             limit(&connection, Some(stop()))?;
         }
-        let result = read_in_transaction(&mut connection, read);
+        let result = read_in_transaction(&mut connection, read)
+            .map_err(|error| self.damage.note(&self.path, error));
         if self.stop.is_some() {
             limit(&connection, None)?;
         }
@@ -220,6 +227,11 @@ impl Store {
             Ok(connection)
         };
         open().map_err(storage("opening the file"))
+    }
+
+    /// Damage that reads have met since the start.
+    pub fn damage_seen(&self) -> &DamageLog {
+        &self.damage
     }
 
     /// Bytes on disk now.

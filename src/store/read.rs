@@ -7,7 +7,7 @@ use super::packed::{read_latencies, read_request_id, unpack_status};
 use super::row::{RequestRow, RowParts};
 use super::select::{
     RawSelect, RollupSelect, SketchSelect, Statement, arrivals_statement, page_statement,
-    record_statement,
+    record_statement, row_statement,
 };
 use super::{RollupKey, names::ResolvedFilter};
 use crate::error::Result;
@@ -314,6 +314,15 @@ impl<'a> Reader<'a> {
         limit: usize,
     ) -> Result<Vec<(i64, RequestRecord)>> {
         self.whole_records(&page_statement(RECORD_COLUMNS, filter, range, before, limit))
+    }
+
+    /// One whole record by its `seq`; `None` when there is none or it does not match the filter.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn record_at(&self, seq: i64, filter: &ResolvedFilter) -> Result<Option<RequestRecord>> {
+        let statement = row_statement(RECORD_COLUMNS, filter, seq);
+        Ok(self.whole_records(&statement)?.pop().map(|(_, record)| record))
     }
 
     /// Whole records that arrived after `seq`, the last to arrive first, with their `seq`.

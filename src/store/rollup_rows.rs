@@ -44,6 +44,17 @@ pub(super) fn replace_rows(
     write_all(&mut replace, part, &part.foreseen_rows)
 }
 
+/// Writes the rows of a part into a table of the same columns.
+pub(super) fn write_rows_into(
+    transaction: &Transaction<'_>,
+    table: &str,
+    part: &RollupPart,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        transaction.prepare_cached(&insert_into(table, &names(part.grouping), "insert"))?;
+    write_all(&mut insert, part, &part.rows)
+}
+
 fn write_all(
     statement: &mut CachedStatement<'_>,
     part: &RollupPart,
@@ -73,10 +84,12 @@ fn select_sql(grouping: Grouping) -> String {
     )
 }
 
+fn names(grouping: Grouping) -> Vec<&'static str> {
+    key_names(grouping).into_iter().chain(Column::all().map(Column::name)).collect()
+}
+
 fn insert_sql(grouping: Grouping, verb: &str) -> String {
-    let names: Vec<&str> =
-        key_names(grouping).into_iter().chain(Column::all().map(Column::name)).collect();
-    insert_into(grouping.table(), &names, verb)
+    insert_into(grouping.table(), &names(grouping), verb)
 }
 
 /// `insert ... on conflict do update` of one rollup table, from the names of the columns.

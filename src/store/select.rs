@@ -316,6 +316,14 @@ pub(super) fn page_statement(
     statement
 }
 
+/// One whole row, when it matches the filter.
+pub(super) fn row_statement(columns: &str, filter: &ResolvedFilter, seq: i64) -> Statement {
+    let mut statement = Statement::new(format!("select {columns} from requests"));
+    statement.push(" where seq = ?", [Value::Integer(seq)]);
+    push_filter(&mut statement, filter);
+    statement
+}
+
 /// The last `limit` whole rows that arrived after `seq`, the last first.
 pub(super) fn arrivals_statement(
     columns: &str,

@@ -110,13 +110,31 @@ pub(super) fn replace_sketches(
     Ok(())
 }
 
+/// Writes the sketches of a part into a table of the same columns.
+pub(super) fn write_sketches_into(
+    transaction: &Transaction<'_>,
+    table: &str,
+    part: &RollupPart,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        transaction.prepare_cached(&insert_into(table, &names(part.grouping), "insert"))?;
+    for row in &part.sketches {
+        store(&mut insert, part.grouping, part.level, row)?;
+    }
+    Ok(())
+}
+
 fn insert_sql(grouping: Grouping, verb: &str) -> String {
+    insert_into(grouping.sketch_table(), &names(grouping), verb)
+}
+
+fn names(grouping: Grouping) -> Vec<String> {
     let mut names: Vec<String> = key_names(grouping).into_iter().map(str::to_owned).collect();
     for kind in LatencyKind::ALL {
         names.extend(PERCENTILES.map(|(name, _)| format!("{}_{name}", kind.stem())));
         names.push(sketch_column(kind));
     }
-    insert_into(grouping.sketch_table(), &names, verb)
+    names
 }
 
 fn select_sql(grouping: Grouping) -> String {

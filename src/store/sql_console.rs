@@ -39,7 +39,8 @@ impl Store {
     pub fn sql(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer> {
         let mut connection = self.connect_to_read()?;
         restrict(&mut connection, limits.stop).map_err(storage("restricting a connection"))?;
-        run(&connection, sql, limits.max_rows).map_err(refused)
+        run(&connection, sql, limits.max_rows)
+            .map_err(|source| self.damage_seen().note(self.path(), refused(source)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one connection that writes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -7,6 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::checkpoint::{CHECKPOINT, checkpoint};
+use super::damage::named;
 use super::dedup::RecentResponses;
 use super::error::storage;
 use super::health::StoreHealth;
@@ -226,7 +228,7 @@ impl Writer {
     }
 
     /// Reads back what is remembered, after a transaction that did not commit.
-    fn forget_uncommitted(&mut self) -> Result<()> {
+    pub(super) fn forget_uncommitted(&mut self) -> Result<()> {
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
         self.interner.reload(connection)?;
         self.recent.reload(connection)?;
@@ -309,6 +311,14 @@ impl Writer {
     #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         self.connection.as_ref().unwrap()
+    }
+
+    /// The connection itself, for work in transactions of its own.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after a failed close.
+    pub(super) fn connected(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or(Error::Closed)
     }
 
     pub(super) const fn health(&self) -> &Arc<StoreHealth> {
@@ -395,8 +405,17 @@ struct Extra {
     clock: Option<ClockToStore>,
 }
 
-/// Runs `work` in one transaction.
+/// Runs `work` in one transaction; an error of damage names the file and the remedy.
 fn in_transaction<T>(
+    connection: &mut Connection,
+    extra: Extra,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    transact(connection, extra, work)
+        .map_err(|error| named(Path::new(connection.path().unwrap_or_default()), error))
+}
+
+fn transact<T>(
     connection: &mut Connection,
     Extra { wal_restarts, clock }: Extra,
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,

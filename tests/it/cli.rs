@@ -133,6 +133,7 @@ fn every_command_shows_an_example_in_its_help() {
         "report",
         "check",
         "rebuild",
+        "salvage",
         "key",
         "key create",
         "key list",

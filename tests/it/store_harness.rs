@@ -4,7 +4,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chatgauge::config::Synchronous;
@@ -36,6 +36,28 @@ pub(crate) fn quiet_config(path: &Path) -> Config {
 
 pub(crate) fn database_in(directory: &Path) -> PathBuf {
     directory.join("chat.db")
+}
+
+/// A key of pseudonyms, and the check value that a database of it holds.
+pub(crate) fn some_key() -> &'static (Vec<u8>, Vec<u8>) {
+    static KEY: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = database_in(directory.path());
+        Chatgauge::open(quiet_config(&path)).unwrap().shutdown().unwrap();
+        let sql = "select pseudonym_key_check from store_state";
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let check = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        (std::fs::read(path.with_extension("db.key")).unwrap(), check)
+    })
+}
+
+/// Puts the key beside a database.
+pub(crate) fn put_key(database: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = database.with_extension("db.key");
+    std::fs::write(&path, &some_key().0).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A service over a database of its own.

@@ -149,3 +149,78 @@ fn a_file_that_cannot_be_read_is_told_apart() {
         has(&place.run(command).fails(1), "not a chatgauge file");
     }
 }
+
+#[test]
+fn a_check_says_how_much_it_looked_at() {
+    let place = Place::new();
+    place.seed(500);
+    let mut config = chatgauge::Config::default();
+    config.store.path = place.database();
+    let (store, mut writer) = chatgauge::store::Store::open(&config.store).unwrap();
+    let now = chatgauge::model::Timestamp::from_unix_ms(JUNE_MS + HOUR_MS);
+    let range = chatgauge::model::TimeRange::new(now.plus_ms(-1_000), now);
+    let tail: Vec<_> = chatgauge::generate::Workload::new(9, range, 7).records().collect();
+    writer.append(&[&tail], now).unwrap();
+    drop((store, writer));
+    let full = place.run(&["check", "--json"]).json();
+    assert_eq!(
+        (&full["ok"], &full["mode"], &full["requests"]),
+        (&json!(true), &json!("full"), &json!(500))
+    );
+    assert_eq!(
+        full["tail"],
+        json!({"requests": 7, "looked_at": "read and compared with the indexes"})
+    );
+    assert_eq!(place.run(&["check", "--full", "--json"]).json(), full);
+    let quick = place.run(&["check", "--quick", "--json"]).json();
+    assert_eq!((&quick["ok"], &quick["mode"]), (&json!(true), &json!("quick")));
+    assert_eq!(quick["tail"], json!({"requests": 7, "looked_at": "counted"}));
+    has(
+        &place.run(&["check", "--quick"]).ok(),
+        "7 requests are not rolled up yet; they were counted\n",
+    );
+    assert_eq!(place.run(&["check", "--quick", "--full"]).code, 2);
+}
+
+/// Fills a page with noise.
+fn spoil(place: &Place, page: u32) {
+    let mut bytes = std::fs::read(place.database()).unwrap();
+    let start = (usize::try_from(page).unwrap() - 1) * 4_096;
+    for (position, byte) in bytes[start..start + 4_096].iter_mut().enumerate() {
+        *byte = u8::try_from(position * 37 % 251).unwrap() ^ 0xA5;
+    }
+    std::fs::write(place.database(), bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_exported_over_its_damage_and_salvaged() {
+    let place = Place::new();
+    place.seed(5_000);
+    let sql = "select pageno, ncell from dbstat where name = ?1 and pagetype = 'leaf' order by path limit 1 offset 3";
+    let page = |name: &str| -> (u32, i64) {
+        place.connection().query_row(sql, [name], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let ((rows_page, rows), (index_page, _)) = (page("requests"), page("requests__started_at_ms"));
+    spoil(&place, rows_page);
+    let ran = place.run(&["export"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 5_000 - usize::try_from(rows).unwrap());
+    has(&ran.err, &format!("the export is incomplete: {rows} requests"));
+
+    // A page of the index on top.
+    spoil(&place, index_page);
+    let ran = place.run(&["export"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.lines().count() > 4_000, "{}", ran.out.lines().count());
+    has(&ran.err, "the index is damaged here");
+
+    let checked = place.run(&["check"]);
+    assert_eq!(checked.code, 1);
+    has(&checked.out, "run `chatgauge salvage FILE --into NEW`");
+    let salvaged = place.run(&["salvage", "chatgauge.db", "--into", "new.db", "--json"]).json();
+    assert_eq!(salvaged["requests_lost"], json!(rows));
+    assert_eq!(salvaged["complete"], json!(false));
+    has(&place.run(&["check", "--db", "new.db"]).ok(), "all is well\n");
+    let again = place.run(&["salvage", "chatgauge.db", "--into", "new.db"]).fails(1);
+    has(&again, "new.db: exists already");
+}

@@ -1,0 +1,166 @@
+//! `chatgauge salvage`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::config::ConfigArgs;
+use super::{open, print};
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::rollup::{SalvageStep, salvage};
+use crate::store::{SalvageReport, SalvageSource, SalvagedTable};
+
+const EXAMPLES: &str = "\
+Examples:
+  chatgauge salvage chatgauge.db --into whole.db
+  chatgauge salvage chatgauge.db --into whole.db --json
+  chatgauge salvage chatgauge.db --into whole.db --without-wal    its write-ahead log belongs to another file
+
+FILE is only read, with the write-ahead log beside it; no server may have it open. NEW gets everything that a page of
+FILE still holds, with rollups recomputed; a name that is lost shows as (lost 17). The key of the pseudonyms is a file
+of its own, FILE.key: copy it to NEW.key. Exits with 0 when NEW is written, whatever is missing.";
+
+/// Reads what can be read of a damaged database into a new one.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SalvageCommand {
+    /// The damaged database
+    pub file: PathBuf,
+    /// The new database, which must not exist
+    #[arg(long, value_name = "NEW")]
+    pub into: PathBuf,
+    /// Leave out the write-ahead log beside FILE
+    #[arg(long)]
+    pub without_wal: bool,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl SalvageCommand {
+    /// Salvages a file.
+    ///
+    /// # Errors
+    /// When the new file exists, a server has the damaged one open, or one of them cannot be opened or written.
+    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
+        let config = self.config.load()?;
+        let mut source = SalvageSource::beside(&self.file);
+        if self.without_wal {
+            source.wal_path = None;
+        }
+        let bar = open::progress(0, "reading pages");
+        let step = &mut |step, done, of| {
+            bar.set_message(match step {
+                SalvageStep::Reading => "reading pages",
+                SalvageStep::Recomputing => "recomputing days",
+            });
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let report = salvage(&source, &self.into, &config.store, open::now(), step)?;
+        bar.finish_and_clear();
+        print(out, &if self.json { json_of(&report) } else { self.text_of(&report) })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn text_of(&self, report: &SalvageReport) -> String {
+        let mut text = format!(
+            "read {} pages and {} frames of the write-ahead log\n",
+            report.pages, report.wal_frames
+        );
+        text.push_str(&format!(
+            "recomputed the rollups of {} days, copied those of {}\n",
+            report.days_recomputed, report.days_copied
+        ));
+        for table in &report.tables {
+            text.push_str(&format!(
+                "{:<20} {:>12} rows{}\n",
+                table.name,
+                table.rows,
+                lost_of(table)
+            ));
+        }
+        for day in &report.days {
+            let at = Timestamp::from_unix_ms(day.day_ms);
+            let (lost, expected) = (day.expected - day.found, day.expected);
+            text.push_str(&format!("missing: {lost} of {expected} requests of {at}\n"));
+        }
+        if report.tail_lost > 0 {
+            text.push_str(&format!(
+                "missing: up to {} of the latest requests, which no rollup had yet\n",
+                report.tail_lost
+            ));
+        }
+        for (dictionary, names) in &report.lost_names {
+            text.push_str(&format!("missing: {names} names of {dictionary}, shown as (lost N)\n"));
+        }
+        for note in &report.notes {
+            text.push_str(&format!("{note}\n"));
+        }
+        let (file, new) = (self.file.display(), self.into.display());
+        text.push_str(if report.has_losses() { "" } else { "nothing is missing\n" });
+        text.push_str(&format!("wrote {new}; copy {file}.key to {new}.key before serving it\n"));
+        text
+    }
+}
+
+fn lost_of(table: &SalvagedTable) -> String {
+    let mut losses = Vec::new();
+    if table.is_missing {
+        losses.push("not found in the file".to_owned());
+    }
+    if table.damaged_pages > 0 {
+        losses.push(format!("{} pages unreadable", table.damaged_pages));
+    }
+    if table.damaged_rows > 0 {
+        losses.push(format!("{} rows unreadable", table.damaged_rows));
+    }
+    if losses.is_empty() { String::new() } else { format!("; {}", losses.join(", ")) }
+}
+
+fn json_of(report: &SalvageReport) -> String {
+    let tables: Vec<Value> = report
+        .tables
+        .iter()
+        .map(|table| {
+            json!({
+                "table": table.name,
+                "rows": table.rows,
+                "damaged_pages": table.damaged_pages,
+                "damaged_rows": table.damaged_rows,
+                "not_found": table.is_missing,
+            })
+        })
+        .collect();
+    let days: Vec<Value> = report
+        .days
+        .iter()
+        .map(|day| {
+            let at = Timestamp::from_unix_ms(day.day_ms).to_string();
+            json!({ "day": at, "expected": day.expected, "found": day.found })
+        })
+        .collect();
+    let lost_names: serde_json::Map<String, Value> =
+        report.lost_names.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+    let value = json!({
+        "complete": !report.has_losses(),
+        "pages": report.pages,
+        "wal_frames": report.wal_frames,
+        "requests_lost": report.requests_lost(),
+        "tail_lost_at_most": report.tail_lost,
+        "days_recomputed": report.days_recomputed,
+        "days_copied": report.days_copied,
+        "days_with_missing_requests": days,
+        "lost_names": lost_names,
+        "tables": tables,
+        "notes": report.notes,
+    });
+    format!("{value}\n")
+}

@@ -1,0 +1,124 @@
+//! A day's rollups against what its requests add up to: two sorted sequences, merged.
+
+use super::super::recompute::range_of;
+use super::CheckReport;
+use crate::error::Result;
+use crate::model::{Column, LatencyKind, Level, Timestamp};
+use crate::store::{
+    EncodedSketch, Reader, ResolvedFilter, RollupKey, RollupPart, RollupSelect, SketchRow,
+    SketchSelect,
+};
+
+/// Compares the rows and the sketches of one rollup at one level.
+pub(super) fn compare_part(
+    reader: &Reader<'_>,
+    day_ms: i64,
+    part: &RollupPart,
+    report: &mut CheckReport,
+) -> Result<()> {
+    compare_rows(reader, day_ms, part, report)?;
+    if part.grouping.rollup().sketches {
+        compare_sketches(reader, day_ms, part, report)?;
+    }
+    Ok(())
+}
+
+fn compare_rows(
+    reader: &Reader<'_>,
+    day_ms: i64,
+    part: &RollupPart,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let columns: Vec<Column> = Column::all().collect();
+    let filter = ResolvedFilter::default();
+    let select = RollupSelect {
+        grouping: part.grouping,
+        level: part.level,
+        range: range_of(day_ms),
+        columns: &columns,
+        filter: &filter,
+    };
+    let table = part.grouping.table();
+    let mut expected = part.rows.iter().peekable();
+    reader.rollup_rows(&select, |key, values| {
+        report.rollup_rows += 1;
+        while let Some((missing, _)) = expected.next_if(|(wanted, _)| *wanted < key) {
+            report.differs(|| format!("{}: missing", place(table, part.level, *missing)));
+        }
+        let wanted = expected.next_if(|(wanted, _)| *wanted == key);
+        let wanted = wanted.map(|(_, values)| values.unpack());
+        if wanted.as_ref().is_some_and(|wanted| wanted[..] == *values) {
+            return;
+        }
+        for column in &columns {
+            let want = wanted.map(|wanted| wanted[column.index()]);
+            let have = values[column.index()];
+            if want != Some(have) {
+                let name = column.name();
+                let place = place(table, part.level, key);
+                report.differs(|| format!("{place}: {name} is {have}, raw rows say {want:?}"));
+            }
+        }
+    })?;
+    for (key, _) in expected {
+        report.differs(|| format!("{}: missing", place(table, part.level, *key)));
+    }
+    Ok(())
+}
+
+fn compare_sketches(
+    reader: &Reader<'_>,
+    day_ms: i64,
+    part: &RollupPart,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let filter = ResolvedFilter::default();
+    let select = SketchSelect {
+        grouping: part.grouping,
+        level: part.level,
+        range: range_of(day_ms),
+        kinds: &LatencyKind::ALL,
+        filter: &filter,
+    };
+    let table = part.grouping.sketch_table();
+    let mut expected = sketches(&part.sketches).peekable();
+    let differs = |report: &mut CheckReport, key, kind: LatencyKind, how| {
+        report.differs(|| {
+            format!("{}: the {} sketch {how}", place(table, part.level, key), kind.stem())
+        });
+    };
+    reader.sketches(&select, |key, kind, bytes| {
+        report.rollup_rows += 1;
+        let at = (key, kind.index());
+        while let Some((_, key, kind, _)) = expected.next_if(|(wanted, ..)| *wanted < at) {
+            differs(report, key, kind, "is missing");
+        }
+        let wanted = expected.next_if(|(wanted, ..)| *wanted == at);
+        if wanted.is_none_or(|(.., sketch)| sketch.bytes() != bytes) {
+            differs(report, key, kind, "differs");
+        }
+    })?;
+    for (_, key, kind, _) in expected {
+        differs(report, key, kind, "is missing");
+    }
+    Ok(())
+}
+
+type At = (RollupKey, usize);
+
+/// Sketches that are not empty, in the order in which they are stored.
+fn sketches(
+    rows: &[SketchRow],
+) -> impl Iterator<Item = (At, RollupKey, LatencyKind, &EncodedSketch)> {
+    rows.iter().flat_map(|row| {
+        let kinds = LatencyKind::ALL.into_iter().zip(&row.sketches);
+        kinds.filter_map(|(kind, sketch)| {
+            Some(((row.key, kind.index()), row.key, kind, sketch.as_ref()?))
+        })
+    })
+}
+
+fn place(table: &str, level: Level, key: RollupKey) -> String {
+    let at = Timestamp::from_unix_ms(key.bucket_ms);
+    format!("{table} {} min {at} {:?}", level.minutes(), key.ids)
+}

@@ -1,0 +1,195 @@
+//! One day: its requests against their indexes and its rollups, all of one snapshot.
+
+use super::super::aggregate::Aggregate;
+use super::super::recompute::{find_day, kept_levels, range_of};
+use super::compare::compare_part;
+use super::{CheckReport, check_rollup_totals};
+use crate::error::Result;
+use crate::model::Timestamp;
+use crate::store::{DayRow, EntrySet, IndexEntry, Reader, pruned_flag};
+
+/// Entries of the index that are kept before their requests are read: 24 bytes each.
+const ENTRIES_AT_ONCE: usize = 1 << 18;
+/// Requests of other days that are read on the way rather than looked for anew: a look-up costs about as much as ten
+/// rows in the order of the file.
+const GAP: i64 = 10;
+
+/// Compares one day.
+///
+/// `rows_read` hears of requests as they are read.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn check_day(
+    reader: &Reader<'_>,
+    day_ms: i64,
+    rows_read: &mut dyn FnMut(u64),
+    report: &mut CheckReport,
+) -> Result<()> {
+    let Some(day) = find_day(reader, day_ms)? else { return Ok(()) };
+    let watermark_seq = reader.watermark_seq()?;
+    if day.pruned & pruned_flag(None) != 0 {
+        report.skipped_days += 1;
+        return check_rollup_totals(reader, &day, report);
+    }
+    report.days += 1;
+    let mut requests = Requests::new(reader, watermark_seq, report, rows_read);
+    let mut last = IndexEntry::default();
+    let mut in_order = true;
+    let mut failed = None;
+    reader.time_index(range_of(day_ms), |entry| {
+        in_order &= entry.started_at_ms >= last.started_at_ms;
+        last = entry;
+        if failed.is_none() {
+            failed = requests.push(entry).err();
+        }
+    })?;
+    failed.map_or(Ok(()), Err)?;
+    requests.read()?;
+    let Requests { aggregate, users, rolled_up, index_entries, .. } = requests;
+    report.rows += rolled_up;
+    report.index_entries += index_entries;
+    let at = Timestamp::from_unix_ms(day_ms);
+    if !in_order {
+        report.differs(|| format!("requests__started_at_ms {at}: entries are not in order"));
+    }
+    check_users(reader, day_ms, users, report)?;
+    if i64::try_from(rolled_up).unwrap_or(i64::MAX) != day.requests {
+        let stated = day.requests;
+        report.differs(|| format!("days {at}: {stated} requests, raw rows say {rolled_up}"));
+    }
+    compare_rollups(reader, &day, aggregate, report)
+}
+
+fn compare_rollups(
+    reader: &Reader<'_>,
+    day: &DayRow,
+    aggregate: Aggregate,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let levels = kept_levels(day);
+    let parts = aggregate.finish().parts;
+    for part in parts.iter().filter(|part| levels.contains(&part.level)) {
+        compare_part(reader, day.day_ms, part, report)?;
+    }
+    Ok(())
+}
+
+/// Compares the index of users with the requests, as sets.
+fn check_users(
+    reader: &Reader<'_>,
+    day_ms: i64,
+    expected: EntrySet,
+    report: &mut CheckReport,
+) -> Result<()> {
+    // Steps of the index are cut towards 1970: those about it hold requests of two days.
+    if day_ms <= 0 {
+        return Ok(());
+    }
+    let found = reader.user_index(day_ms)?;
+    report.index_entries += found.entries;
+    if found != expected {
+        let at = Timestamp::from_unix_ms(day_ms);
+        report.differs(|| {
+            format!(
+                "requests__started_at_ms_user_id {at}: its {} entries are not those of the {} requests",
+                found.entries, expected.entries
+            )
+        });
+    }
+    Ok(())
+}
+
+/// Requests that an index names, read in the order of the file.
+struct Requests<'a, 'r> {
+    reader: &'a Reader<'a>,
+    watermark_seq: i64,
+    report: &'r mut CheckReport,
+    rows_read: &'r mut dyn FnMut(u64),
+    entries: Vec<IndexEntry>,
+    aggregate: Aggregate,
+    users: EntrySet,
+    rolled_up: u64,
+    index_entries: u64,
+}
+
+impl<'a, 'r> Requests<'a, 'r> {
+    fn new(
+        reader: &'a Reader<'a>,
+        watermark_seq: i64,
+        report: &'r mut CheckReport,
+        rows_read: &'r mut dyn FnMut(u64),
+    ) -> Self {
+        Self {
+            reader,
+            watermark_seq,
+            report,
+            rows_read,
+            entries: Vec::new(),
+            aggregate: Aggregate::default(),
+            users: EntrySet::default(),
+            rolled_up: 0,
+            index_entries: 0,
+        }
+    }
+
+    fn push(&mut self, entry: IndexEntry) -> Result<()> {
+        self.entries.push(entry);
+        if self.entries.len() < ENTRIES_AT_ONCE {
+            return Ok(());
+        }
+        self.read()
+    }
+
+    /// Reads the requests of the entries that were pushed, run by run.
+    fn read(&mut self) -> Result<()> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable();
+        self.index_entries += u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        for run in entries.chunk_by(|a, b| b.seq - a.seq <= GAP) {
+            self.read_run(run)?;
+        }
+        (self.rows_read)(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        entries.clear();
+        self.entries = entries;
+        Ok(())
+    }
+
+    fn read_run(&mut self, run: &[IndexEntry]) -> Result<()> {
+        let [first, .., last] = run else {
+            return run.first().map_or(Ok(()), |only| self.read_between(run, (only.seq, only.seq)));
+        };
+        self.read_between(run, (first.seq, last.seq))
+    }
+
+    fn read_between(&mut self, run: &[IndexEntry], seqs: (i64, i64)) -> Result<()> {
+        let mut wanted = run.iter().peekable();
+        let Self { reader, watermark_seq, report, aggregate, users, rolled_up, .. } = self;
+        let missing = |report: &mut CheckReport, entry: &IndexEntry| {
+            let seq = entry.seq;
+            report.differs(|| {
+                format!("requests__started_at_ms: names request {seq}, which is not there")
+            });
+        };
+        reader.rows_between(seqs, |row, entry| {
+            while let Some(gone) = wanted.next_if(|wanted| wanted.seq < row.seq) {
+                missing(report, gone);
+            }
+            // A request of another day between two of this one.
+            let Some(named) = wanted.next_if(|wanted| wanted.seq == row.seq) else { return };
+            if *named != entry {
+                let seq = entry.seq;
+                report.differs(|| {
+                    format!("requests__started_at_ms: its entry of request {seq} differs")
+                });
+            }
+            users.add_user(row.started_at_ms, row.user_id, row.seq);
+            if row.seq <= *watermark_seq {
+                aggregate.add(row);
+                *rolled_up += 1;
+            }
+        })?;
+        wanted.for_each(|gone| missing(report, gone));
+        Ok(())
+    }
+}

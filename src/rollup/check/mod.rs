@@ -1,0 +1,251 @@
+//! Recomputing rollups from raw rows, to compare: in parts that can be done side by side.
+
+mod compare;
+mod day;
+mod report;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::day::check_day;
+pub use self::report::{CheckMode, CheckReport};
+use super::recompute::{find_day, kept_levels, range_of};
+use crate::error::{Error, Result, StorageErrorKind};
+use crate::model::time::DAY_MS;
+use crate::model::{Column, Count, Grouping, Level, TimeRange, Timestamp};
+use crate::store::{DayRow, Reader, ResolvedFilter, RollupSelect, Store, pruned_flag};
+
+/// One part of a check; each is read in a snapshot of its own, so that a long check holds back no write-ahead log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckTask {
+    /// SQLite's check of the file's structure.
+    Structure,
+    /// SQLite's check of tables with indexes, requests aside.
+    SmallTables,
+    /// Totals that must agree, and the requests after the watermark.
+    Totals(CheckMode),
+    /// One UTC day, by its start in Unix milliseconds.
+    Day(CheckMode, i64),
+}
+
+/// The parts of a check, the longest first.
+#[derive(Clone, Debug)]
+pub struct CheckPlan {
+    /// The parts.
+    pub tasks: Vec<CheckTask>,
+    /// Requests to read.
+    pub rows: u64,
+}
+
+impl CheckPlan {
+    /// Cuts a check into parts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn new(store: &Store, mode: CheckMode) -> Result<Self> {
+        let days = store.read(|reader| reader.days())?;
+        let mut tasks = vec![CheckTask::Structure, CheckTask::Totals(mode)];
+        if mode == CheckMode::Full {
+            tasks.push(CheckTask::SmallTables);
+        }
+        let kept = days.iter().filter(|day| day.pruned & pruned_flag(None) == 0);
+        let rows = kept.map(|day| day.requests).sum::<i64>();
+        tasks.extend(days.iter().map(|day| CheckTask::Day(mode, day.day_ms)));
+        Ok(Self { tasks, rows: u64::try_from(rows).unwrap_or(0) })
+    }
+}
+
+impl CheckTask {
+    /// Does this part; `rows_read` counts requests as they are read.
+    ///
+    /// What cannot be read is found damage, not an error.
+    ///
+    /// # Errors
+    /// When the file is busy, or the read was stopped.
+    pub fn run(self, store: &Store, rows_read: &AtomicU64) -> Result<CheckReport> {
+        let mut report = CheckReport::default();
+        let outcome = store.read(|reader| match self {
+            Self::Structure => {
+                report.damage.extend(reader.damage()?);
+                Ok(())
+            }
+            Self::SmallTables => {
+                report.damage.extend(reader.small_table_damage()?);
+                Ok(())
+            }
+            Self::Totals(mode) => check_totals(reader, mode, &mut report),
+            Self::Day(CheckMode::Quick, day_ms) => check_day_totals(reader, day_ms, &mut report),
+            Self::Day(CheckMode::Full, day_ms) => {
+                let mut read = |rows| {
+                    rows_read.fetch_add(rows, Ordering::Relaxed);
+                };
+                check_day(reader, day_ms, &mut read, &mut report)
+            }
+        });
+        match outcome {
+            Err(error) if is_damage(&error) => {
+                let what = match self {
+                    Self::Structure => "the structure of the file".to_owned(),
+                    Self::SmallTables => "tables with indexes".to_owned(),
+                    Self::Totals(_) => "totals".to_owned(),
+                    Self::Day(_, day_ms) => Timestamp::from_unix_ms(day_ms).to_string(),
+                };
+                report.damage.push(format!("{what}: {error}"));
+                report.differs(|| format!("{what}: not compared, because it cannot be read"));
+                Ok(report)
+            }
+            outcome => outcome.map(|()| report),
+        }
+    }
+}
+
+/// Whether reading failed because of what is in the file; a value of a wrong type is an error of the statement.
+const fn is_damage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage { source, .. }
+            if matches!(source.kind, StorageErrorKind::Damaged | StorageErrorKind::Statement)
+    )
+}
+
+/// Recomputes the rollups of every day that still has all its raw rows, and compares, on the calling thread.
+///
+/// `progress` hears how many parts are done, and of how many.
+///
+/// # Errors
+/// When the file is busy.
+pub fn check(store: &Store, progress: &mut dyn FnMut(usize, usize)) -> Result<CheckReport> {
+    let plan = CheckPlan::new(store, CheckMode::Full)?;
+    let mut report = CheckReport::default();
+    for (position, task) in plan.tasks.iter().enumerate() {
+        progress(position, plan.tasks.len());
+        report.add(task.run(store, &AtomicU64::new(0))?);
+    }
+    Ok(report)
+}
+
+fn check_totals(reader: &Reader<'_>, mode: CheckMode, report: &mut CheckReport) -> Result<()> {
+    let days = reader.days()?;
+    let watermark_seq = reader.watermark_seq()?;
+    let counts = reader.stored_counts()?;
+    if counts.requests != counts.index_entries {
+        report.differs(|| {
+            format!(
+                "requests__started_at_ms: {} entries, but there are {} requests",
+                counts.index_entries, counts.requests
+            )
+        });
+    }
+    if counts.given_seq < counts.max_seq.max(watermark_seq) {
+        report.differs(|| {
+            format!(
+                "sqlite_sequence: {} is below the last request or the watermark: the next request would not be counted",
+                counts.given_seq
+            )
+        });
+    }
+    for day in days.iter().filter(|day| day.changed_seq > watermark_seq) {
+        let at = Timestamp::from_unix_ms(day.day_ms);
+        report.differs(|| format!("days {at}: changed after the watermark {watermark_seq}"));
+    }
+    match mode {
+        CheckMode::Quick => {
+            // Numbers of retries that were given and not used leave gaps, so they are counted.
+            report.tail_rows = unsigned(reader.tail_count(watermark_seq)?);
+        }
+        CheckMode::Full => reader.rows_between((watermark_seq + 1, i64::MAX), |_, _| {
+            report.tail_rows += 1;
+        })?,
+    }
+    check_between_days(reader, &days, watermark_seq, report)?;
+    check_rolled_up_days(reader, &days, report)
+}
+
+/// No request that the rollups include may be of a day that is not known.
+fn check_between_days(
+    reader: &Reader<'_>,
+    days: &[DayRow],
+    watermark_seq: i64,
+    report: &mut CheckReport,
+) -> Result<()> {
+    let mut from_ms = i64::MIN;
+    let ends = days.iter().map(|day| (day.day_ms, range_of(day.day_ms).end.as_unix_ms()));
+    for (day_ms, next_ms) in ends.chain([(i64::MAX, i64::MAX)]) {
+        if from_ms < day_ms {
+            let gap = TimeRange::from_unix_ms(from_ms, day_ms);
+            let requests = reader.rolled_up_count(gap, watermark_seq)?;
+            if requests > 0 {
+                let first_ms = reader.first_start(gap)?.unwrap_or(0);
+                let at = Timestamp::from_unix_ms(first_ms - first_ms.rem_euclid(DAY_MS));
+                report.differs(|| {
+                    format!(
+                        "days {at}: missing, and perhaps later ones: there are {requests} requests"
+                    )
+                });
+            }
+        }
+        from_ms = next_ms;
+    }
+    Ok(())
+}
+
+/// Every day that the rollups know must be among the days.
+fn check_rolled_up_days(
+    reader: &Reader<'_>,
+    days: &[DayRow],
+    report: &mut CheckReport,
+) -> Result<()> {
+    let filter = ResolvedFilter::default();
+    let select = RollupSelect {
+        grouping: Grouping::All,
+        level: Level::Day,
+        range: TimeRange::from_unix_ms(i64::MIN, i64::MAX),
+        columns: &[Column::count(Count::Requests)],
+        filter: &filter,
+    };
+    reader.rollup_rows(&select, |key, _| {
+        if days.binary_search_by_key(&key.bucket_ms, |day| day.day_ms).is_err() {
+            let at = Timestamp::from_unix_ms(key.bucket_ms);
+            report.differs(|| format!("days {at}: missing, rollup_all has it"));
+        }
+    })
+}
+
+/// Compares the day's number of requests with every rollup's, and with the index of time.
+fn check_day_totals(reader: &Reader<'_>, day_ms: i64, report: &mut CheckReport) -> Result<()> {
+    let Some(day) = find_day(reader, day_ms)? else { return Ok(()) };
+    let at = Timestamp::from_unix_ms(day_ms);
+    report.days += 1;
+    if day.pruned & pruned_flag(None) == 0 {
+        let requests = reader.rolled_up_count(range_of(day_ms), reader.watermark_seq()?)?;
+        report.rows += unsigned(requests);
+        if requests != day.requests {
+            report.differs(|| {
+                format!("days {at}: {} requests, raw rows say {requests}", day.requests)
+            });
+        }
+    }
+    check_rollup_totals(reader, &day, report)
+}
+
+/// Compares the day's number of requests with that of every rollup at the levels that are kept.
+fn check_rollup_totals(reader: &Reader<'_>, day: &DayRow, report: &mut CheckReport) -> Result<()> {
+    let levels: Vec<i64> = kept_levels(day).into_iter().map(Level::minutes).collect();
+    for (table, minutes, requests) in reader.rollup_totals(range_of(day.day_ms))? {
+        if !levels.contains(&minutes) {
+            continue;
+        }
+        report.rollup_rows += 1;
+        if requests != day.requests {
+            let at = Timestamp::from_unix_ms(day.day_ms);
+            let stated = day.requests;
+            report.differs(|| {
+                format!("{table} {minutes} min {at}: {requests} requests, days says {stated}")
+            });
+        }
+    }
+    Ok(())
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

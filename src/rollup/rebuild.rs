@@ -1,0 +1,166 @@
+//! Recomputing the rollups from raw rows, into new tables.
+
+use super::recompute::{aggregate_day, kept_levels};
+use crate::error::Result;
+use crate::model::time::DAY_MS;
+use crate::model::{TimeRange, Timestamp};
+use crate::store::{DayRow, Dropped, RollupDelta, Store, Writer, pruned_flag};
+
+/// What a rebuild did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Days whose rollups were recomputed from their raw rows.
+    pub days: usize,
+    /// Days whose rollups were kept, because their raw rows are pruned or cannot be read.
+    pub kept_days: usize,
+    /// Whether a rebuild that was stopped earlier had left tables, which are gone now.
+    pub had_unfinished: bool,
+    /// Whether damaged pages made it necessary to rewrite the whole file (`vacuum`).
+    pub is_vacuumed: bool,
+    /// What was wrong and is right now, one line each.
+    pub corrected: Vec<String>,
+    /// What is lost, or cannot be mended by a rebuild, one line each.
+    pub lost: Vec<String>,
+}
+
+/// Recomputes the rollups of every day that still has all its raw rows, and keeps those of the others as far as they can
+/// be read, in new tables that replace the old ones in one transaction.
+///
+/// `progress` hears how many days are done, and of how many.
+///
+/// # Errors
+/// When the file cannot be read or written; the old rollups are there then.
+pub fn rebuild(
+    store: &Store,
+    writer: &mut Writer,
+    now: Timestamp,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<RebuildReport> {
+    let days = days_with_requests(store, now)?;
+    let mut report =
+        RebuildReport { had_unfinished: writer.begin_rebuild()?, ..RebuildReport::default() };
+    let mut corrected = Vec::new();
+    for (position, day) in days.iter().enumerate() {
+        progress(position, days.len());
+        corrected.extend(rebuild_day(store, writer, day, &mut report)?);
+    }
+    progress(days.len(), days.len());
+    match writer.finish_rebuild(&corrected)? {
+        Dropped::Whole => {}
+        Dropped::Vacuumed => report.is_vacuumed = true,
+        Dropped::PagesLeft => report.lost.push(
+            "pages outside the rollups are damaged too; run `chatgauge salvage` to get a whole file".to_owned(),
+        ),
+    }
+    Ok(report)
+}
+
+/// All days that are known, and those of raw rows that are rolled up and of no known day.
+fn days_with_requests(store: &Store, now: Timestamp) -> Result<Vec<DayRow>> {
+    store.read(|reader| {
+        let mut days = reader.days()?;
+        let changed_seq = reader.watermark_seq()?;
+        let mut from_ms = i64::MIN;
+        while let Some(start_ms) = reader.first_start(TimeRange::from_unix_ms(from_ms, i64::MAX))? {
+            let day_ms = start_ms - start_ms.rem_euclid(DAY_MS);
+            if let Err(place) = days.binary_search_by_key(&day_ms, |day| day.day_ms) {
+                let (min_started_at_ms, max_started_at_ms) = (start_ms, start_ms);
+                let changed_at_ms = now.as_unix_ms();
+                days.insert(
+                    place,
+                    DayRow {
+                        day_ms,
+                        requests: 0,
+                        min_started_at_ms,
+                        max_started_at_ms,
+                        changed_seq,
+                        changed_at_ms,
+                        pruned: 0,
+                    },
+                );
+            }
+            from_ms = day_ms + DAY_MS;
+        }
+        Ok(days)
+    })
+}
+
+/// Rebuilds one day; its row when that was wrong.
+fn rebuild_day(
+    store: &Store,
+    writer: &mut Writer,
+    day: &DayRow,
+    report: &mut RebuildReport,
+) -> Result<Option<DayRow>> {
+    let at = Timestamp::from_unix_ms(day.day_ms);
+    if day.pruned & pruned_flag(None) != 0 {
+        keep_day(store, writer, day, report)?;
+        return Ok(None);
+    }
+    let delta = store.read(|reader| aggregate_day(reader, day.day_ms, reader.watermark_seq()?));
+    let delta = match delta {
+        Ok(delta) => delta,
+        Err(error) if error.is_damage() => {
+            report.lost.push(format!(
+                "{at}: its requests cannot be read ({error}), and its rollups stay as they are; run `chatgauge salvage`"
+            ));
+            keep_day(store, writer, day, report)?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(counted) = delta.days.first().copied() else {
+        if day.requests == 0 {
+            // Only raw rows that are not rolled up yet.
+            return Ok(None);
+        }
+        report.lost.push(format!(
+            "{at}: none of its {} requests is there, and its rollups stay as they are",
+            day.requests
+        ));
+        keep_day(store, writer, day, report)?;
+        return Ok(Some(DayRow { pruned: day.pruned | pruned_flag(None), ..*day }));
+    };
+    put_day(writer, day, delta)?;
+    report.days += 1;
+    let found = DayRow {
+        requests: counted.requests,
+        min_started_at_ms: counted.min_started_at_ms,
+        max_started_at_ms: counted.max_started_at_ms,
+        ..*day
+    };
+    if found == *day {
+        return Ok(None);
+    }
+    if counted.requests != day.requests {
+        let (stated, found) = (day.requests, counted.requests);
+        report.corrected.push(format!("{at}: {stated} requests were stated, there are {found}"));
+    }
+    Ok(Some(found))
+}
+
+fn put_day(writer: &mut Writer, day: &DayRow, delta: RollupDelta) -> Result<()> {
+    let levels = kept_levels(day);
+    let parts = delta.parts.into_iter().filter(|part| levels.contains(&part.level));
+    writer.rebuild_rollups(&parts.collect::<Vec<_>>())
+}
+
+fn keep_day(
+    store: &Store,
+    writer: &mut Writer,
+    day: &DayRow,
+    report: &mut RebuildReport,
+) -> Result<()> {
+    report.kept_days += 1;
+    let levels = kept_levels(day);
+    let unreadable = store.read(|reader| writer.keep_rollups(reader, day.day_ms, &levels))?;
+    for unreadable in unreadable {
+        let at = Timestamp::from_unix_ms(unreadable.day_ms);
+        let (table, minutes) = (unreadable.table, unreadable.level.minutes());
+        report.lost.push(format!(
+            "{table} {minutes} min {at}: rows of {} buckets cannot be read, and the requests are pruned",
+            unreadable.buckets
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Putting rows of the damaged file into the new one.
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, Statement, ToSql};
+
+use super::OPERATION;
+use super::schema::Layout;
+use crate::error::Result;
+use crate::store::checkpoint::checkpoint;
+use crate::store::error::storage;
+
+/// Rows of one transaction.
+const ROWS_PER_COMMIT: u32 = 50_000;
+
+/// A value as it was stored.
+struct Stored<'a>(ValueRef<'a>);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.0))
+    }
+}
+
+/// Bounded transactions, one after the other.
+#[derive(Debug)]
+pub(super) struct Batches<'c> {
+    connection: &'c Connection,
+    rows: u32,
+}
+
+impl<'c> Batches<'c> {
+    /// Begins the first transaction.
+    pub(super) fn begin(connection: &'c Connection) -> Result<Self> {
+        connection.execute_batch("begin immediate").map_err(storage(OPERATION))?;
+        Ok(Self { connection, rows: 0 })
+    }
+
+    /// Counts a row, and commits when there are enough; then the write-ahead log is moved, which nobody else does.
+    pub(super) fn row_done(&mut self) -> Result<()> {
+        self.rows += 1;
+        if self.rows < ROWS_PER_COMMIT {
+            return Ok(());
+        }
+        self.rows = 0;
+        self.connection.execute_batch("commit").map_err(storage(OPERATION))?;
+        checkpoint(self.connection, "passive")?;
+        self.connection.execute_batch("begin immediate").map_err(storage(OPERATION))
+    }
+
+    /// Commits the last transaction.
+    pub(super) fn finish(self) -> Result<()> {
+        self.connection.execute_batch("commit").map_err(storage(OPERATION))
+    }
+}
+
+/// Inserts rows of one table, leaving alone those that are there.
+#[derive(Debug)]
+pub(super) struct Inserter<'c> {
+    connection: &'c Connection,
+    table: String,
+    verb: &'static str,
+    /// Stored positions of the columns that the new table has too, with their names.
+    columns: Vec<(usize, String)>,
+    rowid_column: Option<usize>,
+    /// The statement for rows of so many values: rows from before a column was added are shorter.
+    statement: Option<(usize, Statement<'c>)>,
+}
+
+impl<'c> Inserter<'c> {
+    /// An inserter into `table` of rows with this layout.
+    pub(super) fn new(
+        connection: &'c Connection,
+        table: &str,
+        layout: &Layout,
+        verb: &'static str,
+    ) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare("select name from pragma_table_xinfo(?1)")?;
+        let names: Vec<String> =
+            statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let columns = layout.columns.iter().cloned().enumerate();
+        Ok(Self {
+            connection,
+            table: table.to_owned(),
+            verb,
+            columns: columns.filter(|(_, name)| names.contains(name)).collect(),
+            rowid_column: layout.rowid_column,
+            statement: None,
+        })
+    }
+
+    /// Inserts a row; `None` when the table does not accept it, which only a damaged row can cause, and `Some(false)`
+    /// when its key is there.
+    pub(super) fn insert(
+        &mut self,
+        rowid: i64,
+        values: &[ValueRef<'_>],
+    ) -> rusqlite::Result<Option<bool>> {
+        let columns = self.columns.iter().filter(|(position, _)| *position < values.len());
+        if self.statement.as_ref().is_none_or(|(length, _)| *length != values.len()) {
+            let names: Vec<&str> = columns.clone().map(|(_, name)| name.as_str()).collect();
+            let places = vec!["?"; names.len()].join(", ");
+            let names = names.join(", ");
+            let sql = format!("{} into {} ({names}) values ({places})", self.verb, self.table);
+            self.statement = Some((values.len(), self.connection.prepare(&sql)?));
+        }
+        let Some((_, statement)) = &mut self.statement else { return Ok(None) };
+        for ((position, _), place) in columns.zip(1..) {
+            if self.rowid_column == Some(*position) {
+                statement.raw_bind_parameter(place, rowid)?;
+            } else {
+                statement.raw_bind_parameter(place, Stored(values[*position]))?;
+            }
+        }
+        match statement.raw_execute() {
+            Ok(rows) => Ok(Some(rows > 0)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
