@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backup;
 mod import;
 mod key_file;
 mod reading;
+mod restore;
 mod serving;
 
 use std::path::{Path, PathBuf};
@@ -133,6 +135,8 @@ fn every_command_shows_an_example_in_its_help() {
         "report",
         "check",
         "rebuild",
+        "backup",
+        "restore",
         "key",
         "key create",
         "key list",
