@@ -242,9 +242,9 @@ fn restore_text(report: &RestoreReport) -> String {
         Some(key) => {
             text.push_str(&format!("key of the pseudonyms: {}, which was there\n", key.display()));
         }
-        None => text.push_str(
-            "no key of the pseudonyms: put it in place before the server starts\n",
-        ),
+        None => {
+            text.push_str("no key of the pseudonyms: put it in place before the server starts\n")
+        }
     }
     if report.is_incomplete {
         text.push_str("records acknowledged just before the copy was made may be missing\n");

@@ -60,6 +60,22 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// The directory `of` once more at `directory`, where nothing can be written.
+    fn read_only(directory: &Path, of: &Path) -> Option<Self> {
+        fs::create_dir(directory).unwrap();
+        let succeeds = |args: &[&str], paths: &[&Path]| {
+            let output = Command::new("mount").args(args).args(paths).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        if !succeeds(&["--bind"], &[of, directory]) {
+            return None;
+        }
+        let mount = Self(directory.to_owned());
+        succeeds(&["-o", "remount,ro,bind"], &[directory]).then_some(mount)
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg(&self.0).status();
@@ -277,6 +293,32 @@ fn a_backup_goes_to_another_file_system() {
     assert_self_contained(&disk.0.join("b.db"));
     place.run(&["restore", "disk/b.db", "--db", "r.db"]).ok();
     assert_eq!(number(&place.path("r.db"), "select count(*) from requests"), 1_000);
+}
+
+#[test]
+fn a_database_on_read_only_media_is_backed_up() {
+    let place = Place::new();
+    place.seed(1_000);
+    let copies = Place::new();
+    let media = copies.path("media");
+    let Some(_mount) = Mount::read_only(&media, place.directory.path()) else { return };
+    copies.run(&["backup", "b.db", "--db", "media/chatgauge.db", "--with-key"]).ok();
+    assert_self_contained(&copies.path("b.db"));
+    assert_eq!(number(&copies.path("b.db"), "select count(*) from requests"), 1_000);
+    let refused = copies.run(&["backup", "media/b.db", "--db", "media/chatgauge.db"]).fails(1);
+    has(&refused, "Read-only file system");
+}
+
+#[test]
+fn a_database_without_its_log_makes_a_backup_that_remembers_it() {
+    let place = Place::new();
+    place.seed(100);
+    place.connection().execute("update store_state set in_use = 1, clock_ms = 77", []).unwrap();
+    let made = place.run(&["backup", "b.db", "--json"]).json();
+    assert_eq!(made["complete"], false);
+    assert_self_contained(&place.path("b.db"));
+    let marked = "select wal_missing_after_ms from store_state";
+    assert_eq!(number(&place.path("b.db"), marked), 77);
 }
 
 #[test]

@@ -3,11 +3,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::serving::{Running, TOKEN, agent, post};
+use super::serving::{Running, TOKEN, agent, post, wait};
 use super::{Place, has, mode};
+
+/// Restores that are killed.
+const ROUNDS: usize = 12;
 
 fn rows(path: &Path) -> i64 {
     let connection = rusqlite::Connection::open(path).unwrap();
@@ -158,8 +164,13 @@ fn what_cannot_be_restored_is_refused_before_anything_is_touched() {
     let other = rusqlite::Connection::open(place.path("other.db")).unwrap();
     other.execute_batch("create table notes (text)").unwrap();
     other.close().unwrap();
+    place.write("foreign.db", &whole);
+    let killed = Place::new();
+    killed_database(&killed, 40);
+    fs::copy(killed.path("chatgauge.db-wal"), place.path("foreign.db-wal")).unwrap();
     let before = all(&place);
     for (backup, reason) in [
+        ("foreign.db", "foreign.db-wal does not belong to this file"),
         (
             "damaged.db",
             "damaged.db: cannot be restored, and nothing was changed: a copy of it is damaged",
@@ -248,4 +259,49 @@ fn a_copy_without_its_log_is_restored_only_when_that_is_wanted_and_one_with_it_w
     assert_eq!((&restored["complete"], &restored["requests"]), (&json!(true), &json!(40)));
     assert_eq!(rows(&place.path("s.db")), 40);
     assert!(fs::read(place.path("both.db")).unwrap() == both);
+}
+
+#[test]
+fn a_restore_that_is_killed_loses_neither_the_old_database_nor_the_new_one() {
+    let place = Place::new();
+    place.seed(20_000);
+    place.run(&["backup", "b.db"]).ok();
+    let old = Place::new();
+    killed_database(&old, 40);
+    let mut rng = StdRng::seed_from_u64(5);
+    let (mut before, mut after) = (0, 0);
+    for round in 0..ROUNDS {
+        let target = Place::new();
+        for suffix in ["", "-wal", ".key"] {
+            let name = format!("chatgauge.db{suffix}");
+            fs::copy(old.path(&name), target.path(&name)).unwrap();
+        }
+        let backup = place.path("b.db");
+        let args = ["restore", backup.to_str().unwrap(), "--replace"];
+        let mut command = target.command(&args);
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        // Not a wait for anything: the moment of the kill is to be arbitrary.
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
+        child.kill().unwrap();
+        wait(&mut child);
+        let files = all(&target);
+        let dated = files.iter().map(|(path, _)| path).find(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with("chatgauge.db.replaced-") && name.ends_with('Z')
+        });
+        match (dated, rows(&target.database())) {
+            // The old one is where it was, with what only its log has.
+            (None, 40) => before += 1,
+            (Some(dated), found) => {
+                assert_eq!(rows(dated), 40, "round {round}: {found}");
+                assert!(found == 20_000 || found <= 40, "round {round}: {found}");
+                after += u32::from(found == 20_000);
+            }
+            (None, found) => panic!("round {round}: {found} rows and nothing set aside"),
+        }
+        target.run(&[args[0], args[1], "--replace", "--db", "again.db"]).ok();
+        assert_eq!(rows(&target.path("again.db")), 20_000);
+    }
+    assert!(before > 0, "every kill came too late");
+    println!("{before} were killed before the old database was set aside, {after} after");
 }
