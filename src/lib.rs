@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 pub mod alert;
+#[cfg(feature = "server")]
+pub mod backup;
 pub mod chat;
 #[cfg(feature = "server")]
 pub mod cli;

@@ -5,6 +5,7 @@
 
 pub mod alert;
 mod arenas;
+pub mod backup;
 pub mod config;
 mod demo_alerts;
 pub mod export;
@@ -77,6 +78,10 @@ pub enum Command {
     Rebuild(upkeep::RebuildCommand),
     /// Read what can be read of a damaged database into a new one
     Salvage(salvage::SalvageCommand),
+    /// Copy the database to a file, also beside a running server
+    Backup(backup::BackupCommand),
+    /// Make a database from a backup
+    Restore(backup::RestoreCommand),
     /// Create, list and revoke API keys
     Key(keys::KeyCommand),
     /// Print what a user is stored as
@@ -121,6 +126,8 @@ fn dispatch(command: &Command, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Check(command) => return command.run(out),
         Command::Rebuild(command) => return command.run(out),
         Command::Salvage(command) => return command.run(out),
+        Command::Backup(command) => command.run(out)?,
+        Command::Restore(command) => command.run(out)?,
         Command::Key(command) => command.run(out)?,
         Command::Pseudonym(command) => command.run(out)?,
         Command::Alert(command) => return command.run(out),

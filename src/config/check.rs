@@ -37,6 +37,7 @@ impl RawConfig {
         check_ingest(&self.ingest, &mut config.ingest)?;
         check_compactor(&self.compactor, &mut config.compactor)?;
         check_retention(&self.retention, &mut config.retention)?;
+        self.backup.check(&mut config.backup)?;
         check_query(&self.query, &mut config.query)?;
         check_http(&self.http, &mut config.http)?;
         self.gateway.check(&mut config.gateway)?;

@@ -4,6 +4,7 @@
 //! flags. `data/config.example.toml` documents every key.
 
 mod alerting;
+mod backup;
 mod channels;
 mod check;
 mod gateway;
@@ -23,6 +24,7 @@ pub use alerting::{
     AlertingConfig, DEFAULT_RULES, LOG_CHANNEL, NOT_CONFIGURED, RawAlerting, RawAmount, RawRule,
     RawRuleFilter, parse_duration,
 };
+pub use backup::{BackupConfig, BackupSchedule, RawBackup};
 pub use channels::{
     ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, RawChannel, SigningKey,
 };
@@ -49,6 +51,8 @@ pub struct Config {
     pub compactor: CompactorConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
+    /// Scheduled backups.
+    pub backup: BackupConfig,
     /// Answering.
     pub query: QueryConfig,
     /// The HTTP server.
@@ -200,6 +204,7 @@ impl Default for Config {
                 max_bytes: None,
                 interval: Duration::from_secs(600),
             },
+            backup: BackupConfig::default(),
             query: QueryConfig {
                 hot_cache_max_bytes: 6_000_000,
                 max_points: 100_000,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, RawAlerting, RawGateway, Synchronous};
+use super::{Config, RawAlerting, RawBackup, RawGateway, Synchronous};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $type:ty,)+ }) => {
@@ -39,6 +39,9 @@ pub struct RawConfig {
     /// How long things are kept.
     #[serde(default)]
     pub retention: RawRetention,
+    /// Scheduled backups.
+    #[serde(default)]
+    pub backup: RawBackup,
     /// Answering.
     #[serde(default)]
     pub query: RawQuery,
@@ -184,6 +187,7 @@ impl RawConfig {
         self.ingest.overlay(over.ingest);
         self.compactor.overlay(over.compactor);
         self.retention.overlay(over.retention);
+        self.backup.overlay(over.backup);
         self.query.overlay(over.query);
         self.http.overlay(over.http);
         self.gateway.overlay(over.gateway);
@@ -201,6 +205,7 @@ impl From<&Config> for RawConfig {
             ingest,
             compactor,
             retention,
+            backup,
             query,
             http,
             otlp,
@@ -239,6 +244,7 @@ impl From<&Config> for RawConfig {
                 max_bytes: number(retention.max_bytes.unwrap_or(0)),
                 interval_seconds: number(retention.interval.as_secs()),
             },
+            backup: RawBackup::from(backup),
             query: RawQuery {
                 hot_cache_max_bytes: number(query.hot_cache_max_bytes),
                 max_points: number(query.max_points),

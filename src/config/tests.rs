@@ -85,7 +85,7 @@ fn errors_name_the_place_the_key_and_what_is_allowed() {
         "\
 chatgauge.toml, line 2: http.listen: invalid type: integer `5`, expected a string
 chatgauge.toml, line 3: http.listen: \"nowhere\" is not an IP address and a port such as 127.0.0.1:8089 or [::1]:8089
-chatgauge.toml, line 1: htp: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `query`, `http`, `otlp`, `gateway`, `alerting`
+chatgauge.toml, line 1: htp: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `backup`, `query`, `http`, `otlp`, `gateway`, `alerting`
 chatgauge.toml, line 2: retention.max_bytes: 5 is neither 0 (no limit) nor at least 10000000
 chatgauge.toml, line 1: unclosed table, expected `]`
 CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES: query.hot_cache_max_bytes: 50000001 is not between 1000000 and 50000000

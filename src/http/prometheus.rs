@@ -4,6 +4,7 @@
 //! space label: their number is not bounded by anything the scraper would like.
 
 mod alerts;
+mod backup;
 mod render;
 
 use axum::extract::{Extension, RawQuery, State};

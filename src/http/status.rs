@@ -16,8 +16,8 @@ use crate::model::zone::ZoneData;
 use crate::model::{Timestamp, Tz};
 use crate::query::Status;
 use crate::query::status::{
-    CacheStatus, ClockSkewStatus, ClockStatus, CollectorStatus, CompactorStatus, DimensionsStatus,
-    GatewayStatus, IngestStatus, StorageStatus,
+    BackupStatus, CacheStatus, ClockSkewStatus, ClockStatus, CollectorStatus, CompactorStatus,
+    DimensionsStatus, GatewayStatus, IngestStatus, StorageStatus,
 };
 use crate::service::AlertHealth;
 
@@ -57,6 +57,8 @@ pub(crate) struct StatusBody {
     clock: ClockStatus,
     /// The clocks of senders.
     clock_skew: ClockSkewStatus,
+    /// Scheduled backups; `null` when there are none.
+    backup: Option<BackupStatus>,
     /// Alerts.
     alerts: AlertsStatusBody,
 }
@@ -184,6 +186,7 @@ impl StatusBody {
             dimensions: status.dimensions,
             clock: status.clock,
             clock_skew: status.clock_skew,
+            backup: status.backup,
             alerts: alerts.into(),
         }
     }

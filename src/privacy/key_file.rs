@@ -48,6 +48,17 @@ pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
     }
 }
 
+/// Writes a key to `path`, readable by its owner only; a key that is there is never replaced.
+///
+/// # Errors
+/// When another key is there, or the file cannot be written.
+pub fn install_key(path: &Path, key: &[u8; KEY_BYTES]) -> Result<()> {
+    if write_new(path, key)? || load_key(path)? == Some(*key) {
+        return Ok(());
+    }
+    Err(unusable(path, "is another key, and a key is never replaced; move it away"))
+}
+
 fn io_error(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     |source| Error::Io { path: path.to_path_buf(), source }
 }
@@ -93,22 +104,31 @@ fn check_private(_path: &Path, _file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Writes a new key beside `path` and links it there, which fails when somebody else was faster:
+/// Makes a new key, writes it beside `path` and links it there, which fails when somebody else was faster:
 /// nobody ever sees half a key, and no key is overwritten.
 fn create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     fill_random(path, &mut key)?;
-    let temporary = temporary_path(path)?;
-    let made = write_private(&temporary, &key)
-        .map_err(io_error(&temporary))
-        .and_then(|()| publish(&temporary, path, &key).map_err(io_error(path)));
-    // The link keeps the content; a leftover would only be clutter, so a failure here is no error.
-    drop(fs::remove_file(&temporary));
-    if made? {
-        sync_directory(path)?;
+    if write_new(path, &key)? {
         return Ok(key);
     }
+    // Somebody else was faster.
     read_key(path, File::open(path).map_err(io_error(path))?)
+}
+
+/// `false` when there is a file already.
+fn write_new(path: &Path, key: &[u8; KEY_BYTES]) -> Result<bool> {
+    let temporary = temporary_path(path)?;
+    let made = write_private(&temporary, key)
+        .map_err(io_error(&temporary))
+        .and_then(|()| publish(&temporary, path, key).map_err(io_error(path)));
+    // The link keeps the content; a leftover would only be clutter, so a failure here is no error.
+    drop(fs::remove_file(&temporary));
+    let is_new = made?;
+    if is_new {
+        sync_directory(path)?;
+    }
+    Ok(is_new)
 }
 
 fn fill_random(path: &Path, bytes: &mut [u8]) -> Result<()> {

@@ -30,6 +30,8 @@ pub struct Status {
     pub clock: ClockStatus,
     /// The clocks of senders.
     pub clock_skew: ClockSkewStatus,
+    /// Scheduled backups; `None`: there are none.
+    pub backup: Option<BackupStatus>,
     /// What is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -183,6 +185,39 @@ pub struct ClockSkewStatus {
     pub ahead_records: u64,
     /// How far those were ahead, the median; null when there are none.
     pub ahead_median_ms: Option<u64>,
+}
+
+/// Scheduled backups.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct BackupStatus {
+    /// Moment of the snapshot that the last backup holds; backups of earlier runs of the server count.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_success_at: Option<Timestamp>,
+    /// The file of the last backup.
+    pub last_file: Option<String>,
+    /// Size of the last backup.
+    pub last_bytes: Option<u64>,
+    /// Time to copy and verify the last backup; `null` when an earlier run of the server made it.
+    pub last_duration_ms: Option<u64>,
+    /// Whether one is being made.
+    pub is_running: bool,
+    /// When the next backup is due by the schedule.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Timestamp>,
+    /// The next attempt: after a failure later than `due_at`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_at: Option<Timestamp>,
+    /// Failed attempts since the start.
+    pub failures_total: u64,
+    /// Failed attempts since the last success.
+    pub failures: u64,
+    /// The last failed attempt.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_failure_at: Option<Timestamp>,
+    /// Why the last attempt failed; `null` after a success.
+    pub last_error: Option<String>,
+    /// Why old backups could not be deleted; `null` when they were.
+    pub prune_error: Option<String>,
 }
 
 /// Everything ever stored of one model, retention notwithstanding: what never goes back, even over a

@@ -4,6 +4,7 @@ mod alert_health;
 mod alert_monitor;
 mod alerts;
 mod audit;
+mod backups;
 mod check;
 mod clock;
 mod delivery;
@@ -80,6 +81,7 @@ struct Shared {
     alerts_held: AtomicBool,
     backtesting: Mutex<()>,
     delivery: delivery::Delivery,
+    backups: backups::Backups,
     started_at: Timestamp,
     /// The start and the last evaluation of alerts (0: none), in monotonic microseconds.
     started_us: u64,
@@ -157,6 +159,7 @@ impl Chatgauge {
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),
             delivery: delivery::Delivery::new(&config.alerting),
+            backups: backups::Backups::default(),
             started_at: clock.now(),
             started_us: clock.monotonic_us(),
             alerts_evaluated_us: AtomicU64::new(0),
@@ -376,6 +379,7 @@ impl Shared {
     fn stop(&self) {
         *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stopping_changed.notify_all();
+        self.backups.stop();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::watch::Grown;
-use super::{Chatgauge, Shared, all_time};
+use super::{Chatgauge, Shared, all_time, backups};
 use crate::error::{Result, StorageError, StorageErrorKind};
 use crate::model::measures::as_f64;
 use crate::model::stats::exact_quantile;
@@ -48,6 +48,7 @@ impl Chatgauge {
             dimensions: shared.dimensions_status(),
             clock: shared.clock_status(),
             clock_skew: shared.clock_skew_status(),
+            backup: shared.backups.status(&shared.config),
             problems: found,
         };
         if let Err(error) = shared.readiness() {
@@ -61,6 +62,10 @@ impl Chatgauge {
             );
         }
         status.problems.extend(shared.clock_problems());
+        if let Some(backup) = &status.backup {
+            let late = backups::problems(backup, shared.started_at, self.now());
+            status.problems.extend(late);
+        }
         match self.alert_health() {
             Ok(health) => status.problems.extend(health.problems),
             Err(error) => status.problems.push(format!("alerts cannot be read: {error}")),
@@ -300,6 +305,7 @@ mod tests {
                 retention_paused_ms: 0,
             },
             clock_skew: crate::query::status::ClockSkewStatus::default(),
+            backup: None,
             problems: Vec::new(),
         };
         assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());

@@ -1,4 +1,4 @@
-//! The threads: writer, collector, compactor, retention, delivery of alerts.
+//! The threads: writer, collector, compactor, retention, backups, delivery of alerts.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -54,7 +54,7 @@ pub(super) fn start(
     let (a, b, c, d) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (e, f, g) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
-    let h = Arc::clone(shared);
+    let (h, i) = (Arc::clone(shared), Arc::clone(shared));
     let write = move || {
         consumer.run(&mut writer, d.clock.as_ref());
         // The next start begins with it.
@@ -65,6 +65,7 @@ pub(super) fn start(
     Ok(vec![
         spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
         spawn("retention", Box::new(move || retain(&b)))?,
+        spawn("backups", Box::new(move || super::backups::keep_backing_up(&i)))?,
         spawn("alerts", Box::new(move || super::alerts::watch(&f)))?,
         spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
         spawn("compactor", Box::new(move || keep_compacting(&c)))?,

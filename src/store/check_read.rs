@@ -80,9 +80,8 @@ fn id_end(value: ValueRef<'_>) -> u32 {
         ValueRef::Integer(number) => hasher.write_i64(number),
         ValueRef::Null | ValueRef::Real(_) => {}
     }
-    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    let half = (hasher.finish() >> 32) as u32;
-    half
+    // Half of a hash is a hash.
+    (hasher.finish() >> 32) as u32
 }
 
 impl Reader<'_> {

@@ -147,6 +147,57 @@ impl Drop for HeldFile {
     }
 }
 
+/// The locks of a database that is to be replaced: no server has it, and none can start on it meanwhile. Unlike
+/// [`HeldFile`] it takes any file, a damaged one too, or none.
+#[derive(Debug)]
+pub struct ReplaceLock {
+    lock_path: PathBuf,
+    is_new_lock: bool,
+    _lock: File,
+    _database: Option<File>,
+}
+
+impl ReplaceLock {
+    /// Takes the locks of the database at `path`, whether that exists or not.
+    ///
+    /// # Errors
+    /// When a server has it, or the directory cannot be written.
+    pub fn take(path: &Path) -> Result<Self> {
+        if is_held(path) {
+            return Err(in_use(path));
+        }
+        let (lock, is_new_lock) = take_lock_file(path)?;
+        let lock_path = beside(&resolved(path), ".lock");
+        let database = File::open(path).ok();
+        if let Some(Err(error)) = database.as_ref().map(|file| lock_inode(path, file)) {
+            if is_new_lock {
+                discard(&lock_path);
+            }
+            return Err(error);
+        }
+        Ok(Self { lock_path, is_new_lock, _lock: lock, _database: database })
+    }
+
+    /// Leaves nothing beside a database that was not replaced after all.
+    pub fn discard(self) {
+        if self.is_new_lock {
+            discard(&self.lock_path);
+        }
+    }
+}
+
+/// Whether a server, of this process or another, has the database at `path`; makes nothing.
+pub fn is_locked(path: &Path) -> bool {
+    let is_taken = |path: &Path| {
+        let file = File::open(path).ok();
+        file.is_some_and(|file| {
+            has_two_kinds_of_locks(&file)
+                && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        })
+    };
+    is_held(path) || is_taken(&beside(&resolved(path), ".lock")) || is_taken(path)
+}
+
 /// Whether this process has the file open for writing.
 pub(super) fn is_held(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| held().contains(&FileIdentity::of(&metadata)))

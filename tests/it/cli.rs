@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backup;
 mod import;
 mod key_file;
 mod reading;
+mod restore;
 mod serving;
 
 use std::path::{Path, PathBuf};
@@ -134,6 +136,8 @@ fn every_command_shows_an_example_in_its_help() {
         "check",
         "rebuild",
         "salvage",
+        "backup",
+        "restore",
         "key",
         "key create",
         "key list",

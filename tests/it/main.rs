@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
 mod alerts;
+mod backups;
 mod chat;
 mod cli;
 mod client;

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ fn may_mount() -> bool {
     let tried = Command::new("unshare").args(["-m", "true"]).status();
     let may = tried.is_ok_and(|status| status.success());
     if !may {
-        writeln!(std::io::stderr(), "mount namespaces are not allowed here: not tested").unwrap();
+        tracing::warn!("mount namespaces are not allowed here: not tested");
     }
     may
 }

@@ -19,7 +19,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// The shortest spelling of a length.
-pub(super) fn duration_text(duration: Duration) -> String {
+pub(in crate::config) fn duration_text(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let whole = |(_, unit_ms): &&(&str, u64)| ms.is_multiple_of(*unit_ms) && ms >= *unit_ms;
     match UNITS.iter().rev().find(whole) {

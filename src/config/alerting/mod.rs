@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::model::Tz;
 use crate::model::alert::{AlertCondition, Rule};
 use check_rule::check_rule;
-use duration::duration_text;
+pub(super) use duration::duration_text;
 pub use duration::parse_duration;
 pub use raw_rule::{RawAmount, RawRule, RawRuleFilter};
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::alerts::alert_metrics;
+use super::backup::backup_metrics;
 use crate::model::measures::as_f64;
 use crate::model::sketch::bin_bounds_us;
 use crate::model::{Column, Count, Distribution, ErrorType, LatencyKind, Measures};
@@ -31,6 +32,9 @@ pub(super) fn render(snapshot: Snapshot<'_>) -> String {
     token_usage(&mut text, snapshot.totals);
     durations(&mut text, snapshot.totals);
     own_metrics(&mut text, snapshot.status);
+    if let Some(backup) = &snapshot.status.backup {
+        backup_metrics(&mut text, backup);
+    }
     alert_metrics(&mut text, snapshot.alerts);
     text.out
 }

@@ -318,6 +318,7 @@ impl<'c, 'p> Salvage<'c, 'p> {
 }
 
 /// How a page was found.
+#[derive(Clone, Copy)]
 enum Way {
     Root(u32),
     Orphan(u32),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Place, has, mode};
 
-const TOKEN: &str = "test-admin-token";
+pub(super) const TOKEN: &str = "test-admin-token";
 /// How long things take is measured with the machine's own clock.
 #[expect(clippy::disallowed_methods, reason = "a test of a real process in real time")]
 fn clock() -> Instant {
@@ -21,7 +21,7 @@ fn clock() -> Instant {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server; killed when a test fails.
-struct Running {
+pub(super) struct Running {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
     /// `127.0.0.1:<port>`.
@@ -51,7 +51,7 @@ impl Running {
         Self { child, lines, address, told, token }
     }
 
-    fn serve(place: &Place) -> Self {
+    pub(super) fn serve(place: &Place) -> Self {
         Self::start(place, &["serve"], Some(TOKEN))
     }
 
@@ -61,11 +61,11 @@ impl Running {
         line
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(super) fn get(&self, path: &str) -> Value {
         let answer = agent().get(self.url(path)).call_with(&self.token);
         assert_eq!(answer.0, 200, "{}", answer.1);
         serde_json::from_str(&answer.1).unwrap()
@@ -78,7 +78,7 @@ impl Running {
         (status, started.elapsed())
     }
 
-    fn stop_well(self) {
+    pub(super) fn stop_well(self) {
         let (status, took) = self.stop("-TERM");
         assert_eq!(status.code(), Some(0));
         assert!(took < Duration::from_secs(5), "{took:?}");
@@ -104,7 +104,7 @@ impl CallWith for ureq::RequestBuilder<ureq::typestate::WithoutBody> {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(super) fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     config.timeout_global(Some(Duration::from_secs(20))).build().new_agent()
 }
@@ -114,7 +114,7 @@ fn send(child: &Child, signal: &str) {
     assert!(sent.success());
 }
 
-fn wait(child: &mut Child) -> ExitStatus {
+pub(super) fn wait(child: &mut Child) -> ExitStatus {
     let started = clock();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -125,7 +125,7 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = clock();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "never: {what}");
@@ -134,7 +134,7 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Posts records; the number that was acknowledged, `None` when the server is gone or going.
-fn post(agent: &ureq::Agent, url: &str, token: &str, records: &Value) -> Option<u64> {
+pub(super) fn post(agent: &ureq::Agent, url: &str, token: &str, records: &Value) -> Option<u64> {
     let request = agent.post(url).header("Authorization", format!("Bearer {token}"));
     let mut answer = request.send_json(records).ok()?;
     let report: Value = answer.body_mut().read_json().ok()?;

@@ -25,6 +25,7 @@ fn status() -> Status {
             ahead_records: 4,
             ..Default::default()
         },
+        backup: None,
         problems: vec![],
     }
 }

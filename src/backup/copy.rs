@@ -1,0 +1,125 @@
+//! The steps that a backup and a restore share: copying a snapshot to the disk, and checking what is there.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::flow::{Flusher, Pace, Room};
+use super::staging::Staging;
+use super::{CopyStage, CopyWatch};
+use crate::error::{Error, Result, StorageErrorKind};
+use crate::store::{CopyProgress, ExaminedFile, InUse, Reader, StoreFigures, seal_copy};
+
+/// Bytes read back at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// Copies the snapshot of `reader`, which reads the file `source`, at most so many bytes a second.
+///
+/// # Errors
+/// When there is not enough space, or a file cannot be read or written; [`Error::Closed`] when it was stopped.
+pub(super) fn copy_snapshot(
+    staging: &Staging,
+    reader: &Reader<'_>,
+    source: &Path,
+    room: &Room,
+    max_bytes_per_s: Option<u64>,
+    watch: &mut CopyWatch<'_>,
+) -> Result<Flusher> {
+    let mut flusher = Flusher::new(staging.create_data(source)?, staging.data());
+    let mut pace = Pace::new(max_bytes_per_s, watch.clock.monotonic_us());
+    reader.copy_to(&staging.data(), &mut |progress: CopyProgress| {
+        let CopyProgress { copied_bytes, total_bytes } = progress;
+        (watch.progress)(CopyStage::Copying { copied_bytes, total_bytes });
+        let before_us = watch.clock.monotonic_us();
+        let has_flushed = flusher.grown_to(copied_bytes)?;
+        let now_us = watch.clock.monotonic_us();
+        let mut rest = pace.rest(copied_bytes, now_us);
+        if has_flushed {
+            room.require(total_bytes - copied_bytes)?;
+            rest = rest.max(pace.rest_after_flush(now_us - before_us));
+        }
+        watch.rest(rest)
+    })?;
+    Ok(flusher)
+}
+
+/// Makes the copy of `source` a file of its own, flushes it, and checks it against the figures of the snapshot; gives
+/// its figures. At most so many bytes a second are read back. When `wal_is_missing`, the copy says that records are missing.
+///
+/// # Errors
+/// When the copy is damaged, as it is when `source` is, or differs; [`Error::Closed`] when it was stopped.
+pub(super) fn finish_copy(
+    staging: &Staging,
+    source: &Path,
+    snapshot: &StoreFigures,
+    flusher: Flusher,
+    max_bytes_per_s: Option<u64>,
+    wal_is_missing: bool,
+    watch: &mut CopyWatch<'_>,
+) -> Result<StoreFigures> {
+    let copy = staging.data();
+    let sealed = seal_copy(&copy, wal_is_missing).and_then(|()| {
+        flusher.flush()?;
+        // Every connection to it is closed.
+        drop(flusher);
+        read_back(&copy, max_bytes_per_s, watch)?;
+        verify(&copy, &sealed_figures(snapshot, wal_is_missing), watch)
+    });
+    sealed.map_err(|error| match error {
+        Error::Database { reason, .. } => Error::database(source, reason),
+        Error::Storage { source: cause, .. } if cause.kind == StorageErrorKind::Damaged => {
+            Error::database(source, format!("a copy of it is damaged: {cause}"))
+        }
+        other => other,
+    })
+}
+
+/// Reads the file from the disk in the order of its pages: the check that follows follows the trees, which takes three
+/// times as long while each page is a read of its own.
+fn read_back(path: &Path, max_bytes_per_s: Option<u64>, watch: &mut CopyWatch<'_>) -> Result<()> {
+    let failed = |source| Error::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let total_bytes = file.metadata().map_err(failed)?.len();
+    let mut pace = Pace::new(max_bytes_per_s, watch.clock.monotonic_us());
+    let mut buffer = vec![0; READ_BYTES];
+    let mut read_bytes = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return Ok(());
+        }
+        read_bytes += u64::try_from(read).unwrap_or(0);
+        (watch.progress)(CopyStage::Verifying { read_bytes, total_bytes });
+        watch.rest(pace.rest(read_bytes, watch.clock.monotonic_us()))?;
+    }
+}
+
+fn verify(path: &Path, expected: &StoreFigures, watch: &CopyWatch<'_>) -> Result<StoreFigures> {
+    let mut copy = ExaminedFile::open(path)?;
+    let stop = Arc::clone(&watch.stop);
+    let damage = copy.damage(move || stop.load(Ordering::SeqCst))?;
+    if let Some(first) = damage.first() {
+        return Err(Error::database(path, format!("a copy of it is damaged: {first}")));
+    }
+    let found = copy.read(|reader| reader.figures())?;
+    if found != *expected {
+        let reason = format!("a copy of it differs: {found:?}, not {expected:?}");
+        return Err(Error::database(path, reason));
+    }
+    watch.check()?;
+    Ok(found)
+}
+
+/// The figures of the snapshot as its finished copy has them.
+fn sealed_figures(snapshot: &StoreFigures, wal_is_missing: bool) -> StoreFigures {
+    let mut figures = snapshot.clone();
+    if let Some(state) = &mut figures.state {
+        state.in_use = InUse::Closed;
+        if wal_is_missing {
+            state.wal_missing_after_ms = Some(state.clock_ms);
+        }
+    }
+    figures
+}

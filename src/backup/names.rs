@@ -1,0 +1,107 @@
+//! Names: what lies beside a database, and which files a backup may be given the name of.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::staging::exists;
+use crate::error::{Error, Result};
+use crate::store::{is_locked, resolved};
+
+/// What SQLite keeps beside a database.
+pub(super) const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What this program keeps beside a database.
+const OWN_SUFFIXES: [&str; 3] = [".lock", ".key", ".token"];
+
+/// The path with `suffix` appended to its file name.
+pub(super) fn append(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Where the key of a backup is: beside it, with `.key` appended.
+pub fn key_beside(backup: &Path) -> PathBuf {
+    append(backup, ".key")
+}
+
+/// The directory that a file is in.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Refuses a file whose directory is missing.
+pub(super) fn require_directory(path: &Path) -> Result<()> {
+    let directory = directory_of(path);
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let reason = format!("the directory {} does not exist; create it first", directory.display());
+    Err(Error::database(path, reason))
+}
+
+/// Whether two paths lead to one file, by whatever names.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    identity(one).is_some_and(|found| identity(other) == Some(found))
+}
+
+/// Refuses a name that a backup of `database` cannot have.
+pub(super) fn check_target(
+    target: &Path,
+    database: &Path,
+    key: &Path,
+    overwrite: bool,
+) -> Result<()> {
+    let refuse = |reason: String| Err(Error::database(target, reason));
+    if target.file_name().is_none() || target.is_dir() {
+        let example = target.join("chatgauge-backup.db");
+        return refuse(format!("is a directory; name a file, e.g. {}", example.display()));
+    }
+    require_directory(target)?;
+    if is_same_file(target, database) {
+        return refuse("is the database itself; name another file".into());
+    }
+    if belongs_to(target, database, key) {
+        let database = database.display();
+        return refuse(format!("belongs to the database {database}; name another file"));
+    }
+    for suffix in ["-wal", "-journal"] {
+        let beside = append(target, suffix);
+        if beside.symlink_metadata().is_ok() {
+            return refuse(format!(
+                "SQLite would read {} as a part of the backup; move that file away",
+                beside.display()
+            ));
+        }
+    }
+    let Ok(found) = target.symlink_metadata() else { return Ok(()) };
+    if found.is_symlink() {
+        return refuse("is a symbolic link; name the file itself".into());
+    }
+    if !found.is_file() {
+        return refuse("is not a file; name another one".into());
+    }
+    if !overwrite {
+        return Err(exists(target));
+    }
+    if is_locked(target) {
+        return refuse("is the database of a running server; name another file".into());
+    }
+    Ok(())
+}
+
+/// Whether `target` is one of the files that lie beside the database, or its key.
+fn belongs_to(target: &Path, database: &Path, key: &Path) -> bool {
+    let full = |path: &Path| -> Option<PathBuf> {
+        let directory = std::fs::canonicalize(directory_of(path)).ok()?;
+        Some(directory.join(path.file_name()?))
+    };
+    let Some(target) = full(target) else { return false };
+    let database = resolved(database);
+    let own = SQLITE_SUFFIXES.iter().chain(&OWN_SUFFIXES);
+    let mut taken = own.map(|suffix| append(&database, suffix)).chain([key.to_owned()]);
+    taken.any(|path| full(&path).as_ref() == Some(&target))
+}
