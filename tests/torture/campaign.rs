@@ -101,7 +101,7 @@ impl Report {
         self.add(name, 1, findings, name);
     }
 
-    /// `rounds` kills over all phases.
+    /// `rounds` rounds with a kill, over all phases.
     pub(crate) fn kills(&mut self, seed: u64, rounds: u32, deadline: Deadline) {
         let phases: Vec<Phase> = Phase::ALL
             .into_iter()
@@ -111,8 +111,9 @@ impl Report {
             self.lines.push("the program makes no backups: none was killed".to_owned());
         }
         let mut stage = None;
+        let mut killed = 0;
         for (number, phase) in (0..).zip(phases.into_iter().cycle()) {
-            if self.events("kill") >= rounds || deadline.is_over() {
+            if killed >= rounds || deadline.is_over() {
                 break;
             }
             let seed = seed_of(seed, 0, number);
@@ -120,6 +121,7 @@ impl Report {
             let round = kills::round(current, phase, &mut faults::rng(seed));
             let place = format!("kill round {number}, seed {seed}");
             let is_whole = round.findings.is_empty();
+            killed += u32::from(round.kills > 0);
             self.add(&format!("kill in {}", phase.name()), round.kills, round.findings, &place);
             self.keep_if(is_whole, &mut stage);
         }

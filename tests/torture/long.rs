@@ -18,7 +18,7 @@ fn long_run() {
     let minutes = number("TORTURE_MINUTES", 240);
     let third = || Deadline::after(Duration::from_secs(minutes * 60 / 3));
     println!(
-        "seed {seed}, {rounds} kills, {} faults, {} power cuts, at most {minutes} minutes",
+        "seed {seed}, {rounds} rounds with kills, {} faults, {} power cuts, at most {minutes} minutes",
         3 * rounds,
         rounds * 3 / 5
     );
