@@ -29,7 +29,7 @@ pub(super) fn copy_snapshot(
 ) -> Result<Flusher> {
     let mut flusher = Flusher::new(staging.create_data(source)?, staging.data());
     let mut pace = Pace::new(max_bytes_per_s, watch.clock.monotonic_us());
-    reader.copy_to(&staging.data(), &mut |progress: CopyProgress| {
+    let copied = reader.copy_to(&staging.data(), &mut |progress: CopyProgress| {
         let CopyProgress { copied_bytes, total_bytes } = progress;
         (watch.progress)(CopyStage::Copying { copied_bytes, total_bytes });
         let before_us = watch.clock.monotonic_us();
@@ -37,11 +37,12 @@ pub(super) fn copy_snapshot(
         let now_us = watch.clock.monotonic_us();
         let mut rest = pace.rest(copied_bytes, now_us);
         if has_flushed {
-            room.require(total_bytes - copied_bytes)?;
+            room.require(total_bytes.saturating_sub(copied_bytes))?;
             rest = rest.max(pace.rest_after_flush(now_us - before_us));
         }
         watch.rest(rest)
-    })?;
+    });
+    copied.map_err(|error| room.named(error))?;
     Ok(flusher)
 }
 

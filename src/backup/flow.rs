@@ -100,11 +100,11 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room for a copy of `source` at `target`.
-    pub(super) fn new(target: &Path, source: &Path) -> Self {
+    /// The room for a copy at `target`, beside what the server of the database `served` needs, if there is one.
+    pub(super) fn new(target: &Path, served: Option<&Path>) -> Self {
         let directory = directory_of(target);
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
-        let is_shared = device(&directory) == device(source);
+        let is_shared = served.is_some_and(|served| device(&directory) == device(served));
         let headroom_bytes = if is_shared { HEADROOM_BYTES } else { 0 };
         Self { directory, headroom_bytes }
     }
@@ -126,6 +126,14 @@ impl Room {
             reason += &format!(", and {headroom} MB more for the database on the same file system");
         }
         Err(Error::database(&self.directory, reason))
+    }
+
+    /// The error of a failed copy, with the directory when its file system is full.
+    pub(super) fn named(&self, error: Error) -> Error {
+        if error.is_disk_full() {
+            return Error::database(&self.directory, format!("no space is left: {error}"));
+        }
+        error
     }
 }
 
@@ -157,7 +165,7 @@ mod tests {
     #[test]
     fn a_copy_that_does_not_fit_is_refused_with_the_figures() {
         let place = tempfile::tempdir().unwrap();
-        let room = Room::new(&place.path().join("a.db"), place.path());
+        let room = Room::new(&place.path().join("a.db"), Some(place.path()));
         room.require(0).unwrap();
         let refused = room.require(u64::MAX / 2).unwrap_err().to_string();
         assert!(

@@ -103,7 +103,7 @@ impl BackupJob {
             let path = &self.request.key;
             check_key(path, &require_key(path)?, &self.request.database, &figures)?;
         }
-        let room = Room::new(&self.request.target, &source);
+        let room = Room::new(&self.request.target, Some(&source));
         room.require(figures.bytes)?;
         let limit = self.request.max_bytes_per_s;
         let flusher = copy_snapshot(&self.staging, reader, &source, &room, limit, watch)?;

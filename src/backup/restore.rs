@@ -92,10 +92,13 @@ fn restore_locked(
     }
     let key = check_keys(request, &figures)?;
     let staging = Staging::create(database)?;
-    let room = Room::new(database, backup);
+    let room = Room::new(database, None);
     room.require(figures.bytes)?;
-    let flusher =
-        source.read(|reader| copy_snapshot(&staging, reader, backup, &room, None, watch))?;
+    // The figures once more: what is restored may be the database of a server that goes on.
+    let (figures, flusher) = source.read(|reader| {
+        let figures = reader.figures()?;
+        Ok((figures, copy_snapshot(&staging, reader, backup, &room, None, watch)?))
+    })?;
     drop(source);
     let figures = finish_copy(&staging, backup, &figures, flusher, None, is_incomplete, watch)
         .map_err(|error| match error {
