@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::names::directory_of;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StorageErrorKind};
 
 /// Bytes written between two flushes: a flush of more would keep the flushes of the server's commits waiting.
 const FLUSH_BYTES: u64 = 4 << 20;
@@ -130,7 +130,7 @@ impl Room {
 
     /// The error of a failed copy, with the directory when its file system is full.
     pub(super) fn named(&self, error: Error) -> Error {
-        if error.is_disk_full() {
+        if error.storage_kind() == Some(StorageErrorKind::DiskFull) {
             return Error::database(&self.directory, format!("no space is left: {error}"));
         }
         error
@@ -169,7 +169,7 @@ mod tests {
         room.require(0).unwrap();
         let refused = room.require(u64::MAX / 2).unwrap_err().to_string();
         assert!(
-            refused.contains("not enough space") && refused.contains("134 MB more"),
+            refused.contains("not enough space") && refused.contains("135 MB more"),
             "{refused}"
         );
     }
