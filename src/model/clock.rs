@@ -45,8 +45,9 @@ impl ManualClock {
 
     /// Moves the clock forward by `ms` milliseconds; a negative number sets the wall clock back.
     pub fn advance_ms(&self, ms: i64) {
-        self.elapsed_ms.fetch_add(ms.max(0), Ordering::SeqCst);
+        // In this order: whoever sees that time has passed sees the wall clock of then.
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
+        self.elapsed_ms.fetch_add(ms.max(0), Ordering::SeqCst);
     }
 }
 

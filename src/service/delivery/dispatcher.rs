@@ -101,7 +101,9 @@ impl Dispatcher<'_> {
 
     /// Gives every idle channel what is due.
     fn look(&mut self) -> Result<()> {
-        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
+        // The wall clock last, so that what is due by the time that passed is not dated before it.
+        let now_us = self.shared.clock.monotonic_us();
+        let now = self.shared.steady_now();
         if self.looked_at.is_none_or(|before| now < before) {
             // At the start too: the clock may have been set back meanwhile.
             let latest = now.plus_ms(LONGEST_WAIT_MS);
@@ -215,7 +217,9 @@ impl Dispatcher<'_> {
     }
 
     fn note(&mut self, done: &Done) {
-        let (now, now_us) = (self.shared.steady_now(), self.shared.clock.monotonic_us());
+        // The wall clock last, so that what is due by the time that passed is not dated before it.
+        let now_us = self.shared.clock.monotonic_us();
+        let now = self.shared.steady_now();
         let Some(lane) = self.lanes.get_mut(done.lane) else { return };
         let Some(busy) = lane.busy.take() else { return };
         let name = lane.name.clone();
