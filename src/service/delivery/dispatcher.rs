@@ -119,10 +119,12 @@ impl Dispatcher<'_> {
             if lane.busy.is_some() || lane.ready_us > now_us {
                 continue;
             }
-            if due.iter().any(|(channel, at)| *channel == lane.name && *at <= now) {
+            let is_due = due.iter().any(|(channel, at)| *channel == lane.name && *at <= now);
+            // First, so that what is sent now is not sent again at once.
+            self.refresh(position, now, now_us)?;
+            if is_due && self.lanes.get(position).is_some_and(|lane| lane.busy.is_none()) {
                 self.next_message(position, now)?;
             }
-            self.refresh(position, now, now_us)?;
         }
         if due.iter().any(|(channel, _)| !self.configured.contains(channel)) {
             self.set_aside()?;

@@ -170,6 +170,7 @@ fn a_rule_speaks_for_others_only_where_it_is_heard() {
     assert_eq!(said(&service, "log"), ["firing all -", "firing errors acme", "resolved all -"]);
     assert_eq!(said(&service, "a"), ["firing errors acme"], "once");
     // Its end goes to both.
+    drained(&service);
     pass_window(&service);
     send(&service, "acme", 0);
     assert_eq!(said(&service, "a"), ["firing errors acme", "resolved errors acme"]);
@@ -194,6 +195,7 @@ fn a_rule_that_is_withheld_and_ends_meanwhile_says_nothing_there() {
     let a = Receiver::willing();
     let service = start(section(&[("a", &a)], &wide("", "\"a\"")));
     send(&service, "acme", 20);
+    drained(&service);
     pass_window(&service);
     send(&service, "acme", 0);
     assert_eq!(said(&service, "a"), ["firing errors acme", "resolved errors acme"]);
