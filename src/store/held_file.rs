@@ -148,7 +148,7 @@ impl Drop for HeldFile {
 }
 
 /// The locks of a database that is to be replaced: no server has it, and none can start on it meanwhile. Unlike
-/// [`HeldFile`] it takes any file, a damaged one too, or none.
+/// `HeldFile` it takes any file, a damaged one too, or none.
 #[derive(Debug)]
 pub struct ReplaceLock {
     lock_path: PathBuf,
