@@ -9,6 +9,7 @@ use serde_json::json;
 use super::config::ConfigArgs;
 use super::{open, print};
 use crate::error::Result;
+use crate::model::Timestamp;
 use crate::rollup::{CheckMode, CheckReport, RebuildReport, rebuild};
 use crate::service::{check, check_threads};
 use crate::store::Store;
@@ -58,14 +59,56 @@ impl CheckCommand {
             bar.set_position(read);
         })?;
         bar.finish_and_clear();
-        print(out, &if self.json { json_of(&report) } else { text_of(&report) })?;
-        Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let wal = MissingWal::of(&store);
+        let printed = if self.json { json_of(&report, &wal) } else { text_of(&report, &wal) };
+        print(out, &printed)?;
+        let is_well = report.is_well() && !wal.is_missing;
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn json_of(report: &CheckReport) -> String {
+/// Records that only a write-ahead log had which is gone.
+struct MissingWal {
+    /// A server had the file open when it ended, and its log is not here.
+    is_missing: bool,
+    /// A server once started without the log of the one before; records after this instant may be missing.
+    once_after: Option<Timestamp>,
+}
+
+impl MissingWal {
+    fn of(store: &Store) -> Self {
+        // A file of an earlier version has no such state.
+        let state = store.read(|reader| reader.store_state()).ok();
+        let once_after = state.and_then(|state| state.wal_missing_after_ms);
+        Self {
+            is_missing: store.wal_is_missing(),
+            once_after: once_after.map(Timestamp::from_unix_ms),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if self.is_missing {
+            text.push_str(
+                "a server had the file open when it ended, and the write-ahead log is not here: the latest requests are \
+                 missing, unless another tool closed the file; put the log back beside it before a server starts\n",
+            );
+        }
+        if let Some(after) = self.once_after {
+            text.push_str(&format!(
+                "a server once started without the write-ahead log of the one before: requests that arrived after \
+                 {after} may be missing\n"
+            ));
+        }
+        text
+    }
+}
+
+fn json_of(report: &CheckReport, wal: &MissingWal) -> String {
     let value = json!({
-        "ok": report.is_well(),
+        "ok": report.is_well() && !wal.is_missing,
+        "wal_missing": wal.is_missing,
+        "wal_was_missing_after": wal.once_after.map(|after| after.to_string()),
         "mode": report.mode.as_str(),
         "days": report.days,
         "skipped_days": report.skipped_days,
@@ -79,7 +122,7 @@ fn json_of(report: &CheckReport) -> String {
     format!("{value}\n")
 }
 
-fn text_of(report: &CheckReport) -> String {
+fn text_of(report: &CheckReport, wal: &MissingWal) -> String {
     let (rollups, days, requests) = (report.rollup_rows, report.days, report.rows);
     let mut text = match report.mode {
         CheckMode::Full => format!(
@@ -104,6 +147,10 @@ fn text_of(report: &CheckReport) -> String {
     }
     for line in &report.mismatches {
         text.push_str(&format!("differs: {line}\n"));
+    }
+    text.push_str(&wal.text());
+    if wal.is_missing && report.is_well() {
+        return text + "what is here is well\n";
     }
     text + verdict(report)
 }

@@ -18,6 +18,8 @@ use crate::store::pruned_flag;
 const LAG_PROBLEM_MS: u64 = 60_000;
 /// How long a start without its write-ahead log is a problem, in monotonic microseconds: one day.
 const WAL_MISSING_US: u64 = 86_400_000_000;
+/// Damage that a read met in the last this many milliseconds is a problem.
+const DAMAGE_PROBLEM_MS: i64 = 600_000;
 /// A write-ahead log larger than this is held back: it is cut to half of it when it restarts.
 const WAL_PROBLEM_BYTES: u64 = 128 << 20;
 /// Most pairs of provider and model in a scrape; more are summed as `(other)`.
@@ -65,6 +67,15 @@ impl Chatgauge {
         if let Some(backup) = &status.backup {
             let late = backups::problems(backup, shared.started_at, self.now());
             status.problems.extend(late);
+        }
+        let recently = self.now().plus_ms(-DAMAGE_PROBLEM_MS);
+        if let Some(seen) =
+            shared.store.damage_seen().last().filter(|seen| seen.at >= Some(recently))
+        {
+            status.problems.push(format!(
+                "a damaged page was met {} times, last while {}: run `chatgauge check`",
+                seen.times, seen.operation
+            ));
         }
         match self.alert_health() {
             Ok(health) => status.problems.extend(health.problems),

@@ -210,14 +210,29 @@ fn a_copy_without_its_log_says_so_and_a_clean_one_does_not() {
     let read = Store::open_read_only(&quiet_config(&copied).store).unwrap();
     assert!(read.wal_is_missing());
     drop(read);
+    let check = |path: &Path| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_chatgauge"))
+            .args(["check", "--db"])
+            .arg(path)
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_well, told) = check(&copied);
+    assert!(!is_well && told.contains("the write-ahead log is not here"), "{told}");
+    assert!(!told.contains("all is well"), "{told}");
     let (store, writer) = Store::open(&quiet_config(&copied).store).unwrap();
     assert!(store.wal_is_missing());
     let state = store.read(|reader| reader.store_state()).unwrap();
     assert!(state.wal_missing_after_ms.is_some(), "it is remembered: {state:?}");
     drop((store, writer));
+    let (is_well, told) = check(&copied);
+    assert!(is_well && told.contains("a server once started without"), "{told}");
 
     service.shutdown().unwrap();
     drop(service);
+    let (is_well, told) = check(&path);
+    assert!(is_well && !told.contains("write-ahead log"), "{told}");
     for _ in 0..3 {
         let (store, writer) = Store::open(&quiet_config(&path).store).unwrap();
         assert!(!store.wal_is_missing());
