@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod after_retention;
 mod alerts;
 mod backups;
 mod chat;
@@ -23,6 +24,7 @@ mod mounts;
 mod notify;
 mod oracle;
 mod otlp;
+mod paging;
 mod place;
 mod properties;
 mod retention;

@@ -333,15 +333,6 @@ impl Params<'_> {
         let refusal = || Problem::parameter("limit", format!("must be a number from 1 to {max}"));
         limit.map(Some).ok_or_else(refusal)
     }
-
-    /// `cursor` as bytes.
-    pub(crate) fn cursor<const N: usize>(&self) -> Result<Option<[u8; N]>> {
-        let Some(text) = self.one("cursor") else { return Ok(None) };
-        let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok();
-        let bytes = bytes.and_then(|bytes| <[u8; N]>::try_from(bytes).ok());
-        let reason = "is not a cursor of this route; take next_cursor of the page before";
-        bytes.map(Some).ok_or_else(|| Problem::parameter("cursor", reason))
-    }
 }
 
 fn not_empty(range: TimeRange) -> Result<TimeRange> {
