@@ -15,12 +15,11 @@ use super::params::{Params, REQUEST, REQUESTS, Zone};
 use super::problem::{Kind, Problem};
 use super::state::{App, params};
 use crate::model::measures::ratio;
-use crate::model::{Filter, LatencyKind, RequestId, RequestRecord, TimeRange, Timestamp};
+use crate::model::{Filter, LatencyKind, RequestId, RequestRecord, TimeRange};
 use crate::privacy::session_name;
-use crate::query::RequestsQuery;
+use crate::query::{PageCursor, RequestsQuery};
 
 const DEFAULT_LINES: usize = 100;
-const CURSOR_BYTES: usize = 16;
 /// How to get the requests that a page of CSV lacks.
 const MORE_REQUESTS: &str =
     "there are older ones; raise limit, follow the header Link, or use chatgauge export";
@@ -175,18 +174,17 @@ fn us_to_ms(us: u64) -> f64 {
     ratio(i64::try_from(us).unwrap_or(i64::MAX), 1_000)
 }
 
-fn encode_cursor((at, seq): (Timestamp, i64)) -> String {
-    let mut bytes = [0; CURSOR_BYTES];
-    bytes[..8].copy_from_slice(&at.as_unix_ms().to_be_bytes());
-    bytes[8..].copy_from_slice(&seq.to_be_bytes());
-    BASE64URL_NOPAD.encode(&bytes)
+fn encode_cursor(cursor: &PageCursor) -> String {
+    BASE64URL_NOPAD.encode(&cursor.to_bytes())
 }
 
-fn decode_cursor(bytes: [u8; CURSOR_BYTES]) -> (Timestamp, i64) {
-    let both = u128::from_be_bytes(bytes);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
-    let (at, seq) = ((both >> 64) as u64, both as u64);
-    (Timestamp::from_unix_ms(at.cast_signed()), seq.cast_signed())
+/// What is wrong with a cursor, or the cursor.
+fn decode_cursor(bytes: &[u8]) -> Result<PageCursor, &'static str> {
+    if bytes.len() == PageCursor::EARLIER_BYTES {
+        return Err("is of an earlier version of the server; ask for the first page again");
+    }
+    let reason = "is not a cursor of this route; take next_cursor of the page before";
+    PageCursor::from_bytes(bytes).ok_or(reason)
 }
 
 /// The link to the next page; its range is resolved, so that `now` does not move between pages. It is
@@ -229,10 +227,10 @@ pub(crate) async fn list(
         range,
         filter: app.filter(&params, &principal)?,
         limit: params.limit()?.unwrap_or(DEFAULT_LINES),
-        cursor: params.cursor()?.map(decode_cursor),
+        cursor: params.cursor_of(decode_cursor)?,
     };
     let page = app.ask(move |service| service.requests(&query)).await?;
-    let next_cursor = page.next_cursor.map(encode_cursor);
+    let next_cursor = page.next_cursor.as_ref().map(encode_cursor);
     let mut headers = HeaderMap::new();
     if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&params, range, cursor))
     {
@@ -279,16 +277,23 @@ pub(crate) async fn get(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ErrorType, Outcome, Source, Tz};
+    use crate::model::{ErrorType, Outcome, Source, Timestamp, Tz};
 
     #[test]
-    fn cursors_read_back() {
-        for cursor in [(0, 0), (1_767_323_045_678, 42), (-1, i64::MAX)] {
-            let cursor = (Timestamp::from_unix_ms(cursor.0), cursor.1);
-            let text = encode_cursor(cursor);
+    fn cursors_read_back_and_others_are_refused_with_words() {
+        let cursor = PageCursor::from_bytes(&[0; 9]).unwrap();
+        let query = format!("cursor={}", encode_cursor(&cursor));
+        let params = Params::parse(&query, REQUESTS).unwrap();
+        assert_eq!(params.cursor_of(decode_cursor).unwrap(), Some(cursor));
+        for (text, words) in [
+            ("AAABogxvKY8AAAAAAAALxg", "of an earlier version"),
+            ("AAAAAAAAAAE", "not a cursor of this route"),
+            ("!", "not a cursor of this route"),
+        ] {
             let query = format!("cursor={text}");
             let params = Params::parse(&query, REQUESTS).unwrap();
-            assert_eq!(decode_cursor(params.cursor().unwrap().unwrap()), cursor);
+            let problem = params.cursor_of(decode_cursor).unwrap_err();
+            assert!(problem.public_words().contains(words), "{}", problem.public_words());
         }
     }
 

@@ -2,13 +2,13 @@
 
 use crate::error::Result;
 use crate::model::{TimeRange, Timestamp};
-use crate::store::{Reader, ResolvedFilter};
+use crate::store::{PageCursor, Reader, ResolvedFilter};
 
 use super::engine::Engine;
 use super::types::{RequestsQuery, StoredRequest};
 
 /// Keys read at a time.
-const KEYS: u32 = 1_000;
+const KEYS: usize = 1_000;
 /// A part of the index of time that is shorter than this, in milliseconds, is not cut any further.
 const SHORTEST_MS: i64 = 1_000;
 
@@ -31,13 +31,15 @@ impl UnreadRequests {
 impl Engine {
     /// Hands every request of a query from its cursor on to `each`, newest first, and passes over what cannot be read.
     ///
-    /// Slower than [`requests`](Self::requests): each request is looked up by itself.
+    /// Slower than [`stored`](Self::stored), in the same order: each request is looked up by itself. Requests that arrived after
+    /// `upto_seq` are left out.
     ///
     /// # Errors
     /// When the file is busy, the names of the filter cannot be read, and whatever `each` returns.
     pub fn requests_beside_damage(
         &self,
         query: &RequestsQuery,
+        upto_seq: i64,
         each: &mut dyn FnMut(StoredRequest) -> Result<()>,
     ) -> Result<UnreadRequests> {
         let filter = self.store().read(|reader| reader.resolve(&query.filter))?;
@@ -45,20 +47,21 @@ impl Engine {
         if filter.matches_nothing() {
             return Ok(unread);
         }
-        let mut before = query.cursor.map(|(at, seq)| (at.as_unix_ms(), seq));
+        let mut after = query.cursor.clone();
         let mut left = vec![query.range];
         while let Some(range) = left.pop() {
-            let keys = self.store().read(|reader| reader.newest_keys(range, before, KEYS));
+            let keys = self.store().read(|reader| reader.page_keys(range, after.as_ref(), KEYS));
             match keys {
-                Ok(keys) => {
-                    let Some(last) = keys.last().copied() else { continue };
+                Ok(mut keys) => {
+                    let Some((_, last)) = keys.last().cloned() else { continue };
+                    keys.retain(|(seq, _)| *seq <= upto_seq);
                     self.store()
                         .read(|reader| read_each(reader, &filter, &keys, &mut unread, each))?;
-                    before = Some(last);
-                    left.push(TimeRange::new(range.start, Timestamp::from_unix_ms(last.0 + 1)));
+                    left.push(TimeRange::new(range.start, last.started_at().plus_ms(1)));
+                    after = Some(last);
                 }
                 Err(error) if !error.is_damage() => return Err(error),
-                Err(_) => match halves(range, before) {
+                Err(_) => match halves(range, after.as_ref()) {
                     Some([older, newer]) => left.extend([older, newer]),
                     None => unread.ranges.push(range),
                 },
@@ -69,8 +72,9 @@ impl Engine {
 }
 
 /// What is left of a range in two parts; `None` when it is short.
-fn halves(range: TimeRange, before: Option<(i64, i64)>) -> Option<[TimeRange; 2]> {
-    let end_ms = range.end.as_unix_ms().min(before.map_or(i64::MAX, |(at_ms, _)| at_ms + 1));
+fn halves(range: TimeRange, after: Option<&PageCursor>) -> Option<[TimeRange; 2]> {
+    let after_ms = after.map_or(i64::MAX, |cursor| cursor.started_at().plus_ms(1).as_unix_ms());
+    let end_ms = range.end.as_unix_ms().min(after_ms);
     let start_ms = range.start.as_unix_ms();
     let width_ms = end_ms.checked_sub(start_ms).unwrap_or(i64::MAX);
     if width_ms <= SHORTEST_MS {
@@ -83,11 +87,11 @@ fn halves(range: TimeRange, before: Option<(i64, i64)>) -> Option<[TimeRange; 2]
 fn read_each(
     reader: &Reader<'_>,
     filter: &ResolvedFilter,
-    keys: &[(i64, i64)],
+    keys: &[(i64, PageCursor)],
     unread: &mut UnreadRequests,
     each: &mut dyn FnMut(StoredRequest) -> Result<()>,
 ) -> Result<()> {
-    for (_, seq) in keys {
+    for (seq, _) in keys {
         match reader.record_at(*seq, filter) {
             Ok(Some(record)) => each(StoredRequest { seq: *seq, record })?,
             Ok(None) => {}

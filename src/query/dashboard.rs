@@ -20,7 +20,7 @@ use crate::model::{
     Aggregation, Column, Count, Dimension, ErrorType, Filter, LatencyKind, Measures, MetricType,
     Name, Stat, TimeRange, TimeWindow, Timestamp, Tz,
 };
-use crate::store::{Reader, ResolvedFilter};
+use crate::store::Reader;
 
 /// More leading groups than these are read with all others: naming them would cost more.
 const MAX_NARROWED: usize = 100;
@@ -161,7 +161,7 @@ pub(super) fn dashboard(engine: &Engine, query: &DashboardQuery) -> Result<Dashb
         let is_empty = series.as_ref().is_some_and(|answer| {
             answer.series.iter().flat_map(|series| &series.buckets).all(|b| b.requests() == 0)
         });
-        let newest = if is_empty { newest(reader)? } else { None };
+        let newest = if is_empty { reader.newest_start()? } else { None };
         let last_minute_requests = minute.requests();
         Ok(Dashboard {
             series,
@@ -174,13 +174,6 @@ pub(super) fn dashboard(engine: &Engine, query: &DashboardQuery) -> Result<Dashb
             newest,
         })
     })
-}
-
-/// Start of the newest request of the file.
-fn newest(reader: &Reader<'_>) -> Result<Option<Timestamp>> {
-    let always = TimeRange::from_unix_ms(0, i64::MAX);
-    let page = reader.page(&ResolvedFilter::default(), always, None, 1)?;
-    Ok(page.first().map(|(_, record)| record.started_at))
 }
 
 /// The groups of one range.

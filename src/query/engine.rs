@@ -17,8 +17,10 @@ use super::types::{
 };
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
-use crate::model::{Dimension, Filter, KeyColumn, Measures, RequestId, TimeWindow, Timestamp, Tz};
-use crate::store::{Reader, Store};
+use crate::model::{
+    Dimension, Filter, KeyColumn, Measures, RequestId, RequestRecord, TimeWindow, Timestamp, Tz,
+};
+use crate::store::{NameCache, PageCursor, PageSelect, Reader, Store};
 
 /// Most bytes that sums of past days may take.
 const SEALED_CACHE_BYTES: usize = 8_000_000;
@@ -226,28 +228,51 @@ impl Engine {
         self.hot.read().unwrap_or_else(PoisonError::into_inner).groups()
     }
 
-    /// A page of stored requests.
+    /// A page of stored requests, newest first.
+    ///
+    /// Of a filter that few requests match, many are looked at; now and then `stop` is asked whether to end the page where
+    /// it is.
     ///
     /// # Errors
     /// When the page is too large or the file cannot be read.
-    pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
+    pub fn requests(
+        &self,
+        query: &RequestsQuery,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Result<RequestsPage> {
         if query.limit == 0 || query.limit > MAX_PAGE {
             return Err(Error::invalid_query("limit", format!("must be 1 to {MAX_PAGE}")));
         }
-        let before = query.cursor.map(|(at, seq)| (at.as_unix_ms(), seq));
-        let mut rows = self.store.read(|reader| {
+        let mut requests = Vec::new();
+        let each = |seq, record| requests.push(StoredRequest { seq, record });
+        let next_cursor = self.stored(query, None, &mut NameCache::default(), stop, each)?;
+        Ok(RequestsPage { requests, next_cursor })
+    }
+
+    /// Hands the requests of a page of any size to `each`, newest first, and gives where the next page begins.
+    ///
+    /// `upto_seq`: requests that arrived later are left out. `names` may be kept from page to page. `stop` as in
+    /// [`requests`](Self::requests).
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn stored(
+        &self,
+        query: &RequestsQuery,
+        upto_seq: Option<i64>,
+        names: &mut NameCache,
+        stop: &mut dyn FnMut() -> bool,
+        mut each: impl FnMut(i64, RequestRecord),
+    ) -> Result<Option<PageCursor>> {
+        self.store.read(|reader| {
             let filter = reader.resolve(&query.filter)?;
             if filter.matches_nothing() {
-                return Ok(Vec::new());
+                return Ok(None);
             }
-            reader.page(&filter, query.range, before, query.limit + 1)
-        })?;
-        let more = rows.len() > query.limit;
-        rows.truncate(query.limit);
-        let last = rows.last().map(|(seq, record)| (record.started_at, *seq));
-        let requests =
-            rows.into_iter().map(|(seq, record)| StoredRequest { seq, record }).collect();
-        Ok(RequestsPage { requests, next_cursor: last.filter(|_| more) })
+            let (range, after, limit) = (query.range, query.cursor.as_ref(), query.limit);
+            let select = PageSelect { range, filter: &filter, upto_seq, after, limit };
+            reader.page(&select, names, stop, &mut each)
+        })
     }
 }
 

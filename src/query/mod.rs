@@ -26,6 +26,7 @@ pub mod types;
 mod values;
 
 pub use crate::model::{SqlAnswer, SqlValue};
+pub use crate::store::{NameCache, PageCursor};
 pub use aggregator::MetricsAggregator;
 pub use beside_damage::UnreadRequests;
 pub use dashboard::{Dashboard, DashboardQuery, Top, TopQuery, TopRow};

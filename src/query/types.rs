@@ -8,6 +8,7 @@ use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, RequestRecord,
     Stat, TimeRange, Timestamp, Tz,
 };
+use crate::store::PageCursor;
 
 /// Which requests, cut into which buckets and groups, with which distributions.
 #[derive(Clone, Debug)]
@@ -190,8 +191,8 @@ pub struct RequestsQuery {
     pub filter: Filter,
     /// Most requests of the page.
     pub limit: usize,
-    /// Where the page before ended: `(started_at, seq)` of its last request.
-    pub cursor: Option<(Timestamp, i64)>,
+    /// Where the page before ended.
+    pub cursor: Option<PageCursor>,
 }
 
 /// A page of stored requests.
@@ -199,8 +200,9 @@ pub struct RequestsQuery {
 pub struct RequestsPage {
     /// Newest first.
     pub requests: Vec<StoredRequest>,
-    /// Where the next page begins; `None` at the end.
-    pub next_cursor: Option<(Timestamp, i64)>,
+    /// Where the next page begins; `None` at the end. A page with a next one may have fewer requests than its limit,
+    /// even none: then the time of the query was over before enough requests matched.
+    pub next_cursor: Option<PageCursor>,
 }
 
 /// A stored request with its place in the order of arrival.

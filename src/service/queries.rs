@@ -1,6 +1,7 @@
 //! The questions that the service answers, each from one snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Chatgauge;
 use crate::config::Config;
@@ -77,10 +78,16 @@ impl Chatgauge {
 
     /// A page of stored requests, newest first.
     ///
+    /// A filter that few requests match ends its page at half of the configured timeout of queries, with what was found and a
+    /// cursor.
+    ///
     /// # Errors
     /// As [`query`](Self::query).
     pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
-        self.shared().engine.requests(query)
+        let shared = self.shared();
+        let half_us = as_us(shared.config.query.timeout) / 2;
+        let end_us = shared.clock.monotonic_us().saturating_add(half_us);
+        shared.engine.requests(query, &mut || shared.clock.monotonic_us() > end_us)
     }
 
     /// Values of a dimension that start with `prefix`, busiest first.
@@ -116,11 +123,15 @@ pub(super) fn deadline(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Arc<dyn Fn() -> Stop + Send + Sync + 'static> {
-    let timeout_us = u64::try_from(config.query.timeout.as_micros()).unwrap_or(u64::MAX);
+    let timeout_us = as_us(config.query.timeout);
     let clock = Arc::clone(clock);
     Arc::new(move || {
         let clock = Arc::clone(&clock);
         let end_us = clock.monotonic_us().saturating_add(timeout_us);
         Box::new(move || clock.monotonic_us() > end_us)
     })
+}
+
+fn as_us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

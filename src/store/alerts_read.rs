@@ -244,6 +244,8 @@ impl Reader<'_> {
                and (?4 is null or ended_at_ms is null or ended_at_ms >= ?4)
                and (?5 is null or fired_at_ms < ?5)
                and (?6 is null or fired_at_ms >= ?6)
+               -- The first of these bounds the index, so that no page reads those before it again.
+               and fired_at_ms <= coalesce(?7, 9223372036854775807)
                and (?7 is null or (fired_at_ms, incident_id) < (?7, ?8))
              order by fired_at_ms desc, incident_id desc limit ?9"
         );

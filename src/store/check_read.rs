@@ -134,33 +134,6 @@ impl Reader<'_> {
         read().map_err(storage("reading the index of time"))
     }
 
-    /// The start and the `seq` of up to `limit` requests of a range, newest first, older than `before`; nothing but the
-    /// index of time is read.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn newest_keys(
-        &self,
-        range: TimeRange,
-        before: Option<(i64, i64)>,
-        limit: u32,
-    ) -> Result<Vec<(i64, i64)>> {
-        let (at_ms, seq) = before.unwrap_or((i64::MAX, i64::MAX));
-        let read = || -> rusqlite::Result<Vec<(i64, i64)>> {
-            let mut statement = self.connection().prepare_cached(
-                "select started_at_ms, seq from requests indexed by requests__started_at_ms
-                 where started_at_ms >= ?1 and started_at_ms < ?2 and started_at_ms <= ?3
-                   and (started_at_ms, seq) < (?3, ?4)
-                 order by started_at_ms desc, seq desc limit ?5",
-            )?;
-            let (start, end) = (range.start.as_unix_ms(), range.end.as_unix_ms());
-            let rows = statement
-                .query_map((start, end, at_ms, seq, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
-        };
-        read().map_err(storage("reading the index of time"))
-    }
-
     /// The entries of a UTC day in the index of users; nothing else is read.
     ///
     /// # Errors

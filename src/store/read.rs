@@ -2,20 +2,13 @@
 
 use rusqlite::{Connection, Row, Transaction, params_from_iter};
 
+use super::RollupKey;
 use super::error::storage;
-use super::packed::{read_latencies, read_request_id, unpack_status};
 use super::row::{RequestRow, RowParts};
-use super::select::{
-    RawSelect, RollupSelect, SketchSelect, Statement, arrivals_statement, page_statement,
-    record_statement, row_statement,
-};
-use super::{RollupKey, names::ResolvedFilter};
+use super::select::{RawSelect, RollupSelect, SketchSelect, Statement};
 use crate::error::Result;
 use crate::model::time::DAY_MS;
-use crate::model::{
-    CostSource, LatencyKind, Level, Name, Outcome, RequestId, RequestRecord, Source, TimeRange,
-    Timestamp,
-};
+use crate::model::{LatencyKind, Level, TimeRange, Timestamp};
 
 /// A read transaction: everything it answers is of one moment.
 #[derive(Debug)]
@@ -106,6 +99,19 @@ impl<'a> Reader<'a> {
     pub fn has_users(&self) -> Result<bool> {
         self.number("looking for users", "select exists (select 1 from users where user_id > 1)")
             .map(|found| found == 1)
+    }
+
+    /// Start of the newest stored request.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn newest_start(&self) -> Result<Option<Timestamp>> {
+        let query = || {
+            let sql = "select max(started_at_ms) from requests";
+            self.connection().prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))
+        };
+        let newest = query().map_err(storage("reading the newest request"))?;
+        Ok(newest.map(Timestamp::from_unix_ms))
     }
 
     /// All days that have, or had, requests, in order.
@@ -302,90 +308,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A page of whole records, newest first, with their `seq`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn page(
-        &self,
-        filter: &ResolvedFilter,
-        range: TimeRange,
-        before: Option<(i64, i64)>,
-        limit: usize,
-    ) -> Result<Vec<(i64, RequestRecord)>> {
-        self.whole_records(&page_statement(RECORD_COLUMNS, filter, range, before, limit))
-    }
-
-    /// One whole record by its `seq`; `None` when there is none or it does not match the filter.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn record_at(&self, seq: i64, filter: &ResolvedFilter) -> Result<Option<RequestRecord>> {
-        let statement = row_statement(RECORD_COLUMNS, filter, seq);
-        Ok(self.whole_records(&statement)?.pop().map(|(_, record)| record))
-    }
-
-    /// Whole records that arrived after `seq`, the last to arrive first, with their `seq`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn arrivals(
-        &self,
-        filter: &ResolvedFilter,
-        seq: i64,
-        limit: usize,
-    ) -> Result<Vec<(i64, RequestRecord)>> {
-        let statement = arrivals_statement(RECORD_COLUMNS, filter, seq, limit);
-        self.whole_records(&statement)
-    }
-
-    /// The newest record with this id, or the one that started at `started_at`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn record(
-        &self,
-        id: &RequestId,
-        started_at: Option<Timestamp>,
-        filter: &ResolvedFilter,
-    ) -> Result<Option<(i64, RequestRecord)>> {
-        let statement = record_statement(RECORD_COLUMNS, id, started_at, filter);
-        Ok(self.whole_records(&statement)?.pop())
-    }
-
-    fn whole_records(&self, statement: &Statement) -> Result<Vec<(i64, RequestRecord)>> {
-        let mut records = Vec::new();
-        self.for_each("reading requests", statement, |row| {
-            records.push((row.get(0)?, read_record(row)?));
-            Ok(())
-        })?;
-        Ok(records)
-    }
-
-    /// Hands whole records of a range to `each`, in order of start.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or `each` fails.
-    pub fn records(
-        &self,
-        range: TimeRange,
-        mut each: impl FnMut(&RequestRecord) -> Result<()>,
-    ) -> Result<()> {
-        let sql = format!(
-            "select {RECORD_COLUMNS} from requests
-             where started_at_ms >= ? and started_at_ms < ? order by started_at_ms, request_id"
-        );
-        let values = vec![range.start.as_unix_ms().into(), range.end.as_unix_ms().into()];
-        let mut failed = None;
-        self.for_each("reading requests", &Statement { sql, values }, |row| {
-            if failed.is_none() {
-                failed = each(&read_record(row)?).err();
-            }
-            Ok(())
-        })?;
-        failed.map_or(Ok(()), Err)
-    }
-
     /// Names of a dimension that start with `prefix`, with their ids.
     ///
     /// # Errors
@@ -427,53 +349,4 @@ fn read_key(row: &Row<'_>, keys: usize) -> rusqlite::Result<RollupKey> {
         key.ids[position] = row.get(1 + position)?;
     }
     Ok(key)
-}
-
-const RECORD_COLUMNS: &str = "seq, started_at_ms, request_id, source,
-    (select name from users u where u.user_id = requests.user_id and u.user_id > 0),
-    (select name from spaces s where s.space_id = requests.space_id and s.space_id > 0),
-    (select nullif(provider, '(none)') from models m where m.model_id = requests.model_id),
-    (select nullif(name, '(none)') from models m where m.model_id = requests.model_id),
-    (select name from labels l where l.label_id = operation_id and l.label_id > 0),
-    outcome, cache_hit, attempt, streamed, http_status,
-    (select name from labels l where l.label_id = error_code_id and l.label_id > 0),
-    (select name from labels l where l.label_id = finish_reason_id and l.label_id > 0),
-    session, total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us,
-    prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens,
-    cost_nano_usd, cost_source, provider_response_id, tags";
-
-fn read_record(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
-    let name = |position: usize| -> rusqlite::Result<Option<Name>> {
-        Ok(row.get::<_, Option<String>>(position)?.map(Name::from))
-    };
-    let unsigned = |position: usize| -> rusqlite::Result<Option<u64>> {
-        Ok(row.get::<_, Option<i64>>(position)?.and_then(|value| u64::try_from(value).ok()))
-    };
-    let source = Source::from_code(row.get(3)?).unwrap_or(Source::Rest);
-    let started_at = Timestamp::from_unix_ms(row.get(1)?);
-    Ok(RequestRecord {
-        user: name(4)?,
-        space: name(5)?,
-        provider: name(6)?,
-        model: name(7)?,
-        operation: name(8)?,
-        outcome: Outcome::from_code(row.get(9)?).unwrap_or(Outcome::Success),
-        cache_hit: row.get(10)?,
-        attempt: row.get(11)?,
-        streamed: row.get(12)?,
-        http_status: unpack_status(row.get(13)?),
-        error_code: name(14)?,
-        finish_reason: name(15)?,
-        session: row.get(16)?,
-        latency_us: read_latencies(row, 17)?,
-        prompt_tokens: unsigned(21)?,
-        completion_tokens: unsigned(22)?,
-        cached_prompt_tokens: unsigned(23)?,
-        reasoning_tokens: unsigned(24)?,
-        cost_nano_usd: row.get(25)?,
-        cost_source: row.get::<_, Option<i64>>(26)?.and_then(CostSource::from_code),
-        provider_response_id: name(27)?,
-        tags: row.get(28)?,
-        ..RequestRecord::new(read_request_id(row, 2, started_at)?, started_at, source)
-    })
 }

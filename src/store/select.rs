@@ -64,12 +64,12 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    fn new(sql: impl Into<String>) -> Self {
+    pub(super) fn new(sql: impl Into<String>) -> Self {
         Self { sql: sql.into(), values: Vec::new() }
     }
 
     /// Appends text in which each `?` takes the next of `values`.
-    fn push(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+    pub(super) fn push(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
         self.sql.push_str(sql);
         self.values.extend(values);
     }
@@ -82,7 +82,7 @@ impl Statement {
 
 /// A user's requests are found by steps of this length: the index is in their order first, so that new requests meet on
 /// few of its pages.
-const USER_STEP_MS: i64 = 7_200_000;
+pub(super) const USER_STEP_MS: i64 = 7_200_000;
 
 /// A user whose requests are asked for is taken to send one in so many.
 const REQUESTS_OF_ONE: i64 = 500;
@@ -213,8 +213,9 @@ impl RawSelect<'_> {
         statement
     }
 
-    /// Whether the rows of these users, in whole steps, are fewer than all rows of the range.
-    fn is_read_by_user(&self, ids: &[i64]) -> bool {
+    /// Whether the filter names users, and their rows, in whole steps, are fewer than all rows of the range.
+    pub(super) fn is_read_by_user(&self) -> bool {
+        let Some(ids) = self.filter.ids(KeyColumn::User) else { return false };
         let step = |at: Timestamp| at.as_unix_ms().div_euclid(USER_STEP_MS);
         let steps = step(self.range.end).saturating_sub(step(self.range.start)).saturating_add(1);
         let users = i64::try_from(ids.len()).unwrap_or(i64::MAX);
@@ -226,9 +227,7 @@ impl RawSelect<'_> {
     /// The conditions with the index that suits them: the tail is read in order of arrival, users by
     /// their own index, everything else by time. A unary plus keeps a column away from the planner.
     fn conditions(&self, statement: &mut Statement) {
-        let users = self.filter.ids(KeyColumn::User);
-        let by_user =
-            self.after_seq.is_none() && users.is_some_and(|ids| self.is_read_by_user(ids));
+        let by_user = self.after_seq.is_none() && self.is_read_by_user();
         let time = match self.after_seq {
             _ if by_user => {
                 statement.push(" indexed by requests__started_at_ms_user_id", []);
@@ -291,29 +290,6 @@ pub(super) fn push_filter(statement: &mut Statement, filter: &ResolvedFilter) {
             statement.push(&format!(" and {column} < ?"), [us(max_us)]);
         }
     }
-}
-
-/// A page of whole rows, newest first, older than `before` when given.
-pub(super) fn page_statement(
-    columns: &str,
-    filter: &ResolvedFilter,
-    range: TimeRange,
-    before: Option<(i64, i64)>,
-    limit: usize,
-) -> Statement {
-    let mut statement =
-        RawSelect { range, after_seq: None, upto_seq: None, filter }.statement_of(columns);
-    if let Some((started_at_ms, seq)) = before {
-        statement.push(
-            " and (started_at_ms, seq) < (?, ?)",
-            [Value::Integer(started_at_ms), Value::Integer(seq)],
-        );
-    }
-    statement.push(
-        " order by started_at_ms desc, seq desc limit ?",
-        [Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))],
-    );
-    statement
 }
 
 /// One whole row, when it matches the filter.

@@ -23,6 +23,7 @@ mod mounts;
 mod notify;
 mod oracle;
 mod otlp;
+mod paging;
 mod place;
 mod properties;
 mod retention;

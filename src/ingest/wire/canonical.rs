@@ -1,18 +1,14 @@
 //! A record as the flat JSON object of the contract.
+//!
+//! Written by hand: an export writes ten fields and more of each of millions of records.
 
-use chrono::SecondsFormat;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use chrono::{Datelike, SecondsFormat, Timelike};
+use compact_str::format_compact;
+use serde::de::IgnoredAny;
 
 use super::Field;
-use crate::model::{LatencyKind, Outcome, RequestRecord};
+use crate::model::{LatencyKind, Name, Outcome, RequestId, RequestRecord, Timestamp};
 use crate::privacy::session_name;
-
-/// Serializes a record as the flat object of the contract, with `source` and `outcome`.
-///
-/// Users show as pseudonyms and sessions as `s_...`; unknown values are left out. Sent back in, the
-/// object gives an equal record, but for its source and who said what it cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Canonical<'a>(pub &'a RequestRecord);
 
 /// The record as one line of JSON, without a line end.
 pub fn to_json(record: &RequestRecord) -> String {
@@ -21,88 +17,269 @@ pub fn to_json(record: &RequestRecord) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// Appends the record to `out` as one line of JSON, without a line end.
+/// Appends the record to `out` as one line of JSON, without a line end: the flat object of the contract, with `source` and
+/// `outcome`.
+///
+/// Users show as pseudonyms and sessions as `s_...`; unknown values are left out. Sent back in, the
+/// object gives an equal record, but for its source and who said what it cost.
 pub fn write_json(record: &RequestRecord, out: &mut Vec<u8>) {
     let start = out.len();
-    if serde_json::to_writer(&mut *out, &Canonical(record)).is_err() {
-        // Only tags that are not JSON could do this, and the edge makes them.
-        out.truncate(start);
+    each_field(record, &mut |name, value| {
+        let Some(value) = value else { return };
+        out.push(if out.len() == start { b'{' } else { b',' });
+        // Names of the contract need no escaping.
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        value.write_json(out);
+    });
+    out.push(b'}');
+}
+
+/// The value of one field of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FieldValue<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A whole number.
+    Number(u64),
+    /// A number with a fraction.
+    Decimal {
+        /// The number times `scale`.
+        value: u64,
+        /// A power of ten.
+        scale: u64,
+    },
+    /// Yes or no.
+    Flag(bool),
+    /// A JSON object.
+    Object(&'a str),
+}
+
+impl FieldValue<'_> {
+    /// Appends the value as JSON.
+    pub fn write_json(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => write_json_text(text, out),
+            other => other.write_text(out),
+        }
+    }
+
+    /// Appends the value without the quotes and the escapes of JSON.
+    pub fn write_text(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) | Self::Object(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Number(number) => write_number(number, out),
+            Self::Decimal { value, scale } => write_decimal(value, scale, out),
+            Self::Flag(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
+        }
     }
 }
 
-impl Serialize for Canonical<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let record = self.0;
-        let mut map = Map(serializer.serialize_map(None)?);
-        map.put(Field::RequestId, Some(record.request_id.to_string()))?;
-        let started_at = record.started_at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true);
-        map.put(Field::StartedAt, Some(started_at))?;
-        map.0.serialize_entry("source", record.source.as_str())?;
-        map.put(Field::Operation, record.operation.as_deref())?;
-        map.put(Field::User, record.user.as_deref())?;
-        map.put(Field::Space, record.space.as_deref())?;
-        map.put(Field::Session, record.session.map(session_name))?;
-        map.put(Field::Provider, record.provider.as_deref())?;
-        map.put(Field::Model, record.model.as_deref())?;
-        for (field, kind) in [
-            (Field::TotalLatency, LatencyKind::Total),
-            (Field::ContextLatency, LatencyKind::Context),
-            (Field::LlmLatency, LatencyKind::Llm),
-            (Field::TimeToFirstToken, LatencyKind::TimeToFirstToken),
+/// Hands every field of a record with its name to `visit`, unknown ones too, always in the same order.
+pub fn each_field(
+    record: &RequestRecord,
+    visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
+) {
+    visit_identity(record, visit);
+    visit_usage(record, visit);
+    visit_outcome(record, visit);
+}
+
+/// Who sent what, and when.
+fn visit_identity(
+    record: &RequestRecord,
+    visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
+) {
+    match &record.request_id {
+        RequestId::Uuid(bytes) => {
+            let mut buffer = uuid::Uuid::encode_buffer();
+            let id = uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut buffer);
+            visit(Field::RequestId.name(), Some(FieldValue::Text(id)));
+        }
+        RequestId::Text(id) => visit(Field::RequestId.name(), Some(FieldValue::Text(id))),
+    }
+    let started_at = rfc3339_ms(record.started_at);
+    visit(Field::StartedAt.name(), Some(FieldValue::Text(&started_at)));
+    visit("source", Some(FieldValue::Text(record.source.as_str())));
+    visit(Field::Operation.name(), text(record.operation.as_ref()));
+    visit(Field::User.name(), text(record.user.as_ref()));
+    visit(Field::Space.name(), text(record.space.as_ref()));
+    let session = record.session.map(session_name);
+    visit(Field::Session.name(), session.as_deref().map(FieldValue::Text));
+    visit(Field::Provider.name(), text(record.provider.as_ref()));
+    visit(Field::Model.name(), text(record.model.as_ref()));
+}
+
+/// What it took.
+fn visit_usage(
+    record: &RequestRecord,
+    visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
+) {
+    for (field, kind) in [
+        (Field::TotalLatency, LatencyKind::Total),
+        (Field::ContextLatency, LatencyKind::Context),
+        (Field::LlmLatency, LatencyKind::Llm),
+        (Field::TimeToFirstToken, LatencyKind::TimeToFirstToken),
+    ] {
+        let ms = record.latency(kind).map(|value| FieldValue::Decimal { value, scale: 1_000 });
+        visit(field.name(), ms);
+    }
+    for (field, tokens) in [
+        (Field::PromptTokens, record.prompt_tokens),
+        (Field::CompletionTokens, record.completion_tokens),
+        (Field::CachedPromptTokens, record.cached_prompt_tokens),
+        (Field::ReasoningTokens, record.reasoning_tokens),
+    ] {
+        visit(field.name(), tokens.map(FieldValue::Number));
+    }
+    let cost = record.cost_nano_usd.and_then(|nano| u64::try_from(nano).ok());
+    let cost = cost.map(|value| FieldValue::Decimal { value, scale: 1_000_000_000 });
+    visit(Field::Cost.name(), cost);
+    visit(Field::CacheHit.name(), Some(FieldValue::Flag(record.cache_hit)));
+}
+
+/// How it ended.
+fn visit_outcome(
+    record: &RequestRecord,
+    visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
+) {
+    visit("outcome", Some(FieldValue::Text(record.outcome.as_str())));
+    let error_type = record.outcome.error_type().map(|kind| FieldValue::Text(kind.as_str()));
+    visit(Field::ErrorType.name(), error_type);
+    visit(Field::ErrorCode.name(), text(record.error_code.as_ref()));
+    let is_cancelled = record.outcome == Outcome::Cancelled;
+    visit(Field::Cancelled.name(), is_cancelled.then_some(FieldValue::Flag(true)));
+    let status = record.http_status.map(|status| FieldValue::Number(status.into()));
+    visit(Field::HttpStatus.name(), status);
+    visit(Field::FinishReason.name(), text(record.finish_reason.as_ref()));
+    visit(Field::Attempt.name(), Some(FieldValue::Number(record.attempt.into())));
+    visit(Field::Streamed.name(), record.streamed.map(FieldValue::Flag));
+    visit(Field::ProviderResponseId.name(), text(record.provider_response_id.as_ref()));
+    // Tags that are not JSON were not written by this program.
+    let is_json = |tags: &&str| serde_json::from_str::<IgnoredAny>(tags).is_ok();
+    visit("tags", record.tags.as_deref().filter(is_json).map(FieldValue::Object));
+}
+
+fn text(name: Option<&Name>) -> Option<FieldValue<'_>> {
+    name.map(|name| FieldValue::Text(name))
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+fn rfc3339_ms(at: Timestamp) -> Name {
+    let utc = at.to_utc();
+    let ms = utc.timestamp_subsec_millis();
+    let (date, time) = (utc.date_naive(), utc.time());
+    if !(0..=9_999).contains(&date.year()) {
+        return Name::from(utc.to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
+    format_compact!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{ms:03}Z",
+        date.year(),
+        date.month(),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
+fn write_json_text(text: &str, out: &mut Vec<u8>) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else if serde_json::to_writer(&mut *out, text).is_err() {
+        unreachable!("a text is JSON, and memory takes it");
+    }
+}
+
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    // The digits from the last to the first; the largest number has twenty.
+    let (mut digits, mut at, mut rest) = ([b'0'; 20], 20, number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
+/// `value / scale` in decimal, without zeros at its end and without a fraction where there is none.
+fn write_decimal(value: u64, scale: u64, out: &mut Vec<u8>) {
+    write_number(value / scale, out);
+    let mut rest = value % scale;
+    if rest == 0 {
+        return;
+    }
+    out.push(b'.');
+    let mut place = scale;
+    while rest > 0 {
+        place /= 10;
+        out.push(b'0' + (rest / place) as u8);
+        rest %= place;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(value: FieldValue<'_>) -> String {
+        let mut out = Vec::new();
+        value.write_json(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_the_short_decimals_that_they_stand_for() {
+        let decimal = |value, scale| text_of(FieldValue::Decimal { value, scale });
+        for (value, scale, text) in [
+            (0, 1_000, "0"),
+            (1, 1_000, "0.001"),
+            (1_500, 1_000, "1.5"),
+            (86_400_000_000, 1_000, "86400000"),
+            (1, 1_000_000_000, "0.000000001"),
+            (2_050_000_000, 1_000_000_000, "2.05"),
+            (1_000_000_000_000_001, 1_000_000_000, "1000000.000000001"),
         ] {
-            map.put(field, record.latency(kind).map(|us| Decimal { value: us, scale: 1_000 }))?;
+            assert_eq!(decimal(value, scale), text);
         }
-        map.put(Field::PromptTokens, record.prompt_tokens)?;
-        map.put(Field::CompletionTokens, record.completion_tokens)?;
-        map.put(Field::CachedPromptTokens, record.cached_prompt_tokens)?;
-        map.put(Field::ReasoningTokens, record.reasoning_tokens)?;
-        let cost = record.cost_nano_usd.and_then(|nano| u64::try_from(nano).ok());
-        map.put(Field::Cost, cost.map(|value| Decimal { value, scale: 1_000_000_000 }))?;
-        map.put(Field::CacheHit, Some(record.cache_hit))?;
-        map.0.serialize_entry("outcome", record.outcome.as_str())?;
-        map.put(Field::ErrorType, record.outcome.error_type().map(|kind| kind.as_str()))?;
-        map.put(Field::ErrorCode, record.error_code.as_deref())?;
-        map.put(Field::Cancelled, (record.outcome == Outcome::Cancelled).then_some(true))?;
-        map.put(Field::HttpStatus, record.http_status)?;
-        map.put(Field::FinishReason, record.finish_reason.as_deref())?;
-        map.put(Field::Attempt, Some(record.attempt))?;
-        map.put(Field::Streamed, record.streamed)?;
-        map.put(Field::ProviderResponseId, record.provider_response_id.as_deref())?;
-        if let Some(tags) = &record.tags {
-            let tags: serde_json::Value =
-                serde_json::from_str(tags).map_err(serde::ser::Error::custom)?;
-            map.0.serialize_entry("tags", &tags)?;
-        }
-        map.0.end()
+        assert_eq!(text_of(FieldValue::Number(0)), "0");
+        assert_eq!(text_of(FieldValue::Number(u64::MAX)), u64::MAX.to_string());
     }
-}
 
-struct Map<M>(M);
-
-impl<M: SerializeMap> Map<M> {
-    fn put(&mut self, field: Field, value: Option<impl Serialize>) -> Result<(), M::Error> {
-        match value {
-            Some(value) => self.0.serialize_entry(field.name(), &value),
-            None => Ok(()),
+    #[test]
+    fn texts_are_escaped_as_json_wants_it() {
+        for text in ["", "plain", "a \"b\" \\", "line\nend\u{1}", "é ü 漢 \u{7f}"] {
+            assert_eq!(text_of(FieldValue::Text(text)), serde_json::Value::from(text).to_string());
         }
     }
-}
 
-/// `value / scale`, without a fraction where there is none.
-///
-/// Both are exact as `f64` within the limits of a record, so the quotient is the nearest `f64` and
-/// prints as the short decimal that it stands for.
-struct Decimal {
-    value: u64,
-    scale: u64,
-}
-
-impl Serialize for Decimal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.value.is_multiple_of(self.scale) {
-            serializer.serialize_u64(self.value / self.scale)
-        } else {
-            serializer.serialize_f64(self.value as f64 / self.scale as f64)
+    #[test]
+    fn instants_have_milliseconds_whatever_their_year() {
+        for ms in [0, 1_767_323_045_678, -1, 253_402_300_800_000, i64::MAX, i64::MIN] {
+            let at = Timestamp::from_unix_ms(ms);
+            let expected = at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true);
+            assert_eq!(rfc3339_ms(at), expected);
         }
+    }
+
+    #[test]
+    fn every_field_of_the_contract_is_visited_once() {
+        let at = Timestamp::from_unix_ms(0);
+        let record = RequestRecord::new(RequestId::parse("r"), at, crate::model::Source::Rest);
+        let mut names = Vec::new();
+        each_field(&record, &mut |name, _| names.push(name));
+        let mut expected: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
+        expected.extend(["source", "outcome", "tags"]);
+        names.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        let fields = r#"{"request_id":"r","started_at":"1970-01-01T00:00:00.000Z","source":"rest","cache_hit":false,"outcome":"success","attempt":0}"#;
+        assert_eq!(to_json(&record), fields);
     }
 }

@@ -22,7 +22,7 @@ mod splitter;
 mod tags;
 
 pub use batch::{BatchParser, BatchReport, ParsedRecords, Rejection};
-pub use canonical::{Canonical, to_json, write_json};
+pub use canonical::{FieldValue, each_field, to_json, write_json};
 pub use check::{RecordContext, fresh_request_id};
 pub use draft::{Draft, Field, parse_record};
 pub use field_counts::FieldCounts;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp};
 use crate::store::migrate::{APPLICATION_ID, embedded};
-use crate::store::{Appended, ResolvedFilter};
+use crate::store::{Appended, NameCache, PageSelect, ResolvedFilter};
 
 const START_MS: i64 = 1_767_323_045_678;
 /// Begins with `START_MS`.
@@ -131,12 +131,12 @@ fn ids_are_told_apart_and_given_back_whatever_their_start_is() {
     }
     assert_eq!(found(&store, TIMED, None).unwrap().started_at, later, "the newest");
     let mut exported = Vec::new();
-    let all = TimeRange::new(start(), later.plus_ms(1));
+    let (range, filter) = (TimeRange::new(start(), later.plus_ms(1)), ResolvedFilter::default());
+    let all = PageSelect { range, filter: &filter, upto_seq: None, after: None, limit: 10 };
     store
         .read(|reader| {
-            reader.records(all, |record| {
+            reader.page(&all, &mut NameCache::default(), &mut || false, |_, record| {
                 exported.push(record.request_id.to_string());
-                Ok(())
             })
         })
         .unwrap();
