@@ -218,7 +218,7 @@ pub struct Exporter<W: Write>(Output<W>);
 #[derive(Debug)]
 enum Output<W: Write> {
     Ndjson { out: W, lines: Vec<u8> },
-    Csv { rows: csv::Writer<W>, cells: Cells },
+    Csv { rows: Box<csv::Writer<W>>, cells: Box<Cells> },
 }
 
 /// Columns of a CSV export after the fields of a record.
@@ -237,7 +237,7 @@ impl<W: Write> Exporter<W> {
         }
         let mut rows = csv::WriterBuilder::new().buffer_capacity(BUFFER_BYTES).from_writer(out);
         rows.write_record(columns()).map_err(|error| failed(error.into()))?;
-        Ok(Self(Output::Csv { rows, cells: Cells::new() }))
+        Ok(Self(Output::Csv { rows: Box::new(rows), cells: Box::new(Cells::new()) }))
     }
 
     /// Writes one record.

@@ -126,8 +126,13 @@ fn send(client: &Client, records: &[Record], stopping: &AtomicBool) -> bool {
     loop {
         match client.send(records) {
             Ok(report) => {
-                if !report.rejected.is_empty() {
-                    tracing::warn!(rejected = report.rejected.len(), "records were refused");
+                if let Some(first) = report.rejected.first() {
+                    tracing::warn!(
+                        rejected = report.rejected.len(),
+                        field = first.field,
+                        reason = first.reason,
+                        "the server rejected records"
+                    );
                 }
                 return true;
             }

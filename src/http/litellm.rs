@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::ingest::litellm::{LitellmEvent, LitellmProblem, read_events};
 use crate::ingest::wire::{ContentEncoding, RecordContext, RecordProblem, Rejection};
 use crate::model::{Name, RequestRecord, Source};
-use crate::service::Chatgauge;
+use crate::service::{AppendReport, Chatgauge};
 
 /// Largest body in bytes, as sent and after decompression: prompts and answers come along.
 const BODY_BYTES_MAX: u64 = 64 << 20;
@@ -38,9 +38,13 @@ struct Intake {
     context: RecordContext,
     spaces: Option<Vec<Name>>,
     records: Vec<RequestRecord>,
+    /// The place in the body of each of `records`.
+    indexes: Vec<usize>,
     events: usize,
     rejected: Vec<Rejection>,
     rejected_records: usize,
+    /// Those of them that the writer rejected, which has counted them.
+    after_retention: usize,
     stored: Stored,
     failure: Option<Error>,
 }
@@ -74,38 +78,40 @@ pub(crate) async fn ingest(
         spaces: principal.spaces().map(<[_]>::to_vec),
         service: service.clone(),
         records: Vec::new(),
+        indexes: Vec::new(),
         events: 0,
         rejected: Vec::new(),
         rejected_records: 0,
+        after_retention: 0,
         stored: Stored::default(),
         failure: None,
     };
     let work = move |pieces: Pieces| intake.read(pieces, encoding);
-    let (intake, problem) = pull(&app, request.into_body(), BODY_BYTES_MAX, encoding, work).await?;
-    let Intake { records, rejected, rejected_records, mut stored, .. } = intake;
-    let count = records.len();
-    let duplicates = append_patiently(&service, records).await?;
-    stored.accepted += count - duplicates;
-    stored.duplicates += duplicates;
-    service.note_refused(u64::try_from(rejected_records).unwrap_or(u64::MAX), 0);
+    let (mut intake, problem) =
+        pull(&app, request.into_body(), BODY_BYTES_MAX, encoding, work).await?;
+    let report = append_patiently(&service, std::mem::take(&mut intake.records)).await?;
+    intake.note(&report);
+    let Intake { rejected, rejected_records, after_retention, stored, .. } = intake;
+    let at_the_edge = rejected_records - after_retention;
+    service.note_refused(u64::try_from(at_the_edge).unwrap_or(u64::MAX), 0);
     match problem {
         Some(problem) => Err(problem.with_stored(stored)),
         None => Ok(Json(IngestReport::new(stored, rejected, rejected_records))),
     }
 }
 
-/// Stores the records, waiting for room in the queue; returns how many were stored before.
+/// Stores the records, waiting for room in the queue.
 async fn append_patiently(
     service: &Chatgauge,
     records: Vec<RequestRecord>,
-) -> Result<usize, Problem> {
+) -> Result<AppendReport, Problem> {
     for _ in 0..QUEUE_TRIES {
         if service.has_room(records.len()) {
             break;
         }
         tokio::time::sleep(QUEUE_WAIT).await;
     }
-    Ok(append(service, records).await?.duplicates.len())
+    append(service, records).await
 }
 
 impl Intake {
@@ -150,7 +156,10 @@ impl Intake {
             return true;
         }
         match event.to_record(&self.context) {
-            Ok(record) if self.is_allowed(&record) => self.records.push(record),
+            Ok(record) if self.is_allowed(&record) => {
+                self.records.push(record);
+                self.indexes.push(index);
+            }
             Ok(_) => self.reject(Rejection {
                 index,
                 field: "space",
@@ -175,12 +184,22 @@ impl Intake {
         }
     }
 
+    /// Notes what became of the records since the last note.
+    fn note(&mut self, report: &AppendReport) {
+        let indexes = std::mem::take(&mut self.indexes);
+        self.stored.accepted += report.accepted;
+        self.stored.duplicates += report.duplicates.len();
+        self.after_retention += report.after_retention.len();
+        for rejection in report.rejections(&indexes) {
+            self.reject(rejection);
+        }
+    }
+
     /// Stores a part of a large body, on its own thread.
     fn store(&mut self) -> bool {
         match self.service.record(std::mem::take(&mut self.records)) {
             Ok(report) => {
-                self.stored.accepted += report.accepted;
-                self.stored.duplicates += report.duplicates.len();
+                self.note(&report);
                 true
             }
             Err(error) => {

@@ -1,5 +1,6 @@
 //! Taking records in: the bounded queue, the group commit, and the wire formats that end in records.
 
+mod after_retention;
 pub mod litellm;
 pub mod otlp;
 mod pace;

@@ -1,6 +1,6 @@
 //! The bounded queue before the writer, and the group commit behind it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,17 @@ pub struct AppendReport {
     pub accepted: usize,
     /// Positions, in the batch, of records that were stored before.
     pub duplicates: Vec<usize>,
+    /// Positions, in the batch, of records that were rejected because retention has deleted the raw rows of their day.
+    pub after_retention: Vec<usize>,
+    /// Records stored in such days all the same, by the start of the UTC day.
+    pub in_pruned_days: BTreeMap<Timestamp, usize>,
+}
+
+impl From<Appended> for AppendReport {
+    fn from(appended: Appended) -> Self {
+        let Appended { accepted, duplicates, after_retention, in_pruned_days } = appended;
+        Self { accepted, duplicates, after_retention, in_pruned_days }
+    }
 }
 
 /// Called once with the outcome of a batch, on the writer's thread: it must be short.
@@ -49,6 +60,8 @@ pub struct IngestStats {
     pub accepted: u64,
     /// Records that were stored before.
     pub duplicates: u64,
+    /// Records rejected because retention has deleted the raw rows of their day.
+    pub after_retention: u64,
     /// Records refused because the queue was full.
     pub overloaded: u64,
     /// Transactions.
@@ -69,6 +82,7 @@ struct Shared {
     closed: AtomicBool,
     accepted: AtomicU64,
     duplicates: AtomicU64,
+    after_retention: AtomicU64,
     overloaded: AtomicU64,
     commits: AtomicU64,
     failed_commits: AtomicU64,
@@ -196,6 +210,7 @@ impl Queue {
             queued_records: self.queued_records(),
             accepted: load(&shared.accepted),
             duplicates: load(&shared.duplicates),
+            after_retention: load(&shared.after_retention),
             overloaded: load(&shared.overloaded),
             commits: load(&shared.commits),
             failed_commits: load(&shared.failed_commits),
@@ -365,10 +380,11 @@ impl QueueConsumer {
 
     fn acknowledge(&self, batches: Vec<Batch>, appended: Vec<Appended>) {
         for (batch, appended) in batches.into_iter().zip(appended) {
-            let report =
-                AppendReport { accepted: appended.accepted, duplicates: appended.duplicates };
-            self.shared.accepted.fetch_add(as_u64(report.accepted), Ordering::Relaxed);
-            self.shared.duplicates.fetch_add(as_u64(report.duplicates.len()), Ordering::Relaxed);
+            let (shared, report) = (&self.shared, AppendReport::from(appended));
+            shared.accepted.fetch_add(as_u64(report.accepted), Ordering::Relaxed);
+            shared.duplicates.fetch_add(as_u64(report.duplicates.len()), Ordering::Relaxed);
+            let after_retention = as_u64(report.after_retention.len());
+            shared.after_retention.fetch_add(after_retention, Ordering::Relaxed);
             (batch.on_committed)(Ok(report));
         }
     }

@@ -239,6 +239,9 @@ pub struct RequestRecord {
     pub dated_on_arrival: bool,
     /// It is loaded afterwards: when it arrives says nothing about it. So it is with every import.
     pub is_history: bool,
+    /// It is stored even when retention has deleted the raw rows of its UTC day, where it counts twice if it was stored
+    /// before. Only an import that was told so sets it.
+    pub allow_pruned_day: bool,
     /// The route by which it came.
     pub source: Source,
     /// `chat`, `completion`, `responses`, `embedding`, ...
@@ -295,6 +298,7 @@ impl RequestRecord {
             started_at,
             dated_on_arrival: false,
             is_history: false,
+            allow_pruned_day: false,
             source,
             operation: None,
             user: None,

@@ -47,8 +47,10 @@ pub struct IngestStatus {
     pub accepted_total: u64,
     /// Records that were stored before.
     pub duplicates_total: u64,
-    /// Records refused one by one because of a field.
+    /// Records rejected one by one because of a field.
     pub rejected_total: u64,
+    /// Those of them whose day's single requests retention has deleted.
+    pub rejected_after_retention_total: u64,
     /// Records refused because the queue was full.
     pub overloaded_total: u64,
     /// Content-like fields dropped unread.

@@ -61,24 +61,26 @@ impl Retention {
 
     /// Deletes everything that is due; `keep_going` is asked between steps.
     ///
-    /// Ages are counted at `ages_at`, which must not be ahead of the real time; `None`: nothing goes because of its age.
+    /// Ages are counted at `now`, which must not be ahead of the real time; without `by_age` nothing goes because of its
+    /// age, and what goes for its size is of days that are over at `now`.
     ///
     /// # Errors
     /// When the file cannot be read or written; what was deleted until then stays deleted.
     pub fn run(
         &self,
         gate: &dyn WriteGate,
-        ages_at: Option<Timestamp>,
+        now: Timestamp,
+        by_age: bool,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<RetentionReport> {
         let mut report = RetentionReport::default();
-        if let Some(now) = ages_at {
+        if by_age {
             for day in self.store.read(|reader| reader.days())? {
                 self.prune_aged(gate, &day, now, keep_going, &mut report)?;
             }
         }
-        self.prune_by_size(gate, keep_going, &mut report)?;
-        if let Some(now) = ages_at {
+        self.prune_by_size(gate, now, keep_going, &mut report)?;
+        if by_age {
             let before = now.plus_ms(-UNDATED_MS);
             let rest = |took_us| self.rest(took_us, keep_going);
             in_steps(gate, keep_going, rest, move |writer, rows| {
@@ -135,16 +137,19 @@ impl Retention {
         self.store.read(|reader| reader.day_holds(day.day_ms, level))
     }
 
-    /// While the file is too large: raw rows of the oldest days, then their finest rollups.
+    /// While the file is too large: raw rows of the oldest days, then their finest rollups. Never those of a day that is not
+    /// over: from then on its records would be rejected.
     fn prune_by_size(
         &self,
         gate: &dyn WriteGate,
+        now: Timestamp,
         keep_going: &dyn Fn() -> bool,
         report: &mut RetentionReport,
     ) -> Result<()> {
         let Some(max_bytes) = self.config.max_bytes else { return Ok(()) };
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
-        let days = self.store.read(|reader| reader.days())?;
+        let mut days = self.store.read(|reader| reader.days())?;
+        days.retain(|day| day.day_ms + DAY_MS <= now.as_unix_ms());
         for level in [None, Some(Level::Minute), Some(Level::QuarterHour)] {
             for day in days.iter().filter(|day| day.pruned & pruned_flag(level) == 0) {
                 if !keep_going() || self.store.read(|reader| reader.page_bytes())?.0 <= max_bytes {

@@ -50,7 +50,8 @@ impl Shared {
     pub(super) fn prune(&self) -> Result<RetentionReport> {
         let reading = self.trusted.read();
         self.retention.bound_arrivals(&self.queue, reading.latest)?;
-        self.retention.run(&self.queue, reading.ages_at(), &|| !self.is_stopping())
+        let by_age = reading.ages_at().is_some();
+        self.retention.run(&self.queue, reading.trusted, by_age, &|| !self.is_stopping())
     }
 
     /// Looks at the clock: logs when it begins or ceases to deviate, and stores it when no commit did for long.

@@ -326,6 +326,8 @@ impl Chatgauge {
             let stored = self.record(batch)?;
             report.accepted += stored.accepted;
             report.duplicates.extend(stored.duplicates.iter().map(|position| position + offset));
+            let rejected = stored.after_retention.iter().map(|position| position + offset);
+            report.after_retention.extend(rejected);
             offset += size;
         }
     }

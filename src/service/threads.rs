@@ -10,7 +10,7 @@ use super::Shared;
 use super::delivery::deliver;
 use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
 use crate::error::{Error, Result};
-use crate::ingest::QueueConsumer;
+use crate::ingest::{AppendReport, QueueConsumer};
 use crate::model::failure_log::FailureLog;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
@@ -179,7 +179,15 @@ fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
     let (sender, stored) = channel();
     // The receiver below waits for it.
     shared.queue.submit(records, Box::new(move |outcome| drop(sender.send(outcome))))?;
-    stored.recv().map_err(|_| Error::Closed)?.map(|_| ())
+    let report = stored.recv().map_err(|_| Error::Closed)??;
+    if !report.after_retention.is_empty() {
+        tracing::warn!(
+            requests = report.after_retention.len(),
+            "collected requests were rejected: {}",
+            AppendReport::AFTER_RETENTION
+        );
+    }
+    Ok(())
 }
 
 /// Rolls up until nothing is left, then brings the hot cache up to date.

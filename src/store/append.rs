@@ -1,14 +1,15 @@
 //! Appending records: one transaction for any number of batches, idempotent.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::ToSql;
 use rusqlite::{CachedStatement, Transaction};
 use sha2::{Digest, Sha256};
 
-use super::dedup::RecentResponses;
 use super::error::storage;
 use super::intern::Interner;
 use super::packed::{StoredId, pack_arrival, pack_llm_latency, pack_status, without_time};
-use super::writer::Writer;
+use super::writer::{Writer, WriterMemory};
 use crate::error::Result;
 use crate::model::{LatencyKind, RequestId, RequestRecord, Source, Timestamp};
 
@@ -19,6 +20,11 @@ pub struct Appended {
     pub accepted: usize,
     /// Positions of the records that were stored before.
     pub duplicates: Vec<usize>,
+    /// Positions of the records of days whose raw rows retention has deleted: nobody can tell whether they were stored
+    /// before, and they are not stored now.
+    pub after_retention: Vec<usize>,
+    /// Records stored in such days all the same, as [`RequestRecord::allow_pruned_day`] wants it, by the start of the UTC day.
+    pub in_pruned_days: BTreeMap<Timestamp, usize>,
 }
 
 /// Whether a record was new.
@@ -26,8 +32,12 @@ pub struct Appended {
 pub(super) enum Stored {
     /// It is stored now.
     New,
+    /// It is stored now, in a day whose raw rows are pruned.
+    InPrunedDay(Timestamp),
     /// It was stored before.
     Duplicate,
+    /// Its day's raw rows are pruned.
+    AfterRetention,
 }
 
 const INSERT: &str = "insert into requests (
@@ -57,8 +67,8 @@ impl Writer {
     ) -> Result<Vec<Appended>> {
         let records = batches.iter().map(|batch| batch.len()).sum();
         let arrival = Arrival { now, seen_at: self.stored_clock_mut().seen_at(now) };
-        self.append_transaction(records, |transaction, interner, recent| {
-            append_batches(transaction, interner, recent, batches, arrival)
+        self.append_transaction(records, |transaction, mut memory| {
+            append_batches(transaction, &mut memory, batches, arrival)
                 .map_err(storage("storing requests"))
         })
     }
@@ -66,11 +76,11 @@ impl Writer {
 
 fn append_batches(
     transaction: &Transaction<'_>,
-    interner: &mut Interner,
-    recent: &mut RecentResponses,
+    memory: &mut WriterMemory<'_>,
     batches: &[&[RequestRecord]],
     arrival: Arrival,
 ) -> rusqlite::Result<Vec<Appended>> {
+    memory.pruned.load(transaction)?;
     let mut statements = Statements {
         find: transaction.prepare_cached(FIND)?,
         insert: transaction.prepare_cached(INSERT)?,
@@ -79,9 +89,14 @@ fn append_batches(
     for batch in batches {
         let mut report = Appended::default();
         for (position, record) in batch.iter().enumerate() {
-            match append_one(transaction, &mut statements, interner, recent, record, arrival)? {
+            match append_one(transaction, &mut statements, memory, record, arrival)? {
                 Stored::New => report.accepted += 1,
+                Stored::InPrunedDay(day) => {
+                    report.accepted += 1;
+                    *report.in_pruned_days.entry(day).or_default() += 1;
+                }
                 Stored::Duplicate => report.duplicates.push(position),
+                Stored::AfterRetention => report.after_retention.push(position),
             }
         }
         appended.push(report);
@@ -103,27 +118,39 @@ struct Statements<'c> {
     insert: CachedStatement<'c>,
 }
 
+impl Statements<'_> {
+    /// Whether the record's raw row is there.
+    fn is_stored(&mut self, record: &RequestRecord) -> rusqlite::Result<bool> {
+        let (id, started_at) = (&record.request_id, record.started_at);
+        self.find.exists((started_at.as_unix_ms(), id, without_time(id, started_at)))
+    }
+}
+
 fn append_one(
     transaction: &Transaction<'_>,
     statements: &mut Statements<'_>,
-    interner: &mut Interner,
-    recent: &mut RecentResponses,
+    memory: &mut WriterMemory<'_>,
     record: &RequestRecord,
     arrival: Arrival,
 ) -> rusqlite::Result<Stored> {
+    let pruned_day = memory.pruned.day_of(record.started_at);
+    if pruned_day.is_some() && !record.allow_pruned_day {
+        // Before anything is remembered of a record that is not stored. A raw row that is still there recognises it.
+        let is_kept = statements.is_stored(record)?;
+        return Ok(if is_kept { Stored::Duplicate } else { Stored::AfterRetention });
+    }
     if record.dated_on_arrival && !note_undated(transaction, &record.request_id, arrival.seen_at)? {
         return Ok(Stored::Duplicate);
     }
-    if recent.is_repeat(record) {
+    if memory.recent.is_repeat(record) {
         return Ok(Stored::Duplicate);
     }
-    let (id, started_at) = (&record.request_id, record.started_at);
-    if statements.find.exists((started_at.as_unix_ms(), id, without_time(id, started_at)))? {
+    if statements.is_stored(record)? {
         return Ok(Stored::Duplicate);
     }
-    bind(transaction, &mut statements.insert, interner, record, arrival.now)?;
+    bind(transaction, &mut statements.insert, memory.interner, record, arrival.now)?;
     statements.insert.raw_execute()?;
-    Ok(Stored::New)
+    Ok(pruned_day.map_or(Stored::New, Stored::InPrunedDay))
 }
 
 /// Notes an id that came without a time; `false` when it was noted before.

@@ -28,6 +28,7 @@ mod page;
 mod paths;
 mod pragmas;
 mod prune;
+mod pruned_days;
 mod read;
 mod rebuild;
 mod recode;

@@ -20,16 +20,23 @@ pub const fn pruned_flag(level: Option<Level>) -> i64 {
 }
 
 impl Writer {
-    /// Deletes up to `limit` rolled-up raw rows of one UTC day and notes that the day is incomplete.
+    /// Deletes up to `limit` rolled-up raw rows of one UTC day and notes that the day is incomplete: from then on, records of
+    /// that day are rejected.
     ///
     /// Returns the number of rows deleted; fewer than `limit` means that none is left.
     ///
     /// # Errors
     /// When the transaction failed; nothing was changed then.
     pub fn prune_raw(&mut self, day_ms: i64, limit: u32) -> Result<usize> {
-        self.transaction(|transaction| {
+        // Whether a failed commit reached the file is not known.
+        let pruned = self.transaction(|transaction| {
             prune_raw(transaction, day_ms, limit).map_err(storage("deleting old requests"))
-        })
+        });
+        match &pruned {
+            Ok(_) => self.pruned_days().insert(day_ms),
+            Err(_) => self.pruned_days().forget(),
+        }
+        pruned
     }
 
     /// Deletes the rollup rows of a part of one UTC day at one level and notes that the day is incomplete.

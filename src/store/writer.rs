@@ -14,6 +14,7 @@ use super::error::storage;
 use super::health::StoreHealth;
 use super::held_file::HeldFile;
 use super::intern::{DimensionCaps, Interner};
+use super::pruned_days::PrunedDays;
 use super::state;
 use super::stored_clock::{ClockToStore, StoredClock};
 use super::wal_identity::{Found, WalFound};
@@ -35,6 +36,7 @@ pub struct Writer {
     connection: Option<Connection>,
     interner: Interner,
     recent: RecentResponses,
+    pruned: PrunedDays,
     /// What is remembered of a transaction that was rolled back could not be read back yet.
     is_stale: bool,
     stored_clock: StoredClock,
@@ -48,6 +50,13 @@ pub struct Writer {
     wal_restarts: bool,
     /// `None` beside a server.
     session: Option<Session>,
+}
+
+/// What a writer remembers of the file, for a transaction that stores records.
+pub(super) struct WriterMemory<'w> {
+    pub(super) interner: &'w mut Interner,
+    pub(super) recent: &'w mut RecentResponses,
+    pub(super) pruned: &'w mut PrunedDays,
 }
 
 /// The time that a server has the file open.
@@ -176,6 +185,7 @@ impl Writer {
         let mut writer = Self {
             interner: Interner::new(config),
             recent: RecentResponses::default(),
+            pruned: PrunedDays::default(),
             is_stale: true,
             stored_clock: StoredClock::default(),
             changes: Arc::default(),
@@ -195,11 +205,11 @@ impl Writer {
         self.checkpoint_pages = pages;
     }
 
-    /// Stores records in one transaction: `work` gets it with the dictionaries.
+    /// Stores records in one transaction: `work` gets it with what the writer remembers.
     pub(super) fn append_transaction<T>(
         &mut self,
         records: usize,
-        work: impl FnOnce(&Transaction<'_>, &mut Interner, &mut RecentResponses) -> Result<T>,
+        work: impl FnOnce(&Transaction<'_>, WriterMemory<'_>) -> Result<T>,
     ) -> Result<T> {
         self.health.may_write()?;
         if self.is_stale {
@@ -207,10 +217,10 @@ impl Writer {
         }
         let clock = self.stored_clock.due();
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        let (interner, recent) = (&mut self.interner, &mut self.recent);
+        let (interner, recent, pruned) = (&mut self.interner, &mut self.recent, &mut self.pruned);
+        let memory = WriterMemory { interner, recent, pruned };
         let extra = Extra { wal_restarts: self.wal_restarts, clock };
-        let outcome =
-            in_transaction(connection, extra, |transaction| work(transaction, interner, recent));
+        let outcome = in_transaction(connection, extra, |transaction| work(transaction, memory));
         let outcome = self.health.note_append(outcome);
         match &outcome {
             Ok(_) => {
@@ -227,8 +237,13 @@ impl Writer {
         outcome
     }
 
+    pub(super) const fn pruned_days(&mut self) -> &mut PrunedDays {
+        &mut self.pruned
+    }
+
     /// Reads back what is remembered, after a transaction that did not commit.
     pub(super) fn forget_uncommitted(&mut self) -> Result<()> {
+        self.pruned.forget();
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
         self.interner.reload(connection)?;
         self.recent.reload(connection)?;

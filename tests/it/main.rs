@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one link of the bundled SQLite.
 
+mod after_retention;
 mod alerts;
 mod backups;
 mod chat;

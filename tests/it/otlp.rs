@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod encode;
-mod grpc;
+pub(crate) mod encode;
+pub(crate) mod grpc;
 mod litellm;
 mod restart;
 mod samples;

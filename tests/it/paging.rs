@@ -48,7 +48,10 @@ fn all_pages(engine: &Engine, query: &RequestsQuery, stop: bool) -> Vec<(i64, Re
     }
 }
 
-fn filters() -> Vec<(Filter, fn(&RequestRecord) -> bool)> {
+/// A filter, and the same in Rust.
+type Case = (Filter, fn(&RequestRecord) -> bool);
+
+fn filters() -> Vec<Case> {
     let names = |names: &[&str]| names.iter().copied().map(Name::new).collect::<Vec<_>>();
     let all = Filter::default;
     let bounds = LatencyBounds { kind: LatencyKind::Total, min_us: 5_000_000_000, max_us: None };

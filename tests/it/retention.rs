@@ -167,15 +167,19 @@ fn raw_rows_that_are_not_rolled_up_yet_are_never_deleted() {
 }
 
 #[test]
-fn a_late_record_of_a_pruned_day_is_counted_once() {
+fn a_record_that_is_imported_into_a_pruned_day_is_counted_once() {
     let mut pipeline = Pipeline::with(|config| config.retention.raw_days = 1);
     let mut records = ten_days(&mut pipeline, 1_000);
     pipeline.prune(days_later(1));
     assert_eq!(raw_rows(&pipeline), 0);
-    let late = self::records(5, 50, march());
-    pipeline.append(&late, days_later(2));
+    let mut late = self::records(5, 50, march());
+    for record in &mut late {
+        record.allow_pruned_day = true;
+    }
+    let first = pipeline.append(&late, days_later(2));
+    assert_eq!((first.accepted, first.in_pruned_days.values().sum()), (50, 50_usize));
     let again = pipeline.append(&late, days_later(2));
-    assert_eq!(again.accepted, 0);
+    assert_eq!((again.accepted, again.duplicates.len()), (0, 50), "their raw rows are there");
     records.extend(late);
     assert_totals(&pipeline, &records);
     pipeline.compact(days_later(2));
@@ -207,6 +211,24 @@ fn the_oldest_raw_rows_make_room_and_the_file_shrinks() {
     assert!(before - after >= freed / 2, "{before} - {after}, {freed} freed");
     assert!(after <= MAX_BYTES, "{after}");
     assert_totals(&pipeline, &records);
+}
+
+#[test]
+fn a_limit_of_size_never_takes_the_day_that_is_not_over() {
+    let mut pipeline = Pipeline::with(|config| config.retention.max_bytes = Some(1));
+    let records = ten_days(&mut pipeline, 2_000);
+    let last_day = TimeRange::new(march().end.plus_ms(-DAY_MS), march().end);
+    let evening = last_day.end.plus_ms(-1);
+    let kept = records.iter().filter(|record| last_day.contains(record.started_at)).count();
+    assert_eq!(pipeline.prune(evening).raw_rows, records.len() - kept);
+    assert_eq!(raw_rows(&pipeline), kept);
+    // Its records are taken as before; those of the days before are not.
+    let mut rng = StdRng::seed_from_u64(7);
+    let new = random_record(&mut rng, last_day);
+    assert_eq!(pipeline.append(&[new], evening).accepted, 1);
+    let late = random_record(&mut rng, TimeRange::new(march().start, last_day.start));
+    assert_eq!(pipeline.append(&[late], evening).after_retention, [0]);
+    assert_eq!(pipeline.prune(march().end).raw_rows, kept, "a new record is not rolled up yet");
 }
 
 #[test]

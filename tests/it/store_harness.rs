@@ -171,7 +171,7 @@ impl Pipeline {
     }
 
     pub(crate) fn prune(&self, now: Timestamp) -> RetentionReport {
-        self.retention.run(&self.gate, Some(now), &|| true).unwrap()
+        self.retention.run(&self.gate, now, true, &|| true).unwrap()
     }
 
     /// Raw rows that the rollups do not include.

@@ -50,7 +50,9 @@ Examples:
   chatgauge import spend_logs.csv --format litellm-spendlogs
 
 A row without request_id gets one made of what it says, so importing a file again stores nothing
-twice. Fields that are not given stay unknown. Columns that are called like a field need no --map.";
+twice. Rows of days whose single requests retention has deleted are rejected, because nothing is left
+to recognise them by; --allow-pruned-days stores them. Fields that are not given stay unknown. Columns
+that are called like a field need no --map.";
 
 /// Stores requests from NDJSON and CSV files, plain or compressed with gzip or zstd.
 #[derive(Clone, Debug, Args)]
@@ -89,6 +91,9 @@ pub struct ImportCommand {
     /// Skip what an interrupted import of the same file had stored
     #[arg(long)]
     pub resume: bool,
+    /// Store also requests of days whose single requests retention has deleted; what was stored there before counts twice
+    #[arg(long)]
+    pub allow_pruned_days: bool,
     /// Read and check everything, store nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -162,7 +167,7 @@ impl ImportCommand {
             // A dry run leaves nothing behind, not even a key: any key shows what would be refused.
             None => Pseudonymizer::from_key([0; 32]),
         };
-        let mut sink = DatabaseSink::new(service.clone(), pseudonymizer);
+        let mut sink = DatabaseSink::new(service.clone(), pseudonymizer, self.allow_pruned_days);
         let ended = self.run(&config.store.path, &mut sink, out);
         if let Some(service) = service {
             open::roll_up(&service)?;
@@ -301,6 +306,7 @@ impl ImportCommand {
                 Ok(record) => {
                     summary.note_start(record.started_at);
                     pending.records.push(record);
+                    pending.rows.push(row);
                 }
                 Err(rejection) => summary.reject(row, rejection),
             }
@@ -321,6 +327,8 @@ impl ImportCommand {
 #[derive(Debug, Default)]
 struct Pending {
     records: Vec<RequestRecord>,
+    /// The row of each of `records`.
+    rows: Vec<u64>,
     capacity: usize,
 }
 
@@ -333,15 +341,27 @@ impl Pending {
         summary: &mut ImportSummary,
     ) -> Result<()> {
         let records = std::mem::take(&mut self.records);
+        let rows_of = std::mem::take(&mut self.rows);
         if dry_run {
             summary.accepted += records.len() as u64;
         } else if !records.is_empty() {
             let report = sink.store(records, rows)?;
             summary.accepted += report.accepted as u64;
             summary.duplicates += report.duplicates.len() as u64;
+            for position in report.after_retention {
+                summary.reject(rows_of.get(position).copied().unwrap_or(rows), after_retention());
+            }
+            for (day, count) in report.in_pruned_days {
+                *summary.in_pruned_days.entry(day).or_default() += count as u64;
+            }
         }
         Ok(())
     }
+}
+
+fn after_retention() -> Rejection {
+    let reason = format!("{}; --allow-pruned-days stores it", AppendReport::AFTER_RETENTION);
+    Rejection::new(AppendReport::AFTER_RETENTION_FIELD, reason)
 }
 
 fn delimiter_by_name(path: &Path) -> u8 {

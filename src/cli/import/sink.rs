@@ -18,15 +18,21 @@ pub(super) struct DatabaseSink {
     /// The latest start that is accepted though the clock may be behind, as of the last batch.
     latest_start: Timestamp,
     fields: FieldCounts,
+    allow_pruned_days: bool,
 }
 
 impl DatabaseSink {
-    /// Stores through `service`; a dry run has none.
-    pub(super) fn new(service: Option<Chatgauge>, pseudonymizer: Pseudonymizer) -> Self {
+    /// Stores through `service`; a dry run has none. `allow_pruned_days`: see [`RequestRecord::allow_pruned_day`].
+    pub(super) fn new(
+        service: Option<Chatgauge>,
+        pseudonymizer: Pseudonymizer,
+        allow_pruned_days: bool,
+    ) -> Self {
         let clock = SystemClock::default();
         let context = RecordContext::new(clock.now(), Source::Import, pseudonymizer);
         let latest_start = service.as_ref().map_or(context.latest_start, Chatgauge::latest_start);
-        Self { service, context, clock, latest_start, fields: FieldCounts::default() }
+        let fields = FieldCounts::default();
+        Self { service, context, clock, latest_start, fields, allow_pruned_days }
     }
 }
 
@@ -38,7 +44,10 @@ impl RowSink for DatabaseSink {
             self.context.now.plus_ms(limits::FUTURE_MS).max(self.latest_start);
         let parsed = parse_record(json, &mut self.fields)
             .and_then(|draft| draft.check(&self.context, &mut self.fields));
-        parsed.map_err(|problem| Rejection::new(problem.field, problem.reason))
+        let allow_pruned_day = self.allow_pruned_days;
+        parsed
+            .map(|record| RequestRecord { allow_pruned_day, ..record })
+            .map_err(|problem| Rejection::new(problem.field, problem.reason))
     }
 
     fn store(&mut self, records: Vec<RequestRecord>, _rows: u64) -> Result<AppendReport> {

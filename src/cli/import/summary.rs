@@ -29,6 +29,9 @@ pub struct ImportSummary {
     pub rejected: u64,
     /// Why, the most frequent reason first.
     pub rejections: Vec<RejectedRows>,
+    /// Rows stored in days whose single requests retention has deleted, by the start of the UTC day: each of them counts twice
+    /// if it had been stored before.
+    pub in_pruned_days: BTreeMap<Timestamp, u64>,
     /// Columns that are not looked at.
     pub ignored_columns: Vec<String>,
     /// Fields of NDJSON records that are not looked at, with how many records had them.
@@ -109,6 +112,19 @@ impl ImportSummary {
         text.push('\n');
         if let (Some(first), Some(last)) = (self.first_started_at, self.last_started_at) {
             text += &format!("started between {first} and {last}\n");
+        }
+        if !self.in_pruned_days.is_empty() {
+            let days: Vec<String> = self
+                .in_pruned_days
+                .iter()
+                .map(|(day, rows)| format!("{} ({rows})", day.to_utc().date_naive()))
+                .collect();
+            text += &format!(
+                "may count twice: {} rows of days whose single requests retention has deleted, if they were stored \
+                 before: {}\n",
+                self.in_pruned_days.values().sum::<u64>(),
+                days.join(", ")
+            );
         }
         if !self.ignored_columns.is_empty() {
             text += &format!("columns not used: {}\n", self.ignored_columns.join(", "));

@@ -150,7 +150,7 @@ impl RowSink for TestSink {
 
     fn store(&mut self, records: Vec<RequestRecord>, rows: u64) -> Result<AppendReport> {
         self.batches.push((records.len(), rows));
-        Ok(AppendReport { accepted: records.len(), duplicates: Vec::new() })
+        Ok(AppendReport { accepted: records.len(), ..AppendReport::default() })
     }
 }
 

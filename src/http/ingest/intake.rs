@@ -47,6 +47,8 @@ pub(super) struct Outcome {
     pub(super) rejected: Vec<Rejection>,
     /// All records that were not acceptable.
     pub(super) rejected_records: usize,
+    /// Those of them that the writer rejected, which has counted them.
+    pub(super) after_retention: usize,
     /// Fields that were not kept.
     pub(super) fields: FieldCounts,
 }
@@ -72,9 +74,13 @@ pub(super) struct Batches<W> {
     batch_records: usize,
     spaces: Option<Vec<Name>>,
     under_way: VecDeque<Ack>,
+    /// The places in the body of the records of each batch whose answer was not noted yet, in their order.
+    indexes: VecDeque<Vec<usize>>,
     stored: Stored,
-    out_of_bounds: Vec<Rejection>,
-    out_of_bounds_records: usize,
+    /// Records of other spaces than the key's, and of days that retention has pruned; the first ones of each.
+    rejected: Vec<Rejection>,
+    out_of_bounds: usize,
+    after_retention: usize,
 }
 
 impl<W: Writer> Intake<W> {
@@ -94,9 +100,11 @@ impl<W: Writer> Intake<W> {
                 batch_records: BATCH_RECORDS.min(queue_max_records).max(1),
                 spaces,
                 under_way: VecDeque::new(),
+                indexes: VecDeque::new(),
                 stored: Stored::default(),
-                out_of_bounds: Vec::new(),
-                out_of_bounds_records: 0,
+                rejected: Vec::new(),
+                out_of_bounds: 0,
+                after_retention: 0,
             },
         }
     }
@@ -140,9 +148,10 @@ impl<W: Writer> Intake<W> {
 
 impl<W: Writer> Batches<W> {
     fn submit(&mut self, parsed: ParsedRecords) -> Result<(), Error> {
-        let mut records = self.within_bounds(parsed);
+        let ParsedRecords { mut records, mut indexes } = self.within_bounds(parsed);
         while !records.is_empty() {
-            let rest = records.split_off(records.len().min(self.batch_records));
+            let size = records.len().min(self.batch_records);
+            let (rest, rest_indexes) = (records.split_off(size), indexes.split_off(size));
             let (sender, ack) = oneshot::channel();
             let on_committed: OnCommitted = Box::new(move |result| {
                 // Nobody listens when the sender of the body has gone away.
@@ -150,23 +159,25 @@ impl<W: Writer> Batches<W> {
             });
             self.writer.submit(records, on_committed)?;
             self.under_way.push_back(ack);
-            records = rest;
+            self.indexes.push_back(indexes);
+            (records, indexes) = (rest, rest_indexes);
         }
         Ok(())
     }
 
-    fn within_bounds(&mut self, parsed: ParsedRecords) -> Vec<RequestRecord> {
-        let Some(spaces) = &self.spaces else { return parsed.records };
-        let mut kept = Vec::with_capacity(parsed.records.len());
+    fn within_bounds(&mut self, parsed: ParsedRecords) -> ParsedRecords {
+        let Some(spaces) = &self.spaces else { return parsed };
+        let mut kept = ParsedRecords::default();
         for (record, index) in parsed.records.into_iter().zip(parsed.indexes) {
             if record.space.as_ref().is_some_and(|space| spaces.contains(space)) {
-                kept.push(record);
+                kept.records.push(record);
+                kept.indexes.push(index);
                 continue;
             }
-            self.out_of_bounds_records += 1;
-            if self.out_of_bounds.len() < REJECTIONS_MAX {
+            self.out_of_bounds += 1;
+            if self.out_of_bounds <= REJECTIONS_MAX {
                 let reason = format!("this key may only send records of {}", spaces.join(", "));
-                self.out_of_bounds.push(Rejection { index, field: "space", reason });
+                self.rejected.push(Rejection { index, field: "space", reason });
             }
         }
         kept
@@ -184,15 +195,19 @@ impl<W> Batches<W> {
         self.under_way.pop_front()
     }
 
-    /// Notes what became of a batch.
+    /// Notes what became of the oldest batch that has no answer yet.
     ///
     /// # Errors
     /// When it was not stored.
     pub(super) fn settle(&mut self, answer: Answer) -> Result<(), Problem> {
         // A callback dropped without a call: the writer has gone away.
+        let indexes = self.indexes.pop_front().unwrap_or_default();
         let report = answer.map_err(|_| Error::Closed)??;
         self.stored.accepted += report.accepted;
         self.stored.duplicates += report.duplicates.len();
+        let room = REJECTIONS_MAX.saturating_sub(self.after_retention);
+        self.rejected.extend(report.rejections(&indexes).take(room));
+        self.after_retention += report.after_retention.len();
         Ok(())
     }
 
@@ -204,13 +219,14 @@ impl<W> Batches<W> {
     /// The outcome of a body that was read to its end.
     pub(super) fn outcome(self, report: BatchReport) -> Outcome {
         let mut rejected = report.rejected;
-        rejected.extend(self.out_of_bounds);
+        rejected.extend(self.rejected);
         rejected.sort_by_key(|rejection| rejection.index);
         rejected.truncate(REJECTIONS_MAX);
         Outcome {
             stored: self.stored,
             rejected,
-            rejected_records: report.rejected_records + self.out_of_bounds_records,
+            rejected_records: report.rejected_records + self.out_of_bounds + self.after_retention,
+            after_retention: self.after_retention,
             fields: report.fields,
         }
     }

@@ -42,7 +42,8 @@ pub(crate) struct IngestReport {
 impl IngestReport {
     /// What became of records that came in another form.
     pub(crate) fn new(stored: Stored, rejected: Vec<Rejection>, rejected_records: usize) -> Self {
-        Outcome { stored, rejected, rejected_records, fields: FieldCounts::default() }.into()
+        let (fields, after_retention) = (FieldCounts::default(), 0);
+        Outcome { stored, rejected, rejected_records, after_retention, fields }.into()
     }
 }
 
@@ -158,7 +159,8 @@ pub(crate) async fn ingest(
     let (body, clock) = (request.into_body(), service.clock());
     let outcome = stream::read(intake, body, format.encoding, app.config(), clock).await?;
     service.note_refused(
-        u64::try_from(outcome.rejected_records).unwrap_or(u64::MAX),
+        // The writer counts those of its own.
+        u64::try_from(outcome.rejected_records - outcome.after_retention).unwrap_or(u64::MAX),
         outcome.fields.dropped_content.values().sum(),
     );
     let status =

@@ -38,6 +38,8 @@ pub(crate) struct SimulatedBody {
     accepted: usize,
     /// Records that were stored before.
     duplicates: usize,
+    /// Records rejected because retention has deleted the single requests of their day.
+    rejected: usize,
     /// The seed, to make the same traffic again.
     seed: u64,
 }
@@ -84,8 +86,9 @@ pub(crate) async fn simulate(
     let detail = format!("{} requests over {} minutes", request.requests, request.minutes);
     app.audit(&principal.actor, AuditAction::Simulate, None, Some(detail));
     let report = app.ask(move |service| service.simulate(request)).await?;
-    let duplicates = report.duplicates.len();
-    Ok(Json(SimulatedBody { accepted: report.accepted, duplicates, seed: request.seed }))
+    let (duplicates, rejected) = (report.duplicates.len(), report.after_retention.len());
+    let accepted = report.accepted;
+    Ok(Json(SimulatedBody { accepted, duplicates, rejected, seed: request.seed }))
 }
 
 #[cfg(test)]

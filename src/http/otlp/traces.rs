@@ -51,6 +51,8 @@ struct Intake {
     /// The space of spans that name none.
     default_space: Option<Name>,
     rejected: Rejected,
+    /// The part of `rejected` that the writer rejected, which has counted it.
+    after_retention: usize,
 }
 
 /// How a body is encoded.
@@ -87,6 +89,7 @@ pub(super) async fn store(
         spaces,
         default_space: space.or(only_space),
         rejected: Rejected::default(),
+        after_retention: 0,
     };
     let max_bytes = service.config().otlp.body_max_bytes;
     // The frame of gRPC comes on top.
@@ -95,14 +98,15 @@ pub(super) async fn store(
     let content = if encoding.is_grpc { ContentEncoding::Gzip } else { encoding.content };
     let work = move |pieces: Pieces| {
         let read = intake.read(pieces, encoding, max_bytes);
-        Ok(read.map(|committed| (committed, intake.rejected)))
+        Ok(read.map(|committed| (committed, intake)))
     };
-    let (committed, rejected) = pull(app, body, sent_max_bytes, content, work).await??;
+    let (committed, mut intake) = pull(app, body, sent_max_bytes, content, work).await??;
     if let Some(committed) = committed {
-        wait_for(committed).await?;
+        intake.note(&wait_for(committed).await?);
     }
-    service.note_refused(u64::try_from(rejected.spans).unwrap_or(u64::MAX), 0);
-    Ok(rejected)
+    let at_the_edge = intake.rejected.spans - intake.after_retention;
+    service.note_refused(u64::try_from(at_the_edge).unwrap_or(u64::MAX), 0);
+    Ok(intake.rejected)
 }
 
 /// Hands records to the writer and waits until they are on disk.
@@ -185,7 +189,8 @@ impl Intake {
     fn store(&mut self, batch: SpanBatch) -> Result<(), Problem> {
         match self.submit(batch)? {
             Some(committed) => {
-                committed.blocking_recv().map_err(|_| Error::Closed)??;
+                let report = committed.blocking_recv().map_err(|_| Error::Closed)??;
+                self.note(&report);
                 Ok(())
             }
             None => Ok(()),
@@ -202,7 +207,8 @@ impl Intake {
         }
         let (sender, committed) = oneshot::channel();
         let on_committed = Box::new(move |result: crate::error::Result<AppendReport>| {
-            if result.is_ok() {
+            // A call that is not stored must not stand for one that is sent again.
+            if result.as_ref().is_ok_and(|report| report.after_retention.is_empty()) {
                 held.keep();
             }
             // Nobody listens when the client has gone away.
@@ -282,6 +288,17 @@ impl Intake {
             return None;
         }
         Some(record)
+    }
+
+    /// Notes what became of a batch.
+    fn note(&mut self, report: &AppendReport) {
+        let spans = report.after_retention.len();
+        if spans > 0 {
+            self.after_retention += spans;
+            let (field, reason) =
+                (AppendReport::AFTER_RETENTION_FIELD, AppendReport::AFTER_RETENTION);
+            self.reject(spans, format!("{field}: {reason}"));
+        }
     }
 
     /// Counts spans that are not stored; the first reason is told.

@@ -2,6 +2,7 @@
 //! document, so that the two cannot differ.
 
 mod csv;
+mod cursor;
 mod fields;
 mod latency;
 mod table;

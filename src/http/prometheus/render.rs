@@ -322,7 +322,6 @@ fn own_metrics(text: &mut Text, status: &Status) {
     let counters = [
         ("chatgauge_records_accepted_total", "Records stored.", ingest.accepted_total),
         ("chatgauge_records_duplicate_total", "Records sent again.", ingest.duplicates_total),
-        ("chatgauge_records_rejected_total", "Records not acceptable.", ingest.rejected_total),
         (
             "chatgauge_records_overloaded_total",
             "Records refused, queue full.",
@@ -363,6 +362,13 @@ fn own_metrics(text: &mut Text, status: &Status) {
     ];
     for (name, help, value) in counters {
         text.single(name, "counter", help, unsigned(value));
+    }
+    let name = "chatgauge_records_rejected_total";
+    text.family(name, "counter", "Records rejected one by one, by reason.");
+    let after_retention = ingest.rejected_after_retention_total;
+    let invalid = ingest.rejected_total - after_retention;
+    for (reason, records) in [("invalid", invalid), ("after_retention", after_retention)] {
+        text.sample(name, &[("reason", reason)], unsigned(records));
     }
     let help = "Time of all transactions.";
     text.single("chatgauge_commit_seconds_total", "counter", help, ingest.commit_seconds_total);

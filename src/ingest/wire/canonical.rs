@@ -219,7 +219,7 @@ fn write_decimal(value: u64, scale: u64, out: &mut Vec<u8>) {
     let mut place = scale;
     while rest > 0 {
         place /= 10;
-        out.push(b'0' + (rest / place) as u8);
+        out.push(b'0' + (rest / place % 10) as u8);
         rest %= place;
     }
 }

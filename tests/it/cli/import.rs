@@ -203,6 +203,41 @@ fn names_that_look_like_formulas_are_exported_safely_and_read_back() {
 }
 
 #[test]
+fn rows_of_pruned_days_are_rejected_unless_they_are_allowed() {
+    let place = Place::new();
+    let line = |day: u32, number: u32| {
+        let started_at = format!("2026-06-{day:02}T12:00:00Z");
+        json!({"request_id": format!("r{day}-{number}"), "started_at": started_at}).to_string()
+    };
+    let lines: Vec<String> =
+        (0..5).map(|number| line(1, number)).chain([line(2, 0), line(3, 0)]).collect();
+    place.write("a.ndjson", lines.join("\n"));
+    assert_eq!(summary(&place, &["a.ndjson"])["accepted"], 7);
+    let prune = "delete from requests where started_at_ms < 1780444800000;
+                 update days set pruned = pruned | 1 where day_ms < 1780444800000";
+    place.connection().execute_batch(prune).unwrap();
+
+    let again = summary(&place, &["a.ndjson"]);
+    assert_eq!((&again["accepted"], &again["duplicates"]), (&json!(0), &json!(1)), "{again}");
+    let rejected = &again["rejections"][0];
+    assert_eq!((&rejected["field"], &rejected["rows"]), (&json!("started_at"), &json!(6)));
+    assert_eq!(rejected["first_row"], 1);
+    let reason = rejected["reason"].as_str().unwrap();
+    assert!(reason.starts_with("after_retention: "), "{reason}");
+    has(reason, "--allow-pruned-days");
+    assert_eq!(place.number("select sum(requests) from usage_daily"), 7);
+
+    let text = place.run(&["import", "a.ndjson", "--allow-pruned-days"]).ok();
+    has(&text, "7 rows read, 6 stored, 1 stored before");
+    has(&text, "may count twice: 6 rows of days");
+    has(&text, "2026-06-01 (5), 2026-06-02 (1)");
+    assert_eq!(place.number("select sum(requests) from usage_daily"), 13);
+    // Now their raw rows are there.
+    let third = summary(&place, &["a.ndjson", "--allow-pruned-days"]);
+    assert_eq!((&third["duplicates"], &third["in_pruned_days"]), (&json!(7), &json!({})));
+}
+
+#[test]
 fn a_summary_has_every_count() {
     let value = serde_json::to_value(ImportSummary::default()).unwrap();
     for name in ["rows", "accepted", "duplicates", "resumed", "rejected", "dropped_content_fields"]

@@ -9,31 +9,36 @@ use serde_json::{Value, json};
 use super::encode::protobuf_of;
 use crate::harness::{ADMIN_TOKEN, TestServer};
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+pub(crate) const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// What a call came to.
 #[derive(Debug)]
-struct Called {
-    data: Vec<u8>,
+pub(crate) struct Called {
+    pub(crate) data: Vec<u8>,
     /// Headers and trailers together: a failure has all in the headers.
     end: HeaderMap,
 }
 
 impl Called {
-    fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.end["grpc-status"].to_str().unwrap()
     }
 }
 
 /// One message, framed.
-fn framed(is_compressed: bool, message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(is_compressed: bool, message: &[u8]) -> Vec<u8> {
     let mut frame = vec![u8::from(is_compressed)];
     frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(message);
     frame
 }
 
-fn call(server: &TestServer, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Called {
+pub(crate) fn call(
+    server: &TestServer,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Called {
     let url = server.url(path);
     let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
     let mut request =

@@ -27,7 +27,8 @@ impl Writer for FakeWriter {
         }
         batches.push(batch.len());
         let duplicates = if batch.len() == 1 { vec![] } else { vec![0] };
-        on_committed(Ok(AppendReport { accepted: batch.len() - duplicates.len(), duplicates }));
+        let accepted = batch.len() - duplicates.len();
+        on_committed(Ok(AppendReport { accepted, duplicates, ..AppendReport::default() }));
         Ok(())
     }
 }
