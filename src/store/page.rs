@@ -75,7 +75,7 @@ impl IdEnd {
 }
 
 impl PageCursor {
-    /// Length in bytes of a cursor of the versions before 1.0, which had no end of an id.
+    /// Length in bytes of the cursors of earlier versions, which had no end of an id.
     pub const EARLIER_BYTES: usize = 16;
 
     /// The start of the last request before the next page.
