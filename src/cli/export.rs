@@ -96,7 +96,8 @@ impl ExportCommand {
         let filter = self.filter.resolve(&config)?;
         let bar = progress_bar(&store, range, &filter)?;
         let query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
-        let upto_seq = store.read(|reader| reader.last_seq())?;
+        // A damaged end of the table must not keep the rest from being exported.
+        let upto_seq = or_beside_damage(store.read(|reader| reader.last_seq()), i64::MAX)?;
         let exported = match &self.output {
             None => {
                 let exporter = Exporter::new(self.begin(out)?, format)?;
@@ -141,8 +142,17 @@ fn progress_bar(store: &Store, range: TimeRange, filter: &Filter) -> Result<Prog
             day.pruned & pruned_flag(None) == 0 && !day_range.intersect(range).is_empty()
         });
         Ok(kept.map(|day| day.requests).sum::<i64>())
-    })?;
+    });
+    let requests = or_beside_damage(requests, 0)?;
     Ok(open::progress(u64::try_from(requests).unwrap_or(0), "exporting"))
+}
+
+/// What was read, or `instead` where a page is damaged.
+fn or_beside_damage<T>(read: Result<T>, instead: T) -> Result<T> {
+    match read {
+        Err(error) if error.is_damage() => Ok(instead),
+        read => read,
+    }
 }
 
 /// Exports page by page, each from a snapshot of its own. Requests that arrived after the beginning are left out, so

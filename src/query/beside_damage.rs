@@ -1,7 +1,7 @@
 //! Requests of a damaged file: one by one, over those that cannot be read.
 
 use crate::error::Result;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::TimeRange;
 use crate::store::{PageCursor, Reader, ResolvedFilter};
 
 use super::engine::Engine;

@@ -16,7 +16,18 @@ use crate::error::Result;
 use crate::model::{RequestRecord, TimeRange, Timestamp};
 
 /// The second column of the index of time.
-const ID_END: &str = "substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)";
+macro_rules! id_end {
+    () => {
+        "substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)"
+    };
+}
+const ID_END: &str = id_end!();
+/// The columns that [`read_cursor`] expects, and `seq`: all that the index of time has.
+const KEY_COLUMNS: &str = concat!("started_at_ms, ", id_end!(), ", seq");
+/// The order of pages.
+const TIME_ORDER: &str = concat!("started_at_ms desc, ", id_end!(), " desc, seq desc");
+/// The order of pages within a millisecond.
+const ID_ORDER: &str = concat!(id_end!(), " desc, seq desc");
 
 /// Rows, for each row that a filtered page still wants, that are looked at in order of time before a user's own index
 /// is tried: whoever sends one request in 32 is found faster by time.
@@ -270,10 +281,7 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
         );
         let bounds = [from_ms, end_ms].map(Value::Integer);
         statement.push(" and +started_at_ms >= ? and +started_at_ms < ?", bounds);
-        self.finish(
-            &mut statement,
-            concat!("+", "started_at_ms desc, ", id_end!(), " desc, seq desc"),
-        );
+        self.finish(&mut statement, concat!("+started_at_ms desc, ", id_end!(), " desc, seq desc"));
         let mut prepared = self.reader.connection().prepare_cached(&statement.sql)?;
         let seqs = prepared.query_map(params_from_iter(&statement.values), |row| row.get(0))?;
         seqs.collect()
@@ -342,7 +350,8 @@ type Stretch = (Statement, &'static str);
 
 /// Everything of a range after a place.
 fn stretches(columns: &str, range: TimeRange, after: Option<&PageCursor>) -> Vec<Stretch> {
-    let mut stretches = Vec::from(rest_of_millisecond(columns, range, after).unwrap_or_default());
+    let rest = rest_of_millisecond(columns, range, after);
+    let mut stretches: Vec<Stretch> = rest.into_iter().flatten().collect();
     stretches.push(by_time(columns, range.start.as_unix_ms(), end_ms(range, after)));
     stretches
 }
