@@ -1,7 +1,7 @@
 //! The pages of a database file with its write-ahead log, read without SQLite: nothing is written, locked or recovered.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::wal::Wal;
@@ -58,7 +58,12 @@ impl Pages {
             File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })
         };
         let mut file = open(path)?;
-        let wal = wal_path.map(Wal::read).transpose()?.unwrap_or_default();
+        let wal = match wal_path.map(Wal::read).transpose() {
+            // Whoever closed the file since it was seen moved the log into it.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+            read => read?,
+        };
+        let wal = wal.unwrap_or_default();
         let wal_file = wal_path.filter(|_| wal.page_bytes > 0).map(open).transpose()?;
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         let mut head = [0; 100];
