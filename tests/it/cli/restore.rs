@@ -270,6 +270,7 @@ fn a_restore_that_is_killed_loses_neither_the_old_database_nor_the_new_one() {
     place.seed(20_000);
     place.run(&["backup", "b.db"]).ok();
     let old = Place::new();
+    fs::copy(place.path("chatgauge.db.key"), old.path("chatgauge.db.key")).unwrap();
     killed_database(&old, 40);
     let mut rng = StdRng::seed_from_u64(5);
     let (mut before, mut after) = (0, 0);
@@ -283,9 +284,11 @@ fn a_restore_that_is_killed_loses_neither_the_old_database_nor_the_new_one() {
         let args = ["restore", backup.to_str().unwrap(), "--replace"];
         let mut command = target.command(&args);
         let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        // Not a wait for anything: the moment of the kill is to be arbitrary.
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..250)));
-        child.kill().unwrap();
+        if round + 1 < ROUNDS {
+            // Not a wait for anything: the moment of the kill is to be arbitrary.
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..150)));
+            child.kill().unwrap();
+        }
         wait(&mut child);
         let files = all(&target);
         let dated = files.iter().map(|(path, _)| path).find(|path| {
@@ -306,5 +309,6 @@ fn a_restore_that_is_killed_loses_neither_the_old_database_nor_the_new_one() {
         assert_eq!(rows(&target.path("again.db")), 20_000);
     }
     assert!(before > 0, "every kill came too late");
+    assert!(after > 0, "the last one was not killed");
     println!("{before} were killed before the old database was set aside, {after} after");
 }
