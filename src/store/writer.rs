@@ -408,14 +408,17 @@ impl Drop for Writer {
             // While this one is open no other connection is the last one, which would move and delete the log.
             std::mem::forget(self.connection.take());
             std::mem::forget(session.held);
+            return;
         }
+        // Before the held file: closing its descriptor drops SQLite's locks, and lets another server in.
+        drop(self.connection.take());
     }
 }
 
 /// What a transaction writes besides its work.
 #[derive(Clone, Copy, Debug)]
 struct Extra {
-    /// It begins the write-ahead log anew, which is to carry the session.
+    /// The write-ahead log may restart with it, and then has to carry the session.
     wal_restarts: bool,
     clock: Option<ClockToStore>,
 }
