@@ -32,8 +32,10 @@ impl EncodedSketch {
         if sketch.is_empty() {
             return None;
         }
+        // Sorts the values, which each percentile would do anew.
+        let bytes = sketch.encode();
         let percentiles_us = PERCENTILES.map(|(_, q)| rounded(sketch.quantile(q)));
-        Some(Self { percentiles_us, bytes: sketch.encode() })
+        Some(Self { percentiles_us, bytes })
     }
 
     /// The encoded sketch.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chatgauge::Chatgauge;
 use chatgauge::error::StorageErrorKind;
 use chatgauge::model::{RequestRecord, TimeRange};
-use chatgauge::store::Store;
+use chatgauge::store::{Store, Writer};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -43,6 +43,14 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// A database that stays open with records of which some are only in its log. It has no thread that could move the log
+/// while the files are copied.
+fn open_with(path: &Path, seed: u64, count: usize) -> (Store, Writer) {
+    let (store, mut writer) = Store::open(&quiet_config(path).store).unwrap();
+    writer.append(&[&records(seed, count)], at("2026-03-02T00:00:00Z")).unwrap();
+    (store, writer)
 }
 
 /// Files of a database as a crash at this moment would leave them.
@@ -140,20 +148,14 @@ fn an_older_copy_beside_a_newer_log_is_refused_and_both_stay_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("chat.db");
     let older = directory.path().join("older.db");
-    let config = quiet_config(&path);
-    let service = Chatgauge::open(config.clone()).unwrap();
-    service.record(records(1, 100)).unwrap();
-    service.shutdown().unwrap();
-    drop(service);
+    drop(open_with(&path, 1, 100));
     std::fs::copy(&path, &older).unwrap();
 
-    let service = Chatgauge::open(config.clone()).unwrap();
-    service.record(records(2, 100)).unwrap();
+    let open = open_with(&path, 2, 100);
     // The server is killed, and the older copy restored over the file: the log stays.
     let crashed = directory.path().join("crashed.db");
-    copy(&path, &crashed, &["", "-wal", ".key"]);
-    service.shutdown().unwrap();
-    drop(service);
+    copy(&path, &crashed, &["", "-wal"]);
+    drop(open);
     std::fs::copy(&older, &crashed).unwrap();
     let before =
         [std::fs::read(&crashed).unwrap(), std::fs::read(beside(&crashed, "-wal")).unwrap()];
@@ -181,12 +183,10 @@ fn the_log_of_another_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let crash = |name: &str, seed| {
-        let service = Chatgauge::open(quiet_config(&path("open.db"))).unwrap();
-        service.record(records(seed, 200)).unwrap();
+        let open = open_with(&path("open.db"), seed, 200);
         copy(&path("open.db"), &path(name), &["", "-wal"]);
-        service.shutdown().unwrap();
-        drop(service);
-        for suffix in ["", ".key", ".lock"] {
+        drop(open);
+        for suffix in ["", ".lock"] {
             std::fs::remove_file(beside(&path("open.db"), suffix)).unwrap();
         }
     };
@@ -203,8 +203,7 @@ fn the_log_of_another_database_is_refused() {
 fn a_copy_without_its_log_says_so_and_a_clean_one_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("chat.db");
-    let service = Chatgauge::open(quiet_config(&path)).unwrap();
-    service.record(records(1, 100)).unwrap();
+    let open = open_with(&path, 1, 100);
     let copied = directory.path().join("copied.db");
     copy(&path, &copied, &[""]);
     let read = Store::open_read_only(&quiet_config(&copied).store).unwrap();
@@ -229,8 +228,7 @@ fn a_copy_without_its_log_says_so_and_a_clean_one_does_not() {
     let (is_well, told) = check(&copied);
     assert!(is_well && told.contains("a server once started without"), "{told}");
 
-    service.shutdown().unwrap();
-    drop(service);
+    drop(open);
     let (is_well, told) = check(&path);
     assert!(is_well && !told.contains("write-ahead log"), "{told}");
     for _ in 0..3 {
