@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-a2d7468c0b98.js",
+        path: "assets/app-1dc94914f820.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "a2d7468c0b98",
-        plain: include_bytes!("app-a2d7468c0b98.js"),
-        gzip: include_bytes!("app-a2d7468c0b98.js.gz"),
-        brotli: include_bytes!("app-a2d7468c0b98.js.br"),
+        hash: "1dc94914f820",
+        plain: include_bytes!("app-1dc94914f820.js"),
+        gzip: include_bytes!("app-1dc94914f820.js.gz"),
+        brotli: include_bytes!("app-1dc94914f820.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "783742864a8c",
+        hash: "c761f93cf03f",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

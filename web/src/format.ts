@@ -49,6 +49,7 @@ export const percent: Format = known((value) =>
 
 /** Milliseconds as ms, s or min. */
 export const duration: Format = known((value) => {
+    if (value < 0) return `-${duration(-value)}`;
     if (value < 10) return `${significant.format(value)} ms`;
     if (value < 1_000) return `${whole.format(value)} ms`;
     if (value < 100_000) return `${(value / 1_000).toFixed(value < 10_000 ? 2 : 1)} s`;

@@ -338,7 +338,9 @@ export function Requests(props: {
                 {!polled.data ? (
                     <div class="skeleton chart" />
                 ) : requests.length === 0 ? (
-                    <div class="blank">No requests here in this range.</div>
+                    <div class="blank">
+                        {cursor ? 'None among the newest requests; older ones were not looked at yet.' : 'No requests here in this range.'}
+                    </div>
                 ) : (
                     <RequestRows requests={requests} zone={zone} caption="Requests, newest first" />
                 )}

@@ -26,6 +26,9 @@ const TITLES: Record<string, string> = {
     storage: 'File and retention',
     cache: 'Cache',
     dimensions: 'Distinct values',
+    clock: 'Clock',
+    clock_skew: 'Clocks of senders',
+    backup: 'Backups',
 };
 
 /** What stands at the top, in the order in which one asks. */
@@ -67,7 +70,9 @@ export function Status(props: {
     const polled = usePolled<StatusAnswer>('api/status', props.seconds);
     props.onAnswer({ at: polled.at, failed: polled.error !== null });
     const answer = polled.data;
-    const section = (name: string): Values => (answer?.[name] as Values | undefined) ?? {};
+    const section = (name: string): Values => (answer?.[name] as Values | null | undefined) ?? {};
+    // What is not configured has no section.
+    const sections = Object.entries(TITLES).filter(([name]) => answer?.[name] !== null);
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}
@@ -104,7 +109,7 @@ export function Status(props: {
                 ))}
             </div>
             <div class={polled.old ? 'grid old' : 'grid'}>
-                {Object.entries(TITLES).map(([name, title]) => (
+                {sections.map(([name, title]) => (
                     <section key={name} class="panel" aria-label={title}>
                         <div class="panel-head">
                             <h2>{title}</h2>
