@@ -18,6 +18,9 @@ const INVERSE_LN_GAMMA: f64 = 49.998_333_288_886_78;
 /// Unsorted indices are folded into the bins once there are this many.
 const PENDING_LIMIT: usize = 256;
 
+/// Values from which on a counting sort is faster (measured: 48 to 64).
+const COUNTED_MIN: usize = 48;
+
 /// A sketch of durations in microseconds.
 ///
 /// Takes about 10 bytes a distinct bin; values from 1 µs to one day fall in at most 1,260 bins.
@@ -41,6 +44,34 @@ pub struct Sketch {
 
 fn value_of(bin: u16) -> f64 {
     if bin == 0 { 0.0 } else { 2.0 * GAMMA.powi(i32::from(bin) - 1) / (GAMMA + 1.0) }
+}
+
+/// Bins of values in ascending order, with room for no more than there are; at most [`PENDING_LIMIT`] values, which are
+/// left in any order.
+fn folded(values: &mut [u16]) -> Vec<Bin> {
+    if values.len() >= COUNTED_MIN && values.iter().all(|bin| *bin < BINS) {
+        return counted(values);
+    }
+    values.sort_unstable();
+    let distinct = 1 + values.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let mut bins = Vec::with_capacity(distinct);
+    bins.extend(values.chunk_by(|a, b| a == b).map(|run| Bin::new(run[0], run.len() as u64)));
+    bins
+}
+
+/// A counting sort: several times faster than one by comparison once its table is worth clearing.
+fn counted(values: &[u16]) -> Vec<Bin> {
+    let mut counts = [0_u16; BINS as usize];
+    let (mut low, mut high, mut distinct) = (usize::MAX, 0, 0);
+    for place in values.iter().map(|bin| usize::from(*bin)) {
+        distinct += usize::from(counts[place] == 0);
+        counts[place] += 1;
+        (low, high) = (low.min(place), high.max(place));
+    }
+    let mut bins = Vec::with_capacity(distinct);
+    let in_range = (0_u16..).zip(counts).take(high + 1).skip(low).filter(|(_, count)| *count > 0);
+    bins.extend(in_range.map(|(bin, count)| Bin::new(bin, u64::from(count))));
+    bins
 }
 
 /// The smallest bounds, in microseconds, of the values that a bin index stands for: `(low, high]`.
@@ -106,12 +137,7 @@ impl Sketch {
         if self.pending.is_empty() {
             return;
         }
-        self.pending.sort_unstable();
-        // Counted first: room for exactly as many bins as there are.
-        let distinct = 1 + self.pending.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        let mut folded = Vec::with_capacity(distinct);
-        let runs = self.pending.chunk_by(|a, b| a == b);
-        folded.extend(runs.map(|run| Bin::new(run[0], run.len() as u64)));
+        let folded = folded(&mut self.pending);
         self.pending.clear();
         if self.bins.is_empty() {
             self.folded = self.folded.saturating_add(values_in(&folded));

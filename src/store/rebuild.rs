@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, Transaction};
 use super::error::storage;
 use super::read::{DayRow, Reader};
 use super::rollup_rows::write_rows_into;
-use super::rollups::RollupPart;
+use super::rollups::{RollupPart, replace_days};
 use super::sketch_rows::write_sketches_into;
 use super::writer::Writer;
 use crate::error::Result;
@@ -215,7 +215,7 @@ impl Writer {
         }
         let swapped = self.transaction(|transaction| {
             swap(transaction, is_damaged).map_err(storage(OPERATION))?;
-            write_days(transaction, days).map_err(storage(OPERATION))
+            replace_days(transaction, days).map_err(storage(OPERATION))
         });
         set(self, "writable_schema", "reset")?;
         set(self, "legacy_alter_table", "off")?;
@@ -236,25 +236,6 @@ fn swap(transaction: &Transaction<'_>, is_damaged: bool) -> rusqlite::Result<()>
     }
     for table in tables() {
         transaction.execute(&format!("alter table {PREFIX}{table} rename to {table}"), [])?;
-    }
-    Ok(())
-}
-
-fn write_days(transaction: &Transaction<'_>, days: &[DayRow]) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(
-        "insert or replace into days (day_ms, requests, min_started_at_ms, max_started_at_ms,
-             changed_seq, changed_at_ms, pruned) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    for day in days {
-        statement.execute((
-            day.day_ms,
-            day.requests,
-            day.min_started_at_ms,
-            day.max_started_at_ms,
-            day.changed_seq,
-            day.changed_at_ms,
-            day.pruned,
-        ))?;
     }
     Ok(())
 }

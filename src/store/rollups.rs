@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::{CachedStatement, Transaction};
+use rusqlite::{CachedStatement, Connection, Transaction};
 
 use super::error::storage;
 use super::open::Store;
+use super::read::DayRow;
 use super::rollup_rows::{merge_rows, merged_rows, replace_rows};
 use super::sketch_rows::{SketchRow, merge_sketches, merged_sketches, replace_sketches};
 use super::writer::Writer;
@@ -182,6 +183,26 @@ fn merge_days(
             day.max_started_at_ms,
             changed_seq,
             now.as_unix_ms(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Writes rows of days in place of those that are there.
+pub(super) fn replace_days(connection: &Connection, days: &[DayRow]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "insert or replace into days (day_ms, requests, min_started_at_ms, max_started_at_ms,
+             changed_seq, changed_at_ms, pruned) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for day in days {
+        statement.execute((
+            day.day_ms,
+            day.requests,
+            day.min_started_at_ms,
+            day.max_started_at_ms,
+            day.changed_seq,
+            day.changed_at_ms,
+            day.pruned,
         ))?;
     }
     Ok(())

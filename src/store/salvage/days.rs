@@ -8,6 +8,7 @@ use crate::model::time::DAY_MS;
 use crate::model::{Level, Timestamp};
 use crate::store::prune::pruned_flag;
 use crate::store::read::DayRow;
+use crate::store::rollups::replace_days;
 
 /// What was read of one UTC day's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl Days {
                     changed_at_ms: now.as_unix_ms(),
                 },
             };
-            insert(connection, &row)?;
+            replace_days(connection, &[row])?;
             if is_kept {
                 written.recomputed.push(row);
             } else {
@@ -157,20 +158,4 @@ fn missing_levels(connection: &Connection, day_ms: i64) -> rusqlite::Result<i64>
         flags |= if exists { 0 } else { pruned_flag(Some(level)) };
     }
     Ok(flags)
-}
-
-fn insert(connection: &Connection, day: &DayRow) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("insert or replace into days (day_ms, requests, min_started_at_ms, max_started_at_ms,
-                             changed_seq, changed_at_ms, pruned) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute((
-            day.day_ms,
-            day.requests,
-            day.min_started_at_ms,
-            day.max_started_at_ms,
-            day.changed_seq,
-            day.changed_at_ms,
-            day.pruned,
-        ))?;
-    Ok(())
 }
