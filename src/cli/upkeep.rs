@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::config::ConfigArgs;
 use super::{open, print};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::rollup::{CheckMode, CheckReport, RebuildReport, rebuild};
 use crate::service::{check, check_threads};
@@ -192,6 +192,10 @@ impl RebuildCommand {
     /// When the file is in use, or cannot be read or written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
+        let path = &config.store.path;
+        if !path.exists() {
+            return Err(Error::database(path, "no such file; `chatgauge serve` creates it"));
+        }
         let (store, mut writer) = Store::open(&config.store)?;
         let bar = open::progress(0, "rebuilding");
         let report = rebuild(&store, &mut writer, open::now(), &mut |day, days| {

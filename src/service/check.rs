@@ -22,8 +22,8 @@ pub fn check_threads() -> u32 {
 
 /// Checks a file on `threads` threads, beside a running server too.
 ///
-/// `watch` hears how many requests were read, and of how many. The store has to have a reading connection for each
-/// thread.
+/// `watch` hears how many requests were read, and of how many. Where the store has fewer reading connections, there are
+/// as many threads.
 ///
 /// # Errors
 /// When the file is busy; what cannot be read is part of the report.
@@ -38,7 +38,7 @@ pub fn check(
     let (sender, done) = channel();
     let mut parts = vec![None; plan.tasks.len()];
     std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        for _ in 0..threads.min(store.max_readers()).max(1) {
             let (sender, next, rows, plan) = (sender.clone(), &next, &rows, &plan);
             scope.spawn(move || {
                 loop {

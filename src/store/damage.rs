@@ -1,4 +1,4 @@
-//! Damage that reads meet: what was seen last, for whoever tells how the program is doing, and what to do about it.
+//! Damage that reads and writes meet: what was seen last, for whoever tells how the program is doing, and what to do about it.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,7 +9,7 @@ use crate::model::{Clock, Timestamp};
 /// What a person does about a damaged file.
 pub(super) const REMEDY: &str = "Restore a backup, or run `chatgauge salvage FILE --into NEW`; `chatgauge check` says what is damaged";
 
-/// Damage that a read met.
+/// Damage that a read or a write met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenDamage {
     /// What was attempted.
@@ -18,11 +18,11 @@ pub struct SeenDamage {
     pub message: String,
     /// When it was met last; `None` when the store was given no clock.
     pub at: Option<Timestamp>,
-    /// Reads that met damage since the start.
+    /// Reads and writes that met damage since the start.
     pub times: u64,
 }
 
-/// The damage that reads of a store have met since the start, shared by its clones.
+/// The damage that a store has met since the start, shared by its clones.
 #[derive(Default)]
 pub struct DamageLog {
     clock: OnceLock<Arc<dyn Clock>>,
@@ -41,25 +41,30 @@ impl DamageLog {
         self.clock.get_or_init(|| clock);
     }
 
-    /// The damage that was met last; `None` as long as every read went well.
+    /// The damage that was met last; `None` as long as there was none.
     pub fn last(&self) -> Option<SeenDamage> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes an error when it is damage; it then names the file and what to do.
     pub(super) fn note(&self, path: &Path, error: Error) -> Error {
-        if let Error::Storage { operation, source } = &error
-            && error.is_damage()
-        {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(SeenDamage {
-                operation,
-                message: source.message.clone(),
-                at: self.clock.get().map(|clock| clock.now()),
-                times: last.as_ref().map_or(0, |last| last.times) + 1,
-            });
-        }
+        self.note_write(&error);
         named(path, error)
+    }
+
+    /// Notes the error of a write when it is damage.
+    pub(super) fn note_write(&self, error: &Error) {
+        let Error::Storage { operation, source } = error else { return };
+        if !error.is_damage() {
+            return;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(SeenDamage {
+            operation,
+            message: source.message.clone(),
+            at: self.clock.get().map(|clock| clock.now()),
+            times: last.as_ref().map_or(0, |last| last.times) + 1,
+        });
     }
 }
 

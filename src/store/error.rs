@@ -19,6 +19,18 @@ pub(super) fn pool(source: &r2d2::Error) -> Error {
     }
 }
 
+const NO_SPACE: &str = "no space is left on the disk; free some and start again";
+/// Free bytes from which on a failure is not for want of space: far more than an opening writes at once.
+const SPACE_BYTES: u64 = 1 << 20;
+
+/// Whether the file system says that it has hardly any space left for this user.
+fn has_no_space(path: &Path) -> bool {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    rustix::fs::statvfs(directory.unwrap_or(Path::new("."))).is_ok_and(|found| {
+        found.f_blocks > 0 && found.f_bavail.saturating_mul(found.f_frsize) < SPACE_BYTES
+    })
+}
+
 fn is_failed_sync(source: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
     let code = source.sqlite_error().map(|error| error.extended_code);
@@ -51,6 +63,13 @@ fn translate(source: &rusqlite::Error) -> StorageError {
     StorageError { kind, message: source.to_string() }
 }
 
+/// Whether the file of shared memory beside a write-ahead log could not be made or extended: mostly a full disk.
+pub(super) fn is_out_of_shared_memory(source: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
+    let code = source.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_SHMOPEN | SQLITE_IOERR_SHMMAP))
+}
+
 /// Why a file cannot be opened, and what to do.
 pub(super) fn unusable(path: &Path, source: &rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
@@ -67,8 +86,9 @@ pub(super) fn unusable(path: &Path, source: &rusqlite::Error) -> Error {
         Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => format!(
             "cannot be written ({source}); the file and its directory must be writable for this user"
         ),
-        Some(Code::DiskFull) => {
-            "no space is left on the disk; free some and start again".to_owned()
+        Some(Code::DiskFull) => NO_SPACE.to_owned(),
+        Some(Code::SystemIoFailure) if is_out_of_shared_memory(source) && has_no_space(path) => {
+            NO_SPACE.to_owned()
         }
         Some(Code::SystemIoFailure) => format!(
             "the system reported an I/O error ({source}); nothing was changed. Its log (dmesg) says which disk; the file \

@@ -1,8 +1,9 @@
 //! What the store knows of its own health: the outcome of the latest write, and what forbids any further one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::damage::DamageLog;
 use crate::error::{Error, Result, StorageError, StorageErrorKind};
 
 /// Shared by everybody who has the same file open through one [`Store`](super::Store).
@@ -16,9 +17,15 @@ pub struct StoreHealth {
     failing: Mutex<Option<StorageError>>,
     writes: AtomicU64,
     failed_writes: AtomicU64,
+    damage: Arc<DamageLog>,
 }
 
 impl StoreHealth {
+    /// The health of a file whose damage is noted in `damage`.
+    pub(super) fn new(damage: Arc<DamageLog>) -> Self {
+        Self { damage, ..Self::default() }
+    }
+
     /// What forbids to write: a failed flush for good, a misplaced file until it is back.
     ///
     /// # Errors
@@ -77,7 +84,19 @@ impl StoreHealth {
         self.note(outcome)
     }
 
-    /// Notes the outcome of any other write, and hands it on.
+    /// Notes the outcome of a write of other tables, and hands it on: damage there does not keep records out.
+    pub(super) fn note_other<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(error @ Error::Storage { source, .. }) = &outcome
+            && source.kind == StorageErrorKind::Damaged
+        {
+            self.failed_writes.fetch_add(1, Ordering::Relaxed);
+            self.damage.note_write(error);
+            return outcome;
+        }
+        self.note(outcome)
+    }
+
+    /// Notes the outcome of a write of the file's own state, which each commit of records may do, and hands it on.
     pub(super) fn note<T>(&self, outcome: Result<T>) -> Result<T> {
         match &outcome {
             Ok(_) => {
@@ -144,6 +163,12 @@ mod tests {
         assert_eq!(health.failing().unwrap().kind, StorageErrorKind::Damaged);
         health.note_append(Ok(())).unwrap();
         assert!(health.failing().is_none());
+        drop(health.note_other(failure(StorageErrorKind::Damaged)));
+        assert!(health.failing().is_none(), "records go elsewhere");
+        assert_eq!(health.damage.last().map(|seen| seen.times), Some(1));
+        drop(health.note_other(failure(StorageErrorKind::DiskFull)));
+        assert!(health.failing().is_some());
+        health.note_other(Ok(())).unwrap();
         drop(health.note_checkpoint(failure(StorageErrorKind::Io)));
         assert!(health.failing().is_none(), "a checkpoint is tried again");
         drop(health.note_checkpoint(failure(StorageErrorKind::SyncFailed)));
@@ -151,7 +176,7 @@ mod tests {
         let refused = health.may_write().unwrap_err();
         assert_eq!(refused.storage_kind(), Some(StorageErrorKind::SyncFailed));
         assert!(health.must_stay_open());
-        assert_eq!((health.writes(), health.failed_writes()), (4, 3));
+        assert_eq!((health.writes(), health.failed_writes()), (5, 5));
     }
 
     #[test]

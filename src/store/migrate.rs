@@ -83,6 +83,9 @@ pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<()> 
     let application_id: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(unusable)?;
+    if application_id == 0 && path.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Error::database(path, "not a chatgauge file (it is empty)"));
+    }
     if application_id != APPLICATION_ID {
         return Err(Error::database(
             path,

@@ -1,16 +1,17 @@
 //! Opening a file, by role: for the one server, for reading, beside a server.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use r2d2::Pool;
+use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::damage::{DamageLog, named};
-use super::error::{pool, storage, unusable};
+use super::error::{is_out_of_shared_memory, pool, storage, unusable};
 use super::health::StoreHealth;
 use super::held_file::{HeldFile, is_held};
 use super::migrate::{check_contents, check_version, migrate};
@@ -64,7 +65,7 @@ impl Store {
     pub fn open(config: &StoreConfig) -> Result<(Self, Writer)> {
         let path = &config.path;
         let held = HeldFile::take(path)?;
-        let found = find_wal(path)?;
+        let found = find_wal(path).inspect_err(|_| held.discard_if_new())?;
         let connect = Place::File.connect(path);
         let mut connection = connect.map_err(|source| unusable(path, &source))?;
         if let Err(error) = check_contents(path, &connection) {
@@ -77,7 +78,8 @@ impl Store {
         prepare_writer(&mut connection, config).map_err(|source| unusable(path, &source))?;
         migrate(path, &mut connection)?;
         super::rebuild::tell_unfinished(path, &connection);
-        let health = Arc::<StoreHealth>::default();
+        let damage = Arc::<DamageLog>::default();
+        let health = Arc::new(StoreHealth::new(Arc::clone(&damage)));
         let writer = Writer::open(connection, config, Arc::clone(&health), &held, &found)
             .map_err(|error| named(path, error))?;
         let store = Self {
@@ -87,7 +89,7 @@ impl Store {
             stop: None,
             changes: Arc::clone(writer.changes()),
             log_pages_left: Arc::default(),
-            damage: Arc::default(),
+            damage,
             health,
             wal_missing: found.wal == WalFound::Missing,
             held: Some(held),
@@ -212,12 +214,21 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be opened, or is no longer where it was: the path would lead to another one.
-    pub(super) fn connect_to_read(&self) -> Result<Connection> {
+    pub(super) fn connect_to_read(&self) -> Result<OwnConnection> {
         if let Some(message) = self.look_at_place() {
             let source = StorageError { kind: StorageErrorKind::Misplaced, message };
             return Err(Error::Storage { operation: "opening a reading connection", source });
         }
-        self.place.connect(&self.path).map_err(storage("opening a reading connection"))
+        if self.place.max_readers().is_some() {
+            return Ok(OwnConnection::Pooled(self.readers.get().map_err(|source| pool(&source))?));
+        }
+        let connection = self.place.connect(&self.path);
+        Ok(OwnConnection::New(connection.map_err(storage("opening a reading connection"))?))
+    }
+
+    /// Connections that can read at once.
+    pub fn max_readers(&self) -> u32 {
+        self.readers.max_size()
     }
 
     pub(super) fn open_for_checkpoints(&self) -> Result<Connection> {
@@ -244,6 +255,34 @@ impl Store {
     }
 }
 
+/// A connection for one long read.
+pub(super) enum OwnConnection {
+    /// Beside the pool.
+    New(Connection),
+    /// The only one that there can be.
+    Pooled(PooledConnection<SqliteConnectionManager>),
+}
+
+impl Deref for OwnConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match self {
+            Self::New(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for OwnConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        match self {
+            Self::New(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
 /// Bytes on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileSizes {
@@ -262,13 +301,19 @@ enum Place {
     BesideWal,
     /// Where nothing can be written: the file alone, of which nobody can change anything.
     ReadOnlyMedia,
+    /// Where there is no room for the shared index of the write-ahead log: by one connection with the index in its
+    /// memory, which keeps everybody else out.
+    FullDisk {
+        /// The write-ahead log has something in it and stays as it is.
+        has_wal: bool,
+    },
 }
 
 impl Place {
     fn name_and_flags(self, path: &Path) -> (PathBuf, OpenFlags) {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         match self {
-            Self::File | Self::BesideWal => {
+            Self::File | Self::BesideWal | Self::FullDisk { .. } => {
                 (path.to_owned(), flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
             Self::ReadOnlyMedia => {
@@ -279,7 +324,22 @@ impl Place {
     }
 
     fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
-        if self == Self::BesideWal { keep_wal_at_close(connection) } else { Ok(()) }
+        if matches!(self, Self::BesideWal | Self::FullDisk { has_wal: true }) {
+            keep_wal_at_close(connection)?;
+        }
+        if matches!(self, Self::FullDisk { .. }) {
+            // Before the first read: SQLite then makes no file of shared memory.
+            connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Connections that may read at once; `None`: as many as are configured.
+    const fn max_readers(self) -> Option<u32> {
+        match self {
+            Self::FullDisk { .. } => Some(1),
+            Self::File | Self::BesideWal | Self::ReadOnlyMedia => None,
+        }
     }
 
     fn connect(self, path: &Path) -> rusqlite::Result<Connection> {
@@ -295,8 +355,16 @@ fn place_for_reading(path: &Path, wal: WalFound) -> Result<Place> {
     use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
     let place = if wal == WalFound::Own { Place::BesideWal } else { Place::File };
     let connection = place.connect(path).map_err(|source| unusable(path, &source))?;
-    let tables = "select count(*) from sqlite_schema";
-    match connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
+    match count_tables(&connection) {
+        Err(error) if is_out_of_shared_memory(&error) => {
+            drop(connection);
+            let place = Place::FullDisk { has_wal: wal == WalFound::Own };
+            let unusable = |source: rusqlite::Error| unusable(path, &source);
+            let connection = place.connect(path).map_err(unusable)?;
+            count_tables(&connection).map_err(unusable)?;
+            check_version(path, &connection)?;
+            Ok(place)
+        }
         Err(error)
             if matches!(
                 error.sqlite_error_code(),
@@ -320,6 +388,10 @@ fn place_for_reading(path: &Path, wal: WalFound) -> Result<Place> {
     }
 }
 
+fn count_tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
+}
+
 /// Opens readers, all of them at the start or `at_start`; none is ever closed and opened again, because the path may lead to
 /// another file by then.
 fn open_readers(
@@ -335,7 +407,7 @@ fn open_readers(
             prepare_reader(connection, page_cache_bytes)
         });
     Pool::builder()
-        .max_size(config.readers)
+        .max_size(place.max_readers().unwrap_or(config.readers))
         .min_idle(at_start)
         .idle_timeout(None)
         .max_lifetime(None)

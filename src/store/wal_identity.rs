@@ -37,7 +37,8 @@ pub(super) struct Found {
 /// Looks at a file that this process does not have open; nothing is written.
 ///
 /// # Errors
-/// [`Error::Database`] when the log belongs to another database, or to another copy of this one.
+/// [`Error::Database`] when the log belongs to another database or to another copy of this one, or when there is a log
+/// and no database.
 pub(super) fn find_wal(path: &Path) -> Result<Found> {
     let wal_path = beside(&resolved(path), "-wal");
     let wal_bytes = wal_path.metadata().map(|metadata| metadata.len());
@@ -46,7 +47,11 @@ pub(super) fn find_wal(path: &Path) -> Result<Found> {
         // An empty one is what a reader leaves that opened the file without its log.
         (Err(_) | Ok(0), Some(alone)) if alone.in_use == InUse::Open => WalFound::Missing,
         (Err(_) | Ok(0), _) => WalFound::None,
-        // Nothing to compare with: a file of an earlier version, or one whose first page is only in the log.
+        // SQLite would delete the log. A database of this program has its first page before its log has anything.
+        (Ok(_), None) if path.metadata().map_or(0, |metadata| metadata.len()) == 0 => {
+            return Err(without_database(path, &wal_path));
+        }
+        // Nothing to compare with: a file of an earlier version, or one whose first page is damaged.
         (Ok(_), None) => WalFound::Own,
         (Ok(_), Some(alone)) => {
             compare(path, &wal_path, alone, read_state(&plain_uri(path)))?;
@@ -54,6 +59,15 @@ pub(super) fn find_wal(path: &Path) -> Result<Found> {
         }
     };
     Ok(Found { wal, session: alone.map(|alone| alone.session).unwrap_or_default() })
+}
+
+fn without_database(path: &Path, wal_path: &Path) -> Error {
+    let wal = wal_path.display();
+    let reason = format!(
+        "the database is missing or empty, but its write-ahead log {wal} is there and holds the latest records; nothing \
+         was changed. Put the database back, or, to begin a new one, move the log away: mv '{wal}' '{wal}.stale'"
+    );
+    Error::database(path, reason)
 }
 
 fn compare(

@@ -259,11 +259,20 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.transaction_noted(StoreHealth::note_other, work)
+    }
+
+    /// The same with what is to be made of its outcome.
+    fn transaction_noted<T>(
+        &mut self,
+        note: impl FnOnce(&StoreHealth, Result<T>) -> Result<T>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.health.may_write()?;
         let clock = self.stored_clock.due();
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let extra = Extra { wal_restarts: self.wal_restarts, clock };
-        let outcome = self.health.note(in_transaction(connection, extra, work))?;
+        let outcome = note(&self.health, in_transaction(connection, extra, work))?;
         self.stored_clock.committed(clock);
         // Afterwards: whoever reads what was written and not yet counted has only counted too little.
         self.changes.fetch_add(1, Ordering::SeqCst);
@@ -279,7 +288,7 @@ impl Writer {
     ) -> Result<()> {
         self.health.may_write()?;
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
-        self.health.note(work(connection).map_err(storage(operation)))?;
+        self.health.note_other(work(connection).map_err(storage(operation)))?;
         self.committed(true);
         Ok(())
     }
@@ -350,7 +359,7 @@ impl Writer {
     /// # Errors
     /// When they cannot.
     pub fn probe(&mut self) -> Result<()> {
-        self.transaction(|transaction| {
+        self.transaction_noted(StoreHealth::note, |transaction| {
             state::touch(transaction).map_err(storage("probing the file"))
         })
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chatgauge::Chatgauge;
 use chatgauge::generate::Workload;
 use chatgauge::model::TimeRange;
+use chatgauge::store::Store;
 
 use crate::store_harness::quiet_config;
 
@@ -86,6 +87,55 @@ fn read_only_media_are_read_at_once() {
     assert!(out.lines().any(|line| line.trim() == "500"), "{out}");
     // Each command used to wait ten seconds for a connection.
     assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_full_disk_is_read_with_and_without_a_log_and_named_by_what_writes() {
+    if !may_mount() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    make_database(&path);
+    // As a killed server leaves it: with a record that only the log has.
+    let (store, mut writer) = Store::open(&quiet_config(&path).store).unwrap();
+    let range = TimeRange::from_unix_ms(DAY.0, DAY.1);
+    let one: Vec<_> = Workload::new(2, range, 1).records().collect();
+    writer.append(&[&one], range.end).unwrap();
+    for suffix in ["", "-wal"] {
+        let with = |name: &str| directory.path().join(format!("{name}{suffix}"));
+        std::fs::copy(with("chat.db"), with("killed.db")).unwrap();
+    }
+    std::fs::copy(directory.path().join("chat.db.key"), directory.path().join("killed.db.key"))
+        .unwrap();
+    drop((store, writer));
+    for (name, requests) in [("chat.db", 501), ("killed.db", 501)] {
+        let output = run(
+            directory.path(),
+            &format!(
+                r#"set -e
+                mkdir -p "$dir/full"; mount -t tmpfs -o size=8m none "$dir/full"
+                cp "$dir/{name}"* "$dir/full/"
+                cd "$dir/full"
+                dd if=/dev/zero of=fill bs=4096 2>/dev/null || true
+                before="$(cat {name} {name}-wal 2>/dev/null | sha256sum)"
+                "$chatgauge" sql --db {name} 'select count(*) as stored from requests' --json
+                "$chatgauge" report --db {name} --start 2026-06-01 --end 2026-06-02
+                "$chatgauge" export --db {name} | wc -l
+                "$chatgauge" check --db {name}
+                "$chatgauge" backup "$dir/{name}.copy" --db {name}
+                test "$before" = "$(cat {name} {name}-wal 2>/dev/null | sha256sum)"
+                for command in "serve --listen 127.0.0.1:0" rebuild; do
+                    if "$chatgauge" $command --db {name}; then exit 9; fi
+                done"#
+            ),
+        );
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{name}: {out}{err}");
+        assert!(out.lines().any(|line| line.trim() == requests.to_string()), "{name}: {out}");
+        assert!(out.contains("all is well"), "{name}: {out}");
+        assert_eq!(err.matches("no space is left").count(), 2, "{name}: {err}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chatgauge::Chatgauge;
 use chatgauge::error::StorageErrorKind;
-use chatgauge::model::{RequestRecord, TimeRange};
+use chatgauge::model::{AuditAction, AuditEntry, RequestRecord, TimeRange};
 use chatgauge::store::{Store, Writer};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -200,6 +200,42 @@ fn the_log_of_another_database_is_refused() {
 }
 
 #[test]
+fn a_log_without_its_database_is_refused_and_stays() {
+    for is_empty in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let open = open_with(&directory.path().join("open.db"), 1, 50);
+        copy(&directory.path().join("open.db"), &path, &["-wal"]);
+        drop(open);
+        if is_empty {
+            std::fs::write(&path, b"").unwrap();
+        }
+        let wal = std::fs::read(beside(&path, "-wal")).unwrap();
+        let chatgauge = |args: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatgauge"));
+            command.args(args).args(["--db"]).arg(&path).output().unwrap()
+        };
+        for args in [
+            &["serve", "--no-auth", "--listen", "127.0.0.1:0"][..],
+            &["rebuild"],
+            &["key", "create", "a", "--scope", "ingest"],
+            &["sql", "select 1"],
+        ] {
+            let output = chatgauge(args);
+            assert!(!output.status.success(), "{args:?}");
+            let text = String::from_utf8(output.stderr).unwrap();
+            let is_told = text.contains("its write-ahead log") && text.contains("-wal.stale'");
+            assert!(is_told || text.contains("no such file"), "{args:?}: {text}");
+            assert!(wal == std::fs::read(beside(&path, "-wal")).unwrap(), "{args:?}");
+            assert_eq!(path.exists(), is_empty, "{args:?}");
+        }
+        // What the message says to do.
+        std::fs::rename(beside(&path, "-wal"), beside(&path, "-wal.stale")).unwrap();
+        drop(Store::open(&quiet_config(&path).store).unwrap());
+    }
+}
+
+#[test]
 fn a_copy_without_its_log_says_so_and_a_clean_one_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("chat.db");
@@ -286,30 +322,62 @@ fn readiness_answers_at_once_while_another_process_holds_the_file() {
     assert_eq!(post(&server, "after").0, 200);
 }
 
-#[test]
-fn a_damaged_index_refuses_records_and_is_not_ready() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("chat.db");
+/// Overwrites the root page of a table or an index of a closed database with noise.
+fn damage_root(path: &Path, name: &str) {
+    let page: i64 = {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let sql = "select rootpage from sqlite_schema where name = ?1";
+        connection.query_row(sql, [name], |row| row.get(0)).unwrap()
+    };
+    let mut bytes = std::fs::read(path).unwrap();
+    let start = usize::try_from((page - 1) * 4_096).unwrap();
+    bytes[start..start + 4_096].fill(0xA5);
+    std::fs::write(path, &bytes).unwrap();
+}
+
+/// A closed database of 2,000 requests with a damaged table or index.
+fn database_with_damaged(directory: &Path, name: &str) -> PathBuf {
+    let path = directory.join("chat.db");
     let service = Chatgauge::open(quiet_config(&path)).unwrap();
     service.record(records(1, 2_000)).unwrap();
     service.shutdown().unwrap();
     drop(service);
-    let pages: Vec<i64> = {
-        let connection = rusqlite::Connection::open(&path).unwrap();
-        let sql = "select rootpage from sqlite_schema where name = 'requests__started_at_ms'";
-        vec![connection.query_row(sql, [], |row| row.get(0)).unwrap()]
-    };
-    let mut bytes = std::fs::read(&path).unwrap();
-    for page in pages {
-        let start = usize::try_from((page - 1) * 4_096).unwrap();
-        bytes[start..start + 4_096].fill(0xA5);
-    }
-    std::fs::write(&path, &bytes).unwrap();
+    damage_root(&path, name);
+    path
+}
+
+#[test]
+fn a_damaged_index_refuses_records_and_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = database_with_damaged(directory.path(), "requests__started_at_ms");
     let service = Chatgauge::open(quiet_config(&path)).unwrap();
     let refused = service.record(records(2, 10)).unwrap_err();
     assert_eq!(refused.storage_kind(), Some(StorageErrorKind::Damaged), "{refused}");
     let not_ready = service.ready().unwrap_err();
     assert_eq!(not_ready.storage_kind(), Some(StorageErrorKind::Damaged), "{not_ready}");
+    drop(service.shutdown());
+}
+
+#[test]
+fn damage_where_no_record_goes_degrades_the_health_and_leaves_the_server_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = database_with_damaged(directory.path(), "audit_log");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    let entry = AuditEntry {
+        at: service.now(),
+        actor: "test".into(),
+        action: AuditAction::Sql,
+        target: None,
+        detail: None,
+    };
+    service.audit(entry);
+    wait_until("the damage is met", || {
+        let problems = service.status().unwrap().problems;
+        problems.iter().any(|problem| problem.contains("damaged page"))
+    });
+    service.ready().unwrap();
+    service.record(records(2, 10)).unwrap();
+    service.ready().unwrap();
     drop(service.shutdown());
 }
 
