@@ -262,6 +262,15 @@ fn a_copy_without_its_log_is_restored_only_when_that_is_wanted_and_one_with_it_w
     assert_eq!((&restored["complete"], &restored["requests"]), (&json!(true), &json!(40)));
     assert_eq!(rows(&place.path("s.db")), 40);
     assert!(fs::read(place.path("both.db")).unwrap() == both);
+    assert!(!place.path("both.db-shm").exists(), "an index of the log is left");
+    // By another name of the file: its log is beside the file itself.
+    fs::create_dir(place.path("links")).unwrap();
+    std::os::unix::fs::symlink("../both.db", place.path("links/l.db")).unwrap();
+    place.run(&["restore", "links/l.db", "--db", "t.db"]).ok();
+    assert_eq!(rows(&place.path("t.db")), 40);
+    for name in ["both.db-shm", "links/l.db-shm", "s.db-shm", "t.db-shm"] {
+        assert!(!place.path(name).exists(), "{name} is left");
+    }
 }
 
 #[test]
