@@ -105,6 +105,9 @@ impl BackupJob {
         }
         let room = Room::new(&self.request.target, Some(&source));
         room.require(figures.bytes)?;
+        if let Some(state) = &figures.state {
+            self.staging.mark(&state.store_id)?;
+        }
         let limit = self.request.max_bytes_per_s;
         let flusher = copy_snapshot(&self.staging, reader, &source, &room, limit, watch)?;
         let wal_bytes = append(&source, "-wal").metadata().map_or(0, |metadata| metadata.len());

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use make::{BackupJob, BackupReport, BackupRequest, CopiedBackup, VERIFIED};
 pub use names::key_beside;
 pub use restore::{RestoreReport, RestoreRequest, restore};
-pub use rotation::{DatedBackup, DatedBackups};
+pub use rotation::{DatedBackup, DatedBackups, FoundBackups, PrunedBackups};
 pub use schedule::next_due;
 
 use crate::error::{Error, Result};

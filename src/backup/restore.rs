@@ -15,7 +15,9 @@ use super::staging::{Staging, rename_new, sync_directory};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::privacy::{install_key, load_key};
-use crate::store::{ExaminedFile, ReplaceLock, StoreFigures, resolved};
+use crate::store::{
+    ExaminedFile, ReplaceLock, StoreFigures, interrupted_restore, resolved, set_aside_name,
+};
 
 /// What is to be restored, and where to.
 #[derive(Clone, Debug)]
@@ -178,13 +180,14 @@ fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option
 /// Gives the database and what SQLite keeps beside it names with the date, so that the restored file meets no
 /// write-ahead log of another one. The database keeps its name too, until the restored file takes it.
 ///
-/// First every file gets its second name, then the old ones go: a crash in between leaves the set complete.
+/// First every file gets its second name, then the old ones go: a crash in between leaves the set complete. The next
+/// restore goes on with the names that the interrupted one gave.
 fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
-    let dated = append(database, &now.to_utc().format(".replaced-%Y%m%dT%H%M%SZ").to_string());
+    let dated = earlier_name(database).unwrap_or_else(|| set_aside_name(database, now));
     let beside = SQLITE_SUFFIXES.map(|suffix| (append(database, suffix), append(&dated, suffix)));
     let files: Vec<_> = beside
         .into_iter()
-        .chain([(database.to_owned(), dated)])
+        .chain([(database.to_owned(), dated.clone())])
         .filter(|(path, _)| path.symlink_metadata().is_ok())
         .collect();
     let failed = |path: &Path| {
@@ -202,11 +205,28 @@ fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
         }
     }
     sync_directory(&directory_of(database))?;
-    Ok(files.into_iter().map(|(_, name)| name).rev().collect())
+    let beside = SQLITE_SUFFIXES.map(|suffix| append(&dated, suffix));
+    let names = std::iter::once(dated).chain(beside);
+    Ok(names.filter(|name| name.symlink_metadata().is_ok()).collect())
 }
 
-/// Gives a file a second name; where the file system has no hard links, another one.
+/// The name that an interrupted restore gave the database, unless a file that lies beside the database now would need a
+/// name that another file has there.
+fn earlier_name(database: &Path) -> Option<PathBuf> {
+    let earlier = interrupted_restore(database)?.set_aside;
+    let is_free = |suffix: &&str| {
+        let (path, name) = (append(database, suffix), append(&earlier, suffix));
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        !is_there(&path) || !is_there(&name) || is_same_file(&path, &name)
+    };
+    SQLITE_SUFFIXES.iter().all(is_free).then_some(earlier)
+}
+
+/// Gives a file a second name, unless it has that already; where the file system has no hard links, another one.
 fn second_name(path: &Path, name: &Path) -> io::Result<()> {
+    if is_same_file(path, name) {
+        return Ok(());
+    }
     match fs::hard_link(path, name) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => rename_new(path, name),
         linked => linked,

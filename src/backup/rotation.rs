@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
-use super::names::key_beside;
-use super::staging::sync_directory;
+use super::names::{append, key_beside};
+use super::staging::{remove_unfinished, sync_directory};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
-use crate::store::{ExaminedFile, is_locked};
+use crate::privacy::holds_key;
+use crate::store::{ExaminedFile, InUse, StoreState, is_locked};
 
 /// The date in a name: UTC, to the second.
 const DATE: &str = "%Y%m%dT%H%M%SZ";
@@ -22,7 +23,7 @@ pub struct DatedBackups {
     stem: String,
 }
 
-/// One file of them.
+/// A file with the name of a dated backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatedBackup {
     /// The file.
@@ -45,11 +46,11 @@ impl DatedBackups {
         self.directory.join(format!("{}-{}.db", self.stem, at.to_utc().format(DATE)))
     }
 
-    /// All of them, the newest first. Files with other names are not looked at.
+    /// Every file with such a name, whosever it is, the latest date first. Files with other names are not looked at.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<DatedBackup>> {
+    fn list(&self) -> Result<Vec<DatedBackup>> {
         let failed = |source| Error::Io { path: self.directory.clone(), source };
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(failed)? {
@@ -74,55 +75,131 @@ impl DatedBackups {
         (at.to_utc().format(DATE).to_string() == date).then_some(at)
     }
 
-    /// Deletes the backups beyond the `keep` newest, and their keys; gives the names that are gone. To be called once
-    /// `newest` is verified: it counts as the newest whatever the dates say.
-    ///
-    /// A file of another database, whatever its name, is neither counted nor deleted, nor is one that cannot be read.
+    /// Removes what killed processes left of dated backups of the database with this id.
     ///
     /// # Errors
-    /// When the directory cannot be read, or a file cannot be deleted; the others are deleted all the same.
+    /// When the directory cannot be read.
+    pub fn remove_unfinished(&self, store_id: &[u8]) -> Result<()> {
+        remove_unfinished(&self.directory, store_id, |target| self.date(target).is_some())
+    }
+
+    /// The newest backup of the database with this id that is dated `until` at the latest, and those that are dated
+    /// later, the newest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn newest(&self, store_id: &[u8], until: Timestamp) -> Result<FoundBackups> {
+        let mut found = FoundBackups::default();
+        for backup in self.list()? {
+            if own_state(&backup, store_id).is_none() {
+                continue;
+            }
+            if backup.at <= until {
+                found.newest = Some(backup);
+                break;
+            }
+            found.later.push(backup);
+        }
+        Ok(found)
+    }
+
+    /// Deletes the backups beyond the `keep` newest, and their keys. To be called once the last of `made`, the backups
+    /// that this run of the server made, is verified.
+    ///
+    /// Those of `made` are the newest, the last one first, whatever their dates say. Others that are dated after `now`
+    /// are neither counted nor deleted: their dates say nothing about their age. Nor is a file of another database,
+    /// whatever its name, or one that cannot be read, or a file beside a backup that is not its key.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
     pub fn prune(
         &self,
-        newest: &Path,
-        store_id: Option<&[u8]>,
+        made: &[PathBuf],
+        store_id: &[u8],
         keep: usize,
-    ) -> Result<Vec<PathBuf>> {
-        let mut older = self.list()?;
-        older.retain(|backup| backup.path != newest && is_of(&backup.path, store_id));
-        let mut failed = None;
-        let mut deleted = Vec::new();
-        for DatedBackup { path, .. } in older.into_iter().skip(keep.saturating_sub(1)) {
-            match delete(&path) {
-                Ok(()) => deleted.push(path),
-                Err(error) => failed = Some(error),
-            }
+        now: Timestamp,
+    ) -> Result<PrunedBackups> {
+        let turn = |backup: &DatedBackup| made.iter().position(|path| *path == backup.path);
+        let mut own: Vec<_> = self
+            .list()?
+            .into_iter()
+            .filter(|backup| backup.at <= now || turn(backup).is_some())
+            .filter_map(|backup| own_state(&backup, store_id).map(|state| (backup, state)))
+            .filter(|(backup, _)| made.last() != Some(&backup.path))
+            .collect();
+        // A stable sort: the others stay as `list` has them, the newest first.
+        own.sort_by_key(|(backup, _)| std::cmp::Reverse(turn(backup)));
+        let mut pruned = PrunedBackups::default();
+        for (backup, state) in own.into_iter().skip(keep.saturating_sub(1)) {
+            pruned.delete(backup.path, state.pseudonym_key_check.as_deref());
         }
-        if !deleted.is_empty() {
+        if !pruned.deleted.is_empty() {
             sync_directory(&self.directory)?;
         }
-        failed.map_or(Ok(deleted), Err)
+        Ok(pruned)
     }
 }
 
-/// Whether the file is a backup of the database with this id, which nobody serves.
-fn is_of(path: &Path, store_id: Option<&[u8]>) -> bool {
-    let figures =
-        ExaminedFile::open(path).and_then(|mut file| file.read(|reader| reader.figures()));
-    let found = figures.ok().and_then(|figures| figures.state).map(|state| state.store_id);
-    found.is_some() && found.as_deref() == store_id && !is_locked(path)
+/// Backups of one database in a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundBackups {
+    /// The newest up to some moment.
+    pub newest: Option<DatedBackup>,
+    /// Those that are dated later, the newest first.
+    pub later: Vec<DatedBackup>,
 }
 
-/// Deletes a backup and then its key.
-fn delete(path: &Path) -> Result<()> {
-    for path in [path.to_owned(), key_beside(path)] {
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                return Err(Error::Io { path, source });
-            }
-            _ => {}
+/// Backups that were deleted because newer ones are there.
+#[derive(Debug, Default)]
+pub struct PrunedBackups {
+    /// Their files.
+    pub deleted: Vec<PathBuf>,
+    /// Files that have the name of a deleted backup's key and are not that key; they stay.
+    pub no_keys: Vec<PathBuf>,
+    /// The last file that could not be deleted.
+    pub failed: Option<Error>,
+}
+
+impl PrunedBackups {
+    /// Deletes a backup and then its key, which is recognised by the check value that the backup holds.
+    fn delete(&mut self, path: PathBuf, key_check: Option<&[u8]>) {
+        let key = key_beside(&path);
+        if !self.has_removed(&path) {
+            return;
+        }
+        self.deleted.push(path);
+        if key_check.is_some_and(|check| holds_key(&key, check)) {
+            self.has_removed(&key);
+        } else if key.symlink_metadata().is_ok() {
+            self.no_keys.push(key);
         }
     }
-    Ok(())
+
+    fn has_removed(&mut self, path: &Path) -> bool {
+        match fs::remove_file(path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                self.failed = Some(Error::Io { path: path.to_owned(), source });
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What the file says of itself if it is a backup of the database with this id: closed, without a write-ahead log, as
+/// long as it should be. `None` for any other file.
+fn own_state(backup: &DatedBackup, store_id: &[u8]) -> Option<StoreState> {
+    let path = &backup.path;
+    let has_beside = |suffix: &str| append(path, suffix).symlink_metadata().is_ok();
+    // First of all: opening and closing a file that this process serves, by another name, drops the locks of SQLite.
+    if is_locked(path) || ["-wal", "-journal"].iter().any(|suffix| has_beside(suffix)) {
+        return None;
+    }
+    let mut file = ExaminedFile::open(path).ok()?;
+    let figures = file.read(|reader| reader.figures()).ok()?;
+    let is_whole = figures.bytes == backup.bytes;
+    let state = figures.state.filter(|_| is_whole)?;
+    (state.store_id == store_id && state.in_use == InUse::Closed).then_some(state)
 }
 
 #[cfg(test)]

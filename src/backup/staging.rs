@@ -1,8 +1,8 @@
 //! The directory in which a copy is made before it gets its name, and the steps of that renaming.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -16,10 +16,12 @@ const SUFFIX: &str = ".partial";
 const RANDOM_BYTES: usize = 8;
 /// The copy.
 const DATA: &str = "data";
-/// Held for as long as the process works in the directory.
+/// Locked for as long as the process works in the directory; holds the id of the database that is copied.
 const LOCK: &str = "lock";
 /// Every file that may be in the directory besides the lock: the copy, and what SQLite keeps beside it for a moment.
 const FILES: [&str; 4] = [DATA, "data-journal", "data-wal", "data-shm"];
+/// Bytes read of a lock file at most: an id has 32 characters.
+const OWNER_BYTES: u64 = 256;
 /// Attempts to make a directory, should another process clean it up between two steps.
 const ATTEMPTS: usize = 3;
 
@@ -27,7 +29,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Staging {
     directory: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Staging {
@@ -44,7 +46,7 @@ impl Staging {
             let made = DirBuilder::new().mode(0o700).create(&directory);
             made.map_err(|source| Error::Io { path: directory_of(target), source })?;
             match lock_new(&directory.join(LOCK)) {
-                Ok(lock) => return Ok(Self { directory, _lock: lock }),
+                Ok(lock) => return Ok(Self { directory, lock }),
                 Err(source) => {
                     // Empty, or gone already.
                     drop(fs::remove_dir(&directory));
@@ -53,6 +55,18 @@ impl Staging {
             }
         }
         Err(failed.unwrap_or(Error::Busy { what: "backup" }))
+    }
+
+    /// Notes in the lock file which database is copied, before there is anything of the copy: when this process is killed,
+    /// [`remove_unfinished`] recognises what it left.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn mark(&self, store_id: &[u8]) -> Result<()> {
+        let path = || self.directory.join(LOCK);
+        let text = HEXLOWER.encode(store_id);
+        let written = (&self.lock).write_all(text.as_bytes()).and_then(|()| self.lock.sync_all());
+        written.map_err(|source| Error::Io { path: path(), source })
     }
 
     /// Where the copy is made.
@@ -105,23 +119,37 @@ pub(super) fn exists(target: &Path) -> Error {
 fn lock_new(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {}
         // Without locks nobody can tell whether this process lives, and nobody cleans up after it.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
-        Err(error) => Err(error.into()),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Between the two steps another process may have taken the directory for a leftover and removed it.
+    let (locked, found) = (file.metadata()?, path.symlink_metadata()?);
+    if (locked.dev(), locked.ino()) == (found.dev(), found.ino()) {
+        Ok(file)
+    } else {
+        Err(ErrorKind::NotFound.into())
     }
 }
 
-/// Whether `name` is that of a staging directory for a target called `target`.
-fn is_staging_name(name: &str, target: &str) -> bool {
-    let random = name
-        .strip_prefix(target)
-        .and_then(|rest| rest.strip_prefix('.'))
-        .and_then(|rest| rest.strip_suffix(SUFFIX));
-    random.is_some_and(|digits| {
-        digits.len() == 2 * RANDOM_BYTES
-            && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    })
+/// The name of the target of a staging directory called `name`; `None` when that is no such name.
+fn target_of(name: &str) -> Option<&str> {
+    let (target, digits) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let is_random = digits.len() == 2 * RANDOM_BYTES
+        && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_random.then_some(target)
+}
+
+/// The staging directories in `directory` of the targets that `is_wanted` accepts.
+fn staging_directories(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)
+        .map_err(|source| Error::Io { path: directory.to_owned(), source })?;
+    let is_staging = |entry: &fs::DirEntry| {
+        entry.file_name().to_str().and_then(target_of).is_some_and(&is_wanted)
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    Ok(entries.flatten().filter(is_staging).map(|entry| entry.path()).collect())
 }
 
 /// Removes the staging directories that killed processes left for this target.
@@ -129,22 +157,46 @@ fn is_staging_name(name: &str, target: &str) -> bool {
 /// # Errors
 /// [`Error::Busy`] when a living process has one.
 fn remove_leftovers(target: &Path) -> Result<()> {
-    let directory = directory_of(target);
     let Some(name) = target.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
-    let entries =
-        fs::read_dir(&directory).map_err(|source| Error::Io { path: directory.clone(), source })?;
-    for entry in entries.flatten() {
-        let is_ours = entry.file_name().to_str().is_some_and(|found| is_staging_name(found, name))
-            && entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_ours {
-            remove_leftover(&entry.path())?;
+    for directory in staging_directories(&directory_of(target), |found| found == name)? {
+        remove_leftover(&directory, |_| true)?;
+    }
+    Ok(())
+}
+
+/// Removes the staging directories that killed processes left in `directory`, for the targets that `is_wanted` accepts
+/// and the database with this id. A directory in which a living process works stays, and so does one of which it is not
+/// known whose it is.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(super) fn remove_unfinished(
+    directory: &Path,
+    store_id: &[u8],
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let own = HEXLOWER.encode(store_id);
+    for found in staging_directories(directory, is_wanted)? {
+        let path = found.display();
+        // Killed before it had marked the directory, the process had copied nothing yet.
+        let is_own = |owner: &str| {
+            owner == own || owner.is_empty() && found.join(DATA).symlink_metadata().is_err()
+        };
+        match remove_leftover(&found, is_own) {
+            Ok(()) => {}
+            Err(Error::Busy { .. }) => tracing::debug!(%path, "another process makes a copy"),
+            Err(error) => tracing::warn!(%path, %error, "an unfinished copy cannot be removed"),
         }
     }
     Ok(())
 }
 
-fn remove_leftover(directory: &Path) -> Result<()> {
-    let lock = match File::options().write(true).open(directory.join(LOCK)) {
+/// Removes a staging directory in which nobody works, if `is_own` accepts the id in its lock file.
+///
+/// # Errors
+/// [`Error::Busy`] when a living process has it; when its lock file cannot be read.
+fn remove_leftover(directory: &Path, is_own: impl Fn(&str) -> bool) -> Result<()> {
+    let lock = match File::options().read(true).write(true).open(directory.join(LOCK)) {
         Ok(lock) => lock,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Its maker was killed, or is about to make the lock and begins again when this succeeds; it fails when
@@ -162,6 +214,12 @@ fn remove_leftover(directory: &Path) -> Result<()> {
             tracing::warn!(%path, %error, "an unfinished copy stays: it may be in use");
             return Ok(());
         }
+    }
+    let mut owner = String::new();
+    let read = (&lock).take(OWNER_BYTES).read_to_string(&mut owner);
+    if read.is_err() || !is_own(&owner) {
+        tracing::warn!(%path, "an unfinished copy of another database, or of an unknown one, stays; remove it if nobody needs it");
+        return Ok(());
     }
     match remove(directory) {
         Ok(()) => tracing::info!(%path, "removed the unfinished copy of a process that was killed"),
@@ -252,6 +310,41 @@ mod tests {
             ]
         );
         assert_eq!(entries(&place.path().join("a.db.1111111111111111.partial")), ["diary"]);
+    }
+
+    #[test]
+    fn unfinished_copies_of_one_database_are_removed_unless_somebody_works_in_them() {
+        let place = tempfile::tempdir().unwrap();
+        let killed = |name: &str, id: &[u8], has_data: bool| {
+            let staging = Staging::create(&place.path().join(name)).unwrap();
+            if !id.is_empty() {
+                staging.mark(id).unwrap();
+            }
+            if has_data {
+                staging.create_data(place.path()).unwrap();
+            }
+            let name = staging.directory.file_name().unwrap().to_str().unwrap().to_owned();
+            // The lock ends as at a kill, and nothing is removed.
+            let mut staging = std::mem::ManuallyDrop::new(staging);
+            staging.lock = File::open(place.path()).unwrap();
+            name
+        };
+        killed("a-1.db", b"own", true);
+        killed("a-2.db", b"own", false);
+        killed("a-3.db", b"", false);
+        let mut stay = vec![
+            killed("a-4.db", b"another", true),
+            killed("a-5.db", b"", true),
+            killed("b-1.db", b"own", true),
+        ];
+        let living = Staging::create(&place.path().join("a-6.db")).unwrap();
+        living.mark(b"own").unwrap();
+        living.create_data(place.path()).unwrap();
+        stay.push(living.directory.file_name().unwrap().to_str().unwrap().to_owned());
+        stay.sort();
+        remove_unfinished(place.path(), b"own", |target| target.starts_with("a-")).unwrap();
+        assert_eq!(entries(place.path()), stay);
+        assert_eq!(entries(&living.directory), ["data", "lock"]);
     }
 
     #[test]

@@ -41,8 +41,18 @@ impl ConfigArgs {
         &self,
         more: [(&str, &str, Option<String>); N],
     ) -> Result<Config> {
-        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+        Config::load(self.config.as_deref(), environment(), self.flags(more))
+    }
+
+    /// The configuration, if this machine has what it names.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when the directory of the backups is missing or cannot be written to.
+    pub fn load_usable(&self) -> Result<Config> {
+        Config::load_usable(self.config.as_deref(), environment(), self.flags([]))
+    }
+
+    fn flags<const N: usize>(&self, more: [(&str, &str, Option<String>); N]) -> Vec<Flag> {
         let options = self.options.iter().map(|(key, value)| ("--option", &**key, value.clone()));
         let own = [("--db", "store.path", self.db.clone())];
         let typed = own
@@ -54,8 +64,13 @@ impl ConfigArgs {
             key: key.to_owned(),
             value,
         });
-        Config::load(self.config.as_deref(), environment, flags)
+        flags.collect()
     }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }
 
 fn parse_option(text: &str) -> Result<(String, String), String> {
@@ -103,7 +118,7 @@ impl ConfigCommand {
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         match &self.action {
             ConfigAction::Check(ConfigOutput { config, json }) => {
-                config.load()?;
+                config.load_usable()?;
                 print(
                     out,
                     if *json { "{\"ok\":true}\n" } else { "the configuration is acceptable\n" },

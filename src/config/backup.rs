@@ -1,6 +1,8 @@
 //! Scheduled backups: where to, when, how many are kept.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,42 @@ impl BackupSchedule {
             Self::Daily { .. } => Duration::from_secs(86_400),
         }
     }
+}
+
+impl BackupConfig {
+    /// Refuses a directory in which the server could not make backups: one that is missing, which the server does not
+    /// create, and one that this user cannot write to. To find out, a file is made there and removed.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](Error::InvalidConfig) with the reason.
+    pub fn check_directory(&self) -> Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let shown = directory.display();
+        let refuse = |reason: String| Err(Error::invalid_config("backup.directory", reason));
+        match directory.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => refuse(format!(
+                "the directory {shown} does not exist; create it first, the server does not"
+            )),
+            Err(error) => refuse(format!(
+                "{shown} cannot be looked at: {error}; name a directory that this user can read and write"
+            )),
+            Ok(found) if !found.is_dir() => {
+                refuse(format!("{shown} is not a directory; name a directory"))
+            }
+            Ok(_) => make_and_remove(directory).or_else(|error| {
+                refuse(format!(
+                    "no file can be made in {shown}: {error}; name a directory that this user can write to, or change its \
+                     permissions"
+                ))
+            }),
+        }
+    }
+}
+
+fn make_and_remove(directory: &Path) -> std::io::Result<()> {
+    let path = directory.join(format!(".chatgauge-{:016x}.check", rand::random::<u64>()));
+    File::create_new(&path)?;
+    std::fs::remove_file(path)
 }
 
 impl Default for BackupConfig {

@@ -58,21 +58,23 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: impl IntoIterator<Item = Flag>,
     ) -> Result<Self> {
-        let environment: BTreeMap<String, String> = environment
-            .into_iter()
-            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
-            .collect();
-        let mut layers = Layers::default();
-        match (file, environment.get(FILE_VARIABLE)) {
-            (Some(path), _) => layers.add_file(path)?,
-            (None, Some(path)) => layers.add_file(Path::new(path))?,
-            (None, None) => {}
-        }
-        layers.add_environment(&environment)?;
-        for Flag { flag, key, value } in flags {
-            layers.add_text(&key, &value, flag)?;
-        }
-        layers.check()
+        Layers::read(file, environment, flags)?.check()
+    }
+
+    /// Like [`load`](Self::load), and refuses a directory of backups that is not usable here. A server starts without it,
+    /// because a disk that is away is no reason to lose records, and degrades its health.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_usable(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Result<Self> {
+        let layers = Layers::read(file, environment, flags)?;
+        let config = layers.check()?;
+        config.backup.check_directory().map_err(|error| layers.located(error))?;
+        Ok(config)
     }
 
     /// Every key with its value, as TOML; the admin token only as `(hidden)`.
@@ -93,6 +95,28 @@ struct Layers {
 }
 
 impl Layers {
+    fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Result<Self> {
+        let environment: BTreeMap<String, String> = environment
+            .into_iter()
+            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
+            .collect();
+        let mut layers = Self::default();
+        match (file, environment.get(FILE_VARIABLE)) {
+            (Some(path), _) => layers.add_file(path)?,
+            (None, Some(path)) => layers.add_file(Path::new(path))?,
+            (None, None) => {}
+        }
+        layers.add_environment(&environment)?;
+        for Flag { flag, key, value } in flags {
+            layers.add_text(&key, &value, flag)?;
+        }
+        Ok(layers)
+    }
+
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -180,14 +204,19 @@ impl Layers {
     }
 
     fn check(&self) -> Result<Config> {
-        self.merged.check().map_err(|error| match error {
+        self.merged.check().map_err(|error| self.located(error))
+    }
+
+    /// The error with the place where the key was set.
+    fn located(&self, error: Error) -> Error {
+        match error {
             Error::InvalidConfig { key, reason } => {
                 let origin = self.origin(&key);
                 let key = origin.map_or_else(|| key.clone(), |origin| format!("{origin}: {key}"));
                 Error::InvalidConfig { key, reason }
             }
             other => other,
-        })
+        }
     }
 }
 

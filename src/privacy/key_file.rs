@@ -8,6 +8,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use super::Pseudonymizer;
 use crate::error::{Error, Result};
 
 /// Bytes of the key.
@@ -59,6 +60,15 @@ pub fn install_key(path: &Path, key: &[u8; KEY_BYTES]) -> Result<()> {
     Err(unusable(path, "is another key, and a key is never replaced; move it away"))
 }
 
+/// Whether the file at `path` holds the key with this [check value](Pseudonymizer::key_check), whoever may read it; a
+/// symbolic link is no such file.
+pub fn holds_key(path: &Path, check: &[u8]) -> bool {
+    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    let key = is_file.then(|| File::open(path).ok()).flatten();
+    let key = key.and_then(|file| parse_key(path, file).ok());
+    key.is_some_and(|key| Pseudonymizer::from_key(key).key_check() == check)
+}
+
 fn io_error(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     |source| Error::Io { path: path.to_path_buf(), source }
 }
@@ -69,6 +79,10 @@ fn unusable(path: &Path, reason: impl Into<String>) -> Error {
 
 fn read_key(path: &Path, file: File) -> Result<[u8; KEY_BYTES]> {
     check_private(path, &file)?;
+    parse_key(path, file)
+}
+
+fn parse_key(path: &Path, file: File) -> Result<[u8; KEY_BYTES]> {
     let mut text = String::new();
     file.take(READ_BYTES).read_to_string(&mut text).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => unusable(path, "is not a key file: it is not text"),
@@ -226,6 +240,21 @@ mod tests {
         assert!(text.contains("only hexadecimal digits") && !text.contains("ggg"), "{text}");
         fs::write(&path, [0xff; 64]).unwrap();
         assert!(message(load_or_create_key(&path)).contains("not text"));
+    }
+
+    #[test]
+    fn a_key_is_recognised_by_its_check_value_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let check = Pseudonymizer::from_key(load_or_create_key(&path).unwrap()).key_check();
+        assert!(holds_key(&path, &check));
+        assert!(!holds_key(&path, &[7; 8]));
+        assert!(!holds_key(&dir.path().join("none"), &check) && !holds_key(dir.path(), &check));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(!holds_key(&link, &check));
+        fs::write(&path, "notes").unwrap();
+        assert!(!holds_key(&path, &check));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod personal;
 mod pseudonym;
 
 pub use content::is_content_field;
-pub use key_file::{install_key, load_key, load_or_create_key};
+pub use key_file::{holds_key, install_key, load_key, load_or_create_key};
 pub use personal::looks_personal;
 pub use pseudonym::{Pseudonymizer, is_pseudonym, may_be_pseudonym, session_name};
 

@@ -220,6 +220,11 @@ pub struct BackupStatus {
     pub last_error: Option<String>,
     /// Why old backups could not be deleted; `null` when they were.
     pub prune_error: Option<String>,
+    /// Backups of this database that are dated more than an hour after the server's clock: they are neither counted nor
+    /// deleted.
+    pub future_files: u64,
+    /// The one of them with the latest date.
+    pub latest_future_file: Option<String>,
 }
 
 /// Everything ever stored of one model, retention notwithstanding: what never goes back, even over a

@@ -1,12 +1,14 @@
 //! Scheduled backups: the thread that makes them, and how they are doing.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Shared, key_path};
 use crate::backup::{
-    BackupJob, BackupReport, BackupRequest, CopyStage, CopyWatch, DatedBackups, next_due,
+    BackupJob, BackupReport, BackupRequest, CopyStage, CopyWatch, DatedBackup, DatedBackups,
+    FoundBackups, PrunedBackups, next_due,
 };
 use crate::config::{BackupConfig, Config};
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ const LAST_RETRY_MS: i64 = HOUR_MS;
 const LATE_MS: i64 = HOUR_MS;
 /// The date of a backup may be this much ahead of the clock; one from further ahead says nothing about now.
 const AHEAD_MS: i64 = HOUR_MS;
+/// Backups with dates in the future are looked for again after this time, in monotonic microseconds: one minute.
+const LOOK_AGAIN_US: u64 = 60_000_000;
 
 /// How scheduled backups are doing; shared by their thread and by whoever asks.
 #[derive(Debug, Default)]
@@ -48,33 +52,86 @@ impl Backups {
     }
 }
 
+/// The dated backups of a run of the server.
+#[derive(Debug)]
+struct Rotation {
+    dated: DatedBackups,
+    /// Those that this run made and that are still there, the last one at the end.
+    made: Vec<PathBuf>,
+    /// When backups with dates in the future were looked for, in monotonic microseconds.
+    looked_us: u64,
+}
+
 /// Makes backups as scheduled until the end.
 pub(super) fn keep_backing_up(shared: &Shared) {
     let Some(directory) = &shared.config.backup.directory else { return };
     let dated = DatedBackups::new(directory, &shared.config.store.path);
-    shared.find_last(&dated);
+    let mut rotation = Rotation { dated, made: Vec::new(), looked_us: 0 };
+    if let Err(error) = shared.find_last(&mut rotation) {
+        // The first attempt says it again.
+        tracing::warn!(%error, "the backups of before cannot be looked at");
+    }
     while !shared.wait(TICK) {
         let now = shared.clock.now();
         if now >= shared.schedule_next(now) {
-            shared.back_up(&dated, now);
+            shared.back_up(&mut rotation, now);
         }
+        shared.forget_future(&mut rotation);
     }
 }
 
 impl Shared {
-    /// Looks for the last backup of an earlier run.
-    fn find_last(&self, dated: &DatedBackups) {
-        match dated.list() {
-            Ok(found) => {
-                if let Some(newest) = found.first() {
-                    let mut state = self.backups.state();
-                    state.last_success_at = Some(newest.at);
-                    state.last_bytes = Some(newest.bytes);
-                    state.last_file = Some(newest.path.display().to_string());
-                }
-            }
-            // The first attempt says it again.
-            Err(error) => tracing::warn!(%error, "the directory of the backups cannot be read"),
+    fn store_id(&self) -> Result<Vec<u8>> {
+        Ok(self.store.read(|reader| reader.store_state())?.store_id)
+    }
+
+    /// Removes what an earlier run left unfinished, and looks for its last backup.
+    fn find_last(&self, rotation: &mut Rotation) -> Result<()> {
+        let store_id = self.store_id()?;
+        rotation.dated.remove_unfinished(&store_id)?;
+        if let Some(newest) = self.look_at_dates(rotation, &store_id)? {
+            let mut state = self.backups.state();
+            state.last_success_at = Some(newest.at);
+            state.last_bytes = Some(newest.bytes);
+            state.last_file = Some(newest.path.display().to_string());
+        }
+        Ok(())
+    }
+
+    /// Notes the backups with dates in the future; gives the newest of the others.
+    fn look_at_dates(
+        &self,
+        rotation: &mut Rotation,
+        store_id: &[u8],
+    ) -> Result<Option<DatedBackup>> {
+        rotation.looked_us = self.clock.monotonic_us();
+        let until = self.trusted.read().latest.plus_ms(AHEAD_MS);
+        let FoundBackups { newest, later } = rotation.dated.newest(store_id, until)?;
+        let latest = later.first().map(|backup| backup.path.display().to_string());
+        let count = u64::try_from(later.len()).unwrap_or(u64::MAX);
+        let mut state = self.backups.state();
+        if count > state.future_files {
+            tracing::warn!(
+                count,
+                latest,
+                "backups are dated in the future: they are neither counted nor deleted; check the clock, and rename or remove \
+                 them"
+            );
+        }
+        state.future_files = count;
+        state.latest_future_file = latest;
+        Ok(newest)
+    }
+
+    /// Looks every minute whether backups with dates in the future, if there were any, are still there.
+    fn forget_future(&self, rotation: &mut Rotation) {
+        let since_us = self.clock.monotonic_us().saturating_sub(rotation.looked_us);
+        if self.backups.state().future_files == 0 || since_us < LOOK_AGAIN_US {
+            return;
+        }
+        let looked = self.store_id().and_then(|id| self.look_at_dates(rotation, &id));
+        if let Err(error) = looked {
+            tracing::debug!(%error, "the dates of the backups cannot be looked at");
         }
     }
 
@@ -97,14 +154,14 @@ impl Shared {
     }
 
     /// One attempt.
-    fn back_up(&self, dated: &DatedBackups, now: Timestamp) {
+    fn back_up(&self, rotation: &mut Rotation, now: Timestamp) {
         self.backups.state().is_running = true;
-        let made = self.make_backup(dated, now);
-        self.note_attempt(dated, now, made);
+        let made = self.make_backup(&rotation.dated, now);
+        self.note_attempt(rotation, now, made);
         self.backups.state().is_running = false;
     }
 
-    fn note_attempt(&self, dated: &DatedBackups, now: Timestamp, made: Result<BackupReport>) {
+    fn note_attempt(&self, rotation: &mut Rotation, now: Timestamp, made: Result<BackupReport>) {
         let mut state = self.backups.state();
         match made {
             Ok(report) => {
@@ -122,7 +179,8 @@ impl Shared {
                     took_ms = took_us / 1_000,
                     "backup made and verified"
                 );
-                self.prune_backups(dated, &report);
+                rotation.made.push(report.file);
+                self.prune_backups(rotation);
             }
             // The end of the program is no failure.
             Err(Error::Closed) if self.is_stopping() => {}
@@ -139,6 +197,10 @@ impl Shared {
 
     fn make_backup(&self, dated: &DatedBackups, now: Timestamp) -> Result<BackupReport> {
         let BackupConfig { with_key, max_bytes_per_s, .. } = self.config.backup;
+        // Each may be as large as the database, and the copy needs the space.
+        if let Err(error) = self.store_id().and_then(|id| dated.remove_unfinished(&id)) {
+            tracing::debug!(%error, "unfinished copies were not looked for; the copy fails for the same reason");
+        }
         let job = BackupJob::begin(BackupRequest {
             database: self.config.store.path.clone(),
             key: key_path(&self.config),
@@ -162,21 +224,30 @@ impl Shared {
     }
 
     /// Deletes the backups beyond those that are kept, now that there is a newer one.
-    fn prune_backups(&self, dated: &DatedBackups, newest: &BackupReport) {
-        let store_id = newest.figures.state.as_ref().map(|state| &*state.store_id);
-        let pruned = dated.prune(&newest.file, store_id, self.config.backup.keep);
-        match pruned {
-            Ok(deleted) => {
-                for file in deleted {
-                    tracing::info!(file = %file.display(), "old backup deleted");
-                }
-                self.backups.state().prune_error = None;
-            }
-            Err(error) => {
-                tracing::error!(%error, "old backups could not be deleted; the next backup tries again");
-                self.backups.state().prune_error = Some(error.to_string());
-            }
+    fn prune_backups(&self, rotation: &mut Rotation) {
+        let failed = self.prune_made(rotation).unwrap_or_else(Some);
+        if let Some(error) = &failed {
+            tracing::error!(%error, "old backups could not be deleted; the next backup tries again");
         }
+        self.backups.state().prune_error = failed.map(|error| error.to_string());
+    }
+
+    /// Deletes what it can; gives the last failure of a file.
+    fn prune_made(&self, rotation: &mut Rotation) -> Result<Option<Error>> {
+        let store_id = self.store_id()?;
+        self.look_at_dates(rotation, &store_id)?;
+        let Rotation { dated, made, .. } = rotation;
+        let now = self.trusted.read().trusted;
+        let PrunedBackups { deleted, no_keys, failed } =
+            dated.prune(made, &store_id, self.config.backup.keep, now)?;
+        for file in &deleted {
+            tracing::info!(file = %file.display(), "old backup deleted");
+        }
+        for file in no_keys {
+            tracing::warn!(file = %file.display(), "the file beside a deleted backup is not the key of that backup: it stays");
+        }
+        made.retain(|file| !deleted.contains(file));
+        Ok(failed)
     }
 }
 
@@ -205,6 +276,13 @@ pub(super) fn problems(
     }
     if let Some(error) = &status.prune_error {
         problems.push(format!("old backups could not be deleted: {error}"));
+    }
+    if let Some(latest) = &status.latest_future_file {
+        problems.push(format!(
+            "{} backups are dated in the future, the latest is {latest}: they are neither counted nor deleted; check the \
+             clock, and rename or remove them",
+            status.future_files
+        ));
     }
     problems
 }
@@ -246,5 +324,13 @@ mod tests {
         assert_eq!(problems(&status, late, late), ["the last backup is 26 h old: no space"]);
         status.last_success_at = None;
         assert_eq!(problems(&status, late, late), ["there is no backup yet: no space"]);
+        status.last_error = None;
+        status.future_files = 2;
+        status.latest_future_file = Some("/b/chat-20930101T000000Z.db".into());
+        let future = problems(&status, late, late).pop().unwrap();
+        assert!(
+            future.starts_with("2 backups are dated in the future, the latest is /b/chat-2093"),
+            "{future}"
+        );
     }
 }

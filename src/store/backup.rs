@@ -8,11 +8,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use super::error::{storage, unusable};
 use super::migrate::check_version;
 use super::open::{STEPS_PER_CHECK, Stop, Store};
-use super::paths::beside;
 use super::pragmas::prepare_reader;
 use super::read::Reader;
 use super::state::StoreState;
-use super::wal_identity::{WalFound, find_wal, immutable_uri};
+use super::wal_identity::{WalFound, find_wal_of_examined, open_examined};
 use crate::error::{Error, Result};
 
 /// Pages copied between two looks at the clock: 256 KiB, 1 ms of a copy at 256 MB/s.
@@ -189,23 +188,16 @@ pub struct ExaminedFile {
 }
 
 impl ExaminedFile {
-    /// Opens the file at `path` for reading only, and changes nothing in it: without a write-ahead log or a journal,
-    /// nobody has it open, and it is read without locks (`immutable=1`), from read-only media too.
+    /// Opens the file at `path` for reading only; changes nothing in it and makes no file beside it, so that it is read
+    /// from read-only media too.
     ///
     /// # Errors
     /// When it is not a database of this program, is newer than this program, has a write-ahead log that is not its own,
     /// or cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let unusable = |source: rusqlite::Error| unusable(path, &source);
-        let wal_is_missing = find_wal(path)?.wal == WalFound::Missing;
-        let is_alone = !["-wal", "-journal"].iter().any(|suffix| beside(path, suffix).exists());
-        let mut connection = if is_alone {
-            Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
-        } else {
-            Connection::open_with_flags(path, flags)
-        }
-        .map_err(unusable)?;
+        let wal_is_missing = find_wal_of_examined(path)?.wal == WalFound::Missing;
+        let mut connection = open_examined(path).map_err(unusable)?;
         prepare_reader(&mut connection, COPY_CACHE_BYTES).map_err(unusable)?;
         check_version(path, &connection)?;
         Ok(Self { connection, wal_is_missing })

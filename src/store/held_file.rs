@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::fs::OFlags;
 
 use super::paths::{beside, resolved};
+use super::set_aside::{InterruptedRestore, interrupted_restore};
 use crate::error::{Error, Result};
 
 /// The first bytes of every SQLite file.
@@ -307,6 +308,9 @@ fn require_sqlite(path: &Path, file: &File) -> Result<()> {
 /// in the first one.
 fn require_own_name(path: &Path, metadata: &Metadata) -> Result<()> {
     if metadata.nlink() > 1 {
+        if let Some(interrupted) = interrupted_restore(path) {
+            return Err(Error::database(path, unfinished(&interrupted)));
+        }
         let names = metadata.nlink();
         let reason = format!(
             "the file has {names} names (hard links), and each would have a write-ahead log of its own; remove the \
@@ -320,6 +324,17 @@ fn require_own_name(path: &Path, metadata: &Metadata) -> Result<()> {
         return Err(Error::database(path, reason));
     }
     Ok(())
+}
+
+/// What to do about a restore that was killed: to remove one of the names would separate the database from its log.
+fn unfinished(interrupted: &InterruptedRestore) -> String {
+    let InterruptedRestore { database, set_aside } = interrupted;
+    let (database, set_aside) = (database.display(), set_aside.display());
+    format!(
+        "a restore was interrupted after it gave the file a second name, {set_aside}; remove neither name, because the \
+         write-ahead log may be called {set_aside}-wal, and run the restore again, which completes it: chatgauge \
+         restore BACKUP --db '{database}' --replace"
+    )
 }
 
 /// Whether the kernel lists the path as a mount point; `false` where there is no such list.

@@ -38,6 +38,7 @@ mod rollups;
 mod row;
 mod salvage;
 mod select;
+mod set_aside;
 mod sketch_rows;
 mod sql_console;
 mod state;
@@ -72,6 +73,7 @@ pub use salvage::{
     SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable,
 };
 pub use select::{RawSelect, RollupSelect, SketchSelect};
+pub use set_aside::{InterruptedRestore, interrupted_restore, set_aside_name};
 pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;
 pub use state::{InUse, StoreState};

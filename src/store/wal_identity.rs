@@ -40,6 +40,21 @@ pub(super) struct Found {
 /// [`Error::Database`] when the log belongs to another database or to another copy of this one, or when there is a log
 /// and no database.
 pub(super) fn find_wal(path: &Path) -> Result<Found> {
+    find_wal_by(path, || read_state(&plain_uri(path)))
+}
+
+/// Like [`find_wal`], and leaves no file beside `path` that was not there.
+///
+/// # Errors
+/// As [`find_wal`].
+pub(super) fn find_wal_of_examined(path: &Path) -> Result<Found> {
+    find_wal_by(path, || StoreState::read(&open_examined(path)?))
+}
+
+fn find_wal_by(
+    path: &Path,
+    read_through_wal: impl FnOnce() -> rusqlite::Result<StoreState>,
+) -> Result<Found> {
     let wal_path = beside(&resolved(path), "-wal");
     let wal_bytes = wal_path.metadata().map(|metadata| metadata.len());
     let alone = read_state(&immutable_uri(path)).ok();
@@ -54,7 +69,7 @@ pub(super) fn find_wal(path: &Path) -> Result<Found> {
         // Nothing to compare with: a file of an earlier version, or one whose first page is damaged.
         (Ok(_), None) => WalFound::Own,
         (Ok(_), Some(alone)) => {
-            compare(path, &wal_path, alone, read_state(&plain_uri(path)))?;
+            compare(path, &wal_path, alone, read_through_wal())?;
             WalFound::Own
         }
     };
@@ -106,6 +121,32 @@ fn read_state(uri: &str) -> rusqlite::Result<StoreState> {
     let connection = Connection::open_with_flags(uri, flags)?;
     super::pragmas::keep_wal_at_close(&connection)?;
     StoreState::read(&connection)
+}
+
+/// Opens a file that is only examined, with its write-ahead log; makes no index of that log (`-shm`) beside it.
+///
+/// Every program that has the file open with its log keeps the index there. So without one nobody has it open, and it is
+/// read without locks (`unix-none`), with the index in memory (exclusive locking mode). Without a log and a journal it
+/// is read as it is (`immutable=1`), from read-only media too.
+pub(super) fn open_examined(path: &Path) -> rusqlite::Result<Connection> {
+    let file = resolved(path);
+    let is_there = |suffix| beside(&file, suffix).exists();
+    let (has_log, has_journal) = (is_there("-wal"), is_there("-journal"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !has_log && !has_journal {
+        return Connection::open_with_flags(immutable_uri(&file), flags);
+    }
+    let is_unlocked = cfg!(unix) && !has_journal && !is_there("-shm");
+    let uri = plain_uri(&file) + if is_unlocked { "?vfs=unix-none" } else { "" };
+    let connection = Connection::open_with_flags(uri, flags)?;
+    super::pragmas::keep_wal_at_close(&connection)?;
+    if is_unlocked {
+        // Before the first read, which opens the log.
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+    }
+    Ok(connection)
 }
 
 /// Reads the database file alone, without locks and without its log.

@@ -175,6 +175,133 @@ fn a_restart_remembers_the_last_backup_and_makes_up_for_a_missed_one() {
 }
 
 #[test]
+fn only_whole_backups_of_the_same_database_count_as_the_last_one() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let mut service = TestService::start_with(noon(), |config| hourly(config, directory));
+    let path = |time: &str| directory.join(format!("chat-20260601T{time}00Z.db"));
+    await_backup(&service, "the first", |status| status.last_success_at == Some(noon()));
+    service.stop();
+    let another = TestService::start(noon());
+    fs::copy(&another.config.store.path, path("1205")).unwrap();
+    fs::write(path("1210"), "not a backup").unwrap();
+    let whole = fs::read(path("1200")).unwrap();
+    fs::write(path("1215"), &whole[..whole.len() - 4_096]).unwrap();
+    // A copy of the open database without its log, and a backup that somebody has written to since.
+    fs::write(path("1220"), &whole).unwrap();
+    let connection = rusqlite::Connection::open(path("1220")).unwrap();
+    connection.execute("update store_state set in_use = 1", []).unwrap();
+    drop(connection);
+    fs::write(path("1225"), &whole).unwrap();
+    fs::write(directory.join("chat-20260601T122500Z.db-wal"), "x").unwrap();
+    service.clock.advance_ms(HOUR_MS / 2);
+    service.restart_stopped();
+    let next = Some(noon().plus_ms(HOUR_MS));
+    let found = await_backup(&service, "the next one", |status| status.next_at == next);
+    assert_eq!(found.last_success_at, Some(noon()));
+    assert_eq!(found.last_bytes, Some(u64::try_from(whole.len()).unwrap()));
+    for hour in 1..=3 {
+        service.clock.advance_ms(HOUR_MS);
+        let due = Some(noon().plus_ms(HOUR_MS / 2 + hour * HOUR_MS));
+        await_backup(&service, "another", |status| status.last_success_at == due);
+    }
+    assert!(!path("1200").exists());
+    for stranger in ["1205", "1210", "1215", "1220", "1225"] {
+        assert!(path(stranger).exists(), "{stranger}");
+    }
+}
+
+#[test]
+fn backups_with_dates_in_the_future_are_not_counted_not_deleted_and_reported() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let mut service = TestService::start_with(noon(), |config| hourly(config, directory));
+    await_backup(&service, "the first", |status| status.last_success_at == Some(noon()));
+    service.stop();
+    let future: Vec<PathBuf> =
+        (2090..2094).map(|year| directory.join(format!("chat-{year}0101T000000Z.db"))).collect();
+    for path in &future {
+        fs::copy(directory.join("chat-20260601T120000Z.db"), path).unwrap();
+    }
+    service.clock.advance_ms(HOUR_MS / 2);
+    service.restart_stopped();
+    let next = Some(noon().plus_ms(HOUR_MS));
+    let found = await_backup(&service, "the next one", |status| status.next_at == next);
+    assert_eq!(found.last_success_at, Some(noon()), "a date in the future is not the last one");
+    assert_eq!(found.future_files, 4);
+    let wrong = problems(&service);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("4 backups are dated in the future, the latest is "), "{wrong:?}");
+    assert!(wrong[0].contains("chat-20930101T000000Z.db"), "{wrong:?}");
+    for hour in 1..=3 {
+        service.clock.advance_ms(HOUR_MS);
+        let due = Some(noon().plus_ms(HOUR_MS / 2 + hour * HOUR_MS));
+        await_backup(&service, "another", |status| status.last_success_at == due);
+        let before = if hour == 1 { "120000" } else { &format!("1{}3000", hour + 1) };
+        let before = directory.join(format!("chat-20260601T{before}Z.db"));
+        assert!(before.exists(), "the newest two are kept: {before:?}");
+    }
+    assert!(!directory.join("chat-20260601T120000Z.db").exists());
+    assert!(future.iter().all(|path| path.exists()));
+    for path in &future {
+        fs::remove_file(path).unwrap();
+    }
+    service.clock.advance_ms(60_000);
+    await_backup(&service, "no more of them", |status| status.future_files == 0);
+    assert_eq!(problems(&service), [""; 0]);
+}
+
+#[test]
+fn backups_of_this_run_are_rotated_whatever_the_clock_does() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let service = TestService::start_with(noon(), |config| hourly(config, directory));
+    await_backup(&service, "the first", |status| status.last_success_at == Some(noon()));
+    // The dates of these are not trusted yet.
+    service.clock.jump_ms(40 * 24 * HOUR_MS);
+    for _ in 0..3 {
+        service.clock.advance_ms(HOUR_MS);
+        let now = Some(service.now());
+        await_backup(&service, "another", |status| status.last_success_at == now);
+    }
+    let kept = names(directory);
+    assert_eq!(kept.len(), 4, "two backups with their keys: {kept:?}");
+    assert!(kept.iter().all(|name| name.starts_with("chat-20260711T1")), "{kept:?}");
+}
+
+#[test]
+fn a_file_beside_a_backup_that_is_not_its_key_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let service = TestService::start_with(noon(), |config| {
+        hourly(config, directory);
+        config.backup.keep = 1;
+        config.backup.with_key = false;
+    });
+    let key = |time: &str| directory.join(format!("chat-20260601T{time}0000Z.db.key"));
+    let another = format!("{}\n", "7".repeat(64));
+    let own = fs::read(service.config.store.path.with_extension("db.key")).unwrap();
+    for (hour, content) in [b"notes".as_slice(), another.as_bytes(), &own].into_iter().enumerate() {
+        let due = noon().plus_ms(i64::try_from(hour).unwrap() * HOUR_MS);
+        await_backup(&service, "one", |status| status.last_success_at == Some(due));
+        fs::write(key(&format!("{}", 12 + hour)), content).unwrap();
+        service.clock.advance_ms(HOUR_MS);
+    }
+    let last = noon().plus_ms(3 * HOUR_MS);
+    await_backup(&service, "the last", |status| status.last_success_at == Some(last));
+    assert_eq!(
+        names(directory),
+        [
+            "chat-20260601T120000Z.db.key",
+            "chat-20260601T130000Z.db.key",
+            "chat-20260601T150000Z.db"
+        ]
+    );
+    assert_eq!(fs::read_to_string(key("12")).unwrap(), "notes");
+    assert_eq!(problems(&service), [""; 0]);
+}
+
+#[test]
 fn a_time_of_day_is_kept_in_the_configured_zone() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path();

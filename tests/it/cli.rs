@@ -175,6 +175,33 @@ fn the_configuration_is_checked_with_the_place_of_the_mistake() {
 }
 
 #[test]
+fn a_directory_of_backups_that_is_not_usable_is_refused_by_the_check() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("bk")).unwrap();
+    place.write("file", "x");
+    let check = |directory: &str| {
+        place.write("a.toml", format!("[backup]\ndirectory = \"{directory}\"\n"));
+        place.run(&["config", "check", "--config", "a.toml"])
+    };
+    check("bk").ok();
+    check("").ok();
+    assert_eq!(std::fs::read_dir(place.path("bk")).unwrap().count(), 0, "nothing stays");
+    for (directory, reason) in [
+        ("none", "the directory none does not exist; create it first"),
+        ("file", "file is not a directory; name a directory"),
+        ("/proc", "no file can be made in /proc: "),
+    ] {
+        let refused = check(directory).fails(2);
+        has(&refused, "a.toml, line 2: backup.directory: ");
+        has(&refused, reason);
+        // A disk that is away is no reason for any other command to fail.
+        place.run(&["config", "print", "--config", "a.toml"]).ok();
+    }
+    let refused = place.run(&["config", "check", "-o", "backup.directory=none"]).fails(2);
+    has(&refused, "--option: backup.directory: the directory none does not exist");
+}
+
+#[test]
 fn the_configuration_is_printed_with_every_layer_and_without_the_token() {
     let place = Place::new();
     place.write("a.toml", "time_zone = \"Europe/Warsaw\"\n[retention]\nraw_days = 3\n");

@@ -166,6 +166,42 @@ fn a_backup_that_is_killed_never_has_its_name_and_the_next_one_cleans_up() {
 }
 
 #[test]
+fn a_schedule_removes_what_its_killed_servers_left_and_no_backup_that_is_being_made() {
+    let place = Place::new();
+    place.seed(20_000);
+    fs::create_dir(place.path("bk")).unwrap();
+    let names = |end: &str| -> Vec<PathBuf> {
+        let entries = fs::read_dir(place.path("bk")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
+    };
+    let begun = || {
+        let sizes = names(".partial").into_iter().map(|path| path.join("data").metadata());
+        sizes.filter(|found| found.as_ref().is_ok_and(|found| found.len() > 0)).count()
+    };
+    let slow = ["backup.directory=bk", "backup.max_bytes_per_second=1000000"];
+    for killed in 1..=2 {
+        let server = Running::serve_with(&place, &slow);
+        // Each start removes what the one before left.
+        await_that("a copy that has begun", || begun() == 1 && names(".partial").len() == 1);
+        // Dropping kills it.
+        drop(server);
+        assert_eq!(names(".partial").len(), 1, "after {killed}");
+    }
+    let dead = names(".partial").remove(0);
+    let by_hand = ["backup", "bk/chatgauge-20260101T000000Z.db", "--max-mb-per-s", "1"];
+    let mut living = place.command(&by_hand).stdout(std::process::Stdio::null()).spawn().unwrap();
+    await_that("the second copy", || begun() == 2);
+    let server = Running::serve_with(&place, &["backup.directory=bk"]);
+    await_that("a backup", || !names("Z.db").is_empty());
+    assert!(!dead.exists());
+    assert!(wait(&mut living).success(), "its directory was removed");
+    server.stop_well();
+    assert_eq!((names(".partial").len(), names("Z.db").len()), (0, 2));
+    assert_self_contained(&place.path(by_hand[1]));
+}
+
+#[test]
 fn a_name_that_will_not_do_is_refused_and_nothing_is_touched() {
     let place = Place::new();
     place.seed(100);

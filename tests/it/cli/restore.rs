@@ -262,6 +262,55 @@ fn a_copy_without_its_log_is_restored_only_when_that_is_wanted_and_one_with_it_w
     assert_eq!((&restored["complete"], &restored["requests"]), (&json!(true), &json!(40)));
     assert_eq!(rows(&place.path("s.db")), 40);
     assert!(fs::read(place.path("both.db")).unwrap() == both);
+    assert!(!place.path("both.db-shm").exists(), "an index of the log is left");
+    // By another name of the file: its log is beside the file itself.
+    fs::create_dir(place.path("links")).unwrap();
+    std::os::unix::fs::symlink("../both.db", place.path("links/l.db")).unwrap();
+    place.run(&["restore", "links/l.db", "--db", "t.db"]).ok();
+    assert_eq!(rows(&place.path("t.db")), 40);
+    for name in ["both.db-shm", "links/l.db-shm", "s.db-shm", "t.db-shm"] {
+        assert!(!place.path(name).exists(), "{name} is left");
+    }
+}
+
+#[test]
+fn an_interrupted_restore_is_named_and_another_run_completes_it() {
+    let place = Place::new();
+    place.seed(300);
+    place.run(&["backup", "b.db"]).ok();
+    let old = Place::new();
+    fs::copy(place.path("chatgauge.db.key"), old.path("chatgauge.db.key")).unwrap();
+    killed_database(&old, 40);
+    fs::copy(place.path("b.db"), old.path("b.db")).unwrap();
+    // As a kill leaves it after the log lost its name, before the restored file took the database's.
+    let aside = |suffix: &str| old.path(&format!("chatgauge.db.replaced-20261201T101500Z{suffix}"));
+    fs::hard_link(old.database(), aside("")).unwrap();
+    fs::rename(old.path("chatgauge.db-wal"), aside("-wal")).unwrap();
+    fs::remove_file(old.path("chatgauge.db-shm")).unwrap();
+    let before = all(&old);
+    for name in ["chatgauge.db", "chatgauge.db.replaced-20261201T101500Z"] {
+        let refused = old.run(&["serve", "--listen", "127.0.0.1:0", "--db", name]).fails(1);
+        has(&refused, "a restore was interrupted");
+        has(&refused, "chatgauge.db.replaced-20261201T101500Z-wal");
+        has(&refused, "chatgauge.db' --replace");
+        assert!(!refused.contains("remove the others"), "{refused}");
+    }
+    assert!(all(&old) == before, "nothing was touched");
+    let restored = old.run(&["restore", "b.db", "--replace", "--json"]).json();
+    let names: Vec<_> = restored["set_aside"].as_array().unwrap().iter().collect();
+    let ends = ["Z", "Z-wal"];
+    assert!(names.len() == 2, "{names:?}");
+    for (name, end) in names.iter().zip(ends) {
+        let expected = format!("chatgauge.db.replaced-20261201T101500{end}");
+        assert!(name.as_str().unwrap().ends_with(&expected), "{names:?}");
+    }
+    assert_eq!((rows(&old.database()), rows(&aside(""))), (300, 40));
+    has(&old.run(&["check"]).ok(), "all is well\n");
+    let set_aside = fs::read_dir(old.directory.path()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_str().unwrap().contains(".replaced-") && name.to_str().unwrap().ends_with('Z')
+    });
+    assert_eq!(set_aside.count(), 1, "one name of the old database");
 }
 
 #[test]

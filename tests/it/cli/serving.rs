@@ -52,7 +52,14 @@ impl Running {
     }
 
     pub(super) fn serve(place: &Place) -> Self {
-        Self::start(place, &["serve"], Some(TOKEN))
+        Self::serve_with(place, &[])
+    }
+
+    /// A server with options, each `key=value`.
+    pub(super) fn serve_with(place: &Place, options: &[&str]) -> Self {
+        let options = options.iter().flat_map(|option| ["-o", option]);
+        let args: Vec<&str> = std::iter::once("serve").chain(options).collect();
+        Self::start(place, &args, Some(TOKEN))
     }
 
     fn next_line(&mut self) -> String {
