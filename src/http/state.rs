@@ -1,18 +1,18 @@
 //! What every handler shares: the service, the limits, and the one way to ask a blocking question.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::auth::{Access, Auth, Principal};
+use super::intake::BodyTurns;
 use super::limit::{Limiter, Policy};
 use super::otlp::OtlpState;
 use super::params::{Param, Params};
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
+use super::turn::turn;
 use crate::config::HttpConfig;
 use crate::error::Error;
-use crate::ingest::wire::ContentEncoding;
 use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope, SqlAnswer};
 use crate::service::Chatgauge;
@@ -21,15 +21,8 @@ use crate::service::Chatgauge;
 const CONCURRENT_QUESTIONS: usize = 8;
 /// Most statements of administrators at once: they may be slow, and dashboards must not wait for them.
 const CONCURRENT_STATEMENTS: usize = 2;
-/// Most uncompressed bodies read at once; each holds up to three batches of records.
-const CONCURRENT_PLAIN_BODIES: usize = 32;
-/// Most compressed bodies read at once; each holds a thread and a window of up to 8 MiB besides.
-const CONCURRENT_COMPRESSED_BODIES: usize = 8;
 /// Most streams at once; one takes about 30 KiB with its connection.
 const STREAMS_MAX: usize = 32;
-/// How long a question waits for its turn before the caller is told to come back.
-const TURN_WAIT: Duration = Duration::from_secs(2);
-
 /// The server's state; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
@@ -46,8 +39,7 @@ struct Inner {
     trail: Trail,
     turns: Arc<Semaphore>,
     statements: Arc<Semaphore>,
-    plain_bodies: Arc<Semaphore>,
-    compressed_bodies: Arc<Semaphore>,
+    body_turns: BodyTurns,
     streams: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
     openapi: std::sync::OnceLock<axum::body::Bytes>,
@@ -79,8 +71,7 @@ impl App {
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
                 statements: Arc::new(Semaphore::new(CONCURRENT_STATEMENTS)),
-                plain_bodies: Arc::new(Semaphore::new(CONCURRENT_PLAIN_BODIES)),
-                compressed_bodies: Arc::new(Semaphore::new(CONCURRENT_COMPRESSED_BODIES)),
+                body_turns: BodyTurns::new(Arc::clone(service.clock())),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
                 stopping: watch::Sender::new(false),
                 openapi: std::sync::OnceLock::new(),
@@ -180,18 +171,9 @@ impl App {
         done.await.map_err(|error| Problem::internal(format!("a query did not finish: {error}")))
     }
 
-    /// A turn to read a body of records.
-    ///
-    /// # Errors
-    /// 503 when too many wait.
-    pub(crate) async fn body_turn(
-        &self,
-        encoding: ContentEncoding,
-    ) -> Result<OwnedSemaphorePermit, Problem> {
-        match encoding {
-            ContentEncoding::Identity => turn(&self.inner.plain_bodies, "uploads").await,
-            _ => turn(&self.inner.compressed_bodies, "compressed uploads").await,
-        }
+    /// Turns to read bodies of records.
+    pub(crate) fn body_turns(&self) -> &BodyTurns {
+        &self.inner.body_turns
     }
 
     /// The filter of a reading request, narrowed to what its sender may see.
@@ -223,19 +205,6 @@ impl App {
     ) {
         let (at, actor) = (self.service().now(), Name::new(actor));
         self.service().audit(AuditEntry { at, actor, action, target, detail });
-    }
-}
-
-/// Waits for a turn, but not for long.
-async fn turn(turns: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
-    let turn = Arc::clone(turns).acquire_owned();
-    match tokio::time::timeout(TURN_WAIT, turn).await {
-        Ok(Ok(turn)) => Ok(turn),
-        Ok(Err(_)) => Err(Error::Closed.into()),
-        Err(_) => {
-            let detail = format!("too many {what} at once; send this one again in a second");
-            Err(Problem::new(Kind::Overloaded, detail).retry_after(1))
-        }
     }
 }
 

@@ -73,7 +73,7 @@ fn compress(encoding: ContentEncoding, bytes: &[u8]) -> Vec<u8> {
 fn assert_clear_problem(body: &[u8], result: &Result<BatchReport, BodyProblem>) {
     let reasons: Vec<String> = match result {
         Ok(report) => {
-            report.rejected.iter().map(|r| format!("{}: {}", r.field, r.reason)).collect()
+            report.rejections.listed().iter().map(|r| format!("{}: {}", r.field, r.reason)).collect()
         }
         Err(problem) => vec![problem.to_string()],
     };
@@ -281,8 +281,8 @@ fn a_value_of_ten_megabytes_costs_only_its_record() {
         let body = format!("[{VALID},{{\"{field}\":\"{long}\"}},{VALID}]");
         let report = parse_plain(body.as_bytes()).unwrap();
         assert_eq!(report.parsed.indexes, [0, 2]);
-        assert_eq!(report.rejected.len(), 1);
-        assert!(report.rejected[0].reason.contains(&MAX_RECORD_BYTES.to_string()));
+        assert_eq!(report.rejections.listed().len(), 1);
+        assert!(report.rejections.listed()[0].reason.contains(&MAX_RECORD_BYTES.to_string()));
         let body = format!("{VALID}\n{{\"{field}\":\"{long}\"}}\n{VALID}");
         assert_eq!(parse_plain(body.as_bytes()).unwrap().parsed.indexes, [0, 2]);
     }
@@ -292,10 +292,13 @@ fn a_value_of_ten_megabytes_costs_only_its_record() {
 fn rejections_are_described_a_thousand_times_and_counted_beyond() {
     let body = format!("[{}]", vec!["{\"attempt\":-1}"; 5_000].join(","));
     let report = parse_plain(body.as_bytes()).unwrap();
-    assert_eq!((report.rejected.len(), report.rejected_records), (1_000, 5_000));
-    assert_eq!(report.rejected[999].index, 999);
+    assert_eq!((report.rejections.listed().len(), report.rejections.total()), (1_000, 5_000));
+    assert_eq!(report.rejections.listed()[999].index, 999);
     let many_on_a_line = format!("{{}}\n{}\n", "{}".repeat(200_000));
-    assert_eq!(parse_plain(many_on_a_line.as_bytes()).unwrap().parsed.records.len(), 200_001);
+    let report = parse_plain(many_on_a_line.as_bytes()).unwrap();
+    assert_eq!((report.parsed.records.len(), report.rejections.total()), (1_001, 1));
+    assert_eq!(report.parsed.indexes.last(), Some(&1_000));
+    assert_eq!(report.rejections.listed()[0].index, 1_001);
 }
 
 #[test]
@@ -379,7 +382,7 @@ fn nothing_in_a_content_like_field_comes_through() {
         ));
     }
     let report = parse_plain(body.as_bytes()).unwrap();
-    assert_eq!(report.parsed.records.len(), 3, "{:?}", report.rejected);
+    assert_eq!(report.parsed.records.len(), 3, "{:?}", report.rejections.listed());
     for field in fields {
         assert!(is_content_field(field));
         assert_eq!(report.fields.dropped_content.get(field), Some(&3), "{field}");

@@ -19,6 +19,7 @@ mod harness;
 mod heavy;
 mod http;
 mod identity;
+mod intake;
 mod meddling;
 mod mounts;
 mod notify;

@@ -131,6 +131,16 @@ pub(super) struct Rejected {
     pub(super) reason: String,
 }
 
+impl Rejected {
+    /// Counts spans that are not stored; the first reason is given.
+    pub(super) fn add(&mut self, spans: usize, reason: impl FnOnce() -> String) {
+        if self.spans == 0 && spans > 0 {
+            self.reason = reason();
+        }
+        self.spans += spans;
+    }
+}
+
 /// The body of a success; nothing when every span was taken.
 pub(super) fn success_message(rejected: &Rejected, format: TraceFormat) -> Vec<u8> {
     let Rejected { spans, reason } = rejected;

@@ -51,7 +51,7 @@ pub(super) fn head(
     };
     let length = u64::from(u32::from_be_bytes(length));
     if length > max_bytes {
-        return Err(crate::http::upload::too_large(max_bytes).into());
+        return Err(crate::http::intake::too_large(max_bytes).into());
     }
     match (is_compressed, encoding) {
         (0, _) => Ok((ContentEncoding::Identity, length)),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod grpc;
+mod resolver;
 mod traces;
 
 use axum::body::Body;
@@ -15,17 +16,17 @@ use axum::response::Response;
 
 use super::assets;
 use super::auth::{Principal, admit};
+use super::intake::BodyLimits;
 use super::problem::{Kind, Problem};
 use super::state::App;
 use super::token::any_token;
-use super::upload::Source;
 use crate::ingest::otlp::TraceFormat;
 use crate::ingest::wire::ContentEncoding;
 use crate::model::record::limits;
 use crate::model::{Name, Scope};
 use answer::{Code, Failure, Rejected};
 use traces::Encoding;
-pub(crate) use traces::{OtlpState, append};
+pub(crate) use traces::OtlpState;
 
 /// The part that all services of the collector share.
 const SERVICES: &str = "/opentelemetry.proto.collector.";
@@ -173,8 +174,13 @@ async fn take_body(
 
 /// Reads a body to its end, so that the connection can be used again.
 async fn discard(app: &App, body: Body) -> Result<(), Problem> {
-    let (config, clock) = (app.service().config(), app.service().clock());
-    let mut source = Source::new(body, config.otlp.body_max_bytes, config.http.body_timeout, clock);
+    let config = app.service().config();
+    let limits = BodyLimits {
+        sent_bytes_max: config.otlp.body_max_bytes,
+        silence_max: config.http.body_timeout,
+        is_compressed: false,
+    };
+    let mut source = app.body_turns().source(body, limits);
     while source.next().await?.is_some() {}
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Both tell of one call each, in nearly the same words. Of all their members a literal list is read; prompts,
 //! answers, error messages and addresses are passed over without being turned into values.
 
+mod batches;
 mod call;
 mod event;
 
@@ -10,7 +11,8 @@ use std::io::Read;
 
 use serde::de::DeserializeSeed;
 
-use super::wire::{Item, Items, Lenient, RecordProblem};
+use super::wire::{BodyProblem, Item, Items, Lenient, RecordProblem};
+pub use batches::{EventReport, read_batches};
 use event::EventSeed;
 pub use event::LitellmEvent;
 
@@ -20,6 +22,9 @@ pub enum LitellmProblem {
     /// It is not JSON; the reason does not repeat it.
     #[error("{0}")]
     Malformed(String),
+    /// Its bytes cannot be had.
+    #[error("{0}")]
+    Body(BodyProblem),
     /// Whoever takes the events takes no more and knows why.
     #[error("no more events are taken")]
     Stopped,
@@ -35,7 +40,7 @@ pub type OnEvent<'e> = &'e mut dyn FnMut(Result<LitellmEvent, RecordProblem>) ->
 /// When the body is not JSON or breaks off; events before that were taken.
 pub fn read_events(reader: impl Read, on_event: OnEvent<'_>) -> Result<(), LitellmProblem> {
     let mut items = Items::new(reader);
-    while let Some(item) = items.next_item().map_err(|error| unreadable(&error))? {
+    while let Some(item) = items.next_item().map_err(unreadable)? {
         let event = match item {
             Item::Value => event(&mut items)?,
             Item::Malformed(reason) => Err(RecordProblem::whole(reason)),
@@ -56,7 +61,7 @@ fn event<R: Read>(
     let mut json = serde_json::Deserializer::from_reader(Lenient::new(items));
     let event = EventSeed.deserialize(&mut json).and_then(|event| json.end().map(|()| event));
     match event {
-        Err(error) if error.is_io() => Err(unreadable(&error.into())),
+        Err(error) if error.is_io() => Err(unreadable(error.into())),
         event => Ok(event.map_err(|error| {
             let (line, column) = (error.line(), error.column());
             RecordProblem::whole(format!("is not JSON at line {line} column {column} of it"))
@@ -64,12 +69,14 @@ fn event<R: Read>(
     }
 }
 
-fn unreadable(error: &std::io::Error) -> LitellmProblem {
-    let reason = match error.kind() {
-        std::io::ErrorKind::InvalidData => error.to_string(),
-        _ => "the body is cut off".to_owned(),
-    };
-    LitellmProblem::Malformed(reason)
+fn unreadable(error: std::io::Error) -> LitellmProblem {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => LitellmProblem::Malformed(error.to_string()),
+        std::io::ErrorKind::UnexpectedEof => {
+            LitellmProblem::Malformed("the body is cut off".to_owned())
+        }
+        _ => LitellmProblem::Body(error.into()),
+    }
 }
 
 #[cfg(test)]

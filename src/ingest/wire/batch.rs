@@ -1,28 +1,19 @@
 //! A body as it arrives, its records as they become complete, and what is said about the others.
 
-use serde::Serialize;
+use std::io::Read;
 
 use super::draft::{as_text, parse_first};
 use super::scan::next_object;
 use super::{
     BodyProblem, Draft, FieldCounts, Framing, MAX_RECORD_BYTES, Piece, RecordContext,
-    RecordProblem, Splitter, parse_record,
+    RecordProblem, Rejection, Rejections, Splitter, parse_record,
 };
 use crate::model::RequestRecord;
 
-/// Most rejections that are described; more are only counted.
-const MAX_REJECTIONS: usize = 1_000;
-
-/// One record that was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rejection {
-    /// Position in the body, from 0.
-    pub index: usize,
-    /// Name of the field, or `(record)`.
-    pub field: &'static str,
-    /// What is wrong and what would be right.
-    pub reason: String,
-}
+/// Objects that may stand on one line of NDJSON: whoever writes more has forgotten the line ends.
+const OBJECTS_ON_LINE_MAX: usize = 1_000;
+/// Bytes parsed at a time.
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// Records in the order of the body, with their positions in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,12 +31,50 @@ pub struct BatchReport {
     pub parsed: ParsedRecords,
     /// All records of the body, the rejected ones included.
     pub total_records: usize,
-    /// The first 1,000 records that were not accepted.
-    pub rejected: Vec<Rejection>,
-    /// All records that were not accepted.
-    pub rejected_records: usize,
+    /// Records that were not accepted.
+    pub rejections: Rejections,
+    /// Position of the first record that was not read, because [too many](Rejections::IN_A_ROW_MAX) in a row before it
+    /// were rejected.
+    pub unread_from: Option<usize>,
     /// Fields that were not kept.
     pub fields: FieldCounts,
+}
+
+/// Takes the records that are complete; an error ends the reading.
+pub type OnRecords<'e> = &'e mut dyn FnMut(ParsedRecords) -> Result<(), BodyProblem>;
+
+/// Reads a body to its end. Whenever at least `batch_records` are complete they go to `on_records`, and the last ones
+/// when the body has ended well.
+///
+/// # Errors
+/// When the body cannot be read on or is not JSON at all, and whatever `on_records` returns.
+pub fn read_records(
+    mut reader: impl Read,
+    context: RecordContext,
+    framing: Framing,
+    batch_records: usize,
+    on_records: OnRecords<'_>,
+) -> Result<BatchReport, BodyProblem> {
+    let mut parser = BatchParser::new(context, framing);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while !parser.has_given_up() {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        parser.push(buffer.get(..count).unwrap_or_default())?;
+        if parser.waiting_records() >= batch_records {
+            on_records(parser.take_records())?;
+        }
+    }
+    let mut report = parser.finish()?;
+    let last = std::mem::take(&mut report.parsed);
+    if !last.records.is_empty() {
+        on_records(last)?;
+    }
+    Ok(report)
 }
 
 /// Turns a body that arrives in pieces into records.
@@ -64,7 +93,7 @@ pub struct BatchReport {
 /// parser.push(br#"pt_tokens":-1}]"#)?;
 /// let report = parser.finish()?;
 /// assert_eq!(report.parsed.records.len(), 1);
-/// assert_eq!(report.rejected[0].field, "prompt_tokens");
+/// assert_eq!(report.rejections.listed()[0].field, "prompt_tokens");
 /// assert_eq!(report.fields.dropped_content["messages"], 1);
 /// # Ok(())
 /// # }
@@ -90,11 +119,14 @@ impl BatchParser {
         Self { splitter: Splitter::new(framing), framing, batch }
     }
 
-    /// Takes the next bytes of the body.
+    /// Takes the next bytes of the body; after [giving up](Self::has_given_up) they are ignored.
     ///
     /// # Errors
     /// When the body cannot be read on; records that were complete before may still be taken.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), BodyProblem> {
+        if self.has_given_up() {
+            return Ok(());
+        }
         let Self { splitter, batch, .. } = self;
         splitter.push(bytes, &mut |piece| batch.add(piece))
     }
@@ -102,6 +134,11 @@ impl BatchParser {
     /// Records that became complete since the last call.
     pub fn take_records(&mut self) -> ParsedRecords {
         std::mem::take(&mut self.batch.report.parsed)
+    }
+
+    /// Whether too many records in a row were rejected: the rest of the body is not read.
+    pub const fn has_given_up(&self) -> bool {
+        self.batch.report.unread_from.is_some()
     }
 
     /// How many records wait to be taken.
@@ -114,9 +151,12 @@ impl BatchParser {
     /// # Errors
     /// When the body is empty, cut off or not JSON at all.
     pub fn finish(mut self) -> Result<BatchReport, BodyProblem> {
+        let given_up = self.has_given_up();
         let Self { splitter, batch, .. } = &mut self;
-        splitter.finish(&mut |piece| batch.add(piece))?;
-        if self.framing == Framing::Auto
+        if !given_up {
+            splitter.finish(&mut |piece| batch.add(piece))?;
+        }
+        if !given_up && self.framing == Framing::Auto
             && !self.splitter.begins_as_json()
             && !self.batch.any_object
         {
@@ -130,6 +170,9 @@ impl BatchParser {
 
 impl Batch {
     fn add(&mut self, piece: Piece<'_>) {
+        if self.report.unread_from.is_some() {
+            return;
+        }
         match piece {
             Piece::Record(bytes) => {
                 let draft = parse_record(bytes, &mut self.report.fields);
@@ -149,7 +192,7 @@ impl Batch {
             Ok(text) => text,
             Err(problem) => return self.add_draft(Err(problem)),
         };
-        loop {
+        for objects in 1.. {
             match parse_first(text, &mut self.report.fields) {
                 Ok((draft, false)) => return self.add_draft(Ok(draft)),
                 Ok((draft, true)) => {
@@ -159,6 +202,13 @@ impl Batch {
                     };
                     self.add_draft(Ok(draft));
                     text = rest;
+                    if objects == OBJECTS_ON_LINE_MAX {
+                        let reason = format!(
+                            "there are more than {OBJECTS_ON_LINE_MAX} objects on its line: the others are not read; put \
+                             each on a line of its own"
+                        );
+                        return self.add_draft(Err(RecordProblem::whole(reason)));
+                    }
                 }
                 Err(problem) => return self.add_draft(Err(problem)),
             }
@@ -172,13 +222,14 @@ impl Batch {
         self.any_object |= draft.is_ok();
         match draft.and_then(|draft| draft.check(&self.context, &mut report.fields)) {
             Ok(record) => {
+                report.rejections.accept();
                 report.parsed.records.push(record);
                 report.parsed.indexes.push(index);
             }
             Err(RecordProblem { field, reason }) => {
-                report.rejected_records += 1;
-                if report.rejected.len() < MAX_REJECTIONS {
-                    report.rejected.push(Rejection { index, field, reason });
+                report.rejections.add(Rejection { index, field, reason });
+                if report.rejections.is_hopeless() {
+                    report.unread_from = Some(report.total_records);
                 }
             }
         }

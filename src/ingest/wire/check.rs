@@ -1,5 +1,7 @@
 //! The rules of the contract: a draft becomes a record or one clear problem.
 
+use std::sync::Arc;
+
 use super::numbers::{as_whole_i64, scaled, whole};
 use super::{Draft, Field, FieldCounts, RecordProblem, Scalar};
 use crate::model::record::limits;
@@ -26,6 +28,8 @@ pub struct RecordContext {
     pub pseudonymizer: Pseudonymizer,
     /// Makes the identity of a record that has none.
     pub new_id: fn(Timestamp) -> RequestId,
+    /// The only spaces that the sender may send records of; `None`: all.
+    pub spaces: Option<Arc<[Name]>>,
 }
 
 impl RecordContext {
@@ -33,7 +37,25 @@ impl RecordContext {
     /// [`limits::FUTURE_MS`] says.
     pub fn new(now: Timestamp, source: Source, pseudonymizer: Pseudonymizer) -> Self {
         let latest_start = now.plus_ms(limits::FUTURE_MS);
-        Self { now, latest_start, source, pseudonymizer, new_id: fresh_request_id }
+        let new_id = fresh_request_id;
+        Self { now, latest_start, source, pseudonymizer, new_id, spaces: None }
+    }
+
+    /// The same for a sender that may only send records of `spaces`; `None`: of all.
+    #[must_use]
+    pub fn within(mut self, spaces: Option<&[Name]>) -> Self {
+        self.spaces = spaces.map(Arc::from);
+        self
+    }
+
+    fn require_space(&self, space: Option<&Name>) -> Result<(), RecordProblem> {
+        match &self.spaces {
+            Some(spaces) if !space.is_some_and(|space| spaces.contains(space)) => {
+                let reason = format!("this key may only send records of {}", spaces.join(", "));
+                Err(RecordProblem::new(Field::Space.name(), reason))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -85,6 +107,7 @@ impl Draft<'_> {
         record.streamed = check.boolean(Field::Streamed)?;
         record.provider_response_id = check.name(Field::ProviderResponseId)?;
         record.tags = self.tags.check(&context.pseudonymizer, counts)?;
+        context.require_space(record.space.as_ref())?;
         Ok(record)
     }
 }

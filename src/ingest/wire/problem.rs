@@ -63,3 +63,17 @@ impl BodyProblem {
         matches!(self, Self::TooLarge { .. })
     }
 }
+
+/// The problem of a reader that gave one, else of a body that broke off.
+impl From<std::io::Error> for BodyProblem {
+    fn from(error: std::io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        inner.cloned().unwrap_or_else(|| Self::unreadable("it broke off"))
+    }
+}
+
+impl From<BodyProblem> for std::io::Error {
+    fn from(problem: BodyProblem) -> Self {
+        Self::other(problem)
+    }
+}

@@ -1,14 +1,17 @@
-//! Tests of bodies that arrive in pieces.
+//! Tests of bodies of records, with a queue that answers at once.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use super::sink::Queue;
 use super::*;
 use crate::config::Config;
 use crate::error::Error;
-use crate::http::problem::Kind;
-use crate::ingest::wire::{Framing, RecordContext};
-use crate::model::{Clock, ManualClock, Name, RequestRecord, Source as Route, Timestamp};
+use crate::http::problem::Stored;
+use crate::ingest::wire::{
+    BatchReport, ContentEncoding, Framing, Inflated, RecordContext, Rejections, read_records,
+};
+use crate::model::{ManualClock, Name, RequestRecord, Source as Route, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, OnCommitted};
 
@@ -19,7 +22,7 @@ struct FakeWriter {
     max_batches: Option<usize>,
 }
 
-impl Writer for FakeWriter {
+impl Queue for FakeWriter {
     fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<(), Error> {
         let mut batches = self.batches.lock().unwrap();
         if self.max_batches.is_some_and(|max| batches.len() >= max) {
@@ -30,6 +33,10 @@ impl Writer for FakeWriter {
         let accepted = batch.len() - duplicates.len();
         on_committed(Ok(AppendReport { accepted, duplicates, ..AppendReport::default() }));
         Ok(())
+    }
+
+    fn has_room(&self, _records: usize) -> bool {
+        true
     }
 }
 
@@ -50,17 +57,45 @@ impl Case {
             Route::Rest,
             Pseudonymizer::from_key([1; 32]),
         );
-        let intake =
-            Intake::new(self.writer.clone(), context, Framing::Auto, 50_000, self.spaces.clone());
+        let context = context.within(self.spaces.as_deref());
         let config = Config::default().http;
+        let encoding = self.encoding;
+        let limits = BodyLimits {
+            sent_bytes_max: config.body_max_bytes,
+            silence_max: config.body_timeout,
+            is_compressed: encoding != ContentEncoding::Identity,
+        };
+        let mut sink = RecordSink::new(self.writer.clone(), 50_000);
+        let decode = move |pieces: Pieces, emit: &mut Emit<_>| {
+            let inflated = Inflated::new(pieces, encoding, config.inflated_max_bytes).unwrap();
+            let mut on_records =
+                |batch| emit.send(batch).map_err(|_| BodyProblem::unreadable("stopped"));
+            read_records(inflated, context, Framing::Auto, BATCH_RECORDS_MAX, &mut on_records)
+                .map_err(|problem| body_problem(&problem))
+        };
+        let turns = BodyTurns::new(Arc::new(ManualClock::new(Timestamp::from_unix_ms(0))));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_unix_ms(0)));
-        runtime.block_on(read(intake, Body::from(body), self.encoding, &config, &clock))
+        let (read, settled) = runtime.block_on(async {
+            let read = super::read(&turns, Body::from(body), limits, decode, &mut sink).await;
+            (read, sink.settle().await)
+        });
+        let stored = sink.stored();
+        let report = read
+            .and_then(|report: BatchReport| settled.map(|()| report))
+            .map_err(|problem| problem.with_stored(stored))?;
+        Ok(Outcome { stored, rejections: report.rejections, unread_from: report.unread_from })
     }
 
     fn batches(&self) -> Vec<usize> {
         self.writer.batches.lock().unwrap().clone()
     }
+}
+
+#[derive(Debug)]
+struct Outcome {
+    stored: Stored,
+    rejections: Rejections,
+    unread_from: Option<usize>,
 }
 
 fn lines(count: usize) -> Vec<u8> {
@@ -163,17 +198,38 @@ fn a_key_bound_to_spaces_sends_only_those() {
     let outcome = case.send(body).unwrap();
     assert_eq!(outcome.stored.accepted, 1);
     let rejected: Vec<(usize, &str)> =
-        outcome.rejected.iter().map(|rejection| (rejection.index, rejection.field)).collect();
+        outcome.rejections.listed().iter().map(|one| (one.index, one.field)).collect();
     assert_eq!(rejected, [(0, "space"), (2, "space"), (3, "prompt_tokens")]);
-    assert_eq!(outcome.rejected_records, 3);
+    assert_eq!(outcome.rejections.total(), 3);
 }
 
 #[test]
-fn only_rejected_records_make_a_422() {
-    let outcome = Case::plain().send(br#"[{"prompt_tokens":-1}]"#.to_vec()).unwrap();
-    assert!(outcome.all_rejected());
-    let outcome = Case::plain().send(b"[]".to_vec()).unwrap();
-    assert!(!outcome.all_rejected());
+fn a_body_of_nonsense_is_read_only_so_far_and_says_how_far() {
+    for encoding in [ContentEncoding::Identity, ContentEncoding::Gzip] {
+        let case = Case { encoding, ..Case::plain() };
+        let mut body = b"[{\"space\":\"a\"}".to_vec();
+        body.extend(b",1".repeat(1_000_000));
+        body.push(b']');
+        let body = if encoding == ContentEncoding::Gzip { gzip(&body) } else { body };
+        let outcome = case.send(body).unwrap();
+        assert_eq!(outcome.stored.accepted, 1);
+        assert_eq!(outcome.rejections.total(), 10_000);
+        assert_eq!(outcome.rejections.listed().len(), 1_000);
+        assert_eq!(outcome.unread_from, Some(10_001));
+    }
+}
+
+#[test]
+fn many_objects_on_one_line_are_not_all_read() {
+    let case = Case { encoding: ContentEncoding::Gzip, ..Case::plain() };
+    let mut body = b"{}\n".to_vec();
+    body.extend(b"{}".repeat(500_000));
+    body.extend(b"\n{}\n");
+    let outcome = case.send(gzip(&body)).unwrap();
+    assert_eq!(outcome.stored.accepted + outcome.stored.duplicates, 1_002);
+    assert_eq!(outcome.rejections.total(), 1);
+    assert!(outcome.rejections.listed()[0].reason.contains("more than 1000 objects"));
+    assert_eq!(outcome.unread_from, None);
 }
 
 #[test]

@@ -1,8 +1,5 @@
 //! `POST /api/requests`: records in, an answer for each of them out.
 
-mod intake;
-mod stream;
-
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -12,14 +9,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Principal;
+use super::intake::{
+    self, BATCH_RECORDS_MAX, BodyLimits, Emit, Pieces, RecordSink, body_problem, too_large,
+};
 use super::openapi::IngestProblems;
 use super::params::NONE;
 use super::problem::{Kind, Problem, Stored};
 use super::state::{App, params};
-use super::upload::too_large;
-use crate::ingest::wire::{ContentEncoding, FieldCounts, Framing, Rejection};
+use crate::config::HttpConfig;
+use crate::ingest::wire::{
+    BatchReport, BodyProblem, ContentEncoding, FieldCounts, Framing, Inflated, ParsedRecords,
+    RecordContext, Rejection, Rejections, read_records,
+};
 use crate::model::Source;
-use intake::{Intake, Outcome};
 
 /// What became of the records of a body.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,6 +35,9 @@ pub(crate) struct IngestReport {
     /// All records that were not acceptable, when not all are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected_total: Option<usize>,
+    /// Position of the first record that was not read, because 10,000 in a row before it were rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread_from: Option<usize>,
     /// Unknown fields, by name, with how often they came.
     ignored_fields: BTreeMap<String, u64>,
     /// Fields that may carry content, by name, with how often they came; they were dropped unread.
@@ -40,10 +45,31 @@ pub(crate) struct IngestReport {
 }
 
 impl IngestReport {
-    /// What became of records that came in another form.
-    pub(crate) fn new(stored: Stored, rejected: Vec<Rejection>, rejected_records: usize) -> Self {
-        let (fields, after_retention) = (FieldCounts::default(), 0);
-        Outcome { stored, rejected, rejected_records, after_retention, fields }.into()
+    /// What became of the records of a body.
+    pub(crate) fn new(stored: Stored, rejections: Rejections, unread_from: Option<usize>) -> Self {
+        let (listed, total) = (rejections.listed().len(), rejections.total());
+        let body = |Rejection { index, field, reason }| RejectionBody { index, field, reason };
+        Self {
+            accepted: stored.accepted,
+            duplicates: stored.duplicates,
+            rejected: rejections.into_listed().into_iter().map(body).collect(),
+            rejected_total: Some(total).filter(|total| *total != listed),
+            unread_from,
+            ignored_fields: BTreeMap::new(),
+            dropped_content_fields: BTreeMap::new(),
+        }
+    }
+
+    /// With the fields that were not kept.
+    fn with_fields(mut self, fields: FieldCounts) -> Self {
+        self.ignored_fields = fields.ignored;
+        self.dropped_content_fields = fields.dropped_content;
+        self
+    }
+
+    /// Whether there were records and none was acceptable.
+    const fn all_rejected(&self) -> bool {
+        !self.rejected.is_empty() && self.accepted + self.duplicates == 0
     }
 }
 
@@ -56,21 +82,6 @@ pub(crate) struct RejectionBody {
     field: &'static str,
     /// What is wrong and what would be right.
     reason: String,
-}
-
-impl From<Outcome> for IngestReport {
-    fn from(outcome: Outcome) -> Self {
-        let listed = outcome.rejected.len();
-        let body = |Rejection { index, field, reason }| RejectionBody { index, field, reason };
-        Self {
-            accepted: outcome.stored.accepted,
-            duplicates: outcome.stored.duplicates,
-            rejected: outcome.rejected.into_iter().map(body).collect(),
-            rejected_total: Some(outcome.rejected_records).filter(|total| *total != listed),
-            ignored_fields: outcome.fields.ignored,
-            dropped_content_fields: outcome.fields.dropped_content,
-        }
-    }
 }
 
 /// How a body is to be read.
@@ -150,22 +161,54 @@ pub(crate) async fn ingest(
     params(query.as_deref(), NONE)?;
     let format = format_of(request.headers())?;
     check_length(request.headers(), app.config().body_max_bytes)?;
-    let _turn = app.body_turn(format.encoding).await?;
     let service = app.service();
-    let context = service.record_context(Source::Rest);
-    let queue_max_records = service.config().ingest.queue_max_records;
-    let spaces = principal.spaces().map(<[_]>::to_vec);
-    let intake = Intake::new(service.clone(), context, format.framing, queue_max_records, spaces);
-    let (body, clock) = (request.into_body(), service.clock());
-    let outcome = stream::read(intake, body, format.encoding, app.config(), clock).await?;
+    let context = service.record_context(Source::Rest).within(principal.spaces());
+    let mut sink = RecordSink::new(service.clone(), service.config().ingest.queue_max_records);
+    let limits = limits_of(app.config(), format.encoding);
+    let inflated_bytes_max = app.config().inflated_max_bytes;
+    let decode = move |pieces: Pieces, emit: &mut Emit<ParsedRecords>| {
+        decode(pieces, format, inflated_bytes_max, context, emit)
+            .map_err(|problem| body_problem(&problem))
+    };
+    let read = intake::read(app.body_turns(), request.into_body(), limits, decode, &mut sink).await;
+    let settled = sink.settle().await;
+    let stored = sink.stored();
+    let BatchReport { rejections, unread_from, fields, .. } = read
+        .and_then(|report| settled.map(|()| report))
+        .map_err(|problem| problem.with_stored(stored))?;
     service.note_refused(
-        // The writer counts those of its own.
-        u64::try_from(outcome.rejected_records - outcome.after_retention).unwrap_or(u64::MAX),
-        outcome.fields.dropped_content.values().sum(),
+        // The writer has counted its own.
+        u64::try_from(rejections.total()).unwrap_or(u64::MAX),
+        fields.dropped_content.values().sum(),
     );
+    let rejections = rejections.merged(sink.into_rejections());
+    let report = IngestReport::new(stored, rejections, unread_from).with_fields(fields);
     let status =
-        if outcome.all_rejected() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, Json(outcome.into())))
+        if report.all_rejected() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, Json(report)))
+}
+
+fn limits_of(config: &HttpConfig, encoding: ContentEncoding) -> BodyLimits {
+    let is_compressed = encoding != ContentEncoding::Identity;
+    let sent_bytes_max = if is_compressed {
+        config.body_max_bytes
+    } else {
+        config.body_max_bytes.min(config.inflated_max_bytes)
+    };
+    BodyLimits { sent_bytes_max, silence_max: config.body_timeout, is_compressed }
+}
+
+fn decode(
+    pieces: Pieces,
+    format: Format,
+    inflated_bytes_max: u64,
+    context: RecordContext,
+    emit: &mut Emit<ParsedRecords>,
+) -> Result<BatchReport, BodyProblem> {
+    let inflated = Inflated::new(pieces, format.encoding, inflated_bytes_max)?;
+    let mut on_records =
+        |batch| emit.send(batch).map_err(|_| BodyProblem::unreadable("its records are not stored"));
+    read_records(inflated, context, format.framing, BATCH_RECORDS_MAX, &mut on_records)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::problem::{Kind, Problem};
+use crate::http::problem::{Kind, Problem};
 use crate::model::Clock;
 
 /// Slowest pace of a body in the long run: a trickle must not keep its place for ever.
@@ -36,12 +36,6 @@ impl Source {
     ) -> Self {
         let clock = Arc::clone(clock);
         Self { body, left_bytes: max_bytes, max_bytes, silence, waited_us: 0, clock }
-    }
-
-    /// Lowers the limit of a body of which nothing was read.
-    pub(crate) fn limit(&mut self, max_bytes: u64) {
-        self.max_bytes = self.max_bytes.min(max_bytes);
-        self.left_bytes = self.max_bytes;
     }
 
     /// The next bytes; `None` at the end.
