@@ -69,7 +69,7 @@ pub use records::NameCache;
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
 pub use row::{RequestRow, RowParts};
 pub use salvage::{
-    SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable,
+    SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable, SalvagedWal,
 };
 pub use select::{RawSelect, RollupSelect, SketchSelect};
 pub use sketch_rows::{EncodedSketch, SketchRow};
