@@ -12,7 +12,7 @@ use super::{open, print};
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::rollup::{SalvageStep, salvage};
-use crate::store::{SalvageReport, SalvageSource, SalvagedTable};
+use crate::store::{SalvageReport, SalvageSource, SalvagedTable, SalvagedWal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,8 @@ Examples:
 
 FILE is only read, with the write-ahead log beside it; no server may have it open. NEW gets everything that a page of
 FILE still holds, with rollups recomputed; a name that is lost shows as (lost 17). The key of the pseudonyms is a file
-of its own, FILE.key: copy it to NEW.key. Exits with 0 when NEW is written, whatever is missing.";
+of its own, FILE.key: copy it to NEW.key. Exits with 0 when NEW is written, whatever is missing, and with 1 when it is
+not: FILE has nothing to read, or is newer than this program.";
 
 /// Reads what can be read of a damaged database into a new one.
 #[derive(Clone, Debug, Args)]
@@ -73,7 +74,8 @@ impl SalvageCommand {
     fn text_of(&self, report: &SalvageReport) -> String {
         let mut text = format!(
             "read {} pages and {} frames of the write-ahead log\n",
-            report.pages, report.wal_frames
+            report.pages.saturating_sub(report.pages_missing.unwrap_or(0)),
+            report.wal_frames
         );
         text.push_str(&format!(
             "recomputed the rollups of {} days, copied those of {}\n",
@@ -81,34 +83,80 @@ impl SalvageCommand {
         ));
         for table in &report.tables {
             text.push_str(&format!(
-                "{:<20} {:>12} rows{}\n",
+                "{:<24} {:>12} rows{}\n",
                 table.name,
                 table.rows,
                 lost_of(table)
             ));
         }
+        text.push_str(&losses_of_file(report));
         for day in &report.days {
             let at = Timestamp::from_unix_ms(day.day_ms);
             let (lost, expected) = (day.expected - day.found, day.expected);
             text.push_str(&format!("missing: {lost} of {expected} requests of {at}\n"));
         }
-        if report.tail_lost > 0 {
-            text.push_str(&format!(
-                "missing: up to {} of the latest requests, which no rollup had yet\n",
-                report.tail_lost
-            ));
+        match report.tail_lost_at_most() {
+            Some(0) => {}
+            Some(tail) => text.push_str(&format!(
+                "missing: up to {tail} of the latest requests, which no rollup had yet\n"
+            )),
+            None => text.push_str("how many requests are missing is unknown\n"),
         }
         for (dictionary, names) in &report.lost_names {
             text.push_str(&format!("missing: {names} names of {dictionary}, shown as (lost N)\n"));
         }
-        for note in &report.notes {
-            text.push_str(&format!("{note}\n"));
+        for loss in &report.other_losses {
+            text.push_str(&format!("{loss}\n"));
         }
         let (file, new) = (self.file.display(), self.into.display());
-        text.push_str(if report.has_losses() { "" } else { "nothing is missing\n" });
+        text.push_str(&if report.has_losses() { String::new() } else { complete(report) });
         text.push_str(&format!("wrote {new}; copy {file}.key to {new}.key before serving it\n"));
         text
     }
+}
+
+/// What is said of a file of which everything was read; an earlier loss stays one.
+fn complete(report: &SalvageReport) -> String {
+    match report.wal_missing_after_ms.map(Timestamp::from_unix_ms) {
+        None => "nothing is missing\n".to_owned(),
+        Some(after) => format!(
+            "nothing more is missing; a server once started without the write-ahead log of the one before: requests that \
+             arrived after {after} may be missing\n"
+        ),
+    }
+}
+
+/// What is missing of the file as a whole, and why.
+fn losses_of_file(report: &SalvageReport) -> String {
+    let mut text = String::new();
+    match report.pages_missing {
+        Some(0) => {}
+        Some(missing) => text.push_str(&format!(
+            "missing: the last {missing} of {} pages, which are not in the file\n",
+            report.pages
+        )),
+        None => text.push_str(
+            "the header is unreadable: whether pages are missing at the end of the file is unknown\n",
+        ),
+    }
+    if report.schema_pages_damaged > 0 {
+        let pages = report.schema_pages_damaged;
+        text.push_str(&format!(
+            "the schema has {pages} unreadable pages: tables on them were looked for where a new file has them\n"
+        ));
+    }
+    let why = match report.wal {
+        SalvagedWal::NotNeeded | SalvagedWal::Read => return text,
+        SalvagedWal::Missing => {
+            "a server had the file open when it ended, and its write-ahead log is not here; put the log back beside the \
+             file and salvage again"
+        }
+        SalvagedWal::LeftOut => "the write-ahead log was left out",
+        SalvagedWal::Unreadable => "no transaction in the write-ahead log can be read",
+        SalvagedWal::Damaged => "the write-ahead log is damaged, and was read up to there",
+    };
+    text.push_str(&format!("missing: perhaps the latest records: {why}\n"));
+    text
 }
 
 fn lost_of(table: &SalvagedTable) -> String {
@@ -149,18 +197,24 @@ fn json_of(report: &SalvageReport) -> String {
         .collect();
     let lost_names: serde_json::Map<String, Value> =
         report.lost_names.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+    let after = report.wal_missing_after_ms.map(Timestamp::from_unix_ms);
+    let wal_was_missing_after = after.map(|after| after.to_string());
     let value = json!({
         "complete": !report.has_losses(),
         "pages": report.pages,
+        "pages_missing": report.pages_missing,
+        "schema_pages_damaged": report.schema_pages_damaged,
+        "wal": report.wal.as_str(),
         "wal_frames": report.wal_frames,
+        "wal_was_missing_after": wal_was_missing_after,
         "requests_lost": report.requests_lost(),
-        "tail_lost_at_most": report.tail_lost,
+        "tail_lost_at_most": report.tail_lost_at_most(),
         "days_recomputed": report.days_recomputed,
         "days_copied": report.days_copied,
         "days_with_missing_requests": days,
         "lost_names": lost_names,
         "tables": tables,
-        "notes": report.notes,
+        "other_losses": report.other_losses,
     });
     format!("{value}\n")
 }

@@ -23,7 +23,8 @@ pub enum SalvageStep {
 /// many, and of how many.
 ///
 /// # Errors
-/// When `new` exists, a server has the damaged file open, or one of the two cannot be opened or written.
+/// When `new` exists, a server has the damaged file open, that has nothing to read or is newer than this program, or one
+/// of the two cannot be opened or written; nothing is left of the new file then.
 pub fn salvage(
     source: &SalvageSource,
     new: &Path,
@@ -32,8 +33,20 @@ pub fn salvage(
     progress: &mut dyn FnMut(SalvageStep, u64, u64),
 ) -> Result<SalvageReport> {
     let target = SalvageTarget::prepare(&source.path, new)?;
+    let report = fill(source, target.partial(), config, now, progress);
+    target.finish(report)
+}
+
+/// Fills the new file at `partial`, and closes it.
+fn fill(
+    source: &SalvageSource,
+    partial: &Path,
+    config: &StoreConfig,
+    now: Timestamp,
+    progress: &mut dyn FnMut(SalvageStep, u64, u64),
+) -> Result<SalvageReport> {
     let mut config = config.clone();
-    target.partial().clone_into(&mut config.path);
+    partial.clone_into(&mut config.path);
     // A crash meanwhile costs a file that does not have its name yet.
     config.synchronous = Synchronous::Normal;
     let (store, mut writer) = Store::open(&config)?;
@@ -54,6 +67,5 @@ pub fn salvage(
     // The writer notes a clean close and is the last one, so that no write-ahead log is left.
     drop(store);
     drop(writer);
-    target.finish()?;
     Ok(salvaged.report)
 }

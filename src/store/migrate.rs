@@ -1,9 +1,10 @@
 //! Which files are this program's, and bringing the schema of an older one up to date.
 
+use std::error::Error as _;
 use std::path::Path;
 
 use refinery::{Migration, Target};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::checkpoint::checkpoint;
 use super::error::unusable;
@@ -33,9 +34,7 @@ pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
         // A group of one: the migration and the note that it was made are one transaction.
         let target = Target::Version(version);
         let runner = embedded::migrations::runner().set_target(target).set_grouped(true);
-        let report = runner.run(connection).map_err(|source| {
-            Error::database(path, format!("the schema cannot be brought up to date: {source}"))
-        })?;
+        let report = runner.run(connection).map_err(|source| failed(path, &source))?;
         for migration in report.applied_migrations() {
             tracing::debug!(version = migration.version(), name = migration.name(), "migrated");
         }
@@ -46,12 +45,26 @@ pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "temp_store", "memory").map_err(unusable)
 }
 
+/// Why the schema was not brought up to date; a full disk says what to do.
+fn failed(path: &Path, error: &refinery::Error) -> Error {
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        if let Some(source) = source.downcast_ref::<rusqlite::Error>()
+            && source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        {
+            return unusable(path, source);
+        }
+        cause = source.source();
+    }
+    Error::database(path, format!("the schema cannot be brought up to date: {error}"))
+}
+
 /// The newest schema that this program knows.
 pub fn schema_version() -> u32 {
     u32::try_from(supported_version()).unwrap_or(0)
 }
 
-fn supported_version() -> i64 {
+pub(super) fn supported_version() -> i64 {
     let runner = embedded::migrations::runner();
     runner
         .get_migrations()
@@ -98,14 +111,17 @@ pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<()> 
         })
         .map_err(unusable)?;
     let supported = supported_version();
-    if found > supported {
-        return Err(Error::database(
-            path,
-            format!(
-                "the file is newer than this program (its schema is version {found}, this program \
-                 knows {supported}); run a newer chatgauge"
-            ),
-        ));
-    }
-    Ok(())
+    if found > supported { Err(newer(path, found)) } else { Ok(()) }
+}
+
+/// Why a file with a newer schema is refused.
+pub(super) fn newer(path: &Path, found: i64) -> Error {
+    let supported = supported_version();
+    Error::database(
+        path,
+        format!(
+            "the file is newer than this program (its schema is version {found}, this program \
+             knows {supported}); run a newer chatgauge"
+        ),
+    )
 }

@@ -70,7 +70,7 @@ pub use records::NameCache;
 pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
 pub use row::{RequestRow, RowParts};
 pub use salvage::{
-    SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable,
+    SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable, SalvagedWal,
 };
 pub use select::{RawSelect, RollupSelect, SketchSelect};
 pub use set_aside::{InterruptedRestore, interrupted_restore, set_aside_name};

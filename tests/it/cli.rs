@@ -7,6 +7,7 @@ mod import;
 mod key_file;
 mod reading;
 mod restore;
+mod salvage;
 mod serving;
 
 use std::path::{Path, PathBuf};

@@ -45,9 +45,13 @@ fn text(bytes: &[u8]) -> String {
 
 /// A closed database of 500 requests, rolled up.
 fn make_database(path: &Path) {
+    make_database_of(path, 500);
+}
+
+fn make_database_of(path: &Path, requests: u64) {
     let service = Chatgauge::open(quiet_config(path)).unwrap();
     let range = TimeRange::from_unix_ms(DAY.0, DAY.1);
-    service.record(Workload::new(1, range, 500).records().collect()).unwrap();
+    service.record(Workload::new(1, range, requests).records().collect()).unwrap();
     service.compact().unwrap();
     service.shutdown().unwrap();
 }
@@ -183,4 +187,31 @@ fn a_second_server_through_a_bind_mount_is_refused() {
     let err = text(&by_file.stderr);
     assert!(err.contains("mount its directory instead"), "{err}");
     service.shutdown().unwrap();
+}
+
+#[test]
+fn a_salvage_onto_a_full_disk_names_the_file_and_leaves_nothing() {
+    if !may_mount() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    make_database_of(&directory.path().join("chat.db"), 30_000);
+    // Full at once, while rows are written, and while their rollups are.
+    for size in ["64k", "1m", "3m"] {
+        let output = run(
+            directory.path(),
+            &format!(
+                r#"mkdir -p "$dir/small"; mount -t tmpfs -o size={size} none "$dir/small"
+                "$chatgauge" salvage "$dir/chat.db" --into "$dir/small/new.db"; code=$?
+                ls -A "$dir/small"; exit $code"#
+            ),
+        );
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{size}: {out}{err}");
+        assert_eq!(out, "", "{size}: nothing is left");
+        let last = err.lines().last().unwrap();
+        assert!(last.contains("small/new.db.partial"), "{size}: {err}");
+        assert!(last.contains("no space is left on the disk"), "{size}: {err}");
+        assert!(last.contains("--into"), "{size}: {err}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Putting rows of the damaged file into the new one.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, Statement, ToSql};
+use rusqlite::{Connection, ErrorCode, Statement, ToSql, ffi};
 
 use super::OPERATION;
 use super::schema::Layout;
@@ -53,7 +53,7 @@ impl<'c> Batches<'c> {
     }
 }
 
-/// Inserts rows of one table, leaving alone those that are there.
+/// Inserts rows of one table; a row whose key is there already stays as it is.
 #[derive(Debug)]
 pub(super) struct Inserter<'c> {
     connection: &'c Connection,
@@ -114,9 +114,22 @@ impl<'c> Inserter<'c> {
         match statement.raw_execute() {
             Ok(rows) => Ok(Some(rows > 0)),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Ok(None)
+                Ok(is_key_there(&error).then_some(false))
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a row was not inserted because another one has its key: many rows are found twice, on a page and in an index.
+fn is_key_there(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(
+        code,
+        Some(
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+                | ffi::SQLITE_CONSTRAINT_UNIQUE
+        )
+    )
 }

@@ -9,9 +9,11 @@ mod btree;
 mod days;
 mod dictionaries;
 mod insert;
+mod log;
 mod pages;
 mod record;
 mod report;
+mod rows;
 mod schema;
 mod source;
 mod target;
@@ -23,19 +25,20 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use rustc_hash::FxHashMap;
 
-use self::days::Days;
-use self::dictionaries::SeenIds;
 use self::insert::{Batches, Inserter};
 use self::pages::Pages;
-pub use self::report::{SalvageReport, SalvagedDay, SalvagedTable};
+pub use self::report::{SalvageReport, SalvagedDay, SalvagedTable, SalvagedWal};
+use self::rows::{Known, Positions, RowUse};
 use self::schema::{SourceTable, find_tables};
-use self::source::{Source, TableId};
+use self::source::{SCHEMA, Source, TableId, Unreadable};
 pub use self::target::SalvageTarget;
 use super::error::storage;
+use super::migrate::{newer, supported_version};
+use super::paths::{beside, resolved};
 use super::read::{DayRow, Reader};
+use super::state::StoreState;
 use super::writer::Writer;
-use crate::error::Result;
-use crate::model::time::DAY_MS;
+use crate::error::{Error, Result};
 use crate::model::{ROLLUPS, Timestamp};
 
 const OPERATION: &str = "writing what was read";
@@ -52,9 +55,7 @@ pub struct SalvageSource {
 impl SalvageSource {
     /// A damaged file with the write-ahead log that lies beside it, if one does.
     pub fn beside(path: &Path) -> Self {
-        let mut wal_path = path.as_os_str().to_owned();
-        wal_path.push("-wal");
-        let wal_path = PathBuf::from(wal_path);
+        let wal_path = beside(&resolved(path), "-wal");
         Self { path: path.to_owned(), wal_path: wal_path.exists().then_some(wal_path) }
     }
 }
@@ -74,7 +75,8 @@ impl Writer {
     /// `progress` hears how many of the damaged file's pages were read.
     ///
     /// # Errors
-    /// When the damaged file cannot be opened at all, or the new file cannot be written.
+    /// When the damaged file cannot be opened at all, has not a page, is newer than this program or has another file's
+    /// write-ahead log, or when the new file cannot be written.
     pub fn salvage_from(
         &mut self,
         source: &SalvageSource,
@@ -82,11 +84,29 @@ impl Writer {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Salvaged> {
         let pages = Pages::open(&source.path, source.wal_path.as_deref())?;
-        let source = Source::new(pages, progress);
-        let salvaged = Salvage::begin(self.connected()?, source)?.run(now)?;
+        if pages.is_empty() {
+            return Err(nothing_to_read(&source.path));
+        }
+        let connection = self.connected()?;
+        let alone = log::state_alone(&source.path, connection)?;
+        let wal = log::judge(source, &pages, alone.as_ref(), connection)?;
+        if pages.wal_is_foreign() {
+            return Err(log::foreign(source));
+        }
+        let salvage = Salvage::begin(connection, Source::new(pages, progress))?;
+        let salvaged = Salvage { wal, alone, ..salvage }.run(source, now)?;
         self.forget_uncommitted()?;
         Ok(salvaged)
     }
+}
+
+fn nothing_to_read(path: &Path) -> Error {
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    let reason = format!(
+        "there is nothing to read: the file has {bytes} bytes, less than one page, and no write-ahead log with \
+         transactions was read. Restore a backup, or name another copy of the file"
+    );
+    Error::database(path, reason)
 }
 
 /// A salvage that is running.
@@ -95,22 +115,21 @@ struct Salvage<'c, 'p> {
     source: Source<'p>,
     tables: Vec<SourceTable>,
     batches: Batches<'c>,
-    days: Days,
-    seen: SeenIds,
-    watermark_seq: Option<i64>,
-    clock_ms: Option<i64>,
-    key_check: Option<Vec<u8>>,
-    /// The greatest `seq` that was ever given, and the requests after the watermark.
-    last_seq: i64,
-    tail_rows: u64,
-    /// Rows that a table of the new file does not accept.
+    known: Known,
+    /// Rows with values that no row of their table has.
     refused: FxHashMap<TableId, u64>,
+    wal: SalvagedWal,
+    /// The state of the file without its write-ahead log.
+    alone: Option<StoreState>,
+    other_losses: Vec<String>,
 }
 
 /// Tables that say something about others, in the order in which they are read; then the dictionaries, the requests, and
 /// everything else.
-const FIRST: [&str; 4] = ["days", "rollup_state", "store_state", "sqlite_sequence"];
+const FIRST: [&str; 5] = [SCHEMA_HISTORY, "days", "rollup_state", STORE_STATE, "sqlite_sequence"];
 const REQUESTS: &str = "requests";
+const STORE_STATE: &str = "store_state";
+const SCHEMA_HISTORY: &str = "refinery_schema_history";
 
 fn is_rollup(table: &str) -> bool {
     ROLLUPS.iter().any(|rollup| {
@@ -127,18 +146,15 @@ impl<'c, 'p> Salvage<'c, 'p> {
             connection,
             source,
             tables,
-            days: Days::default(),
-            seen: SeenIds::default(),
-            watermark_seq: None,
-            clock_ms: None,
-            key_check: None,
-            last_seq: 0,
-            tail_rows: 0,
+            known: Known::default(),
             refused: FxHashMap::default(),
+            wal: SalvagedWal::NotNeeded,
+            alone: None,
+            other_losses: Vec::new(),
         })
     }
 
-    fn run(mut self, now: Timestamp) -> Result<Salvaged> {
+    fn run(mut self, source: &SalvageSource, now: Timestamp) -> Result<Salvaged> {
         let rank = |table: &SourceTable| match table.name.as_str() {
             name if FIRST.contains(&name) => 0,
             REQUESTS => 2,
@@ -154,12 +170,54 @@ impl<'c, 'p> Salvage<'c, 'p> {
             }
             self.read_orphans(&order, |table| rank(table) == wanted)?;
             match wanted {
-                0 => self.watermark_seq = self.watermark_seq.or_else(|| self.days.last_change()),
+                0 => self.look_at_first_tables(source)?,
                 2 => self.read_strays(&order)?,
                 _ => {}
             }
         }
         self.finish(now)
+    }
+
+    /// Refuses what would put wrong or too few columns into the new file, before the rows that matter are read.
+    fn look_at_first_tables(&mut self, source: &SalvageSource) -> Result<()> {
+        let supported = supported_version();
+        let versions = &self.known.schema_versions;
+        if let Some(found) = versions.last().copied().filter(|found| *found > supported) {
+            // A newer file went through this program's version; a number that a damaged bit changed stands for another.
+            if versions.contains(&supported) {
+                return Err(newer(&source.path, found));
+            }
+            self.other_losses.push(format!(
+                "the file names version {found} of the schema and not version {supported}: what only a newer program \
+                 knows is left out"
+            ));
+        }
+        if self.wal == SalvagedWal::Read || self.wal == SalvagedWal::Damaged {
+            let states = self.alone.as_ref().zip(self.known.state.as_ref());
+            if states.is_some_and(|(alone, state)| log::is_foreign(alone, state)) {
+                return Err(log::foreign(source));
+            }
+        }
+        if self.known.watermark_seq.is_none() {
+            self.known.watermark_seq = self.known.days.last_change();
+            self.other_losses.push(match self.known.watermark_seq {
+                Some(_) => {
+                    "the watermark is lost: the last change of a day is taken for it".to_owned()
+                }
+                None => "the watermark is lost: all requests count as rolled up".to_owned(),
+            });
+        }
+        // A file of an earlier version has no such table.
+        let has_state =
+            self.tables.iter().any(|table| table.name == STORE_STATE && table.root.is_some());
+        if self.known.state.is_none() && has_state {
+            self.other_losses.push(
+                "the row of store_state is lost: nothing says whether the write-ahead log is missing, and the new file \
+                 accepts any key of pseudonyms"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     fn read_table(&mut self, table: &SourceTable) -> Result<()> {
@@ -203,29 +261,25 @@ impl<'c, 'p> Salvage<'c, 'p> {
     }
 
     fn read_rows(&mut self, table: &SourceTable, way: Way) -> Result<()> {
-        let verb = if is_one_row(&table.name) { "insert or replace" } else { "insert or ignore" };
+        let verb = if is_one_row(&table.name) { "insert or replace" } else { "insert" };
         let mut inserter = Inserter::new(self.connection, &table.name, &table.layout, verb)
             .map_err(storage(OPERATION))?;
         let positions = Positions::of(table);
         // The source is borrowed by the walk, everything else by what takes its rows.
-        let Self { source, batches, .. } = self;
+        let Self { source, batches, known, .. } = self;
         let mut refused = 0;
-        let mut state = RowState {
-            days: &mut self.days,
-            seen: &mut self.seen,
-            watermark_seq: &mut self.watermark_seq,
-            clock_ms: &mut self.clock_ms,
-            key_check: &mut self.key_check,
-            last_seq: &mut self.last_seq,
-            tail_rows: &mut self.tail_rows,
-        };
         let is_stray = matches!(way, Way::Stray(_));
         let mut sink = |rowid: i64, values: &[ValueRef<'_>]| -> Result<()> {
-            if !state.takes(&table.name, &positions, rowid, values, is_stray) {
-                return Ok(());
+            match known.take(&table.name, &positions, rowid, values, is_stray) {
+                RowUse::Inserted => {}
+                RowUse::Noted => return Ok(()),
+                RowUse::Refused => {
+                    refused += 1;
+                    return Ok(());
+                }
             }
             match inserter.insert(rowid, values).map_err(storage(OPERATION))? {
-                Some(true) => state.note(&table.name, &positions, rowid, values),
+                Some(true) => known.note(&table.name, &positions, rowid, values),
                 Some(false) => {}
                 None => refused += 1,
             }
@@ -242,14 +296,21 @@ impl<'c, 'p> Salvage<'c, 'p> {
         Ok(())
     }
 
-    fn finish(self, now: Timestamp) -> Result<Salvaged> {
+    fn finish(mut self, now: Timestamp) -> Result<Salvaged> {
         // Without a watermark everything that was read counts as rolled up.
-        let watermark_seq = self.watermark_seq.unwrap_or(self.last_seq);
-        let lost_names = self.seen.name_the_lost(self.connection).map_err(storage(OPERATION))?;
-        let written = self.days.write(self.connection, now).map_err(storage(OPERATION))?;
+        self.note_unstated_days();
+        let known = &self.known;
+        let watermark_seq = known.watermark_seq.unwrap_or(known.last_seq);
+        let lost_names = known.seen.name_the_lost(self.connection).map_err(storage(OPERATION))?;
+        let written = known.days.write(self.connection, now).map_err(storage(OPERATION))?;
         self.write_state(watermark_seq).map_err(storage(OPERATION))?;
         let mut report = SalvageReport {
-            pages: u64::from(self.source.pages.count()),
+            pages: u64::from(self.source.pages.expected()),
+            pages_missing: self.source.pages.missing().map(u64::from),
+            schema_pages_damaged: self.source.unreadable(SCHEMA).pages,
+            wal: self.wal,
+            wal_missing_after_ms: self.wal_missing_after_ms(),
+            other_losses: self.other_losses.clone(),
             wal_frames: self.source.pages.wal_frames(),
             days: self.lost_days(),
             days_recomputed: written.recomputed.len(),
@@ -257,31 +318,52 @@ impl<'c, 'p> Salvage<'c, 'p> {
             lost_names,
             ..SalvageReport::default()
         };
-        let tail = u64::try_from(self.last_seq.saturating_sub(watermark_seq)).unwrap_or(0);
-        report.tail_lost = tail.saturating_sub(self.tail_rows);
-        if self.watermark_seq.is_none() {
-            report.notes.push("the watermark is lost: all requests count as rolled up".to_owned());
-        }
+        let tail = u64::try_from(known.last_seq.saturating_sub(watermark_seq)).unwrap_or(0);
+        report.tail_lost = tail.saturating_sub(known.tail_rows);
         self.tell_tables(&mut report);
         self.batches.finish()?;
         Ok(Salvaged { report, recompute: written.recomputed })
     }
 
+    /// Counts days that have requests and no row as lost rows of the table of days, where no damage was met in it.
+    fn note_unstated_days(&mut self) {
+        let days = &self.known.days;
+        let unstated = days.counted.keys().filter(|day| !days.stated.contains_key(day)).count();
+        let Some(table) = self.tables.iter().find(|table| table.name == "days") else { return };
+        if self.source.unreadable(table.id) == Unreadable::default() {
+            let refused = self.refused.entry(table.id).or_default();
+            *refused = (*refused).max(u64::try_from(unstated).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The mark of the damaged file, or of this salvage when the latest records may be missing now.
+    fn wal_missing_after_ms(&self) -> Option<i64> {
+        let state = self.known.state.as_ref();
+        if self.wal.is_lossy() {
+            return Some(state.map_or(0, |state| state.clock_ms));
+        }
+        state.and_then(|state| state.wal_missing_after_ms)
+    }
+
     /// Writes what is one row: the watermark, the last `seq` ever given, what ties the file to its key and clock.
     fn write_state(&self, watermark_seq: i64) -> rusqlite::Result<()> {
         let set = |sql: &str, value: &dyn rusqlite::ToSql| self.connection.execute(sql, [value]);
+        let last_seq = &self.known.last_seq;
         set("update rollup_state set watermark_seq = ?1", &watermark_seq)?;
         // A `seq` that was given once never names another request.
-        set("delete from sqlite_sequence where name = 'requests' and seq < ?1", &self.last_seq)?;
+        set("delete from sqlite_sequence where name = 'requests' and seq < ?1", last_seq)?;
         set(
             "insert into sqlite_sequence (name, seq) select 'requests', ?1
              where not exists (select 1 from sqlite_sequence where name = 'requests')",
-            &self.last_seq,
+            last_seq,
         )?;
-        if let Some(clock_ms) = self.clock_ms {
-            set("update store_state set clock_ms = ?1", &clock_ms)?;
+        if let Some(state) = &self.known.state {
+            set("update store_state set clock_ms = ?1", &state.clock_ms)?;
+            set("update store_state set pseudonym_key_check = ?1", &state.pseudonym_key_check)?;
+        } else {
+            set("update store_state set pseudonym_key_check = ?1", &None::<Vec<u8>>)?;
         }
-        set("update store_state set pseudonym_key_check = ?1", &self.key_check)?;
+        set("update store_state set wal_missing_after_ms = ?1", &self.wal_missing_after_ms())?;
         Ok(())
     }
 
@@ -307,14 +389,20 @@ impl<'c, 'p> Salvage<'c, 'p> {
     }
 
     fn lost_days(&self) -> Vec<SalvagedDay> {
-        let kept = self.days.stated.values().filter(|day| !self.days.is_pruned(day.day_ms));
+        let days = &self.known.days;
+        let kept = days.stated.values().filter(|day| !days.is_pruned(day.day_ms));
         let with_counts = kept.map(|day| SalvagedDay {
             day_ms: day.day_ms,
             expected: day.requests,
-            found: self.days.counted.get(&day.day_ms).map_or(0, |counted| counted.rolled_up),
+            found: days.counted.get(&day.day_ms).map_or(0, |counted| counted.rolled_up),
         });
         with_counts.filter(|day| day.found < day.expected).collect()
     }
+}
+
+/// Tables of one row, which a new file has already.
+fn is_one_row(table: &str) -> bool {
+    table == "alert_monitor"
 }
 
 /// How a page was found.
@@ -323,125 +411,6 @@ enum Way {
     Root(u32),
     Orphan(u32),
     Stray(u32),
-}
-
-/// Tables of one row, which a new file has already.
-fn is_one_row(table: &str) -> bool {
-    table == "alert_monitor"
-}
-
-/// Stored positions of the columns that are looked at.
-struct Positions {
-    started_at: Option<usize>,
-    bucket: Option<usize>,
-    ids: Vec<(usize, usize)>,
-    layout: schema::Layout,
-}
-
-impl Positions {
-    fn of(table: &SourceTable) -> Self {
-        let layout = table.layout.clone();
-        let ids = dictionaries::ID_COLUMNS.into_iter();
-        Self {
-            started_at: layout.position("started_at_ms").filter(|_| table.name == REQUESTS),
-            bucket: layout.position("bucket_ms").filter(|_| is_rollup(&table.name)),
-            ids: if table.name == REQUESTS || is_rollup(&table.name) {
-                ids.filter_map(|(column, dictionary)| Some((layout.position(column)?, dictionary)))
-                    .collect()
-            } else {
-                Vec::new()
-            },
-            layout,
-        }
-    }
-
-    fn number(&self, column: &str, rowid: i64, values: &[ValueRef<'_>]) -> Option<i64> {
-        let position = self.layout.position(column)?;
-        if self.layout.rowid_column == Some(position) {
-            return Some(rowid);
-        }
-        values.get(position)?.as_i64().ok()
-    }
-}
-
-fn day_of(ms: i64) -> i64 {
-    ms - ms.rem_euclid(DAY_MS)
-}
-
-/// What rows are judged by, and what is kept of them.
-struct RowState<'s> {
-    days: &'s mut Days,
-    seen: &'s mut SeenIds,
-    watermark_seq: &'s mut Option<i64>,
-    clock_ms: &'s mut Option<i64>,
-    key_check: &'s mut Option<Vec<u8>>,
-    last_seq: &'s mut i64,
-    tail_rows: &'s mut u64,
-}
-
-impl RowState<'_> {
-    /// Whether the row goes into the new file as it is.
-    fn takes(
-        &mut self,
-        table: &str,
-        positions: &Positions,
-        rowid: i64,
-        values: &[ValueRef<'_>],
-        is_stray: bool,
-    ) -> bool {
-        let number = |column| positions.number(column, rowid, values);
-        if let Some(bucket) = positions.bucket {
-            let bucket_ms = values.get(bucket).and_then(|value| value.as_i64().ok());
-            return bucket_ms.is_some_and(|ms| self.days.is_copied(day_of(ms)));
-        }
-        match table {
-            REQUESTS if is_stray => {
-                number("started_at_ms").is_some_and(|ms| !self.days.is_pruned(day_of(ms)))
-            }
-            "days" => {
-                self.days.stated.extend(read_day(&number).map(|day| (day.day_ms, day)));
-                false
-            }
-            "rollup_state" => {
-                *self.watermark_seq = number("watermark_seq");
-                false
-            }
-            "sqlite_sequence" => {
-                let name = values.first().and_then(|name| name.as_str().ok());
-                if name == Some(REQUESTS) {
-                    *self.last_seq = (*self.last_seq).max(number("seq").unwrap_or(0));
-                }
-                false
-            }
-            // A new file has an id of its own, so that no log of the damaged one is taken for its log.
-            "store_state" => {
-                *self.clock_ms = number("clock_ms");
-                let check = positions.layout.position("pseudonym_key_check");
-                let check = check.and_then(|at| values.get(at)?.as_blob().ok());
-                *self.key_check = check.map(<[u8]>::to_vec);
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// Remembers what a row of the new file says.
-    fn note(&mut self, table: &str, positions: &Positions, rowid: i64, values: &[ValueRef<'_>]) {
-        for (position, dictionary) in &positions.ids {
-            if let Some(id) = values.get(*position).and_then(|value| value.as_i64().ok()) {
-                self.seen.add(*dictionary, id);
-            }
-        }
-        let started_at = positions.started_at.and_then(|at| values.get(at)?.as_i64().ok());
-        if let Some(started_at_ms) = started_at.filter(|_| table == REQUESTS) {
-            *self.last_seq = (*self.last_seq).max(rowid);
-            if self.watermark_seq.is_none_or(|seq| rowid <= seq) {
-                self.days.count(day_of(started_at_ms), started_at_ms, rowid);
-            } else {
-                *self.tail_rows += 1;
-            }
-        }
-    }
 }
 
 impl Reader<'_> {
@@ -458,17 +427,4 @@ impl Reader<'_> {
         }
         Ok(())
     }
-}
-
-fn read_day(number: &dyn Fn(&'static str) -> Option<i64>) -> Option<DayRow> {
-    let day_ms = number("day_ms").filter(|ms| ms.rem_euclid(DAY_MS) == 0)?;
-    Some(DayRow {
-        day_ms,
-        requests: number("requests")?,
-        min_started_at_ms: number("min_started_at_ms")?,
-        max_started_at_ms: number("max_started_at_ms")?,
-        changed_seq: number("changed_seq")?,
-        changed_at_ms: number("changed_at_ms")?,
-        pruned: number("pruned").unwrap_or(0),
-    })
 }

@@ -7,6 +7,9 @@ use std::path::Path;
 use super::wal::Wal;
 use crate::error::{Error, Result};
 
+/// Missing pages at the end of a file that are looked for, beyond sixteen times those that are there: a damaged header may
+/// say any number, and each page costs memory. A file of 16 GiB can be cut to its first page.
+const MISSING_PAGES_READ: u32 = 1 << 22;
 /// What this program's files have, where the header does not tell.
 const USUAL_PAGE_BYTES: usize = 4_096;
 /// SQLite locks bytes from here on; the page that holds them is never used.
@@ -19,6 +22,13 @@ pub(super) fn be_u32(bytes: &[u8], at: usize) -> u32 {
     bytes
         .get(at..at + 4)
         .map_or(0, |word| word.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+}
+
+/// Pages that a header says the file has, also when the file was cut off since. SQLite believes the number only when the
+/// two change counters are the same.
+fn stated_pages(head: &[u8; 100]) -> Option<u32> {
+    let stated = be_u32(head, 28);
+    (stated > 0 && be_u32(head, 24) == be_u32(head, 92)).then_some(stated)
 }
 
 /// What the pointer map says of a page.
@@ -43,6 +53,11 @@ pub(super) struct Pages {
     page_bytes: usize,
     usable_bytes: usize,
     count: u32,
+    /// Whole pages of the database file.
+    stored: u32,
+    /// Pages that the file should have by its header; `None` when that is unreadable.
+    stated: Option<u32>,
+    wal_is_foreign: bool,
     has_pointer_map: bool,
     /// The last page of the pointer map that was read: its number, and its bytes when they make sense.
     map_page: Option<(u32, Option<Vec<u8>>)>,
@@ -52,7 +67,7 @@ impl Pages {
     /// Opens a file, and its log when one is named.
     ///
     /// # Errors
-    /// When a file cannot be opened, or is far too short for a database.
+    /// When a file cannot be opened.
     pub(super) fn open(path: &Path, wal_path: Option<&Path>) -> Result<Self> {
         let open = |path: &Path| {
             File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })
@@ -63,7 +78,7 @@ impl Pages {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
             read => read?,
         };
-        let wal = wal.unwrap_or_default();
+        let mut wal = wal.unwrap_or_default();
         let wal_file = wal_path.filter(|_| wal.page_bytes > 0).map(open).transpose()?;
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         let mut head = [0; 100];
@@ -77,24 +92,31 @@ impl Pages {
             && head.starts_with(b"SQLite format 3\0")
             && stated_page_bytes.is_power_of_two()
             && stated_page_bytes >= 512;
+        // Pages of another size are pages of another database.
+        let wal_is_foreign = is_header && ![0, stated_page_bytes].contains(&wal.page_bytes);
+        if wal_is_foreign {
+            wal = Wal::default();
+        }
         let page_bytes = match (is_header, wal.page_bytes) {
             (true, _) => stated_page_bytes,
             (false, 0) => USUAL_PAGE_BYTES,
             (false, bytes) => bytes,
         };
         let stored = u32::try_from(bytes.div_ceil(page_bytes as u64)).unwrap_or(u32::MAX);
-        // A file that was cut off still says how long it was.
-        let stated = if is_header { be_u32(&head, 28) } else { 0 };
-        let is_plausible = stated <= stored.saturating_mul(16).saturating_add(1_000);
+        let stated = stated_pages(&head).filter(|_| is_header);
+        let most = stored.saturating_mul(16).saturating_add(MISSING_PAGES_READ);
         let mut pages = Self {
             file,
             wal_file,
             page_bytes,
             usable_bytes: page_bytes - if is_header { usize::from(head[20]) } else { 0 },
             count: match wal.database_pages {
-                0 => stored.max(if is_plausible { stated } else { 0 }),
+                0 => stored.max(stated.filter(|stated| *stated <= most).unwrap_or(0)),
                 committed => committed,
             },
+            stored: u32::try_from(bytes / page_bytes as u64).unwrap_or(u32::MAX),
+            stated,
+            wal_is_foreign,
             wal,
             has_pointer_map: true,
             map_page: None,
@@ -114,6 +136,37 @@ impl Pages {
     /// Bytes of a page that hold data.
     pub(super) const fn usable_bytes(&self) -> usize {
         self.usable_bytes
+    }
+
+    /// Whether neither the file nor its log has a whole page.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.stored == 0 && self.wal.frames == 0
+    }
+
+    /// Pages that the file should have, or has when it has more.
+    pub(super) fn expected(&self) -> u32 {
+        // The write-ahead log is newer than the header.
+        let stated = self.stated.filter(|_| self.wal.database_pages == 0);
+        self.count.max(stated.unwrap_or(0))
+    }
+
+    /// Pages that should be there and are beyond the end of the file; `None` when nothing says how long it was.
+    pub(super) fn missing(&self) -> Option<u32> {
+        let should =
+            if self.wal.database_pages > 0 { self.wal.database_pages } else { self.stated? };
+        let beyond = should.saturating_sub(self.stored);
+        let in_wal = self.wal.pages.keys().filter(|page| (self.stored + 1..=should).contains(page));
+        Some(beyond.saturating_sub(u32::try_from(in_wal.count()).unwrap_or(u32::MAX)))
+    }
+
+    /// Whether a damaged frame of the write-ahead log hides committed transactions.
+    pub(super) const fn wal_is_damaged(&self) -> bool {
+        self.wal.is_damaged
+    }
+
+    /// Whether the write-ahead log has pages of another size, and was left out.
+    pub(super) const fn wal_is_foreign(&self) -> bool {
+        self.wal_is_foreign
     }
 
     /// Frames of the write-ahead log that count.

@@ -158,8 +158,8 @@ fn read_schema(source: &mut Source<'_>) -> FxHashMap<String, SchemaRow> {
 fn table_names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "select name from sqlite_schema
-         where type = 'table' and name <> 'refinery_schema_history'
-           and (name = 'sqlite_sequence' or name not like 'sqlite%') order by name",
+         where type = 'table' and (name = 'sqlite_sequence' or name not like 'sqlite%')
+         order by name",
     )?;
     statement.query_map([], |row| row.get(0))?.collect()
 }

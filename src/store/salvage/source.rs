@@ -40,6 +40,9 @@ pub(super) struct Source<'p> {
     owners: Vec<TableId>,
     free: FxHashSet<u32>,
     unreadable: FxHashMap<TableId, Unreadable>,
+    /// Pages that a table names and that were not read there: they are beyond the end of the file, or the pointer map or
+    /// another table has another use for them. The table finds some of them later.
+    unreached: FxHashSet<(u32, TableId)>,
     roots: FxHashMap<u32, TableId>,
     /// Pages looked at so far.
     pages_read: u64,
@@ -57,6 +60,7 @@ impl<'p> Source<'p> {
             pages,
             free,
             unreadable: FxHashMap::default(),
+            unreached: FxHashSet::default(),
             roots: FxHashMap::default(),
             pages_read: 0,
             progress,
@@ -65,7 +69,11 @@ impl<'p> Source<'p> {
 
     /// What could not be read of a table so far.
     pub(super) fn unreadable(&self, table: TableId) -> Unreadable {
-        self.unreadable.get(&table).copied().unwrap_or_default()
+        let mut unreadable = self.unreadable.get(&table).copied().unwrap_or_default();
+        let is_lost = |(page, of): &&(u32, TableId)| *of == table && self.owner(*page) != table;
+        let lost = self.unreached.iter().filter(is_lost).count();
+        unreadable.pages += u64::try_from(lost).unwrap_or(u64::MAX);
+        unreadable
     }
 
     fn owner(&self, page: u32) -> TableId {
@@ -102,6 +110,7 @@ impl<'p> Source<'p> {
         let mut left = vec![page];
         while let Some(number) = left.pop() {
             if self.is_taken(number) || !self.pages.may_hold_rows(number) {
+                self.unreached.insert((number, table));
                 continue;
             }
             if let Some(owner) = usize::try_from(number).ok().and_then(|at| self.owners.get_mut(at))
@@ -123,9 +132,11 @@ impl<'p> Source<'p> {
             for child in page.children().into_iter().rev() {
                 // A page that the pointer map gives to another parent is not reached through a damaged one.
                 match self.pages.use_of(child) {
-                    Some(PageUse::Child(parent)) if parent != number => {}
-                    Some(PageUse::Root | PageUse::Free | PageUse::Overflow) => {}
-                    Some(PageUse::Child(_)) | None => left.push(child),
+                    Some(PageUse::Child(parent)) if parent == number => left.push(child),
+                    None => left.push(child),
+                    Some(_) => {
+                        self.unreached.insert((child, table));
+                    }
                 }
             }
             let damaged_rows = if page.has_rows() { self.read_rows(&page, sink)? } else { 0 };

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StorageError, StorageErrorKind};
 use crate::store::held_file::is_held;
 use crate::store::paths::{beside, resolved};
 
@@ -13,6 +13,7 @@ const BESIDE: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 /// The place of a salvage's new file.
 #[derive(Debug)]
 pub struct SalvageTarget {
+    source: PathBuf,
     path: PathBuf,
     partial: PathBuf,
     /// Keeps a server away from the damaged file meanwhile.
@@ -44,10 +45,13 @@ impl SalvageTarget {
         if lock(&partial)?.is_some() {
             tracing::info!(path = %partial.display(), "removing what a killed salvage left");
         }
-        for left in BESIDE.iter().map(|end| beside(&partial, end)).filter(|path| path.exists()) {
-            std::fs::remove_file(&left).map_err(|source| Error::Io { path: left, source })?;
-        }
-        Ok(Self { path: path.to_owned(), partial, _source_lock: source_lock })
+        remove_with_companions(&partial)?;
+        Ok(Self {
+            source: source.to_owned(),
+            path: path.to_owned(),
+            partial,
+            _source_lock: source_lock,
+        })
     }
 
     /// Where the file is written until it is whole.
@@ -55,11 +59,53 @@ impl SalvageTarget {
         &self.partial
     }
 
-    /// Gives the closed file its name, durably.
+    /// Gives the closed file its name when it was `filled`, durably, and removes it when not.
     ///
     /// # Errors
-    /// When the file system refuses; the file keeps its first name then.
-    pub fn finish(self) -> Result<()> {
+    /// Why it was not filled, or when the file system refuses; nothing is left of the new file then.
+    pub fn finish<T>(self, filled: Result<T>) -> Result<T> {
+        let finished = filled.and_then(|report| self.rename().map(|()| report));
+        finished.map_err(|error| {
+            if let Err(error) = remove_with_companions(&self.partial) {
+                tracing::warn!(%error, "the unfinished file was not removed; remove it, or salvage again");
+            }
+            self.in_words(error)
+        })
+    }
+
+    /// An error of SQLite with the file that it was about, which is always the new one, and what to do.
+    fn in_words(&self, error: Error) -> Error {
+        let (operation, source) = match error {
+            Error::Storage { operation, source } => (operation, source),
+            Error::Database { path, reason } if path == self.partial => {
+                let reason = format!(
+                    "{reason}. The unfinished file was removed; --into can name a file on another disk"
+                );
+                return Error::Database { path, reason };
+            }
+            other => return other,
+        };
+        let partial = self.partial.display();
+        let message = if source.kind == StorageErrorKind::DiskFull {
+            let mib = self.source.metadata().map_or(0, |metadata| metadata.len()).div_ceil(1 << 20);
+            format!(
+                "{partial}: no space is left on the disk for the new file, which needs up to the size of the damaged one \
+                 ({mib} MiB) and as much again for a moment; free some, or name a file on another disk with --into. The \
+                 unfinished file was removed ({operation}: {})",
+                source.message
+            )
+        } else {
+            format!(
+                "{partial}: {operation}: {}; name a file on another disk with --into, or look at the system's log \
+                 (dmesg). The unfinished file was removed",
+                source.message
+            )
+        };
+        let source = StorageError { kind: source.kind, message };
+        Error::Storage { operation: "writing the new file", source }
+    }
+
+    fn rename(&self) -> Result<()> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -83,6 +129,13 @@ impl SalvageTarget {
         };
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed(directory))
     }
+}
+
+fn remove_with_companions(path: &Path) -> Result<()> {
+    for left in BESIDE.iter().map(|end| beside(path, end)).filter(|path| path.exists()) {
+        std::fs::remove_file(&left).map_err(|source| Error::Io { path: left, source })?;
+    }
+    Ok(())
 }
 
 fn in_use(path: &Path) -> Error {

@@ -25,6 +25,8 @@ pub(super) struct Wal {
     pub(super) page_bytes: usize,
     /// Frames of committed transactions.
     pub(super) frames: u64,
+    /// Whether a frame is damaged and a commit of the same log follows: what was committed there cannot be read.
+    pub(super) is_damaged: bool,
 }
 
 /// SQLite's checksum over pairs of 32-bit words.
@@ -80,6 +82,7 @@ impl Wal {
             let belongs = frame[8..16] == header[16..24]
                 && sum == Checksum(be_u32(&frame, 16), be_u32(&frame, 20));
             if !belongs {
+                wal.is_damaged = has_commit(&header, frame, &mut file);
                 break;
             }
             frames += 1;
@@ -93,5 +96,18 @@ impl Wal {
             }
         }
         Ok(wal)
+    }
+}
+
+/// Whether `frame`, or a later one, ends a transaction of the log with this header. Frames that an earlier use of the
+/// file left have other salts.
+fn has_commit(header: &[u8; HEADER_BYTES], mut frame: Vec<u8>, file: &mut impl Read) -> bool {
+    loop {
+        if frame[8..16] == header[16..24] && be_u32(&frame, 4) > 0 {
+            return true;
+        }
+        if file.read_exact(&mut frame).is_err() {
+            return false;
+        }
     }
 }
