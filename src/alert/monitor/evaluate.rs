@@ -7,7 +7,7 @@ use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::noted::{Worst, tell_truncated};
 use super::receivers::receivers;
-use super::state::{Known, State};
+use super::state::{Known, State, groups_of};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
@@ -145,6 +145,7 @@ impl Monitor {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
         }
+        state.publish();
         Ok(draft.opened)
     }
 
@@ -188,11 +189,8 @@ impl Monitor {
             notes.matched_at = Some(round.at);
         }
         if rule.metric != AlertMetric::ConsecutiveFailures {
-            let instances = state.instances.get(&rule.id);
             return round.live.facts(rule, &|| {
-                instances
-                    .into_iter()
-                    .flatten()
+                groups_of(&state.instances, &rule.id)
                     .filter_map(|(key, _)| values_of(rule, key))
                     .collect()
             });
@@ -357,7 +355,7 @@ fn observe_failure(
 /// Closes what belongs to an earlier rule of the same id that watched something else.
 fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
-    let groups = state.instances.get(&rule.id).into_iter().flatten();
+    let groups = groups_of(&state.instances, &rule.id);
     for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
         close(rule, (key, known), EndReason::RuleChanged, round, draft);
     }
@@ -372,7 +370,7 @@ fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
         }
         let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
         let rule = rule.unwrap_or(&stand_in);
-        for (key, known) in groups {
+        for (key, known) in &**groups {
             close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
     }
