@@ -161,6 +161,7 @@ impl Monitor {
         match found {
             Ok(found) => {
                 notes.failures = 0;
+                notes.failure_log.succeeded(us(round.at));
                 notes.is_truncated = found.is_truncated;
                 // The question is asked once an hour, traffic is seen at once.
                 notes.matches_nothing &=
@@ -173,7 +174,9 @@ impl Monitor {
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
-                tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
+                if let Some(failures) = notes.failure_log.failed(us(round.at)) {
+                    tracing::warn!(rule = %rule.id, %error, failures, "a rule could not be evaluated; retrying at the next evaluation");
+                }
                 observe_failure(state, rule, round, draft)
             }
         }
@@ -224,6 +227,11 @@ impl Monitor {
         });
         Ok(Found { groups: with_facts.collect(), is_truncated, ..Found::default() })
     }
+}
+
+/// An instant of evaluations, which only go forward, in microseconds.
+fn us(at: Timestamp) -> u64 {
+    u64::try_from(at.as_unix_ms()).unwrap_or(0).saturating_mul(1_000)
 }
 
 /// Holds every group against the rule: those found, and those that have a state.

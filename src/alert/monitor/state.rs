@@ -11,7 +11,8 @@ use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, AlertInstance, Rule};
-use crate::store::{AlertChanges, MonitorProgress, Store, StoredRuns};
+use crate::model::failure_log::FailureLog;
+use crate::store::{AlertChanges, MonitorProgress, Reader, Store, StoredRuns};
 
 /// A state that is stored.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ impl Stored {
 pub(super) struct RuleNotes {
     /// Evaluations that failed, one after the other.
     pub(super) failures: u32,
+    /// When they are worth a line in the log.
+    pub(super) failure_log: FailureLog,
     /// There were more groups than are watched.
     pub(super) is_truncated: bool,
     /// When that was told last.
@@ -166,6 +169,7 @@ impl State {
     /// What else lies in the future, after the clock was set back to `now`.
     pub(super) fn forget_future(&mut self, now: Timestamp) {
         for notes in self.notes.values_mut() {
+            notes.failure_log = FailureLog::default();
             notes.truncation_told_at = notes.truncation_told_at.min(Some(now));
             notes.matched_at = notes.matched_at.min(Some(now));
             notes.evaluated_at = notes.evaluated_at.min(Some(now));
