@@ -35,4 +35,5 @@ mod stages;
 mod stopped_migration;
 mod store_harness;
 mod tidy;
+mod unreadable;
 mod zones;
