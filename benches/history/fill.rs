@@ -33,7 +33,7 @@ pub(crate) fn fill(
     let start = now();
     let part_seconds = store(&service, requests, days)?;
     let stored_s = start.elapsed().as_secs_f64();
-    let lag = service.status()?.compactor.lag_records;
+    let lag = service.status()?.compactor.lag_records.unwrap_or(0);
     let compacting = now();
     service.compact()?;
     let compact_s = compacting.elapsed().as_secs_f64();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -63,7 +64,7 @@ const HAS_VALUE: u8 = 1;
 const IS_MUTED: u8 = 2;
 
 /// The last evaluations of one rule.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RuleTraces {
     /// When it was evaluated, oldest first.
     instants_ms: VecDeque<i64>,
@@ -71,10 +72,10 @@ struct RuleTraces {
     groups: FxHashMap<u64, Vec<Packed>>,
 }
 
-/// The last evaluations of every rule and group that are kept.
-#[derive(Debug, Default)]
+/// The last evaluations of every rule and group that are kept. A copy shares each rule's until that is evaluated again.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Traces {
-    rules: FxHashMap<String, RuleTraces>,
+    rules: FxHashMap<String, Arc<RuleTraces>>,
 }
 
 impl Traces {
@@ -89,9 +90,10 @@ impl Traces {
         is_muted: bool,
     ) {
         if !self.rules.contains_key(rule_id) {
-            self.rules.insert(rule_id.to_owned(), RuleTraces::default());
+            self.rules.insert(rule_id.to_owned(), Arc::default());
         }
         let Some(rule) = self.rules.get_mut(rule_id) else { return };
+        let rule = Arc::make_mut(rule);
         let at_ms = at.as_unix_ms();
         if rule.instants_ms.back() != Some(&at_ms) {
             rule.instants_ms.push_back(at_ms);
@@ -128,6 +130,7 @@ impl Traces {
     pub(super) fn retain(&mut self, since: Timestamp, has_rule: impl Fn(&str) -> bool) {
         let since_ms = since.as_unix_ms();
         self.rules.retain(|rule_id, rule| {
+            let rule = Arc::make_mut(rule);
             rule.groups.retain(|_, runs| runs.last().is_some_and(|last| last.last_ms >= since_ms));
             let is_old = |at_ms: &&i64| **at_ms < since_ms;
             let old = rule.instants_ms.iter().take_while(is_old).count();

@@ -213,7 +213,7 @@ pub(crate) async fn create(
     for space in key.spaces.iter_mut().flatten() {
         *space = pseudonymizer.identifier(space);
     }
-    let created = app.ask(move |service| service.create_key(&key)).await?;
+    let created = app.change(move |service| service.create_key(&key)).await?;
     let info = &created.info;
     let scopes: Vec<&str> = info.scopes.iter().map(|scope| scope.as_str()).collect();
     app.audit(
@@ -244,7 +244,7 @@ pub(crate) async fn revoke(
     RawQuery(query): RawQuery,
 ) -> Result<Json<KeyBody>, Problem> {
     params(query.as_deref(), NONE)?;
-    let revoked = app.ask(move |service| service.revoke_key(&id)).await?;
+    let revoked = app.change(move |service| service.revoke_key(&id)).await?;
     let info = revoked.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such key"))?;
     let id = Some(info.key_id.to_string());
     app.audit(&principal.actor, AuditAction::KeyRevoked, id, None);

@@ -1,7 +1,8 @@
 //! `/metrics`: the Prometheus text format 0.0.4.
 //!
-//! Counters come from the database, so that they survive restarts. There is no user label, and no
-//! space label: their number is not bounded by anything the scraper would like.
+//! Counters come from the database, so that they survive restarts; what cannot be read is left out, and
+//! `chatgauge_scrape_errors` says so. There is no user label, and no space label: their number is not bounded by
+//! anything the scraper would like.
 
 mod alerts;
 mod backup;
@@ -40,9 +41,13 @@ pub(crate) async fn metrics(
     principal.require_all_spaces()?;
     params(query.as_deref(), NONE)?;
     let text = app.ask(|service| {
-        let (totals, status) = (service.prometheus_totals()?, service.status()?);
-        let alerts = service.alert_health()?;
-        Ok(render::render(Snapshot { totals: &totals, status: &status, alerts: &alerts }))
+        let (totals, status) = (service.prometheus_totals(), service.status()?);
+        if let Err(error) = &totals {
+            tracing::debug!(%error, "the totals of a scrape cannot be read; they are left out");
+        }
+        let (totals, alerts) = (totals.ok(), service.alert_health());
+        let totals = totals.as_deref();
+        Ok(render::render(Snapshot { totals, status: &status, alerts: &alerts }))
     });
     let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     Ok(([content_type], text.await?).into_response())

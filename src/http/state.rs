@@ -19,6 +19,9 @@ use crate::service::Chatgauge;
 
 /// Most questions answered at once: more would only wait for the same readers, each holding memory.
 const CONCURRENT_QUESTIONS: usize = 8;
+/// Most changes by hand at once (keys, silences, incidents): each waits for the writer, and questions must not wait for
+/// it too.
+const CONCURRENT_CHANGES: usize = 8;
 /// Most statements of administrators at once: they may be slow, and dashboards must not wait for them.
 const CONCURRENT_STATEMENTS: usize = 2;
 /// Most streams at once; one takes about 30 KiB with its connection.
@@ -38,6 +41,7 @@ struct Inner {
     read: Limiter,
     trail: Trail,
     turns: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
     statements: Arc<Semaphore>,
     body_turns: BodyTurns,
     streams: Arc<Semaphore>,
@@ -70,6 +74,7 @@ impl App {
                     reads: Limiter::new(Policy { name: "audit", quota: 1, window_s: 3_600 }),
                 },
                 turns: Arc::new(Semaphore::new(CONCURRENT_QUESTIONS)),
+                changes: Arc::new(Semaphore::new(CONCURRENT_CHANGES)),
                 statements: Arc::new(Semaphore::new(CONCURRENT_STATEMENTS)),
                 body_turns: BodyTurns::new(Arc::clone(service.clock())),
                 streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -146,6 +151,20 @@ impl App {
     {
         let turn = turn(&self.inner.turns, "queries").await?;
         self.run(turn, question).await?.map_err(Problem::from)
+    }
+
+    /// Has the service write something and waits for the writer, which another process may hold up for long: in turns of
+    /// their own, so that questions are answered meanwhile.
+    ///
+    /// # Errors
+    /// What the service answers, or 503 when too many changes wait.
+    pub(crate) async fn change<T, F>(&self, change: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Chatgauge) -> Result<T, Error> + Send + 'static,
+    {
+        let turn = turn(&self.inner.changes, "changes").await?;
+        self.run(turn, change).await?.map_err(Problem::from)
     }
 
     /// Runs an administrator's statement, when it is its turn.

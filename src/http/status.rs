@@ -104,12 +104,12 @@ pub(crate) struct AlertsStatusBody {
     missed_evaluations_total: u64,
     /// Evaluations that could not be written down.
     failed_evaluations_total: u64,
-    /// Rules that fire.
-    firing_rules: usize,
-    /// Rules that cannot be evaluated for want of a number, or are disabled.
-    inactive_rules: usize,
-    /// Messages that wait.
-    outbox_pending: u64,
+    /// Rules that fire; `null` while the file cannot be read.
+    firing_rules: Option<usize>,
+    /// Rules that cannot be evaluated for want of a number, or are disabled; `null` while the file cannot be read.
+    inactive_rules: Option<usize>,
+    /// Messages that wait; `null` while the file cannot be read.
+    outbox_pending: Option<u64>,
     /// Messages given up since the start.
     outbox_dead_total: u64,
 }
@@ -146,8 +146,8 @@ pub(crate) struct HealthBody {
     /// End of the last transaction that succeeded.
     #[schema(format = DateTime)]
     last_commit_at: Option<String>,
-    /// Age of the oldest record that is not rolled up.
-    compaction_lag_ms: u64,
+    /// Age of the oldest record that is not rolled up; `null` while the file cannot be read.
+    compaction_lag_ms: Option<u64>,
     /// Records dropped by the collector or refused because the queue was full, since the start.
     dropped_total: u64,
     /// The database file and its log.
@@ -225,7 +225,7 @@ pub(crate) async fn status(
     principal.require_all_spaces()?;
     params(query.as_deref(), NONE)?;
     let now = app.service().now();
-    let both = app.ask(|service| Ok((service.status()?, service.alert_health()?)));
+    let both = app.ask(|service| Ok((service.status()?, service.alert_health())));
     let (status, alerts) = both.await?;
     Ok(Json(StatusBody::new(status, alerts, now)))
 }

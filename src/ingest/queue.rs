@@ -111,6 +111,8 @@ pub struct QueueConsumer {
     shared: Arc<Shared>,
     commit_max_records: usize,
     failure_log: FailureLog,
+    /// Commits of several batches that failed and are retried one by one.
+    split_log: FailureLog,
 }
 
 /// What is done together.
@@ -130,8 +132,8 @@ impl Queue {
         let queue =
             Self { sender, shared: Arc::clone(&shared), max_records: config.queue_max_records };
         let commit_max_records = config.commit_max_records;
-        let failure_log = FailureLog::default();
-        (queue, QueueConsumer { receiver, shared, commit_max_records, failure_log })
+        let (failure_log, split_log) = (FailureLog::default(), FailureLog::default());
+        (queue, QueueConsumer { receiver, shared, commit_max_records, failure_log, split_log })
     }
 
     /// Hands over a batch without waiting.
@@ -351,7 +353,10 @@ impl QueueConsumer {
             }
             // One batch must not fail for another's sake, nor is one tried alone for what ails all of them.
             Err(error) if batches.len() > 1 && may_be_of_one_batch(&error) => {
-                tracing::warn!(%error, batches = batches.len(), "a commit failed; retrying its batches one by one");
+                if let Some(failures) = self.split_log.failed(clock.monotonic_us()) {
+                    let batches = batches.len();
+                    tracing::warn!(%error, batches, failures, "a commit failed; retrying its batches one by one");
+                }
                 for batch in batches {
                     self.shared.queued_records.fetch_add(batch.records.len(), Ordering::SeqCst);
                     self.commit(vec![batch], writer, clock);

@@ -1,16 +1,21 @@
 //! How often the same failure is worth a line in the log.
 
+use std::time::Duration;
+
 /// Microseconds from the first line to the second; doubled after each further one.
 const FIRST_DELAY_US: u64 = 10_000_000;
 /// Longest time between two lines about a failure that goes on.
 const LONGEST_DELAY_US: u64 = 300_000_000;
 /// After so long without a failure the next one is a new one.
 const QUIET_US: u64 = 60_000_000;
+/// Of work that is done once in an interval, after so many intervals.
+const QUIET_INTERVALS: u64 = 3;
 
 /// Failures of one kind in a row: a line for the first, lines with a count at growing intervals while they go on, and one
 /// when they end. All instants are of one monotonic clock, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailureLog {
+    quiet_us: u64,
     failures: u64,
     since_us: u64,
     last_us: u64,
@@ -27,11 +32,28 @@ pub(crate) struct Ended {
     pub(crate) lasted_s: u64,
 }
 
+impl Default for FailureLog {
+    fn default() -> Self {
+        Self::quiet_after(QUIET_US)
+    }
+}
+
 impl FailureLog {
+    /// For work that is done once in an interval: failures of several intervals are one row, however long the interval is.
+    pub(crate) fn every(interval: Duration) -> Self {
+        let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        Self::quiet_after(interval_us.saturating_mul(QUIET_INTERVALS).max(QUIET_US))
+    }
+
+    const fn quiet_after(quiet_us: u64) -> Self {
+        Self { quiet_us, failures: 0, since_us: 0, last_us: 0, next_line_us: 0, delay_us: 0 }
+    }
+
     /// Notes a failure; gives the failures in the row so far when a line is due.
     pub(crate) const fn failed(&mut self, now_us: u64) -> Option<u64> {
-        if self.failures == 0 || now_us.saturating_sub(self.last_us) > QUIET_US {
+        if self.failures == 0 || now_us.saturating_sub(self.last_us) > self.quiet_us {
             *self = Self {
+                quiet_us: self.quiet_us,
                 failures: 0,
                 since_us: now_us,
                 last_us: now_us,
@@ -80,5 +102,17 @@ mod tests {
         assert_eq!(log.succeeded(76 * second), None);
         assert_eq!(log.failed(77 * second), Some(1), "a new row has a line of its own");
         assert_eq!(log.failed(200 * second), Some(1), "so has one after a quiet minute");
+    }
+
+    #[test]
+    fn failures_of_several_intervals_are_one_row() {
+        let minute = 60_000_000;
+        let mut log = FailureLog::every(Duration::from_secs(600));
+        let lines: Vec<u64> = (0..4).filter_map(|n| log.failed(n * 10 * minute)).collect();
+        assert_eq!(lines, [1, 2, 3, 4], "each is five minutes or more after the line before");
+        assert_eq!(log.succeeded(40 * minute), Some(Ended { failures: 4, lasted_s: 2_400 }));
+        let mut log = FailureLog::every(Duration::from_secs(15));
+        let lines: Vec<u64> = (0..20).filter_map(|n| log.failed(n * minute / 4)).collect();
+        assert_eq!(lines, [1, 2, 4, 7, 13]);
     }
 }

@@ -1,6 +1,6 @@
 //! The engine: one snapshot per question.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use super::answer::{answer, group_names};
@@ -34,6 +34,9 @@ pub const MAX_PAGE: usize = 1_000;
 pub struct Engine {
     store: Store,
     hot: RwLock<MetricsStore>,
+    /// Size of the hot cache after its last change: whoever asks for the status must not wait while it reads.
+    hot_bytes: AtomicUsize,
+    hot_groups: AtomicUsize,
     sealed: SealedCache,
     pub(super) max_points: usize,
     hot_hits: AtomicU64,
@@ -49,6 +52,8 @@ impl Engine {
         Self {
             store,
             hot: RwLock::new(MetricsStore::new(max_bytes - sealed_bytes)),
+            hot_bytes: AtomicUsize::new(0),
+            hot_groups: AtomicUsize::new(0),
             sealed: SealedCache::new(sealed_bytes),
             max_points: config.max_points,
             hot_hits: AtomicU64::new(0),
@@ -62,13 +67,15 @@ impl Engine {
     /// When the file cannot be read; the cache is rebuilt later then.
     pub fn catch_up(&self, now: Timestamp) -> Result<()> {
         let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
-        self.store.read(|reader| hot.catch_up(reader, now))
+        let caught_up = self.store.read(|reader| hot.catch_up(reader, now));
+        self.hot_bytes.store(hot.bytes(), Ordering::Relaxed);
+        self.hot_groups.store(hot.groups(), Ordering::Relaxed);
+        caught_up
     }
 
     /// Bytes of the hot cache and of the sums of past days.
     pub fn cache_bytes(&self) -> usize {
-        let hot = self.hot.read().unwrap_or_else(PoisonError::into_inner);
-        hot.bytes() + self.sealed.bytes()
+        self.hot_bytes.load(Ordering::Relaxed) + self.sealed.bytes()
     }
 
     /// Answers a query.
@@ -225,7 +232,7 @@ impl Engine {
 
     /// Groups in the hot cache.
     pub fn hot_groups(&self) -> usize {
-        self.hot.read().unwrap_or_else(PoisonError::into_inner).groups()
+        self.hot_groups.load(Ordering::Relaxed)
     }
 
     /// A page of stored requests, newest first.

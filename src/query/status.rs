@@ -32,6 +32,8 @@ pub struct Status {
     pub clock_skew: ClockSkewStatus,
     /// Scheduled backups; `None`: there are none.
     pub backup: Option<BackupStatus>,
+    /// Whether a part of `storage` or `compactor` could not be read.
+    pub is_storage_unread: bool,
     /// What is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -105,12 +107,12 @@ pub struct GatewayStatus {
 /// The compactor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CompactorStatus {
-    /// Raw rows after the watermark.
-    pub lag_records: u64,
-    /// Age of the oldest raw row after the watermark.
-    pub lag_ms: u64,
-    /// The last raw row that the rollups include.
-    pub watermark_seq: i64,
+    /// Raw rows after the watermark; `null` while the file cannot be read.
+    pub lag_records: Option<u64>,
+    /// Age of the oldest raw row after the watermark; `null` while the file cannot be read.
+    pub lag_ms: Option<u64>,
+    /// The last raw row that the rollups include; `null` while the file cannot be read.
+    pub watermark_seq: Option<i64>,
     /// Raw rows rolled up.
     pub compacted_total: u64,
     /// Runs that failed and were rolled back.
@@ -124,11 +126,11 @@ pub struct StorageStatus {
     pub database_bytes: u64,
     /// Its write-ahead log.
     pub wal_bytes: u64,
-    /// The part of the database file that is free for reuse.
-    pub free_bytes: u64,
-    /// Raw rows kept.
-    pub requests: u64,
-    /// Start of the oldest request of which the raw row is kept.
+    /// The part of the database file that is free for reuse; `null` while the file cannot be read.
+    pub free_bytes: Option<u64>,
+    /// Raw rows kept; `null` while the file cannot be read.
+    pub requests: Option<u64>,
+    /// Start of the oldest request of which the raw row is kept; `null` when there is none, or the file cannot be read.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub oldest_request_at: Option<Timestamp>,
     /// The last write failed for want of space.

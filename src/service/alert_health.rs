@@ -1,7 +1,7 @@
 //! How alerting itself is doing: evaluations, rules, channels.
 
 use super::{AlertCounts, ChannelReport, Chatgauge};
-use crate::error::Result;
+use crate::alert::RuleStatus;
 use crate::model::alert::RuleState;
 
 /// Evaluations later than this many intervals, and a minute, are a problem.
@@ -16,49 +16,62 @@ pub struct AlertHealth {
     pub enabled: bool,
     /// How often and how late.
     pub counts: AlertCounts,
-    /// Every rule's id and what it is doing.
-    pub rules: Vec<(String, RuleState)>,
+    /// Every rule's id and what it is doing; `None` while the file cannot be read.
+    pub rules: Option<Vec<(String, RuleState)>>,
     /// Ids of rules with more groups than `max_groups`.
     pub truncated: Vec<String>,
-    /// Every channel.
+    /// Every channel; without what waits for it when the outbox cannot be read.
     pub channels: Vec<ChannelReport>,
+    /// The outbox cannot be read.
+    pub is_outbox_unread: bool,
     /// What is wrong, in words.
     pub problems: Vec<String>,
 }
 
 impl AlertHealth {
-    /// Rules in a state.
-    pub fn rules_in(&self, state: RuleState) -> usize {
-        self.rules.iter().filter(|(_, other)| *other == state).count()
+    /// Rules in a state; `None` while the file cannot be read.
+    pub fn rules_in(&self, state: RuleState) -> Option<usize> {
+        let rules = self.rules.as_ref()?;
+        Some(rules.iter().filter(|(_, other)| *other == state).count())
     }
 
-    /// Messages that wait, to any channel.
-    pub fn pending(&self) -> u64 {
-        self.channels.iter().map(|channel| channel.queued).sum()
+    /// Messages that wait, to any channel; `None` while the outbox cannot be read.
+    pub fn pending(&self) -> Option<u64> {
+        let queued = self.channels.iter().map(|channel| channel.queued).sum();
+        (!self.is_outbox_unread).then_some(queued)
     }
 }
 
 impl Chatgauge {
-    /// How alerting itself is doing.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn alert_health(&self) -> Result<AlertHealth> {
+    /// How alerting itself is doing. What cannot be read from the file is left out, and a problem says why.
+    pub fn alert_health(&self) -> AlertHealth {
         let config = &self.config().alerting;
-        let rules = self.alert_rules()?;
-        let truncated = rules.iter().filter(|status| status.is_truncated);
+        let mut unread = Vec::new();
+        let rules = self.alert_rules().map_err(|error| {
+            unread.push(format!("the states of alerts cannot be read: {error}"));
+        });
+        let channels = self.channels().map_err(|error| {
+            unread.push(format!("the outbox of alerts cannot be read: {error}"));
+        });
+        let listed = rules.as_deref().unwrap_or_default();
+        let truncated = listed.iter().filter(|status| status.is_truncated);
+        let states = |rules: &Vec<RuleStatus>| {
+            rules.iter().map(|status| (status.rule.id.clone(), status.state)).collect()
+        };
         let mut health = AlertHealth {
             enabled: config.enabled,
             counts: self.alert_counts(),
             truncated: truncated.map(|status| status.rule.id.clone()).collect(),
-            rules: rules.iter().map(|status| (status.rule.id.clone(), status.state)).collect(),
-            channels: self.channels()?,
+            rules: rules.as_ref().ok().map(states),
+            is_outbox_unread: channels.is_err(),
+            channels: channels.unwrap_or_else(|()| self.shared().delivery.reports()),
             problems: Vec::new(),
         };
         let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(i64::MAX);
         let evaluated_before_ms = self.shared().evaluated_before_ms();
-        health.problems = problems(&health, interval_ms, evaluated_before_ms);
-        Ok(health)
+        unread.extend(problems(&health, interval_ms, evaluated_before_ms));
+        health.problems = unread;
+        health
     }
 }
 
@@ -73,7 +86,7 @@ fn problems(health: &AlertHealth, interval_ms: i64, before_ms: Option<i64>) -> V
     problems.extend(truncated.map(|rule| {
         format!("alert rule {rule} has more groups than alerting.max_groups; the smallest are not watched")
     }));
-    let failing = health.rules_in(RuleState::Error);
+    let failing = health.rules_in(RuleState::Error).unwrap_or(0);
     if failing > 0 {
         problems.push(format!("{failing} alert rules could not be evaluated"));
     }

@@ -12,6 +12,7 @@ use crate::alert::{
 use crate::config::{AlertingConfig, Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule};
+use crate::model::failure_log::FailureLog;
 use crate::model::time::DAY_MS;
 use crate::model::{TimeRange, Timestamp};
 use crate::privacy::Pseudonymizer;
@@ -71,6 +72,7 @@ pub(super) fn watch(shared: &Shared) {
     if !config.enabled {
         return;
     }
+    let mut log = FailureLog::every(config.interval);
     loop {
         let now = shared.clock.now();
         let due = now.floor_to(interval_ms).plus_ms(interval_ms);
@@ -82,8 +84,18 @@ pub(super) fn watch(shared: &Shared) {
             continue;
         }
         let started_us = shared.clock.monotonic_us();
-        if let Err(error) = shared.evaluate_alerts(shared.steady_now()) {
-            tracing::error!(%error, "alerts could not be evaluated; the next evaluation tries again");
+        match shared.evaluate_alerts(shared.steady_now()) {
+            Ok(()) => {
+                if let Some(ended) = log.succeeded(shared.clock.monotonic_us()) {
+                    let (failures, seconds) = (ended.failures, ended.lasted_s);
+                    tracing::info!(failures, seconds, "alerts are evaluated again");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = log.failed(shared.clock.monotonic_us()) {
+                    tracing::error!(%error, failures, "alerts could not be evaluated; retrying at the next interval");
+                }
+            }
         }
         let took_us = shared.clock.monotonic_us().saturating_sub(started_us);
         shared.monitor.note_missed(took_us / interval_us);
@@ -113,14 +125,22 @@ impl Shared {
     }
 
     /// Deletes old history of alerts, in bounded steps.
-    pub(super) fn prune_alerts(&self) {
+    pub(super) fn prune_alerts(&self, log: &mut FailureLog) {
         let Some(now) = self.trusted.read().ages_at() else { return };
         let days = self.config.alerting.history_days;
         let gate: &dyn WriteGate = &self.queue;
         match gate.write(move |writer| writer.prune_alerts(days, now)) {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "old history of alerts was deleted"),
-            Err(error) => tracing::error!(%error, "deleting old history of alerts failed"),
+            Ok(rows) => {
+                log.succeeded(self.clock.monotonic_us());
+                if rows > 0 {
+                    tracing::info!(rows, "old history of alerts was deleted");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = log.failed(self.clock.monotonic_us()) {
+                    tracing::error!(%error, failures, "deleting old history of alerts failed; retrying at the next interval");
+                }
+            }
         }
     }
 }

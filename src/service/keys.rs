@@ -1,7 +1,7 @@
 //! API keys: made, revoked, recognised.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -167,9 +167,17 @@ impl Shared {
             known.info.last_used_at = Some(now);
         }
         let key_id = info.key_id.clone();
-        let noted = self.queue.hand_over(Box::new(move |writer, _| {
-            if let Err(error) = writer.touch_key(&key_id, now) {
-                tracing::warn!(%error, "the use of a key could not be noted");
+        let log = Arc::clone(&self.key_use_log);
+        let noted = self.queue.hand_over(Box::new(move |writer, clock| {
+            let touched = writer.touch_key(&key_id, now);
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            match touched {
+                Ok(_) => drop(log.succeeded(clock.monotonic_us())),
+                Err(error) => {
+                    if let Some(failures) = log.failed(clock.monotonic_us()) {
+                        tracing::warn!(%error, failures, "the use of a key could not be noted");
+                    }
+                }
             }
         }));
         if noted.is_err() {

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::generate::Workload;
 use crate::ingest::Queue;
 pub use crate::ingest::{AppendReport, OnCommitted};
+use crate::model::failure_log::FailureLog;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock};
 use crate::privacy::Pseudonymizer;
@@ -76,6 +77,10 @@ struct Shared {
     compactor: Mutex<Compactor>,
     retention: Retention,
     keys: keys::KeyCache,
+    /// Uses of keys that could not be noted.
+    key_use_log: Arc<Mutex<FailureLog>>,
+    /// Lines of the audit trail that could not be written.
+    audit_log: Arc<Mutex<FailureLog>>,
     monitor: crate::alert::Monitor,
     /// Whether evaluations by the clock wait.
     alerts_held: AtomicBool,
@@ -158,6 +163,8 @@ impl Chatgauge {
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
             keys: keys::KeyCache::default(),
+            key_use_log: Arc::default(),
+            audit_log: Arc::default(),
             delivery: delivery::Delivery::new(&config.alerting),
             backups: backups::Backups::default(),
             started_at: clock.now(),

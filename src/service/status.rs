@@ -12,7 +12,7 @@ use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
 };
 use crate::query::{ModelTotals, Query, Status};
-use crate::store::pruned_flag;
+use crate::store::{DayRow, Reader, Store, pruned_flag};
 
 /// A lag of more than this, in milliseconds, is a problem.
 const LAG_PROBLEM_MS: u64 = 60_000;
@@ -26,17 +26,19 @@ const WAL_PROBLEM_BYTES: u64 = 128 << 20;
 const SCRAPED_MODELS: usize = 500;
 
 impl Chatgauge {
-    /// How every part is doing.
+    /// How every part is doing. What cannot be read from the file is left out, and a problem says why.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// None at present.
     pub fn status(&self) -> Result<Status> {
         let shared = self.shared();
         let mut found = Vec::new();
-        let (storage, compactor) = shared.read_status(self.now()).unwrap_or_else(|error| {
+        let now = self.now();
+        let stored = shared.store.read(StoredStatus::read).unwrap_or_else(|error| {
             found.push(format!("the file cannot be read: {error}"));
-            (shared.file_status(), CompactorStatus::default())
+            StoredStatus::read_by_parts(&shared.store)
         });
+        let (storage, compactor) = shared.stored_status(&stored, now);
         let ingest = shared.ingest_status();
         let mut status = Status {
             started_at: shared.started_at,
@@ -51,6 +53,7 @@ impl Chatgauge {
             clock: shared.clock_status(),
             clock_skew: shared.clock_skew_status(),
             backup: shared.backups.status(&shared.config),
+            is_storage_unread: !found.is_empty(),
             problems: found,
         };
         if let Err(error) = shared.readiness() {
@@ -77,10 +80,7 @@ impl Chatgauge {
                 seen.times, seen.operation
             ));
         }
-        match self.alert_health() {
-            Ok(health) => status.problems.extend(health.problems),
-            Err(error) => status.problems.push(format!("alerts cannot be read: {error}")),
-        }
+        status.problems.extend(self.alert_health().problems);
         Ok(status)
     }
 
@@ -205,38 +205,79 @@ impl Shared {
         }
     }
 
-    fn read_status(&self, now: Timestamp) -> Result<(StorageStatus, CompactorStatus)> {
-        self.store.read(|reader| {
-            let (watermark_seq, last_seq) = (reader.watermark_seq()?, reader.last_seq()?);
-            let days = reader.days()?;
-            let kept = || days.iter().filter(|day| day.pruned & pruned_flag(None) == 0);
-            let lag_records = unsigned(last_seq - watermark_seq);
-            let oldest_at = kept().map(|day| day.min_started_at_ms).min();
-            let changed_at = days.iter().map(|day| day.changed_at_ms).max();
-            let lag_ms = match changed_at {
-                Some(changed_at_ms) if lag_records > 0 => {
-                    unsigned(now.as_unix_ms() - changed_at_ms)
-                }
-                None if lag_records > 0 => {
-                    unsigned(now.as_unix_ms() - self.started_at.as_unix_ms())
-                }
-                _ => 0,
-            };
-            let storage = StorageStatus {
-                free_bytes: unsigned(reader.page_bytes()?.1),
-                requests: unsigned(kept().map(|day| day.requests).sum()) + lag_records,
-                oldest_request_at: oldest_at.map(Timestamp::from_unix_ms),
-                ..self.file_status()
-            };
-            let compactor = CompactorStatus {
-                lag_records,
-                lag_ms,
-                watermark_seq,
-                compacted_total: self.compacted.load(Ordering::Relaxed),
-                failed_runs_total: self.failed_compactions.load(Ordering::Relaxed),
-            };
-            Ok((storage, compactor))
+    fn stored_status(
+        &self,
+        stored: &StoredStatus,
+        now: Timestamp,
+    ) -> (StorageStatus, CompactorStatus) {
+        let lag_records = stored.rows.map(|rows| unsigned(rows.last_seq - rows.watermark_seq));
+        let days = stored.days.as_deref();
+        let kept =
+            || days.map(|days| days.iter().filter(|day| day.pruned & pruned_flag(None) == 0));
+        let kept_requests = kept().map(|days| unsigned(days.map(|day| day.requests).sum()));
+        let oldest_at = kept().and_then(|days| days.map(|day| day.min_started_at_ms).min());
+        let storage = StorageStatus {
+            free_bytes: stored.free_bytes.map(unsigned),
+            requests: kept_requests.zip(lag_records).map(|(kept, lag)| kept + lag),
+            oldest_request_at: oldest_at.map(Timestamp::from_unix_ms),
+            ..self.file_status()
+        };
+        let compactor = CompactorStatus {
+            lag_records,
+            lag_ms: lag_records.zip(days).map(|(lag, days)| self.lag_ms(lag, days, now)),
+            watermark_seq: stored.rows.map(|rows| rows.watermark_seq),
+            compacted_total: self.compacted.load(Ordering::Relaxed),
+            failed_runs_total: self.failed_compactions.load(Ordering::Relaxed),
+        };
+        (storage, compactor)
+    }
+
+    /// Time since the last change of the rollups, while rows wait for the next.
+    fn lag_ms(&self, lag_records: u64, days: &[DayRow], now: Timestamp) -> u64 {
+        let changed_at_ms = days.iter().map(|day| day.changed_at_ms).max();
+        let since_ms = changed_at_ms.unwrap_or_else(|| self.started_at.as_unix_ms());
+        if lag_records > 0 { unsigned(now.as_unix_ms() - since_ms) } else { 0 }
+    }
+}
+
+/// The last row and the last one that is rolled up.
+#[derive(Clone, Copy, Debug)]
+struct StoredRows {
+    watermark_seq: i64,
+    last_seq: i64,
+}
+
+impl StoredRows {
+    fn read(reader: &Reader<'_>) -> Result<Self> {
+        Ok(Self { watermark_seq: reader.watermark_seq()?, last_seq: reader.last_seq()? })
+    }
+}
+
+/// What the file says of itself; `None` is what cannot be read.
+#[derive(Debug)]
+struct StoredStatus {
+    rows: Option<StoredRows>,
+    days: Option<Vec<DayRow>>,
+    free_bytes: Option<i64>,
+}
+
+impl StoredStatus {
+    /// All of it, of one moment.
+    fn read(reader: &Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            rows: Some(StoredRows::read(reader)?),
+            days: Some(reader.days()?),
+            free_bytes: Some(reader.page_bytes()?.1),
         })
+    }
+
+    /// What can be read when not all of it can.
+    fn read_by_parts(store: &Store) -> Self {
+        Self {
+            rows: store.read(StoredRows::read).ok(),
+            days: store.read(|reader| reader.days()).ok(),
+            free_bytes: store.read(|reader| reader.page_bytes()).ok().map(|(_, free)| free),
+        }
     }
 }
 
@@ -255,6 +296,7 @@ fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
         other_names > 0,
         format!("the database file has {other_names} other names (hard links); remove them"),
     );
+    let lag_ms = status.compactor.lag_ms.unwrap_or(0);
     let (waiting, most) = (status.ingest.queue_records, status.ingest.queue_max_records);
     note(
         waiting.saturating_mul(5) >= most.saturating_mul(4),
@@ -262,10 +304,7 @@ fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
             "{waiting} of {most} records wait to be stored: beyond, senders are told to come back"
         ),
     );
-    note(
-        status.compactor.lag_ms > LAG_PROBLEM_MS,
-        format!("rollups lag {} s behind", status.compactor.lag_ms / 1_000),
-    );
+    note(lag_ms > LAG_PROBLEM_MS, format!("rollups lag {} s behind", lag_ms / 1_000));
     let mut recent = |total: Option<u64>, what: &str| {
         problems.extend(
             total.map(|total| format!("{what} in the last ten minutes ({total} since the start)")),
@@ -318,6 +357,7 @@ mod tests {
             },
             clock_skew: crate::query::status::ClockSkewStatus::default(),
             backup: None,
+            is_storage_unread: false,
             problems: Vec::new(),
         };
         assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());

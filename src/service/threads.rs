@@ -277,30 +277,45 @@ fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
 fn retain(shared: &Shared) {
     let interval = shared.config.retention.interval;
     let mut since_last = interval;
+    let (mut log, mut alerts_log) = (FailureLog::every(interval), FailureLog::every(interval));
     loop {
         shared.watch_clock();
         if since_last >= interval {
             since_last = Duration::ZERO;
-            match shared.prune() {
-                Ok(report) if report.raw_rows + report.rollup_rows > 0 => tracing::info!(
-                    raw_rows = report.raw_rows,
-                    rollup_rows = report.rollup_rows,
-                    freed_bytes = report.freed_bytes,
-                    "old rows were deleted"
-                ),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::error!(%error, "retention failed; retrying at its next interval")
-                }
-            }
-        }
-        if since_last.is_zero() {
-            shared.prune_alerts();
+            prune(shared, &mut log);
+            shared.prune_alerts(&mut alerts_log);
         }
         if shared.wait(SWEEP_INTERVAL.min(interval)) {
             return;
         }
         since_last += SWEEP_INTERVAL.min(interval);
         shared.collector.sweep_abandoned();
+    }
+}
+
+/// Deletes what has outlived its time, and logs what came of it.
+fn prune(shared: &Shared, log: &mut FailureLog) {
+    let pruned = shared.prune();
+    let now_us = shared.clock.monotonic_us();
+    match pruned {
+        Ok(report) => {
+            if let Some(ended) = log.succeeded(now_us) {
+                let (failures, seconds) = (ended.failures, ended.lasted_s);
+                tracing::info!(failures, seconds, "retention succeeds again");
+            }
+            if report.raw_rows + report.rollup_rows > 0 {
+                tracing::info!(
+                    raw_rows = report.raw_rows,
+                    rollup_rows = report.rollup_rows,
+                    freed_bytes = report.freed_bytes,
+                    "old rows were deleted"
+                );
+            }
+        }
+        Err(error) => {
+            if let Some(failures) = log.failed(now_us) {
+                tracing::error!(%error, failures, "retention failed; retrying at the next interval");
+            }
+        }
     }
 }

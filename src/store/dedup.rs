@@ -99,6 +99,8 @@ impl Sightings {
 pub(super) struct RecentResponses {
     sightings: FxHashMap<u64, Sightings>,
     order: VecDeque<u64>,
+    /// The log says that they cannot be read back.
+    is_damage_logged: bool,
 }
 
 impl RecentResponses {
@@ -138,10 +140,15 @@ impl RecentResponses {
 
     /// Reads the latest records back, as at the start and after a rolled-back transaction.
     pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
-        *self = Self::default();
+        let is_damage_logged = self.is_damage_logged;
+        *self = Self { is_damage_logged, ..Self::default() };
         match self.try_reload(connection).map_err(storage("reading the latest response ids")) {
             // A repeat of one of those that cannot be read is counted twice; refusing every record would be worse.
             Err(error) if error.is_damage() => {
+                // Once, not after each transaction that is rolled back.
+                if std::mem::replace(&mut self.is_damage_logged, true) {
+                    return Ok(());
+                }
                 tracing::error!(
                     path = connection.path().unwrap_or_default(),
                     %error,
@@ -149,7 +156,10 @@ impl RecentResponses {
                 );
                 Ok(())
             }
-            reloaded => reloaded,
+            reloaded => {
+                self.is_damage_logged &= reloaded.is_err();
+                reloaded
+            }
         }
     }
 

@@ -230,7 +230,8 @@ impl Writer {
             Err(_) => {
                 self.is_stale = true;
                 if let Err(error) = self.forget_uncommitted() {
-                    tracing::warn!(%error, "reading the dictionaries back failed; retrying before the next commit");
+                    // The next commit tries again, and refuses its records with the error when that fails too.
+                    tracing::debug!(%error, "reading the dictionaries back failed; retrying before the next commit");
                 }
             }
         }

@@ -36,4 +36,5 @@ mod stages;
 mod stopped_migration;
 mod store_harness;
 mod tidy;
+mod unreadable;
 mod zones;

@@ -322,6 +322,50 @@ fn readiness_answers_at_once_while_another_process_holds_the_file() {
     assert_eq!(post(&server, "after").0, 200);
 }
 
+/// What those ask who look after the server.
+const ABOUT_THE_SERVER: [&str; 4] =
+    ["/api/telemetry/health", "/api/status", "/metrics", "/api/alerts/incidents"];
+
+#[test]
+fn status_is_answered_while_an_evaluation_of_alerts_waits_for_another_process() {
+    let server = TestServer::start();
+    let path = server.service.store().path().to_owned();
+    assert_eq!(post(&server, "before").0, 200);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    std::thread::scope(|scope| {
+        let evaluating = scope.spawn(|| server.service.check_alerts(server.service.now()));
+        wait_until("the writer waits", || !is_ready(&server));
+        for route in ABOUT_THE_SERVER {
+            assert_eq!(server.get(route).status, 200, "{route}");
+        }
+        assert!(!evaluating.is_finished(), "they waited for the evaluation");
+        other.execute_batch("rollback").unwrap();
+        evaluating.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn status_is_answered_while_many_changes_wait_for_another_process() {
+    let server = TestServer::start();
+    let path = server.service.store().path().to_owned();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let new_key = json!({ "name": "one", "scopes": ["read"] });
+    std::thread::scope(|scope| {
+        let changing: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| server.post_json("/api/keys", &new_key))).collect();
+        wait_until("the writer waits", || !is_ready(&server));
+        for route in ABOUT_THE_SERVER {
+            assert_eq!(server.get(route).status, 200, "{route}");
+        }
+        other.execute_batch("rollback").unwrap();
+        for change in changing {
+            change.join().unwrap();
+        }
+    });
+}
+
 /// Overwrites the root page of a table or an index of a closed database with noise.
 fn damage_root(path: &Path, name: &str) {
     let page: i64 = {

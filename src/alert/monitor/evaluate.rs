@@ -7,7 +7,7 @@ use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
 use super::noted::{Worst, tell_truncated};
 use super::receivers::receivers;
-use super::state::{Known, State};
+use super::state::{Known, State, groups_of};
 use super::{Monitor, SELF_RULE};
 use crate::alert::judge::{Facts, judge};
 use crate::alert::live::{Found, Live};
@@ -145,6 +145,7 @@ impl Monitor {
             let is_watched = state.instances.get(rule_id).is_some_and(|groups| !groups.is_empty());
             runs.forget_successes(is_watched, now);
         }
+        state.publish();
         Ok(draft.opened)
     }
 
@@ -160,6 +161,7 @@ impl Monitor {
         match found {
             Ok(found) => {
                 notes.failures = 0;
+                notes.failure_log.succeeded(us(round.at));
                 notes.is_truncated = found.is_truncated;
                 // The question is asked once an hour, traffic is seen at once.
                 notes.matches_nothing &=
@@ -172,7 +174,9 @@ impl Monitor {
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
-                tracing::warn!(rule = %rule.id, %error, "a rule could not be evaluated");
+                if let Some(failures) = notes.failure_log.failed(us(round.at)) {
+                    tracing::warn!(rule = %rule.id, %error, failures, "a rule could not be evaluated; retrying at the next evaluation");
+                }
                 observe_failure(state, rule, round, draft)
             }
         }
@@ -188,11 +192,8 @@ impl Monitor {
             notes.matched_at = Some(round.at);
         }
         if rule.metric != AlertMetric::ConsecutiveFailures {
-            let instances = state.instances.get(&rule.id);
             return round.live.facts(rule, &|| {
-                instances
-                    .into_iter()
-                    .flatten()
+                groups_of(&state.instances, &rule.id)
                     .filter_map(|(key, _)| values_of(rule, key))
                     .collect()
             });
@@ -226,6 +227,11 @@ impl Monitor {
         });
         Ok(Found { groups: with_facts.collect(), is_truncated, ..Found::default() })
     }
+}
+
+/// An instant of evaluations, which only go forward, in microseconds.
+fn us(at: Timestamp) -> u64 {
+    u64::try_from(at.as_unix_ms()).unwrap_or(0).saturating_mul(1_000)
 }
 
 /// Holds every group against the rule: those found, and those that have a state.
@@ -357,7 +363,7 @@ fn observe_failure(
 /// Closes what belongs to an earlier rule of the same id that watched something else.
 fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
-    let groups = state.instances.get(&rule.id).into_iter().flatten();
+    let groups = groups_of(&state.instances, &rule.id);
     for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
         close(rule, (key, known), EndReason::RuleChanged, round, draft);
     }
@@ -372,7 +378,7 @@ fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
         }
         let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
         let rule = rule.unwrap_or(&stand_in);
-        for (key, known) in groups {
+        for (key, known) in &**groups {
             close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
     }

@@ -9,6 +9,7 @@ mod questions;
 mod receivers;
 mod set_back;
 mod state;
+mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ pub use noted::TOO_MANY_GROUPS;
 pub use questions::{AckOutcome, Explanation, RuleStatus};
 pub use set_back::CLOCK_SET_BACK;
 use state::State;
+use view::Published;
 
 use crate::alert::observation::{Judgement, Verdict};
 use crate::error::Result;
@@ -52,7 +54,10 @@ pub struct Monitor {
     store: Store,
     engine: Arc<Engine>,
     settings: MonitorSettings,
+    /// What evaluations and changes by hand go by. Held while they read and write, so those who only ask never lock it.
     state: Mutex<State>,
+    /// What those who ask see: the state as it was after the last commit.
+    published: Arc<Published>,
     handlers: Handlers,
     missed: AtomicU64,
     evaluations: AtomicU64,
@@ -82,11 +87,13 @@ impl Monitor {
         settings: MonitorSettings,
         rules: Vec<Rule>,
     ) -> Self {
+        let state = State::default();
         let monitor = Self {
             store,
             engine,
             settings,
-            state: Mutex::new(State::default()),
+            published: Arc::clone(&state.published),
+            state: Mutex::new(state),
             handlers: Handlers::default(),
             missed: AtomicU64::new(0),
             evaluations: AtomicU64::new(0),
@@ -114,6 +121,7 @@ impl Monitor {
             rules.iter().any(|rule| rule.id == *rule_id && runs.are_of(rule))
         });
         state.notes.retain(|rule_id, _| kept.contains(rule_id));
+        state.publish();
     }
 
     /// Adds a rule, or replaces the one with the same id.
@@ -128,6 +136,7 @@ impl Monitor {
             Some(place) => state.rules[place] = rule,
             None => state.rules.insert(0, rule),
         }
+        state.publish();
     }
 
     /// Evaluations that were due while another one ran.

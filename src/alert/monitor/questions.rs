@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::Monitor;
 use super::noted::LastValue;
-use super::state::{Known, State};
+use super::state::Known;
+use super::view::View;
 use crate::alert::trace::Evaluation;
 use crate::error::Result;
 use crate::model::Timestamp;
@@ -73,19 +74,18 @@ impl Monitor {
     /// # Errors
     /// When the file cannot be read.
     pub fn rules(&self) -> Result<Vec<RuleStatus>> {
-        let mut state = self.lock();
-        state.load(&self.store)?;
-        Ok(state.rules.iter().map(|rule| status(&state, rule)).collect())
+        let view = self.published.loaded(&self.store)?;
+        Ok(view.rules.iter().map(|rule| status(&view, rule)).collect())
     }
 
     /// All rules, the monitor's own included.
     pub fn all_rules(&self) -> Vec<Arc<Rule>> {
-        self.lock().rules.clone()
+        self.published.get().rules.clone()
     }
 
     /// The last evaluation of all rules.
     pub fn evaluated_at(&self) -> Option<Timestamp> {
-        self.lock().evaluated_at
+        self.published.get().evaluated_at
     }
 
     /// States of open incidents by their id, for showing what they are doing now.
@@ -93,9 +93,8 @@ impl Monitor {
     /// # Errors
     /// When the file cannot be read.
     pub fn open_states(&self) -> Result<BTreeMap<String, AlertInstance>> {
-        let mut state = self.lock();
-        state.load(&self.store)?;
-        let groups = state.instances.values().flat_map(|groups| groups.values());
+        let view = self.published.loaded(&self.store)?;
+        let groups = view.instances.values().flat_map(|groups| groups.values());
         let with_id = groups.filter_map(|known| {
             Some((known.instance.incident_id.clone()?, known.instance.clone()))
         });
@@ -113,9 +112,8 @@ impl Monitor {
         group: &AlertGroup,
         now: Timestamp,
     ) -> Result<Option<Explanation>> {
-        let mut state = self.lock();
-        state.load(&self.store)?;
-        let Some(rule) = state.rule(rule_id).cloned() else { return Ok(None) };
+        let view = self.published.loaded(&self.store)?;
+        let Some(rule) = view.rule(rule_id).cloned() else { return Ok(None) };
         let mut group = group.clone();
         if let (crate::model::alert::EvaluationWindow::Period(period), None) =
             (rule.condition.window, &group.period)
@@ -123,7 +121,7 @@ impl Monitor {
             group.period = Some(period.name(now, rule.tz));
         }
         let key = group.key();
-        let known = state.instances.get(rule_id).and_then(|groups| groups.get(&*key));
+        let known = view.instances.get(rule_id).and_then(|groups| groups.get(&*key));
         let instance = known.map(|known| known.instance.clone()).unwrap_or_default();
         let silences = self.store.read(|reader| reader.alert_silences(now, false))?;
         let covering = silences.iter().filter(|silence| silence.covers(rule_id, &group, now));
@@ -131,7 +129,7 @@ impl Monitor {
         Ok(Some(Explanation {
             state: shown,
             silenced_until: covering.map(|silence| silence.silence.ends_at).max(),
-            evaluations: state.traces.of(rule_id, &key),
+            evaluations: view.traces.of(rule_id, &key),
             instance,
             group,
             rule,
@@ -176,18 +174,18 @@ impl Monitor {
         group: &AlertGroup,
         incident_id: &str,
     ) -> Option<(Timestamp, Option<f64>)> {
-        let state = self.lock();
-        let instance = &state.instances.get(rule_id)?.get(&*group.key())?.instance;
+        let view = self.published.get();
+        let instance = &view.instances.get(rule_id)?.get(&*group.key())?.instance;
         let is_open =
             instance.phase.is_open() && instance.incident_id.as_deref() == Some(incident_id);
         Some((instance.evaluated_at.filter(|_| is_open)?, instance.value))
     }
 }
 
-fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
-    let mut notes = state.notes.get(&rule.id).cloned().unwrap_or_default();
+fn status(view: &View, rule: &Arc<Rule>) -> RuleStatus {
+    let mut notes = view.notes.get(&rule.id).cloned().unwrap_or_default();
     let empty = super::state::Groups::default();
-    let groups = state.instances.get(&rule.id).unwrap_or(&empty);
+    let groups = view.instances.get(&rule.id).map_or(&empty, |groups| &**groups);
     // What has a state matched something.
     notes.matches_nothing &= groups.is_empty();
     let mut counts: BTreeMap<RuleState, usize> = BTreeMap::new();
@@ -195,7 +193,7 @@ fn status(state: &State, rule: &Arc<Rule>) -> RuleStatus {
         *counts.entry(known.instance.shown()).or_default() += 1;
     }
     let worst = groups.values().max_by_key(|known| known.instance.shown());
-    let latest = state.traces.latest(&rule.id).max_by_key(|last| last.judgement.samples);
+    let latest = view.traces.latest(&rule.id).max_by_key(|last| last.judgement.samples);
     let quiet = match &latest {
         Some(last) if last.judgement.verdict == crate::alert::Verdict::Insufficient => {
             RuleState::NoData

@@ -38,7 +38,7 @@ impl Monitor {
             ..AlertChanges::default()
         };
         for (rule_id, groups) in &state.instances {
-            for (group_key, known) in groups {
+            for (group_key, known) in &**groups {
                 let mut instance = known.instance.clone();
                 instance.bring_back(now);
                 instance.evaluated_at = instance.evaluated_at.min(Some(before));
@@ -55,6 +55,7 @@ impl Monitor {
         state.remember(changes);
         state.forget_future(now);
         state.evaluated_at = Some(before);
+        state.publish();
         Ok(())
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::noted::LastValue;
+use super::view::{Published, View};
 use crate::alert::runs::Runs;
 use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, AlertInstance, Rule};
-use crate::store::{AlertChanges, MonitorProgress, Store, StoredRuns};
+use crate::model::failure_log::FailureLog;
+use crate::store::{AlertChanges, MonitorProgress, Reader, Store, StoredRuns};
 
 /// A state that is stored.
 #[derive(Clone, Debug)]
@@ -22,14 +24,42 @@ pub(super) struct Known {
     pub(super) round: u64,
 }
 
-/// States by group; boxed, because tables are half empty.
-pub(super) type Groups = FxHashMap<Box<str>, Box<Known>>;
+/// States by group; behind pointers, because tables are half empty, and views share them.
+pub(super) type Groups = FxHashMap<Arc<str>, Arc<Known>>;
+
+/// States and progress as they are stored.
+pub(super) struct Stored {
+    pub(super) instances: FxHashMap<String, Arc<Groups>>,
+    pub(super) progress: MonitorProgress,
+}
+
+impl Stored {
+    /// Reads them.
+    pub(super) fn read(reader: &Reader<'_>) -> Result<Self> {
+        let progress = reader.monitor_progress()?;
+        let mut by_rule: FxHashMap<String, Groups> = FxHashMap::default();
+        for stored in reader.alert_instances()? {
+            let mut instance = stored.instance;
+            // Every evaluation looks at every state, and writes those that changed.
+            instance.evaluated_at = instance.evaluated_at.max(progress.evaluated_at);
+            let identity = Arc::from(stored.identity_hash);
+            let known = Known { identity, instance, round: 0 };
+            let groups = by_rule.entry(stored.rule_id).or_default();
+            groups.insert(stored.group_key.into(), Arc::new(known));
+        }
+        let instances =
+            by_rule.into_iter().map(|(rule_id, groups)| (rule_id, Arc::new(groups))).collect();
+        Ok(Self { instances, progress })
+    }
+}
 
 /// What is worth saying of a rule besides its groups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleNotes {
     /// Evaluations that failed, one after the other.
     pub(super) failures: u32,
+    /// When they are worth a line in the log.
+    pub(super) failure_log: FailureLog,
     /// There were more groups than are watched.
     pub(super) is_truncated: bool,
     /// When that was told last.
@@ -44,12 +74,13 @@ pub(super) struct RuleNotes {
     pub(super) matched_at: Option<Timestamp>,
 }
 
-/// Everything between evaluations.
+/// Everything between evaluations. Whoever has it may wait for the disk: readers look at the view that it publishes.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    pub(super) published: Arc<Published>,
     pub(super) rules: Vec<Arc<Rule>>,
     pub(super) is_loaded: bool,
-    pub(super) instances: FxHashMap<String, Groups>,
+    pub(super) instances: FxHashMap<String, Arc<Groups>>,
     /// Number of the evaluation.
     pub(super) round: u64,
     /// Runs of failures by rule.
@@ -76,27 +107,31 @@ impl State {
         if self.is_loaded {
             return Ok(());
         }
-        let (instances, progress, runs) = store.read(|reader| {
-            Ok((reader.alert_instances()?, reader.monitor_progress()?, reader.alert_runs()?))
-        })?;
-        for stored in instances {
-            let groups = self.instances.entry(stored.rule_id).or_default();
-            let mut instance = stored.instance;
-            // Every evaluation looks at every state, and writes those that changed.
-            instance.evaluated_at = instance.evaluated_at.max(progress.evaluated_at);
-            let identity = Arc::from(stored.identity_hash);
-            let known = Known { identity, instance, round: 0 };
-            groups.insert(stored.group_key.into(), Box::new(known));
-        }
+        let (Stored { instances, progress }, runs) =
+            store.read(|reader| Ok((Stored::read(reader)?, reader.alert_runs()?)))?;
+        self.instances = instances;
         self.stored_runs =
             runs.into_iter().map(|runs| (runs.rule_id.clone(), Some(runs))).collect();
         self.progress = progress;
         self.evaluated_at = progress.evaluated_at;
         self.is_loaded = true;
+        self.publish();
         Ok(())
     }
 
-    /// Remembers what is on disk now.
+    /// Shows readers the state as it is now: what differs from the last view must be on disk.
+    pub(super) fn publish(&self) {
+        self.published.replace(View {
+            rules: self.rules.clone(),
+            is_loaded: self.is_loaded,
+            instances: self.instances.clone(),
+            traces: self.traces.clone(),
+            notes: self.notes.clone(),
+            evaluated_at: self.evaluated_at,
+        });
+    }
+
+    /// Remembers what is on disk now, and shows it to readers.
     pub(super) fn remember(&mut self, changes: AlertChanges) {
         if self.is_listened_to {
             let moved = |event: &AlertEvent| event.from_state != event.to_state;
@@ -108,11 +143,11 @@ impl State {
                 Some(instance) => {
                     let known = Known { identity: change.identity_hash, instance, round };
                     let groups = self.instances.entry(change.rule_id).or_default();
-                    groups.insert(change.group_key.into(), Box::new(known));
+                    Arc::make_mut(groups).insert(change.group_key.into(), Arc::new(known));
                 }
                 None => {
                     if let Some(groups) = self.instances.get_mut(&change.rule_id) {
-                        groups.remove(&*change.group_key);
+                        Arc::make_mut(groups).remove(&*change.group_key);
                     }
                 }
             }
@@ -128,11 +163,13 @@ impl State {
                 }
             }
         }
+        self.publish();
     }
 
     /// What else lies in the future, after the clock was set back to `now`.
     pub(super) fn forget_future(&mut self, now: Timestamp) {
         for notes in self.notes.values_mut() {
+            notes.failure_log = FailureLog::default();
             notes.truncation_told_at = notes.truncation_told_at.min(Some(now));
             notes.matched_at = notes.matched_at.min(Some(now));
             notes.evaluated_at = notes.evaluated_at.min(Some(now));
@@ -155,8 +192,9 @@ impl State {
     /// going to be written.
     pub(super) fn look(&mut self, rule_id: &str, group_key: &str, after: Option<AlertInstance>) {
         let round = self.round;
-        let groups = self.instances.get_mut(rule_id);
+        let groups = self.instances.get_mut(rule_id).map(Arc::make_mut);
         if let Some(known) = groups.and_then(|groups| groups.get_mut(group_key)) {
+            let known = Arc::make_mut(known);
             known.round = round;
             if let Some(after) = after {
                 known.instance = after;
@@ -172,7 +210,7 @@ impl State {
             return *until;
         }
         let is_told = |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
-        let mut groups = self.instances.get(&rule.id).into_iter().flatten();
+        let mut groups = groups_of(&self.instances, &rule.id);
         if wait_ms == 0 || groups.any(|(_, known)| is_told(known)) {
             return now;
         }
@@ -180,10 +218,10 @@ impl State {
     }
 
     /// Groups of a rule that the evaluation that is running has not looked at.
-    pub(super) fn not_looked_at(&self, rule_id: &str) -> Vec<Box<str>> {
-        let groups = self.instances.get(rule_id).into_iter().flatten();
+    pub(super) fn not_looked_at(&self, rule_id: &str) -> Vec<Arc<str>> {
+        let groups = groups_of(&self.instances, rule_id);
         let missing = groups.filter(|(_, known)| known.round != self.round);
-        missing.map(|(key, _)| key.clone()).collect()
+        missing.map(|(key, _)| Arc::clone(key)).collect()
     }
 
     /// Forgets what the rule of this id found until now, if it watches something else than `rule`.
@@ -206,4 +244,12 @@ impl State {
             Some((rule_id.clone(), key.to_string(), Known::clone(known)))
         })
     }
+}
+
+/// The states of a rule by group.
+pub(super) fn groups_of<'s>(
+    instances: &'s FxHashMap<String, Arc<Groups>>,
+    rule_id: &str,
+) -> impl Iterator<Item = (&'s Arc<str>, &'s Arc<Known>)> + use<'s> {
+    instances.get(rule_id).into_iter().flat_map(|groups| groups.iter())
 }

@@ -348,7 +348,7 @@ pub(crate) async fn acknowledge(
     let note = checked_note("note", note)?;
     let actor = principal.actor.to_string();
     let incident_id = id.clone();
-    let outcome = app.ask(move |service| {
+    let outcome = app.change(move |service| {
         let outcome = service.acknowledge_alert(&incident_id, &actor, note.as_deref())?;
         Ok((outcome, IncidentView::load(service)?))
     });
@@ -378,7 +378,7 @@ pub(crate) async fn close(
     let body = if body.is_empty() { CloseBody::default() } else { parse_json(&body)? };
     let comment = checked_note("comment", body.comment)?;
     let actor = principal.actor.to_string();
-    let outcome = app.ask(move |service| {
+    let outcome = app.change(move |service| {
         let outcome = service.close_alert(&id, &actor, comment.as_deref())?;
         Ok((outcome, IncidentView::load(service)?))
     });

@@ -202,7 +202,7 @@ pub(crate) async fn create(
         return Err(Problem::unknown(field, reason));
     }
     let actor = principal.actor.to_string();
-    let made = app.ask(move |service| service.create_alert_silence(new, &actor)).await?;
+    let made = app.change(move |service| service.create_alert_silence(new, &actor)).await?;
     let target = Some(made.silence_id.clone());
     app.audit(&principal.actor, AuditAction::Alert, target, Some("silenced".to_owned()));
     Ok((StatusCode::CREATED, Json(SilenceBody::new(made, now))))
@@ -225,7 +225,7 @@ pub(crate) async fn end(
 ) -> Result<StatusCode, Problem> {
     params(query.as_deref(), NONE)?;
     let (actor, silence_id) = (principal.actor.to_string(), id.clone());
-    if !app.ask(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
+    if !app.change(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
         return Err(Problem::new(Kind::NotFound, "there is no such silence that is not over"));
     }
     let detail = Some("silence ended".to_owned());

@@ -85,7 +85,7 @@ pub(crate) async fn simulate(
     let request = check(&parse_json(body)?, app.service().monotonic_us())?;
     let detail = format!("{} requests over {} minutes", request.requests, request.minutes);
     app.audit(&principal.actor, AuditAction::Simulate, None, Some(detail));
-    let report = app.ask(move |service| service.simulate(request)).await?;
+    let report = app.change(move |service| service.simulate(request)).await?;
     let (duplicates, rejected) = (report.duplicates.len(), report.after_retention.len());
     let accepted = report.accepted;
     Ok(Json(SimulatedBody { accepted, duplicates, rejected, seed: request.seed }))

@@ -7,6 +7,7 @@ use super::backup::backup_metrics;
 use crate::model::measures::as_f64;
 use crate::model::sketch::bin_bounds_us;
 use crate::model::{Column, Count, Distribution, ErrorType, LatencyKind, Measures};
+use crate::query::status::{CompactorStatus, StorageStatus};
 use crate::query::{ModelTotals, Status};
 use crate::service::AlertHealth;
 
@@ -17,8 +18,8 @@ const DURATION_BOUNDS_S: [f64; 14] =
 /// Everything that is shown, as of one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Snapshot<'a> {
-    /// Everything ever stored, by model.
-    pub(super) totals: &'a [ModelTotals],
+    /// Everything ever stored, by model; `None` when it cannot be read.
+    pub(super) totals: Option<&'a [ModelTotals]>,
     /// How the service is doing.
     pub(super) status: &'a Status,
     /// How alerting is doing.
@@ -28,15 +29,34 @@ pub(super) struct Snapshot<'a> {
 /// The text of a snapshot.
 pub(super) fn render(snapshot: Snapshot<'_>) -> String {
     let mut text = Text::default();
-    counters(&mut text, snapshot.totals);
-    token_usage(&mut text, snapshot.totals);
-    durations(&mut text, snapshot.totals);
+    if let Some(totals) = snapshot.totals {
+        counters(&mut text, totals);
+        token_usage(&mut text, totals);
+        durations(&mut text, totals);
+    }
+    scrape_errors(&mut text, snapshot);
     own_metrics(&mut text, snapshot.status);
     if let Some(backup) = &snapshot.status.backup {
         backup_metrics(&mut text, backup);
     }
     alert_metrics(&mut text, snapshot.alerts);
     text.out
+}
+
+/// Which parts of the scrape are missing because they cannot be read.
+fn scrape_errors(text: &mut Text, snapshot: Snapshot<'_>) {
+    let name = "chatgauge_scrape_errors";
+    let help = "1 while a part of /metrics cannot be read from the database and is left out.";
+    text.family(name, "gauge", help);
+    let parts = [
+        ("requests", snapshot.totals.is_none()),
+        ("storage", snapshot.status.is_storage_unread),
+        ("alert_rules", snapshot.alerts.rules.is_none()),
+        ("alert_outbox", snapshot.alerts.is_outbox_unread),
+    ];
+    for (part, is_missing) in parts {
+        text.sample(name, &[("part", part)], if is_missing { 1.0 } else { 0.0 });
+    }
 }
 
 #[derive(Default)]
@@ -295,10 +315,8 @@ fn own_metrics(text: &mut Text, status: &Status) {
             "Requests started and not completed.",
             collector.in_flight,
         ),
-        ("chatgauge_compaction_lag_records", "Raw rows not rolled up yet.", compactor.lag_records),
         ("chatgauge_database_bytes", "Size of the database file.", storage.database_bytes),
         ("chatgauge_wal_bytes", "Size of the write-ahead log.", storage.wal_bytes),
-        ("chatgauge_raw_requests", "Raw rows kept.", storage.requests),
         ("chatgauge_cache_bytes", "Memory of the hot cache.", cache.bytes),
         (
             "chatgauge_clock_skew_records",
@@ -314,9 +332,7 @@ fn own_metrics(text: &mut Text, status: &Status) {
     for (name, help, value) in gauges {
         text.single(name, "gauge", help, unsigned(value));
     }
-    let lag_s = unsigned(compactor.lag_ms) / 1e3;
-    let help = "Age of the oldest raw row not rolled up yet.";
-    text.single("chatgauge_compaction_lag_seconds", "gauge", help, lag_s);
+    stored_metrics(text, compactor, storage);
     let help = "How far the clock is ahead of the stored one and the time since; below 0, behind.";
     text.single("chatgauge_clock_ahead_seconds", "gauge", help, as_f64(clock.ahead_ms) / 1e3);
     let counters = [
@@ -383,6 +399,28 @@ fn own_metrics(text: &mut Text, status: &Status) {
     text.single("chatgauge_start_time_seconds", "gauge", help, start_s);
     text.family("chatgauge_build_info", "gauge", "Version of the program.");
     text.sample("chatgauge_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+}
+
+/// What is read from the database; what cannot be read is left out.
+fn stored_metrics(text: &mut Text, compactor: &CompactorStatus, storage: &StorageStatus) {
+    let gauges = [
+        (
+            "chatgauge_compaction_lag_records",
+            "Raw rows not rolled up yet.",
+            compactor.lag_records.map(unsigned),
+        ),
+        (
+            "chatgauge_compaction_lag_seconds",
+            "Age of the oldest raw row not rolled up yet.",
+            compactor.lag_ms.map(|lag_ms| unsigned(lag_ms) / 1e3),
+        ),
+        ("chatgauge_raw_requests", "Raw rows kept.", storage.requests.map(unsigned)),
+    ];
+    for (name, help, value) in gauges {
+        if let Some(value) = value {
+            text.single(name, "gauge", help, value);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::config::LOG_CHANNEL;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{DeliveryOutcome, DeliveryState, SetAside, StoredMessage};
+use crate::model::failure_log::FailureLog;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::store::{Joining, WriteGate};
 
@@ -38,21 +39,10 @@ const LONGEST_WAIT_MS: i64 = 2 * HOUR_MS;
 pub(in crate::service) fn deliver(shared: &Shared, chance: Box<dyn FnMut() -> f64 + Send>) {
     let (done, outcomes) = unbounded();
     let lanes = start_lanes(shared, &done);
-    let named = shared.config.alerting.channels.iter().map(|channel| channel.name.clone());
-    let configured = named.chain([LOG_CHANNEL.to_owned()]).collect();
-    let mut dispatcher = Dispatcher {
-        shared,
-        lanes,
-        outcomes,
-        chance,
-        configured,
-        is_revived: false,
-        looked_at: None,
-    };
+    let mut dispatcher = Dispatcher::new(shared, lanes, outcomes, chance);
     while !shared.is_stopping() {
-        if let Err(error) = dispatcher.look() {
-            tracing::error!(%error, "looking into the outbox of alerts failed; it is tried again");
-        }
+        let looked = dispatcher.look();
+        dispatcher.log_look(looked);
         dispatcher.hear(LOOK_INTERVAL);
     }
     dispatcher.finish();
@@ -92,9 +82,33 @@ struct Dispatcher<'a> {
     is_revived: bool,
     /// The last look into the outbox.
     looked_at: Option<Timestamp>,
+    /// Looks that failed.
+    look_log: FailureLog,
+    /// Outcomes that could not be written.
+    outcome_log: FailureLog,
 }
 
-impl Dispatcher<'_> {
+impl<'a> Dispatcher<'a> {
+    fn new(
+        shared: &'a Shared,
+        lanes: Vec<Lane>,
+        outcomes: Receiver<Done>,
+        chance: Box<dyn FnMut() -> f64 + Send>,
+    ) -> Self {
+        let named = shared.config.alerting.channels.iter().map(|channel| channel.name.clone());
+        Self {
+            shared,
+            lanes,
+            outcomes,
+            chance,
+            configured: named.chain([LOG_CHANNEL.to_owned()]).collect(),
+            is_revived: false,
+            looked_at: None,
+            look_log: FailureLog::default(),
+            outcome_log: FailureLog::default(),
+        }
+    }
+
     fn gate(&self) -> &dyn WriteGate {
         &self.shared.queue
     }
@@ -130,6 +144,24 @@ impl Dispatcher<'_> {
             self.set_aside()?;
         }
         Ok(())
+    }
+
+    /// Logs a look that failed, and the first good one after it.
+    fn log_look(&mut self, looked: Result<()>) {
+        let now_us = self.shared.clock.monotonic_us();
+        match looked {
+            Ok(()) => {
+                if let Some(ended) = self.look_log.succeeded(now_us) {
+                    let (failures, seconds) = (ended.failures, ended.lasted_s);
+                    tracing::info!(failures, seconds, "the outbox of alerts can be read again");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = self.look_log.failed(now_us) {
+                    tracing::error!(%error, failures, "looking into the outbox of alerts failed; retrying");
+                }
+            }
+        }
     }
 
     fn next_message(&mut self, position: usize, now: Timestamp) -> Result<()> {
@@ -233,8 +265,14 @@ impl Dispatcher<'_> {
         let Busy::Sending(sending) = busy else {
             return self.shared.delivery.note_health(&name, &done.attempt);
         };
-        if let Err(error) = self.note_sending(&name, &sending, &done.attempt, now) {
-            tracing::error!(%error, channel = name, "an outcome was not noted; it is sent again");
+        let noted = self.note_sending(&name, &sending, &done.attempt, now);
+        if noted.is_ok() {
+            self.outcome_log.succeeded(now_us);
+        }
+        if let Err(error) = noted {
+            if let Some(failures) = self.outcome_log.failed(now_us) {
+                tracing::error!(%error, failures, channel = name, "an outcome was not noted; its message is sent again");
+            }
             if let Some(lane) = self.lanes.get_mut(done.lane) {
                 lane.ready_us = later_us(now_us, WRITE_FAILED_REST);
             }
@@ -252,6 +290,7 @@ impl Dispatcher<'_> {
             Verdict::Delivered => {
                 // Counted once it is on disk: before, a look at the outbox would still find it.
                 self.settle(sending, DeliveryState::Sent, attempt, now)?;
+                self.lane_succeeded(name);
                 self.shared.delivery.note(name, attempt, false, now);
                 return Ok(());
             }
@@ -268,12 +307,34 @@ impl Dispatcher<'_> {
         };
         let Some(next) = next else { return self.give_up(name, sending, attempt, now) };
         let error = attempt.error.as_deref().unwrap_or_default();
-        tracing::warn!(channel = name, message = sending.batch_id, error, next = %next,
-            "a message about an alert was not delivered; it is tried again");
+        if let Some(failures) = self.lane_failed(name) {
+            tracing::warn!(channel = name, message = sending.batch_id, error, failures, next = %next,
+                "a message about an alert was not delivered; retrying with backoff");
+        }
         self.shared.delivery.note(name, attempt, false, now);
         let outcome =
             DeliveryOutcome { not_before: next, ..outcome(DeliveryState::Queued, attempt, now) };
         self.finish_messages(sending, outcome)
+    }
+
+    /// Notes an attempt of a channel that failed; gives the failures in a row when a line is due.
+    fn lane_failed(&mut self, name: &str) -> Option<u64> {
+        let now_us = self.shared.clock.monotonic_us();
+        self.lanes.iter_mut().find(|lane| lane.name == name)?.failures.failed(now_us)
+    }
+
+    fn lane_succeeded(&mut self, name: &str) {
+        let now_us = self.shared.clock.monotonic_us();
+        let lane = self.lanes.iter_mut().find(|lane| lane.name == name);
+        if let Some(ended) = lane.and_then(|lane| lane.failures.succeeded(now_us)) {
+            let (failures, seconds) = (ended.failures, ended.lasted_s);
+            tracing::info!(
+                channel = name,
+                failures,
+                seconds,
+                "messages about alerts are delivered again"
+            );
+        }
     }
 
     fn give_up(
@@ -350,4 +411,62 @@ fn sending(rows: &[StoredMessage]) -> Option<Sending> {
         attempts: rows.iter().map(|row| row.attempts).max()?,
         incidents: rows.iter().map(|row| row.incident_id.clone()).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::error::{Error, StorageError, StorageErrorKind};
+    use crate::model::ManualClock;
+    use crate::{Chatgauge, Config};
+
+    /// Where the log of a test goes.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_outbox_that_stays_unreadable_is_a_handful_of_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.path = directory.path().join("chat.db");
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_ms(1_780_272_000_000)));
+        let gauge = Chatgauge::open_with_clock(config, Arc::clone(&clock) as _).unwrap();
+        let (_done, outcomes) = unbounded();
+        let mut dispatcher =
+            Dispatcher::new(gauge.shared(), Vec::new(), outcomes, Box::new(|| 0.5));
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let unreadable = || {
+            let source =
+                StorageError { kind: StorageErrorKind::Damaged, message: "malformed".into() };
+            Err(Error::Storage { operation: "looking for messages", source })
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..4 * 75 {
+                dispatcher.log_look(unreadable());
+                clock.advance_ms(250);
+            }
+            dispatcher.log_look(Ok(()));
+            dispatcher.log_look(Ok(()));
+        });
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines = log.matches("looking into the outbox of alerts failed").count();
+        assert_eq!(lines, 4, "{log}");
+        assert_eq!(log.matches("can be read again").count(), 1, "{log}");
+        gauge.shutdown().unwrap();
+    }
 }

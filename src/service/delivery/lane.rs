@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::alert::notify::{Attempt, Channel, Item, Message};
 use crate::error::{Error, Result};
+use crate::model::failure_log::FailureLog;
 use crate::model::{Clock, Timestamp};
 
 /// Work for the thread of a channel.
@@ -67,6 +68,8 @@ pub(super) struct Lane {
     pub(super) refresh_interval: Duration,
     /// Least time between two messages.
     pub(super) pace: Duration,
+    /// Attempts that failed.
+    pub(super) failures: FailureLog,
     jobs: Sender<Job>,
 }
 
@@ -105,6 +108,7 @@ impl Lane {
             refresh_us: refresh.map(|_| now_us),
             refresh_interval: refresh.unwrap_or_default(),
             pace,
+            failures: FailureLog::default(),
             jobs,
         })
     }

@@ -150,6 +150,11 @@ impl Delivery {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Every channel without what waits for it, in the order of their names.
+    pub(super) fn reports(&self) -> Vec<ChannelReport> {
+        self.lock().values().cloned().collect()
+    }
+
     fn is_disabled(&self, channel: &str) -> bool {
         self.lock().get(channel).is_some_and(|report| report.state == ChannelState::Disabled)
     }

@@ -35,7 +35,7 @@ fn a_jump_of_a_day_and_back_moves_no_evaluation() {
     await_evaluations(&gauge, 2);
     let evaluated_at = gauge.alert_counts().evaluated_at.unwrap();
     assert!(evaluated_at < at(NOON).plus_ms(2 * MINUTE_MS), "{evaluated_at}");
-    let late = |gauge: &Chatgauge| gauge.alert_health().unwrap().problems.join(" ").contains("ago");
+    let late = |gauge: &Chatgauge| gauge.alert_health().problems.join(" ").contains("ago");
     assert!(!late(&gauge), "a jump makes no evaluation late");
     clock.jump_ms(-DAY_MS);
     await_evaluations(&gauge, 2);

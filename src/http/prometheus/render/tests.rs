@@ -12,7 +12,10 @@ fn status() -> Status {
         ingest: crate::query::status::IngestStatus { commits_total: 7, ..Default::default() },
         collector: crate::query::status::CollectorStatus::default(),
         gateway: crate::query::status::GatewayStatus::default(),
-        compactor: crate::query::status::CompactorStatus { lag_ms: 1_500, ..Default::default() },
+        compactor: crate::query::status::CompactorStatus {
+            lag_ms: Some(1_500),
+            ..Default::default()
+        },
         storage: crate::query::status::StorageStatus::default(),
         cache: crate::query::status::CacheStatus::default(),
         dimensions: crate::query::status::DimensionsStatus::default(),
@@ -26,6 +29,7 @@ fn status() -> Status {
             ..Default::default()
         },
         backup: None,
+        is_storage_unread: false,
         problems: vec![],
     }
 }
@@ -39,7 +43,11 @@ fn alerts() -> AlertHealth {
             evaluated_at: Some(Timestamp::from_unix_ms(1_767_323_045_500)),
             ..Default::default()
         },
-        rules: vec![("error-rate".into(), RuleState::Firing), ("per-user".into(), RuleState::Ok)],
+        rules: Some(vec![
+            ("error-rate".into(), RuleState::Firing),
+            ("per-user".into(), RuleState::Ok),
+        ]),
+        is_outbox_unread: false,
         truncated: vec!["per-user".into()],
         channels: vec![crate::service::ChannelReport {
             name: "ops".into(),
@@ -134,7 +142,7 @@ impl Scrape {
 fn a_scraper_reads_what_was_measured() {
     let (totals, status) = ([totals("gpt-x")], status());
     let scrape =
-        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
+        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
     let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
     let requests = "chatgauge_requests_total";
     assert_eq!(of(requests, &[("outcome", "success")]), Some(2.0));
@@ -152,7 +160,7 @@ fn a_scraper_reads_what_was_measured() {
 #[test]
 fn alerting_watches_itself() {
     let scrape =
-        Scrape::of(&render(Snapshot { totals: &[], status: &status(), alerts: &alerts() }));
+        Scrape::of(&render(Snapshot { totals: Some(&[]), status: &status(), alerts: &alerts() }));
     let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
     let state = |state| of("chatgauge_alert_state", &[("rule", "error-rate"), ("state", state)]);
     assert_eq!((state("firing"), state("ok")), (Some(1.0), Some(0.0)));
@@ -170,7 +178,7 @@ fn alerting_watches_itself() {
 fn histograms_are_cumulative_and_end_with_the_count() {
     let (totals, status) = ([totals("gpt-x")], status());
     let scrape =
-        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
+        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
     let name = "gen_ai_client_operation_duration_seconds";
     let bucket = |le: &str| scrape.value(&format!("{name}_bucket"), &[("le", le)]);
     assert_eq!(bucket("0.01"), Some(1.0));
@@ -187,7 +195,7 @@ fn histograms_are_cumulative_and_end_with_the_count() {
 fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
     let (totals, status) = ([totals("a"), totals("b")], status());
     let scrape =
-        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
+        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
     let mut seen = std::collections::HashSet::new();
     for (name, labels, _) in &scrape.samples {
         let family = ["_bucket", "_sum", "_count"]
@@ -213,7 +221,33 @@ fn names_of_models_cannot_break_the_format() {
     let name = "a\"b\\c\nd}e,f=\"g";
     let (totals, status) = ([totals(name)], status());
     let scrape =
-        Scrape::of(&render(Snapshot { totals: &totals, status: &status, alerts: &alerts() }));
+        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
     let labels = [("gen_ai_request_model", name)];
     assert_eq!(scrape.value("chatgauge_cache_misses_total", &labels), Some(4.0));
+}
+
+#[test]
+fn what_cannot_be_read_is_left_out_and_said() {
+    let mut status = status();
+    status.is_storage_unread = true;
+    status.compactor.lag_ms = None;
+    let health = AlertHealth { rules: None, is_outbox_unread: true, ..alerts() };
+    let text = render(Snapshot { totals: None, status: &status, alerts: &health });
+    for missing in [
+        "chatgauge_requests_total",
+        "gen_ai_client_operation_duration_seconds",
+        "chatgauge_compaction_lag_seconds",
+        "chatgauge_alert_state",
+        "chatgauge_alert_outbox_pending",
+    ] {
+        assert!(!text.contains(missing), "{missing}");
+    }
+    let scrape = Scrape::of(&text);
+    let error = |part| scrape.value("chatgauge_scrape_errors", &[("part", part)]);
+    for part in ["requests", "storage", "alert_rules", "alert_outbox"] {
+        assert_eq!(error(part), Some(1.0), "{part}");
+    }
+    assert_eq!(scrape.value("chatgauge_commits_total", &[]), Some(7.0));
+    let sent = [("channel", "ops"), ("result", "sent")];
+    assert_eq!(scrape.value("chatgauge_alert_notifications_total", &sent), Some(9.0));
 }
