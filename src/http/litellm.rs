@@ -8,15 +8,13 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header;
 
 use super::auth::Principal;
-use super::intake::{self, BodyLimits, Emit, Pieces, RecordSink, body_problem};
 use super::ingest::IngestReport;
+use super::intake::{self, BodyLimits, Emit, Pieces, RecordSink, body_problem};
 use super::openapi::IngestProblems;
 use super::problem::{Kind, Problem};
 use super::state::App;
 use crate::ingest::litellm::{EventReport, LitellmProblem, read_batches};
-use crate::ingest::wire::{
-    BodyProblem, ContentEncoding, Inflated, ParsedRecords, RecordContext,
-};
+use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflated, ParsedRecords, RecordContext};
 use crate::model::Source;
 
 /// Largest body in bytes, as sent and after decompression: prompts and answers come along.

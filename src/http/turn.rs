@@ -15,7 +15,10 @@ const TURN_WAIT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// 503 when too many wait.
-pub(crate) async fn turn(turns: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
+pub(crate) async fn turn(
+    turns: &Arc<Semaphore>,
+    what: &str,
+) -> Result<OwnedSemaphorePermit, Problem> {
     let turn = Arc::clone(turns).acquire_owned();
     match tokio::time::timeout(TURN_WAIT, turn).await {
         Ok(Ok(turn)) => Ok(turn),

@@ -346,7 +346,9 @@ fn a_record_without_a_time_is_refused_by_a_clock_before_2000() {
     parser.push(br#"[{"space":"a"},{"request_id":"r1"}]"#).unwrap();
     let report = parser.finish().unwrap();
     assert_eq!(report.rejections.listed().len(), 2);
-    assert!(report.rejections.listed()[0].reason.contains("this server's clock is before 2000-01-01"));
+    assert!(
+        report.rejections.listed()[0].reason.contains("this server's clock is before 2000-01-01")
+    );
 }
 
 #[test]

@@ -72,9 +72,12 @@ fn compress(encoding: ContentEncoding, bytes: &[u8]) -> Vec<u8> {
 /// The reasons given for a body, of which there must be at least one, clear and without the secret.
 fn assert_clear_problem(body: &[u8], result: &Result<BatchReport, BodyProblem>) {
     let reasons: Vec<String> = match result {
-        Ok(report) => {
-            report.rejections.listed().iter().map(|r| format!("{}: {}", r.field, r.reason)).collect()
-        }
+        Ok(report) => report
+            .rejections
+            .listed()
+            .iter()
+            .map(|r| format!("{}: {}", r.field, r.reason))
+            .collect(),
         Err(problem) => vec![problem.to_string()],
     };
     let shown = String::from_utf8_lossy(&body[..body.len().min(800)]);

@@ -15,7 +15,7 @@ const SMALL_BYTES: usize = 64 << 10;
 /// More than a batch of spans holds.
 const EMPTY_SPANS: usize = 4_200;
 /// Tries: whether the task runs on the thread that accepts the connection is a matter of chance.
-const TRIES: u64 = 8;
+const TRIES: usize = 8;
 
 fn now_ms() -> i64 {
     chatgauge::model::Clock::now(&chatgauge::SystemClock::default()).as_unix_ms()
@@ -28,7 +28,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One call of a model.
-fn model_call(number: u64) -> Value {
+fn model_call(number: usize) -> Value {
     let end_ms = now_ms();
     json!({"traceId": format!("{:032x}", number + 1), "spanId": format!("{:016x}", number + 1),
         "startTimeUnixNano": format!("{}000000", end_ms - 1_000), "endTimeUnixNano": format!("{end_ms}000000"),
@@ -40,22 +40,22 @@ fn request_of(spans: &[Value]) -> Value {
 }
 
 /// A call after more spans that say nothing than fit in a batch, which are three bytes each.
-fn json_body(number: u64) -> Vec<u8> {
+fn json_body(number: usize) -> Vec<u8> {
     let mut spans = vec![json!({}); EMPTY_SPANS];
     spans.push(model_call(number));
     request_of(&spans).to_string().into_bytes()
 }
 
 /// The same with two bytes each: messages of protobuf are merged by putting one after the other.
-fn protobuf_body(number: u64) -> Vec<u8> {
+fn protobuf_body(number: usize) -> Vec<u8> {
     let field = |tag: u8, bytes: &[u8]| {
         let mut message = vec![tag];
         let mut length = bytes.len();
         while length >= 0x80 {
-            message.push((length & 0x7f) as u8 | 0x80);
+            message.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
             length >>= 7;
         }
-        message.push(length as u8);
+        message.push(u8::try_from(length).unwrap());
         message.extend_from_slice(bytes);
         message
     };
@@ -84,7 +84,7 @@ fn a_full_batch_of_spans_in_a_small_body_is_stored_by_every_transport() {
             let headers = [("Content-Type", content_type), ("Content-Encoding", encoding)];
             let answer = server.post("/v1/traces", &headers, &body);
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-            assert_eq!(stored(&server), number as usize + 1);
+            assert_eq!(stored(&server), number + 1);
         }
         let bearer = format!("Bearer {ADMIN_TOKEN}");
         let message = protobuf_body(TRIES);
@@ -93,7 +93,7 @@ fn a_full_batch_of_spans_in_a_small_body_is_stored_by_every_transport() {
         let headers = [("authorization", bearer.as_str()), ("grpc-encoding", encoding)];
         let called = call(&server, EXPORT, &headers, framed(compressed, &message));
         assert_eq!(called.status(), "0");
-        assert_eq!(stored(&server), TRIES as usize + 1);
+        assert_eq!(stored(&server), TRIES + 1);
     }
 }
 
@@ -108,15 +108,18 @@ fn a_full_batch_of_records_in_a_small_body_is_stored_by_every_route() {
     };
     let lines = "{}\n".repeat(12_000);
     let array = format!("[{}]", vec!["{}"; 12_000].join(","));
-    for (body, content_type) in
-        [(&lines, "application/x-ndjson"), (&lines, "application/json"), (&array, "application/json")]
-    {
+    for (body, content_type) in [
+        (&lines, "application/x-ndjson"),
+        (&lines, "application/json"),
+        (&array, "application/json"),
+    ] {
         assert!(body.len() < SMALL_BYTES);
         let answer =
             server.post("/api/requests", &[("Content-Type", content_type)], body.as_bytes());
         assert_eq!(accepted(answer), 12_000);
     }
-    let events: Vec<Value> = (0..2_500).map(|number| json!({"id": format!("call-{number}")})).collect();
+    let events: Vec<Value> =
+        (0..2_500).map(|number| json!({"id": format!("call-{number}")})).collect();
     let body = Value::Array(events).to_string();
     assert!(body.len() < SMALL_BYTES);
     let headers = [("Content-Type", "application/json")];

@@ -18,8 +18,8 @@ use std::time::Duration;
 use axum::body::Body;
 use tokio::sync::{Semaphore, mpsc};
 
-use self::pieces::{Part, gather};
 pub(crate) use self::pieces::Pieces;
+use self::pieces::{Part, gather};
 pub(crate) use self::sink::{BATCH_RECORDS_MAX, BatchSink, RecordSink};
 use self::source::Source;
 pub(crate) use self::source::too_large;
@@ -162,7 +162,11 @@ where
 }
 
 /// Hands the rest of a body to its thread, until the thread wants no more.
-async fn feed(mut source: Source, parts: mpsc::Sender<Part>, is_whole: bool) -> Result<(), Problem> {
+async fn feed(
+    mut source: Source,
+    parts: mpsc::Sender<Part>,
+    is_whole: bool,
+) -> Result<(), Problem> {
     let mut is_end = is_whole;
     if is_whole {
         // The thread does not listen any more when it has met a problem.

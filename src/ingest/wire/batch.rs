@@ -156,7 +156,8 @@ impl BatchParser {
         if !given_up {
             splitter.finish(&mut |piece| batch.add(piece))?;
         }
-        if !given_up && self.framing == Framing::Auto
+        if !given_up
+            && self.framing == Framing::Auto
             && !self.splitter.begins_as_json()
             && !self.batch.any_object
         {
