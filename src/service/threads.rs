@@ -259,8 +259,9 @@ fn keep_compacting(shared: &Shared) {
 fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
     let mut log = FailureLog::default();
     while !shared.wait(LOG_INTERVAL) {
-        // After a failed flush there is none any more.
-        if shared.store.health().fatal().is_some() {
+        // After a failed flush, or when the file was cut, there is none any more.
+        let health = shared.store.health();
+        if health.fatal().is_some() || health.cut().is_some() {
             continue;
         }
         match checkpointer.run(&shared.queue) {

@@ -137,6 +137,10 @@ impl Watch {
         let misplaced = shared.store.look_at_place();
         if misplaced != self.misplaced {
             match &misplaced {
+                Some(cut) if shared.store.health().cut().is_some() => tracing::error!(
+                    "{cut}: records are refused until the server is restarted with a whole file; stop the server, and restore \
+                     a backup or run `chatgauge salvage`"
+                ),
                 Some(difference) => tracing::error!(
                     "{difference}: records are refused, because they would be lost; put the file back, or restart the server"
                 ),

@@ -8,7 +8,7 @@ use super::error::storage;
 use super::health::StoreHealth;
 use super::open::Store;
 use super::writer::{WriteGate, Writer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Pages of the log that are worth moving: 4 MiB, SQLite's own threshold.
 const DUE_PAGES: i64 = 1_000;
@@ -49,6 +49,8 @@ impl Checkpointer {
     /// # Errors
     /// When the file cannot be written.
     pub fn run(&self, gate: &dyn WriteGate) -> Result<()> {
+        // First: a complete checkpoint would give a file that was cut its size back, with nothing in it.
+        self.store.look_for_cut(&self.connection);
         let left = self.pages_left("noop")?;
         if left < DUE_PAGES {
             self.store.tell_log_pages_left(left);
@@ -57,6 +59,7 @@ impl Checkpointer {
         // On a slow disk this takes long, and what comes meanwhile makes it longer.
         self.store.tell_log_pages_left(i64::MAX);
         let moved = self.move_log(gate);
+        self.store.look_for_cut(&self.connection);
         // Whoever waits for the log goes on now; where it cannot be looked at, the next look tells why.
         self.store.tell_log_pages_left(self.pages_left("noop").unwrap_or(0));
         moved
@@ -74,10 +77,7 @@ impl Checkpointer {
 
     /// Pages of the log that are not moved, after a checkpoint of the mode.
     fn pages_left(&self, mode: &str) -> Result<i64> {
-        if let Some(source) = self.health.fatal() {
-            // The next checkpoint could recycle the only good copy of what a failed flush lost.
-            return Err(Error::Storage { operation: CHECKPOINT, source });
-        }
+        self.health.is_whole(CHECKPOINT)?;
         self.health.note_checkpoint(checkpoint(&self.connection, mode))
     }
 }

@@ -13,6 +13,8 @@ pub struct StoreHealth {
     fatal: OnceLock<StorageError>,
     /// How the path and the open files differ, while they do.
     misplaced: Mutex<Option<String>>,
+    /// How the open file or its log was cut: pages are lost, so nothing is written or moved any more.
+    cut: OnceLock<String>,
     /// Why the latest write failed; `None` when it succeeded.
     failing: Mutex<Option<StorageError>>,
     writes: AtomicU64,
@@ -26,19 +28,44 @@ impl StoreHealth {
         Self { damage, ..Self::default() }
     }
 
-    /// What forbids to write: a failed flush for good, a misplaced file until it is back.
+    /// What forbids to write: a failed flush and a cut file for good, a misplaced file until it is back.
     ///
     /// # Errors
-    /// [`SyncFailed`](StorageErrorKind::SyncFailed) and [`Misplaced`](StorageErrorKind::Misplaced).
+    /// [`SyncFailed`](StorageErrorKind::SyncFailed), [`Damaged`](StorageErrorKind::Damaged) and
+    /// [`Misplaced`](StorageErrorKind::Misplaced).
     pub fn may_write(&self) -> Result<()> {
         let refuse = |source| Err(Error::Storage { operation: "writing", source });
-        if let Some(source) = self.fatal() {
-            return refuse(source);
-        }
+        self.is_whole("writing")?;
         match self.misplaced() {
             Some(message) => refuse(StorageError { kind: StorageErrorKind::Misplaced, message }),
             None => Ok(()),
         }
+    }
+
+    /// What forbids to write and to move the write-ahead log, for good: it could recycle, or overwrite, the only good copy.
+    ///
+    /// # Errors
+    /// [`SyncFailed`](StorageErrorKind::SyncFailed) and [`Damaged`](StorageErrorKind::Damaged).
+    pub(super) fn is_whole(&self, operation: &'static str) -> Result<()> {
+        let cut = || {
+            let message = self.cut()?.to_owned();
+            Some(StorageError { kind: StorageErrorKind::Damaged, message })
+        };
+        match self.fatal().or_else(cut) {
+            Some(source) => Err(Error::Storage { operation, source }),
+            None => Ok(()),
+        }
+    }
+
+    /// How the file or its log was cut while it was open, if it was.
+    pub fn cut(&self) -> Option<&str> {
+        self.cut.get().map(String::as_str)
+    }
+
+    /// Notes that the file or its log was cut.
+    pub(super) fn set_cut(&self, cut: String) {
+        // The first one stays.
+        drop(self.cut.set(cut));
     }
 
     /// The failed flush after which nothing is written any more, if there was one.
@@ -69,7 +96,7 @@ impl StoreHealth {
     /// Whether closing the file could destroy what only the write-ahead log has: SQLite checkpoints at the last close,
     /// and deletes whatever has the log's name.
     pub(super) fn must_stay_open(&self) -> bool {
-        self.fatal.get().is_some() || lock(&self.misplaced).is_some()
+        self.fatal.get().is_some() || self.cut().is_some() || lock(&self.misplaced).is_some()
     }
 
     pub(super) fn set_misplaced(&self, difference: Option<String>) {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::OFlags;
 
+use super::cut_file::{OpenSizes, SeenSizes};
 use super::paths::{beside, resolved};
 use super::set_aside::{InterruptedRestore, interrupted_restore};
 use crate::error::{Error, Result};
@@ -51,7 +52,8 @@ pub(super) struct HeldFile {
     companions: OnceLock<[(PathBuf, FileIdentity); 2]>,
     is_new: bool,
     is_new_lock: bool,
-    _database: File,
+    database: File,
+    seen_sizes: SeenSizes,
     _lock: File,
 }
 
@@ -103,7 +105,8 @@ impl HeldFile {
             companions: OnceLock::new(),
             is_new,
             is_new_lock,
-            _database: database,
+            database,
+            seen_sizes: SeenSizes::default(),
             _lock: lock,
         })
     }
@@ -134,6 +137,30 @@ impl HeldFile {
                 .zip(names)
                 .find_map(|((path, identity), name)| different(path, *identity, name))
         })
+    }
+
+    /// As configured; may be a link.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The write-ahead log, once SQLite has made it.
+    pub(super) fn wal_path(&self) -> Option<&Path> {
+        let [(path, _), _] = self.companions.get()?;
+        Some(path)
+    }
+
+    /// The sizes that were last found right.
+    pub(super) const fn seen_sizes(&self) -> &SeenSizes {
+        &self.seen_sizes
+    }
+
+    /// Sizes of the files that are open; `None` when one of them cannot be looked at, or its path leads to another one.
+    pub(super) fn open_sizes(&self) -> Option<OpenSizes> {
+        let [(path, identity), _] = self.companions.get()?;
+        let wal = path.metadata().ok().filter(|found| FileIdentity::of(found) == *identity)?;
+        // Of the descriptor, wherever the path leads: opening the file again is out of the question.
+        Some(OpenSizes { database: self.database.metadata().ok()?.len(), wal: wal.len() })
     }
 
     /// Names of the file besides its own (hard links); 0 when it cannot be looked at.

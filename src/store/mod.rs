@@ -13,6 +13,7 @@ mod audit;
 mod backup;
 mod check_read;
 mod checkpoint;
+mod cut_file;
 mod damage;
 mod dedup;
 mod error;

@@ -10,6 +10,7 @@ use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::cut_file::find_cut;
 use super::damage::{DamageLog, named};
 use super::error::{is_out_of_shared_memory, pool, storage, unusable};
 use super::health::StoreHealth;
@@ -158,13 +159,27 @@ impl Store {
         self.wal_missing
     }
 
-    /// Compares the files that are open with what their paths lead to, and forbids to write while they differ.
+    /// Compares the files that are open with what their paths lead to, and forbids to write while they differ; looks too
+    /// whether they were cut, and forbids to write from then on.
     ///
-    /// Returns how they differ.
+    /// Returns how they differ, or were cut.
     pub fn look_at_place(&self) -> Option<String> {
         let difference = self.held.as_ref().and_then(|held| held.difference());
         self.health.set_misplaced(difference.clone());
-        difference
+        // Without an idle connection the next look is soon enough: the writer looks at each commit.
+        if let Some(connection) = self.readers.try_get() {
+            self.look_for_cut(&connection);
+        }
+        self.health.cut().map(str::to_owned).or(difference)
+    }
+
+    /// Looks whether the file or its write-ahead log was cut, and forbids to write from then on. `connection` is in no
+    /// transaction.
+    pub(super) fn look_for_cut(&self, connection: &Connection) {
+        let cut = self.held.as_ref().and_then(|held| find_cut(held, connection));
+        if let Some(cut) = cut {
+            self.health.set_cut(cut);
+        }
     }
 
     /// Names of the file besides its own (hard links).

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::checkpoint::{CHECKPOINT, checkpoint};
+use super::cut_file::find_cut;
 use super::damage::named;
 use super::dedup::RecentResponses;
 use super::error::storage;
@@ -211,7 +212,7 @@ impl Writer {
         records: usize,
         work: impl FnOnce(&Transaction<'_>, WriterMemory<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.health.may_write()?;
+        self.may_write()?;
         if self.is_stale {
             self.forget_uncommitted()?;
         }
@@ -221,6 +222,7 @@ impl Writer {
         let memory = WriterMemory { interner, recent, pruned };
         let extra = Extra { wal_restarts: self.wal_restarts, clock };
         let outcome = in_transaction(connection, extra, |transaction| work(transaction, memory));
+        let outcome = outcome.and_then(|stored| self.look_for_cut().map(|()| stored));
         let outcome = self.health.note_append(outcome);
         match &outcome {
             Ok(_) => {
@@ -269,11 +271,13 @@ impl Writer {
         note: impl FnOnce(&StoreHealth, Result<T>) -> Result<T>,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.health.may_write()?;
+        self.may_write()?;
         let clock = self.stored_clock.due();
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let extra = Extra { wal_restarts: self.wal_restarts, clock };
-        let outcome = note(&self.health, in_transaction(connection, extra, work))?;
+        let outcome = in_transaction(connection, extra, work);
+        let outcome = outcome.and_then(|done| self.look_for_cut().map(|()| done));
+        let outcome = note(&self.health, outcome)?;
         self.stored_clock.committed(clock);
         // Afterwards: whoever reads what was written and not yet counted has only counted too little.
         self.changes.fetch_add(1, Ordering::SeqCst);
@@ -287,11 +291,27 @@ impl Writer {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<()> {
-        self.health.may_write()?;
+        self.may_write()?;
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
         self.health.note_other(work(connection).map_err(storage(operation)))?;
         self.committed(true);
         Ok(())
+    }
+
+    fn may_write(&self) -> Result<()> {
+        self.look_for_cut()?;
+        self.health.may_write()
+    }
+
+    /// Refuses to go on when the file or its log was cut. Looked for before a transaction, which would fill the gap, and
+    /// after it, because what it wrote may be cut off too.
+    fn look_for_cut(&self) -> Result<()> {
+        if let (Some(session), Some(connection)) = (&self.session, &self.connection)
+            && let Some(cut) = find_cut(&session.held, connection)
+        {
+            self.health.set_cut(cut);
+        }
+        self.health.is_whole("writing")
     }
 
     /// Moves the write-ahead log when it has grown too long. What was committed is on disk whatever comes of this.
@@ -318,9 +338,7 @@ impl Writer {
     /// Pages of the write-ahead log that are not in the database file after a checkpoint of the mode.
     fn wal_pages(&self, mode: &str) -> Result<i64> {
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
-        if let Some(source) = self.health.fatal() {
-            return Err(Error::Storage { operation: CHECKPOINT, source });
-        }
+        self.health.is_whole(CHECKPOINT)?;
         self.health.note_checkpoint(checkpoint(connection, mode))
     }
 

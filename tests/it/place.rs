@@ -131,6 +131,88 @@ fn a_deleted_write_ahead_log_refuses_records_and_what_it_had_is_saved_at_the_end
     assert!(text.contains("50"), "{text}");
 }
 
+/// Cuts a file as a shell's redirection does: in place, under whoever has it open.
+fn cut(path: &Path, bytes: u64) {
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(bytes).unwrap();
+}
+
+/// Waits until nothing is accepted or written any more, though the paths lead to the same files.
+fn assert_refused_as_cut(service: &Chatgauge, what: &str) {
+    wait_until("not ready", || service.ready().is_err());
+    let refused = service.record(records(9, 1)).unwrap_err();
+    assert_eq!(refused.storage_kind(), Some(StorageErrorKind::Damaged), "{refused}");
+    assert!(refused.to_string().contains(what), "{refused}");
+    assert!(service.status().unwrap().problems.join(" ").contains("was cut while it is open"));
+    assert!(service.ready().is_err(), "it stays so");
+}
+
+#[test]
+fn a_write_ahead_log_that_is_cut_refuses_records_at_the_next_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 50)).unwrap();
+    cut(&beside(&path, "-wal"), 0);
+    // No look of a thread in between: the commit itself would fill the gap with a hole.
+    let refused = service.record(records(2, 1)).unwrap_err();
+    assert_eq!(refused.storage_kind(), Some(StorageErrorKind::Damaged), "{refused}");
+    assert_refused_as_cut(&service, "the write-ahead log");
+    assert_eq!(beside(&path, "-wal").metadata().unwrap().len(), 0, "nothing was written");
+    drop(service.shutdown());
+}
+
+#[test]
+fn a_database_file_that_is_cut_refuses_records() {
+    for halves in [0, 1] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        let service = Chatgauge::open(quiet_config(&path)).unwrap();
+        service.record(records(1, 40_000)).unwrap();
+        let bytes = || path.metadata().unwrap().len();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let is_busy = || other.query_row("pragma wal_checkpoint", [], |row| row.get::<_, i64>(0));
+        wait_until("moved", || is_busy() == Ok(0) && bytes() > 1 << 20);
+        drop(other);
+        assert!(service.store().look_at_place().is_none());
+        let cut_to = bytes() * halves / 2;
+        cut(&path, cut_to);
+        assert_refused_as_cut(&service, "the database file");
+        assert_eq!(bytes(), cut_to, "nothing was written");
+        drop(service.shutdown());
+    }
+}
+
+#[test]
+fn files_that_sqlite_itself_makes_shorter_are_not_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let service = Chatgauge::open(quiet_config(&path)).unwrap();
+    service.record(records(1, 20_000)).unwrap();
+    let wal_bytes = || beside(&path, "-wal").metadata().unwrap().len();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.busy_timeout(PATIENCE).unwrap();
+    other.execute_batch("create table other as select * from requests").unwrap();
+    let pragma = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    wait_until("moved and truncated", || pragma("pragma wal_checkpoint(truncate)") == 0);
+    let before = path.metadata().unwrap().len();
+    for _ in 0..3 {
+        service.record(records(2, 10)).unwrap();
+        wait_until("truncated again", || pragma("pragma wal_checkpoint(truncate)") == 0);
+        assert!(service.store().look_at_place().is_none());
+        assert_eq!(wal_bytes(), 0);
+    }
+    other.execute_batch("drop table other; pragma incremental_vacuum").unwrap();
+    wait_until("the file is shorter", || {
+        service.record(records(3, 1)).unwrap();
+        pragma("pragma wal_checkpoint(truncate)");
+        path.metadata().unwrap().len() < before
+    });
+    assert!(service.store().look_at_place().is_none());
+    service.record(records(4, 10)).unwrap();
+    service.ready().unwrap();
+    service.shutdown().unwrap();
+}
+
 #[test]
 fn a_removed_directory_refuses_records() {
     let directory = tempfile::tempdir().unwrap();
