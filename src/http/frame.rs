@@ -45,6 +45,14 @@ pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(Kind::MethodNotAllowed, "the header Allow lists the methods of this route")
 }
 
+/// The response when a handler has panicked: a 500 with the id of the request, under which the log has the panic. Its words
+/// stay in the log.
+pub(crate) fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    Problem::internal(format!("a handler panicked: {words}")).into_response()
+}
+
 fn request_id(headers: &HeaderMap, now: Timestamp) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     if let Some(id) = given.filter(|id| is_acceptable_id(id)) {
@@ -149,5 +157,17 @@ mod tests {
         write_problem(&mut response, &problem, "id-1");
         assert_eq!(response.headers()[header::CONTENT_TYPE], problem::MEDIA_TYPE);
         assert_eq!(response.status().as_u16(), 404);
+    }
+
+    #[test]
+    fn a_panic_becomes_a_500_whose_words_stay_in_the_log() {
+        for panic in [Box::new("secret") as Box<dyn std::any::Any + Send>, Box::new(7)] {
+            let mut response = after_panic(panic);
+            let problem = response.extensions_mut().remove::<Problem>().unwrap();
+            assert_eq!(problem.status().as_u16(), 500);
+            assert!(problem.cause().unwrap().contains("panicked"));
+            let body = String::from_utf8(problem.body("id-1")).unwrap();
+            assert!(body.contains("id-1") && !body.contains("secret"), "{body}");
+        }
     }
 }

@@ -44,6 +44,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -72,12 +73,18 @@ fn main_router(app: App) -> Router {
         // Nothing was there before: the state was made above.
         drop(app.openapi().set(document.into()));
     }
-    router
+    let router = router
         .fallback(otlp::fallback)
         .method_not_allowed_fallback(frame::method_not_allowed)
-        .layer(from_fn(compress::compress))
+        .layer(from_fn(compress::compress));
+    with_frame(router, &app).with_state(app)
+}
+
+/// The layers around every router: a panic becomes a problem, and the frame is the outermost.
+fn with_frame<S: Clone + Send + Sync + 'static>(router: Router<S>, app: &App) -> Router<S> {
+    router
+        .layer(CatchPanicLayer::custom(frame::after_panic))
         .layer(from_fn_with_state(app.clone(), frame::frame))
-        .with_state(app)
 }
 
 fn routes_of(app: &App) -> OpenApiRouter<App> {
@@ -153,10 +160,7 @@ fn admin_routes() -> OpenApiRouter<App> {
 
 /// Routes of a listener that takes nothing but OpenTelemetry.
 fn otlp_router(app: &App) -> Router {
-    Router::new()
-        .fallback(otlp::fallback)
-        .layer(from_fn_with_state(app.clone(), frame::frame))
-        .with_state(app.clone())
+    with_frame(Router::new().fallback(otlp::fallback), app).with_state(app.clone())
 }
 
 /// Where a server listens.

@@ -152,3 +152,30 @@ fn every_reference_of_the_document_leads_somewhere() {
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
 }
+
+#[test]
+fn a_panicking_handler_is_answered_with_a_problem_and_its_connection_goes_on() {
+    use tower::ServiceExt as _;
+    async fn panics() -> &'static str {
+        panic!("words of the panic")
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = crate::Config::default();
+    config.store.path = directory.path().join("chat.db");
+    let service = Chatgauge::open(config).unwrap();
+    let app = App::new(service.clone(), Access::open());
+    let router = with_frame(Router::new().route("/panics", axum::routing::get(panics)), &app);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let request = axum::extract::Request::get("/panics").body(axum::body::Body::empty());
+        let response = router.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), 500);
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["type"], "urn:chatgauge:problem:internal");
+        assert!(problem.to_string().contains(&id), "{problem}");
+        assert!(!problem.to_string().contains("words of the panic"), "{problem}");
+    });
+    service.shutdown().unwrap();
+}
