@@ -1,9 +1,10 @@
 //! The pieces of a body as bytes to read, on a thread that may wait for them.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use axum::body::Bytes;
+use bytes::Buf as _;
 use tokio::sync::mpsc;
 
 use super::source::Source;
@@ -52,26 +53,38 @@ impl Pieces {
     }
 }
 
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(piece) = self.ready.front_mut() {
-                let taken = piece.split_to(piece.len().min(buffer.len()));
-                if piece.is_empty() {
-                    self.ready.pop_front();
-                }
-                if let Some(target) = buffer.get_mut(..taken.len()) {
-                    target.copy_from_slice(&taken);
-                }
-                return Ok(taken.len());
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.ready.front().is_none_or(Bytes::is_empty) {
+            if self.ready.pop_front().is_some() {
+                continue;
             }
-            let Some(more) = &mut self.more else { return Ok(0) };
+            let Some(more) = &mut self.more else { return Ok(&[]) };
             match more.blocking_recv() {
                 Some(Part::Bytes(bytes)) => self.ready.push_back(bytes),
                 Some(Part::End) => self.more = None,
                 None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             }
         }
+        Ok(self.ready.front().map_or(&[], |piece| piece))
+    }
+
+    fn consume(&mut self, count: usize) {
+        if let Some(piece) = self.ready.front_mut() {
+            piece.advance(count.min(piece.len()));
+        }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(buffer.len());
+        if let (Some(target), Some(source)) = (buffer.get_mut(..count), bytes.get(..count)) {
+            target.copy_from_slice(source);
+        }
+        self.consume(count);
+        Ok(count)
     }
 }
 

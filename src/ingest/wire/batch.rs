@@ -1,6 +1,6 @@
 //! A body as it arrives, its records as they become complete, and what is said about the others.
 
-use std::io::Read;
+use std::io::{BufRead, ErrorKind};
 
 use super::draft::{as_text, parse_first};
 use super::scan::next_object;
@@ -12,8 +12,8 @@ use crate::model::RequestRecord;
 
 /// Objects that may stand on one line of NDJSON: whoever writes more has forgotten the line ends.
 const OBJECTS_ON_LINE_MAX: usize = 1_000;
-/// Bytes parsed at a time.
-const BUFFER_BYTES: usize = 16 << 10;
+/// Bytes parsed at a time, after which full batches are handed over.
+const STEP_BYTES: usize = 16 << 10;
 
 /// Records in the order of the body, with their positions in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,22 +49,23 @@ pub type OnRecords<'e> = &'e mut dyn FnMut(ParsedRecords) -> Result<(), BodyProb
 /// # Errors
 /// When the body cannot be read on or is not JSON at all, and whatever `on_records` returns.
 pub fn read_records(
-    mut reader: impl Read,
+    mut reader: impl BufRead,
     context: RecordContext,
     framing: Framing,
     batch_records: usize,
     on_records: OnRecords<'_>,
 ) -> Result<BatchReport, BodyProblem> {
     let mut parser = BatchParser::new(context, framing);
-    let mut buffer = vec![0; BUFFER_BYTES];
     while !parser.has_given_up() {
-        let count = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+        let bytes = match reader.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => bytes.get(..bytes.len().min(STEP_BYTES)).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        parser.push(buffer.get(..count).unwrap_or_default())?;
+        let count = bytes.len();
+        parser.push(bytes)?;
+        reader.consume(count);
         if parser.waiting_records() >= batch_records {
             on_records(parser.take_records())?;
         }

@@ -1,13 +1,11 @@
 //! The decompressed bytes of a body, to read.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::{BodyProblem, ContentEncoding, Inflater};
 
 /// Bytes decompressed at a time: at the highest ratio of deflate, 1,032, they become half a megabyte.
 const STEP_BYTES: usize = 512;
-/// Bytes passed on at a time when nothing is to be decompressed.
-const PLAIN_STEP_BYTES: usize = 16 << 10;
 
 /// Decompresses what a reader gives, up to a limit.
 ///
@@ -15,14 +13,18 @@ const PLAIN_STEP_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Inflated<R> {
     reader: R,
-    /// `None` after the end.
-    inflater: Option<Inflater>,
-    step: Vec<u8>,
-    inflated: Vec<u8>,
-    next: usize,
+    decoding: Decoding,
 }
 
-impl<R: Read> Inflated<R> {
+#[derive(Debug)]
+enum Decoding {
+    /// The bytes are those of the reader, which are not copied.
+    Plain { left_bytes: u64, limit_bytes: u64 },
+    /// `inflater` is `None` after the end.
+    Compressed { inflater: Option<Inflater>, inflated: Vec<u8>, next: usize },
+}
+
+impl<R: BufRead> Inflated<R> {
     /// Decompresses `reader` to at most `limit_bytes`.
     ///
     /// # Errors
@@ -32,50 +34,134 @@ impl<R: Read> Inflated<R> {
         encoding: ContentEncoding,
         limit_bytes: u64,
     ) -> Result<Self, BodyProblem> {
-        let inflater = Some(Inflater::new(encoding, limit_bytes)?);
-        let is_plain = encoding == ContentEncoding::Identity;
-        let step = vec![0; if is_plain { PLAIN_STEP_BYTES } else { STEP_BYTES }];
-        Ok(Self { reader, inflater, step, inflated: Vec::new(), next: 0 })
-    }
-
-    /// Decompresses the next bytes; whether there may be more.
-    fn advance(&mut self) -> io::Result<bool> {
-        self.inflated.clear();
-        self.next = 0;
-        let Some(inflater) = &mut self.inflater else { return Ok(false) };
-        let count = loop {
-            match self.reader.read(&mut self.step) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
+        let decoding = if encoding == ContentEncoding::Identity {
+            Decoding::Plain { left_bytes: limit_bytes, limit_bytes }
+        } else {
+            let inflater = Some(Inflater::new(encoding, limit_bytes)?);
+            Decoding::Compressed { inflater, inflated: Vec::new(), next: 0 }
         };
-        let inflated = &mut self.inflated;
+        Ok(Self { reader, decoding })
+    }
+}
+
+/// Decompresses the next bytes into `inflated`, which is empty at the end only.
+fn inflate(
+    reader: &mut impl BufRead,
+    inflater: &mut Option<Inflater>,
+    inflated: &mut Vec<u8>,
+) -> io::Result<()> {
+    inflated.clear();
+    while inflated.is_empty() {
+        let Some(decoder) = inflater else { return Ok(()) };
         let mut keep = |bytes: &[u8]| {
             inflated.extend_from_slice(bytes);
             Ok(())
         };
+        let step = retried(reader)?;
+        let step = step.get(..step.len().min(STEP_BYTES)).unwrap_or_default();
+        let count = step.len();
         if count > 0 {
-            inflater.push(self.step.get(..count).unwrap_or_default(), &mut keep)?;
-        } else if let Some(inflater) = self.inflater.take() {
-            inflater.finish(&mut keep)?;
+            decoder.push(step, &mut keep)?;
+            reader.consume(count);
+        } else if let Some(decoder) = inflater.take() {
+            decoder.finish(&mut keep)?;
         }
-        Ok(true)
+    }
+    Ok(())
+}
+
+/// The bytes at hand of a reader; interruptions are retried.
+fn retried(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+    while let Err(error) = reader.fill_buf() {
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    reader.fill_buf()
+}
+
+impl<R: BufRead> BufRead for Inflated<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.decoding {
+            Decoding::Plain { left_bytes, limit_bytes } => {
+                let bytes = retried(&mut self.reader)?;
+                if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > *left_bytes {
+                    return Err(BodyProblem::TooLarge { limit_bytes: *limit_bytes }.into());
+                }
+                Ok(bytes)
+            }
+            Decoding::Compressed { inflater, inflated, next } => {
+                if *next == inflated.len() {
+                    *next = 0;
+                    inflate(&mut self.reader, inflater, inflated)?;
+                }
+                Ok(inflated.get(*next..).unwrap_or_default())
+            }
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        match &mut self.decoding {
+            Decoding::Plain { left_bytes, .. } => {
+                *left_bytes = left_bytes.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+                self.reader.consume(count);
+            }
+            Decoding::Compressed { next, .. } => *next += count,
+        }
     }
 }
 
-impl<R: Read> Read for Inflated<R> {
+impl<R: BufRead> Read for Inflated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.next == self.inflated.len() {
-            if !self.advance()? {
-                return Ok(0);
-            }
-        }
-        let rest = self.inflated.get(self.next..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        if let (Some(target), Some(source)) = (buffer.get_mut(..count), rest.get(..count)) {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(buffer.len());
+        if let (Some(target), Some(source)) = (buffer.get_mut(..count), bytes.get(..count)) {
             target.copy_from_slice(source);
         }
-        self.next += count;
+        self.consume(count);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_up_to_the_limit() {
+        let plain: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let gzipped = gzip(&plain);
+        for (encoding, sent) in
+            [(ContentEncoding::Identity, &plain), (ContentEncoding::Gzip, &gzipped)]
+        {
+            let read = |limit_bytes| {
+                let reader = std::io::BufReader::with_capacity(1_000, sent.as_slice());
+                let mut found = Vec::new();
+                let mut inflated = Inflated::new(reader, encoding, limit_bytes).unwrap();
+                inflated.read_to_end(&mut found).map(|_| found).map_err(BodyProblem::from)
+            };
+            let length = plain.len() as u64;
+            assert!(read(length).unwrap() == plain, "{encoding:?}");
+            let too_large = BodyProblem::TooLarge { limit_bytes: length - 1 };
+            assert_eq!(read(length - 1).unwrap_err(), too_large, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_says_so() {
+        let sent = gzip(b"text");
+        let cut = sent.get(..sent.len() - 3).unwrap();
+        let mut found = Vec::new();
+        let read = Inflated::new(cut, ContentEncoding::Gzip, 100).unwrap().read_to_end(&mut found);
+        let problem = BodyProblem::from(read.unwrap_err()).to_string();
+        assert!(problem.contains("gzip data is cut off or damaged"), "{problem}");
     }
 }
