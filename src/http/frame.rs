@@ -47,6 +47,7 @@ pub(crate) async fn method_not_allowed() -> Problem {
 
 /// The response when a handler has panicked: a 500 with the id of the request, under which the log has the panic. Its words
 /// stay in the log.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub(crate) fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");

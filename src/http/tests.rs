@@ -164,7 +164,7 @@ fn a_panicking_handler_is_answered_with_a_problem_and_its_connection_goes_on() {
     config.store.path = directory.path().join("chat.db");
     let service = Chatgauge::open(config).unwrap();
     let app = App::new(service.clone(), Access::open());
-    let router = with_frame(Router::new().route("/panics", axum::routing::get(panics)), &app);
+    let router = with_frame(Router::new().fallback(panics), &app);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let request = axum::extract::Request::get("/panics").body(axum::body::Body::empty());

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::fs::OFlags;
 
 use super::cut_file::{OpenSizes, SeenSizes};
+use super::file_lock::lock;
 use super::paths::{beside, resolved};
 use super::set_aside::{InterruptedRestore, interrupted_restore};
 use crate::error::{Error, Result};
@@ -297,7 +298,10 @@ fn take_lock_file(path: &Path) -> Result<(File, bool)> {
         }
         opened => opened.map_err(|source| not_writable(&lock_path, source))?,
     };
-    match file.try_lock() {
+    if is_held(path) {
+        return Err(in_use(path));
+    }
+    match lock(&file) {
         Ok(()) => Ok((file, is_new)),
         Err(TryLockError::WouldBlock) => Err(in_use(path)),
         Err(TryLockError::Error(source)) => Err(Error::Io { path: lock_path, source }),
@@ -378,7 +382,7 @@ fn lock_inode(path: &Path, file: &File) -> Result<()> {
     if !has_two_kinds_of_locks(file) {
         return Ok(());
     }
-    match file.try_lock() {
+    match lock(file) {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(in_use(path)),
         Err(TryLockError::Error(source)) if source.kind() == std::io::ErrorKind::Unsupported => {

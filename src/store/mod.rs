@@ -17,6 +17,7 @@ mod cut_file;
 mod damage;
 mod dedup;
 mod error;
+mod file_lock;
 mod health;
 mod held_file;
 mod intern;
