@@ -72,6 +72,13 @@ fn post(server: &TestServer, id: &str) -> (u16, String) {
     (answer.status, detail)
 }
 
+/// The database of a server, locked for writing by another connection.
+fn locked_by_another(server: &TestServer) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(server.service.store().path()).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    other
+}
+
 fn is_ready(server: &TestServer) -> bool {
     server.get_as("/readyz", None).status == 200
 }
@@ -385,10 +392,8 @@ fn starts_that_a_reader_keeps_from_their_checkpoint_are_told_from_foreign_logs()
 #[test]
 fn readiness_answers_at_once_while_another_process_holds_the_file() {
     let server = TestServer::start();
-    let path = server.service.store().path().to_owned();
     assert_eq!(post(&server, "before").0, 200);
-    let other = rusqlite::Connection::open(&path).unwrap();
-    other.execute_batch("begin immediate").unwrap();
+    let other = locked_by_another(&server);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| post(&server, "held"));
         wait_until("not ready", || !is_ready(&server));
@@ -404,17 +409,15 @@ fn readiness_answers_at_once_while_another_process_holds_the_file() {
     assert_eq!(post(&server, "after").0, 200);
 }
 
-/// What those ask who look after the server.
+/// Routes that operators and Prometheus poll.
 const ABOUT_THE_SERVER: [&str; 4] =
     ["/api/telemetry/health", "/api/status", "/metrics", "/api/alerts/incidents"];
 
 #[test]
 fn status_is_answered_while_an_evaluation_of_alerts_waits_for_another_process() {
     let server = TestServer::start();
-    let path = server.service.store().path().to_owned();
     assert_eq!(post(&server, "before").0, 200);
-    let other = rusqlite::Connection::open(&path).unwrap();
-    other.execute_batch("begin immediate").unwrap();
+    let other = locked_by_another(&server);
     std::thread::scope(|scope| {
         let evaluating = scope.spawn(|| server.service.check_alerts(server.service.now()));
         wait_until("the writer waits", || !is_ready(&server));
@@ -430,9 +433,7 @@ fn status_is_answered_while_an_evaluation_of_alerts_waits_for_another_process() 
 #[test]
 fn status_is_answered_while_many_changes_wait_for_another_process() {
     let server = TestServer::start();
-    let path = server.service.store().path().to_owned();
-    let other = rusqlite::Connection::open(&path).unwrap();
-    other.execute_batch("begin immediate").unwrap();
+    let other = locked_by_another(&server);
     let new_key = json!({ "name": "one", "scopes": ["read"] });
     std::thread::scope(|scope| {
         let changing: Vec<_> =

@@ -74,7 +74,7 @@ pub(super) struct RuleNotes {
     pub(super) matched_at: Option<Timestamp>,
 }
 
-/// Everything between evaluations. Whoever has it may wait for the disk: readers look at the view that it publishes.
+/// State of the evaluations. Its holder may wait for the disk; readers use the published view.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) published: Arc<Published>,

@@ -75,7 +75,7 @@ pub(crate) struct BodyLimits {
     pub(crate) is_compressed: bool,
 }
 
-/// The sink takes no more batches; it has the reason.
+/// The sink has failed and accepts no more batches; its error is what the request is answered with.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -92,7 +92,7 @@ impl<B> Emit<B> {
     /// Hands over a batch; waits while the sink has enough.
     ///
     /// # Errors
-    /// When the sink takes no more.
+    /// When the sink has failed.
     pub(crate) fn send(&mut self, batch: B) -> Result<(), Stopped> {
         match self {
             Self::Gathered(batches) => batches.push(batch),
@@ -129,7 +129,7 @@ where
         let decoded = decode(Pieces::whole(ready), &mut emit);
         if let Emit::Gathered(batches) = emit {
             for batch in batches {
-                sink.take(batch).await?;
+                sink.accept(batch).await?;
             }
         }
         return decoded;
@@ -143,11 +143,10 @@ where
         decode(pieces, &mut Emit::Sent(emit))
     });
     let store = async {
-        // Dropped with the first failure: the thread then stops.
-        let batches = &mut batches;
+        // Closed at the first failure, which stops the decoding thread.
         let mut stored = Ok(());
         while let Some(batch) = batches.recv().await {
-            stored = sink.take(batch).await;
+            stored = sink.accept(batch).await;
             if stored.is_err() {
                 batches.close();
                 break;

@@ -21,13 +21,13 @@ const IN_FLIGHT_MAX: usize = 1;
 const ROOM_TRIES: u32 = 20;
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
-/// Takes the batches of a body.
+/// Accepts the batches of a body.
 pub(crate) trait BatchSink<B> {
     /// Hands a batch to the writer; waits while too many are in flight.
     ///
     /// # Errors
     /// When a batch cannot be stored.
-    fn take(&mut self, batch: B) -> impl Future<Output = Result<(), Problem>> + Send;
+    fn accept(&mut self, batch: B) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
 /// The queue of the writer.
@@ -156,7 +156,7 @@ impl<Q: Queue> RecordSink<Q> {
 }
 
 impl<Q: Queue> BatchSink<ParsedRecords> for RecordSink<Q> {
-    async fn take(&mut self, batch: ParsedRecords) -> Result<(), Problem> {
+    async fn accept(&mut self, batch: ParsedRecords) -> Result<(), Problem> {
         let ParsedRecords { mut records, mut indexes } = batch;
         while !records.is_empty() {
             let size = records.len().min(self.batch_records_max);

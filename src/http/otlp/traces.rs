@@ -155,12 +155,12 @@ struct SpanSink {
     rejected: Rejected,
     /// Rejections since the last batch of which something was stored.
     in_a_row: Rejections,
-    /// Told to the decoding thread, which then reads no more.
+    /// Read by the decoding thread, which stops once it is set.
     is_hopeless: Arc<AtomicBool>,
 }
 
 impl BatchSink<SpanBatch> for SpanSink {
-    async fn take(&mut self, batch: SpanBatch) -> Result<(), Problem> {
+    async fn accept(&mut self, batch: SpanBatch) -> Result<(), Problem> {
         let Resolved { records, held, rejected } = Resolver::resolve(&self.resolver, batch).await?;
         self.in_a_row.count(rejected.spans);
         if !records.is_empty() {

@@ -113,11 +113,8 @@ impl<R: BufRead> BufRead for Inflated<R> {
 
 impl<R: BufRead> Read for Inflated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(buffer.len());
-        if let (Some(target), Some(source)) = (buffer.get_mut(..count), bytes.get(..count)) {
-            target.copy_from_slice(source);
-        }
+        let mut bytes = self.fill_buf()?;
+        let count = bytes.read(buffer)?;
         self.consume(count);
         Ok(count)
     }

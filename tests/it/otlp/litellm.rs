@@ -75,7 +75,7 @@ fn a_broken_line_is_named_and_the_others_are_stored() {
     let server = TestServer::start();
     let lines = [
         payload(1).to_string(),
-        payload(2).to_string().replace("120", "NaN"),
+        payload(2).to_string().replace("\"prompt_tokens\":120", "\"prompt_tokens\":NaN"),
         "{\"id\": \"SECRET".to_owned(),
         payload(3).to_string(),
         "SECRET".to_owned(),
