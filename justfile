@@ -19,6 +19,11 @@ lint:
 test:
     cargo test --locked
 
+# Unit tests and the quick integration tests: under a minute after a build.
+test-fast:
+    cargo test --locked --lib
+    cargo test --locked --test it -- tidy:: docs:: sql_recipes:: http:: otlp:: paging:: zones:: retention:: properties::
+
 # Documentation, with broken links as errors.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked

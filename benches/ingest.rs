@@ -174,11 +174,7 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
-    connection.execute_batch(include_str!("../migrations/V1__requests.sql"))?;
-    connection.execute_batch(include_str!("../migrations/V9__smaller_index_of_ids.sql"))?;
-    connection.execute_batch(include_str!("../migrations/V8__arrivals.sql"))?;
-    connection.execute_batch(include_str!("../migrations/V12__smaller_indexes.sql"))?;
-    connection.execute_batch(include_str!("../migrations/V13__users_by_time.sql"))?;
+    connection.execute_batch(include_str!("../migrations/V1__schema.sql"))?;
     let places = vec!["?"; columns.len()].join(", ");
     let insert = format!("insert into requests ({}) values ({places})", columns.join(", "));
     let start = now();

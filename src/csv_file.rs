@@ -1,43 +1,43 @@
-//! CSV files as they are written and read back: no text is taken for a formula or for an unknown value, and a file
-//! that was cut says so.
+//! CSV output and its inverse. Text that a spreadsheet would treat as a formula, or an import as an
+//! unknown value, is escaped; a truncated file ends with a note.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-/// Characters that make a spreadsheet take a text for a formula when it begins with one; full-width ones do so where
-/// people write Chinese, Japanese or Korean.
+/// First characters that make a spreadsheet treat a text as a formula. The full-width ones do so in
+/// Chinese, Japanese and Korean locales.
 const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-/// Texts that an import takes for a value that is not known, as an empty cell is.
+/// Texts that an import treats as an unknown value, like an empty cell.
 pub(crate) const UNKNOWN: [&str; 3] = ["null", "NULL", "\\N"];
-/// What is put before a text that would be taken for something else: spreadsheets show such a cell as text.
+/// The prefix that escapes a text: spreadsheets show such a cell as text.
 const GUARD: char = '\'';
-/// What the first cell of the last row begins with when rows are missing after it.
+/// Start of the first cell of the note that rows are missing.
 const TRUNCATED: &str = "(truncated";
 
-/// The byte order mark of UTF-8, by which Excel recognises the encoding.
+/// The UTF-8 byte order mark, by which Excel recognises the encoding.
 pub(crate) const BOM: &str = "\u{feff}";
 
-/// Text that no spreadsheet takes for a formula, and no import for an unknown value; [`unguarded`] gives the text
-/// back.
+/// Escapes a text that a spreadsheet would treat as a formula, or an import as an unknown value;
+/// [`unguarded`] reverses it.
 pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
     if needs_guard(text) { Cow::Owned(format!("{GUARD}{text}")) } else { Cow::Borrowed(text) }
 }
 
-/// The text that [`guarded`] was given; any other text as it is.
+/// Reverses [`guarded`]; returns any other text unchanged.
 pub(crate) fn unguarded(text: &str) -> &str {
     text.strip_prefix(GUARD).filter(|rest| needs_guard(rest)).unwrap_or(text)
 }
 
-/// Whether a text would be taken for something else, as it is or without the apostrophes before it: a text that has
-/// them by itself gets one more.
+/// Whether a text must be escaped. Leading apostrophes are ignored: a text that has its own gets one
+/// more, so that the escape is reversible.
 fn needs_guard(text: &str) -> bool {
     let bare = text.trim_start_matches(GUARD);
     bare.starts_with(FORMULA_STARTS) || UNKNOWN.contains(&bare)
 }
 
-/// A JSON value as a cell: null is empty, text is guarded, numbers are as they are.
+/// A JSON value as a cell: null is empty, text is escaped, numbers are unchanged.
 pub(crate) fn cell(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Null => Cow::Borrowed(""),
@@ -47,19 +47,16 @@ pub(crate) fn cell(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// What a file says besides its rows.
+/// What a file contains besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CsvNotes {
-    /// It begins with a byte order mark.
+    /// Whether it begins with a byte order mark.
     pub(crate) bom: bool,
-    /// Rows are missing after the last one: how to get them, in words.
+    /// How to get the missing rows, if the file is truncated.
     pub(crate) truncated: Option<String>,
 }
 
-/// Writes a file of rows under a header.
-///
-/// # Errors
-/// When it cannot be written.
+/// Writes a header and rows as CSV.
 pub(crate) fn write<'a>(
     out: impl Write,
     columns: &[String],
@@ -84,7 +81,7 @@ pub(crate) fn write<'a>(
     writer.flush()
 }
 
-/// Whether a row is the note that rows are missing after it.
+/// Whether a row is the note that rows are missing.
 pub(crate) fn is_truncation_note<'a>(mut cells: impl Iterator<Item = &'a [u8]>) -> bool {
     let first = cells.next().unwrap_or_default();
     first.starts_with(TRUNCATED.as_bytes()) && cells.all(<[u8]>::is_empty)
@@ -104,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_a_formula_and_numbers_are_numbers() {
+    fn text_is_never_a_formula_and_numbers_stay_numbers() {
         let rows = [
             vec![json!("=1+1"), json!(-1.5)],
             vec![json!("@x"), json!(null)],
@@ -131,14 +128,14 @@ mod tests {
                 assert!(!UNKNOWN.contains(&&*guarded), "{guarded}");
             }
         }
-        // What a person typed with an apostrophe stays as it is.
+        // A text typed with an apostrophe is unchanged.
         for text in ["'tis", "''", "'", "' =1"] {
             assert_eq!((&*guarded(text), unguarded(text)), (text, text));
         }
     }
 
     #[test]
-    fn a_file_that_was_cut_says_so_in_its_last_row() {
+    fn a_truncated_file_ends_with_a_note() {
         let notes = CsvNotes { bom: true, truncated: Some("ask for more".to_owned()) };
         let whole = text(&["a", "b"], &[vec![json!(1), json!(2)]], &notes);
         assert_eq!(whole, "\u{feff}a,b\n1,2\n(truncated after 1 rows: ask for more),\n");

@@ -1,15 +1,15 @@
-//! The one public error, with predicates.
+//! The public error type and its predicates.
 
 use std::path::{Path, PathBuf};
 
 /// The result of a fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what to do about it.
+/// An error of this crate: what failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A field of a record is not acceptable.
+    /// A field of a record is invalid.
     #[error("{field}: {reason}")]
     InvalidRecord {
         /// Name of the field in the record.
@@ -17,7 +17,7 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A query is not acceptable.
+    /// A query parameter is invalid.
     #[error("{parameter}: {reason}")]
     InvalidQuery {
         /// Name of the parameter.
@@ -25,7 +25,7 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A configuration value is not acceptable.
+    /// A configuration value is invalid.
     #[error("{key}: {reason}")]
     InvalidConfig {
         /// Dotted name of the key, or the file.
@@ -33,19 +33,19 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// The queue of records that wait to be written is full; nothing was taken.
+    /// The ingest queue is full; no record was accepted.
     #[error("the ingest queue is full ({queued_records} records wait); send again in a second")]
     Overloaded {
-        /// Records that wait.
+        /// Records in the queue.
         queued_records: usize,
     },
-    /// Something that is done one at a time is being done.
+    /// An operation of which only one may run at a time is running.
     #[error("another {what} is running; try again when it is done")]
     Busy {
-        /// What it is.
+        /// The name of the operation.
         what: &'static str,
     },
-    /// The service is shutting down; nothing was taken.
+    /// The service is shutting down; nothing was accepted.
     #[error("the service is shutting down")]
     Closed,
     /// The file cannot be used as a database of this program.
@@ -56,7 +56,7 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
-    /// The key of the pseudonyms is not the one that the database was written with; nothing was changed.
+    /// The pseudonym key is not the one that the database was written with; nothing was changed.
     #[error("{}: {}", key.display(), problem.in_words(database))]
     PseudonymKey {
         /// The key file.
@@ -84,27 +84,27 @@ pub enum Error {
     },
 }
 
-/// What is wrong with the key of the pseudonyms of a database.
+/// What is wrong with the pseudonym key of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyProblem {
-    /// There is no key file, and the database holds records.
+    /// The key file is missing, and the database contains records.
     Missing,
-    /// The key file is there and holds another key.
+    /// The key file contains a different key.
     Different,
 }
 
 impl KeyProblem {
-    /// What is wrong and what to do; `database` is the file that the key belongs to.
+    /// The error text; `database` is the file that the key belongs to.
     fn in_words(self, database: &Path) -> String {
         let database = database.display();
         match self {
             Self::Missing => format!(
-                "no such file, and {database} holds records with pseudonyms made by this key; put it back from its \
-                 backup, or start with --new-key to make another key: every user then counts again"
+                "no such file, and {database} holds records with pseudonyms made with this key; restore it from its \
+                 backup, or start with --new-key to generate a new key: every user then gets a new pseudonym"
             ),
             Self::Different => format!(
                 "not the key that {database} was written with; put the right file there or name it with \
-                 store.key_path, or start with --new-key to go on with this one: every user then counts again"
+                 store.key_path, or start with --new-key to use this one: every user then gets a new pseudonym"
             ),
         }
     }
@@ -116,21 +116,22 @@ impl KeyProblem {
 pub struct StorageError {
     /// The kind of failure.
     pub kind: StorageErrorKind,
-    /// The library's own words.
+    /// The message of the library.
     pub message: String,
 }
 
-/// Kinds of failed storage operations.
+/// The kinds of failed storage operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageErrorKind {
-    /// The file system says that no space is left.
+    /// The file system is full.
     DiskFull,
     /// The system reported an I/O error other than a full disk.
     Io,
-    /// A flush to the disk (fsync) failed. What the system had not written may be gone, so this process writes no more;
-    /// the next start recovers everything acknowledged from the write-ahead log.
+    /// A flush to the disk (fsync) failed. The system may have dropped unwritten pages, so this
+    /// process stops writing; the next start recovers all acknowledged records from the write-ahead
+    /// log.
     SyncFailed,
-    /// The path no longer leads to the open database, or to its write-ahead log.
+    /// The path no longer refers to the open database or its write-ahead log.
     Misplaced,
     /// The file or its directory cannot be written.
     ReadOnly,
@@ -138,16 +139,16 @@ pub enum StorageErrorKind {
     Damaged,
     /// Another process holds a lock.
     Busy,
-    /// The statement took too long or was stopped.
+    /// The statement exceeded the time limit or was interrupted.
     Interrupted,
-    /// The statement itself is not acceptable.
+    /// The statement is invalid.
     Statement,
     /// Anything else.
     Other,
 }
 
 impl StorageErrorKind {
-    /// What is wrong, without names of files: for callers who may not know them.
+    /// The error text without file names, for callers that must not learn them.
     pub const fn public_words(self) -> &'static str {
         match self {
             Self::DiskFull => "the disk of the database is full",
@@ -168,27 +169,27 @@ impl StorageErrorKind {
 }
 
 impl Error {
-    /// A record's field that is not acceptable.
+    /// Creates an [`InvalidRecord`](Self::InvalidRecord) error.
     pub fn invalid_record(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidRecord { field, reason: reason.into() }
     }
 
-    /// A query parameter that is not acceptable.
+    /// Creates an [`InvalidQuery`](Self::InvalidQuery) error.
     pub fn invalid_query(parameter: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidQuery { parameter, reason: reason.into() }
     }
 
-    /// A configuration value that is not acceptable.
+    /// Creates an [`InvalidConfig`](Self::InvalidConfig) error.
     pub fn invalid_config(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidConfig { key: key.into(), reason: reason.into() }
     }
 
-    /// A file that cannot be used.
+    /// Creates a [`Database`](Self::Database) error.
     pub fn database(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Database { path: path.into(), reason: reason.into() }
     }
 
-    /// Whether the caller sent something that will never be acceptable.
+    /// Whether the input is invalid, so that a retry cannot succeed.
     pub const fn is_invalid_input(&self) -> bool {
         matches!(
             self,
@@ -213,7 +214,7 @@ impl Error {
         }
     }
 
-    /// The kind of a failed storage operation.
+    /// The kind of the failed storage operation, if the error is one.
     pub const fn storage_kind(&self) -> Option<StorageErrorKind> {
         match self {
             Self::Storage { source, .. } => Some(source.kind),
@@ -221,7 +222,7 @@ impl Error {
         }
     }
 
-    /// Whether something in the file is not what it should be.
+    /// Whether the database file is damaged.
     pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Storage { source, .. } if matches!(source.kind, StorageErrorKind::Damaged))
     }

@@ -1,4 +1,72 @@
 //! Telemetry and usage analytics for AI chat, in one binary and one SQLite file.
+//!
+//! An application records one small [`RequestRecord`](model::RequestRecord) for each AI request: latencies, tokens, cost,
+//! outcome, and who asked. chatgauge stores the records durably, keeps rollups of them, and answers queries over any window,
+//! filter and time zone. It never stores message content. The `chatgauge` program serves all of this over HTTP; this crate
+//! is the same thing as a library, without HTTP and without an async runtime:
+//!
+//! ```
+//! # #[cfg(feature = "server")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use chatgauge::model::{Filter, TimeWindow};
+//! use chatgauge::{Chatgauge, Config, RequestInfo, Usage};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! let mut config = Config::default();
+//! config.store.path = "chat.db".into();
+//! # config.store.path = directory.path().join("chat.db");
+//! let service = Chatgauge::open(config)?;
+//! let telemetry = service.collector();
+//!
+//! let info = RequestInfo::chat("gpt-5").provider("openai").user("alice").space("sales");
+//! let mut request = telemetry.start_request(info);
+//! request.context_assembled(); // after retrieval and history
+//! let mut llm = request.llm_call("openai", "gpt-5"); // once for each attempt
+//! llm.first_token();
+//! llm.usage(Usage::new(900, 150));
+//! llm.ok();
+//! request.complete(); // or `record_error`; a guard that is dropped counts as cancelled
+//!
+//! assert!(telemetry.flush(Duration::from_secs(5)), "the record is on disk");
+//! let current = service.current(&Filter::default(), TimeWindow::Hour)?;
+//! assert_eq!(current.window.requests(), 1);
+//! assert_eq!(current.window.total_tokens(), 1_050);
+//! service.shutdown()?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "server"))]
+//! # fn main() {}
+//! ```
+//!
+//! `examples/embedded.rs` shows every stage of a request, `examples/remote.rs` records to a server elsewhere.
+//!
+//! # Layout
+//!
+//! Recording, in every build:
+//!
+//! - [`collector`]: guards that follow a request, and a bounded queue that never blocks the application.
+//! - [`client`]: the same guards with a server elsewhere, and a client that posts records.
+//! - [`chat`]: a resilient chat flow (cache, retries with backoff, circuit breaker, fallback) that records itself.
+//! - [`provider`]: what the responses of model providers mean: usage, events, errors.
+//! - [`model`]: plain values: records, time and time zones, measures, sketches, filters, alert rules.
+//! - [`config`], [`privacy`], [`error`], [`system_clock`]: the configuration, pseudonyms, the one public error, the one
+//!   place that reads the clock.
+//!
+//! The server, with the feature `server` (on by default), from the disk upwards:
+//!
+//! - [`store`]: the database file, the only module that names SQLite.
+//! - [`ingest`]: wire formats that end in a record, and the queue with group commit in front of the writer.
+//! - [`rollup`]: the compactor, retention, `check` and `rebuild`.
+//! - [`query`]: the planner, the executor, and the caches of aggregates.
+//! - [`alert`]: rules, their state machine, the monitor, and the channels that notify.
+//! - [`backup`]: backups, restores, and the rotation of dated files.
+//! - [`service`]: [`Chatgauge`], which owns the threads and the clock. Embedding programs start here.
+//! - [`http`], [`gateway`], [`cli`]: the HTTP server, the pass-through gateway, the command line.
+//! - [`generate`]: seeded, lifelike traffic for the demo, tests and benchmarks.
+//!
+//! `ARCHITECTURE.md` has the data flow, the invariants and the decisions behind them.
 
 #[cfg(feature = "server")]
 pub mod alert;

@@ -1,10 +1,10 @@
-//! The machine's clock: the only place that reads it.
+//! The system clock; only this file reads it.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::{Clock, Timestamp};
 
-/// Wall time and monotonic time of the machine.
+/// The wall clock and the monotonic clock of the system.
 ///
 /// # Example
 /// ```
@@ -20,7 +20,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose monotonic time counts from now.
+    /// Creates a clock whose monotonic time starts at 0.
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everyone else is given")]
     pub fn new() -> Self {
         Self { origin: Instant::now() }
@@ -45,7 +45,7 @@ impl Clock for SystemClock {
 
     fn monotonic_us(&self) -> u64 {
         let elapsed = self.origin.elapsed();
-        // `as_micros` would divide 128 bits; this is on the path of every request.
+        // `as_micros` would divide a 128-bit number, and every request reads the clock.
         elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros())
     }
 }

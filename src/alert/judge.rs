@@ -1,4 +1,4 @@
-//! From the figures of a window to a verdict, purely.
+//! Derives a verdict from the figures of a window: a pure function.
 
 use super::observation::{Judgement, Verdict};
 use super::wilson::{lower_bound, quantile_over, upper_bound};
@@ -7,26 +7,26 @@ use crate::model::measures::as_f64;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Column, Count, LatencyKind, Measured, Measures, Stat};
 
-/// Counts and sums over the requests of a window: what can be added and taken away again.
+/// Counts and sums over the requests of a window; they can be added and subtracted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Requests.
     pub requests: i64,
-    /// Errors that count.
+    /// Counted errors.
     pub errors: i64,
-    /// Answers from the app's cache.
+    /// Hits in the application's own cache.
     pub cache_hits: i64,
     /// Prompt plus completion tokens.
     pub tokens: i64,
     /// Cost in nano-USD.
     pub cost_nano_usd: i64,
-    /// Requests whose latency is known.
+    /// Requests with a known latency.
     pub latency_known: i64,
     /// Sum of the known latencies, in microseconds.
     pub latency_sum_us: i64,
 }
 
-/// The latency that a rule is about; the total one for rules that are about none.
+/// The latency of a latency rule; the total latency for other rules.
 const fn latency_of(rule: &Rule) -> LatencyKind {
     match rule.metric {
         AlertMetric::Latency(kind, _) => kind,
@@ -35,7 +35,7 @@ const fn latency_of(rule: &Rule) -> LatencyKind {
 }
 
 impl Sums {
-    /// What a rule needs of the measures of a window.
+    /// The sums of a window that a rule needs.
     pub fn of_measures(measures: &Measures, rule: &Rule) -> Self {
         let [known, sum, ..] = Column::latency(latency_of(rule)).map(Column::index);
         Self {
@@ -49,7 +49,7 @@ impl Sums {
         }
     }
 
-    /// What a rule needs of one request.
+    /// The sums of one request that a rule needs.
     pub fn of_request(request: &impl Measured, rule: &Rule) -> Self {
         let tokens = request.tokens();
         let latency_us = request.latency_us(latency_of(rule));
@@ -64,7 +64,7 @@ impl Sums {
         }
     }
 
-    /// Adds `other`, `sign` times: 1 or -1.
+    /// Adds `sign` times `other`; `sign` is 1 or -1.
     pub const fn add(&mut self, other: &Self, sign: i64) {
         self.requests += sign * other.requests;
         self.errors += sign * other.errors;
@@ -76,42 +76,42 @@ impl Sums {
     }
 }
 
-/// Whether a request is an error that counts.
+/// Whether a request is an error that the scope counts.
 pub fn is_counted_error(request: &impl Measured, scope: ErrorScope) -> bool {
     request.outcome().error_type().is_some_and(|kind| scope.counts(kind))
 }
 
-/// What is known of a group when a rule is evaluated.
+/// What is known about a group when a rule is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// Over the window.
+    /// Sums over the window.
     pub sums: Sums,
-    /// Over the short window of a burn rate.
+    /// Sums over the short window of a burn rate.
     pub short: Sums,
-    /// The percentile that the rule asks for, in milliseconds.
+    /// The rule's percentile, in milliseconds.
     pub quantile_ms: Option<f64>,
-    /// Errors in a row; `None`: no request was seen.
+    /// Consecutive errors; `None` if no request was seen.
     pub run: Option<u64>,
-    /// Time since the last request of the group, for rules about runs, in milliseconds.
+    /// Time since the group's last request, in milliseconds; only for failure runs.
     pub idle_ms: i64,
-    /// Somebody closed the incident about this very run.
+    /// Whether the incident about this run was closed manually.
     pub is_run_closed: bool,
-    /// Errors from which on a window is a spike; `None`: there is no baseline yet.
+    /// Number of errors from which a window is a spike; `None` without a baseline.
     pub spike_line: Option<f64>,
-    /// There were requests within the day before.
+    /// Whether there were requests within the last day.
     pub had_traffic: bool,
-    /// Evaluations that failed in a row.
+    /// Number of consecutive failed evaluations.
     pub failed_evaluations: u32,
 }
 
 impl Facts {
-    /// Whether they are about any request at all.
-    pub fn is_of_requests(&self) -> bool {
+    /// Whether any request is behind these facts.
+    pub fn has_requests(&self) -> bool {
         self.sums.requests > 0 || self.run.is_some() || self.had_traffic
     }
 }
 
-/// A value with the requests behind it.
+/// A value and the requests behind it.
 struct Figure {
     value: Option<f64>,
     threshold: f64,
@@ -119,7 +119,7 @@ struct Figure {
     events: u64,
 }
 
-/// Holds what is known of a group against a rule; `None` for a group without a limit of its budget.
+/// Evaluates a rule for a group; `None` if a budget rule has no limit for this group.
 pub fn judge(rule: &Rule, group: &AlertGroup, facts: &Facts) -> Option<Judgement> {
     let limit = rule.limit_of(group);
     if limit.is_none() && (rule.is_budget() || !rule.limits.is_empty()) {
@@ -175,7 +175,8 @@ fn window_ms(rule: &Rule) -> i64 {
     rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(1)
 }
 
-/// How many times faster than allowed the error budget is used, in the calmer of the two windows.
+/// Burn rate of the error budget: the lower of the two windows' error rates divided by the allowed
+/// rate.
 fn burn(rule: &Rule, facts: &Facts) -> Option<f64> {
     let allowed = 1.0 - rule.slo.unwrap_or(0.0);
     let burn = |sums: &Sums| {
@@ -198,7 +199,7 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> V
         return Verdict::Insufficient;
     }
     let condition = &rule.condition;
-    // Shares of a limit are compared as such: tokens * 1.2 may round, tokens / limit does not.
+    // Compare shares of the limit, because `tokens * 1.2` may round but `tokens / limit` does not.
     let share = limit.map_or(value, |limit| value / limit);
     let (threshold, clear_threshold) = if rule.metric == AlertMetric::Spike {
         (figure.threshold, figure.threshold * condition.clear_threshold / condition.threshold)
@@ -216,19 +217,19 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> V
     }
 }
 
-/// What is to be said of a run that says nothing about now.
+/// The verdict for a run that says nothing about the present.
 fn stale_run(rule: &Rule, facts: &Facts) -> Option<Verdict> {
     let limit_ms = i64::try_from(rule.no_data_resolve_after.as_millis()).unwrap_or(i64::MAX);
     let is_idle = facts.idle_ms >= limit_ms;
     match rule.no_data {
-        // The run is still the same: only a request may begin an incident with it again.
+        // The run is unchanged, so only another request may start an incident again.
         NoData::Keep if is_idle => Some(Verdict::Closed(EndReason::NoTraffic)),
         NoData::Ok if is_idle => Some(Verdict::Insufficient),
         _ => facts.is_run_closed.then_some(Verdict::Between),
     }
 }
 
-/// Whether the share passes the threshold with the confidence that the rule asks for.
+/// Whether the share passes the threshold with the rule's confidence.
 fn is_significant(rule: &Rule, figure: &Figure) -> bool {
     let operator = rule.condition.operator;
     if rule.confidence <= 0.0 || !rule.metric.is_share() || operator == Operator::Equal {

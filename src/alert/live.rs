@@ -1,4 +1,4 @@
-//! The figures of every group of a rule at one moment, from the same queries as the dashboard.
+//! The figures of every group of a rule at one instant, from the same queries as the dashboard.
 
 use rustc_hash::FxHashMap;
 
@@ -14,51 +14,52 @@ use crate::model::{
 use crate::query::{Engine, Leading, Query, Wanted, spike_line};
 use crate::store::{NameTable, Store};
 
-/// Longer ranges count imported requests too: telling them apart takes every single row.
-const APART_MS: i64 = DAY_MS + HOUR_MS;
-/// Who sent something within so long is missed when nothing comes.
+/// Maximum range for which imported requests are excluded, in milliseconds: excluding them from
+/// longer ranges would require reading every raw row.
+const EXCLUDE_IMPORTS_MS: i64 = DAY_MS + HOUR_MS;
+/// A group without requests is missed if it had requests within this time, in milliseconds.
 const KNOWN_MS: i64 = DAY_MS;
-/// Windows that make the baseline of a spike, at most.
+/// Maximum number of windows in the baseline of a spike rule.
 const BASELINE_WINDOWS: i64 = 96;
-/// Values of a dimension that a pattern may stand for.
-const MOST_NAMES: usize = 10_000;
+/// Maximum number of spaces with the prefix of a glob.
+const MAX_NAMES: usize = 10_000;
 
-/// What a rule found.
+/// Figures of a rule's groups.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The values of every group's dimensions, with what is known of it.
+    /// The values of each group's dimensions, and its figures.
     pub(super) groups: Vec<(Vec<String>, Facts)>,
-    /// The budget's period that they are of.
+    /// Name of the budget period.
     pub(super) period: Option<String>,
-    /// There were more groups than are watched.
+    /// Whether there were more groups than are evaluated.
     pub(super) is_truncated: bool,
 }
 
-/// Values of groups, when they are asked for.
+/// Callback that returns the values of groups.
 pub(super) type Groups<'a> = &'a dyn Fn() -> Vec<Vec<String>>;
 
-/// Where figures come from.
+/// The source of live figures.
 #[derive(Debug)]
 pub(super) struct Live<'a> {
     pub(super) engine: &'a Engine,
     pub(super) store: &'a Store,
-    /// Windows end here.
+    /// End of the windows.
     pub(super) end: Timestamp,
-    /// Most groups of one rule.
+    /// Maximum number of groups per rule.
     pub(super) max_groups: usize,
     /// Latest start of an imported request, in Unix milliseconds.
     pub(super) imported_until_ms: i64,
 }
 
 impl Live<'_> {
-    /// The figures of the largest groups that have requests, and of those of `stated` that have any; of
-    /// everything, when the rule has no groups.
+    /// The figures of the largest groups with requests, and of the groups in `stated` that have
+    /// any; the figures of all requests if the rule has no `by`.
     pub(super) fn facts(&self, rule: &Rule, stated: Groups<'_>) -> Result<Found> {
         let Some(filter) = self.filter(rule)? else { return Ok(Found::default()) };
         let window = rule.condition.window;
         match rule.metric {
             AlertMetric::Spike => self.spike(rule, &filter),
-            AlertMetric::NoTraffic => self.silent(rule, &filter, stated),
+            AlertMetric::NoTraffic => self.no_traffic(rule, &filter, stated),
             _ => {
                 let mut found = self.window(rule, &filter, window, stated)?;
                 if let Some(short) = rule.short_window {
@@ -73,7 +74,7 @@ impl Live<'_> {
         }
     }
 
-    /// Whether any request of the last `days` passes the rule's filter.
+    /// Whether any request of the last `days` days matches the rule's filter.
     pub(super) fn matches_anything(&self, rule: &Rule, days: i64) -> Result<bool> {
         let Some(filter) = self.filter(rule)? else { return Ok(false) };
         let range = TimeRange::new(self.end.plus_ms(-days * DAY_MS), self.end);
@@ -105,17 +106,19 @@ impl Live<'_> {
             EvaluationWindow::Period(period) => Some(period.name(self.end, rule.tz)),
             EvaluationWindow::Rolling(_) => None,
         };
-        let most = if rule.by.is_empty() { 1 } else { self.max_groups };
+        let limit = if rule.by.is_empty() { 1 } else { self.max_groups };
         let Leading { groups, is_truncated } =
-            self.engine.leading_groups(&query, &Wanted { most, also }, &|measures| Facts {
-                sums: Sums::of_measures(measures, rule),
-                quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
-                ..Facts::default()
+            self.engine.leading_groups(&query, &Wanted { most: limit, also }, &|measures| {
+                Facts {
+                    sums: Sums::of_measures(measures, rule),
+                    quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
+                    ..Facts::default()
+                }
             })?;
         Ok(Found { groups, period, is_truncated })
     }
 
-    /// The figures of another window, of the groups that were found.
+    /// The figures of the groups in `found` over another window.
     fn of_same(
         &self,
         rule: &Rule,
@@ -127,8 +130,8 @@ impl Live<'_> {
         Ok(self.window(rule, filter, window, &also)?.groups.into_iter().collect())
     }
 
-    /// What those sent in the window who sent something within the day before.
-    fn silent(&self, rule: &Rule, filter: &Filter, stated: Groups<'_>) -> Result<Found> {
+    /// Figures over the window for the groups that had requests within the day before it.
+    fn no_traffic(&self, rule: &Rule, filter: &Filter, stated: Groups<'_>) -> Result<Found> {
         let width_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(KNOWN_MS);
         let width = std::time::Duration::from_millis(width_ms.unsigned_abs());
         let mut known = self.window(rule, filter, EvaluationWindow::Rolling(width), stated)?;
@@ -140,7 +143,7 @@ impl Live<'_> {
         Ok(known)
     }
 
-    /// Errors in the last window, and the line that the windows before it draw.
+    /// Errors in the last window, and the spike line from the windows before it.
     fn spike(&self, rule: &Rule, filter: &Filter) -> Result<Found> {
         let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
         let end = self.end.floor_to(MINUTE_MS);
@@ -152,23 +155,23 @@ impl Live<'_> {
             metrics: metrics_of(rule.metric),
             ..Query::total(range)
         };
-        let answer = self.engine.query(&query)?;
-        let minutes = answer.series.first().map_or(&[][..], |series| &series.buckets);
+        let result = self.engine.query(&query)?;
+        let minutes = result.series.first().map_or(&[][..], |series| &series.buckets);
         let width = usize::try_from(window_ms / MINUTE_MS).unwrap_or(1);
         let mut sums: Vec<Sums> = minutes.chunks(width).map(|chunk| sum(chunk, rule)).collect();
         let last = sums.pop().unwrap_or_default();
-        // Before the first request there is no history.
+        // Skip the time before the first request, which has no history.
         let known = sums.iter().skip_while(|sums| sums.requests == 0);
         let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
         let facts = Facts { sums: last, spike_line: spike_line(&earlier), ..Facts::default() };
         Ok(Found { groups: vec![(Vec::new(), facts)], ..Found::default() })
     }
 
-    /// Imported requests are history: they never make an alert.
+    /// Excludes imported requests, which never fire alerts.
     fn without_imports(&self, filter: &Filter, range: TimeRange) -> Filter {
         let mut filter = filter.clone();
         let has_imports = self.imported_until_ms >= range.start.as_unix_ms();
-        if !has_imports || range.width_ms() > APART_MS {
+        if !has_imports || range.width_ms() > EXCLUDE_IMPORTS_MS {
             return filter;
         }
         if filter.sources.is_empty() {
@@ -178,7 +181,7 @@ impl Live<'_> {
         filter
     }
 
-    /// The rule's filter with its patterns spelt out; `None` when nothing can match.
+    /// The rule's filter with its globs expanded; `None` if nothing can match.
     pub(super) fn filter(&self, rule: &Rule) -> Result<Option<Filter>> {
         let wanted = &rule.filter;
         let mut filter = Filter {
@@ -210,7 +213,7 @@ impl Live<'_> {
                 Ok(match dimension {
                     Dimension::Space => {
                         let found =
-                            reader.names_with_prefix(NameTable::Spaces, prefix, MOST_NAMES)?;
+                            reader.names_with_prefix(NameTable::Spaces, prefix, MAX_NAMES)?;
                         found.into_iter().map(|(_, name)| Name::from(name)).collect()
                     }
                     Dimension::Provider => {
@@ -235,7 +238,7 @@ fn sum(minutes: &[Measures], rule: &Rule) -> Sums {
     total
 }
 
-/// The percentile that a rule asks for.
+/// The percentile of the rule's metric.
 pub(super) fn quantile_of(rule: &Rule) -> Option<(LatencyKind, Stat)> {
     match rule.metric {
         AlertMetric::Latency(kind, stat) if stat.quantile().is_some() => Some((kind, stat)),
@@ -243,7 +246,7 @@ pub(super) fn quantile_of(rule: &Rule) -> Option<(LatencyKind, Stat)> {
     }
 }
 
-/// What a query has to add up for a metric.
+/// The metrics that a query has to aggregate.
 fn metrics_of(metric: AlertMetric) -> Vec<MetricType> {
     let metric = match metric {
         AlertMetric::ErrorRate

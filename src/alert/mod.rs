@@ -1,7 +1,7 @@
-//! Alerts: rules, states, the monitor, and the messages that leave this program.
+//! Alerts: rules, states, the monitor and notifications.
 //!
-//! [`judge()`] turns the figures of a window into a verdict and [`step()`] a verdict into the next
-//! state; both are pure, and live monitoring, backtests and simulations run the very same code.
+//! [`judge()`] turns the figures of a window into a verdict, and [`step()`] turns a verdict into
+//! the next state. Both are pure; live monitoring, backtests and simulations share them.
 
 pub mod backtest;
 pub mod judge;

@@ -1,4 +1,4 @@
-//! One message about one incident, as it waits in the outbox: everything a channel needs to say.
+//! A notification about an incident, as stored in the outbox: everything a channel needs.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use sha2::{Digest as _, Sha256};
 pub use crate::config::LOG_CHANNEL;
 use crate::model::Timestamp;
 
-/// What a message says happened.
+/// The event that a notification reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
-    /// The condition held for as many checks as the rule asks for.
+    /// The condition held for the required number of evaluations.
     Firing,
     /// The incident ended.
     Resolved,
-    /// It is still firing.
+    /// The incident is still firing.
     Reminder,
-    /// It fires and ends too often; more of it is suppressed until it is quiet.
+    /// The alert fires and ends too often; notifications are suppressed until it is quiet.
     Flapping,
-    /// It fired and ended before the first message about it could be delivered.
+    /// The incident fired and ended before its first notification was delivered.
     FiredAndResolved,
-    /// Somebody tries the channel.
+    /// A test of the channel.
     Test,
 }
 
@@ -55,13 +55,13 @@ impl NotificationKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// Whether the incident is over.
+    /// Whether the incident has ended.
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Resolved | Self::FiredAndResolved)
     }
 }
 
-/// What a value and its threshold count.
+/// The unit of a value and its threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -69,11 +69,11 @@ pub enum Unit {
     Ratio,
     /// Milliseconds.
     Ms,
-    /// Requests a minute.
+    /// Requests per minute.
     PerMinute,
     /// US dollars.
     Usd,
-    /// A plain number.
+    /// A count without a unit.
     #[default]
     Count,
 }
@@ -91,10 +91,10 @@ impl Unit {
     }
 }
 
-/// One message about one incident.
+/// A notification about an incident.
 ///
-/// The monitor writes it as JSON in the transaction that moves the state; it holds no secrets and no
-/// plain user ids. `value`, `samples` and `events` are those of the evaluation at `at`.
+/// The monitor stores it as JSON in the transaction of the state transition. It contains no secrets
+/// and no plain user ids. `value`, `samples` and `events` are those of the evaluation at `at`.
 ///
 /// # Example
 /// ```
@@ -107,65 +107,65 @@ impl Unit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notification {
-    /// Identity of the rule, e.g. `error-rate`.
+    /// Id of the rule, e.g. `error-rate`.
     pub rule_id: String,
-    /// What people call the rule.
+    /// Display name of the rule.
     pub rule_name: String,
-    /// The incident; the same from firing to resolved.
+    /// Id of the incident; the same from firing to resolved.
     pub incident_id: String,
-    /// What happened.
+    /// The event.
     pub kind: NotificationKind,
-    /// Values of the rule's `by`, e.g. `space` to `acme`; users as pseudonyms. Empty without `by`.
+    /// Values of the rule's `by`, e.g. `space`: `acme`; users as pseudonyms. Empty without `by`.
     #[serde(default)]
     pub group: BTreeMap<String, String>,
-    /// The budget's period, e.g. `2026-11-23`; none for rules with a window.
+    /// The budget period, e.g. `2026-11-23`; `None` for rules with a rolling window.
     #[serde(default)]
     pub period: Option<String>,
-    /// The metric as the rule spells it.
+    /// The metric, spelled as in the rule.
     pub metric: String,
     /// `>`, `<`, `>=`, `<=` or `==`.
     pub operator: String,
-    /// What the value is held against, in `unit`.
+    /// The threshold, in `unit`.
     pub threshold: f64,
-    /// The value that was seen, in `unit`; none when there was no traffic.
+    /// The value, in `unit`; `None` without traffic.
     #[serde(default)]
     pub value: Option<f64>,
-    /// What value and threshold count.
+    /// The unit of value and threshold.
     #[serde(default)]
     pub unit: Unit,
-    /// Requests that the value is made of.
+    /// Number of requests behind the value.
     #[serde(default)]
     pub samples: u64,
-    /// Those of them that count against it, e.g. errors.
+    /// Number of these requests that count as events, e.g. errors.
     #[serde(default)]
     pub events: u64,
-    /// As the rule says, e.g. `critical`.
+    /// Severity of the rule, e.g. `critical`.
     pub severity: String,
-    /// As the rule says.
+    /// Labels of the rule.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// One sentence, filled in from the rule's template.
+    /// One sentence, rendered from the rule's template.
     pub summary: String,
-    /// Where the rule says to look.
+    /// URL of the rule's runbook.
     #[serde(default)]
     pub runbook: Option<String>,
-    /// When the incident began.
+    /// Start of the incident.
     pub fired_at: Timestamp,
-    /// When it ended; none while it lasts.
+    /// End of the incident; `None` while it is open.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
-    /// Why it ended: `recovered`, `no_traffic`, `manual`, ...
+    /// Reason of the end: `recovered`, `no_traffic`, `manual`, ...
     #[serde(default)]
     pub reason: Option<String>,
-    /// Who closed it by hand.
+    /// User who closed the incident manually.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<String>,
-    /// What they had to say.
+    /// Comment of this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// The evaluation that this message is about.
+    /// Time of the evaluation that this notification is about.
     pub at: Timestamp,
-    /// IANA zone that people are shown times in.
+    /// IANA time zone for times shown to people.
     pub zone: String,
 }
 
@@ -201,10 +201,9 @@ impl Default for Notification {
     }
 }
 
-/// The id of a message: of its outbox row and of every attempt to deliver it.
+/// The id of a notification: of its outbox row and of every delivery attempt.
 ///
-/// The same transition has the same id however often it is written down; a channel, a kind or a later
-/// reminder has another.
+/// The same transition always has the same id; another channel, kind or time has another id.
 pub fn message_id(
     incident_id: &str,
     channel: &str,

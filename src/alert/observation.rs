@@ -1,22 +1,23 @@
-//! What one evaluation found for one group.
+//! The result of one evaluation of one group.
 
 use crate::model::Timestamp;
 use crate::model::alert::EndReason;
 
-/// What one evaluation says.
+/// The verdict of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The value is beyond the threshold, with all guards passed.
+    /// The value is beyond the threshold and all guards pass.
     Violation,
-    /// Neither a violation nor back at the clear threshold.
+    /// Neither a violation nor beyond the clear threshold.
     Between,
-    /// At or under the clear threshold.
+    /// At or beyond the clear threshold.
     Clear,
-    /// Too few requests to say.
+    /// Too few requests for a verdict.
     Insufficient,
     /// The evaluation failed.
     Failed,
-    /// The alert is over, whatever the value: its rule or its period is gone, or somebody closed it.
+    /// The alert ends regardless of the value: its rule or period is gone, or it was closed
+    /// manually.
     Closed(EndReason),
 }
 
@@ -34,39 +35,39 @@ impl Verdict {
     }
 }
 
-/// A verdict with what led to it.
+/// A verdict and its figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
-    /// What the evaluation says.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The value, when there is one.
+    /// The value, if there is one.
     pub value: Option<f64>,
-    /// What it was held against, in the unit of the value.
+    /// The threshold, in the unit of the value.
     pub threshold: f64,
-    /// Requests behind the value.
+    /// Number of requests behind the value.
     pub samples: u64,
-    /// Those of them that count against it.
+    /// Number of these requests that count as events.
     pub events: u64,
 }
 
 impl Judgement {
-    /// A verdict about nothing in particular.
+    /// A verdict without figures.
     pub const fn bare(verdict: Verdict) -> Self {
         Self { verdict, value: None, threshold: 0.0, samples: 0, events: 0 }
     }
 }
 
-/// What one evaluation found for one group.
+/// The result of one evaluation of one group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
-    /// When.
+    /// Time of the evaluation.
     pub at: Timestamp,
     /// Key of the group.
     pub group_key: &'a str,
-    /// What was found.
+    /// Verdict and figures.
     pub judgement: Judgement,
-    /// Nobody is to be told: a silence, or a wider alert that says it already.
+    /// Whether notifications are suppressed, by a silence or an inhibiting alert.
     pub is_muted: bool,
-    /// An incident may begin; not so in the grace period after a start.
+    /// Whether an incident may start; not during the grace period after startup.
     pub may_fire: bool,
 }

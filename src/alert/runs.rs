@@ -1,4 +1,4 @@
-//! Runs of failures: how many errors in a row, up to the latest request of each group.
+//! Failure runs: consecutive errors up to the latest request of each group.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -8,56 +8,56 @@ use crate::model::alert::{ErrorScope, Rule};
 use crate::model::{Dimension, KeyColumn, Name, Outcome, Source, Timestamp};
 use crate::store::{ArrivedRow, ModelRow, Reader, ResolvedFilter, RunsChange, StoredRun};
 
-/// Groups remembered for one rule.
-const MOST_GROUPS: usize = 100_000;
+/// Maximum number of groups per rule.
+const MAX_GROUPS: usize = 100_000;
 
 /// The ids of a group, in the order of the rule's `by`.
 type Ids = [i64; 2];
 
-/// One group.
+/// The run of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     streak: Streak,
-    /// Failures of which some are new since the rule is watched: what was read back was judged before.
+    /// Whether a failure arrived since the rule is monitored; restored failures were judged before.
     is_new: bool,
-    /// Somebody closed the incident about these very failures.
+    /// Whether the incident about these failures was closed manually.
     is_closed: bool,
-    /// Succeeded and looked at: remembered for what is late, and no longer a group.
+    /// The last request succeeded and was evaluated. The run is kept only to detect late requests.
     is_over: bool,
 }
 
-/// A group as an evaluation finds it.
+/// The run of a group at an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundRun {
     /// Values of the rule's `by`.
     pub(super) values: Vec<String>,
-    /// Errors in a row.
+    /// Number of consecutive errors.
     pub(super) failures: u64,
-    /// Something arrived since the rule is watched; without it nothing may begin.
+    /// Whether a failure arrived since the rule is monitored; otherwise no incident may start.
     pub(super) is_new: bool,
-    /// Somebody closed the incident about these very errors.
+    /// Whether the incident about these errors was closed manually.
     pub(super) is_closed: bool,
     /// Start of the latest request.
     pub(super) last: Timestamp,
 }
 
-/// When a request counts as late that nobody saw arriving: it came no earlier than the latest start of
-/// those before it.
+/// The cutoff for late requests while rows are read back in order of arrival: a row arrived no
+/// earlier than the latest start among the rows before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Following {
+pub(super) struct LateCutoff {
     until_ms: i64,
 }
 
-impl Following {
-    /// Nothing is known before the first request, or that somebody looked at `since`.
+impl LateCutoff {
+    /// A cutoff before the first row; `since` is the time of the last evaluation, if known.
     pub(super) fn new(since: Option<Timestamp>) -> Self {
         Self { until_ms: since.map_or(i64::MIN, Timestamp::as_unix_ms) }
     }
 
-    /// The instant before which the next row in order of arrival is late.
+    /// The start before which the next row, in order of arrival, is late.
     pub(super) fn late_before(&mut self, row: &ArrivedRow, now: Timestamp) -> Timestamp {
         let late_before = Timestamp::from_unix_ms(self.until_ms.saturating_sub(FRESH_MS));
-        // A clock that is ahead must not make everything else late.
+        // A clock that is ahead must not make all other requests late.
         self.until_ms = self.until_ms.max(row.started_at_ms.min(now.as_unix_ms()));
         late_before
     }
@@ -83,24 +83,24 @@ impl From<&StoredRun> for Run {
     }
 }
 
-/// The model that stands for the provider of each model.
+/// The model id that represents the provider of each model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Providers(FxHashMap<i64, i64>);
 
 impl Providers {
-    /// Of models in the order of their ids: the first of a provider stands for it for ever.
+    /// Assigns each provider the id of its first model; `models` must be ordered by id.
     pub(super) fn new(models: &[ModelRow]) -> Self {
         let mut first: FxHashMap<&Name, i64> = FxHashMap::default();
-        let mut stand_ins = FxHashMap::default();
+        let mut representatives = FxHashMap::default();
         for model in models {
-            let stand_in = *first.entry(&model.provider).or_insert(model.model_id);
-            stand_ins.insert(model.model_id, stand_in);
+            let representative = *first.entry(&model.provider).or_insert(model.model_id);
+            representatives.insert(model.model_id, representative);
         }
-        Self(stand_ins)
+        Self(representatives)
     }
 }
 
-/// The runs of one rule.
+/// The failure runs of one rule.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     identity: Vec<u8>,
@@ -109,14 +109,15 @@ pub(super) struct Runs {
     sources: Vec<Source>,
     errors: ErrorScope,
     runs: FxHashMap<Ids, Run>,
-    /// Groups whose stored run is another one.
+    /// Groups whose stored run is outdated.
     unsaved: FxHashSet<Ids>,
-    /// Nothing of it is stored, or what is stored is of another rule.
+    /// Whether nothing is stored for this rule yet, or the stored runs belong to another definition
+    /// of it.
     is_unsaved: bool,
 }
 
 impl Runs {
-    /// No runs yet, of the requests that `filter` lets through.
+    /// No runs yet; `filter` selects the requests.
     pub(super) fn new(rule: &Rule, filter: ResolvedFilter) -> Self {
         Self {
             identity: rule.identity(),
@@ -130,20 +131,20 @@ impl Runs {
         }
     }
 
-    /// The runs as they were when they were stored.
+    /// Restores the stored runs.
     pub(super) fn restore(&mut self, stored: &[StoredRun]) {
         self.is_unsaved = false;
         self.runs = stored.iter().map(|stored| (stored.ids, Run::from(stored))).collect();
     }
 
-    /// Forgets every run.
+    /// Discards every run.
     pub(super) fn restart(&mut self) {
         self.is_unsaved = true;
         self.runs.clear();
     }
 
-    /// The clock was set back to `now`: what started later, as far as is known, started now.
-    pub(super) fn bring_back(&mut self, now: Timestamp) {
+    /// After the wall clock was set back to `now`: limits the known starts to `now`.
+    pub(super) fn limit_starts(&mut self, now: Timestamp) {
         let now_ms = now.as_unix_ms();
         for (ids, run) in &mut self.runs {
             let streak = &mut run.streak;
@@ -155,18 +156,18 @@ impl Runs {
         }
     }
 
-    /// Whether they are what `rule` counts.
-    pub(super) fn are_of(&self, rule: &Rule) -> bool {
+    /// Whether these runs match the definition of `rule`.
+    pub(super) fn match_rule(&self, rule: &Rule) -> bool {
         rule.inactive.is_none() && self.identity == rule.identity()
     }
 
-    /// Which requests count may change as new names become known.
+    /// Replaces the filter, which may change as new names become known.
     pub(super) fn set_filter(&mut self, filter: ResolvedFilter) {
         self.filter = filter;
     }
 
-    /// Takes a request, in order of arrival; `is_new` unless it was judged before.
-    pub(super) fn take(
+    /// Adds a request, in order of arrival; `is_new` unless it was evaluated before.
+    pub(super) fn add(
         &mut self,
         row: &ArrivedRow,
         providers: &Providers,
@@ -189,7 +190,7 @@ impl Runs {
         let is_failure = match row.outcome {
             Outcome::Error(kind) => self.errors.counts(kind).then_some(true),
             Outcome::Success => Some(false),
-            // Given up by the caller: it says nothing, but that there is traffic.
+            // A cancelled request is neither a failure nor a success, only traffic.
             Outcome::Cancelled => None,
         };
         let Some(is_failure) = is_failure else {
@@ -199,11 +200,11 @@ impl Runs {
             }
             return;
         };
-        if self.runs.len() >= MOST_GROUPS {
+        if self.runs.len() >= MAX_GROUPS {
             self.retain(|run| run.streak.failures > 0);
         }
         let run = self.runs.entry(ids).or_insert(Run::none(is_new));
-        if run.streak.take(row.started_at_ms, is_failure) {
+        if run.streak.add(row.started_at_ms, is_failure) {
             run.is_new |= is_new;
             (run.is_closed, run.is_over) = (false, false);
             self.unsaved.insert(ids);
@@ -221,7 +222,8 @@ impl Runs {
         });
     }
 
-    /// Somebody closed the incident of this group: only another failure may begin one again.
+    /// Marks the run of a group whose incident was closed manually; only another failure may start
+    /// a new one.
     pub(super) fn close(&mut self, values: &[String], reader: &Reader<'_>) -> Result<()> {
         for (ids, names) in self.names(reader)? {
             if let Some(run) = self.runs.get_mut(&ids).filter(|_| names == values) {
@@ -232,7 +234,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Values of every group's dimensions.
+    /// The values of every group's dimensions.
     fn names(&self, reader: &Reader<'_>) -> Result<Vec<(Ids, Vec<String>)>> {
         let present = self.runs.iter().filter(|(_, run)| !run.is_over);
         let mut named: Vec<(Ids, Vec<String>)> =
@@ -247,9 +249,10 @@ impl Runs {
         Ok(named)
     }
 
-    /// Every group with its run.
+    /// Every group and its run.
     pub(super) fn groups(&self, reader: &Reader<'_>) -> Result<Vec<FoundRun>> {
-        // A model that two providers run is one group with the longer run that nobody closed.
+        // A model of two providers is one group: the run not closed manually wins, then the longer
+        // one.
         let mut groups: FxHashMap<Vec<String>, (Run, i64)> = FxHashMap::default();
         for (ids, names) in self.names(reader)? {
             let run = self.runs[&ids];
@@ -270,9 +273,8 @@ impl Runs {
         Ok(groups.into_iter().map(found).collect())
     }
 
-    /// Forgets groups whose last request succeeded, unless `keep` says otherwise.
-    ///
-    /// When it succeeded is remembered as long as something that started before may count.
+    /// Drops groups whose last request succeeded, unless `keep` is set. The time of the success is
+    /// kept as long as late requests may count.
     pub(super) fn forget_successes(&mut self, keep: bool, now: Timestamp) {
         if keep {
             return;
@@ -284,7 +286,7 @@ impl Runs {
         });
     }
 
-    /// What has to be stored of them, which are of `rule_id` and as of the row `seen_seq`.
+    /// The changes to store: runs of `rule_id` up to the row `seen_seq`.
     pub(super) fn unsaved(&self, rule_id: &str, seen_seq: i64) -> RunsChange {
         let stored = |ids: &Ids| (*ids, self.runs.get(ids).map(|run| run.stored(*ids)));
         RunsChange {
@@ -295,7 +297,7 @@ impl Runs {
         }
     }
 
-    /// All of it is stored.
+    /// Marks all changes as stored.
     pub(super) fn saved(&mut self) {
         self.unsaved.clear();
         self.is_unsaved = false;

@@ -1,17 +1,18 @@
-//! The state machine of one rule and group, purely: state and observation in, state and effects out.
+//! The state machine of one rule and group, as a pure function from state and observation to state
+//! and effects.
 //!
 //! ```text
-//!           violation                   as often as `consecutive`
+//!           violation                   `consecutive` times
 //!   ok ----------------> pending ---------------------------------> firing <------------+
 //!    ^  no violation        |                                          | clear          | not clear
 //!    +----------------------+                                          v                |
 //!    +--------------------------------------------------------- recovering -------------+
-//!                          as often as `clear_consecutive`
+//!                          `clear_consecutive` times
 //! ```
 //!
-//! Beside the phase: too little data leaves everything as it is (unless the rule says otherwise), a
-//! failed evaluation freezes it, and an alert that fires and ends too often is `flapping`: it stays one
-//! incident, and nobody is told more until it has been quiet for an hour.
+//! In addition: insufficient data leaves the state unchanged (unless the rule says otherwise), a
+//! failed evaluation freezes it, and an alert that fires and ends too often is `flapping`: it stays
+//! one incident and sends no further notifications until it has been quiet for an hour.
 
 use super::notification::NotificationKind;
 use super::observation::{Observation, Verdict};
@@ -19,44 +20,46 @@ use crate::model::Timestamp;
 use crate::model::alert::{AlertIncident, AlertInstance, AlertPhase, EndReason, NoData, Rule};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 
-/// A longer time between two evaluations is not time without data: nobody looked.
+/// A gap between evaluations longer than this does not count as time without data, in milliseconds.
 const GAP_MS: i64 = 5 * MINUTE_MS;
-/// After a longer time without evaluations, violations before it say nothing about now.
+/// After a gap longer than this, earlier violations no longer count, in milliseconds.
 const OUTAGE_TOLERANCE_MS: i64 = 15 * MINUTE_MS;
-/// More transitions than this within [`FLAP_WINDOW_MS`] are flapping.
+/// Maximum number of transitions within [`FLAP_WINDOW_MS`] before an alert is flapping.
 const FLAP_TRANSITIONS: usize = 6;
-/// Transitions are remembered so long; as much quiet ends flapping.
+/// How long transitions are kept, and how long an alert must be quiet to stop flapping, in
+/// milliseconds.
 const FLAP_WINDOW_MS: i64 = HOUR_MS;
-/// The least time between two evaluations, when the wall clock steps back.
+/// Time added to the last evaluation if the wall clock is set back, in milliseconds.
 const CLOCK_STEP_MS: i64 = 1_000;
 
-/// What is to be done about a step.
+/// An action that results from a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The phase changed, or flapping began or ended.
+    /// The phase changed, or flapping started or ended.
     Moved {
-        /// Before.
+        /// State before.
         from: &'static str,
-        /// After.
+        /// State after.
         to: &'static str,
-        /// Why.
+        /// Reason of the change.
         reason: &'static str,
     },
-    /// An incident began.
+    /// An incident started.
     Opened,
     /// The incident ended.
     Ended(EndReason),
-    /// A notification is due: of an end to the channels that were notified of the incident, else to the rule's channels.
-    Tell(NotificationKind),
+    /// A notification is due: an end for the channels that were notified of the incident, any other
+    /// kind for the rule's channels.
+    Notify(NotificationKind),
 }
 
-/// The word for an alert that fires and ends too often.
+/// State name of an alert that fires and ends too often.
 pub(super) const FLAPPING: &str = "flapping";
 
-/// One evaluation: the state after it, and what is to be done, in order.
+/// Processes one evaluation and returns the new state and the effects, in order.
 ///
-/// The instant of the step is `observation.at`, or one second after the last step when the wall clock
-/// has gone back; it is the new state's `evaluated_at`.
+/// The time of the step is `observation.at`, or one second after the last step if the wall clock
+/// was set back; it becomes the new state's `evaluated_at`.
 pub fn step(
     state: &AlertInstance,
     observation: &Observation<'_>,
@@ -75,14 +78,14 @@ pub fn step(
         return (next.state, next.effects);
     }
     next.state.failed_evaluations = 0;
-    next.take_figures();
+    next.store_figures();
     next.judge();
-    next.calm_down();
-    next.tell();
+    next.end_flapping();
+    next.notify_if_due();
     (next.state, next.effects)
 }
 
-/// Notes that somebody takes care of an open incident: no more reminders. `false` when none is open.
+/// Acknowledges an open incident, which stops its reminders; `false` if there is none.
 pub fn acknowledge(state: &mut AlertInstance, actor: &str, at: Timestamp) -> bool {
     if state.incident_id.is_none() {
         return false;
@@ -95,7 +98,7 @@ pub fn acknowledge(state: &mut AlertInstance, actor: &str, at: Timestamp) -> boo
 struct Step<'a> {
     state: AlertInstance,
     effects: Vec<Effect>,
-    /// The incident that was announced and ended in this step.
+    /// The end reason of the incident that ended in this step.
     ended: Option<EndReason>,
     at: Timestamp,
     observation: &'a Observation<'a>,
@@ -107,7 +110,7 @@ fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
 }
 
 impl Step<'_> {
-    /// Time in which nobody looked counts for nothing.
+    /// Excludes gaps between evaluations from the time without data.
     fn pass_time(&mut self, last: Option<Timestamp>) {
         let gap_ms = last.map_or(0, |last| elapsed_ms(last, self.at));
         if gap_ms > GAP_MS {
@@ -120,7 +123,7 @@ impl Step<'_> {
         self.state.transitions.retain(|transition| *transition > horizon);
     }
 
-    fn take_figures(&mut self) {
+    fn store_figures(&mut self) {
         let judgement = &self.observation.judgement;
         if matches!(judgement.verdict, Verdict::Closed(_)) {
             return;
@@ -163,9 +166,9 @@ impl Step<'_> {
                     self.move_to(AlertPhase::Pending, "violation");
                 }
             }
-            AlertPhase::Firing => self.note_peak(),
+            AlertPhase::Firing => self.update_peak(),
             AlertPhase::Recovering => {
-                self.note_peak();
+                self.update_peak();
                 self.move_to(AlertPhase::Firing, "violation");
             }
         }
@@ -198,7 +201,7 @@ impl Step<'_> {
         }
     }
 
-    /// Too little data: nothing changes, until there was none for so long that nothing can be said.
+    /// Insufficient data: keeps the state until `no_data_resolve_after` has passed.
     fn keep(&mut self) {
         let limit_ms =
             i64::try_from(self.rule.no_data_resolve_after.as_millis()).unwrap_or(i64::MAX);
@@ -238,7 +241,7 @@ impl Step<'_> {
     fn fire(&mut self) {
         self.state.clears = 0;
         self.move_to(AlertPhase::Firing, "violation");
-        // A flapping incident is still the same one.
+        // A flapping alert continues its incident.
         if self.state.incident_id.is_none() {
             let (rule_id, group_key) = (&self.rule.id, self.observation.group_key);
             self.state.incident_id = Some(AlertIncident::id_of(rule_id, group_key, self.at));
@@ -246,11 +249,11 @@ impl Step<'_> {
             self.state.peak_value = self.observation.judgement.value;
             self.effects.push(Effect::Opened);
         }
-        self.note_peak();
-        self.note_transition();
+        self.update_peak();
+        self.record_transition();
     }
 
-    fn note_peak(&mut self) {
+    fn update_peak(&mut self) {
         let Some(value) = self.observation.judgement.value else { return };
         let downward = self.rule.condition.operator.is_downward();
         let worst = |peak: f64| if downward { peak.min(value) } else { peak.max(value) };
@@ -263,18 +266,19 @@ impl Step<'_> {
         self.state.active_since = None;
         self.state.no_data_since = None;
         self.move_to(AlertPhase::Ok, reason.as_str());
-        self.note_transition();
+        self.record_transition();
         if self.state.flapping_since.is_none() {
             self.finish(reason);
         }
     }
 
-    /// The incident is over.
+    /// Ends the incident.
     fn finish(&mut self, reason: EndReason) {
         self.effects.push(Effect::Ended(reason));
-        // The end is due to everybody who was notified, whatever ended it, and although a silence is active.
+        // Everyone who was notified is notified of the end, whatever ended it and even during a
+        // silence.
         if self.state.is_announced {
-            self.effects.push(Effect::Tell(NotificationKind::Resolved));
+            self.effects.push(Effect::Notify(NotificationKind::Resolved));
         }
         self.ended = Some(reason);
         let state = &mut self.state;
@@ -288,8 +292,8 @@ impl Step<'_> {
         state.withheld.clear();
     }
 
-    fn note_transition(&mut self) {
-        // Mostly the only one, of very many groups.
+    fn record_transition(&mut self) {
+        // Saves memory: most groups have a single transition.
         self.state.transitions.reserve_exact(1);
         self.state.transitions.push(self.at);
         if self.state.flapping_since.is_none() && self.state.transitions.len() > FLAP_TRANSITIONS {
@@ -301,13 +305,13 @@ impl Step<'_> {
             }
         }
         if self.state.transitions.len() > FLAP_TRANSITIONS + 1 {
-            // Only the latest decides when it is quiet.
+            // Only the latest transition decides when the alert is quiet.
             self.state.transitions.remove(0);
         }
     }
 
-    /// An hour without transitions ends flapping, and with it an incident that is not firing.
-    fn calm_down(&mut self) {
+    /// Ends flapping after an hour without transitions, and the incident unless it is firing.
+    fn end_flapping(&mut self) {
         if self.state.flapping_since.is_none() || !self.state.transitions.is_empty() {
             return;
         }
@@ -319,22 +323,22 @@ impl Step<'_> {
         }
     }
 
-    /// What is due about the open incident: its first message, or a reminder.
-    fn tell(&mut self) {
+    /// Sends the first notification of an open incident, or a reminder.
+    fn notify_if_due(&mut self) {
         let quiet =
             self.observation.is_muted || self.rule.dry_run || self.state.incident_id.is_none();
         if quiet {
             return;
         }
         if self.state.flapping_since.is_some() {
-            // It began under a silence, which is over.
+            // Flapping started during a silence that has ended.
             if !self.state.is_announced && self.state.phase == AlertPhase::Firing {
                 self.announce(NotificationKind::Flapping);
             }
             return;
         }
         if !self.state.is_announced {
-            // After a silence, only if it still fires.
+            // After a silence, only if the alert still fires.
             if self.state.phase == AlertPhase::Firing {
                 self.announce(NotificationKind::Firing);
             }
@@ -343,14 +347,14 @@ impl Step<'_> {
         let repeat_ms = i64::try_from(self.rule.repeat_interval.as_millis()).unwrap_or(i64::MAX);
         let since = self.state.notified_at.unwrap_or(self.at);
         let is_due = repeat_ms > 0 && elapsed_ms(since, self.at) >= repeat_ms;
-        // While it recovers its end is near, and that is what will be told.
+        // A recovering alert will soon send its end instead.
         if is_due && self.state.phase == AlertPhase::Firing && self.state.acked_by.is_none() {
             self.announce(NotificationKind::Reminder);
         }
     }
 
     fn announce(&mut self, kind: NotificationKind) {
-        self.effects.push(Effect::Tell(kind));
+        self.effects.push(Effect::Notify(kind));
         self.state.is_announced = true;
         self.state.notified_at = Some(self.at);
     }

@@ -1,43 +1,43 @@
-//! How many errors in a row, as live monitoring and backtests both count them.
+//! Counts consecutive errors, for both live monitoring and backtests.
 
 use crate::model::Timestamp;
 use crate::model::time::QUARTER_HOUR_MS;
 
-/// A request that arrives so long after its start says nothing about now.
+/// Maximum time between start and arrival of a request that is not late, in milliseconds.
 pub(super) const FRESH_MS: i64 = QUARTER_HOUR_MS;
 
-/// The instant before which a request that arrives at `now` is late.
+/// The start before which a request that arrives at `now` is late.
 pub(super) fn late_before(now: Timestamp) -> Timestamp {
     now.plus_ms(-FRESH_MS)
 }
 
-/// When a request counts as started that an evaluation at `seen` is the first to see, in Unix milliseconds: a sender
-/// whose clock is ahead must not make what others send until then say nothing.
+/// The start by which a request counts that an evaluation at `seen` sees first, in Unix
+/// milliseconds: a sender whose clock is ahead must not make other senders' requests look late.
 pub(super) fn counted_ms(started_ms: i64, seen: Timestamp) -> i64 {
     started_ms.min(seen.as_unix_ms())
 }
 
-/// Errors in a row.
+/// A streak of consecutive errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Streak {
     pub(super) failures: u64,
-    /// Start of the latest success; what started before it and arrives after it says nothing.
+    /// Start of the latest success; requests that start before it and arrive after it are ignored.
     pub(super) succeeded_ms: i64,
-    /// Start of the latest request, whatever came of it.
+    /// Start of the latest request with any outcome.
     pub(super) last_ms: i64,
 }
 
 impl Streak {
-    /// Before the first request.
+    /// The state before the first request.
     pub(super) const NONE: Self = Self { failures: 0, succeeded_ms: i64::MIN, last_ms: i64::MIN };
 
-    /// A request that neither failed nor succeeded: it shows that there is traffic.
+    /// Adds a cancelled request, which counts only as traffic.
     pub(super) fn touch(&mut self, started_ms: i64) {
         self.last_ms = self.last_ms.max(started_ms);
     }
 
-    /// Takes a request, in order of arrival; `false`: it says nothing.
-    pub(super) fn take(&mut self, started_ms: i64, is_failure: bool) -> bool {
+    /// Adds a request, in order of arrival; returns `false` if it is ignored.
+    pub(super) fn add(&mut self, started_ms: i64, is_failure: bool) -> bool {
         if started_ms < self.succeeded_ms {
             return false;
         }

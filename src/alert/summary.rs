@@ -1,11 +1,11 @@
-//! What a message says: values with their units, the rule's template filled in.
+//! Texts of notifications: values with units, and the rendered template of the rule.
 
 use super::notification::{Notification, NotificationKind, Unit};
 use super::observation::Judgement;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertGroup, AlertMetric, EndReason, EvaluationWindow, Rule, template};
 
-/// What the values of a metric count.
+/// The unit of a metric's values.
 pub const fn unit_of(metric: AlertMetric) -> Unit {
     match metric {
         AlertMetric::ErrorRate | AlertMetric::CacheHitRate => Unit::Ratio,
@@ -22,17 +22,17 @@ pub const fn unit_of(metric: AlertMetric) -> Unit {
     }
 }
 
-/// Decimals of a number of at least one.
+/// Number of decimals of a number of at least one.
 const DECIMALS: usize = 2;
-/// Most decimals: a billionth of a dollar has nine, and a double about 17 digits.
+/// Maximum number of decimals: a billionth of a dollar has nine, and a double about 17 digits.
 const DECIMALS_MAX: usize = 17;
 
-/// A number as people read it, thousands apart: two decimals, and at least three significant digits.
+/// Formats a number with thousands separators, two decimals and at least three significant digits.
 pub fn number_text(value: f64) -> String {
     with_decimals(value, decimals_of(value))
 }
 
-/// Decimals that leave a number three significant digits, two at least.
+/// Number of decimals for three significant digits, at least two.
 fn decimals_of(value: f64) -> usize {
     let mut decimals = DECIMALS;
     let mut scaled = value.abs();
@@ -59,7 +59,7 @@ fn with_decimals(value: f64, decimals: usize) -> String {
     format!("{sign}{text}{point}{decimals}")
 }
 
-/// How a number is written: what it is multiplied by, and what stands before and after it.
+/// A number format: factor, prefix and suffix.
 #[derive(Clone, Copy)]
 struct Style {
     scale: f64,
@@ -84,8 +84,8 @@ impl Style {
         }
     }
 
-    /// The style that a template asks for.
-    fn asked(value: f64, unit: Unit, format: Option<&str>) -> Self {
+    /// The format that a template requests.
+    fn requested(value: f64, unit: Unit, format: Option<&str>) -> Self {
         match format {
             Some("pct") => Self::PERCENT,
             Some("ms") => Self::MS,
@@ -101,27 +101,27 @@ impl Style {
         format!("{}{}{}", self.before, with_decimals(scaled, decimals), self.after)
     }
 
-    /// The text, with as many more decimals as tell `value` from `other`.
+    /// Formats `value` with enough decimals to differ from `other`.
     fn text_beside(self, value: f64, other: f64) -> String {
         let is_same = value.partial_cmp(&other) == Some(std::cmp::Ordering::Equal);
-        let is_told_apart =
+        let is_distinct =
             |more: &usize| is_same || self.text(value, *more) != self.text(other, *more);
-        let more = (0..=DECIMALS_MAX).find(is_told_apart).unwrap_or(0);
+        let more = (0..=DECIMALS_MAX).find(is_distinct).unwrap_or(0);
         self.text(value, more)
     }
 }
 
-/// A value with its unit.
+/// Formats a value with its unit.
 pub fn value_text(value: f64, unit: Unit) -> String {
     Style::of(value, unit).text(value, 0)
 }
 
-/// A value with its unit, beside the one that it is compared with: different values have different texts.
+/// Formats a value with its unit; different values have different texts.
 pub fn value_text_beside(value: f64, other: f64, unit: Unit) -> String {
     Style::of(value, unit).text_beside(value, other)
 }
 
-/// A value, or that there is none, and the limit that it is compared with: different numbers have different texts.
+/// Formats a value, or `no value`, and its limit; different numbers have different texts.
 pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String) {
     match value {
         Some(value) => {
@@ -131,17 +131,17 @@ pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String)
     }
 }
 
-/// A value in the style that a template asks for, so that it differs from `other` if that is another one.
+/// Formats a value as the template requests; it differs from `other` if the numbers differ.
 fn formatted(value: Option<f64>, other: Option<f64>, unit: Unit, format: Option<&str>) -> String {
     let Some(value) = value else { return "unknown".to_owned() };
-    let style = Style::asked(value, unit, format);
+    let style = Style::requested(value, unit, format);
     match other {
         Some(other) => style.text_beside(value, other),
         None => style.text(value, 0),
     }
 }
 
-/// A window in words: `5m`, `day`.
+/// Formats a window: `5m`, `day`.
 pub fn window_text(window: EvaluationWindow) -> String {
     match window {
         EvaluationWindow::Period(period) => period.as_str().to_owned(),
@@ -158,7 +158,7 @@ pub fn window_text(window: EvaluationWindow) -> String {
     }
 }
 
-/// The rule's template filled in; with its group in front when the rule has groups.
+/// Renders the rule's template; the group is prepended if the template does not contain it.
 pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String {
     let unit = unit_of(rule.metric);
     let group_text = group.to_string();
@@ -180,7 +180,7 @@ pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String
     if has_group { text } else { format!("{group_text}: {text}") }
 }
 
-/// The message about an incident of a group.
+/// The notification about an incident of a group.
 pub fn notification(
     rule: &Rule,
     group: &AlertGroup,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn small_amounts_keep_their_digits() {
+    fn small_amounts_are_not_rounded_away() {
         for (value, unit, text) in [
             (0.00042, Unit::Usd, "$0.00042"),
             (0.0002, Unit::Usd, "$0.0002"),
@@ -254,13 +254,13 @@ mod tests {
         ] {
             assert_eq!(value_text(value, unit), text, "{value}");
         }
-        // The smallest number there is has no digit left, and takes no time.
+        // The smallest number has no digit left, and formatting it takes no time.
         assert_eq!(value_text(f64::MIN_POSITIVE, Unit::Usd), "$0");
         assert_eq!(value_text(f64::NAN, Unit::Count), "NaN");
     }
 
     #[test]
-    fn a_value_beyond_its_limit_never_reads_like_it() {
+    fn a_value_beyond_its_limit_never_looks_equal_to_it() {
         for (value, limit, unit, text) in [
             (0.100_04, 0.1, Unit::Ratio, "10.004 %"),
             (5_000.001, 5_000.0, Unit::Ms, "5.000001 s"),

@@ -1,4 +1,4 @@
-//! The last evaluations of each rule and group, for the question why it did or did not fire.
+//! The latest evaluations of each rule and group, which explain why an alert did or did not fire.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,31 +10,31 @@ use super::observation::{Judgement, Verdict};
 use crate::model::Timestamp;
 use crate::model::alert::{AlertInstance, EndReason};
 
-/// Evaluations kept of each rule and group.
+/// Number of evaluations kept per rule and group.
 pub const KEPT_EVALUATIONS: usize = 20;
 const KEPT_EVALUATIONS_U8: u8 = 20;
-/// Groups of one rule that are kept while nothing is wrong with them.
+/// Maximum number of groups per rule that are kept without a state.
 const QUIET_GROUPS: usize = 1_000;
 
-/// One evaluation, as it is remembered.
+/// One evaluation, as kept for explanations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
-    /// When.
+    /// Time of the evaluation.
     pub at: Timestamp,
-    /// What was found.
+    /// Verdict and figures.
     pub judgement: Judgement,
-    /// Violations in a row, this one included.
+    /// Consecutive violations, including this one.
     pub violations: u32,
-    /// Clear evaluations in a row, this one included.
+    /// Consecutive clear evaluations, including this one.
     pub clears: u32,
-    /// Messages were kept back.
+    /// Whether notifications were suppressed.
     pub is_muted: bool,
 }
 
-/// Evaluations one after the other that found the same, in few bytes: there are many groups.
+/// Consecutive equal evaluations in compact form, because there are many groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Packed {
-    /// The last one; those before it are as many entries before it among the rule's instants.
+    /// Time of the last one; the earlier ones are the preceding instants of the rule.
     last_ms: i64,
     value: f64,
     threshold: f64,
@@ -63,24 +63,25 @@ const VERDICTS: [Verdict; 11] = [
 const HAS_VALUE: u8 = 1;
 const IS_MUTED: u8 = 2;
 
-/// The last evaluations of one rule.
+/// The latest evaluations of one rule.
 #[derive(Clone, Debug, Default)]
 struct RuleTraces {
-    /// When it was evaluated, oldest first.
+    /// Times of the evaluations, oldest first.
     instants_ms: VecDeque<i64>,
-    /// By the hash of the group's key, oldest first.
+    /// Evaluations by the hash of the group's key, oldest first.
     groups: FxHashMap<u64, Vec<Packed>>,
 }
 
-/// The last evaluations of every rule and group that are kept. A copy shares each rule's until that is evaluated again.
+/// The latest evaluations of all rules and groups. Clones share a rule's data until it is evaluated
+/// again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traces {
     rules: FxHashMap<String, Arc<RuleTraces>>,
 }
 
 impl Traces {
-    /// Remembers one evaluation; groups with which nothing is wrong only up to a number.
-    pub(super) fn note(
+    /// Records one evaluation; groups without a state only up to [`QUIET_GROUPS`].
+    pub(super) fn record(
         &mut self,
         rule_id: &str,
         group_key: &str,
@@ -115,18 +116,18 @@ impl Traces {
         runs.into_iter().flatten().flat_map(|packed| rule.evaluations(packed)).collect()
     }
 
-    /// The last evaluation of every group of a rule.
+    /// The latest evaluation of every group of a rule.
     pub(super) fn latest(&self, rule_id: &str) -> impl Iterator<Item = Evaluation> + '_ {
         let groups = self.rules.get(rule_id).map(|rule| rule.groups.values());
         groups.into_iter().flatten().filter_map(|runs| runs.last()).map(unpack)
     }
 
-    /// Forgets what an earlier rule of this id found, which watched something else.
+    /// Drops the evaluations of an earlier definition of this rule.
     pub(super) fn forget(&mut self, rule_id: &str) {
         self.rules.remove(rule_id);
     }
 
-    /// Forgets rules that are gone, and groups that were not evaluated since `since`.
+    /// Drops removed rules, and groups that were not evaluated since `since`.
     pub(super) fn retain(&mut self, since: Timestamp, has_rule: impl Fn(&str) -> bool) {
         let since_ms = since.as_unix_ms();
         self.rules.retain(|rule_id, rule| {
@@ -134,7 +135,7 @@ impl Traces {
             rule.groups.retain(|_, runs| runs.last().is_some_and(|last| last.last_ms >= since_ms));
             let is_old = |at_ms: &&i64| **at_ms < since_ms;
             let old = rule.instants_ms.iter().take_while(is_old).count();
-            // A group that is still kept may look back as far as it has evaluations.
+            // Keep as many instants as a remaining group may refer to.
             rule.instants_ms.drain(..old.saturating_sub(KEPT_EVALUATIONS));
             has_rule(rule_id)
         });
@@ -151,8 +152,8 @@ impl RuleTraces {
     }
 }
 
-/// Adds an evaluation, as a repetition if it found what the one just before it found, and drops the oldest
-/// beyond those that are kept.
+/// Appends an evaluation, merged with the previous one if equal, and drops the oldest beyond
+/// [`KEPT_EVALUATIONS`].
 fn push(runs: &mut Vec<Packed>, found: Packed, before_ms: Option<i64>) {
     match runs.last_mut() {
         Some(last)
@@ -231,7 +232,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
-        /// What is asked for is what was noted last, however it is packed.
+        /// The latest evaluations are returned as recorded, whatever their compact form.
         #[test]
         fn the_last_evaluations_are_kept(
             seen in prop::collection::vec((0_u64..3, any::<bool>(), any::<bool>()), 1..80),
@@ -242,9 +243,9 @@ mod tests {
                 let at = Timestamp::from_unix_ms(i64::try_from(number).unwrap() * 30_000);
                 let judgement = Judgement { samples, ..Judgement::bare(Verdict::Clear) };
                 // Another group is evaluated every time.
-                traces.note("rule", "other", at, &judgement, None, false);
+                traces.record("rule", "other", at, &judgement, None, false);
                 if is_looked_at {
-                    traces.note("rule", "group", at, &judgement, None, is_muted);
+                    traces.record("rule", "group", at, &judgement, None, is_muted);
                     expected.push_back((at, samples, is_muted));
                     if expected.len() > KEPT_EVALUATIONS {
                         expected.pop_front();

@@ -1,9 +1,9 @@
-//! How much a share of few requests says: the interval of Wilson.
+//! Confidence intervals of a share of few requests: the Wilson interval.
 //!
 //! E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22
-//! (1927). It stays inside 0..1 and is honest for few requests, where the plain share is not.
+//! (1927). It stays within 0..1 and is accurate for few requests, unlike the plain share.
 
-/// The one-sided lower bound of the true share when `events` of `samples` were seen; 0 over nothing.
+/// The one-sided lower bound of the true share for `events` of `samples`; 0 without samples.
 ///
 /// # Example
 /// ```
@@ -20,7 +20,7 @@ pub fn lower_bound(events: u64, samples: u64, z: f64) -> f64 {
     ((center - spread) / scale).max(0.0)
 }
 
-/// The one-sided upper bound of the true share; 1 over nothing.
+/// The one-sided upper bound of the true share; 1 without samples.
 pub fn upper_bound(events: u64, samples: u64, z: f64) -> f64 {
     if samples == 0 {
         return 1.0;
@@ -37,8 +37,9 @@ fn parts(events: u64, samples: u64, z: f64) -> (f64, f64, f64) {
     (p + square / (2.0 * n), spread, 1.0 + square / n)
 }
 
-/// The quantile of the standard normal distribution at `confidence`, for `0.5 <= confidence < 1`; off by
-/// less than 0.0005 (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.2.23).
+/// The quantile of the standard normal distribution at `confidence`, for `0.5 <= confidence < 1`,
+/// with an error below 0.0005 (Abramowitz and Stegun, "Handbook of Mathematical Functions",
+/// 26.2.23).
 pub fn quantile_of(confidence: f64) -> f64 {
     let tail = (1.0 - confidence).clamp(f64::MIN_POSITIVE, 0.5);
     let t = (-2.0 * tail.ln()).sqrt();
@@ -47,10 +48,11 @@ pub fn quantile_of(confidence: f64) -> f64 {
     t - above / below
 }
 
-/// The quantile for a share that is looked at `looks` times while the same requests are in the window.
+/// The quantile for a share that is evaluated `looks` times while the same requests are in the
+/// window.
 ///
-/// A chance of `1 - confidence` to be wrong is meant for the window, not for each of its overlapping
-/// evaluations, so it is divided among them (Bonferroni).
+/// The error probability `1 - confidence` applies to the window, not to each of its overlapping
+/// evaluations, so it is divided among them (Bonferroni correction).
 pub fn quantile_over(confidence: f64, looks: u32) -> f64 {
     quantile_of(1.0 - (1.0 - confidence) / f64::from(looks.max(1)))
 }
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_hold_the_share_between_them() {
+    fn the_share_is_within_its_bounds() {
         for samples in [1, 7, 50, 1_000] {
             for events in 0..=samples.min(40) {
                 let share = as_f64(events) / as_f64(samples);

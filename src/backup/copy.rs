@@ -1,4 +1,4 @@
-//! The steps that a backup and a restore share: copying a snapshot to the disk, and checking what is there.
+//! Steps shared by backup and restore: copying a snapshot to disk, and verifying the copy.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,24 +6,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::flow::{Flusher, Pace, Room};
+use super::flow::{Flusher, FreeSpace, Pace};
 use super::staging::Staging;
 use super::{CopyStage, CopyWatch};
 use crate::error::{Error, Result, StorageErrorKind};
 use crate::store::{CopyProgress, ExaminedFile, InUse, Reader, StoreFigures, seal_copy};
 
-/// Bytes read back at a time.
+/// Size of the buffer for reading a copy back, in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// Copies the snapshot of `reader`, which reads the file `source`, at most so many bytes a second.
+/// Copies the snapshot of `reader`, which reads the file `source`, at most `max_bytes_per_s` fast.
 ///
 /// # Errors
-/// When there is not enough space, or a file cannot be read or written; [`Error::Closed`] when it was stopped.
+/// When there is not enough space, or a file cannot be read or written; [`Error::Closed`] when the
+/// copy is cancelled.
 pub(super) fn copy_snapshot(
     staging: &Staging,
     reader: &Reader<'_>,
     source: &Path,
-    room: &Room,
+    free_space: &FreeSpace,
     max_bytes_per_s: Option<u64>,
     watch: &mut CopyWatch<'_>,
 ) -> Result<Flusher> {
@@ -33,24 +34,26 @@ pub(super) fn copy_snapshot(
         let CopyProgress { copied_bytes, total_bytes } = progress;
         (watch.progress)(CopyStage::Copying { copied_bytes, total_bytes });
         let before_us = watch.clock.monotonic_us();
-        let has_flushed = flusher.grown_to(copied_bytes)?;
+        let has_flushed = flusher.flush_if_due(copied_bytes)?;
         let now_us = watch.clock.monotonic_us();
         let mut rest = pace.rest(copied_bytes, now_us);
         if has_flushed {
-            room.require(total_bytes.saturating_sub(copied_bytes))?;
+            free_space.require(total_bytes.saturating_sub(copied_bytes))?;
             rest = rest.max(pace.rest_after_flush(now_us - before_us));
         }
         watch.rest(rest)
     });
-    copied.map_err(|error| room.named(error))?;
+    copied.map_err(|error| free_space.with_directory(error))?;
     Ok(flusher)
 }
 
-/// Makes the copy of `source` a file of its own, flushes it, and checks it against the figures of the snapshot; gives
-/// its figures. At most so many bytes a second are read back. When `wal_is_missing`, the copy says that records are missing.
+/// Makes the copy of `source` self-contained, flushes it, verifies it against the figures of the
+/// snapshot, and returns its figures. Reads it back at most `max_bytes_per_s` fast. With
+/// `wal_is_missing`, the copy is marked as possibly missing records.
 ///
 /// # Errors
-/// When the copy is damaged, as it is when `source` is, or differs; [`Error::Closed`] when it was stopped.
+/// When the copy is damaged, for example because `source` is, or differs from the snapshot;
+/// [`Error::Closed`] when it is cancelled.
 pub(super) fn finish_copy(
     staging: &Staging,
     source: &Path,
@@ -63,7 +66,7 @@ pub(super) fn finish_copy(
     let copy = staging.data();
     let sealed = seal_copy(&copy, wal_is_missing).and_then(|()| {
         flusher.flush()?;
-        // Every connection to it is closed.
+        // All connections to it are closed.
         drop(flusher);
         read_back(&copy, max_bytes_per_s, watch)?;
         verify(&copy, &sealed_figures(snapshot, wal_is_missing), watch)
@@ -77,8 +80,8 @@ pub(super) fn finish_copy(
     })
 }
 
-/// Reads the file from the disk in the order of its pages: the check that follows follows the trees, which takes three
-/// times as long while each page is a read of its own.
+/// Reads the file from disk sequentially before the check, which follows the B-trees and would take
+/// three times as long with one disk read per page.
 fn read_back(path: &Path, max_bytes_per_s: Option<u64>, watch: &mut CopyWatch<'_>) -> Result<()> {
     let failed = |source| Error::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
@@ -113,14 +116,12 @@ fn verify(path: &Path, expected: &StoreFigures, watch: &CopyWatch<'_>) -> Result
     Ok(found)
 }
 
-/// The figures of the snapshot as its finished copy has them.
+/// The figures that the finished copy of a snapshot must have.
 fn sealed_figures(snapshot: &StoreFigures, wal_is_missing: bool) -> StoreFigures {
     let mut figures = snapshot.clone();
-    if let Some(state) = &mut figures.state {
-        state.in_use = InUse::Closed;
-        if wal_is_missing {
-            state.wal_missing_after_ms = Some(state.clock_ms);
-        }
+    figures.state.in_use = InUse::Closed;
+    if wal_is_missing {
+        figures.state.wal_missing_after_ms = Some(figures.state.clock_ms);
     }
     figures
 }

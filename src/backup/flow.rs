@@ -1,4 +1,4 @@
-//! The flow of bytes to the disk: how fast, how often flushed, how much room is left.
+//! The flow of bytes to the disk: rate limit, flushes, and free space.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,29 +8,31 @@ use std::time::Duration;
 use super::names::directory_of;
 use crate::error::{Error, Result, StorageErrorKind};
 
-/// Bytes written between two flushes: a flush of more would keep the flushes of the server's commits waiting.
+/// Bytes written between two flushes. Larger flushes would delay the flushes of the server's
+/// commits.
 const FLUSH_BYTES: u64 = 4 << 20;
-/// Bytes left free on the file system that the database is on, for the write-ahead log that grows meanwhile.
+/// Bytes to leave free on the database's file system, for the write-ahead log that grows during the
+/// copy.
 const HEADROOM_BYTES: u64 = 128 << 20;
-/// A copy that was kept waiting makes up for at most this time, so that it never writes in a burst.
+/// Time that a delayed copy may catch up for, in microseconds, so that it never writes in a burst.
 const CATCH_UP_US: u64 = 50_000;
 
-/// Spreads the bytes of a copy over time.
+/// Limits the rate of a copy.
 #[derive(Debug)]
 pub(super) struct Pace {
     bytes_per_s: Option<u64>,
-    /// When the bytes so far were due, on the monotonic clock.
+    /// When the bytes so far are due, on the monotonic clock.
     due_us: u64,
     paced_bytes: u64,
 }
 
 impl Pace {
-    /// A pace of at most `bytes_per_s`; `None`: as fast as it goes.
+    /// Creates a pace of at most `bytes_per_s`; `None` means no limit.
     pub(super) const fn new(bytes_per_s: Option<u64>, now_us: u64) -> Self {
         Self { bytes_per_s, due_us: now_us, paced_bytes: 0 }
     }
 
-    /// How long to rest after `copied_bytes` in all.
+    /// How long to rest after `copied_bytes` in total.
     pub(super) fn rest(&mut self, copied_bytes: u64, now_us: u64) -> Duration {
         let Some(bytes_per_s) = self.bytes_per_s else { return Duration::ZERO };
         let bytes = copied_bytes.saturating_sub(self.paced_bytes);
@@ -40,13 +42,15 @@ impl Pace {
         Duration::from_micros(self.due_us.saturating_sub(now_us))
     }
 
-    /// How long to rest after a flush: as long as it took, so that on a slow disk half of the time is the server's.
+    /// How long to rest after a flush: as long as it took, so that the server gets half of a slow
+    /// disk's time.
     pub(super) const fn rest_after_flush(&self, took_us: u64) -> Duration {
         if self.bytes_per_s.is_some() { Duration::from_micros(took_us) } else { Duration::ZERO }
     }
 }
 
-/// The file of a copy, flushed as it grows and not kept in the system's page cache, which the server needs.
+/// The file of a copy. It is flushed as it grows and dropped from the page cache, which the server
+/// needs.
 #[derive(Debug)]
 pub(super) struct Flusher {
     file: File,
@@ -55,52 +59,48 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    /// For the copy at `path`. The descriptor stays open until this is dropped: closing it would take SQLite's locks.
+    /// Creates a flusher for the copy at `path`. The descriptor stays open until drop: closing it
+    /// earlier would release SQLite's locks.
     pub(super) const fn new(file: File, path: PathBuf) -> Self {
         Self { file, path, flushed_bytes: 0 }
     }
 
-    /// Flushes when enough was written; whether it did.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub(super) fn grown_to(&mut self, bytes: u64) -> Result<bool> {
+    /// Flushes when enough bytes were written; returns whether it did.
+    pub(super) fn flush_if_due(&mut self, bytes: u64) -> Result<bool> {
         if bytes < self.flushed_bytes + FLUSH_BYTES {
             return Ok(false);
         }
         self.flushed_bytes = bytes;
-        self.synced(self.file.sync_data())?;
+        self.after_sync(self.file.sync_data())?;
         Ok(true)
     }
 
     /// Flushes everything.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub(super) fn flush(&self) -> Result<()> {
-        self.synced(self.file.sync_all())
+        self.after_sync(self.file.sync_all())
     }
 
-    fn synced(&self, synced: std::io::Result<()>) -> Result<()> {
+    fn after_sync(&self, synced: std::io::Result<()>) -> Result<()> {
         synced.map_err(|source| Error::Io { path: self.path.clone(), source })?;
-        // Only advice: what is read back for the check comes from the disk then.
+        // This is only advice; afterwards the check reads from the disk.
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed) {
-            tracing::debug!(%error, "the copy stays in the page cache");
+            tracing::debug!(%error, "cannot drop the copy from the page cache");
         }
         Ok(())
     }
 }
 
-/// The room that a copy has.
+/// The free space for a copy.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct FreeSpace {
     directory: PathBuf,
     headroom_bytes: u64,
 }
 
-impl Room {
-    /// The room for a copy at `target`, beside what the server of the database `served` needs, if there is one.
+impl FreeSpace {
+    /// The free space for a copy at `target`. If the database `served` is on the same file system,
+    /// its server needs some of it.
     pub(super) fn new(target: &Path, served: Option<&Path>) -> Self {
         let directory = directory_of(target);
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
@@ -109,10 +109,10 @@ impl Room {
         Self { directory, headroom_bytes }
     }
 
-    /// Whether `bytes` more fit and leave the server its room.
+    /// Requires that `bytes` more fit beside the headroom of the server.
     ///
     /// # Errors
-    /// When they do not; a file system that does not tell is believed to have room.
+    /// When they do not fit. A file system that does not report its free space passes.
     pub(super) fn require(&self, bytes: u64) -> Result<()> {
         let Some(free) = free_bytes(&self.directory) else { return Ok(()) };
         if free >= bytes.saturating_add(self.headroom_bytes) {
@@ -128,8 +128,8 @@ impl Room {
         Err(Error::database(&self.directory, reason))
     }
 
-    /// The error of a failed copy, with the directory when its file system is full.
-    pub(super) fn named(&self, error: Error) -> Error {
+    /// Adds the directory to the error of a copy that failed because the file system is full.
+    pub(super) fn with_directory(&self, error: Error) -> Error {
         if error.storage_kind() == Some(StorageErrorKind::DiskFull) {
             return Error::database(&self.directory, format!("no space is left: {error}"));
         }
@@ -137,10 +137,10 @@ impl Room {
     }
 }
 
-/// Bytes that this user may still write to the file system of a directory.
+/// Bytes that this user can still write to the file system of a directory.
 fn free_bytes(directory: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(directory).ok()?;
-    // Some network file systems tell nothing.
+    // Some network file systems report nothing.
     (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
 }
 
@@ -149,12 +149,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_spread_over_time_without_bursts_after_a_stall() {
+    fn the_rate_is_limited_without_bursts_after_a_stall() {
         let mut pace = Pace::new(Some(1_000_000), 0);
         assert_eq!(pace.rest(100_000, 0), Duration::from_millis(100));
         // Half of the rest was spent on the step itself.
         assert_eq!(pace.rest(200_000, 150_000), Duration::from_millis(50));
-        // A stall of ten seconds is not made up for.
+        // The copy does not catch up for a stall of ten seconds.
         assert_eq!(pace.rest(300_000, 10_000_000), Duration::from_millis(50));
         assert_eq!(pace.rest_after_flush(7_000), Duration::from_millis(7));
         let mut unlimited = Pace::new(None, 0);
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn a_copy_that_does_not_fit_is_refused_with_the_figures() {
         let place = tempfile::tempdir().unwrap();
-        let room = Room::new(&place.path().join("a.db"), Some(place.path()));
-        room.require(0).unwrap();
-        let refused = room.require(u64::MAX / 2).unwrap_err().to_string();
+        let free_space = FreeSpace::new(&place.path().join("a.db"), Some(place.path()));
+        free_space.require(0).unwrap();
+        let refused = free_space.require(u64::MAX / 2).unwrap_err().to_string();
         assert!(
             refused.contains("not enough space") && refused.contains("135 MB more"),
             "{refused}"

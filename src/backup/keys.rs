@@ -1,4 +1,4 @@
-//! The key of the pseudonyms on its way with a database.
+//! The pseudonym key in backups and restores.
 
 use std::path::Path;
 
@@ -6,27 +6,23 @@ use crate::error::{Error, Result};
 use crate::privacy::{Pseudonymizer, load_key};
 use crate::store::StoreFigures;
 
-/// A key as its file holds it.
+/// A pseudonym key.
 pub(super) type Key = [u8; 32];
 
-/// The key in a file that must be there.
-///
-/// # Errors
-/// When it is not, or holds no key.
+/// Loads the key from a file that must exist.
 pub(super) fn require_key(path: &Path) -> Result<Key> {
-    load_key(path)?.ok_or_else(|| {
-        Error::database(path, "no such file; it is to hold the key of the pseudonyms")
-    })
+    load_key(path)?
+        .ok_or_else(|| Error::database(path, "no such file; it must hold the pseudonym key"))
 }
 
-/// Refuses a key that the database with these figures was not written with, as far as the database tells.
+/// Rejects a key with which the database was not written, if the database records its key.
 pub(super) fn check_key(
     path: &Path,
     key: &Key,
     database: &Path,
     figures: &StoreFigures,
 ) -> Result<()> {
-    let known = figures.state.as_ref().and_then(|state| state.pseudonym_key_check.as_deref());
+    let known = figures.state.pseudonym_key_check.as_deref();
     if known.is_none_or(|known| known == Pseudonymizer::from_key(*key).key_check()) {
         return Ok(());
     }

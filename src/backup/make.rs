@@ -1,10 +1,10 @@
-//! Making a backup: the checks before, the copy of one snapshot, the check of the copy, its name.
+//! Making a backup: checks, copying a snapshot, verifying the copy, renaming it.
 
 use std::path::{Path, PathBuf};
 
 use super::CopyWatch;
 use super::copy::{copy_snapshot, finish_copy};
-use super::flow::{Flusher, Room};
+use super::flow::{Flusher, FreeSpace};
 use super::keys::{Key, check_key, require_key};
 use super::names::{append, check_target, directory_of, key_beside};
 use super::staging::{Staging, sync_directory};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::privacy::{install_key, load_key};
 use crate::store::{Reader, StoreFigures, resolved};
 
-/// What is verified of a backup before it gets its name.
+/// What is verified before a backup gets its name.
 pub const VERIFIED: [&str; 4] = [
     "SQLite's structural check of every page of the copy, read back from the disk, finds nothing (quick_check)",
     "the copy is a chatgauge database of the same schema and size",
@@ -20,53 +20,53 @@ pub const VERIFIED: [&str; 4] = [
     "it is one file without a write-ahead log and is marked as in use by nobody",
 ];
 
-/// What is to be backed up, and where to.
+/// The parameters of a backup.
 #[derive(Clone, Debug)]
 pub struct BackupRequest {
     /// The database.
     pub database: PathBuf,
-    /// The file of the key of the pseudonyms.
+    /// The file of the pseudonym key.
     pub key: PathBuf,
     /// The file of the backup.
     pub target: PathBuf,
     /// Whether the key is copied to `<target>.key`.
     pub with_key: bool,
-    /// Whether a file of that name is replaced, once the new backup is verified.
+    /// Whether an existing file is replaced once the new backup is verified.
     pub overwrite: bool,
-    /// Bytes copied a second at most; `None`: as fast as it goes.
+    /// Rate limit of the copy in bytes per second; `None` means no limit.
     pub max_bytes_per_s: Option<u64>,
-    /// Whether a server had the database open when it died, and the write-ahead log is gone.
+    /// Whether a server that had the database open died, and the write-ahead log is missing.
     pub wal_is_missing: bool,
 }
 
-/// A backup that was made.
+/// The result of a backup.
 #[derive(Clone, Debug)]
 pub struct BackupReport {
     /// The file.
     pub file: PathBuf,
-    /// Its copy of the key.
+    /// The copy of the key, if made.
     pub key: Option<PathBuf>,
-    /// What is in it.
+    /// The figures of the backup.
     pub figures: StoreFigures,
-    /// Whether the database's write-ahead log was missing, and its latest records with it.
+    /// Whether the database's write-ahead log was missing, and with it possibly the latest records.
     pub is_incomplete: bool,
-    /// Time of copying, in microseconds.
+    /// Duration of the copy, in microseconds.
     pub copying_us: u64,
-    /// Time of flushing and checking, in microseconds.
+    /// Duration of flushing and verifying, in microseconds.
     pub verifying_us: u64,
-    /// Size of the database's write-ahead log when the copy was complete, in bytes: until then nothing of it that came
-    /// after the snapshot could be moved into the database.
+    /// Size of the database's write-ahead log at the end of the copy, in bytes. It grows during the
+    /// copy because frames after the snapshot cannot be checkpointed.
     pub wal_bytes: u64,
 }
 
-/// A backup under way.
+/// A backup in progress.
 #[derive(Debug)]
 pub struct BackupJob {
     request: BackupRequest,
     staging: Staging,
 }
 
-/// A backup of which the pages are copied; the snapshot is no longer needed.
+/// A backup whose pages are copied; it no longer needs the snapshot.
 #[derive(Debug)]
 pub struct CopiedBackup {
     job: BackupJob,
@@ -77,11 +77,12 @@ pub struct CopiedBackup {
 }
 
 impl BackupJob {
-    /// Checks the names and makes the place for the copy, after removing what killed backups of this name left.
+    /// Checks the paths and creates the staging directory, after removing those of killed backups
+    /// with the same name.
     ///
     /// # Errors
-    /// When the target cannot be used or exists, when another backup of this name is under way, and when the key that
-    /// is to be copied is missing or another one lies beside the target.
+    /// When the target is not usable or exists, another backup with this name is running, the key
+    /// to copy is missing, or a different key is beside the target.
     pub fn begin(request: BackupRequest) -> Result<Self> {
         check_target(&request.target, &request.database, &request.key, request.overwrite)?;
         if request.with_key {
@@ -94,7 +95,8 @@ impl BackupJob {
     /// Copies the snapshot of `reader`.
     ///
     /// # Errors
-    /// When there is not enough space, or a file cannot be read or written; [`Error::Closed`] when it was stopped.
+    /// When there is not enough space, or a file cannot be read or written; [`Error::Closed`] when
+    /// it is cancelled.
     pub fn copy(self, reader: &Reader<'_>, watch: &mut CopyWatch<'_>) -> Result<CopiedBackup> {
         let started_us = watch.clock.monotonic_us();
         let source = resolved(&self.request.database);
@@ -103,13 +105,11 @@ impl BackupJob {
             let path = &self.request.key;
             check_key(path, &require_key(path)?, &self.request.database, &figures)?;
         }
-        let room = Room::new(&self.request.target, Some(&source));
-        room.require(figures.bytes)?;
-        if let Some(state) = &figures.state {
-            self.staging.mark(&state.store_id)?;
-        }
+        let free_space = FreeSpace::new(&self.request.target, Some(&source));
+        free_space.require(figures.bytes)?;
+        self.staging.mark(&figures.state.store_id)?;
         let limit = self.request.max_bytes_per_s;
-        let flusher = copy_snapshot(&self.staging, reader, &source, &room, limit, watch)?;
+        let flusher = copy_snapshot(&self.staging, reader, &source, &free_space, limit, watch)?;
         let wal_bytes = append(&source, "-wal").metadata().map_or(0, |metadata| metadata.len());
         let copying_us = watch.clock.monotonic_us() - started_us;
         Ok(CopiedBackup { job: self, figures, flusher, copying_us, wal_bytes })
@@ -117,11 +117,11 @@ impl BackupJob {
 }
 
 impl CopiedBackup {
-    /// Flushes the copy, checks it and gives it its name; the key gets its name first.
+    /// Flushes and verifies the copy, then gives the key and the copy their names, in this order.
     ///
     /// # Errors
-    /// When the copy is damaged, or a file cannot be written; [`Error::Closed`] when it was stopped. There is no file
-    /// of the backup's name then, or the one that was there before.
+    /// When the copy is damaged, or a file cannot be written; [`Error::Closed`] when it is
+    /// cancelled. The backup's name is then free, or still has its previous file.
     pub fn finish(self, watch: &mut CopyWatch<'_>) -> Result<BackupReport> {
         let started_us = watch.clock.monotonic_us();
         let BackupJob { request, staging } = self.job;
@@ -152,13 +152,13 @@ impl CopiedBackup {
     }
 }
 
-/// Refuses to put a key beside a backup when another one is there.
+/// Rejects a backup with a key when a different key is beside the target.
 fn check_key_beside(target: &Path, key: &Key) -> Result<()> {
     let path = key_beside(target);
     if load_key(&path)?.is_some_and(|other| other != *key) {
         return Err(Error::database(
             path,
-            "is another key, and a key is never replaced; move it away",
+            "is a different key; keys are never replaced, so move it away",
         ));
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! Backups: a consistent copy of the database beside a running server, its way back, and dated copies by schedule.
+//! Backups: a consistent copy of the database of a running server, its restore, and scheduled
+//! backups.
 //!
-//! A copy is made in a directory of its own beside its target, finished, flushed and verified there, and
-//! gets its name by one rename: whatever ends the process, a file with the name of a backup is a whole one.
+//! A copy is made in a staging directory beside its target, flushed and verified there, and then
+//! renamed. However the process ends, a file with the name of a backup is complete.
 
 mod copy;
 mod flow;
@@ -26,7 +27,7 @@ pub use schedule::next_due;
 use crate::error::{Error, Result};
 use crate::model::Clock;
 
-/// How far a backup or a restore is.
+/// The progress of a backup or a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyStage {
     /// Pages are being copied.
@@ -45,15 +46,15 @@ pub enum CopyStage {
     },
 }
 
-/// What a long copy needs of its caller: the time, rests, the wish to stop, and an eye for its progress.
+/// What a long copy needs from its caller.
 pub struct CopyWatch<'a> {
-    /// Measures the rate.
+    /// The clock for the rate limit.
     pub clock: &'a dyn Clock,
-    /// Waits for a duration, or shorter when the copy is to stop.
+    /// Waits for a duration, or until the copy is cancelled.
     pub wait: &'a mut dyn FnMut(Duration),
-    /// Ends the copy when it becomes true.
+    /// Cancels the copy when it becomes true.
     pub stop: Arc<AtomicBool>,
-    /// Is told after each step.
+    /// Called after each step.
     pub progress: &'a mut dyn FnMut(CopyStage),
 }
 

@@ -1,4 +1,4 @@
-//! Names: what lies beside a database, and which files a backup may be given the name of.
+//! File names: the files beside a database, and the valid targets of a backup.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use super::staging::exists;
 use crate::error::{Error, Result};
 use crate::store::{is_locked, resolved};
 
-/// What SQLite keeps beside a database.
+/// Suffixes of the files that SQLite keeps beside a database.
 pub(super) const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// What this program keeps beside a database.
+/// Suffixes of the files that this program keeps beside a database.
 const OWN_SUFFIXES: [&str; 3] = [".lock", ".key", ".token"];
 
 /// The path with `suffix` appended to its file name.
@@ -19,12 +19,12 @@ pub(super) fn append(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Where the key of a backup is: beside it, with `.key` appended.
+/// The path of a backup's key: the backup's path with `.key` appended.
 pub fn key_beside(backup: &Path) -> PathBuf {
     append(backup, ".key")
 }
 
-/// The directory that a file is in.
+/// The directory of a file.
 pub(super) fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -32,7 +32,7 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Refuses a file whose directory is missing.
+/// Rejects a file whose directory does not exist.
 pub(super) fn require_directory(path: &Path) -> Result<()> {
     let directory = directory_of(path);
     if directory.is_dir() {
@@ -42,13 +42,13 @@ pub(super) fn require_directory(path: &Path) -> Result<()> {
     Err(Error::database(path, reason))
 }
 
-/// Whether two paths lead to one file, by whatever names.
+/// Whether two paths refer to the same file.
 pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
     identity(one).is_some_and(|found| identity(other) == Some(found))
 }
 
-/// Refuses a name that a backup of `database` cannot have.
+/// Rejects a target that a backup of `database` cannot have.
 pub(super) fn check_target(
     target: &Path,
     database: &Path,
@@ -72,7 +72,7 @@ pub(super) fn check_target(
         let beside = append(target, suffix);
         if beside.symlink_metadata().is_ok() {
             return refuse(format!(
-                "SQLite would read {} as a part of the backup; move that file away",
+                "SQLite would read {} as part of the backup; move that file away",
                 beside.display()
             ));
         }
@@ -93,7 +93,7 @@ pub(super) fn check_target(
     Ok(())
 }
 
-/// Whether `target` is one of the files that lie beside the database, or its key.
+/// Whether `target` is one of the files beside the database, or its key.
 fn belongs_to(target: &Path, database: &Path, key: &Path) -> bool {
     let full = |path: &Path| -> Option<PathBuf> {
         let directory = std::fs::canonicalize(directory_of(path)).ok()?;

@@ -1,4 +1,5 @@
-//! Restoring a backup: checks, a verified copy beside the target, what was there set aside, the name.
+//! Restoring a backup: checks, a verified copy beside the target, setting the previous files aside,
+//! renaming the copy.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::CopyWatch;
 use super::copy::{copy_snapshot, finish_copy};
-use super::flow::Room;
+use super::flow::FreeSpace;
 use super::keys::{Key, check_key};
 use super::names::{
     SQLITE_SUFFIXES, append, directory_of, is_same_file, key_beside, require_directory,
@@ -19,46 +20,47 @@ use crate::store::{
     ExaminedFile, ReplaceLock, StoreFigures, interrupted_restore, resolved, set_aside_name,
 };
 
-/// What is to be restored, and where to.
+/// The parameters of a restore.
 #[derive(Clone, Debug)]
 pub struct RestoreRequest {
     /// The file of the backup.
     pub backup: PathBuf,
-    /// The database to be.
+    /// The database to create.
     pub database: PathBuf,
-    /// Where the database's key of the pseudonyms belongs.
+    /// The path of the database's pseudonym key.
     pub key: PathBuf,
-    /// Whether a database that is there is set aside.
+    /// Whether an existing database is set aside.
     pub replace: bool,
-    /// Whether it is an error when no key lies beside the backup.
+    /// Whether a missing key beside the backup is an error.
     pub with_key: bool,
-    /// Whether a copy that was made without its write-ahead log is restored as it is.
+    /// Whether a copy made without its write-ahead log is restored anyway.
     pub allow_incomplete: bool,
 }
 
-/// A database that was restored.
+/// The result of a restore.
 #[derive(Clone, Debug)]
 pub struct RestoreReport {
     /// The database.
     pub database: PathBuf,
-    /// What is in it.
+    /// The figures of the database.
     pub figures: StoreFigures,
-    /// The new names of the files that were there before.
+    /// The new names of the previous files.
     pub set_aside: Vec<PathBuf>,
-    /// The database's key; `None` when there is none.
+    /// The database's key, if there is one.
     pub key: Option<PathBuf>,
-    /// Whether the key came from beside the backup.
+    /// Whether the key was restored from beside the backup.
     pub is_key_restored: bool,
-    /// Whether the backup was a copy of a database in use without its write-ahead log.
+    /// Whether the backup is a copy of a database in use without its write-ahead log.
     pub is_incomplete: bool,
 }
 
-/// Restores a backup at `now`; the database that was there gets a name with that date.
+/// Restores a backup at `now`; an existing database gets a name with that date.
 ///
 /// # Errors
-/// When a server has the database, when there is one and it is not to be replaced, when the backup is damaged, newer
-/// than this program or not of this program, when its key is not the database's, and when a file cannot be written.
-/// Whatever goes wrong before the last step, the database and its key are as before.
+/// When a server uses the database, the database exists and `replace` is not set, the backup is
+/// damaged, newer than this program or not a chatgauge database, its key differs from the
+/// database's, or a file cannot be written. After a failure before the last step, the database and
+/// its key are unchanged.
 pub fn restore(
     request: &RestoreRequest,
     now: Timestamp,
@@ -94,12 +96,12 @@ fn restore_locked(
     }
     let key = check_keys(request, &figures)?;
     let staging = Staging::create(database)?;
-    let room = Room::new(database, None);
-    room.require(figures.bytes)?;
-    // The figures once more: what is restored may be the database of a server that goes on.
+    let free_space = FreeSpace::new(database, None);
+    free_space.require(figures.bytes)?;
+    // Reads the figures again in the copied snapshot, because a server may be writing to the file.
     let (figures, flusher) = source.read(|reader| {
         let figures = reader.figures()?;
-        Ok((figures, copy_snapshot(&staging, reader, backup, &room, None, watch)?))
+        Ok((figures, copy_snapshot(&staging, reader, backup, &free_space, None, watch)?))
     })?;
     drop(source);
     let figures = finish_copy(&staging, backup, &figures, flusher, None, is_incomplete, watch)
@@ -107,7 +109,7 @@ fn restore_locked(
             Error::Database { reason, .. } => Error::database(
                 backup,
                 format!(
-                    "cannot be restored, and nothing was changed: {reason}; take an older backup"
+                    "cannot be restored, and nothing was changed: {reason}; use an older backup"
                 ),
             ),
             other => other,
@@ -152,13 +154,14 @@ fn check_target(request: &RestoreRequest, database: &Path) -> Result<()> {
     }
 }
 
-/// The key beside the backup, when it is to be put in place; that key and the database's must be the backup's.
+/// The key beside the backup if it must be restored. That key and the database's must be the ones
+/// that the backup was written with.
 fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option<Key>> {
     let beside = key_beside(&request.backup);
     let there = load_key(&request.key)?;
     let Some(key) = load_key(&beside)? else {
         if request.with_key {
-            let reason = "no such file; put the key there, or leave --with-key out";
+            let reason = "no such file; put the key there, or omit --with-key";
             return Err(Error::database(beside, reason));
         }
         if let Some(there) = &there {
@@ -169,7 +172,7 @@ fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option
     check_key(&beside, &key, &request.backup, figures)?;
     if there.is_some_and(|there| there != key) {
         let reason = format!(
-            "is another key than {}, and a key is never replaced; move it away, or the one beside the backup",
+            "differs from {}; keys are never replaced, so move one of them away",
             beside.display()
         );
         return Err(Error::database(&request.key, reason));
@@ -177,13 +180,14 @@ fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option
     Ok(Some(key))
 }
 
-/// Gives the database and what SQLite keeps beside it names with the date, so that the restored file meets no
-/// write-ahead log of another one. The database keeps its name too, until the restored file takes it.
+/// Gives the database and SQLite's files beside it names with the date, so that SQLite does not
+/// apply an old write-ahead log to the restored file. The database also keeps its name until the
+/// restored file replaces it.
 ///
-/// First every file gets its second name, then the old ones go: a crash in between leaves the set complete. The next
-/// restore goes on with the names that the interrupted one gave.
+/// Every file gets its second name before any old name is removed, so that a crash in between
+/// leaves a complete set. The next restore continues with the names of the interrupted one.
 fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
-    let dated = earlier_name(database).unwrap_or_else(|| set_aside_name(database, now));
+    let dated = interrupted_name(database).unwrap_or_else(|| set_aside_name(database, now));
     let beside = SQLITE_SUFFIXES.map(|suffix| (append(database, suffix), append(&dated, suffix)));
     let files: Vec<_> = beside
         .into_iter()
@@ -195,7 +199,7 @@ fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
         move |source| Error::Io { path, source }
     };
     for (path, name) in &files {
-        second_name(path, name).map_err(failed(name))?;
+        link_or_rename(path, name).map_err(failed(name))?;
     }
     sync_directory(&directory_of(database))?;
     for (path, _) in files.iter().filter(|(path, _)| path != database) {
@@ -210,9 +214,9 @@ fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
     Ok(names.filter(|name| name.symlink_metadata().is_ok()).collect())
 }
 
-/// The name that an interrupted restore gave the database, unless a file that lies beside the database now would need a
-/// name that another file has there.
-fn earlier_name(database: &Path) -> Option<PathBuf> {
+/// The name that an interrupted restore gave the database, unless one of the current files would
+/// need a name that a different file has.
+fn interrupted_name(database: &Path) -> Option<PathBuf> {
     let earlier = interrupted_restore(database)?.set_aside;
     let is_free = |suffix: &&str| {
         let (path, name) = (append(database, suffix), append(&earlier, suffix));
@@ -222,8 +226,9 @@ fn earlier_name(database: &Path) -> Option<PathBuf> {
     SQLITE_SUFFIXES.iter().all(is_free).then_some(earlier)
 }
 
-/// Gives a file a second name, unless it has that already; where the file system has no hard links, another one.
-fn second_name(path: &Path, name: &Path) -> io::Result<()> {
+/// Gives a file a second name, unless it has it already; renames the file if the file system has no
+/// hard links.
+fn link_or_rename(path: &Path, name: &Path) -> io::Result<()> {
     if is_same_file(path, name) {
         return Ok(());
     }

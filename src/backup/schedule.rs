@@ -1,14 +1,16 @@
-//! When the next scheduled backup is due: a pure function of the schedule, the last backup and the zone.
+//! When the next scheduled backup is due, as a pure function of the schedule, the last backup and
+//! the time zone.
 
 use crate::config::BackupSchedule;
 use crate::model::time::{Aggregation, MINUTE_MS, day_start, local_date};
 use crate::model::{Timestamp, Tz};
 
-/// When the backup after the one of `last` is due; `since` is the start of the program.
+/// When the next backup is due after one at `last`; `since` is the start of the program.
 ///
-/// An interval counts from the last backup, and without one the first is due at once. A time of day is due at the
-/// first such time after the last backup, and without one after `since`; a time that was missed is made up for. On a
-/// day on which the clocks skip that time it is due at the end of the gap, and when they show it twice, the first time.
+/// An interval counts from the last backup; without one, the first backup is due immediately. A
+/// time of day is due at its first occurrence after the last backup, or after `since`; a missed one
+/// is made up for. If the clocks skip that time, the backup is due at the end of the gap; if it
+/// occurs twice, at the first occurrence.
 pub fn next_due(
     schedule: BackupSchedule,
     last: Option<Timestamp>,
@@ -34,7 +36,7 @@ pub fn next_due(
     }
 }
 
-/// The first instant of the day at which the wall clock shows that minute or a later one.
+/// The first instant of the day at which the local time is `minute_of_day` or later.
 fn time_of_day(day: Timestamp, next_day: Timestamp, minute_of_day: u16, tz: Tz) -> Timestamp {
     let wanted = i64::from(minute_of_day);
     let shown = |at: Timestamp| {
@@ -42,7 +44,8 @@ fn time_of_day(day: Timestamp, next_day: Timestamp, minute_of_day: u16, tz: Tz) 
         let local = tz.local(at).time();
         i64::from(local.hour() * 60 + local.minute())
     };
-    // Clocks change by an hour as a rule: begin two before, and step by minutes.
+    // Time zone transitions usually shift clocks by one hour: start two hours early and step by
+    // minutes.
     let mut at = day.plus_ms((wanted - 120).max(0) * MINUTE_MS);
     while at < next_day && shown(at) < wanted {
         at = at.plus_ms(MINUTE_MS);
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_counts_from_the_last_backup_and_the_first_is_due_at_once() {
+    fn an_interval_counts_from_the_last_backup_and_the_first_is_due_immediately() {
         let schedule = BackupSchedule::Every(Duration::from_secs(3_600));
         let since = at("2026-03-01T12:00:00Z");
         assert_eq!(next_due(schedule, None, since, Tz::UTC), since);
@@ -81,7 +84,7 @@ mod tests {
         let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         let since = "2026-03-10T12:00:00Z";
         assert_eq!(daily("03:00", None, since, tz), "2026-03-11T03:00:00+01:00");
-        // The last one is of the day before yesterday: yesterday's is overdue.
+        // The last backup was the day before yesterday, so yesterday's is overdue.
         let last = Some("2026-03-08T02:00:05Z");
         assert_eq!(daily("03:00", last, since, tz), "2026-03-09T03:00:00+01:00");
         assert_eq!(daily("00:00", last, since, tz), "2026-03-09T00:00:00+01:00");
@@ -91,14 +94,14 @@ mod tests {
     #[test]
     fn a_skipped_time_is_due_after_the_gap_and_a_repeated_one_once() {
         let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
-        // 29 March 2026 has no 02:30; 25 October has two.
+        // On 29 March 2026 there is no 02:30; on 25 October it occurs twice.
         let spring = daily("02:30", Some("2026-03-28T01:30:01Z"), "2026-03-28T02:00:00Z", tz);
         assert_eq!(spring, "2026-03-29T03:00:00+02:00");
         let autumn = daily("02:30", Some("2026-10-24T00:30:01Z"), "2026-10-24T02:00:00Z", tz);
         assert_eq!(autumn, "2026-10-25T02:30:00+02:00");
         let next = daily("02:30", Some("2026-10-25T00:30:01Z"), "2026-10-24T02:00:00Z", tz);
         assert_eq!(next, "2026-10-26T02:30:00+01:00");
-        // Samoa skipped the whole 30th of December 2011.
+        // Samoa skipped 30 December 2011.
         let tz = "Pacific/Apia".parse::<Tz>().unwrap();
         let samoa = daily("03:00", Some("2011-12-29T13:30:00Z"), "2011-12-29T13:30:00Z", tz);
         assert_eq!(samoa, "2011-12-31T03:00:00+14:00");

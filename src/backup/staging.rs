@@ -1,4 +1,4 @@
-//! The directory in which a copy is made before it gets its name, and the steps of that renaming.
+//! The staging directory of a copy, and the steps of renaming the copy to its target.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -10,22 +10,26 @@ use data_encoding::HEXLOWER;
 use super::names::{append, directory_of};
 use crate::error::{Error, Result};
 
-/// End of the name of a staging directory; before it stand the target's name and 16 hexadecimal digits.
+/// Suffix of a staging directory; its name is the target's name, a dot, 16 hexadecimal digits, and
+/// this.
 const SUFFIX: &str = ".partial";
-/// Random bytes in the name.
+/// Random bytes in the directory's name.
 const RANDOM_BYTES: usize = 8;
-/// The copy.
+/// File name of the copy.
 const DATA: &str = "data";
-/// Locked for as long as the process works in the directory; holds the id of the database that is copied.
+/// File name of the lock, which is held while the process works in the directory; it contains the
+/// id of the copied database.
 const LOCK: &str = "lock";
-/// Every file that may be in the directory besides the lock: the copy, and what SQLite keeps beside it for a moment.
+/// All files that may be in the directory besides the lock: the copy, and the files SQLite
+/// temporarily keeps beside it.
 const FILES: [&str; 4] = [DATA, "data-journal", "data-wal", "data-shm"];
-/// Bytes read of a lock file at most: an id has 32 characters.
+/// Largest number of bytes read from a lock file; an id has 32 characters.
 const OWNER_BYTES: u64 = 256;
-/// Attempts to make a directory, should another process clean it up between two steps.
+/// Attempts to create a directory: another process may remove it as a leftover before it is locked.
 const ATTEMPTS: usize = 3;
 
-/// A directory beside the target in which a copy is made; it is removed with everything in it when this is dropped.
+/// A directory beside the target in which a copy is made. Dropping this removes the directory and
+/// its contents.
 #[derive(Debug)]
 pub(super) struct Staging {
     directory: PathBuf,
@@ -33,10 +37,12 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Makes the directory beside `target`, after removing those that killed processes left there for the same name.
+    /// Creates the directory beside `target`, after removing those that killed processes left for
+    /// the same target.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another process makes a copy of the same name, and when the directory cannot be made.
+    /// [`Error::Busy`] while another process makes a copy to the same target; also when the
+    /// directory cannot be created.
     pub(super) fn create(target: &Path) -> Result<Self> {
         remove_leftovers(target)?;
         let mut failed = None;
@@ -48,7 +54,7 @@ impl Staging {
             match lock_new(&directory.join(LOCK)) {
                 Ok(lock) => return Ok(Self { directory, lock }),
                 Err(source) => {
-                    // Empty, or gone already.
+                    // It is empty, or already removed.
                     drop(fs::remove_dir(&directory));
                     failed = Some(Error::Io { path: directory, source });
                 }
@@ -57,11 +63,8 @@ impl Staging {
         Err(failed.unwrap_or(Error::Busy { what: "backup" }))
     }
 
-    /// Notes in the lock file which database is copied, before there is anything of the copy: when this process is killed,
-    /// [`remove_unfinished`] recognises what it left.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
+    /// Writes the id of the copied database to the lock file before any data is copied, so that
+    /// [`remove_unfinished`] recognises the directory if this process is killed.
     pub(super) fn mark(&self, store_id: &[u8]) -> Result<()> {
         let path = || self.directory.join(LOCK);
         let text = HEXLOWER.encode(store_id);
@@ -69,15 +72,13 @@ impl Staging {
         written.map_err(|source| Error::Io { path: path(), source })
     }
 
-    /// Where the copy is made.
+    /// The path of the copy.
     pub(super) fn data(&self) -> PathBuf {
         self.directory.join(DATA)
     }
 
-    /// Makes the empty file of the copy, with the permissions of `like` and readable and writable for its owner.
-    ///
-    /// # Errors
-    /// When it cannot be made.
+    /// Creates the empty file of the copy with the permissions of `like`, plus read and write for
+    /// its owner.
     pub(super) fn create_data(&self, like: &Path) -> Result<File> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(like).map_or(0o600, |metadata| metadata.permissions().mode());
@@ -87,10 +88,11 @@ impl Staging {
         options.open(&path).map_err(|source| Error::Io { path, source })
     }
 
-    /// Gives the copy its name and makes that survive a power cut. Without `replace`, a file that has the name stays.
+    /// Renames the copy to its target and makes the rename durable. Without `replace`, an existing
+    /// file is kept.
     ///
     /// # Errors
-    /// When a file has that name, or the directory cannot be written.
+    /// When a file with that name exists, or the directory cannot be written.
     pub(super) fn publish(self, target: &Path, replace: bool) -> Result<()> {
         let from = self.data();
         let renamed = if replace { fs::rename(&from, target) } else { rename_new(&from, target) };
@@ -106,12 +108,12 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.directory) {
             let path = self.directory.display();
-            tracing::warn!(%path, %error, "the directory of an unfinished copy could not be removed");
+            tracing::warn!(%path, %error, "cannot remove the directory of an unfinished copy");
         }
     }
 }
 
-/// A file has the name already.
+/// The error for a target that already exists.
 pub(super) fn exists(target: &Path) -> Error {
     Error::database(target, "exists already; choose another name, or replace it with --overwrite")
 }
@@ -120,11 +122,13 @@ fn lock_new(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        // Without locks nobody can tell whether this process lives, and nobody cleans up after it.
+        // Without file locks, other processes cannot tell that this one is alive, but they do not
+        // remove its directory either.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
         Err(error) => return Err(error.into()),
     }
-    // Between the two steps another process may have taken the directory for a leftover and removed it.
+    // Between creating and locking the file, another process may have removed the directory as a
+    // leftover.
     let (locked, found) = (file.metadata()?, path.symlink_metadata()?);
     if (locked.dev(), locked.ino()) == (found.dev(), found.ino()) {
         Ok(file)
@@ -133,7 +137,7 @@ fn lock_new(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The name of the target of a staging directory called `name`; `None` when that is no such name.
+/// The target of the staging directory called `name`; `None` for any other name.
 fn target_of(name: &str) -> Option<&str> {
     let (target, digits) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
     let is_random = digits.len() == 2 * RANDOM_BYTES
@@ -141,7 +145,7 @@ fn target_of(name: &str) -> Option<&str> {
     is_random.then_some(target)
 }
 
-/// The staging directories in `directory` of the targets that `is_wanted` accepts.
+/// The staging directories in `directory` whose target `is_wanted` accepts.
 fn staging_directories(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory)
         .map_err(|source| Error::Io { path: directory.to_owned(), source })?;
@@ -155,7 +159,7 @@ fn staging_directories(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Re
 /// Removes the staging directories that killed processes left for this target.
 ///
 /// # Errors
-/// [`Error::Busy`] when a living process has one.
+/// [`Error::Busy`] when a running process uses one.
 fn remove_leftovers(target: &Path) -> Result<()> {
     let Some(name) = target.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
     for directory in staging_directories(&directory_of(target), |found| found == name)? {
@@ -164,12 +168,9 @@ fn remove_leftovers(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the staging directories that killed processes left in `directory`, for the targets that `is_wanted` accepts
-/// and the database with this id. A directory in which a living process works stays, and so does one of which it is not
-/// known whose it is.
-///
-/// # Errors
-/// When the directory cannot be read.
+/// Removes the staging directories that killed processes left in `directory` for the database with
+/// this id and the targets that `is_wanted` accepts. Keeps directories that a running process uses,
+/// and those of an unknown database.
 pub(super) fn remove_unfinished(
     directory: &Path,
     store_id: &[u8],
@@ -178,29 +179,30 @@ pub(super) fn remove_unfinished(
     let own = HEXLOWER.encode(store_id);
     for found in staging_directories(directory, is_wanted)? {
         let path = found.display();
-        // Killed before it had marked the directory, the process had copied nothing yet.
+        // Without an id, the process was killed before it copied anything.
         let is_own = |owner: &str| {
             owner == own || owner.is_empty() && found.join(DATA).symlink_metadata().is_err()
         };
         match remove_leftover(&found, is_own) {
             Ok(()) => {}
-            Err(Error::Busy { .. }) => tracing::debug!(%path, "another process makes a copy"),
-            Err(error) => tracing::warn!(%path, %error, "an unfinished copy cannot be removed"),
+            Err(Error::Busy { .. }) => tracing::debug!(%path, "another process is making a copy"),
+            Err(error) => tracing::warn!(%path, %error, "cannot remove an unfinished copy"),
         }
     }
     Ok(())
 }
 
-/// Removes a staging directory in which nobody works, if `is_own` accepts the id in its lock file.
+/// Removes a staging directory that no process uses, if `is_own` accepts the id in its lock file.
 ///
 /// # Errors
-/// [`Error::Busy`] when a living process has it; when its lock file cannot be read.
+/// [`Error::Busy`] when a running process uses it.
 fn remove_leftover(directory: &Path, is_own: impl Fn(&str) -> bool) -> Result<()> {
     let lock = match File::options().read(true).write(true).open(directory.join(LOCK)) {
         Ok(lock) => lock,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Its maker was killed, or is about to make the lock and begins again when this succeeds; it fails when
-            // anything is in there, which is then not ours.
+            // Its process was killed, or is about to create the lock and retries if this removes
+            // the directory. Removing a directory that is not empty fails; it is not a staging
+            // directory.
             drop(fs::remove_dir(directory));
             return Ok(());
         }
@@ -211,24 +213,25 @@ fn remove_leftover(directory: &Path, is_own: impl Fn(&str) -> bool) -> Result<()
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(Error::Busy { what: "copy to this file" }),
         Err(TryLockError::Error(error)) => {
-            tracing::warn!(%path, %error, "an unfinished copy stays: it may be in use");
+            tracing::warn!(%path, %error, "keeping an unfinished copy, because it may be in use");
             return Ok(());
         }
     }
     let mut owner = String::new();
     let read = (&lock).take(OWNER_BYTES).read_to_string(&mut owner);
     if read.is_err() || !is_own(&owner) {
-        tracing::warn!(%path, "an unfinished copy of another database, or of an unknown one, stays; remove it if nobody needs it");
+        tracing::warn!(%path, "keeping an unfinished copy of another or an unknown database; remove it if nobody needs it");
         return Ok(());
     }
     match remove(directory) {
         Ok(()) => tracing::info!(%path, "removed the unfinished copy of a process that was killed"),
-        Err(error) => tracing::warn!(%path, %error, "an unfinished copy could not be removed"),
+        Err(error) => tracing::warn!(%path, %error, "cannot remove an unfinished copy"),
     }
     Ok(())
 }
 
-/// Removes our files from a staging directory and then the directory; whatever else is in there stays, and it too.
+/// Removes the program's files from a staging directory, and then the directory unless other files
+/// are in it.
 fn remove(directory: &Path) -> io::Result<()> {
     for name in FILES.into_iter().chain([LOCK]) {
         match fs::remove_file(directory.join(name)) {
@@ -239,14 +242,14 @@ fn remove(directory: &Path) -> io::Result<()> {
     fs::remove_dir(directory)
 }
 
-/// Renames unless something has the name `to`; [`ErrorKind::AlreadyExists`] then.
+/// Renames a file unless `to` exists; [`ErrorKind::AlreadyExists`] then.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         use rustix::io::Errno;
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // The file system knows no such rename.
+            // The file system does not support this kind of rename.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             renamed => return renamed.map_err(io::Error::from),
         }
@@ -257,7 +260,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Makes new and removed names of a directory survive a power cut.
+/// Makes added and removed names of a directory durable.
 pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     let synced = File::open(directory).and_then(|opened| opened.sync_all());
     synced.map_err(|source| Error::Io { path: directory.to_owned(), source })
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    fn only_leftovers_of_killed_processes_are_removed() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("a.db");
         let make = |name: &str, files: &[&str]| {
@@ -289,7 +292,7 @@ mod tests {
         };
         make("a.db.0123456789abcdef.partial", &["data", "data-wal", "lock"]);
         make("a.db.0000000000000000.partial", &[]);
-        // Another target's, a shorter number, somebody's files, no lock.
+        // Another target, too few digits, foreign files, and no lock file.
         make("b.db.0123456789abcdef.partial", &["data", "lock"]);
         make("a.db.0123.partial", &["data", "lock"]);
         make("a.db.1111111111111111.partial", &["data", "lock", "diary"]);
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_copies_of_one_database_are_removed_unless_somebody_works_in_them() {
+    fn unfinished_copies_of_one_database_are_removed_unless_in_use() {
         let place = tempfile::tempdir().unwrap();
         let killed = |name: &str, id: &[u8], has_data: bool| {
             let staging = Staging::create(&place.path().join(name)).unwrap();
@@ -324,7 +327,7 @@ mod tests {
                 staging.create_data(place.path()).unwrap();
             }
             let name = staging.directory.file_name().unwrap().to_str().unwrap().to_owned();
-            // The lock ends as at a kill, and nothing is removed.
+            // Releases the lock, as a kill does, without removing anything.
             let mut staging = std::mem::ManuallyDrop::new(staging);
             staging.lock = File::open(place.path()).unwrap();
             name
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_living_process_keeps_its_directory_and_the_name_for_itself() {
+    fn a_running_process_keeps_its_directory_and_its_target() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("a.db");
         let first = Staging::create(&target).unwrap();
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_given_meanwhile_is_not_taken_over() {
+    fn a_target_created_meanwhile_is_not_replaced() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("a.db");
         let staging = Staging::create(&target).unwrap();

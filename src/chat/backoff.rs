@@ -1,15 +1,15 @@
-//! How long to wait before the next attempt: a pure function.
+//! Wait times before retries, as a pure function.
 
 use std::time::Duration;
 
 /// Exponential backoff with full jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// Attempts after the first one, with the same model.
+    /// Number of retries with the same model.
     pub retries: u32,
-    /// The longest first wait; it doubles with each attempt.
+    /// Maximum wait before the first retry; it doubles with each retry.
     pub base: Duration,
-    /// The longest wait.
+    /// Maximum wait before any retry.
     pub cap: Duration,
 }
 
@@ -20,9 +20,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before retry number `retry` (0 for the first); `chance` is between 0 and 1.
+    /// The wait before retry number `retry` (0 for the first); `chance` is a random number from 0
+    /// to 1.
     ///
-    /// What the provider asks for is obeyed, up to the cap.
+    /// A longer `Retry-After` of the provider takes precedence, up to the cap.
     ///
     /// # Example
     /// ```
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_cap_and_the_providers_word_counts() {
+    fn delays_double_up_to_the_cap_and_retry_after_wins() {
         let backoff = Backoff::default();
         let ms = |retry, chance, after: Option<u64>| {
             backoff.wait(retry, chance, after.map(Duration::from_millis)).as_millis()

@@ -1,4 +1,4 @@
-//! The application's own cache of answers: in memory, bounded, and for a limited time.
+//! The application's own answer cache: in memory, bounded, with a lifetime per entry.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::{Answer, Question};
 
-/// Answers by space and question; the oldest go first. Instants are monotonic microseconds.
+/// Answers by space and question; the oldest are evicted first. Instants are monotonic
+/// microseconds.
 ///
-/// An answer never crosses spaces. Upper and lower case and spaces at the ends make no difference.
+/// Answers are never shared between spaces. Letter case and outer whitespace are ignored.
 #[derive(Debug)]
 pub struct AnswerCache {
     entries: Mutex<Entries>,
@@ -21,11 +22,11 @@ type Key = (String, String);
 #[derive(Default)]
 struct Entries {
     by_key: HashMap<Key, (u64, Answer)>,
-    /// By the time of their making; a key that was made again stands here twice.
+    /// By insertion time; a key that was inserted again occurs twice.
     order: VecDeque<(u64, Key)>,
 }
 
-/// What people wrote stays out: what is formatted ends in logs.
+/// Omits questions and answers, because `Debug` output ends up in logs.
 impl std::fmt::Debug for Entries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entries").field("len", &self.by_key.len()).finish()
@@ -39,15 +40,15 @@ impl AnswerCache {
         Self { entries: Mutex::default(), max_entries, lifetime_us }
     }
 
-    /// The answer to a question that was asked before.
-    pub fn find(&self, question: &Question, now_us: u64) -> Option<Answer> {
+    /// The cached answer to a question, unless it has expired.
+    pub fn get(&self, question: &Question, now_us: u64) -> Option<Answer> {
         let entries = self.lock();
         let (made_us, answer) = entries.by_key.get(&key(question))?;
         (now_us.saturating_sub(*made_us) < self.lifetime_us).then(|| answer.clone())
     }
 
-    /// Keeps an answer.
-    pub fn keep(&self, question: &Question, answer: Answer, now_us: u64) {
+    /// Inserts an answer.
+    pub fn insert(&self, question: &Question, answer: Answer, now_us: u64) {
         let key = key(question);
         let mut entries = self.lock();
         entries.by_key.insert(key.clone(), (now_us, answer));
@@ -61,7 +62,7 @@ impl AnswerCache {
         }
     }
 
-    /// A change is one step, so a poisoned lock guards something whole.
+    /// Every change is a single step, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,18 +82,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_stay_in_their_space_for_their_time_and_are_few() {
+    fn answers_are_cached_per_space_with_a_ttl_and_a_size_limit() {
         let cache = AnswerCache::new(2, Duration::from_micros(100));
         let answer = |text: &str| Answer { text: text.to_owned(), ..Answer::default() };
-        cache.keep(&question("a", "Why?"), answer("because"), 0);
-        assert_eq!(cache.find(&question("a", " why? "), 99), Some(answer("because")));
-        assert_eq!(cache.find(&question("b", "Why?"), 0), None);
-        assert_eq!(cache.find(&question("a", "Why?"), 100), None, "too old");
-        cache.keep(&question("a", "Why?"), answer("again"), 100);
-        cache.keep(&question("a", "How?"), answer("so"), 101);
-        assert_eq!(cache.find(&question("a", "why?"), 102), Some(answer("again")));
-        cache.keep(&question("a", "When?"), answer("now"), 102);
-        assert_eq!(cache.find(&question("a", "Why?"), 102), None, "the oldest has gone");
-        assert_eq!(cache.find(&question("a", "How?"), 102), Some(answer("so")));
+        cache.insert(&question("a", "Why?"), answer("because"), 0);
+        assert_eq!(cache.get(&question("a", " why? "), 99), Some(answer("because")));
+        assert_eq!(cache.get(&question("b", "Why?"), 0), None);
+        assert_eq!(cache.get(&question("a", "Why?"), 100), None, "too old");
+        cache.insert(&question("a", "Why?"), answer("again"), 100);
+        cache.insert(&question("a", "How?"), answer("so"), 101);
+        assert_eq!(cache.get(&question("a", "why?"), 102), Some(answer("again")));
+        cache.insert(&question("a", "When?"), answer("now"), 102);
+        assert_eq!(cache.get(&question("a", "Why?"), 102), None, "the oldest has gone");
+        assert_eq!(cache.get(&question("a", "How?"), 102), Some(answer("so")));
     }
 }

@@ -1,4 +1,5 @@
-//! The flow: cache, context, model after model, attempt after attempt; and what is recorded of it.
+//! The chat flow: cache, context, models in order, attempts per model, and the record of the
+//! request.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,22 +12,22 @@ use super::{
 use crate::collector::{RequestGuard, RequestInfo, TelemetryCollector};
 use crate::model::{Clock, ErrorType};
 
-/// The code of a request for which no model might be asked.
+/// Error code of a request for which every circuit breaker was open.
 const ALL_OPEN: &str = "circuits_open";
 
-/// One model that may be asked.
+/// One model that the flow can call.
 pub struct Route {
-    /// Name of the provider in the records.
+    /// Provider name in the records.
     pub provider: String,
-    /// Name of the model.
+    /// Model name.
     pub model: String,
-    /// How to ask it.
+    /// Client that calls the model.
     pub client: Arc<dyn AskModel + Send + Sync>,
     breaker: Mutex<CircuitBreaker>,
 }
 
 impl Route {
-    /// A model, left alone when it keeps failing.
+    /// A route to a model, guarded by a circuit breaker.
     pub fn new(
         provider: impl Into<String>,
         model: impl Into<String>,
@@ -37,8 +38,8 @@ impl Route {
         Self { provider, model, client, breaker }
     }
 
-    fn with_breaker<T>(&self, use_it: impl FnOnce(&mut CircuitBreaker) -> T) -> T {
-        use_it(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_breaker<T>(&self, action: impl FnOnce(&mut CircuitBreaker) -> T) -> T {
+        action(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Route {
     }
 }
 
-/// Answers questions, whatever happens to a provider, and records every request once.
+/// Answers questions, with retries and fallbacks, and records every request exactly once.
 pub struct ChatFlow {
     telemetry: TelemetryCollector,
     clock: Arc<dyn Clock>,
@@ -68,19 +69,19 @@ impl std::fmt::Debug for ChatFlow {
     }
 }
 
-/// How the attempts with one model ended.
+/// Result of the attempts with one model.
 enum Attempts {
     Answered(Answer),
-    /// The next model may do better.
+    /// Failed; the next model is tried.
     Failed(ProviderError),
-    /// No model will.
+    /// Failed; trying other models is pointless.
     Final(ProviderError),
-    /// It was not asked.
+    /// Not called, because its circuit breaker is open.
     Open,
 }
 
 impl ChatFlow {
-    /// A flow that asks `routes` in their order.
+    /// A flow that tries `routes` in order.
     pub fn new(
         telemetry: TelemetryCollector,
         clock: Arc<dyn Clock>,
@@ -99,24 +100,24 @@ impl ChatFlow {
         }
     }
 
-    /// Other retries.
+    /// Replaces the default retry policy.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Waits by other means than putting the thread to sleep.
+    /// Replaces `std::thread::sleep` as the way to wait before a retry.
     #[must_use]
     pub fn with_pause(mut self, pause: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.pause = Box::new(pause);
         self
     }
 
-    /// Answers a question; `on_delta` hears the answer while it is being made.
+    /// Answers a question and streams the answer to `on_delta`.
     ///
     /// # Errors
-    /// Why there is no answer; the record says the same.
+    /// Returns the reason, which is also recorded.
     pub fn ask(&self, question: &Question, on_delta: OnDelta<'_>) -> Result<Answer, ChatError> {
         let mut info = RequestInfo::new("chat")
             .user(&question.user)
@@ -127,7 +128,7 @@ impl ChatFlow {
             info = info.provider(&first.provider).model(&first.model);
         }
         let mut request = self.telemetry.start_request(info);
-        let cached = self.cache.find(question, self.clock.monotonic_us());
+        let cached = self.cache.get(question, self.clock.monotonic_us());
         request.cache_lookup(cached.is_some());
         if let Some(answer) = cached {
             return Self::deliver_cached(request, answer, on_delta);
@@ -140,7 +141,7 @@ impl ChatFlow {
             }
         };
         request.context_assembled();
-        self.ask_models(request, question, &messages, on_delta)
+        self.call_models(request, question, &messages, on_delta)
     }
 
     fn deliver_cached(
@@ -149,14 +150,14 @@ impl ChatFlow {
         on_delta: OnDelta<'_>,
     ) -> Result<Answer, ChatError> {
         if on_delta(&answer.text).is_break() {
-            // The guard that is dropped says so.
+            // Dropping the guard records the request as cancelled.
             return Err(ChatError::Stopped);
         }
         request.complete();
         Ok(answer)
     }
 
-    fn ask_models(
+    fn call_models(
         &self,
         mut request: RequestGuard,
         question: &Question,
@@ -165,9 +166,9 @@ impl ChatFlow {
     ) -> Result<Answer, ChatError> {
         let mut failure = None;
         for route in &self.routes {
-            match self.ask_model(&mut request, route, messages, on_delta) {
+            match self.call_model(&mut request, route, messages, on_delta) {
                 Attempts::Answered(answer) => {
-                    self.cache.keep(question, answer.clone(), self.clock.monotonic_us());
+                    self.cache.insert(question, answer.clone(), self.clock.monotonic_us());
                     request.complete();
                     return Ok(answer);
                 }
@@ -182,7 +183,7 @@ impl ChatFlow {
         Err(record_failure(request, failure))
     }
 
-    fn ask_model(
+    fn call_model(
         &self,
         request: &mut RequestGuard,
         route: &Route,
@@ -191,16 +192,16 @@ impl ChatFlow {
     ) -> Attempts {
         let mut last = None;
         for retry in 0..=self.backoff.retries {
-            if !route.with_breaker(|breaker| breaker.may_ask(self.clock.monotonic_us())) {
+            if !route.with_breaker(|breaker| breaker.allows_call(self.clock.monotonic_us())) {
                 break;
             }
-            let mut has_begun = false;
-            let error = match self.attempt(request, route, messages, on_delta, &mut has_begun) {
+            let mut has_output = false;
+            let error = match self.attempt(request, route, messages, on_delta, &mut has_output) {
                 Ok(answer) => return Attempts::Answered(answer),
                 Err(error) => error,
             };
-            // Nobody wants to read the beginning twice.
-            if has_begun || !error.is_passing() {
+            // A retry would stream the beginning of the answer twice.
+            if has_output || !error.is_retryable() {
                 return Attempts::Final(error);
             }
             let retry_after = match &error {
@@ -209,8 +210,9 @@ impl ChatFlow {
             };
             last = Some(error);
             let wait = self.backoff.wait(retry, rand::random(), retry_after);
-            // What would not be asked after the wait is not worth waiting for: the next model is.
-            if retry == self.backoff.retries || self.will_rest(route, wait) {
+            // Skip the wait if the breaker will still be open after it; the next model is tried
+            // instead.
+            if retry == self.backoff.retries || self.stays_open(route, wait) {
                 break;
             }
             (self.pause)(wait);
@@ -218,8 +220,8 @@ impl ChatFlow {
         last.map_or(Attempts::Open, Attempts::Failed)
     }
 
-    /// Whether the circuit of a model is open and stays so for longer than `wait`.
-    fn will_rest(&self, route: &Route, wait: Duration) -> bool {
+    /// Whether the circuit breaker of a model is open and still will be after `wait`.
+    fn stays_open(&self, route: &Route, wait: Duration) -> bool {
         let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
         let at_us = self.clock.monotonic_us().saturating_add(wait_us);
         route.with_breaker(|breaker| breaker.is_open(at_us))
@@ -232,7 +234,7 @@ impl ChatFlow {
         route: &Route,
         messages: &[Message],
         on_delta: OnDelta<'_>,
-        has_begun: &mut bool,
+        has_output: &mut bool,
     ) -> Result<Answer, ProviderError> {
         let mut llm = request.llm_call(&route.provider, &route.model);
         let outcome = route.client.ask(&route.model, messages, &mut |delta| {
@@ -240,7 +242,7 @@ impl ChatFlow {
                 return ControlFlow::Continue(());
             }
             llm.first_token();
-            *has_begun = true;
+            *has_output = true;
             on_delta(delta)
         });
         match outcome {
@@ -262,7 +264,7 @@ impl ChatFlow {
                     ProviderError::Failed { kind, .. } => llm.fail(*kind),
                     ProviderError::Stopped { usage } => llm.usage(*usage),
                 }
-                if error.is_passing() {
+                if error.is_retryable() {
                     route.with_breaker(|breaker| breaker.failed(self.clock.monotonic_us()));
                 }
                 Err(error)
@@ -271,14 +273,14 @@ impl ChatFlow {
     }
 }
 
-/// The one end of a request without an answer.
+/// Ends the record of a request without an answer.
 fn record_failure(mut request: RequestGuard, failure: Option<ProviderError>) -> ChatError {
     match failure {
         None => {
             request.record_error_code(ErrorType::Server, ALL_OPEN);
             ChatError::AllOpen
         }
-        // The guard that is dropped says so.
+        // Dropping the guard records the request as cancelled.
         Some(ProviderError::Stopped { .. }) => ChatError::Stopped,
         Some(ProviderError::Failed { kind, http_status, code, .. }) => {
             if let Some(status) = http_status {

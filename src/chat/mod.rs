@@ -1,12 +1,12 @@
-//! A resilient chat flow, every stage of which is recorded: for programs that embed the library, and as a
-//! pattern for those that do not.
+//! A resilient chat flow that records every stage: for programs that embed the library, and as a
+//! pattern for others.
 //!
-//! [`ChatFlow::ask`] answers from a cache, or assembles the context and asks a model; it retries with
-//! backoff, opens a circuit breaker when a provider keeps failing, and falls back to the next model. The
-//! record tells context latency, LLM latency over all attempts, time to first token, tokens, cache hits
-//! and misses, the number of attempts, and the one way in which the request ended.
+//! [`ChatFlow::ask`] answers from a cache, or assembles the context and calls a model. It retries
+//! with backoff, opens a circuit breaker when a provider keeps failing, and falls back to the next
+//! model. The record contains context latency, LLM latency over all attempts, time to first token,
+//! tokens, cache hits and misses, the number of attempts, and exactly one outcome.
 //!
-//! What people write passes through and is kept only in the [`AnswerCache`], in memory.
+//! Questions and answers are held only in the [`AnswerCache`], in memory.
 
 mod backoff;
 mod breaker;
@@ -26,19 +26,19 @@ pub use openai::OpenAiClient;
 
 use crate::collector::Usage;
 
-/// Who said something.
+/// Author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The application.
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
 }
 
 impl Role {
-    /// The spelling of providers.
+    /// The spelling in provider APIs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -51,13 +51,13 @@ impl Role {
 /// One message of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who said it.
+    /// Author of the message.
     pub role: Role,
-    /// What was said.
+    /// Text of the message.
     pub content: String,
 }
 
-/// What was said stays out: what is formatted ends in logs.
+/// Omits the content, because `Debug` output ends up in logs.
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Message").field("role", &self.role).finish_non_exhaustive()
@@ -65,18 +65,18 @@ impl std::fmt::Debug for Message {
 }
 
 impl Message {
-    /// A message.
+    /// A message of `role`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into() }
     }
 }
 
-/// A question and on whose behalf it is asked.
+/// A question and its context in the records.
 #[derive(Clone)]
 pub struct Question {
     /// The question.
     pub text: String,
-    /// Who asks; only a pseudonym is recorded.
+    /// The user; only a pseudonym is recorded.
     pub user: String,
     /// The workspace, project or team.
     pub space: String,
@@ -84,51 +84,52 @@ pub struct Question {
     pub session: String,
 }
 
-/// What was asked stays out: what is formatted ends in logs.
+/// Omits the text and the user, because `Debug` output ends up in logs.
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Question").field("space", &self.space).finish_non_exhaustive()
     }
 }
 
-/// What a model answered.
+/// A model's answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct Answer {
-    /// The answer.
+    /// Text of the answer.
     pub text: String,
-    /// Tokens, as far as the provider told.
+    /// Tokens, as far as the provider reported them.
     pub usage: Usage,
     /// Why the model stopped.
     pub finish_reason: Option<String>,
-    /// The provider's identity of the answer.
+    /// The provider's response id.
     pub response_id: Option<String>,
 }
 
-/// What was answered stays out: what is formatted ends in logs.
+/// Omits the text, because `Debug` output ends up in logs.
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("usage", &self.usage).finish_non_exhaustive()
     }
 }
 
-/// Makes the messages that a model is asked: history, documents, instructions.
+/// Builds the messages for a model: history, documents, instructions.
 pub trait AssembleContext {
-    /// The messages for a question; it may take its time, which is recorded as context latency.
+    /// Returns the messages for a question. The time it takes is recorded as context latency.
     ///
     /// # Errors
-    /// When there is no context without which to answer; a short code that goes into the record.
+    /// Returns a short code, which is recorded, if no context can be assembled.
     fn assemble(&self, question: &Question) -> Result<Vec<Message>, &'static str>;
 }
 
-/// Hears the answer while it is being made; a break says that nobody listens any more.
+/// Receives the answer in pieces; returns `Break` to stop the stream.
 pub type OnDelta<'d> = &'d mut dyn FnMut(&str) -> ControlFlow<()>;
 
-/// Asks a model.
+/// Calls a model.
 pub trait AskModel {
-    /// Asks, and passes the answer on piece by piece.
+    /// Calls a model and streams its answer to `on_delta`.
     ///
     /// # Errors
-    /// Why there is no whole answer; [`ProviderError::Stopped`] after a break of `on_delta`.
+    /// Returns why there is no complete answer; [`ProviderError::Stopped`] if `on_delta`
+    /// returned `Break`.
     fn ask(
         &self,
         model: &str,

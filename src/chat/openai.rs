@@ -1,4 +1,4 @@
-//! A client of OpenAI's chat completions and everything modelled on them; it streams and never retries.
+//! A streaming client for OpenAI chat completions and compatible APIs; it never retries.
 
 use std::io::Read;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::model::retry_after::{http_date, parse_retry_after};
 use crate::model::{ErrorType, Name, Timestamp};
 use crate::provider::{self, CacheShare, Dialect, Framing};
 
-/// Longest time to connect.
+/// Timeout of the TCP and TLS connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes read at a time.
-const PIECE_BYTES: usize = 16 << 10;
-/// Longest event of a stream.
+/// Size of the read buffer.
+const READ_BUFFER_BYTES: usize = 16 << 10;
+/// Maximum size of one stream event; the rest of a longer one is dropped.
 const EVENT_BYTES: usize = 1 << 20;
 
-/// Asks one provider.
+/// Calls one OpenAI-compatible provider.
 pub struct OpenAiClient {
     agent: Agent,
     url: String,
     key: Option<String>,
 }
 
-/// The key stays out.
+/// Omits the API key.
 impl std::fmt::Debug for OpenAiClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenAiClient").field("url", &self.url).finish_non_exhaustive()
@@ -34,8 +34,8 @@ impl std::fmt::Debug for OpenAiClient {
 }
 
 impl OpenAiClient {
-    /// A client of `base_url`, such as `https://api.openai.com/v1`, that waits at most `timeout` for an
-    /// answer to begin, and as long again for it to end.
+    /// A client for `base_url`, such as `https://api.openai.com/v1`. `timeout` limits the wait for
+    /// the start of a response, and separately the time to read its body.
     pub fn new(base_url: &str, key: Option<String>, timeout: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -74,33 +74,33 @@ impl AskModel for OpenAiClient {
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         let framing = if status == 200 { Framing::Events } else { Framing::Whole };
-        let mut reading = Reading::new(framing);
+        let mut reading = StreamReader::new(framing);
         let mut reader = body.into_reader();
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut piece = vec![0; READ_BUFFER_BYTES];
         loop {
             let length = reader.read(&mut piece).map_err(|error| broken(&error))?;
             let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
-            reading.take(bytes, on_delta)?;
+            reading.push(bytes, on_delta)?;
         }
         reading.end(status, &head.headers)
     }
 }
 
-/// An answer that is being read.
-struct Reading {
-    /// Numbers and identifiers.
-    facts: provider::Answer,
+/// A response while it is read.
+struct StreamReader {
+    /// Token counts, identifiers and errors.
+    facts: provider::ResponseReader,
     framing: Framing,
-    /// The data of the event under way.
+    /// Data of the current event.
     event: Vec<u8>,
     events: provider::EventSplitter,
     text: String,
 }
 
-impl Reading {
+impl StreamReader {
     fn new(framing: Framing) -> Self {
         Self {
-            facts: provider::Answer::new(Dialect::Chat, framing),
+            facts: provider::ResponseReader::new(Dialect::Chat, framing),
             framing,
             event: Vec::new(),
             events: provider::EventSplitter::new(),
@@ -108,7 +108,7 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], on_delta: OnDelta<'_>) -> Result<(), ProviderError> {
+    fn push(&mut self, bytes: &[u8], on_delta: OnDelta<'_>) -> Result<(), ProviderError> {
         self.facts.push(bytes);
         if self.framing == Framing::Whole {
             return Ok(());
@@ -139,13 +139,13 @@ impl Reading {
 
     fn end(mut self, status: u16, headers: &HeaderMap) -> Result<Answer, ProviderError> {
         self.facts.finish();
-        let words = self.facts.error();
-        if status >= 400 || words.is_some() {
-            let words = words.cloned().unwrap_or_default();
+        let codes = self.facts.error();
+        if status >= 400 || codes.is_some() {
+            let codes = codes.cloned().unwrap_or_default();
             return Err(ProviderError::Failed {
-                kind: provider::classify(Some(status), &words),
+                kind: provider::classify(Some(status), &codes),
                 http_status: Some(status),
-                code: words.error_code().map(Name::new),
+                code: codes.error_code().map(Name::new),
                 retry_after: retry_after(headers),
             });
         }
@@ -166,7 +166,7 @@ impl Reading {
     }
 }
 
-/// What the provider asks for. A date is compared with its own clock, which the answer carries too.
+/// The wait that the provider asks for. A date is compared with the response's own `Date` header.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let ms = text("retry-after-ms").and_then(|ms| ms.trim().parse::<f64>().ok());
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn providers_ask_to_wait_in_three_ways() {
+    fn retry_after_is_read_in_three_formats() {
         let date = ("date", "Wed, 21 Oct 2026 07:27:00 GMT");
         for (headers, wait_ms) in [
             (&[("retry-after-ms", "250"), ("retry-after", "9")][..], Some(250)),

@@ -1,25 +1,27 @@
-//! How the system's allocator keeps memory.
+//! Memory settings of the GNU C library's allocator.
 //!
-//! The GNU C library gives each thread an arena of its own, up to eight for each core, and what a burst of records
-//! took stays there: with one arena a server of ten million requests takes two thirds of the memory. It also learns
-//! from each large block that is freed to keep the next one of that size; told a size, it gives them back. The
-//! library reads all this when a program starts, so the program starts once more, as the same process.
+//! glibc gives each thread its own arena, up to eight per core, and memory used by a burst of
+//! records stays in these arenas: with a single arena, a server with ten million requests takes two
+//! thirds of the memory. glibc also raises its mmap threshold whenever a large block is freed and
+//! then keeps such blocks; a fixed threshold returns them to the system. glibc reads these settings
+//! only at program start, so the program re-executes itself, with the same process id.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// What the library reads: one arena; blocks from 128 KiB on by themselves; as much unused memory at the end at most.
+/// One arena; blocks of 128 KiB or more are mapped separately; at most as much unused memory is
+/// kept.
 const SETTINGS: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "1"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
 ];
-/// What it reads as well, and what may say something else.
+/// Another variable that can hold allocator settings.
 const OTHER_VARIABLE: &str = "GLIBC_TUNABLES";
 
-/// Starts the program anew with these settings, unless its environment says something about them.
+/// Re-executes the program with these settings, unless the environment already contains any.
 ///
-/// Returns when there is nothing to do, or when the program cannot be started again: it runs as well without.
+/// Returns if there is nothing to do or the program cannot be re-executed; it also works without.
 pub(super) fn limit_arenas() {
     let is_gnu = cfg!(all(target_os = "linux", target_env = "gnu"));
     let mut names = SETTINGS.iter().map(|(name, _)| *name).chain([OTHER_VARIABLE]);
@@ -31,5 +33,5 @@ pub(super) fn limit_arenas() {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| program.clone().into());
     let error = Command::new(program).arg0(name).args(arguments).envs(SETTINGS).exec();
-    tracing::debug!(%error, "the program goes on with the allocator as it is");
+    tracing::debug!(%error, "re-executing with allocator settings failed; continuing without");
 }

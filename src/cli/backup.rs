@@ -26,26 +26,26 @@ Examples:
   chatgauge backup /backup/chatgauge.db --db chatgauge.db
   chatgauge backup /backup/chatgauge.db --with-key --overwrite --max-mb-per-s 20
 
-A running server goes on meanwhile. The file gets its name once it is complete and verified; a backup that is
-interrupted leaves FILE.<16 digits>.partial, which the next backup of that name removes. Without the key
-(FILE.key) a restored database is not served: keep a copy of the key, apart from the backups.";
+The server may keep running. The file gets its name once it is complete and verified; an interrupted
+backup leaves FILE.<16 digits>.partial, which the next backup to FILE removes. Without the key
+(FILE.key) a restored database cannot be served: keep a copy of the key, apart from the backups.";
 
-/// Copies the database to a file, also while a server writes to it.
+/// Back up the database to a file (the server may keep running)
 #[derive(Clone, Debug, Args)]
 #[command(after_help = BACKUP_EXAMPLES)]
 pub struct BackupCommand {
-    /// The file of the backup; its directory must exist
+    /// Backup file; its directory must exist
     pub file: PathBuf,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Copy the key of the pseudonyms to FILE.key too (mode 0600)
+    /// Also copy the pseudonym key to FILE.key (mode 0600)
     #[arg(long)]
     pub with_key: bool,
-    /// Replace FILE, once the new backup is verified
+    /// Replace FILE after the new backup is verified
     #[arg(long)]
     pub overwrite: bool,
-    /// Megabytes copied a second at most, 0 for no limit [default: `backup.max_bytes_per_second`, 256]
+    /// Maximum MB copied per second, 0 for no limit [default: `backup.max_bytes_per_second`, 256]
     #[arg(long, value_name = "N")]
     pub max_mb_per_s: Option<u64>,
     /// Print JSON
@@ -54,13 +54,13 @@ pub struct BackupCommand {
 }
 
 impl BackupCommand {
-    /// Makes the backup.
+    /// Creates the backup.
     ///
     /// # Errors
-    /// When the database cannot be read, or the file cannot be written or exists.
+    /// If the database cannot be read, or the file exists or cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.config.load()?;
-        let typed = self.max_mb_per_s.map(|mb| (mb > 0).then(|| mb.saturating_mul(1_000_000)));
+        let limit = self.max_mb_per_s.map(|mb| (mb > 0).then(|| mb.saturating_mul(1_000_000)));
         let store = Store::open_read_only(&config.store)?;
         let job = BackupJob::begin(BackupRequest {
             database: config.store.path.clone(),
@@ -68,7 +68,7 @@ impl BackupCommand {
             target: self.file.clone(),
             with_key: self.with_key,
             overwrite: self.overwrite,
-            max_bytes_per_s: typed.unwrap_or(config.backup.max_bytes_per_s),
+            max_bytes_per_s: limit.unwrap_or(config.backup.max_bytes_per_s),
             wal_is_missing: store.wal_is_missing(),
         })?;
         let report = watched("copying", |watch| {
@@ -144,8 +144,8 @@ fn backup_text(report: &BackupReport) -> String {
         text.push_str(&format!("  {line}\n"));
     }
     match &report.key {
-        Some(key) => text.push_str(&format!("key of the pseudonyms: {}\n", key.display())),
-        None => text.push_str("without the key of the pseudonyms: keep a copy of it\n"),
+        Some(key) => text.push_str(&format!("pseudonym key: {}\n", key.display())),
+        None => text.push_str("the pseudonym key is not included: keep a copy of it\n"),
     }
     if report.is_incomplete {
         text.push_str(
@@ -160,25 +160,25 @@ Examples:
   chatgauge restore /backup/chatgauge.db --db chatgauge.db
   chatgauge restore /backup/chatgauge.db --db chatgauge.db --replace
 
-The backup is checked first. --replace never deletes: the database that is there, its write-ahead log included, gets
-a name with the date. A key beside the backup (FILE.key) is put in place; another key that is there is not replaced.";
+The backup is verified first. --replace never deletes: it renames the existing database and its write-ahead log,
+adding the date. A key beside the backup (FILE.key) is installed; an existing different key is never replaced.";
 
-/// Makes a database from a backup.
+/// Restore a database from a backup
 #[derive(Clone, Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub struct RestoreCommand {
-    /// The file of the backup
+    /// Backup file
     pub backup: PathBuf,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Set the database that is there aside, under a name with the date
+    /// Rename an existing database, adding the date to its name
     #[arg(long)]
     pub replace: bool,
-    /// Fail when no key lies beside the backup
+    /// Fail if there is no key beside the backup
     #[arg(long)]
     pub with_key: bool,
-    /// Restore a copy of a database in use that was made without its write-ahead log
+    /// Restore a copy of a live database that was made without its write-ahead log
     #[arg(long)]
     pub allow_incomplete: bool,
     /// Print JSON
@@ -187,10 +187,10 @@ pub struct RestoreCommand {
 }
 
 impl RestoreCommand {
-    /// Restores the backup; no server may have the database.
+    /// Restores the backup; no server may have the database open.
     ///
     /// # Errors
-    /// When the backup is not acceptable, or the database exists, is in use or cannot be written.
+    /// If the backup is invalid, or the database exists, is in use or cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.config.load()?;
         let request = RestoreRequest {
@@ -237,17 +237,15 @@ fn restore_text(report: &RestoreReport) -> String {
     }
     match &report.key {
         Some(key) if report.is_key_restored => {
-            text.push_str(&format!("key of the pseudonyms: {}, from the backup\n", key.display()));
+            text.push_str(&format!("pseudonym key: {}, from the backup\n", key.display()));
         }
         Some(key) => {
-            text.push_str(&format!("key of the pseudonyms: {}, which was there\n", key.display()));
+            text.push_str(&format!("pseudonym key: {}, already in place\n", key.display()));
         }
-        None => {
-            text.push_str("no key of the pseudonyms: put it in place before the server starts\n")
-        }
+        None => text.push_str("no pseudonym key: install it before the server starts\n"),
     }
     if report.is_incomplete {
-        text.push_str("records acknowledged just before the copy was made may be missing\n");
+        text.push_str("the last records acknowledged before the copy may be missing\n");
     }
-    text + "`chatgauge check` compares its rollups with its requests\n"
+    text + "run `chatgauge check` to compare its rollups with its requests\n"
 }

@@ -1,4 +1,4 @@
-//! Flags that set the configuration, and `chatgauge config`.
+//! Configuration flags, and `chatgauge config`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::error::Result;
 
 use super::print;
 
-/// Where the configuration comes from; the same for every command.
+/// Configuration flags, the same for every command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// Configuration file (TOML); data/config.example.toml documents every key
@@ -19,24 +19,21 @@ pub struct ConfigArgs {
     /// Database file [default: chatgauge.db]
     #[arg(long, value_name = "FILE")]
     pub db: Option<String>,
-    /// Any key of the configuration, e.g. `retention.raw_days=90`
+    /// Set a configuration key, e.g. `retention.raw_days=90`
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = parse_option)]
     pub options: Vec<(String, String)>,
 }
 
 impl ConfigArgs {
-    /// The configuration from the defaults, the file, the environment and these flags.
+    /// The configuration from defaults, file, environment and these flags.
     ///
     /// # Errors
-    /// When the file cannot be read or a key is not acceptable.
+    /// If the file cannot be read or a key is invalid.
     pub fn load(&self) -> Result<Config> {
         self.load_with([])
     }
 
-    /// Like [`load`](Self::load), with more flags: `(flag, key, value)`, `None` when not typed.
-    ///
-    /// # Errors
-    /// When the file cannot be read or a key is not acceptable.
+    /// Like [`load`](Self::load), with additional flags `(flag, key, value)`; `None` if not given.
     pub fn load_with<const N: usize>(
         &self,
         more: [(&str, &str, Option<String>); N],
@@ -44,10 +41,10 @@ impl ConfigArgs {
         Config::load(self.config.as_deref(), environment(), self.flags(more))
     }
 
-    /// The configuration, if this machine has what it names.
+    /// The configuration, checked against this machine.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and when the directory of the backups is missing or cannot be written to.
+    /// As [`load`](Self::load), and if the backup directory is missing or not writable.
     pub fn load_usable(&self) -> Result<Config> {
         Config::load_usable(self.config.as_deref(), environment(), self.flags([]))
     }
@@ -55,11 +52,11 @@ impl ConfigArgs {
     fn flags<const N: usize>(&self, more: [(&str, &str, Option<String>); N]) -> Vec<Flag> {
         let options = self.options.iter().map(|(key, value)| ("--option", &**key, value.clone()));
         let own = [("--db", "store.path", self.db.clone())];
-        let typed = own
+        let given = own
             .into_iter()
             .chain(more)
             .filter_map(|(flag, key, value)| value.map(|value| (flag, key, value)));
-        let flags = options.chain(typed).map(|(flag, key, value)| Flag {
+        let flags = options.chain(given).map(|(flag, key, value)| Flag {
             flag: flag.to_owned(),
             key: key.to_owned(),
             value,
@@ -83,7 +80,7 @@ Examples:
   chatgauge config check --config chatgauge.toml
   CHATGAUGE_RETENTION_RAW_DAYS=90 chatgauge config print";
 
-/// Checks or prints the configuration.
+/// Check or print the configuration
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ConfigCommand {
@@ -93,10 +90,10 @@ pub struct ConfigCommand {
 
 #[derive(Clone, Debug, Subcommand)]
 enum ConfigAction {
-    /// Say whether the configuration is acceptable
+    /// Check the configuration
     #[command(after_help = EXAMPLES)]
     Check(ConfigOutput),
-    /// Print every key with the value in effect
+    /// Print every key with its effective value
     #[command(after_help = EXAMPLES)]
     Print(ConfigOutput),
 }
@@ -111,18 +108,15 @@ struct ConfigOutput {
 }
 
 impl ConfigCommand {
-    /// Runs it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// When the configuration is not acceptable.
+    /// If the configuration is invalid.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         match &self.action {
             ConfigAction::Check(ConfigOutput { config, json }) => {
                 config.load_usable()?;
-                print(
-                    out,
-                    if *json { "{\"ok\":true}\n" } else { "the configuration is acceptable\n" },
-                )
+                print(out, if *json { "{\"ok\":true}\n" } else { "the configuration is valid\n" })
             }
             ConfigAction::Print(ConfigOutput { config, json }) => {
                 let toml = config.load()?.to_toml();

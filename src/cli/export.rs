@@ -29,62 +29,63 @@ Examples:
   chatgauge export --start 2026-01-01 --end 2026-02-01 --format csv --output january.csv
   chatgauge export month --format csv --bom --output for-excel.csv
 
-Newest first: every request that was stored when the export began and that retention does not delete
-meanwhile, each once. A running server is not held up. `chatgauge import` reads both formats; users
-stay pseudonyms. In CSV, a text that a spreadsheet would take for a formula has an apostrophe before
-it, which `chatgauge import` takes off. Requests on damaged pages are skipped, counted on standard
+Newest first, each request once: all requests stored when the export starts, except those that
+retention deletes meanwhile. The server may keep running. `chatgauge import` reads both formats; users
+stay pseudonyms. In CSV, text that a spreadsheet would interpret as a formula is prefixed with an
+apostrophe, which `chatgauge import` removes. Requests on damaged pages are skipped, counted on standard
 error, and make the exit code 1.";
 
-/// Writes stored requests as NDJSON or CSV.
+/// Export requests as NDJSON or CSV
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExportCommand {
-    /// Which time.
+    /// The time range.
     #[command(flatten)]
     pub window: WindowArgs,
-    /// Which requests.
+    /// The filters.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// What the output consists of
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: ExportFormat,
-    /// The same as --format ndjson
+    /// Same as --format ndjson
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
-    /// Begin CSV with a byte order mark, by which Excel recognises UTF-8
+    /// Start CSV output with a byte order mark, which Excel needs to recognise UTF-8
     #[arg(long)]
     pub bom: bool,
-    /// Where to write; by default standard output
+    /// Output file [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
-/// What an export consists of.
+/// Formats of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     #[default]
     Ndjson,
     /// Comma-separated values with a header
     Csv,
 }
 
-/// Requests read in one snapshot: 30 to 50 ms. A snapshot that stays open keeps SQLite from restarting the WAL of a server that
-/// writes meanwhile.
+/// Maximum number of requests read in one snapshot, which takes 30 to 50 ms. A snapshot that stays
+/// open keeps SQLite from restarting the WAL of a running server.
 const PAGE: usize = 10_000;
-/// Longest search in one snapshot, in microseconds, where few requests match.
+/// Maximum duration of one snapshot when few requests match, in microseconds.
 const PAGE_US: u64 = 1_000_000;
-/// Bytes gathered before they are written.
+/// Size of the output buffer in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
 
 impl ExportCommand {
-    /// Exports, beside a running server too; a failure exit code when requests could not be read.
+    /// Exports, even while a server is running; returns a failure exit code if requests are
+    /// unreadable.
     ///
     /// # Errors
-    /// When the file cannot be opened or the output cannot be written.
+    /// If the database cannot be opened or the output cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let format = if self.json { ExportFormat::Ndjson } else { self.format };
         if self.bom && format != ExportFormat::Csv {
@@ -96,8 +97,8 @@ impl ExportCommand {
         let filter = self.filter.resolve(&config)?;
         let bar = progress_bar(&store, range, &filter)?;
         let query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
-        // A damaged end of the table must not keep the rest from being exported.
-        let upto_seq = or_beside_damage(store.read(|reader| reader.last_seq()), i64::MAX)?;
+        // A damaged end of the table must not prevent the export of the rest.
+        let upto_seq = or_default_if_damaged(store.read(|reader| reader.last_seq()), i64::MAX)?;
         let exported = match &self.output {
             None => {
                 let exporter = Exporter::new(self.begin(out)?, format)?;
@@ -115,11 +116,11 @@ impl ExportCommand {
         if unread.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        tell_unread(&config.store.path, &unread);
+        log_unread(&config.store.path, &unread);
         Ok(ExitCode::FAILURE)
     }
 
-    /// The output after the byte order mark, when one is wanted.
+    /// Writes the byte order mark, if requested.
     fn begin<W: Write>(&self, mut out: W) -> Result<W> {
         let mark = if self.bom { csv_file::BOM } else { "" };
         out.write_all(mark.as_bytes()).map_err(failed)?;
@@ -127,7 +128,7 @@ impl ExportCommand {
     }
 }
 
-/// Progress by all requests of the range; with a filter nobody knows how many there will be.
+/// Progress by all requests in the range; with a filter, the number of matches is unknown.
 fn progress_bar(store: &Store, range: TimeRange, filter: &Filter) -> Result<ProgressBar> {
     if *filter != Filter::default() {
         let style = ProgressStyle::with_template("{spinner} {pos} requests exported, {per_sec}");
@@ -143,20 +144,20 @@ fn progress_bar(store: &Store, range: TimeRange, filter: &Filter) -> Result<Prog
         });
         Ok(kept.map(|day| day.requests).sum::<i64>())
     });
-    let requests = or_beside_damage(requests, 0)?;
+    let requests = or_default_if_damaged(requests, 0)?;
     Ok(open::progress(u64::try_from(requests).unwrap_or(0), "exporting"))
 }
 
-/// What was read, or `instead` where a page is damaged.
-fn or_beside_damage<T>(read: Result<T>, instead: T) -> Result<T> {
+/// The result, or `default` if a page is damaged.
+fn or_default_if_damaged<T>(read: Result<T>, default: T) -> Result<T> {
     match read {
-        Err(error) if error.is_damage() => Ok(instead),
+        Err(error) if error.is_damage() => Ok(default),
         read => read,
     }
 }
 
-/// Exports page by page, each from a snapshot of its own. Requests that arrived after the beginning are left out, so
-/// that the export is of one moment but for what retention deletes meanwhile.
+/// Exports page by page, each from its own snapshot. Requests with a higher `seq` than at the start
+/// are skipped, so the export is consistent except for what retention deletes meanwhile.
 fn export<W: Write>(
     engine: &Engine,
     mut query: RequestsQuery,
@@ -182,7 +183,7 @@ fn export<W: Write>(
         bar.inc(written.len() as u64);
         match read {
             Ok(cursor) => query.cursor = cursor,
-            // From this page to the end one by one: a damaged page is rarely alone.
+            // From here on, read requests one by one, because damaged pages are often adjacent.
             Err(error) if error.is_damage() => {
                 let written: FxHashSet<i64> = written.into_iter().collect();
                 let mut rest = |stored: StoredRequest| {
@@ -205,23 +206,23 @@ fn export<W: Write>(
     }
 }
 
-fn tell_unread(path: &Path, unread: &UnreadRequests) {
+fn log_unread(path: &Path, unread: &UnreadRequests) {
     tracing::error!(
         path = %path.display(),
-        "the export is incomplete: {} requests are on damaged pages and were skipped; `chatgauge salvage` makes a \
-         whole file of what is left",
+        "the export is incomplete: {} requests are on damaged pages and were skipped; `chatgauge salvage` recovers \
+         readable data into a new file",
         unread.requests
     );
     for range in &unread.ranges {
         tracing::error!(
             from = %range.start,
             to = %range.end,
-            "the export is incomplete: the index is damaged here, and which requests were skipped is not known"
+            "the export is incomplete: the index is damaged in this range; the number of skipped requests is unknown"
         );
     }
 }
 
-/// Writes records one after the other.
+/// Writes records one by one.
 #[derive(Debug)]
 pub struct Exporter<W: Write>(Output<W>);
 
@@ -231,15 +232,12 @@ enum Output<W: Write> {
     Csv { rows: Box<csv::Writer<W>>, cells: Box<Cells> },
 }
 
-/// Columns of a CSV export after the fields of a record.
-const MORE_COLUMNS: [&str; 3] = [TAGS.name, "source", "outcome"];
+/// Columns of a CSV export after the record fields.
+const MORE_COLUMNS: [&str; 4] = [TAGS.name, "source", "outcome", "api_key"];
 const COLUMNS: usize = FIELDS.len() + MORE_COLUMNS.len();
 
 impl<W: Write> Exporter<W> {
-    /// Begins an export; CSV gets its header.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Starts an export; writes the CSV header.
     pub fn new(out: W, format: ExportFormat) -> Result<Self> {
         if format == ExportFormat::Ndjson {
             let lines = Vec::with_capacity(BUFFER_BYTES);
@@ -251,9 +249,6 @@ impl<W: Write> Exporter<W> {
     }
 
     /// Writes one record.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&mut self, record: &RequestRecord) -> Result<()> {
         match &mut self.0 {
             Output::Ndjson { out, lines } => {
@@ -272,10 +267,7 @@ impl<W: Write> Exporter<W> {
         }
     }
 
-    /// Ends the export.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Finishes the export and flushes it.
     pub fn finish(self) -> Result<()> {
         match self.0 {
             Output::Ndjson { mut out, lines } => {
@@ -286,13 +278,13 @@ impl<W: Write> Exporter<W> {
     }
 }
 
-/// The cells of one row, their bytes one after the other.
+/// The cells of one row in a single buffer.
 #[derive(Debug)]
 struct Cells {
     bytes: Vec<u8>,
-    /// Where the cell of each column begins and ends.
+    /// Start and end of each column's cell.
     bounds: [(usize, usize); COLUMNS],
-    /// The column of each field, in the order in which fields are visited.
+    /// The column of each field, in visiting order.
     column_of: Vec<usize>,
 }
 

@@ -19,7 +19,7 @@ Examples:
   chatgauge key list
   chatgauge key revoke my-app";
 
-/// Creates, lists and revokes API keys.
+/// Create, list and revoke API keys
 #[derive(Clone, Debug, Args)]
 #[command(after_help = KEY_EXAMPLES)]
 pub struct KeyCommand {
@@ -28,40 +28,40 @@ pub struct KeyCommand {
     pub action: KeyAction,
 }
 
-/// What to do with keys.
+/// Actions on API keys.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeyAction {
-    /// Make a key and print it; it is shown only once
+    /// Create an API key and print it (shown only once)
     #[command(after_help = KEY_EXAMPLES)]
     Create {
-        /// What the key is called, e.g. the program that uses it
+        /// Name of the key, e.g. of the program that uses it
         name: String,
-        /// What it may do
+        /// Permissions of the key
         #[arg(long, value_parser = parse_scope, value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
-        /// Flags of all actions.
+        /// Common flags.
         #[command(flatten)]
         common: KeyArgs,
     },
-    /// List keys without their secrets
+    /// List API keys without their secrets
     #[command(after_help = KEY_EXAMPLES)]
     List {
-        /// Flags of all actions.
+        /// Common flags.
         #[command(flatten)]
         common: KeyArgs,
     },
-    /// Make a key worthless
+    /// Revoke an API key
     #[command(after_help = KEY_EXAMPLES)]
     Revoke {
-        /// What the key is called, or its public part
+        /// Name of the key, or its public part
         name: String,
-        /// Flags of all actions.
+        /// Common flags.
         #[command(flatten)]
         common: KeyArgs,
     },
 }
 
-/// Flags of all actions on keys.
+/// Flags of all key actions.
 #[derive(Clone, Debug, Default, Args)]
 pub struct KeyArgs {
     /// The configuration.
@@ -72,18 +72,18 @@ pub struct KeyArgs {
     pub json: bool,
 }
 
-/// A key as `key list` shows it.
+/// An API key in the output of `key list`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedKey {
-    /// What it is called.
+    /// Name.
     pub name: String,
-    /// Its first characters, to recognise it.
+    /// First characters, to recognise the key.
     pub prefix: String,
-    /// What it may do.
+    /// Permissions.
     pub scopes: Vec<String>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it was revoked.
+    /// Revocation time.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -93,10 +93,10 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 }
 
 impl KeyCommand {
-    /// Does it, beside a running server too.
+    /// Runs the command, even while a server is running.
     ///
     /// # Errors
-    /// When there is no such key, or the file cannot be read or written.
+    /// If there is no such key.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         match &self.action {
             KeyAction::Create { name, scope, common } => create(name, scope, common, out),
@@ -142,14 +142,14 @@ fn revoke(name: &str, common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let (store, mut writer) = Store::open_beside(&config.store)?;
     let keys = store.read(|reader| reader.keys())?;
-    let is_meant = |key: &&KeyInfo| key.name == name || key.key_id == name;
+    let matches = |key: &&KeyInfo| key.name == name || key.key_id == name;
     let live: Vec<&KeyInfo> =
-        keys.iter().filter(is_meant).filter(|key| key.revoked_at.is_none()).collect();
+        keys.iter().filter(matches).filter(|key| key.revoked_at.is_none()).collect();
     let [key] = live[..] else {
         let reason = if live.is_empty() {
-            format!("there is no key {name:?} to revoke; `chatgauge key list` shows them")
+            format!("no active key {name:?}; run `chatgauge key list`")
         } else {
-            format!("several keys are called {name:?}; name the public part of one")
+            format!("several keys are named {name:?}; pass the public part of one")
         };
         return Err(Error::invalid_config("name", reason));
     };
@@ -188,7 +188,7 @@ impl From<&KeyInfo> for ListedKey {
 /// A table of keys.
 pub fn keys_text(keys: &[ListedKey]) -> String {
     if keys.is_empty() {
-        return "no keys; make one with: chatgauge key create NAME --scope ingest\n".to_owned();
+        return "no keys; create one with: chatgauge key create NAME --scope ingest\n".to_owned();
     }
     let mut table = Table::new(["name", "key", "scopes", "created", "revoked"]);
     for key in keys {
@@ -208,11 +208,11 @@ Examples:
   chatgauge pseudonym alice@example.com
   chatgauge pseudonym --json alice bob";
 
-/// Prints what users are stored as.
+/// Print a user's pseudonym
 #[derive(Clone, Debug, Args)]
 #[command(after_help = PSEUDONYM_EXAMPLES)]
 pub struct PseudonymCommand {
-    /// User ids as the app sends them
+    /// User ids as the application sends them
     #[arg(required = true, value_name = "USER")]
     pub users: Vec<String>,
     /// The configuration.
@@ -224,16 +224,16 @@ pub struct PseudonymCommand {
 }
 
 impl PseudonymCommand {
-    /// Prints the pseudonyms; the key is made when there is neither a database nor a key yet.
+    /// Prints the pseudonyms. Creates the key if there is neither a database nor a key.
     ///
     /// # Errors
-    /// When the key cannot be read.
+    /// If the key cannot be read.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let pseudonymizer = open::pseudonymizer(&self.config.load()?)?;
         print(out, &self.output(&|user| pseudonymizer.user(user).to_string()))
     }
 
-    /// One pseudonym a line, or a JSON object from user to pseudonym.
+    /// One pseudonym per line, or a JSON object that maps users to pseudonyms.
     pub fn output(&self, pseudonym: &dyn Fn(&str) -> String) -> String {
         if self.json {
             let object: serde_json::Map<String, serde_json::Value> =

@@ -1,7 +1,8 @@
-//! The command line: one struct a command.
+//! The command line: one struct per command.
 //!
 //! Results go to standard output, everything else to standard error. Every command prints JSON with
-//! `--json`. Exit codes: 0 done, 1 failed, 2 not understood, 74 the disk failed (`EX_IOERR` of `sysexits.h`).
+//! `--json`. Exit codes: 0 success, 1 failure, 2 invalid usage, 74 disk failure (`EX_IOERR` of
+//! `sysexits.h`).
 
 pub mod alert;
 mod arenas;
@@ -12,6 +13,7 @@ pub mod export;
 pub mod import;
 pub mod keys;
 mod open;
+mod program;
 mod reload;
 pub mod report;
 mod run_server;
@@ -29,21 +31,22 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+pub use self::program::main;
 use crate::error::{Error, Result};
 
-/// A flush to the disk failed: start again to recover from the write-ahead log.
+/// Exit code after a flush to the disk failed; a restart recovers from the write-ahead log.
 pub const EXIT_STORE_FAILED: u8 = 74;
 
 const EXAMPLES: &str = "\
 Examples:
-  chatgauge demo                                 see it with a month of made-up history
-  chatgauge serve --db chatgauge.db              take records in and answer, on 127.0.0.1:8089
+  chatgauge demo                                 try it with a month of generated history
+  chatgauge serve --db chatgauge.db              receive records and serve queries on 127.0.0.1:8089
   chatgauge report day                           a summary of the last 24 hours
-  chatgauge import requests.ndjson.gz            store history from a file
+  chatgauge import requests.ndjson.gz            import history from a file
 
-CHATGAUGE_* variables set any key of the configuration; CHATGAUGE_LOG=debug shows more.";
+CHATGAUGE_* variables set any configuration key; CHATGAUGE_LOG=debug logs more.";
 
-/// The version of the program, and below it that of the time zones.
+/// The versions of the program and of its time zone data.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{}\ntime zones: {}", env!("CARGO_PKG_VERSION"), crate::model::Tz::data())
 });
@@ -52,62 +55,59 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "chatgauge", version, long_version = LONG_VERSION.as_str(), after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// All commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Take records in and answer over HTTP
+    /// Run the server: receive records and serve queries over HTTP
     Serve(serve::ServeCommand),
-    /// Seed a month of history, keep simulated traffic flowing and serve it
+    /// Serve a demo with a month of generated history and simulated traffic
     Demo(serve::DemoCommand),
-    /// Store requests from NDJSON and CSV files
+    /// Import requests from NDJSON and CSV files
     Import(Box<import::ImportCommand>),
-    /// Write stored requests as NDJSON or CSV
+    /// Export requests as NDJSON or CSV
     Export(export::ExportCommand),
-    /// Answer one read-only SQL statement
+    /// Run a read-only SQL statement
     Sql(select::SqlCommand),
-    /// Print a summary of a window
+    /// Print a summary report of a time range
     Report(report::ReportCommand),
-    /// Recompute the rollups from the raw rows and compare
+    /// Verify the rollups against the raw rows
     Check(upkeep::CheckCommand),
-    /// Recompute the rollups from the raw rows and replace them
+    /// Rebuild the rollups from the raw rows
     Rebuild(upkeep::RebuildCommand),
-    /// Read what can be read of a damaged database into a new one
+    /// Recover readable data of a damaged database into a new one
     Salvage(salvage::SalvageCommand),
-    /// Copy the database to a file, also beside a running server
+    /// Back up the database to a file (the server may keep running)
     Backup(backup::BackupCommand),
-    /// Make a database from a backup
+    /// Restore a database from a backup
     Restore(backup::RestoreCommand),
     /// Create, list and revoke API keys
     Key(keys::KeyCommand),
-    /// Print what a user is stored as
+    /// Print a user's pseudonym
     Pseudonym(keys::PseudonymCommand),
-    /// Look at alerts and tend them
+    /// Inspect and manage alerts
     Alert(alert::AlertCommand),
     /// Check or print the configuration
     Config(config::ConfigCommand),
 }
 
-/// Runs the program with the arguments of the process.
-///
-/// # Errors
-/// When the command failed.
-pub fn run() -> Result<ExitCode> {
+/// Runs the command that the arguments of the process name.
+fn run() -> Result<ExitCode> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // Help and version are "errors" for clap, with exit code 0.
+            // For clap, help and version are errors with exit code 0.
             drop(usage.print());
             return Ok(u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from));
         }
     };
     let mut out = io::stdout().lock();
     match dispatch(&cli.command, &mut out) {
-        // A reader that went away (`| head`) has seen enough.
+        // A closed pipe (`| head`) is not an error.
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
             Ok(ExitCode::SUCCESS)
         }
@@ -136,10 +136,7 @@ fn dispatch(command: &Command, out: &mut dyn Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints text; a reader that went away (`| head`) is no error.
-///
-/// # Errors
-/// When it cannot be written.
+/// Prints text; a closed pipe (`| head`) is not an error.
 pub fn print(out: &mut dyn Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,4 +1,4 @@
-//! Opening the database for a command.
+//! Opens the database for a command.
 
 use std::sync::Arc;
 
@@ -13,28 +13,25 @@ use crate::service::{Chatgauge, OpenOptions, new_pseudonymizer, stored_pseudonym
 use crate::store::{Stop, Store};
 use crate::system_clock::SystemClock;
 
-/// An engine over the file that only reads, also beside a server.
-///
-/// # Errors
-/// When there is no such file or it cannot be used.
+/// Opens the file for reading, even while a server is running.
 pub(super) fn engine(config: &Config) -> Result<(Store, Engine)> {
     let store = Store::open_read_only(&config.store)?;
     let engine = Engine::new(store.clone(), &config.query);
     Ok((store, engine))
 }
 
-/// The service of a command that writes; `new_key` as in [`OpenOptions`].
+/// Opens the service for a command that writes; `new_key` as in [`OpenOptions`].
 ///
 /// # Errors
-/// When the file cannot be used, or its key is missing or another one.
+/// If the file cannot be used, or its key is missing or different.
 pub(super) fn service(config: &Config, new_key: bool) -> Result<Chatgauge> {
     Chatgauge::open_with(config.clone(), OpenOptions { new_key, ..OpenOptions::default() })
 }
 
-/// What stands for users in this database.
+/// The pseudonymizer of this database.
 ///
 /// # Errors
-/// When there is a database but not the key that it was written with: another key gives names that are in no row.
+/// If the database exists but its key does not: pseudonyms of another key match no row.
 pub(super) fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
     if !config.store.path.exists() {
         return new_pseudonymizer(config);
@@ -42,12 +39,12 @@ pub(super) fn pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
     stored_pseudonymizer(config, &Store::open_read_only(&config.store)?)
 }
 
-/// The current instant.
+/// The current time.
 pub(super) fn now() -> Timestamp {
     SystemClock::default().now()
 }
 
-/// Stops a statement at the configured timeout.
+/// A callback that stops a statement at the configured timeout.
 pub(super) fn deadline(config: &Config) -> Stop {
     let clock = Arc::new(SystemClock::default());
     let timeout_us = u64::try_from(config.query.timeout.as_micros()).unwrap_or(u64::MAX);
@@ -55,7 +52,7 @@ pub(super) fn deadline(config: &Config) -> Stop {
     Box::new(move || clock.monotonic_us() > end_us)
 }
 
-/// A progress bar over `what`, on a terminal only.
+/// A progress bar labelled `what`; visible only on a terminal.
 pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
@@ -64,7 +61,7 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
     bar
 }
 
-/// A progress bar over requests, with their rate and the time that is left, on a terminal only.
+/// A progress bar for requests, with rate and remaining time; visible only on a terminal.
 pub(super) fn progress_of_requests(what: &'static str) -> ProgressBar {
     let bar = progress(0, what);
     let template = "{msg} {wide_bar} {human_pos}/{human_len} requests, {per_sec}, {eta} left";
@@ -74,10 +71,7 @@ pub(super) fn progress_of_requests(what: &'static str) -> ProgressBar {
     bar
 }
 
-/// Rolls up everything that is stored, showing how far it is.
-///
-/// # Errors
-/// When the file cannot be read or written.
+/// Rolls up all stored requests, with a progress bar.
 pub(super) fn roll_up(service: &Chatgauge) -> Result<()> {
     let bar = progress(0, "rolling up");
     let rolled_up = service.compact_watched(&mut |left| {

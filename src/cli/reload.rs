@@ -1,4 +1,4 @@
-//! SIGHUP: the rules of alerts are read again.
+//! Reloads the alert rules on SIGHUP.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -7,23 +7,23 @@ use crate::error::{Error, Result};
 use crate::model::{AuditAction, AuditEntry, Name};
 use crate::service::Chatgauge;
 
-/// Reads the configuration with `load` at every SIGHUP, as long as the returned future is polled.
+/// Reloads the configuration with `load` on every SIGHUP, as long as the returned future is polled.
 ///
 /// # Errors
-/// When the signal cannot be listened to.
+/// If the signal handler cannot be installed.
 pub(super) fn reload_on_hangup(
     service: Chatgauge,
     load: impl Fn() -> Result<Config> + Clone + Send + 'static,
 ) -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut hangups = signal(SignalKind::hangup())
-        .map_err(|source| Error::Io { path: "the signal handlers".into(), source })?;
+        .map_err(|source| Error::Io { path: "the signal handler".into(), source })?;
     Ok(async move {
         while hangups.recv().await.is_some() {
             let (service, load) = (service.clone(), load.clone());
-            // Files and the lock of the evaluation may block.
+            // Reading files and waiting for the evaluation lock can block.
             let reloading = tokio::task::spawn_blocking(move || reload(&service, load));
             if let Err(error) = reloading.await {
-                tracing::error!(%error, "reading the configuration again did not finish");
+                tracing::error!(%error, "reloading the configuration panicked");
             }
         }
     })
@@ -32,7 +32,7 @@ pub(super) fn reload_on_hangup(
 fn reload(service: &Chatgauge, load: impl Fn() -> Result<Config>) {
     match load().and_then(|config| service.reload_alert_rules(&config)) {
         Ok(()) => {
-            tracing::info!("the rules of alerts were read again; all else waits for a start");
+            tracing::info!("alert rules reloaded; other configuration changes require a restart");
             service.audit(AuditEntry {
                 at: service.now(),
                 actor: Name::new("system"),
@@ -42,7 +42,7 @@ fn reload(service: &Chatgauge, load: impl Fn() -> Result<Config>) {
             });
         }
         Err(error) => {
-            tracing::error!(%error, "the configuration is not good; the rules of alerts stay as they are");
+            tracing::error!(%error, "reloading failed: the configuration is invalid; the current alert rules stay in effect");
         }
     }
 }

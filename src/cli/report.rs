@@ -22,20 +22,20 @@ Examples:
   chatgauge report month --space support-core --tz Europe/Warsaw
   chatgauge report --start 2026-01-01 --end 2026-02-01 --json";
 
-/// Prints a summary of a window: requests, latency, tokens, errors, and who leads.
+/// Print a summary report of a time range
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReportCommand {
-    /// Which time.
+    /// The time range.
     #[command(flatten)]
     pub window: WindowArgs,
-    /// Which requests.
+    /// The filters.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Rows of each table
+    /// Rows per table
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub limit: u16,
     /// Print JSON
@@ -43,30 +43,30 @@ pub struct ReportCommand {
     pub json: bool,
 }
 
-/// What a report is made of.
+/// The contents of a report.
 #[derive(Debug)]
 pub struct Report {
-    /// Requests that started in here.
+    /// The range of request starts.
     pub range: TimeRange,
-    /// The zone that instants are shown in.
+    /// The zone in which instants are printed.
     pub tz: Tz,
-    /// Everything.
+    /// Totals.
     pub total: Measures,
-    /// Percentiles are exact.
+    /// Whether percentiles are exact.
     pub exact: bool,
-    /// When part of the range has outlived the rows that would answer it: the first instant from which the report is
-    /// complete.
+    /// The instant from which the report is complete, if data of an earlier part of the range has
+    /// been pruned.
     pub complete_from: Option<Timestamp>,
-    /// Who leads, by dimension.
+    /// Leading groups by dimension.
     pub leaders: Vec<(Leaders, Breakdown)>,
 }
 
 /// A table of leading groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaders {
-    /// The dimension.
+    /// The grouping dimension.
     pub by: Dimension,
-    /// What it is ordered by.
+    /// The sort metric.
     pub metric: MetricType,
 }
 
@@ -78,10 +78,10 @@ const LEADERS: [Leaders; 3] = [
 ];
 
 impl ReportCommand {
-    /// Prints the report, beside a running server too.
+    /// Prints the report, even while a server is running.
     ///
     /// # Errors
-    /// When the window is not one or the file cannot be read.
+    /// If the range is invalid or the file cannot be read.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.config.load()?;
         let (_, engine) = open::engine(&config)?;
@@ -92,10 +92,7 @@ impl ReportCommand {
         print(out, &output(&report, self.json))
     }
 
-    /// Asks the questions of a report.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Runs the queries of a report.
     pub fn ask(
         &self,
         engine: &Engine,
@@ -136,21 +133,19 @@ const LATENCIES: [(LatencyKind, &str); 4] = [
 ];
 
 impl Report {
-    /// A page for people.
+    /// The report as text.
     pub fn to_text(&self) -> String {
         let (start, end) =
             (self.range.start.to_rfc3339_in(self.tz), self.range.end.to_rfc3339_in(self.tz));
         let mut text = format!("{start} to {end} ({})\n\n", self.tz.name());
         if let Some(at) = self.complete_from {
             let at = at.to_rfc3339_in(self.tz);
-            text.push_str(&format!(
-                "complete from {at} on: of earlier days only sums are left\n\n"
-            ));
+            text.push_str(&format!("complete from {at}: earlier days have only totals\n\n"));
         }
         text.push_str(&self.totals());
         text.push('\n');
         text.push_str(&self.latencies());
-        if !self.exact && LATENCIES.iter().any(|(kind, _)| self.knows(*kind)) {
+        if !self.exact && LATENCIES.iter().any(|(kind, _)| self.has_latency(*kind)) {
             text.push_str("(percentiles within 1 %)\n");
         }
         let errors = self.errors();
@@ -165,7 +160,7 @@ impl Report {
         text
     }
 
-    fn knows(&self, kind: LatencyKind) -> bool {
+    fn has_latency(&self, kind: LatencyKind) -> bool {
         self.total.latency_stats(kind).average_ms.is_some()
     }
 
@@ -221,7 +216,7 @@ impl Report {
         table
     }
 
-    /// The same for programs.
+    /// The report as JSON.
     pub fn to_json(&self) -> Value {
         let latency: serde_json::Map<_, _> = LATENCIES
             .iter()
@@ -300,7 +295,7 @@ fn leaders_json(leaders: Leaders, breakdown: &Breakdown) -> Value {
     })
 }
 
-/// Writes the report in the format asked for.
+/// Formats the report as text or JSON.
 pub fn output(report: &Report, json: bool) -> String {
     if !json {
         return report.to_text();
@@ -357,11 +352,11 @@ mod tests {
     }
 
     #[test]
-    fn a_report_says_from_when_on_it_is_complete() {
+    fn a_report_states_the_start_of_complete_data() {
         let complete_from = Some(Timestamp::from_unix_ms(1_780_315_200_000));
         let report = Report { complete_from, ..report() };
         let text = report.to_text();
-        assert!(text.contains("\ncomplete from 2026-06-01T17:30:00+05:30 on: "), "{text}");
+        assert!(text.contains("\ncomplete from 2026-06-01T17:30:00+05:30: "), "{text}");
         assert_eq!(report.to_json()["complete_from"], "2026-06-01T12:00:00Z");
     }
 

@@ -1,4 +1,4 @@
-//! Running the server: the listener, the runtime, the signals, the end.
+//! Runs the server: listeners, runtime, signals, shutdown.
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -19,39 +19,40 @@ use crate::http::{Access, Listeners, serve_all};
 use crate::model::{TimeRange, Tz};
 use crate::service::Chatgauge;
 
-/// Threads that drive connections: parsing records is the work, and the writer needs a core too.
+/// Number of async worker threads. Parsing records is the main load, and the writer needs a core
+/// too.
 const WORKER_THREADS: usize = 2;
-/// Threads that may wait for the database at once.
+/// Maximum number of blocking threads, each waiting for the database.
 const BLOCKING_THREADS: usize = 20;
-/// Stack of each of these threads; the deepest is a few tens of KiB.
+/// Stack size of each of these threads in bytes; the deepest uses a few tens of KiB.
 const STACK_BYTES: usize = 512 << 10;
-/// Longest time from the first signal to the end of the program. Handlers get 3 s of it.
+/// Maximum time from the first signal to the exit of the process; handlers get 3 s of it.
 const STOP_LIMIT: Duration = Duration::from_millis(4_700);
-/// Longest time that handlers which wait for the database may take then.
+/// Additional time for handlers that wait for the database.
 const HANDLERS_LIMIT: Duration = Duration::from_millis(300);
-/// Time between two looks whether the store has failed.
-const FAILURE_LOOK: Duration = Duration::from_millis(50);
-/// How long senders have to receive their answers when it has.
-const FAILED_ANSWERS: Duration = Duration::from_millis(600);
-/// Time between two batches of simulated traffic.
+/// Interval at which the store is checked for a fatal failure.
+const FAILURE_POLL: Duration = Duration::from_millis(50);
+/// Time for senders to receive their responses after a fatal failure.
+const FAILED_RESPONSE_TIME: Duration = Duration::from_millis(600);
+/// Interval of batches of simulated traffic.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A server that has its address but does not answer yet.
+/// A server that has bound its addresses but does not serve yet.
 pub(super) struct Server {
     runtime: Runtime,
     listeners: Listeners,
-    /// Where it listens.
+    /// The bound address.
     pub(super) address: SocketAddr,
     gateway: Option<TcpListener>,
-    /// Where the gateway listens.
+    /// The bound address of the gateway.
     pub(super) gateway_address: Option<SocketAddr>,
 }
 
 impl Server {
-    /// Takes the address, before the database is touched.
+    /// Binds the addresses, before the database is opened.
     ///
     /// # Errors
-    /// When the address is in use or not this machine's.
+    /// If an address is in use or not local.
     pub(super) fn bind(config: &Config) -> Result<Self> {
         let listen = config.http.listen;
         let runtime = Builder::new_multi_thread()
@@ -60,21 +61,21 @@ impl Server {
             .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
-            .map_err(|source| Error::Io { path: "the server's threads".into(), source })?;
-        let (main, address) = runtime.block_on(take(listen, "--listen"))?;
-        let gateway = config.gateway.listen.map(|listen| take(listen, "gateway.listen"));
-        let gateway = gateway.map(|taking| runtime.block_on(taking)).transpose()?;
+            .map_err(|source| Error::Io { path: "the server threads".into(), source })?;
+        let (main, address) = runtime.block_on(bind(listen, "--listen"))?;
+        let gateway = config.gateway.listen.map(|listen| bind(listen, "gateway.listen"));
+        let gateway = gateway.map(|binding| runtime.block_on(binding)).transpose()?;
         let (gateway, gateway_address) = gateway.unzip();
         let otlp = runtime.block_on(bind_otlp(&config.otlp))?;
         let listeners = Listeners { main, otlp };
         Ok(Self { runtime, listeners, address, gateway, gateway_address })
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database; `announce` is
-    /// called when it begins, `load` at every SIGHUP.
+    /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database. Calls
+    /// `announce` once serving starts and `load` on every SIGHUP.
     ///
     /// # Errors
-    /// When serving failed, or a thread of the service had died.
+    /// If serving failed or a thread of the service panicked.
     pub(super) fn run(
         self,
         service: &Chatgauge,
@@ -83,7 +84,7 @@ impl Server {
         announce: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let served = self.runtime.block_on(async {
-            // First, so that whoever stops the server as soon as it is announced is heard.
+            // Installed first, so that a signal right after the announcement is not missed.
             let stop = stop_signal()?;
             tokio::spawn(reload_on_hangup(service.clone(), load)?);
             tracing::info!("time zones: {}", Tz::data());
@@ -95,21 +96,21 @@ impl Server {
                 drop(stopping);
             };
             let serving = serve_all(self.listeners, service.clone(), access, stop);
-            let passing = pass_through(self.gateway, service, stopped);
+            let passing = serve_gateway(self.gateway, service, stopped);
             let (served, passed) = tokio::join!(serving, passing);
             served.and(passed)
         });
         if service.fatal_failure().is_some() {
             exit_failed(service);
         }
-        // What is still under way ends here, before the collector does: a request that passes through the
-        // gateway is recorded as cancelled. Nothing was promised to the senders of the others.
+        // Requests still in flight end here, before the collector stops: a gateway request is
+        // recorded as cancelled. Other senders have received no acknowledgement.
         self.runtime.shutdown_timeout(HANDLERS_LIMIT);
         let closed = service.shutdown();
         served.and(closed)
     }
 
-    /// Keeps simulated traffic flowing while the server runs.
+    /// Generates traffic while the server runs.
     pub(super) fn simulate(&self, service: &Chatgauge, seed: u64, per_second: f64) {
         let service = service.clone();
         let mut live = Live::new(seed);
@@ -127,15 +128,17 @@ impl Server {
                 match service.submit(records, Box::new(|_| {})) {
                     Ok(()) => {}
                     Err(Error::Closed) => return,
-                    Err(error) => tracing::warn!(%error, "simulated requests were not taken"),
+                    Err(error) => {
+                        tracing::warn!(%error, "simulated requests were rejected; they are dropped")
+                    }
                 }
             }
         });
     }
 }
 
-/// Takes an address; `key` is what names another one.
-async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
+/// Binds an address; `key` is the setting to name in an error.
+async fn bind(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
     let listener =
         TcpListener::bind(listen).await.map_err(|source| cannot_listen(listen, key, &source))?;
     let address = listener
@@ -144,22 +147,22 @@ async fn take(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)
     Ok((listener, address))
 }
 
-/// Serves the gateway, if there is one, until the sender of `stopped` is dropped.
-async fn pass_through(
+/// Serves the gateway, if configured, until the sender of `stopped` is dropped.
+async fn serve_gateway(
     gateway: Option<TcpListener>,
     service: &Chatgauge,
     mut stopped: tokio::sync::watch::Receiver<()>,
 ) -> Result<()> {
     let Some(listener) = gateway else { return Ok(()) };
     let shutdown = async move {
-        // Nothing is ever sent.
+        // The channel carries no values; it only closes.
         drop(stopped.changed().await);
     };
     crate::gateway::serve(listener, service.clone(), shutdown).await
 }
 
-/// The listeners of OpenTelemetry. A standard port that another program has is done without: the main
-/// listener takes the same requests.
+/// Binds the OTLP listeners. If a default port is in use, the server starts without that listener
+/// and logs a warning, because the main listener accepts the same requests.
 async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for (key, address) in
@@ -168,13 +171,13 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
         let Some(address) = address else { continue };
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                tracing::info!("OpenTelemetry is taken at {address}");
+                tracing::info!("OTLP receiver listening on {address}");
                 listeners.push(listener);
             }
             Err(error) if OtlpConfig::is_standard(address) => tracing::warn!(
                 %error,
-                "OpenTelemetry is not taken at {address}, only at the main address; stop the other \
-                 program, or set {key} to another address or to off"
+                "cannot listen for OTLP on {address}; OTLP is served only on the main address. Stop the other \
+                 program, or set {key} to another address or off"
             ),
             Err(source) => return Err(cannot_listen(address, key, &source)),
         }
@@ -185,7 +188,7 @@ async fn bind_otlp(config: &OtlpConfig) -> Result<Vec<TcpListener>> {
 fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Error {
     let reason = match source.kind() {
         ErrorKind::AddrInUse => {
-            format!("the address is in use; stop the other program or name another {key}")
+            format!("the address is in use; stop the other program or set another {key}")
         }
         _ => source.to_string(),
     };
@@ -193,47 +196,52 @@ fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Err
     Error::Io { path: address.to_string().into(), source }
 }
 
-/// Completes at the first SIGTERM or SIGINT. A second one ends the program at once, and so does a disk
-/// that does not take the last commit in time.
+/// Completes at the first SIGTERM or SIGINT. Exits the process at the second one, or if the last
+/// commit takes too long.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     let handler = |kind| {
-        signal(kind).map_err(|source| Error::Io { path: "the signal handlers".into(), source })
+        signal(kind).map_err(|source| Error::Io { path: "the signal handler".into(), source })
     };
     let (mut term, mut int) =
         (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        tracing::info!("stopping: no new requests, what was taken is committed");
+        tracing::info!(
+            "shutting down: no new requests are accepted; accepted records are being committed"
+        );
         tokio::spawn(async move {
             let code = tokio::select! {
                 _ = term.recv() => 143,
                 _ = int.recv() => 130,
                 () = tokio::time::sleep(STOP_LIMIT) => {
-                    tracing::error!("stopping took too long; what was acknowledged is on disk");
+                    tracing::error!("shutdown timed out; exiting. Acknowledged records are on disk");
                     1
                 }
             };
             #[expect(
                 clippy::disallowed_methods,
-                reason = "nothing may hold it up any longer; what was acknowledged is on disk"
+                reason = "shutdown must not block any longer; acknowledged records are on disk"
             )]
             std::process::exit(code);
         });
     })
 }
 
-/// Completes when the store has failed for good; some time after that the program ends, whatever is still in flight.
+/// Completes when the store has failed permanently; exits the process some time later, even with
+/// requests in flight.
 async fn failed_store(service: Chatgauge, has_gateway: bool) {
     while service.fatal_failure().is_none() {
-        tokio::time::sleep(FAILURE_LOOK).await;
+        tokio::time::sleep(FAILURE_POLL).await;
     }
     tokio::spawn(async move {
-        tokio::time::sleep(if has_gateway { FAILED_DRAIN_LIMIT } else { FAILED_ANSWERS }).await;
+        tokio::time::sleep(if has_gateway { FAILED_DRAIN_LIMIT } else { FAILED_RESPONSE_TIME })
+            .await;
         exit_failed(&service);
     });
 }
 
-/// Ends the program without closing the database: a close could move a write-ahead log that is the only good copy.
+/// Exits without closing the database, because closing could checkpoint a WAL that is the only good
+/// copy.
 fn exit_failed(service: &Chatgauge) {
     tracing::error!(
         unrecorded = service.status_of_collector().dropped_total,
@@ -244,7 +252,7 @@ fn exit_failed(service: &Chatgauge) {
     std::process::exit(super::EXIT_STORE_FAILED.into());
 }
 
-/// What `serve` prints when it is ready.
+/// Prints the addresses and the token once `serve` is ready.
 pub(super) fn announce(
     out: &mut dyn Write,
     (address, gateway): (SocketAddr, Option<SocketAddr>),
@@ -252,7 +260,8 @@ pub(super) fn announce(
     token: Option<&AdminToken>,
 ) -> Result<()> {
     let database = config.store.path.display();
-    let access = token.map_or_else(|| "no token is asked for\n".to_owned(), AdminToken::to_text);
+    let access =
+        token.map_or_else(|| "authentication is disabled\n".to_owned(), AdminToken::to_text);
     let gateway = gateway.map_or_else(String::new, |address| {
         format!("the gateway is listening on http://{address}\n")
     });

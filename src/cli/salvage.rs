@@ -20,21 +20,21 @@ Examples:
   chatgauge salvage chatgauge.db --into whole.db --json
   chatgauge salvage chatgauge.db --into whole.db --without-wal    its write-ahead log belongs to another file
 
-FILE is only read, with the write-ahead log beside it; no server may have it open. NEW gets everything that a page of
-FILE still holds, with rollups recomputed; a name that is lost shows as (lost 17). The key of the pseudonyms is a file
-of its own, FILE.key: copy it to NEW.key. Exits with 0 when NEW is written, whatever is missing, and with 1 when it is
-not: FILE has nothing to read, or is newer than this program.";
+FILE and the write-ahead log beside it are only read; no server may have FILE open. NEW receives everything that is
+readable, with recomputed rollups; a lost name is replaced by (lost 17), for example. Copy the pseudonym key FILE.key
+to NEW.key yourself. The exit code is 0 if NEW was written, whatever is missing, and 1 if not, because FILE contains
+nothing readable or was written by a newer version.";
 
-/// Reads what can be read of a damaged database into a new one.
+/// Recover readable data of a damaged database into a new one
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SalvageCommand {
-    /// The damaged database
+    /// Damaged database
     pub file: PathBuf,
-    /// The new database, which must not exist
+    /// New database; it must not exist
     #[arg(long, value_name = "NEW")]
     pub into: PathBuf,
-    /// Leave out the write-ahead log beside FILE
+    /// Ignore the write-ahead log beside FILE
     #[arg(long)]
     pub without_wal: bool,
     /// The configuration.
@@ -49,7 +49,8 @@ impl SalvageCommand {
     /// Salvages a file.
     ///
     /// # Errors
-    /// When the new file exists, a server has the damaged one open, or one of them cannot be opened or written.
+    /// If the new file exists, a server has the damaged one open, or one of them cannot be
+    /// opened or written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
         let mut source = SalvageSource::beside(&self.file);
@@ -98,9 +99,9 @@ impl SalvageCommand {
         match report.tail_lost_at_most() {
             Some(0) => {}
             Some(tail) => text.push_str(&format!(
-                "missing: up to {tail} of the latest requests, which no rollup had yet\n"
+                "missing: up to {tail} of the latest requests, which were not rolled up yet\n"
             )),
-            None => text.push_str("how many requests are missing is unknown\n"),
+            None => text.push_str("the number of missing requests is unknown\n"),
         }
         for (dictionary, names) in &report.lost_names {
             text.push_str(&format!("missing: {names} names of {dictionary}, shown as (lost N)\n"));
@@ -115,47 +116,49 @@ impl SalvageCommand {
     }
 }
 
-/// What is said of a file of which everything was read; an earlier loss stays one.
+/// Summary of a file that was read completely; earlier losses are still reported.
 fn complete(report: &SalvageReport) -> String {
     match report.wal_missing_after_ms.map(Timestamp::from_unix_ms) {
         None => "nothing is missing\n".to_owned(),
         Some(after) => format!(
-            "nothing more is missing; a server once started without the write-ahead log of the one before: requests that \
+            "nothing else is missing; a server once started without the previous server's write-ahead log: requests that \
              arrived after {after} may be missing\n"
         ),
     }
 }
 
-/// What is missing of the file as a whole, and why.
+/// Losses of the file as a whole and their causes.
 fn losses_of_file(report: &SalvageReport) -> String {
     let mut text = String::new();
     match report.pages_missing {
         Some(0) => {}
         Some(missing) => text.push_str(&format!(
-            "missing: the last {missing} of {} pages, which are not in the file\n",
+            "missing: the last {missing} of {} pages, which are beyond the end of the file\n",
             report.pages
         )),
-        None => text.push_str(
-            "the header is unreadable: whether pages are missing at the end of the file is unknown\n",
-        ),
+        None => {
+            text.push_str("the header is unreadable: pages may be missing at the end of the file\n")
+        }
     }
     if report.schema_pages_damaged > 0 {
         let pages = report.schema_pages_damaged;
         text.push_str(&format!(
-            "the schema has {pages} unreadable pages: tables on them were looked for where a new file has them\n"
+            "the schema has {pages} unreadable pages: tables on them were searched where a new file has them\n"
         ));
     }
     let why = match report.wal {
         SalvagedWal::NotNeeded | SalvagedWal::Read => return text,
         SalvagedWal::Missing => {
-            "a server had the file open when it ended, and its write-ahead log is not here; put the log back beside the \
+            "the last server did not close the file and its write-ahead log is missing; put the log back beside the \
              file and salvage again"
         }
-        SalvagedWal::LeftOut => "the write-ahead log was left out",
-        SalvagedWal::Unreadable => "no transaction in the write-ahead log can be read",
-        SalvagedWal::Damaged => "the write-ahead log is damaged, and was read up to there",
+        SalvagedWal::LeftOut => "the write-ahead log was ignored",
+        SalvagedWal::Unreadable => "no transaction in the write-ahead log is readable",
+        SalvagedWal::Damaged => {
+            "the write-ahead log is damaged; only the part before the damage was read"
+        }
     };
-    text.push_str(&format!("missing: perhaps the latest records: {why}\n"));
+    text.push_str(&format!("the latest records may be missing: {why}\n"));
     text
 }
 

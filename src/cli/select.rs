@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::model::SqlValue;
 use crate::store::{SqlLimits, Store};
 
-/// How to get the rows that a truncated result lacks.
+/// Hint for a truncated result.
 const MORE_ROWS: &str =
-    "there are more; narrow the statement, or allow more with -o query.sql_max_rows=N";
+    "there are more; narrow the statement or raise the limit with -o query.sql_max_rows=N";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,33 +23,33 @@ Examples:
   chatgauge sql --csv 'select * from request_log limit 1000' > requests.csv
   chatgauge sql --csv --bom 'select * from usage_daily' > for-excel.csv
 
-Only reading is possible. The views request_log, usage_hourly, usage_daily and latency_daily have
-names and units for people.";
+Statements are read-only. The views request_log, usage_hourly, usage_daily and latency_daily have
+readable names and units.";
 
-/// Answers one read-only SQL statement.
+/// Run a read-only SQL statement
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SqlCommand {
-    /// The statement
+    /// SQL statement
     pub statement: String,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// How rows are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: SqlFormat,
-    /// The same as --format ndjson
+    /// Same as --format ndjson
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
-    /// The same as --format csv
+    /// Same as --format csv
     #[arg(long, conflicts_with_all = ["format", "json"])]
     pub csv: bool,
-    /// Begin CSV with a byte order mark, by which Excel recognises UTF-8
+    /// Start CSV output with a byte order mark, which Excel needs to recognise UTF-8
     #[arg(long)]
     pub bom: bool,
 }
 
-/// How rows are printed.
+/// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SqlFormat {
     /// Aligned columns
@@ -57,15 +57,15 @@ pub enum SqlFormat {
     Table,
     /// Comma-separated values
     Csv,
-    /// One JSON object a row
+    /// One JSON object per row
     Ndjson,
 }
 
 impl SqlCommand {
-    /// Runs the statement, beside a running server too.
+    /// Runs the statement, even while a server is running.
     ///
     /// # Errors
-    /// When the statement is not acceptable or the file cannot be read.
+    /// If the statement is invalid or not read-only, or the file cannot be read.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         if self.bom && self.chosen() != SqlFormat::Csv {
             return Err(Error::invalid_config("--bom", "is for CSV; add --csv"));
@@ -74,13 +74,13 @@ impl SqlCommand {
         let store = Store::open_read_only(&config.store)?;
         let limits =
             SqlLimits { max_rows: config.query.sql_max_rows, stop: open::deadline(&config) };
-        let answer = store.sql(&self.statement, limits)?;
+        let result = store.sql(&self.statement, limits)?;
         let json = |value: SqlValue| serde_json::to_value(value).unwrap_or_default();
         let rows: Vec<Vec<Value>> =
-            answer.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
-        let text = self.output(&answer.columns, &rows, answer.truncated);
+            result.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
+        let text = self.output(&result.columns, &rows, result.truncated);
         print(out, &text)?;
-        if answer.truncated {
+        if result.truncated {
             tracing::warn!("truncated after {} rows: {MORE_ROWS}", rows.len());
         }
         Ok(())
@@ -94,7 +94,7 @@ impl SqlCommand {
         }
     }
 
-    /// The rows in the format asked for; CSV says in its last row when it is `truncated`.
+    /// Formats the rows; a truncated CSV ends with a note.
     pub fn output(&self, columns: &[String], rows: &[Vec<Value>], truncated: bool) -> String {
         match self.chosen() {
             SqlFormat::Table => as_table(columns, rows),
@@ -120,7 +120,7 @@ fn as_table(columns: &[String], rows: &[Vec<Value>]) -> String {
 
 fn as_csv(columns: &[String], rows: &[Vec<Value>], notes: &CsvNotes) -> String {
     let mut bytes = Vec::new();
-    // Writing to memory cannot fail, and every row has the columns of the header.
+    // Writing to memory cannot fail, and every row has as many columns as the header.
     drop(csv_file::write(&mut bytes, columns, rows.iter(), notes));
     String::from_utf8(bytes).unwrap_or_default()
 }
@@ -133,7 +133,7 @@ fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
     rows.iter().map(object).collect()
 }
 
-/// A value without the quotes of JSON; null is empty.
+/// A value as plain text; null is empty.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -170,7 +170,7 @@ mod tests {
         };
         assert_eq!(csv(false, false), "model,requests\n\"a,b\",12\n,7.5\n");
         assert!(csv(true, true).starts_with("\u{feff}model,requests\n"));
-        assert!(csv(true, true).contains("\n\"(truncated after 2 rows: there are more"));
+        assert!(csv(true, true).contains("\n(truncated after 2 rows: there are more"));
         assert_eq!(
             as_ndjson(&columns, &rows),
             "{\"model\":\"a,b\",\"requests\":12}\n{\"model\":null,\"requests\":7.5}\n"

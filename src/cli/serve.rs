@@ -33,22 +33,19 @@ pub struct ServerArgs {
     /// IP address and port [default: 127.0.0.1:8089]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// Ask for no token; only on a loopback address
+    /// Disable authentication (loopback only)
     #[arg(long)]
     pub no_auth: bool,
-    /// Go on with the key file that is there, or a new one, though the database has another key: every user counts again
+    /// Accept a new or different pseudonym key; every user counts as new from then on
     #[arg(long)]
     pub new_key: bool,
-    /// Zone of "today" in answers that do not name one [default: UTC]
+    /// Default time zone of queries [default: UTC]
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
 }
 
 impl ServerArgs {
     /// The configuration with these flags.
-    ///
-    /// # Errors
-    /// As [`ConfigArgs::load`].
     pub fn load(&self) -> Result<Config> {
         self.config.load_with([
             ("--listen", "http.listen", self.listen.clone()),
@@ -58,7 +55,7 @@ impl ServerArgs {
     }
 }
 
-/// Takes records in and answers over HTTP until SIGTERM or Ctrl-C.
+/// Run the server: receive records and serve queries over HTTP
 #[derive(Clone, Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub struct ServeCommand {
@@ -71,7 +68,7 @@ impl ServeCommand {
     /// Serves until SIGTERM or Ctrl-C.
     ///
     /// # Errors
-    /// When the address or the file cannot be used.
+    /// If the address or the file cannot be used.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         limit_arenas();
         let config = self.server.load()?;
@@ -85,7 +82,7 @@ impl ServeCommand {
     }
 }
 
-/// The admin token; `None` when none is asked for.
+/// The admin token; `None` if authentication is disabled.
 fn token_of(config: &Config) -> Result<Option<AdminToken>> {
     if config.http.no_auth { Ok(None) } else { admin_token(config).map(Some) }
 }
@@ -99,40 +96,37 @@ Examples:
   chatgauge demo
   chatgauge demo --requests 5000000 --per-second 50 --listen 127.0.0.1:9000
 
-Running it again goes on with the same file; remove chatgauge-demo.db* to start over.";
+Running it again continues with the same file; remove chatgauge-demo.db* to start over.";
 
-/// Requests of history stored at a time.
+/// Number of history requests stored per batch.
 const SEED_BATCH: usize = 10_000;
-/// The database of the demo unless another one is named.
+/// The default database of the demo.
 const DEMO_DATABASE: &str = "chatgauge-demo.db";
 
-/// Seeds a month of history, keeps simulated traffic flowing and serves it.
+/// Serve a demo with a month of generated history and simulated traffic
 #[derive(Clone, Debug, Args)]
 #[command(after_help = DEMO_EXAMPLES)]
 pub struct DemoCommand {
     /// Flags of the server.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Requests of history
+    /// Number of history requests
     #[arg(long, value_name = "N", default_value_t = 300_000)]
     pub requests: u64,
-    /// Days of history
+    /// Number of history days
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3_650))]
     pub days: u16,
-    /// Simulated requests a second from now on, about; 0 for none [default: as in the history]
+    /// Simulated requests per second from now on, 0 for none [default: as in the history]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     pub per_second: Option<f64>,
-    /// Another seed, other requests
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
 
 impl DemoCommand {
-    /// The configuration: its own database unless a flag names another. The one of the environment
-    /// or of a configuration file is somebody's real one, and made-up requests have no place in it.
-    ///
-    /// # Errors
-    /// As [`ConfigArgs::load`].
+    /// The configuration, with the demo's own database unless a flag names one. A database from the
+    /// environment or a configuration file is ignored, because it may be a real one.
     pub fn load(&self) -> Result<Config> {
         let mut config = self.server.load()?;
         let typed = &self.server.config;
@@ -143,10 +137,10 @@ impl DemoCommand {
         Ok(config)
     }
 
-    /// Seeds, simulates and serves until SIGTERM or Ctrl-C.
+    /// Generates the history, then simulates traffic and serves until SIGTERM or Ctrl-C.
     ///
     /// # Errors
-    /// When the address or the file cannot be used.
+    /// If the address or the file cannot be used.
     pub fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.load()?;
         let server = Server::bind(&config)?;
@@ -160,16 +154,16 @@ impl DemoCommand {
         server.run(&service, access(token.as_ref()), move || demo.load(), || print(out, &text))
     }
 
-    /// Stores the history; in a file that has one, what happened since.
+    /// Stores the history, or only the time since the last run.
     fn seed(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
-        service.hold_alerts(true);
-        let seeded = self.seed_unwatched(service, out);
-        service.hold_alerts(false);
+        service.pause_alerts(true);
+        let seeded = self.seed_without_alerts(service, out);
+        service.pause_alerts(false);
         seeded
     }
 
-    /// Stores them while nobody evaluates alerts.
-    fn seed_unwatched(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
+    /// Stores the history while alert evaluation is paused.
+    fn seed_without_alerts(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
         let now = service.now();
         let newest = RequestsQuery {
             range: TimeRange::new(Timestamp::from_unix_ms(0), now),
@@ -186,7 +180,7 @@ impl DemoCommand {
         if history.requests == 0 {
             return Ok(());
         }
-        print(out, &format!("storing {} requests of made-up history\n", history.requests))?;
+        print(out, &format!("storing {} requests of generated history\n", history.requests))?;
         let bar = open::progress(history.requests, "storing");
         let mut records = history.records();
         loop {
@@ -201,10 +195,10 @@ impl DemoCommand {
         }
         bar.finish_and_clear();
         open::roll_up(service)?;
-        if is_first { demo_alerts::relive(service, now) } else { Ok(()) }
+        if is_first { demo_alerts::replay_alerts(service, now) } else { Ok(()) }
     }
 
-    /// Requests a second from now on: going on like the history, so that no chart has a cliff.
+    /// The rate of simulated traffic; by default that of the history, so that charts have no step.
     fn rate(&self) -> f64 {
         self.per_second.unwrap_or_else(|| {
             let seconds = f64::from(self.days) * as_f64(DAY_MS) / 1_000.0;
@@ -212,7 +206,7 @@ impl DemoCommand {
         })
     }
 
-    /// Traffic between two runs, at the density of the history.
+    /// The traffic since the last run, at the rate of the history.
     fn gap(&self, start: Timestamp, end: Timestamp) -> Workload {
         let whole_ms = i64::from(self.days) * DAY_MS;
         let start = start.max(end.plus_ms(-whole_ms));
@@ -221,25 +215,25 @@ impl DemoCommand {
         Workload { requests, start, ..self.history(end) }
     }
 
-    /// The history up to `now`.
+    /// The history that ends at `now`.
     pub fn history(&self, now: Timestamp) -> Workload {
         let range = TimeRange::new(now.plus_ms(-i64::from(self.days) * DAY_MS), now);
         Workload { extras: true, ..Workload::new(self.seed, range, self.requests) }
     }
 }
 
-/// What a demo prints: where it is, how to get in and what to try.
+/// What a demo prints: URL, token and example requests.
 pub fn demo_text(base_url: &str, admin_token: Option<&str>) -> String {
     let (token, header) = match admin_token {
         Some(token) => {
             let header = format!(" -H 'Authorization: Bearer {token}'");
             (format!("Admin token: {token}"), header)
         }
-        None => ("No token is asked for.".to_owned(), String::new()),
+        None => ("Authentication is disabled.".to_owned(), String::new()),
     };
     format!(
         "\
-chatgauge is running at {base_url} with made-up traffic. {token}
+chatgauge is running at {base_url} with simulated traffic. {token}
 Open that address in a browser to see the dashboard.
 
 Try:
@@ -248,7 +242,7 @@ Try:
   curl -s{header} '{base_url}/api/requests' \\
       -d '{{\"user\":\"me\",\"space\":\"demo\",\"model\":\"gpt-5\",\"total_latency_ms\":1200,\"prompt_tokens\":900,\"completion_tokens\":150}}'
 
-Ctrl-C stops it.
+Press Ctrl-C to stop it.
 "
     )
 }

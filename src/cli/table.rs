@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// A cell: text, or a number, which stands at the right edge of its column.
+/// A cell: text, or a right-aligned number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     text: String,
@@ -10,26 +10,26 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell with text; control characters become spaces, so that no stored name can move the
-    /// cursor or change colours.
+    /// A text cell. Control characters become spaces, so that a stored name cannot control the
+    /// terminal.
     pub fn text(text: impl AsRef<str>) -> Self {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
         Self { text: text.as_ref().chars().map(clean).collect(), is_number: false }
     }
 
-    /// A cell with a number.
+    /// A number cell.
     pub fn number(number: impl Display) -> Self {
         Self { text: number.to_string(), is_number: true }
     }
 
-    /// A cell with a number of so many decimals, `-` when it is not known.
+    /// A number with the given decimals; `-` if unknown.
     pub fn decimal(number: Option<f64>, decimals: usize) -> Self {
         let text = number.map_or_else(|| "-".to_owned(), |number| format!("{number:.decimals$}"));
         Self { text, is_number: true }
     }
 }
 
-/// A header and rows.
+/// A table: header and rows.
 #[derive(Clone, Debug)]
 pub struct Table {
     header: Vec<Cell>,
@@ -52,8 +52,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Lines of aligned columns, two spaces apart, without trailing spaces. A column of numbers has
-    /// its header at the right too.
+    /// Formats aligned columns, two spaces apart, without trailing spaces. The header of a number
+    /// column is right-aligned too.
     pub fn to_text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
         let lines = || std::iter::once(&self.header).chain(&self.rows);
@@ -87,7 +87,7 @@ fn render_line(line: &[Cell], layout: &[(usize, bool)]) -> String {
     text
 }
 
-/// Columns that a text takes in a terminal, for the scripts that names are written in.
+/// Width of a text in terminal columns, for the scripts that names are written in.
 fn width(text: &str) -> usize {
     text.chars()
         .map(|c| match u32::from(c) {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_numbers_stand_at_the_right() {
+    fn columns_are_aligned_and_numbers_are_right_aligned() {
         let mut table = Table::new(["space", "requests", "p95 ms"]);
         table.push([Cell::text("search"), Cell::number(12_345), Cell::decimal(Some(8.25), 1)]);
         table.push([Cell::text("検索"), Cell::number(7), Cell::decimal(None, 1)]);

@@ -20,21 +20,21 @@ Examples:
   chatgauge check --quick --db chatgauge.db
   chatgauge check --json || echo 'something is wrong'
 
---full, the default, recomputes the rollups of every day that has its requests, compares the requests with their
-indexes, and reads those that no rollup has yet. --quick looks at the structure of the file and compares totals.
-Exits with 1 when something differs or is damaged.";
+--full, the default, recomputes the rollups of every day whose raw rows are not pruned, compares the rows with their
+indexes, and reads the rows after the watermark. --quick checks the structure of the file and compares totals.
+The exit code is 1 if something differs or is damaged.";
 
-/// Recomputes the rollups from the raw rows and compares.
+/// Verify the rollups against the raw rows
 #[derive(Clone, Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub struct CheckCommand {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Check the structure of the file and totals only
+    /// Check only the file structure and totals
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// Recompute and compare everything (the default)
+    /// Recompute and compare everything (default)
     #[arg(long)]
     pub full: bool,
     /// Print JSON
@@ -43,10 +43,11 @@ pub struct CheckCommand {
 }
 
 impl CheckCommand {
-    /// Compares, beside a running server too; a failure exit code when something differs.
+    /// Checks the file, even while a server is running; returns a failure exit code if something
+    /// differs.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is busy.
+    /// If the file cannot be opened or is busy.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let mut config = self.config.load()?;
         let threads = check_threads();
@@ -62,16 +63,17 @@ impl CheckCommand {
         let wal = MissingWal::of(&store);
         let printed = if self.json { json_of(&report, &wal) } else { text_of(&report, &wal) };
         print(out, &printed)?;
-        let is_well = report.is_well() && !wal.is_missing;
-        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let is_ok = report.is_ok() && !wal.is_missing;
+        Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Records that only a write-ahead log had which is gone.
+/// Records lost with a missing write-ahead log.
 struct MissingWal {
-    /// A server had the file open when it ended, and its log is not here.
+    /// The last server did not close the file, and its write-ahead log is missing.
     is_missing: bool,
-    /// A server once started without the log of the one before; records after this instant may be missing.
+    /// A server once started without the previous server's WAL; records after this instant may be
+    /// missing.
     once_after: Option<Timestamp>,
 }
 
@@ -90,13 +92,13 @@ impl MissingWal {
         let mut text = String::new();
         if self.is_missing {
             text.push_str(
-                "a server had the file open when it ended, and the write-ahead log is not here: the latest requests are \
-                 missing, unless another tool closed the file; put the log back beside it before a server starts\n",
+                "the last server did not close the file and the write-ahead log is missing: the latest requests are \
+                 missing, unless another tool closed the file; put the log back beside the file before a server starts\n",
             );
         }
         if let Some(after) = self.once_after {
             text.push_str(&format!(
-                "a server once started without the write-ahead log of the one before: requests that arrived after \
+                "a server once started without the previous server's write-ahead log: requests that arrived after \
                  {after} may be missing\n"
             ));
         }
@@ -106,7 +108,7 @@ impl MissingWal {
 
 fn json_of(report: &CheckReport, wal: &MissingWal) -> String {
     let value = json!({
-        "ok": report.is_well() && !wal.is_missing,
+        "ok": report.is_ok() && !wal.is_missing,
         "wal_missing": wal.is_missing,
         "wal_was_missing_after": wal.once_after.map(|after| after.to_string()),
         "mode": report.mode.as_str(),
@@ -115,7 +117,7 @@ fn json_of(report: &CheckReport, wal: &MissingWal) -> String {
         "requests": report.rows,
         "rollup_rows": report.rollup_rows,
         "index_entries": report.index_entries,
-        "tail": { "requests": report.tail_rows, "looked_at": report.tail_look() },
+        "tail": { "requests": report.tail_rows, "looked_at": report.tail_check() },
         "mismatches": report.mismatches,
         "damage": report.damage,
     });
@@ -126,8 +128,8 @@ fn text_of(report: &CheckReport, wal: &MissingWal) -> String {
     let (rollups, days, requests) = (report.rollup_rows, report.days, report.rows);
     let mut text = match report.mode {
         CheckMode::Full => format!(
-            "compared {rollups} rollup rows of {days} days with {requests} requests, and these with {} entries of \
-             their indexes\n",
+            "compared {rollups} rollup rows of {days} days with {requests} requests, and the requests with {} index \
+             entries\n",
             report.index_entries
         ),
         CheckMode::Quick => format!(
@@ -136,12 +138,10 @@ fn text_of(report: &CheckReport, wal: &MissingWal) -> String {
     };
     if report.skipped_days > 0 {
         let days = report.skipped_days;
-        text.push_str(&format!(
-            "{days} days have outlived their requests: only totals were compared\n"
-        ));
+        text.push_str(&format!("{days} days have pruned requests: only totals were compared\n"));
     }
-    let (tail, look) = (report.tail_rows, report.tail_look());
-    text.push_str(&format!("{tail} requests are not rolled up yet; they were {look}\n"));
+    let (tail, method) = (report.tail_rows, report.tail_check());
+    text.push_str(&format!("{tail} requests are not rolled up yet; they were {method}\n"));
     for line in &report.damage {
         text.push_str(&format!("the file is damaged: {line}\n"));
     }
@@ -149,19 +149,19 @@ fn text_of(report: &CheckReport, wal: &MissingWal) -> String {
         text.push_str(&format!("differs: {line}\n"));
     }
     text.push_str(&wal.text());
-    if wal.is_missing && report.is_well() {
-        return text + "what is here is well\n";
+    if wal.is_missing && report.is_ok() {
+        return text + "no other problems found\n";
     }
     text + verdict(report)
 }
 
 fn verdict(report: &CheckReport) -> &'static str {
     match (report.damage.is_empty(), report.mismatches.is_empty()) {
-        (true, true) => "all is well\n",
+        (true, true) => "no problems found\n",
         (true, false) => "run `chatgauge rebuild` to recompute the rollups\n",
         (false, _) => {
             "restore a backup, or run `chatgauge salvage FILE --into NEW`; where only rollups are damaged, \
-             `chatgauge rebuild` mends them\n"
+             `chatgauge rebuild` rebuilds them\n"
         }
     }
 }
@@ -170,10 +170,10 @@ const REBUILD_EXAMPLES: &str = "\
 Examples:
   chatgauge rebuild --db chatgauge.db
 
-The rollups are built in new tables, which replace the old ones in one transaction: a rebuild that is stopped changes
-nothing. Rollups whose requests are pruned are kept, as far as they can be read. Exits with 1 when something is lost.";
+The rollups are built in new tables, which replace the old ones in one transaction: an interrupted rebuild changes
+nothing. Rollups of pruned requests are kept if readable. The exit code is 1 if something is lost.";
 
-/// Recomputes the rollups from the raw rows.
+/// Rebuild the rollups from the raw rows
 #[derive(Clone, Debug, Args)]
 #[command(after_help = REBUILD_EXAMPLES)]
 pub struct RebuildCommand {
@@ -186,10 +186,11 @@ pub struct RebuildCommand {
 }
 
 impl RebuildCommand {
-    /// Recomputes the rollups; no server may have the file. A failure exit code when something is lost.
+    /// Rebuilds the rollups; no server may have the file open. Returns a failure exit code if
+    /// something is lost.
     ///
     /// # Errors
-    /// When the file is in use, or cannot be read or written.
+    /// If the file is in use, or cannot be read or written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
         let path = &config.store.path;
@@ -223,11 +224,11 @@ fn rebuild_json(report: &RebuildReport) -> String {
 fn rebuild_text(report: &RebuildReport) -> String {
     let mut text = String::new();
     if report.had_unfinished {
-        text.push_str("removed what a rebuild that was stopped had left\n");
+        text.push_str("removed the leftovers of an interrupted rebuild\n");
     }
     text.push_str(&format!("rebuilt the rollups of {} days\n", report.days));
     if report.kept_days > 0 {
-        text.push_str(&format!("kept those of {} days as they were\n", report.kept_days));
+        text.push_str(&format!("kept the rollups of {} days unchanged\n", report.kept_days));
     }
     if report.is_vacuumed {
         text.push_str("rewrote the file without its damaged pages (vacuum)\n");

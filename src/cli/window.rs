@@ -1,4 +1,4 @@
-//! Flags that choose requests: a window or a range, and filters.
+//! Flags that select requests: a time range and filters.
 
 use chrono::NaiveDate;
 use clap::Args;
@@ -13,28 +13,25 @@ use crate::model::{
 };
 use crate::service::all_time;
 
-/// Requests that started in a window or a range.
+/// Flags for a time range of request starts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WindowArgs {
-    /// minute, hour, day, week or month, ending now
+    /// Window that ends now: minute, hour, day, week or month
     #[arg(value_parser = parse_window, conflicts_with_all = ["start", "end"])]
     pub window: Option<TimeWindow>,
-    /// First instant: 2026-01-02, 2026-01-02T03:04:05Z, or epoch seconds or milliseconds
+    /// Start, inclusive: 2026-01-02, 2026-01-02T03:04:05Z, or epoch seconds or milliseconds
     #[arg(long, value_name = "TIME", requires = "end")]
     pub start: Option<String>,
-    /// First instant after the range
+    /// End, exclusive
     #[arg(long, value_name = "TIME", requires = "start")]
     pub end: Option<String>,
-    /// Zone of days and of instants that name none [default: the configured one]
+    /// Time zone of days and of times without an offset [default: `time_zone`]
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<Tz>,
 }
 
 impl WindowArgs {
-    /// The range; everything when none was typed.
-    ///
-    /// # Errors
-    /// As [`range`](Self::range).
+    /// The range; everything if none is given.
     pub fn range_or_all(&self, now: Timestamp, configured_tz: Tz) -> Result<TimeRange> {
         if self.window.is_none() && self.start.is_none() {
             return Ok(all_time());
@@ -42,11 +39,11 @@ impl WindowArgs {
         self.range(now, configured_tz, TimeWindow::Month)
     }
 
-    /// The range; `default` ending at `now` when none was typed.
+    /// The range; `default`, ending at `now`, if none is given.
     ///
     /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) when the start or end is not an instant, or the range
-    /// is empty.
+    /// [`InvalidConfig`](Error::InvalidConfig) if start or end is not a valid time, or the
+    /// range is empty.
     pub fn range(
         &self,
         now: Timestamp,
@@ -66,13 +63,13 @@ impl WindowArgs {
     }
 }
 
-/// Requests with these dimensions; several values of one are alternatives.
+/// Filter flags; several values of the same dimension are alternatives.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FilterArgs {
     /// Only these spaces
     #[arg(long, value_name = "SPACE")]
     pub space: Vec<Name>,
-    /// Only these users, plain or pseudonym
+    /// Only these users, as ids or pseudonyms
     #[arg(long, value_name = "USER")]
     pub user: Vec<Name>,
     /// Only these models
@@ -81,22 +78,22 @@ pub struct FilterArgs {
     /// Only these providers
     #[arg(long, value_name = "PROVIDER")]
     pub provider: Vec<Name>,
-    /// Only with a latency of at least so many milliseconds
+    /// Minimum latency in milliseconds, inclusive
     #[arg(long, value_name = "MS")]
     pub min_ms: Option<f64>,
-    /// Only with a latency of less than so many milliseconds
+    /// Maximum latency in milliseconds, exclusive
     #[arg(long, value_name = "MS")]
     pub max_ms: Option<f64>,
-    /// What --min-ms and --max-ms are about, named as in the API; by default the total latency
+    /// Latency for --min-ms and --max-ms, named as in the API [default: total]
     #[arg(long, value_name = "LATENCY", value_parser = parse_latency)]
     pub latency: Option<LatencyKind>,
 }
 
 impl FilterArgs {
-    /// The filter, with users as the database's key makes them.
+    /// The filter, with users replaced by their pseudonyms.
     ///
     /// # Errors
-    /// When a user is named and the key cannot be read.
+    /// If a user is given and the key cannot be read.
     pub fn resolve(&self, config: &Config) -> Result<Filter> {
         if self.user.is_empty() {
             return self.filter(&|user| Name::new(user));
@@ -105,10 +102,10 @@ impl FilterArgs {
         self.filter(&|user| pseudonymizer.user(user))
     }
 
-    /// The filter; `pseudonym` gives what a user is stored as.
+    /// The filter; `pseudonym` maps user ids to pseudonyms.
     ///
     /// # Errors
-    /// When nothing lies between the bounds of the latency.
+    /// If the latency bounds exclude everything.
     pub fn filter(&self, pseudonym: &dyn Fn(&str) -> Name) -> Result<Filter> {
         let kind = self.latency.unwrap_or(LatencyKind::Total);
         let latency = LatencyBounds::from_ms(kind, self.min_ms, self.max_ms)
@@ -138,12 +135,11 @@ fn parse_window(text: &str) -> Result<TimeWindow, String> {
 
 fn parse_instant(flag: &str, text: &str, tz: Tz) -> Result<Timestamp> {
     if let Ok(date) = text.parse::<NaiveDate>() {
-        // Not its midnight, which some days do not have.
+        // The start of the day, because some days have no midnight in their zone.
         return Ok(day_start(date, tz));
     }
     TimeFormat::Auto.parse(text, tz).ok_or_else(|| {
-        let reason =
-            format!("{text:?} is not an instant such as 2026-01-02 or 2026-01-02T03:04:05Z");
+        let reason = format!("{text:?} is not a time such as 2026-01-02 or 2026-01-02T03:04:05Z");
         Error::invalid_config(flag, reason)
     })
 }
@@ -182,7 +178,7 @@ mod tests {
         assert_eq!(day.start.to_string(), "2026-03-28T22:00:00Z", "clocks skip its midnight");
         assert_eq!(range("1767323045", "2026-01-03"), "2026-01-02T03:04:05Z 2026-01-02T18:30:00Z");
         assert_eq!(range("2026-01-03", "2026-01-02"), "--end: must be after --start");
-        assert!(range("soon", "2026-01-02").starts_with("--start: \"soon\" is not an instant"));
+        assert!(range("soon", "2026-01-02").starts_with("--start: \"soon\" is not a time"));
     }
 
     #[test]

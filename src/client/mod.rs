@@ -4,9 +4,10 @@
 //! chatgauge = { version = "0.1", default-features = false }
 //! ```
 //!
-//! [`Client`] sends records that the program makes itself. [`RemoteCollector`] is the in-process
-//! [`TelemetryCollector`](crate::TelemetryCollector) whose requests end at a server: the program's own
-//! calls never wait, and what a server that is away cannot take is kept as long as the queue has room.
+//! [`Client`] sends records that the program builds itself. [`RemoteCollector`] is the in-process
+//! [`TelemetryCollector`](crate::TelemetryCollector) with a server as its destination: the
+//! program's own calls never block, and records stay queued while the server is unreachable, as
+//! long as the queue has room.
 
 mod record;
 mod remote;
@@ -20,9 +21,9 @@ use ureq::Agent;
 pub use record::Record;
 pub use remote::RemoteCollector;
 
-/// Longest time for one batch.
+/// Timeout of one batch, from connect to the end of the response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest part of an answer that is repeated in an error, in bytes.
+/// Maximum length of a response body quoted in an error, in bytes.
 const DETAIL_BYTES: usize = 300;
 
 /// Sends records to a server; blocking. Clones share connections.
@@ -43,59 +44,59 @@ pub struct Client {
     authorization: String,
 }
 
-/// The token stays out.
+/// Omits the token.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
-/// What the server did with a batch.
+/// Result of sending a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Report {
-    /// Records that are on disk now.
+    /// Number of records now stored on disk.
     pub accepted: u64,
-    /// Records that were there already.
+    /// Number of records that were already stored.
     pub duplicates: u64,
-    /// Records that are not acceptable.
+    /// Rejected records.
     pub rejected: Vec<Rejected>,
 }
 
-/// One record that is not acceptable.
+/// One rejected record.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Rejected {
     /// Its position in the batch, from 0.
     pub index: u64,
-    /// The field.
+    /// The invalid field.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and what is expected.
     pub reason: String,
 }
 
-/// Why a batch was not taken.
+/// Why a batch was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The server cannot be reached, or did not answer in time.
-    #[error("{url} cannot be reached: {reason}")]
+    /// The server is unreachable or did not respond in time.
+    #[error("{url} is unreachable: {reason}")]
     Unreachable {
-        /// Where it was looked for.
+        /// URL of the request.
         url: String,
-        /// What went wrong.
+        /// Cause of the failure.
         reason: String,
     },
-    /// The server refused.
-    #[error("the server answered {status}: {detail}")]
+    /// The server rejected the batch.
+    #[error("the server returned HTTP {status}: {detail}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// Its own words.
+        /// Start of the response body.
         detail: String,
     },
 }
 
 impl ClientError {
-    /// Whether the same batch may be taken later. Sending it again never stores anything twice.
+    /// Whether a retry may succeed. Retries never store a record twice.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -105,8 +106,8 @@ impl ClientError {
 }
 
 impl Client {
-    /// A client of the server at `url`, such as `http://127.0.0.1:8089`, with a token that may send
-    /// records.
+    /// A client of the server at `url`, such as `http://127.0.0.1:8089`, with a token that may
+    /// ingest records.
     pub fn new(url: &str, token: &str) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -119,11 +120,11 @@ impl Client {
         }
     }
 
-    /// Sends a batch and waits until it is on disk. A record that is not acceptable costs only itself
-    /// and stands in the report.
+    /// Sends a batch and waits until it is stored on disk. Invalid records are rejected one by one
+    /// and listed in the report.
     ///
     /// # Errors
-    /// When nothing of the batch was taken.
+    /// If nothing of the batch was stored.
     pub fn send(&self, records: &[Record]) -> Result<Report, ClientError> {
         let unreachable =
             |reason: String| ClientError::Unreachable { url: self.url.clone(), reason };

@@ -1,4 +1,4 @@
-//! The record as it is sent: the flat JSON object of `POST /api/requests`.
+//! A record as the client sends it: the flat JSON object of `POST /api/requests`.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::model::measures::as_f64;
 use crate::model::{LatencyKind, Name, Outcome};
 
-/// One request. Every field is optional; what is not known is left out, never 0.
+/// One request. Every field is optional; unknown values are omitted, never 0.
 ///
-/// Users and sessions are sent as they are and become keyed hashes at the server's edge.
+/// Users and sessions are sent as they are; the server replaces them by keyed hashes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of the API, documented in docs/api.md")]
 pub struct Record {
@@ -72,10 +72,10 @@ pub struct Record {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Leaves identities as they are: hashing them is the server's part, with the server's key.
-struct Plain;
+/// Leaves identities unchanged, because the server hashes them with its own key.
+struct Unhashed;
 
-impl Identify for Plain {
+impl Identify for Unhashed {
     fn user(&self, user: &str) -> Name {
         Name::new(user)
     }
@@ -90,13 +90,10 @@ impl Identify for Plain {
 }
 
 impl Record {
-    /// The record of a request that the collector followed.
-    ///
-    /// # Errors
-    /// As [`FinishedRequest::into_record`].
+    /// Converts a request that a collector tracked.
     pub fn of(request: FinishedRequest) -> Result<Self> {
         let session = request.session().map(ToOwned::to_owned);
-        let record = request.into_record(&Plain)?;
+        let record = request.into_record(&Unhashed)?;
         let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
         let ms = |kind| record.latency(kind).map(milliseconds);
         let is_error = record.outcome.error_type().is_some();

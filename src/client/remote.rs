@@ -1,4 +1,4 @@
-//! The in-process collector whose requests end at a server.
+//! A collector that sends its finished requests to a server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +11,20 @@ use crate::config::IngestConfig;
 use crate::error::{Error, Result};
 use crate::system_clock::SystemClock;
 
-/// Most requests in one batch.
-const BATCH: usize = 500;
-/// Longest wait before it is looked whether to stop.
-const LOOK: Duration = Duration::from_millis(50);
-/// First wait before a batch is sent again; it doubles.
+/// Maximum number of requests in one batch.
+const MAX_BATCH: usize = 500;
+/// Interval at which the sender thread checks whether to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
+/// Wait before the first retry of a batch; it doubles with each retry.
 const RETRY_MIN: Duration = Duration::from_millis(200);
-/// Longest wait before a batch is sent again.
+/// Maximum wait before a retry of a batch.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Sends what a collector records to a server, on a thread of its own.
+/// Sends the requests of a collector to a server, on its own thread.
 ///
-/// A server that is away costs the program nothing: batches are sent again until they are taken, and
-/// beyond `collector_queue_max_records` waiting requests are dropped and counted. Requests have ids of
-/// their own, so that nothing is stored twice.
+/// While the server is unreachable, batches are retried; beyond `collector_queue_max_records`
+/// queued requests, new ones are dropped and counted. Every request has its own id, so retries
+/// store nothing twice.
 ///
 /// # Example
 /// ```no_run
@@ -47,36 +47,30 @@ pub struct RemoteCollector {
 }
 
 impl RemoteCollector {
-    /// A collector with the default size of its queue.
-    ///
-    /// # Errors
-    /// When no thread can be started.
+    /// Starts a collector with the default queue size.
     pub fn start(client: Client) -> Result<Self> {
         Self::start_with(client, &crate::Config::default().ingest)
     }
 
-    /// A collector with a queue of another size.
-    ///
-    /// # Errors
-    /// When no thread can be started.
+    /// Starts a collector with the queue size of `config`.
     pub fn start_with(client: Client, config: &IngestConfig) -> Result<Self> {
         let (collector, queue) = TelemetryCollector::new(config, Arc::new(SystemClock::new()));
         let stopping = Arc::new(AtomicBool::new(false));
         let (sweeper, is_stopping) = (collector.clone(), Arc::clone(&stopping));
         let thread = std::thread::Builder::new()
             .name("chatgauge-sender".to_owned())
-            .spawn(move || keep_sending(&client, &sweeper, queue, &is_stopping))
-            .map_err(|source| Error::Io { path: "the sender's thread".into(), source })?;
+            .spawn(move || send_loop(&client, &sweeper, queue, &is_stopping))
+            .map_err(|source| Error::Io { path: "the sender thread".into(), source })?;
         Ok(Self { collector, stopping, thread: Mutex::new(Some(thread)) })
     }
 
-    /// What the program records with; clones share everything.
+    /// The collector to record with; clones share all state.
     pub fn collector(&self) -> TelemetryCollector {
         self.collector.clone()
     }
 
-    /// Waits until everything that ended before is on the server's disk, for at most `timeout`, and
-    /// stops; `false` when something was left.
+    /// Waits up to `timeout` until every request that ended before is stored by the server, then
+    /// stops; `false` if requests were left.
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let is_sent = self.collector.flush(timeout);
         self.stop();
@@ -87,7 +81,7 @@ impl RemoteCollector {
         self.stopping.store(true, Ordering::Release);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that sends records had died");
+            tracing::error!("the sender thread panicked");
         }
     }
 }
@@ -98,7 +92,7 @@ impl Drop for RemoteCollector {
     }
 }
 
-fn keep_sending(
+fn send_loop(
     client: &Client,
     collector: &TelemetryCollector,
     mut queue: CollectorQueue,
@@ -106,7 +100,7 @@ fn keep_sending(
 ) {
     let handover = queue.handover();
     while !stopping.load(Ordering::Acquire) {
-        let batch = queue.next_batch(BATCH, LOOK);
+        let batch = queue.next_batch(MAX_BATCH, STOP_POLL);
         collector.sweep_abandoned();
         let count = batch.len();
         if count == 0 {
@@ -114,14 +108,14 @@ fn keep_sending(
         }
         let records: Vec<Record> =
             batch.into_iter().filter_map(|request| Record::of(request).ok()).collect();
-        if send(client, &records, stopping) {
+        if send_with_retry(client, &records, stopping) {
             handover.acknowledge(count);
         }
     }
 }
 
-/// Sends a batch until it is taken or will never be; `false` when it is time to stop.
-fn send(client: &Client, records: &[Record], stopping: &AtomicBool) -> bool {
+/// Sends a batch with retries until it is stored or fails for good; `false` if it is time to stop.
+fn send_with_retry(client: &Client, records: &[Record], stopping: &AtomicBool) -> bool {
     let mut wait = RETRY_MIN;
     loop {
         match client.send(records) {
@@ -131,16 +125,16 @@ fn send(client: &Client, records: &[Record], stopping: &AtomicBool) -> bool {
                         rejected = report.rejected.len(),
                         field = first.field,
                         reason = first.reason,
-                        "the server rejected records"
+                        "the server rejected records; they are dropped"
                     );
                 }
                 return true;
             }
             Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, records = records.len(), "records wait for the server");
+                tracing::warn!(%error, records = records.len(), "sending records failed; retrying with backoff");
             }
             Err(error) => {
-                tracing::error!(%error, records = records.len(), "records were lost");
+                tracing::error!(%error, records = records.len(), "sending records failed; they are dropped");
                 return true;
             }
         }
@@ -149,7 +143,7 @@ fn send(client: &Client, records: &[Record], stopping: &AtomicBool) -> bool {
             if stopping.load(Ordering::Acquire) {
                 return false;
             }
-            let pause = left.min(LOOK);
+            let pause = left.min(STOP_POLL);
             std::thread::sleep(pause);
             left -= pause;
         }

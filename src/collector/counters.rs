@@ -1,34 +1,36 @@
-//! What the collector counts about itself.
+//! Counters of the collector itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The collector's own numbers since it was made.
+/// Counters of a collector since its creation.
 ///
-/// `started` = `completed` + `dropped` + `discarded` + `in_flight`, at any moment.
+/// `started` = `completed` + `dropped` + `discarded` + `in_flight` at any moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CollectorStats {
     /// Requests started.
     pub started: u64,
-    /// Requests that ended and went to the queue, whatever their outcome.
+    /// Requests that ended, with any outcome, and entered the queue.
     pub completed: u64,
-    /// Requests that were lost: the queue was full or closed, or too many were open by id.
+    /// Requests lost because the queue was full or closed, or too many requests were open by id.
     pub dropped: u64,
     /// Requests that the application discarded.
     pub discarded: u64,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// Finished requests that wait in the queue.
+    /// Finished requests in the queue.
     pub queued: u64,
-    /// Requests started by id that nobody ended in time; part of `completed` and `dropped`.
+    /// Requests started by id that did not end within `abandoned_after`; included in `completed` or
+    /// `dropped`.
     pub abandoned: u64,
-    /// Ends of requests whose id is not open: never started, or ended before.
+    /// Calls that end a request whose id is not open: never started, or already ended.
     pub unknown_ids: u64,
 }
 
-/// Looks at the counters before one that is not quite of one moment has to do.
-const LOOKS: usize = 32;
+/// Number of times [`Counters::stats`] rereads the exit counters to get a consistent snapshot
+/// before it accepts a slightly inconsistent one.
+const SNAPSHOT_RETRIES: usize = 32;
 
-/// How a request left.
+/// How a request leaves the collector.
 #[derive(Clone, Copy)]
 pub(super) enum Exit {
     Completed,
@@ -36,7 +38,7 @@ pub(super) enum Exit {
     Discarded,
 }
 
-/// A counter on a cache line of its own: starts and ends happen on different cores.
+/// A counter on its own cache line, because starts and ends happen on different cores.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Counter(AtomicU64);
@@ -55,7 +57,7 @@ impl Counters {
     }
 
     pub(super) fn exit(&self, exit: Exit) {
-        // Whoever sees this exit must see the start that came before it.
+        // Release: whoever observes this exit also observes the start before it.
         self.exits[exit as usize].0.fetch_add(1, Ordering::Release);
     }
 
@@ -75,11 +77,11 @@ impl Counters {
         [0, 1, 2].map(|exit| self.exits[exit].0.load(Ordering::Acquire))
     }
 
-    /// Both of one moment, as nearly as that can be without a lock: whoever is held up between the two
-    /// looks would take everything that ended meanwhile for requests under way.
+    /// A consistent snapshot of both, as far as possible without a lock: a thread that is preempted
+    /// between the two reads would otherwise report requests that ended meanwhile as in flight.
     fn exits_and_starts(&self) -> ([u64; 3], u64) {
         let mut exits = self.exits();
-        for _ in 0..LOOKS {
+        for _ in 0..SNAPSHOT_RETRIES {
             // Exits are read before starts, so that the difference is never negative.
             let started = self.started.0.load(Ordering::Acquire);
             let after = self.exits();

@@ -1,4 +1,4 @@
-//! A finished request on its way to the store, and how it becomes a record.
+//! A finished request and its conversion to a record.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,47 +9,49 @@ use crate::error::{Error, Result};
 use crate::model::record::limits;
 use crate::model::{Name, Outcome, RequestId, RequestRecord, Timestamp};
 
-/// Turns what the application said into what may be stored.
+/// Replaces identities by what may be stored.
 pub trait Identify {
     /// The pseudonym of a user.
     fn user(&self, user: &str) -> Name;
     /// The keyed hash of a session.
     fn session(&self, session: &str) -> i64;
-    /// An identifier such as a space, a model or a tag value, without personal data.
+    /// An identifier, such as a space, a model or a tag value; hashed if it looks personal.
     fn identifier(&self, identifier: &str) -> Name;
 }
 
-/// A finished request as the application told it, not yet pseudonymised; one pointer in size.
+/// A finished request as the application reported it, not yet pseudonymised; one pointer in size.
 pub struct FinishedRequest(pub(super) Box<RequestState>);
 
 impl FinishedRequest {
-    /// Its identity.
+    /// The request id.
     pub fn request_id(&self) -> &RequestId {
         &self.0.request_id
     }
 
-    /// When it started.
+    /// Start of the request.
     pub fn started_at(&self) -> Timestamp {
         self.0.started_at
     }
 
-    /// How it ended.
+    /// Outcome of the request.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
 
-    /// The session as the application named it.
+    /// The session as the application reported it, not hashed.
     pub(crate) fn session(&self) -> Option<&str> {
         self.0.info.session.as_deref()
     }
 
-    /// The record to store: pseudonymised, and within the limits.
+    /// Converts the request to a record: pseudonymised and within the limits.
     ///
-    /// What does not fit is cut or left out, so that telling too much never costs the request.
+    /// Values beyond a limit are truncated or skipped, so an oversized value never loses the
+    /// request.
+    ///
     ///
     /// # Errors
-    /// When the wall clock stood before the year 2000 at the start: there is no honest place in
-    /// time for the request.
+    /// If the wall clock was before the year 2000 at the start, because the request then
+    /// has no valid time.
     pub fn into_record(self, identify: &(impl Identify + ?Sized)) -> Result<RequestRecord> {
         let state = *self.0;
         if state.started_at.as_unix_ms() < limits::EARLIEST_MS {
@@ -101,7 +103,7 @@ impl FinishedRequest {
     }
 }
 
-/// User, session and tags stay out: what is formatted ends in logs.
+/// Omits user, session and tags, because `Debug` output ends up in logs.
 impl fmt::Debug for FinishedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FinishedRequest")
@@ -112,7 +114,7 @@ impl fmt::Debug for FinishedRequest {
     }
 }
 
-/// Without control characters and outer spaces; `None` when nothing is left.
+/// Removes control characters and outer whitespace; `None` if nothing is left.
 fn clean(name: Name) -> Option<Name> {
     let is_clean = !name.contains(char::is_control) && name.trim().len() == name.len();
     let name = if is_clean {
@@ -129,8 +131,8 @@ fn bounded(mut name: Name, max_bytes: usize) -> Name {
     name
 }
 
-/// A count beyond the limit is a mistake of the sender: it is unknown rather than wrong. A part is
-/// never more than its whole.
+/// Treats a count beyond the limit as unknown, because it is a sender's mistake. Limits cached and
+/// reasoning tokens to the count that contains them.
 fn within_limits(usage: Usage) -> Usage {
     let known = |tokens: Option<u64>| tokens.filter(|tokens| *tokens <= limits::TOKENS);
     let part_of = |part: Option<u64>, whole: Option<u64>| {
@@ -145,16 +147,17 @@ fn within_limits(usage: Usage) -> Usage {
     }
 }
 
-/// Nano-USD of a cost in US dollars; `None` for what cannot be a cost.
+/// Converts US dollars to nano-USD; `None` if the value cannot be a cost.
 #[expect(clippy::cast_possible_truncation, reason = "below the limit, far inside i64")]
 fn nano_usd(usd: f64) -> Option<i64> {
     let nano = (usd * 1e9).round();
-    // False for NaN, too.
+    // NaN compares as false.
     let is_cost = nano >= 0.0 && nano <= limits::COST_NANO_USD as f64;
     is_cost.then_some(nano as i64)
 }
 
-/// A JSON object with sorted keys; `None` without tags. A key given twice keeps its last value.
+/// Tags as a JSON object with sorted keys; `None` without tags. The last value of a repeated key
+/// wins.
 fn canonical_tags(
     tags: Vec<(Name, Name)>,
     label: impl Fn(Option<Name>) -> Option<Name>,

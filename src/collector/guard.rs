@@ -1,4 +1,4 @@
-//! The guards that follow a request and its LLM calls.
+//! The guards that track a request and its LLM calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use super::state::RequestState;
 use super::{End, Shared};
 use crate::model::{CostSource, ErrorType, Outcome, RequestId};
 
-/// The error code of a request whose guard was dropped by a panic.
+/// Error code of a request whose guard was dropped during a panic.
 pub const PANIC_CODE: &str = "panic";
 
 const NO_ID: RequestId = RequestId::Uuid([0; 16]);
 
-/// One request under way. It owns what it knows and can move into a task, a thread or a body.
+/// A request in flight. It owns its state and can move into a task, a thread or a response body.
 ///
-/// The request ends once: with [`complete`](Self::complete), [`record_error`](Self::record_error)
-/// or [`discard`](Self::discard), or, when the guard is just dropped, as cancelled, with what was
-/// known by then. A guard dropped by a panic ends as a server error with the code [`PANIC_CODE`].
+/// A request ends once: with [`complete`](Self::complete), [`record_error`](Self::record_error) or
+/// [`discard`](Self::discard). Dropping the guard records the request as cancelled, with everything
+/// reported so far; dropping it during a panic records a server error with the code [`PANIC_CODE`].
 ///
 /// # Example
 /// A second end does not compile:
@@ -30,7 +30,7 @@ const NO_ID: RequestId = RequestId::Uuid([0; 16]);
 #[must_use = "a request whose guard is dropped at once counts as cancelled"]
 pub struct RequestGuard {
     shared: Arc<Shared>,
-    /// `None` only once the request has ended.
+    /// `None` after the request has ended.
     state: Option<Box<RequestState>>,
 }
 
@@ -39,24 +39,25 @@ impl RequestGuard {
         Self { shared, state: Some(state) }
     }
 
-    /// The identity of the request.
+    /// The request id.
     pub fn request_id(&self) -> &RequestId {
         self.state.as_ref().map_or(&NO_ID, |state| &state.request_id)
     }
 
-    /// The context is assembled; the first call wins.
+    /// Marks the context as assembled; the first call wins.
     ///
-    /// The context latency is the time since the start without time spent in LLM calls.
+    /// The context latency is the time since the start, minus time spent in LLM calls.
     pub fn context_assembled(&mut self) {
         self.at_now(RequestState::context_assembled);
     }
 
-    /// The app's own answer cache was asked; not the provider's prompt cache. The last call wins.
+    /// Records a lookup in the application's own answer cache (not the provider's prompt cache);
+    /// the last call wins.
     pub fn cache_lookup(&mut self, hit: bool) {
         self.update(|state| state.cache_hit = hit);
     }
 
-    /// An LLM call begins; each call is one attempt, and the last one gives provider and model.
+    /// Starts an LLM call. Each call is one attempt; the last one sets provider and model.
     ///
     /// The LLM latency is the sum over all attempts. For a call that outlives a scope, such as a
     /// streamed body, see [`llm_started`](Self::llm_started).
@@ -71,45 +72,45 @@ impl RequestGuard {
         self.at_now(|state, now_us| state.llm_started(provider, model, now_us));
     }
 
-    /// Ends the attempt under way, if there is one.
+    /// Ends the current attempt, if any.
     pub fn llm_finished(&mut self) {
         self.at_now(|state, now_us| state.llm_ended(None, now_us));
     }
 
-    /// The error type of the last attempt, when it [failed](LlmGuard::fail).
+    /// The error type of the last attempt if it [failed](LlmGuard::fail).
     pub fn last_failure(&self) -> Option<ErrorType> {
         self.state.as_ref().and_then(|state| state.last_failure())
     }
 
-    /// The first generated delta of any channel is here; the first call of an attempt wins.
+    /// Marks the first generated token, of whatever channel; the first call of an attempt wins.
     ///
-    /// Measured from the start of the attempt; without one, from the end of the context assembly
-    /// or else the start.
+    /// Measured from the start of the attempt; without an attempt, from the end of the context
+    /// assembly, or else from the start of the request.
     pub fn first_token(&mut self) {
         self.at_now(RequestState::first_token);
     }
 
-    /// The tokens so far; replaces what was told before, and is kept however the request ends.
+    /// Sets the token counts so far, replacing earlier ones; they are kept whatever the outcome is.
     pub fn usage(&mut self, usage: Usage) {
         self.update(|state| state.usage = usage);
     }
 
-    /// Why the model stopped.
+    /// Sets the reason why the model stopped.
     pub fn finish_reason(&mut self, finish_reason: impl AsRef<str>) {
         self.update(|state| state.set_finish_reason(finish_reason.as_ref()));
     }
 
-    /// HTTP status of the answer.
+    /// Sets the HTTP status of the response.
     pub fn http_status(&mut self, http_status: u16) {
         self.update(|state| state.http_status = Some(http_status));
     }
 
-    /// Cost in US dollars.
+    /// Sets the cost in US dollars.
     pub fn cost_usd(&mut self, cost_usd: f64) {
         self.update(|state| state.cost_usd = Some(cost_usd));
     }
 
-    /// What the provider itself says it costs, in US dollars.
+    /// Sets the cost in US dollars as the provider reports it.
     pub fn provider_cost_usd(&mut self, cost_usd: f64) {
         self.update(|state| {
             state.cost_usd = Some(cost_usd);
@@ -117,12 +118,13 @@ impl RequestGuard {
         });
     }
 
-    /// The model that answered, when it has another name than the one asked for.
+    /// Sets the model that responded, if it differs from the requested one.
     pub fn answered_by(&mut self, model: impl AsRef<str>) {
         self.update(|state| state.set_model(model.as_ref()));
     }
 
-    /// What becomes known of the request only after its start; its id and what was before it stay.
+    /// Adds information that becomes known only after the start. The request id and the time before
+    /// the start do not change.
     pub fn amend(&mut self, change: impl FnOnce(RequestInfo) -> RequestInfo) {
         self.update(|state| {
             let info = std::mem::replace(&mut state.info, RequestInfo::new(""));
@@ -130,37 +132,37 @@ impl RequestGuard {
         });
     }
 
-    /// The provider's identity of the answer.
+    /// Sets the provider's response id.
     pub fn provider_response_id(&mut self, id: impl AsRef<str>) {
         self.update(|state| state.set_provider_response_id(id.as_ref()));
     }
 
-    /// The request was answered.
+    /// Ends the request as successful.
     pub fn complete(mut self) {
         self.update(|state| state.outcome = Outcome::Success);
         self.end();
     }
 
-    /// The request failed.
+    /// Ends the request as failed.
     pub fn record_error(mut self, kind: ErrorType) {
         self.update(|state| state.fail(kind, None));
         self.end();
     }
 
-    /// The request failed, with a short machine-readable code; never a message.
+    /// Ends the request as failed, with a short machine-readable code; never pass a message.
     pub fn record_error_code(mut self, kind: ErrorType, code: impl AsRef<str>) {
         self.update(|state| state.fail(kind, Some(code.as_ref())));
         self.end();
     }
 
-    /// The caller went away, for a reason that has a short machine-readable code; without one, dropping
-    /// the guard does the same.
+    /// Ends the request as cancelled, with a short machine-readable code. Without a code, drop the
+    /// guard.
     pub fn cancel_code(mut self, code: impl AsRef<str>) {
         self.update(|state| state.cancel(Some(code.as_ref())));
         self.end();
     }
 
-    /// Forgets the request: for health checks and tests.
+    /// Discards the request without a record, for health checks and tests.
     pub fn discard(mut self) {
         self.state = None;
         self.shared.exit(End::Discarded);
@@ -204,7 +206,7 @@ impl fmt::Debug for RequestGuard {
     }
 }
 
-/// One attempt at an LLM call; dropped without an end it was cancelled.
+/// One attempt at an LLM call; dropping it without an end records it as cancelled.
 #[derive(Debug)]
 #[must_use = "an attempt whose guard is dropped at once has no duration"]
 pub struct LlmGuard<'a> {
@@ -212,22 +214,22 @@ pub struct LlmGuard<'a> {
 }
 
 impl LlmGuard<'_> {
-    /// The first generated delta of any channel is here; the first call wins.
+    /// Marks the first generated token, of whatever channel; the first call wins.
     pub fn first_token(&mut self) {
         self.request.first_token();
     }
 
-    /// The tokens so far; replaces what was told before.
+    /// Sets the token counts so far, replacing earlier ones.
     pub fn usage(&mut self, usage: Usage) {
         self.request.usage(usage);
     }
 
-    /// The call was answered.
+    /// Ends the attempt as successful.
     pub fn ok(self) {
         self.request.llm_finished();
     }
 
-    /// The call failed; the request goes on, with another attempt or without.
+    /// Ends the attempt as failed; the request continues, with or without another attempt.
     pub fn fail(self, kind: ErrorType) {
         self.request.at_now(|state, now_us| state.llm_ended(Some(kind), now_us));
     }

@@ -1,4 +1,4 @@
-//! Request ids without a system call.
+//! Request ids without a system call per id.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,14 +6,15 @@ use crate::model::{RequestId, Timestamp};
 
 /// Bits of the counter below the millisecond.
 const COUNTER_BITS: u32 = 16;
-/// Bits that are drawn once and stay the same: what tells two processes apart.
+/// Random bits drawn once per source; they distinguish two processes.
 const PROCESS_BITS: u32 = 58;
 
-/// Makes `UUIDv7` ids that are unique and rising within this source.
+/// Creates `UUIDv7` ids that are unique and increasing within this source.
 ///
-/// An id is 48 bits of milliseconds, a 16-bit counter and 58 random bits drawn once. Milliseconds
-/// and counter are one number that only ever rises: more than 65,536 ids in one millisecond, or a
-/// wall clock that is set back, borrow from the future instead of repeating an id.
+/// An id consists of 48 bits of milliseconds, a 16-bit counter and 58 random bits drawn once.
+/// Milliseconds and counter form one number that only increases: more than 65,536 ids in one
+/// millisecond, or a wall clock set back, advance the milliseconds ahead of the clock instead of
+/// repeating an id.
 #[derive(Debug)]
 pub(super) struct IdSource {
     process: u128,
@@ -26,7 +27,7 @@ impl IdSource {
         Self { process: u128::from(random >> (64 - PROCESS_BITS)), last_tick: AtomicU64::new(0) }
     }
 
-    /// The next id; `now` is wall time.
+    /// The next id; `now` is wall-clock time.
     pub(super) fn next(&self, now: Timestamp) -> RequestId {
         let tick = u128::from(self.next_tick(now));
         let (ms, counter) = (tick >> COUNTER_BITS, tick & 0xffff);

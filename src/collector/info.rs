@@ -1,4 +1,4 @@
-//! What the application tells: about a request at its start, and about its answer.
+//! What the application reports at the start of a request and about its response.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::model::record::limits;
 use crate::model::{Name, RequestId, Source};
 
-/// What is known of a request when it starts.
+/// What the application knows when a request starts.
 ///
-/// Names longer than their [limit](crate::model::record::limits) are cut; identities longer than
-/// theirs (user, session, request id) are left out, because a cut identity is another identity.
+/// Names longer than their [limit](crate::model::record::limits) are truncated. Identities longer
+/// than theirs (user, session, request id) are dropped, because a truncated identity could collide
+/// with another one.
 ///
 /// # Example
 /// ```
@@ -18,7 +19,7 @@ use crate::model::{Name, RequestId, Source};
 /// # drop(info);
 /// ```
 #[derive(Clone)]
-#[must_use = "it says nothing until a request is started with it"]
+#[must_use = "it has no effect until a request is started with it"]
 pub struct RequestInfo {
     pub(super) request_id: Option<RequestId>,
     pub(super) source: Source,
@@ -58,7 +59,7 @@ impl RequestInfo {
         Self::new("chat").model(model)
     }
 
-    /// Who asked; only a keyed pseudonym of it is stored.
+    /// The user; only a keyed pseudonym is stored.
     pub fn user(mut self, user: impl AsRef<str>) -> Self {
         self.user = whole(user.as_ref(), limits::HASHED_INPUT_BYTES);
         self
@@ -70,32 +71,32 @@ impl RequestInfo {
         self
     }
 
-    /// The conversation; only a keyed hash of it is stored.
+    /// The conversation; only a keyed hash is stored.
     pub fn session(mut self, session: impl AsRef<str>) -> Self {
         self.session = whole(session.as_ref(), limits::HASHED_INPUT_BYTES);
         self
     }
 
-    /// Who runs the model.
+    /// The provider that runs the model.
     pub fn provider(mut self, provider: impl AsRef<str>) -> Self {
         self.provider = Some(cut(provider.as_ref(), limits::NAME_BYTES));
         self
     }
 
-    /// The model asked for.
+    /// The requested model.
     pub fn model(mut self, model: impl AsRef<str>) -> Self {
         self.model = Some(cut(model.as_ref(), limits::NAME_BYTES));
         self
     }
 
-    /// Whether the answer is streamed.
+    /// Whether the response is streamed.
     pub fn streamed(mut self, streamed: bool) -> Self {
         self.streamed = Some(streamed);
         self
     }
 
-    /// The application's own id of the request; without one, or when it is empty, longer than its
-    /// limit or holds control characters, a `UUIDv7` is made.
+    /// The application's own request id. If it is missing, empty, longer than its limit or contains
+    /// control characters, a `UUIDv7` is generated.
     pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         let request_id = request_id.as_ref();
         let usable = !request_id.is_empty()
@@ -105,7 +106,7 @@ impl RequestInfo {
         self
     }
 
-    /// A short, identifier-like tag; at most [`limits::TAGS`], more are left out.
+    /// Adds a short, identifier-like tag; tags beyond [`limits::TAGS`] are dropped.
     pub fn tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         if self.tags.len() < limits::TAGS {
             let key = cut(key.as_ref(), limits::LABEL_BYTES);
@@ -114,27 +115,28 @@ impl RequestInfo {
         self
     }
 
-    /// Attempts that came before as requests of their own, as when a client retries through a proxy.
+    /// Number of earlier attempts recorded as separate requests, as when a client retries through a
+    /// proxy.
     pub fn earlier_attempts(mut self, attempts: u32) -> Self {
         self.earlier_attempts = attempts;
         self
     }
 
-    /// The context was assembled elsewhere before this start, and took so long: the request began that
-    /// much earlier, and its total latency includes it.
+    /// Latency of a context that was assembled elsewhere before this start. It moves the start back
+    /// by this duration and is included in the total latency.
     pub fn context_before(mut self, latency: Duration) -> Self {
         self.context_before = Some(latency);
         self
     }
 
-    /// The route by which the request came; [`Source::Collector`] unless told otherwise.
+    /// The route by which the request arrived; [`Source::Collector`] by default.
     pub fn source(mut self, source: Source) -> Self {
         self.source = source;
         self
     }
 }
 
-/// User, session and tags stay out: what is formatted ends in logs.
+/// Omits user, session and tags, because `Debug` output ends up in logs.
 impl fmt::Debug for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestInfo")
@@ -147,7 +149,7 @@ impl fmt::Debug for RequestInfo {
     }
 }
 
-/// Tokens of one answer so far; unknown is `None`, never 0.
+/// Token counts of one response so far; unknown is `None`, never 0.
 ///
 /// # Example
 /// ```
@@ -161,7 +163,7 @@ pub struct Usage {
     pub prompt_tokens: Option<u64>,
     /// Output tokens.
     pub completion_tokens: Option<u64>,
-    /// The part of `prompt_tokens` that the provider had in its prompt cache.
+    /// The part of `prompt_tokens` served from the provider's prompt cache.
     pub cached_prompt_tokens: Option<u64>,
     /// The part of `completion_tokens` spent on reasoning.
     pub reasoning_tokens: Option<u64>,
@@ -179,12 +181,12 @@ impl Usage {
     }
 }
 
-/// What is known of a request started by id when it completes; unknown is `None`.
+/// What is known when a request started by id completes; unknown is `None`.
 ///
-/// The total latency is measured; latencies that do not fit into it are cut to fit.
+/// The total latency is measured; longer partial latencies are cut to it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
-    /// Tokens.
+    /// Token counts.
     pub usage: Usage,
     /// Time to assemble the context before the LLM call.
     pub context_latency: Option<Duration>,
@@ -192,29 +194,29 @@ pub struct Completion {
     pub llm_latency: Option<Duration>,
     /// From the start of the LLM call to the first generated delta.
     pub time_to_first_token: Option<Duration>,
-    /// The app's own answer cache served it.
+    /// Whether the application's own answer cache served the response.
     pub cache_hit: bool,
-    /// Who ran the model, when it differs from the start.
+    /// The provider, if it differs from the start.
     pub provider: Option<Name>,
-    /// The model that answered, when it differs from the start.
+    /// The model that responded, if it differs from the start.
     pub model: Option<Name>,
     /// Why the model stopped.
     pub finish_reason: Option<Name>,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     pub http_status: Option<u16>,
     /// Cost in US dollars.
     pub cost_usd: Option<f64>,
-    /// The provider's identity of the answer.
+    /// The provider's response id.
     pub provider_response_id: Option<Name>,
 }
 
-/// At most the first `max_bytes` bytes, never a part of a character: what waits in the queue is
-/// bounded, whatever the caller passes.
+/// At most the first `max_bytes` bytes, cut at a character boundary: bounds the memory of a queued
+/// request, whatever the caller passes.
 pub(super) fn cut(text: &str, max_bytes: usize) -> Name {
     Name::new(text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default())
 }
 
-/// The text when it is not longer than `max_bytes`.
+/// The text, or `None` if it is longer than `max_bytes`.
 pub(super) fn whole(text: &str, max_bytes: usize) -> Option<Name> {
     (text.len() <= max_bytes).then(|| Name::new(text))
 }

@@ -1,9 +1,9 @@
-//! Recording from within the process: guards that follow a request, and a queue that never blocks.
+//! In-process recording: guards that track a request, and a queue that never blocks.
 //!
 //! [`TelemetryCollector`] is the application's side: starting and ending a request costs well under
-//! a microsecond and never waits. [`CollectorQueue`] is the other side: one thread takes finished
-//! requests, pseudonymises them and stores them. Between the two lies a bounded lock-free queue; when
-//! it is full, requests are dropped and counted.
+//! a microsecond and never blocks. [`CollectorQueue`] is the other side: one thread receives
+//! finished requests, pseudonymises them and stores them. Both share a bounded lock-free queue;
+//! when it is full, requests are dropped and counted.
 
 mod counters;
 mod finished;
@@ -35,13 +35,13 @@ use state::RequestState;
 use crate::config::IngestConfig;
 use crate::model::{Clock, ErrorType, Outcome, RequestId};
 
-/// The error code of a request that was started by id and never ended.
+/// Error code of a request that was started by id and never ended.
 pub const ABANDONED_CODE: &str = "abandoned";
 
-/// Most requests that can be open by id; some 500 bytes each.
+/// Maximum number of requests open by id; each takes about 500 bytes.
 pub const OPEN_BY_ID_MAX: usize = 16_384;
 
-/// Records requests of the process it lives in. Clones share everything.
+/// Records requests of its own process. Clones share all state.
 ///
 /// # Example
 /// ```
@@ -63,7 +63,7 @@ pub struct TelemetryCollector {
     shared: Arc<Shared>,
 }
 
-/// What all clones, guards and the queue share.
+/// State shared by all clones, guards and the queue.
 struct Shared {
     clock: Arc<dyn Clock>,
     ids: IdSource,
@@ -77,8 +77,8 @@ struct Shared {
 /// How a request ends.
 enum End {
     Finished(Box<RequestState>),
-    /// It could not be taken in.
-    Refused,
+    /// Too many requests are open by id.
+    Rejected,
     Discarded,
 }
 
@@ -90,20 +90,20 @@ impl Shared {
         Box::new(RequestState::new(info, request_id, started_at, self.clock.monotonic_us()))
     }
 
-    /// The one way out: whatever happens to a request, here it stops being in flight.
+    /// The only exit: every request stops being in flight here.
     fn exit(&self, end: End) {
         let exit = match end {
             End::Finished(state) => match self.sender.try_send(FinishedRequest(state)) {
                 Ok(()) => Exit::Completed,
                 Err(_full_or_closed) => Exit::Dropped,
             },
-            End::Refused => Exit::Dropped,
+            End::Rejected => Exit::Dropped,
             End::Discarded => Exit::Discarded,
         };
         self.counters.exit(exit);
     }
 
-    /// Nobody knows when it ended: it has no total latency.
+    /// Ends a request without a total latency, because its end is unknown.
     fn abandon(&self, mut state: Box<RequestState>) {
         state.fail(ErrorType::Other, Some(ABANDONED_CODE));
         self.counters.abandon();
@@ -125,9 +125,9 @@ impl fmt::Debug for TelemetryCollector {
 }
 
 impl TelemetryCollector {
-    /// A collector and the queue that its finished requests go to.
+    /// Creates a collector and the queue that receives its finished requests.
     ///
-    /// When the queue is dropped, requests are counted as dropped and the application goes on.
+    /// After the queue is dropped, requests are counted as dropped and the application continues.
     pub fn new(config: &IngestConfig, clock: Arc<dyn Clock>) -> (Self, CollectorQueue) {
         let capacity = config.collector_queue_max_records.max(1);
         let (sender, receiver) = crossbeam_channel::bounded(capacity);
@@ -145,28 +145,28 @@ impl TelemetryCollector {
         (Self { shared }, queue)
     }
 
-    /// Starts a request; its guard follows it to its end.
+    /// Starts a request and returns the guard that tracks it.
     pub fn start_request(&self, info: RequestInfo) -> RequestGuard {
         RequestGuard::new(Arc::clone(&self.shared), self.shared.state(info))
     }
 
-    /// Starts a request that is ended by its id, for code through which a guard cannot travel.
+    /// Starts a request that is ended by its id, for code that cannot pass a guard on.
     ///
-    /// A request that nobody ends is [swept](Self::sweep_abandoned) as abandoned; so is the earlier
-    /// one when an id is still open. Beyond [`OPEN_BY_ID_MAX`] open requests it is dropped and
-    /// counted, and its id is unknown later.
+    /// A request that is never ended is [swept](Self::sweep_abandoned) as abandoned; so is an open
+    /// request whose id is started again. Beyond [`OPEN_BY_ID_MAX`] open requests, the request is
+    /// dropped and counted, and its id is unknown later.
     pub fn start_request_by_id(&self, info: RequestInfo) -> RequestId {
         let state = self.shared.state(info);
         let id = state.request_id.clone();
         match self.shared.open.insert(state) {
             Ok(None) => {}
             Ok(Some(earlier)) => self.shared.abandon(earlier),
-            Err(_refused) => self.shared.exit(End::Refused),
+            Err(_rejected) => self.shared.exit(End::Rejected),
         }
         id
     }
 
-    /// The request was answered; `false`, and counted, when no request with this id is open.
+    /// Ends a request as successful; `false`, and counted, if no request with this id is open.
     pub fn complete_request(&self, id: &RequestId, completion: &Completion) -> bool {
         self.end_by_id(id, |state| {
             state.apply(completion);
@@ -174,7 +174,7 @@ impl TelemetryCollector {
         })
     }
 
-    /// The request failed; `false`, and counted, when no request with this id is open.
+    /// Ends a request as failed; `false`, and counted, if no request with this id is open.
     pub fn record_error(&self, id: &RequestId, kind: ErrorType) -> bool {
         self.end_by_id(id, |state| state.fail(kind, None))
     }
@@ -184,7 +184,7 @@ impl TelemetryCollector {
         self.end_by_id(id, |state| state.fail(kind, Some(code)))
     }
 
-    /// The caller went away; `false`, and counted, when no request with this id is open.
+    /// Ends a request as cancelled; `false`, and counted, if no request with this id is open.
     pub fn cancel_request(&self, id: &RequestId) -> bool {
         self.end_by_id(id, |state| state.outcome = Outcome::Cancelled)
     }
@@ -200,10 +200,10 @@ impl TelemetryCollector {
         true
     }
 
-    /// Ends the requests by id that are open for longer than `abandoned_after` as errors of type
-    /// `other` with the code [`ABANDONED_CODE`], and says how many there were.
+    /// Ends the requests by id that have been open for longer than `abandoned_after`, as errors of
+    /// type `other` with the code [`ABANDONED_CODE`], and returns their number.
     ///
-    /// The age is monotonic: a wall clock that is set forward abandons nothing.
+    /// The age is monotonic: setting the wall clock forward abandons nothing.
     pub fn sweep_abandoned(&self) -> usize {
         let now_us = self.shared.clock.monotonic_us();
         let Some(cutoff_us) = now_us.checked_sub(self.shared.abandoned_after_us) else {
@@ -215,15 +215,15 @@ impl TelemetryCollector {
         count
     }
 
-    /// Waits until every request that ended before is acknowledged by the drain side; `false` when
-    /// that took longer than `timeout` or nobody drains the queue any more.
+    /// Waits until the drain side has acknowledged every request that ended before this call;
+    /// `false` if that takes longer than `timeout` or the queue is no longer drained.
     ///
-    /// The only call that waits; for the end of a program and for tests.
+    /// The only call that blocks; for the end of a program and for tests.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.shared.handover.flush(timeout)
     }
 
-    /// The collector's own numbers.
+    /// The collector's own counters.
     pub fn stats(&self) -> CollectorStats {
         self.shared.counters.stats(self.shared.sender.len())
     }

@@ -1,4 +1,4 @@
-//! Requests started by id, until somebody ends them: a bounded table in shards.
+//! The table of requests started by id that have not ended: bounded and sharded.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,12 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::state::RequestState;
 use crate::model::RequestId;
 
-/// Threads that start and end different requests seldom meet in one of so many shards.
+/// Number of shards: enough that threads that start and end different requests rarely contend.
 const SHARDS: usize = 16;
 
 type Shard = HashMap<RequestId, Box<RequestState>>;
 
-/// The open requests by id. A lock is held for one look-up, or while one shard is swept.
+/// The open requests by id. A shard is locked for one lookup, or while that shard is swept.
 pub(super) struct OpenRequests {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
@@ -31,10 +31,10 @@ impl OpenRequests {
         }
     }
 
-    /// Takes a request in and gives back the one that had its id, if there was one.
+    /// Inserts a request and returns the one that had the same id, if any.
     ///
     /// # Errors
-    /// The request itself, when the table is full.
+    /// Returns the request itself if the table is full.
     pub(super) fn insert(
         &self,
         state: Box<RequestState>,
@@ -57,7 +57,7 @@ impl OpenRequests {
         Some(state)
     }
 
-    /// Takes out the requests that started at `cutoff_us` or before, in monotonic microseconds.
+    /// Removes the requests that started at `cutoff_us` or before, in monotonic microseconds.
     #[expect(clippy::vec_box, reason = "the boxes go on to the queue as they are")]
     pub(super) fn remove_started_until(&self, cutoff_us: u64) -> Vec<Box<RequestState>> {
         let mut removed = Vec::new();
@@ -78,7 +78,7 @@ impl OpenRequests {
     }
 }
 
-/// Nothing that holds the lock can leave a map half changed, so a poisoned one is as good as any.
+/// No panic under the lock leaves a map half changed, so a poisoned lock is still usable.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

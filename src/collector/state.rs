@@ -1,4 +1,4 @@
-//! One request under way: pure bookkeeping, every instant is an argument.
+//! The state of one request in flight: pure bookkeeping, every instant is an argument.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::info::{Completion, RequestInfo, Usage, cut, whole};
 use crate::model::record::limits;
 use crate::model::{CostSource, ErrorType, LatencyKind, Name, Outcome, RequestId, Timestamp};
 
-/// Everything that is known of a request; instants are monotonic microseconds of one clock.
+/// Everything known about a request. Instants are monotonic microseconds of one clock.
 pub(super) struct RequestState {
     pub(super) request_id: RequestId,
     pub(super) info: RequestInfo,
@@ -22,26 +22,26 @@ pub(super) struct RequestState {
     pub(super) finish_reason: Option<Name>,
     pub(super) provider_response_id: Option<Name>,
     total_us: Option<u64>,
-    /// Time of the request before this start.
+    /// Time before the start that belongs to the request, in microseconds.
     before_us: u64,
     context_us: Option<u64>,
     time_to_first_token_us: Option<u64>,
     llm: LlmCalls,
 }
 
-/// The attempts of one request: they follow each other and never overlap.
+/// The attempts of one request; they follow each other and never overlap.
 #[derive(Default)]
 struct LlmCalls {
     attempts: u32,
-    /// Sum over the attempts that ended.
+    /// Sum over the ended attempts.
     ended_us: u64,
     /// Start of the last attempt.
     last_started_us: Option<u64>,
-    /// The last attempt has not ended.
+    /// Whether the last attempt is still open.
     is_open: bool,
     last_failure: Option<ErrorType>,
-    /// Given by the caller instead of measured.
-    stated_us: Option<u64>,
+    /// LLM latency reported by the caller instead of measured.
+    reported_us: Option<u64>,
 }
 
 impl LlmCalls {
@@ -58,7 +58,7 @@ impl LlmCalls {
     }
 
     fn total_us(&self) -> Option<u64> {
-        self.stated_us.or((self.attempts > 0).then_some(self.ended_us))
+        self.reported_us.or((self.attempts > 0).then_some(self.ended_us))
     }
 }
 
@@ -91,12 +91,12 @@ impl RequestState {
             llm: LlmCalls::default(),
         };
         if let Some(context) = context_before {
-            state.began_earlier(context);
+            state.move_start_back(context);
         }
         state
     }
 
-    /// Time spent in LLM calls before (to rewrite the query, say) is not context time, so that
+    /// Excludes time spent in earlier LLM calls (to rewrite the query, for example), so that
     /// context and LLM latency never count the same moment twice.
     pub(super) fn context_assembled(&mut self, now_us: u64) {
         if self.context_us.is_none() {
@@ -112,7 +112,7 @@ impl RequestState {
         self.llm.last_started_us = Some(now_us);
         self.llm.is_open = true;
         self.llm.last_failure = None;
-        // The user waits for the first token of the attempt that answers.
+        // The user waits for the first token of the attempt that succeeds.
         self.time_to_first_token_us = None;
         self.info.provider = Some(cut(provider, limits::NAME_BYTES));
         self.info.model = Some(cut(model, limits::NAME_BYTES));
@@ -133,15 +133,15 @@ impl RequestState {
         self.llm.last_failure
     }
 
-    /// Measured from the start of the last attempt; of a request that names no attempt, from the
-    /// end of the context assembly, or else from the start.
+    /// Measures from the start of the last attempt; without an attempt, from the end of the context
+    /// assembly, or else from the start of the request.
     pub(super) fn first_token(&mut self, now_us: u64) {
         if self.time_to_first_token_us.is_none() {
-            let asked_us = self
+            let from_us = self
                 .llm
                 .last_started_us
                 .unwrap_or_else(|| self.started_us.saturating_add(self.context_us.unwrap_or(0)));
-            self.time_to_first_token_us = Some(now_us.saturating_sub(asked_us));
+            self.time_to_first_token_us = Some(now_us.saturating_sub(from_us));
         }
     }
 
@@ -149,7 +149,7 @@ impl RequestState {
         self.finish_reason = Some(cut(finish_reason, limits::LABEL_BYTES));
     }
 
-    /// A cut identity is another identity, by which two requests could be taken for one.
+    /// Drops an id that is too long, because two truncated ids could be equal.
     pub(super) fn set_provider_response_id(&mut self, id: &str) {
         self.provider_response_id = whole(id, limits::NAME_BYTES);
     }
@@ -159,7 +159,7 @@ impl RequestState {
     }
 
     /// Moves the start back by a context that was assembled before it.
-    pub(super) fn began_earlier(&mut self, context: Duration) {
+    pub(super) fn move_start_back(&mut self, context: Duration) {
         let us = u64::try_from(context.as_micros()).unwrap_or(u64::MAX).min(limits::LATENCY_US);
         self.before_us = us;
         self.context_us = Some(us);
@@ -182,7 +182,7 @@ impl RequestState {
         };
         self.usage = completion.usage;
         self.context_us = us(completion.context_latency);
-        self.llm.stated_us = us(completion.llm_latency);
+        self.llm.reported_us = us(completion.llm_latency);
         self.time_to_first_token_us = us(completion.time_to_first_token);
         self.cache_hit = completion.cache_hit;
         if let Some(provider) = &completion.provider {
@@ -201,20 +201,20 @@ impl RequestState {
         self.cost_usd = completion.cost_usd;
     }
 
-    /// Stops every measurement.
+    /// Ends every measurement.
     pub(super) fn end(&mut self, now_us: u64) {
         self.llm.end(now_us);
         let elapsed_us = now_us.saturating_sub(self.started_us);
         self.total_us = Some(elapsed_us.saturating_add(self.before_us));
     }
 
-    /// 0 for the first try, 1 for the first retry, ...
+    /// 0 for the first attempt, 1 for the first retry, and so on.
     pub(super) fn attempt(&self) -> u32 {
-        let most = u32::try_from(limits::ATTEMPT).unwrap_or(u32::MAX);
-        self.llm.attempts.saturating_sub(1).saturating_add(self.info.earlier_attempts).min(most)
+        let max = u32::try_from(limits::ATTEMPT).unwrap_or(u32::MAX);
+        self.llm.attempts.saturating_sub(1).saturating_add(self.info.earlier_attempts).min(max)
     }
 
-    /// By [`LatencyKind::index`], within their limit and so that context + LLM <= total.
+    /// Latencies by [`LatencyKind::index`], within their limit and with context + LLM <= total.
     pub(super) fn latency_us(&self) -> [Option<u64>; 4] {
         let total = self.total_us.map(|us| us.min(limits::LATENCY_US));
         let room = total.unwrap_or(limits::LATENCY_US);

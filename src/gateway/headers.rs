@@ -1,4 +1,4 @@
-//! Which headers pass, in both directions.
+//! Header rules of the gateway, in both directions.
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::identity::OWN_PREFIX;
 
-/// Headers that are about one connection.
+/// Headers that apply to a single connection.
 const HOP_BY_HOP: [&HeaderName; 7] = [
     &CONNECTION,
     &PROXY_AUTHENTICATE,
@@ -23,8 +23,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The headers of a request as the upstream gets them: all but those of the connection, our own,
-/// cookies and trace ids; compressed answers are not asked for.
+/// Request headers for the upstream: all except connection headers, our own, cookies and trace ids.
+/// Asks for uncompressed responses.
 pub(super) fn to_upstream(mut headers: HeaderMap) -> HeaderMap {
     remove_hop_by_hop(&mut headers);
     for name in [&HOST, &COOKIE, &EXPECT, &TRACEPARENT, &TRACESTATE] {
@@ -39,7 +39,7 @@ pub(super) fn to_upstream(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The headers of an answer as the client gets them; `is_edited` when its length may change.
+/// Prepares response headers for the client; `is_edited` if the length may change.
 pub(super) fn to_client(headers: &mut HeaderMap, is_edited: bool) {
     remove_hop_by_hop(headers);
     if is_edited {
@@ -51,7 +51,7 @@ pub(super) fn to_client(headers: &mut HeaderMap, is_edited: bool) {
     }
 }
 
-/// Whether the body is a stream of events.
+/// Whether the body is an event stream.
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     const EVENTS: &[u8] = b"text/event-stream";
     headers.get(CONTENT_TYPE).is_some_and(|value| {
@@ -61,7 +61,8 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
-        // The length is not the one that counts then, and whoever believes it cuts the body.
+        // `Content-Length` is invalid beside `Transfer-Encoding`; a peer that used it would cut the
+        // body.
         headers.remove(CONTENT_LENGTH);
     }
     let named: Vec<HeaderName> = headers
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_its_keys_and_loses_what_is_ours_or_the_connections() {
+    fn request_headers_lose_only_hop_by_hop_and_gateway_headers() {
         let headers = to_upstream(map(&[
             ("authorization", "Bearer sk"),
             ("x-api-key", "k"),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_keeps_ids_and_limits_and_a_stream_is_not_to_be_buffered() {
+    fn response_headers_keep_ids_and_limits_and_disable_buffering() {
         let mut headers = map(&[
             ("content-type", "Text/Event-Stream; charset=utf-8"),
             ("x-request-id", "req_1"),

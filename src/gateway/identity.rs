@@ -1,4 +1,4 @@
-//! Who asks, for which space, in which session: from headers, in one order of precedence.
+//! User, space and session of a request, read from headers in a fixed order of precedence.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::collector::RequestInfo;
 use crate::model::Name;
 use crate::model::record::limits;
 use crate::privacy::{is_content_field, is_label};
-use crate::provider::Asked;
+use crate::provider::RequestFacts;
 
-/// What our own headers begin with; they go no further than here.
+/// Prefix of our own headers, which are not forwarded.
 pub(super) const OWN_PREFIX: &str = "x-chatgauge-";
 
 const USERS: &[&str] = &["user", "_user", "user_id", "userId"];
 const SPACES: &[&str] = &["space", "workspace", "project", "team", "tenant", "app"];
 const SESSIONS: &[&str] = &["session", "session_id", "sessionId", "conversation_id", "thread_id"];
 
-/// What the headers of a request tell.
+/// What the headers say about a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) user: Option<Name>,
@@ -28,14 +28,14 @@ pub(super) struct Identity {
     pub(super) tags: Vec<(Name, Name)>,
     pub(super) context_latency: Option<Duration>,
     pub(super) cache_hit: bool,
-    /// Attempts of the client's library before this one.
+    /// Number of earlier attempts by the client library.
     pub(super) earlier_attempts: u32,
-    /// How long the client's library waits.
+    /// Read timeout of the client library.
     pub(super) client_timeout: Option<Duration>,
 }
 
 impl Identity {
-    /// Reads the headers; whatever is not understood is left out.
+    /// Reads the headers; unknown or malformed values are ignored.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut identity = Self {
             context_latency: number(headers, "x-chatgauge-context-ms").and_then(milliseconds),
@@ -63,7 +63,7 @@ impl Identity {
             return;
         };
         if let Ok(Value::Object(object)) = serde_json::from_str(tags) {
-            self.take_object(&object, false);
+            self.read_object(&object, false);
             return;
         }
         for (key, value) in tags.split(',').filter_map(|pair| pair.split_once('=')) {
@@ -101,7 +101,7 @@ impl Identity {
                 serde_json::from_slice::<Map<String, Value>>(value.as_bytes()).ok()
             });
             if let Some(object) = object {
-                self.take_object(&object, true);
+                self.read_object(&object, true);
             }
         }
         first(&mut self.session, text(headers, "x-portkey-trace-id"));
@@ -117,8 +117,8 @@ impl Identity {
         }
     }
 
-    /// Members that name an identity are one; the others are tags.
-    fn take_object(&mut self, object: &Map<String, Value>, names_identities: bool) {
+    /// Members that name an identity set it; all others are tags.
+    fn read_object(&mut self, object: &Map<String, Value>, names_identities: bool) {
         for (key, value) in object {
             let value = scalar(value);
             match key.as_str() {
@@ -132,16 +132,16 @@ impl Identity {
         }
     }
 
-    /// Tags are short identifiers; anything else might be what somebody wrote.
+    /// Accepts only short identifiers as tags, because other text may be content.
     fn tag(&mut self, key: &str, value: Option<Name>) {
         let Some(value) = value else { return };
-        let is_fit = is_label(key) && is_label(&value) && !is_content_field(key);
-        if is_fit && self.tags.len() < limits::TAGS {
+        let is_valid = is_label(key) && is_label(&value) && !is_content_field(key);
+        if is_valid && self.tags.len() < limits::TAGS {
             self.tags.push((Name::new(key), value));
         }
     }
 
-    /// The request with what headers and path tell.
+    /// Adds what headers and path say to `info`.
     pub(super) fn describe(&self, mut info: RequestInfo, space: Option<&Name>) -> RequestInfo {
         if let Some(user) = &self.user {
             info = info.user(user);
@@ -161,26 +161,26 @@ impl Identity {
         info.earlier_attempts(self.earlier_attempts)
     }
 
-    /// The request with what its body tells beyond them.
+    /// Adds what the body says to `info`; headers and path take precedence.
     pub(super) fn complete(
         &self,
         mut info: RequestInfo,
-        asked: &Asked,
+        facts: &RequestFacts,
         has_space: bool,
     ) -> RequestInfo {
-        if let Some(user) = asked.user.as_ref().filter(|_| self.user.is_none()) {
+        if let Some(user) = facts.user.as_ref().filter(|_| self.user.is_none()) {
             info = info.user(user);
         }
-        if let Some(space) = asked.space.as_ref().filter(|_| self.space.is_none() && !has_space) {
+        if let Some(space) = facts.space.as_ref().filter(|_| self.space.is_none() && !has_space) {
             info = info.space(space);
         }
-        if let Some(session) = asked.session.as_ref().filter(|_| self.session.is_none()) {
+        if let Some(session) = facts.session.as_ref().filter(|_| self.session.is_none()) {
             info = info.session(session);
         }
-        if let Some(model) = &asked.model {
+        if let Some(model) = &facts.model {
             info = info.model(model);
         }
-        match asked.stream {
+        match facts.stream {
             Some(stream) => info.streamed(stream),
             None => info.streamed(false),
         }
@@ -193,7 +193,7 @@ fn first(target: &mut Option<Name>, value: Option<Name>) {
     }
 }
 
-/// Values may be percent-encoded UTF-8: some clients cannot send anything but ASCII.
+/// Values may be percent-encoded UTF-8, because some clients can send only ASCII.
 fn text(headers: &HeaderMap, name: &str) -> Option<Name> {
     let value: &HeaderValue = headers.get(name)?;
     decode(std::str::from_utf8(value.as_bytes()).ok()?)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_headers_come_first_then_the_vocabularies_people_already_send() {
+    fn own_headers_precede_those_of_other_tools() {
         let order = [
             ("x-chatgauge-user", "own"),
             ("helicone-user-id", "helicone"),

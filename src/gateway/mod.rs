@@ -1,17 +1,18 @@
-//! The pass-through gateway: provider-shaped HTTP in, the same bytes out, and a record of each request.
+//! The pass-through gateway: it forwards provider requests unchanged and records each one.
 //!
-//! It translates, routes, retries and caches nothing, keeps no key and no content, and has no say in the
-//! traffic: when recording is impossible, requests pass all the same. The one edit of a body is
-//! `stream_options.include_usage`, whose chunk is taken out of the stream again.
+//! It translates, routes, retries and caches nothing and stores no key and no content. Traffic does
+//! not depend on recording: if a record cannot be stored, the request is still forwarded. The only
+//! edit of a body is `stream_options.include_usage`; the usage chunk it adds is removed from the
+//! response stream.
 
 mod headers;
 mod identity;
+mod limited_body;
 mod problem;
 mod proxy;
 mod recording;
 mod relay;
 mod route;
-mod sending;
 mod upload;
 mod upstream;
 
@@ -29,40 +30,40 @@ use crate::http::{DRAIN_LIMIT, Limits, serve_routers};
 use crate::service::Chatgauge;
 use upstream::Upstreams;
 
-/// What all requests share.
+/// State shared by all requests.
 #[derive(Debug)]
 struct Shared {
     service: Chatgauge,
     config: GatewayConfig,
     upstreams: Upstreams,
-    places: Arc<Semaphore>,
-    /// Bytes of requests that may be held.
-    room: Arc<Semaphore>,
+    request_permits: Arc<Semaphore>,
+    /// Budget of bytes for buffered request bodies.
+    buffer_budget: Arc<Semaphore>,
 }
 
-/// Every route of the gateway: all of them are one handler.
+/// The router of the gateway: one handler for every path.
 fn router(service: Chatgauge) -> Result<Router> {
     let config = service.config().gateway.clone();
     let shared = Shared {
         upstreams: Upstreams::new(&config)?,
-        places: Arc::new(Semaphore::new(config.max_concurrent_requests)),
-        room: Arc::new(Semaphore::new(upload::HELD_TOTAL_BYTES)),
+        request_permits: Arc::new(Semaphore::new(config.max_concurrent_requests)),
+        buffer_budget: Arc::new(Semaphore::new(upload::BUFFER_BUDGET_BYTES)),
         service,
         config,
     };
     Ok(Router::new().fallback(proxy::proxy).with_state(Arc::new(shared)))
 }
 
-/// How long open streams may go on when the store has failed: they pass unrecorded, but they pass.
+/// Time for open streams to end after the store has failed; they are forwarded unrecorded.
 pub(crate) const FAILED_DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown` completes, then accepts no more and lets requests in flight end for at most 3 s, or 10 s when the
-/// store has failed.
+/// Serves until `shutdown` completes, then stops accepting and lets requests in flight finish for
+/// at most 3 s, or 10 s if the store has failed.
 ///
-/// The service itself is left running; close it afterwards.
+/// The service keeps running; close it afterwards.
 ///
 /// # Errors
-/// When the authorities of an upstream cannot be read, and when the listener fails for good.
+/// If the CA bundle of an upstream cannot be read, or the listener fails permanently.
 pub async fn serve(
     listener: TcpListener,
     service: Chatgauge,
@@ -70,9 +71,9 @@ pub async fn serve(
 ) -> Result<()> {
     let config = &service.config().gateway;
     let limits = Limits {
-        // One request each; a place more for those that are told to come back.
+        // One request per connection, and as many again so that rejected clients get a response.
         connections: config.max_concurrent_requests.saturating_mul(2),
-        // Only connections that are idle, or whose head comes too slowly, may be met.
+        // Only connections that are idle or send their head too slowly may reach this limit.
         silence: config.first_byte_timeout.max(config.idle_timeout) + config.connect_timeout,
     };
     let routers = vec![(listener, router(service.clone())?)];

@@ -1,4 +1,4 @@
-//! Answers of the gateway itself, in the shape that the client's library expects of its provider.
+//! The gateway's own error responses, in the format of the provider that the client expects.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -8,13 +8,13 @@ use serde_json::json;
 
 use crate::provider::Dialect;
 
-/// What stops a request here.
+/// Why the gateway rejects a request or cannot complete it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// Machine-readable.
     pub(super) code: &'static str,
-    /// What to do about it; nothing of the request is repeated.
+    /// What to do about it; never quotes the request.
     pub(super) message: &'static str,
 }
 
@@ -28,7 +28,7 @@ impl Problem {
     pub(super) const NO_UPGRADES: Self = Self {
         status: StatusCode::NOT_IMPLEMENTED,
         code: "upgrade_not_supported",
-        message: "connections are not upgraded here; use plain HTTP, or ask the provider directly",
+        message: "the gateway does not upgrade connections; use plain HTTP, or call the provider directly",
     };
     pub(super) const TOO_LARGE: Self = Self {
         status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -38,35 +38,35 @@ impl Problem {
     pub(super) const BUSY: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "gateway_busy",
-        message: "too many requests are under way (gateway.max_concurrent_requests); try again",
+        message: "too many requests in flight (gateway.max_concurrent_requests); try again",
     };
     pub(super) const BAD_BODY: Self = Self {
         status: StatusCode::BAD_REQUEST,
         code: "unreadable_body",
-        message: "the body did not arrive whole",
+        message: "the request body is incomplete",
     };
     pub(super) const SLOW_BODY: Self = Self {
         status: StatusCode::REQUEST_TIMEOUT,
         code: "request_timeout",
-        message: "nothing came of the body for gateway.idle_timeout_seconds",
+        message: "timed out reading the request body (gateway.idle_timeout_seconds)",
     };
     pub(super) const BAD_ADDRESS: Self = Self {
         status: StatusCode::BAD_REQUEST,
         code: "unreadable_path",
-        message: "the path is no part of an address",
+        message: "the path does not form a valid URL",
     };
     pub(super) const NO_CONNECTION: Self = Self {
         status: StatusCode::BAD_GATEWAY,
         code: "upstream_unreachable",
-        message: "the upstream did not answer: no connection, or it was lost",
+        message: "no response from the upstream: connecting failed or the connection was lost",
     };
     pub(super) const TIMED_OUT: Self = Self {
         status: StatusCode::GATEWAY_TIMEOUT,
         code: "upstream_timeout",
-        message: "the upstream took too long",
+        message: "the upstream timed out",
     };
 
-    /// The answer.
+    /// The response.
     pub(super) fn into_response(self, dialect: Option<Dialect>) -> Response {
         let Self { status, code, message } = self;
         let body = match dialect {

@@ -1,4 +1,4 @@
-//! One request, from its head to the head of its answer.
+//! Handles one request, up to the head of its response.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Shared;
 use super::headers::{is_event_stream, to_client, to_upstream};
 use super::identity::Identity;
+use super::limited_body::{LimitedBody, Progress};
 use super::problem::Problem;
 use super::recording::Recording;
-use super::relay::{Looked, Relay};
+use super::relay::{ReadAhead, Relay};
 use super::route::{Route, route};
-use super::sending::{Progress, Sending};
 use super::upload::{self, Upload, Whole};
-use super::upstream::{NoAnswer, Upstream};
+use super::upstream::{Upstream, UpstreamFailure};
 use crate::collector::RequestInfo;
 use crate::model::Source;
-use crate::provider::{Answer, Dialect, Framing, Stripper};
+use crate::provider::{Dialect, Framing, ResponseReader, Stripper};
 
-/// The header in which we give our own id of a request.
+/// Response header with the gateway's request id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-chatgauge-request-id");
-/// How long we and the upstream took to begin the answer.
+/// Response header with the time that the gateway and the upstream took to start the response.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// Who sends it speaks Anthropic's dialect, whatever the path.
+/// Requests with this header use Anthropic's dialect, whatever the path.
 const ANTHROPIC_VERSION: &str = "anthropic-version";
-/// Most bytes of an error that are looked through for a refusal of `stream_options`.
+/// Maximum number of bytes of an error response searched for a rejection of `stream_options`.
 const REFUSAL_BYTES: usize = 64 << 10;
-/// Longest time that its bytes are waited for before they are passed on as they come.
+/// Maximum time to wait for these bytes before the response is forwarded.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
-/// The handler of everything.
+/// The handler of every path.
 pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let arrived_us = shared.service.monotonic_us();
     let (parts, body) = request.into_parts();
@@ -51,39 +51,39 @@ pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -
         counters.refused();
         return Problem::NO_UPSTREAM.into_response(None);
     };
-    let refused = |problem: Problem| {
+    let reject = |problem: Problem| {
         counters.refused();
         problem.into_response(route.dialect)
     };
     if parts.version < Version::HTTP_2 && wants_websocket(&parts.headers) {
-        return refused(Problem::NO_UPGRADES);
+        return reject(Problem::NO_UPGRADES);
     }
     if body.size_hint().lower() > shared.config.body_max_bytes {
-        return refused(Problem::TOO_LARGE);
+        return reject(Problem::TOO_LARGE);
     }
-    let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return refused(Problem::BUSY);
+    let Ok(permit) = Arc::clone(&shared.request_permits).try_acquire_owned() else {
+        return reject(Problem::BUSY);
     };
     let Some(upstream) = shared.upstreams.find(route.upstream) else {
-        return refused(Problem::NO_UPSTREAM);
+        return reject(Problem::NO_UPSTREAM);
     };
     let exchange = Exchange { shared: &shared, upstream, parts: &parts, route: &route, arrived_us };
-    let answered = match route.dialect {
+    let response = match route.dialect {
         Some(dialect) => exchange.recorded(dialect, body, permit).await,
         None => exchange.passed_through(body, permit).await,
     };
-    answered.unwrap_or_else(|problem| problem.into_response(route.dialect))
+    response.unwrap_or_else(|problem| problem.into_response(route.dialect))
 }
 
-/// Whether the connection is to become a socket. Other upgrades, such as the one to HTTP/2 that some clients
-/// offer with every request, are not taken up.
+/// Whether the client asks for a WebSocket. Other upgrades, such as the one to HTTP/2 that some
+/// clients offer with every request, are ignored.
 fn wants_websocket(headers: &HeaderMap) -> bool {
     let protocols = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
     let mut protocols = protocols.flat_map(|value| value.split(','));
     protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Everything about a request that is known before its body is read.
+/// What is known about a request before its body is read.
 struct Exchange<'r> {
     shared: &'r Arc<Shared>,
     upstream: &'r Upstream,
@@ -93,7 +93,7 @@ struct Exchange<'r> {
 }
 
 impl Exchange<'_> {
-    /// A request that is not one of the four: passed on and counted.
+    /// Forwards and counts a request that is not of a recorded dialect.
     async fn passed_through(
         &self,
         body: Body,
@@ -101,11 +101,11 @@ impl Exchange<'_> {
     ) -> Result<Response, Problem> {
         self.shared.service.gateway().passed_through();
         let config = &self.shared.config;
-        let body = Sending::new(body, config.body_max_bytes, config.idle_timeout);
+        let body = LimitedBody::new(body, config.body_max_bytes, config.idle_timeout);
         let progress = Arc::clone(body.progress());
         let headers = to_upstream(self.parts.headers.clone());
-        let head = self.ask(headers, Body::new(body), &progress).await;
-        let head = head.map_err(|no_answer| no_answer.problem)?;
+        let head = self.call_upstream(headers, Body::new(body), &progress).await;
+        let head = head.map_err(|failure| failure.problem)?;
         Ok(self.respond(head, Extras::default(), permit))
     }
 
@@ -121,21 +121,21 @@ impl Exchange<'_> {
         let injects = dialect == Dialect::Chat && self.upstream.injects_usage();
         let reading_us = self.now_us();
         let has_space = self.route.space.is_some();
-        let room = &self.shared.room;
+        let buffer_budget = &self.shared.buffer_budget;
         let config = &self.shared.config;
         let limits =
             upload::Limits { max_bytes: config.body_max_bytes, silence: config.idle_timeout };
-        let upload = upload::read(body, &self.parts.headers, injects, room, limits).await;
+        let upload = upload::read(body, &self.parts.headers, injects, buffer_budget, limits).await;
         let read_us = self.now_us() - reading_us;
-        // Whoever does not send the whole body has gone, which is how the record ends when dropped.
+        // A client that does not send its whole body has gone; dropping the recording records that.
         let sent = match upload? {
-            Upload::Whole(whole, asked) => {
-                recording.describe(&identity, &asked, has_space);
-                self.send_whole(&mut recording, whole, asked.model.as_deref()).await
+            Upload::Whole(whole, facts) => {
+                recording.describe(&identity, &facts, has_space);
+                self.send_whole(&mut recording, whole, facts.model.as_deref()).await
             }
-            Upload::Passing(body, passing) => {
-                let sent = self.send_passing(&mut recording, body, &passing.progress).await;
-                recording.describe(&identity, &passing.asked(), has_space);
+            Upload::Streamed(body, streamed) => {
+                let sent = self.send_streamed(&mut recording, body, &streamed.progress).await;
+                recording.describe(&identity, &streamed.facts(), has_space);
                 sent
             }
         };
@@ -145,9 +145,9 @@ impl Exchange<'_> {
                 let extras = Extras { recording: Some(recording), stripper, read_us };
                 Ok(self.respond(head, extras, permit))
             }
-            Err(no_answer) => {
-                recording.end(no_answer.end);
-                Err(no_answer.problem)
+            Err(failure) => {
+                recording.end(failure.end);
+                Err(failure.problem)
             }
         }
     }
@@ -164,65 +164,65 @@ impl Exchange<'_> {
         Recording::new(Arc::clone(self.shared), guard, identity)
     }
 
-    /// Sends a body that is here. When the upstream refuses the edit, once more as it came: nothing was
-    /// generated then.
+    /// Sends a buffered body. If the upstream rejects the edit, sends the original once; the
+    /// rejected request generated nothing.
     async fn send_whole(
         &self,
         recording: &mut Recording,
         whole: Whole,
         model: Option<&str>,
-    ) -> Result<Head, NoAnswer> {
+    ) -> Result<Head, UpstreamFailure> {
         recording.sent(&self.upstream.config.provider, model.unwrap_or_default());
         let headers = to_upstream(self.parts.headers.clone());
-        // Kept until the answer begins: then the body is no longer needed.
-        let Whole { original, edited, room: _room } = whole;
+        // The memory permit is held until the response starts; then the body is no longer needed.
+        let Whole { original, edited, permit: _permit } = whole;
         let progress = Progress::default();
         let Some(edited) = edited else {
-            return self.ask(headers, original.into(), &progress).await;
+            return self.call_upstream(headers, original.into(), &progress).await;
         };
         let mut edited_headers = headers.clone();
         edited_headers.remove(CONTENT_LENGTH);
         edited_headers.remove(CONTENT_ENCODING);
-        let mut head = self.ask(edited_headers, edited.into(), &progress).await?;
+        let mut head = self.call_upstream(edited_headers, edited.into(), &progress).await?;
         head.is_edited = true;
-        if head.refuses_usage(self.shared.config.idle_timeout).await {
-            self.upstream.note_refusal();
-            return self.ask(headers, original.into(), &progress).await;
+        if head.rejects_usage(self.shared.config.idle_timeout).await {
+            self.upstream.note_rejection();
+            return self.call_upstream(headers, original.into(), &progress).await;
         }
         Ok(head)
     }
 
-    async fn send_passing(
+    async fn send_streamed(
         &self,
         recording: &mut Recording,
         body: Body,
         progress: &Progress,
-    ) -> Result<Head, NoAnswer> {
+    ) -> Result<Head, UpstreamFailure> {
         recording.sent(&self.upstream.config.provider, "");
-        self.ask(to_upstream(self.parts.headers.clone()), body, progress).await
+        self.call_upstream(to_upstream(self.parts.headers.clone()), body, progress).await
     }
 
-    async fn ask(
+    async fn call_upstream(
         &self,
         headers: HeaderMap,
         body: Body,
         progress: &Progress,
-    ) -> Result<Head, NoAnswer> {
+    ) -> Result<Head, UpstreamFailure> {
         let uri = self.upstream.uri(self.route.path, self.parts.uri.query());
         let mut request = hyper::Request::new(body);
-        *request.uri_mut() = uri.ok_or(NoAnswer::BAD_ADDRESS)?;
+        *request.uri_mut() = uri.ok_or(UpstreamFailure::BAD_ADDRESS)?;
         request.method_mut().clone_from(&self.parts.method);
         *request.headers_mut() = headers;
-        let asked_us = self.now_us();
+        let sent_us = self.now_us();
         let timeout = self.shared.config.first_byte_timeout;
-        let response = self.upstream.ask(request, timeout, progress).await?;
-        let upstream_us = self.now_us() - asked_us;
+        let response = self.upstream.call(request, timeout, progress).await?;
+        let upstream_us = self.now_us() - sent_us;
         self.shared.service.gateway().first_byte(upstream_us);
-        let looked = Looked::new(self.shared.config.idle_timeout);
-        Ok(Head { response, looked, is_edited: false, upstream_us })
+        let read_ahead = ReadAhead::new(self.shared.config.idle_timeout);
+        Ok(Head { response, read_ahead, is_edited: false, upstream_us })
     }
 
-    /// Begins to read the answer; gives what takes the extra chunk out of it.
+    /// Starts to read the response; returns the stripper if the usage chunk has to be removed.
     fn observe(
         &self,
         recording: &mut Recording,
@@ -233,9 +233,9 @@ impl Exchange<'_> {
         let framing = if is_event_stream(headers) { Framing::Events } else { Framing::Whole };
         let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         let is_readable = headers.get(CONTENT_ENCODING).is_none_or(plain);
-        let answer = is_readable.then(|| Answer::new(dialect, framing));
+        let answer = is_readable.then(|| ResponseReader::new(dialect, framing));
         let share = self.upstream.cache_share(dialect);
-        recording.answered(status.as_u16(), framing, answer, share);
+        recording.response_started(status.as_u16(), framing, answer, share);
         let is_stripped = head.is_edited && is_readable && framing == Framing::Events;
         is_stripped.then(Stripper::default)
     }
@@ -257,8 +257,8 @@ impl Exchange<'_> {
             parts.headers.append(SERVER_TIMING, timing);
         }
         let on_disconnect = self.upstream.config.on_disconnect;
-        let relay =
-            Relay::new(upstream, head.looked, on_disconnect, permit).telling(recording, stripper);
+        let relay = Relay::new(upstream, head.read_ahead, on_disconnect, permit)
+            .with_recording(recording, stripper);
         Response::from_parts(parts, Body::new(relay))
     }
 
@@ -267,46 +267,46 @@ impl Exchange<'_> {
     }
 }
 
-/// What comes with an answer besides the answer.
+/// What a response carries in addition to its head.
 #[derive(Default)]
 struct Extras {
     recording: Option<Recording>,
     stripper: Option<Stripper>,
-    /// How long the client took to send its body.
+    /// Time the client took to send its body, in microseconds.
     read_us: u64,
 }
 
-/// The head of an answer.
+/// The head of a response.
 struct Head {
     response: hyper::Response<Incoming>,
-    /// The beginning of its body, where that had to be looked at.
-    looked: Looked,
-    /// The upstream was asked for more than the client had asked for.
+    /// Frames of the body that were already read.
+    read_ahead: ReadAhead,
+    /// The usage option was added to the request.
     is_edited: bool,
-    /// How long the upstream took.
+    /// Time the upstream took to respond, in microseconds.
     upstream_us: u64,
 }
 
 impl Head {
-    /// Whether it says that the upstream does not know `stream_options`. What was looked at is kept as it
-    /// came, its end or break included.
-    async fn refuses_usage(&mut self, idle_timeout: Duration) -> bool {
+    /// Whether the upstream rejects `stream_options`. The frames read here are kept, including an
+    /// end or error.
+    async fn rejects_usage(&mut self, idle_timeout: Duration) -> bool {
         if !matches!(self.response.status().as_u16(), 400 | 422) {
             return false;
         }
-        let mut patience = pin!(tokio::time::sleep(idle_timeout.min(REFUSAL_WAIT)));
+        let mut deadline = pin!(tokio::time::sleep(idle_timeout.min(REFUSAL_WAIT)));
         let (mut text, body) = (Vec::new(), self.response.body_mut());
         while text.len() < REFUSAL_BYTES {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                () = &mut patience => None,
+                () = &mut deadline => None,
             };
             let Some(frame) = frame else { break };
             let is_broken = frame.is_err();
             if let Some(bytes) = frame.as_ref().ok().and_then(Frame::data_ref) {
                 text.extend_from_slice(bytes);
             }
-            self.looked.take(frame);
+            self.read_ahead.take(frame);
             if is_broken {
                 break;
             }

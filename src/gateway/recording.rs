@@ -1,4 +1,4 @@
-//! One recorded request, from its first byte to its one end.
+//! Records one request, from its first byte to its single end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,56 +8,57 @@ use super::identity::Identity;
 use crate::collector::RequestGuard;
 use crate::model::{ErrorType, RequestId};
 use crate::privacy::is_label;
-use crate::provider::{Answer, Asked, CacheShare, Framing, classify};
+use crate::provider::{CacheShare, Framing, RequestFacts, ResponseReader, classify};
 
-/// HTTP status of a request whose client went away before the end.
+/// HTTP status recorded for a request whose client disconnected.
 const CLIENT_CLOSED: u16 = 499;
-/// The code of a request whose client stopped waiting.
+/// Error code of a request whose client library timed out.
 const CLIENT_TIMEOUT: &str = "client_timeout";
 
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The upstream's answer is over.
-    Answered,
-    /// No answer, or half of one.
+    /// The response is complete.
+    Completed,
+    /// No response, or an incomplete one.
     Failed(ErrorType, &'static str),
-    /// The client has gone.
-    Gone,
+    /// The client disconnected.
+    ClientGone,
 }
 
-/// What is known of a request under way. Dropped without an end, its client has gone.
+/// The record of a request in flight. Dropping it without an end records that the client
+/// disconnected.
 ///
-/// It never waits: whatever happens to the record, the traffic goes on.
+/// It never blocks: whatever happens to the record, the traffic goes on.
 #[derive(Debug)]
 pub(super) struct Recording {
     shared: Arc<Shared>,
-    /// `None` once it has ended.
+    /// `None` after the request has ended.
     guard: Option<RequestGuard>,
-    answer: Option<Answer>,
+    answer: Option<ResponseReader>,
     share: CacheShare,
-    /// The question named a model: what failed and what was answered count under one name.
-    names_model: bool,
+    /// The request named a model, so failures and responses are counted under the same name.
+    has_request_model: bool,
     framing: Framing,
     status: Option<u16>,
     client_timeout: Option<Duration>,
-    /// When something last moved, in monotonic microseconds.
-    moved_us: u64,
+    /// Time of the last progress, in monotonic microseconds.
+    progress_us: u64,
 }
 
 impl Recording {
     pub(super) fn new(shared: Arc<Shared>, guard: RequestGuard, identity: &Identity) -> Self {
-        let moved_us = shared.service.monotonic_us();
+        let progress_us = shared.service.monotonic_us();
         Self {
             shared,
             guard: Some(guard),
             answer: None,
             share: CacheShare::Included,
-            names_model: false,
+            has_request_model: false,
             framing: Framing::Whole,
             status: None,
             client_timeout: identity.client_timeout,
-            moved_us,
+            progress_us,
         }
     }
 
@@ -71,27 +72,27 @@ impl Recording {
         }
     }
 
-    /// What the body of the request tells beyond its headers.
-    pub(super) fn describe(&mut self, identity: &Identity, asked: &Asked, has_space: bool) {
-        self.names_model = asked.model.is_some();
-        self.with_guard(|guard| guard.amend(|info| identity.complete(info, asked, has_space)));
+    /// Adds what the request body says.
+    pub(super) fn describe(&mut self, identity: &Identity, facts: &RequestFacts, has_space: bool) {
+        self.has_request_model = facts.model.is_some();
+        self.with_guard(|guard| guard.amend(|info| identity.complete(info, facts, has_space)));
     }
 
-    /// The request is on its way to the upstream.
+    /// Marks the request as sent to the upstream.
     pub(super) fn sent(&mut self, provider: &str, model: &str) {
-        self.moved_us = self.shared.service.monotonic_us();
+        self.progress_us = self.shared.service.monotonic_us();
         self.with_guard(|guard| guard.llm_started(provider, model));
     }
 
-    /// The head of the answer is here; `answer` reads its body, if it can be read.
-    pub(super) fn answered(
+    /// Marks the arrival of the response head; `answer` reads the body, if it is readable.
+    pub(super) fn response_started(
         &mut self,
         status: u16,
         framing: Framing,
-        answer: Option<Answer>,
+        answer: Option<ResponseReader>,
         share: CacheShare,
     ) {
-        self.moved_us = self.shared.service.monotonic_us();
+        self.progress_us = self.shared.service.monotonic_us();
         self.status = Some(status);
         self.framing = framing;
         self.answer = answer;
@@ -99,12 +100,12 @@ impl Recording {
         self.with_guard(|guard| guard.http_status(status));
     }
 
-    /// A piece of the answer passes; hears where events end as [`Answer::push_noting`] does.
-    pub(super) fn passed(&mut self, bytes: &[u8], ended: &mut dyn FnMut(usize, bool)) {
-        self.moved_us = self.shared.service.monotonic_us();
+    /// Reads a piece of the response; `ended` as in [`ResponseReader::push_with_events`].
+    pub(super) fn observe(&mut self, bytes: &[u8], ended: &mut dyn FnMut(usize, bool)) {
+        self.progress_us = self.shared.service.monotonic_us();
         let Some(answer) = &mut self.answer else { return };
         let (had_token, was_over) = (answer.has_token(), answer.is_over());
-        answer.push_noting(bytes, ended);
+        answer.push_with_events(bytes, ended);
         let (has_token, is_over) = (answer.has_token(), answer.is_over());
         self.with_guard(|guard| {
             if has_token && !had_token {
@@ -116,28 +117,28 @@ impl Recording {
         });
     }
 
-    /// Whether nothing is missing, even if the connection has not said so yet.
+    /// Whether the response is complete, even if the connection has not ended yet.
     pub(super) fn is_whole(&self) -> bool {
-        self.answer.as_ref().is_some_and(Answer::is_over)
+        self.answer.as_ref().is_some_and(ResponseReader::is_over)
     }
 
-    /// The one end.
+    /// Ends the record; only the first call has an effect.
     pub(super) fn end(&mut self, end: End) {
         let Some(mut guard) = self.guard.take() else { return };
-        if end == End::Answered
+        if end == End::Completed
             && let Some(answer) = &mut self.answer
         {
             answer.finish();
         }
-        self.tell_facts(&mut guard);
+        self.report_facts(&mut guard);
         match end {
             End::Failed(kind, code) => guard.record_error_code(kind, code),
-            End::Gone => self.end_cancelled(guard),
-            End::Answered => self.end_answered(guard),
+            End::ClientGone => self.end_cancelled(guard),
+            End::Completed => self.end_completed(guard),
         }
     }
 
-    fn tell_facts(&self, guard: &mut RequestGuard) {
+    fn report_facts(&self, guard: &mut RequestGuard) {
         let Some(answer) = &self.answer else { return };
         if let Some(tokens) = answer.tokens() {
             guard.usage(tokens.usage(self.share));
@@ -148,7 +149,7 @@ impl Recording {
         if let Some(id) = answer.id().filter(|id| is_label(id)) {
             guard.provider_response_id(id);
         }
-        if let Some(model) = answer.model().filter(|_| !self.names_model) {
+        if let Some(model) = answer.model().filter(|_| !self.has_request_model) {
             guard.answered_by(model);
         }
         if let Some(reason) = answer.finish_reason() {
@@ -156,13 +157,13 @@ impl Recording {
         }
     }
 
-    fn end_answered(&self, guard: RequestGuard) {
+    fn end_completed(&self, guard: RequestGuard) {
         let status = self.status.unwrap_or(200);
-        let words = self.answer.as_ref().and_then(Answer::error);
-        if words.is_some() || status >= 400 {
-            let words = words.cloned().unwrap_or_default();
-            let kind = classify(Some(status), &words);
-            match words.error_code() {
+        let codes = self.answer.as_ref().and_then(ResponseReader::error);
+        if codes.is_some() || status >= 400 {
+            let codes = codes.cloned().unwrap_or_default();
+            let kind = classify(Some(status), &codes);
+            match codes.error_code() {
                 Some(code) => guard.record_error_code(kind, code),
                 None => guard.record_error(kind),
             }
@@ -173,10 +174,11 @@ impl Recording {
         }
     }
 
-    /// Silence for about as long as the client's library waits was that library, not a person.
+    /// A client that was silent for about as long as its library's timeout was that library timing
+    /// out, not a user who left.
     fn end_cancelled(&self, mut guard: RequestGuard) {
         guard.http_status(CLIENT_CLOSED);
-        let silent_us = self.shared.service.monotonic_us().saturating_sub(self.moved_us);
+        let silent_us = self.shared.service.monotonic_us().saturating_sub(self.progress_us);
         let silent = Duration::from_micros(silent_us);
         let waits = self.client_timeout.filter(|limit| !limit.is_zero());
         match waits {
@@ -190,6 +192,6 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.end(if self.is_whole() { End::Answered } else { End::Gone });
+        self.end(if self.is_whole() { End::Completed } else { End::ClientGone });
     }
 }

@@ -1,4 +1,4 @@
-//! The body of an answer on its way to the client.
+//! The response body on its way to the client.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,45 +16,46 @@ use crate::config::OnDisconnect;
 use crate::model::ErrorType;
 use crate::provider::Stripper;
 
-/// What came before a break has this long to reach the client: the server forgets it when it hears of the break.
+/// Delay before an upstream error is reported, so that earlier bytes reach the client: the server
+/// discards unsent bytes when the body fails.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 
-/// What was looked at of an answer before it is passed on, and how long it may be silent since.
+/// Frames read before a response is forwarded, and the idle timeout since the last one.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(super) struct ReadAhead {
     frames: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
 }
 
-impl Looked {
-    /// Nothing yet: the head has come just now.
+impl ReadAhead {
+    /// Starts the idle timeout at the arrival of the head.
     pub(super) fn new(idle_timeout: Duration) -> Self {
         let idle = Box::pin(tokio::time::sleep(idle_timeout));
         Self { frames: VecDeque::new(), idle, idle_timeout }
     }
 
-    /// The next frame came just now, or the answer broke off.
+    /// Stores a frame, or the error that ended the response.
     pub(super) fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) {
         self.frames.push_back(frame);
         self.idle.set(tokio::time::sleep(self.idle_timeout));
     }
 }
 
-/// Passes an answer on as it comes and tells the record about it.
+/// Forwards a response as it arrives and reports it to the record.
 ///
-/// It holds nothing back, unless a chunk has to be taken out: then an event until its last byte.
+/// Buffers nothing, except one event at a time if the usage chunk has to be removed.
 #[derive(Debug)]
 pub(super) struct Relay {
     upstream: Option<Incoming>,
-    /// Comes before what `upstream` still has.
-    looked: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
+    /// Frames that come before the rest of `upstream`.
+    read_ahead: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
     recording: Option<Recording>,
     stripper: Option<Stripper>,
     out: VecDeque<Bytes>,
-    /// Ends of events of the piece under way; kept for its memory.
+    /// Ends of events in the current piece; reused to avoid allocations.
     ends: Vec<(usize, bool)>,
-    /// The answer broke off; the client hears of it at that time.
+    /// The error that ended the response and the time to report it to the client.
     broken: Option<(BoxError, Pin<Box<Sleep>>)>,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
@@ -65,27 +66,27 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) fn new(
         upstream: Incoming,
-        looked: Looked,
+        read_ahead: ReadAhead,
         on_disconnect: OnDisconnect,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             upstream: Some(upstream),
-            looked: looked.frames,
+            read_ahead: read_ahead.frames,
             recording: None,
             stripper: None,
             out: VecDeque::new(),
             ends: Vec::new(),
             broken: None,
-            idle: looked.idle,
-            idle_timeout: looked.idle_timeout,
+            idle: read_ahead.idle,
+            idle_timeout: read_ahead.idle_timeout,
             on_disconnect,
             _permit: permit,
         }
     }
 
-    /// Tells a record about it, and takes the extra chunk out.
-    pub(super) fn telling(
+    /// Attaches the record, and the stripper that removes the usage chunk.
+    pub(super) fn with_recording(
         mut self,
         recording: Option<Recording>,
         stripper: Option<Stripper>,
@@ -94,13 +95,13 @@ impl Relay {
         self
     }
 
-    /// Takes the next bytes of the answer.
+    /// Forwards the next bytes of the response.
     fn take(&mut self, bytes: Bytes) {
         let Self { recording, stripper, out, ends, .. } = self;
         ends.clear();
         if let Some(recording) = recording {
             let is_stripped = stripper.is_some();
-            recording.passed(&bytes, &mut |end, goes| {
+            recording.observe(&bytes, &mut |end, goes| {
                 if is_stripped {
                     ends.push((end, goes));
                 }
@@ -125,7 +126,7 @@ impl Relay {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(None) };
-        let polled = match self.looked.pop_front() {
+        let polled = match self.read_ahead.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(upstream).poll_frame(context),
         };
@@ -142,13 +143,15 @@ impl Relay {
                 if let Some(mut stripper) = self.stripper.take() {
                     stripper.finish(&mut |piece| self.out.push_back(piece));
                 }
-                self.end(End::Answered);
+                self.end(End::Completed);
                 Poll::Ready(None)
             }
             Poll::Pending => {
                 std::task::ready!(self.idle.as_mut().poll(context));
                 self.end(End::Failed(ErrorType::Timeout, "idle_timeout"));
-                Poll::Ready(Some(Err("the upstream was silent for too long".into())))
+                Poll::Ready(Some(Err(
+                    "the upstream sent nothing for gateway.idle_timeout_seconds".into()
+                )))
             }
         }
     }
@@ -190,14 +193,15 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         let is_over = self.upstream.as_ref().is_none_or(Body::is_end_stream);
-        let has_nothing = self.out.is_empty() && self.looked.is_empty() && self.broken.is_none();
+        let has_nothing =
+            self.out.is_empty() && self.read_ahead.is_empty() && self.broken.is_none();
         has_nothing && self.stripper.is_none() && is_over
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.upstream {
             Some(upstream)
-                if self.stripper.is_none() && self.out.is_empty() && self.looked.is_empty() =>
+                if self.stripper.is_none() && self.out.is_empty() && self.read_ahead.is_empty() =>
             {
                 upstream.size_hint()
             }
@@ -210,9 +214,9 @@ impl Drop for Relay {
     fn drop(&mut self) {
         let Some(upstream) = self.upstream.take() else { return };
         let Some(mut recording) = self.recording.take() else { return };
-        // A body that was read to its last byte may be dropped without having been asked for more.
-        if self.looked.is_empty() && upstream.is_end_stream() {
-            recording.end(End::Answered);
+        // hyper may drop a fully read body without polling for its end.
+        if self.read_ahead.is_empty() && upstream.is_end_stream() {
+            recording.end(End::Completed);
             return;
         }
         if recording.is_whole() {
@@ -226,13 +230,14 @@ impl Drop for Relay {
     }
 }
 
-/// Reads an answer that nobody waits for any more, for its usage; it was cancelled all the same.
+/// Reads the rest of a response that the client abandoned, for its usage; the record is still
+/// cancelled.
 async fn drain(mut upstream: Incoming, mut recording: Recording, idle_timeout: Duration) {
     use http_body_util::BodyExt as _;
     while let Ok(Some(Ok(frame))) = tokio::time::timeout(idle_timeout, upstream.frame()).await {
         if let Some(bytes) = frame.data_ref() {
-            recording.passed(bytes, &mut |_, _| {});
+            recording.observe(bytes, &mut |_, _| {});
         }
     }
-    recording.end(End::Gone);
+    recording.end(End::ClientGone);
 }

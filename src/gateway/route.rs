@@ -1,28 +1,28 @@
-//! Which upstream a path means, and what it asks there: a pure function of method and path.
+//! Maps method and path to an upstream: a pure function.
 
 use crate::model::Name;
 use crate::model::record::limits;
 use crate::provider::Dialect;
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route<'p> {
-    /// The space that the path chooses.
+    /// The space in the path.
     pub(super) space: Option<Name>,
     /// Name of the upstream.
     pub(super) upstream: &'p str,
-    /// The rest of the path, with its slash; the upstream's own path.
+    /// The path at the upstream, with its leading slash.
     pub(super) path: &'p str,
-    /// What is recorded; `None`: passed through and counted only.
+    /// The dialect to record; `None` to forward and only count.
     pub(super) dialect: Option<Dialect>,
 }
 
-/// The upstream of paths that name none, for Anthropic's dialect.
+/// Default upstream of Anthropic's dialect, for paths that name none.
 const ANTHROPIC: &str = "anthropic";
-/// The same for everything else.
+/// Default upstream of all other paths.
 const OPENAI: &str = "openai";
 
-/// The route of `path`: `[/s/SPACE][/UPSTREAM]/v1/...`; `None` when it means no upstream.
+/// Parses `[/s/SPACE][/UPSTREAM]/v1/...`; `None` if the path names no upstream.
 pub(super) fn route<'p>(
     is_post: bool,
     path: &'p str,
@@ -48,7 +48,7 @@ pub(super) fn route<'p>(
     is_upstream(upstream).then_some(Route { space, upstream, path, dialect })
 }
 
-/// By the end of the path, so that any prefix of a compatible provider will do.
+/// The dialect, by the end of the path, so that the prefixes of compatible providers work.
 fn dialect(path: &str) -> Option<Dialect> {
     [
         ("/chat/completions", Dialect::Chat),
@@ -60,7 +60,7 @@ fn dialect(path: &str) -> Option<Dialect> {
     .find_map(|(end, dialect)| path.ends_with(end).then_some(dialect))
 }
 
-/// A segment of a path as text; `None` when it is empty or no text.
+/// Decodes a path segment; `None` if it is empty, too long or not UTF-8.
 pub(super) fn decode(segment: &str) -> Option<Name> {
     let bytes = segment.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_space_and_upstream_or_leaves_them_out() {
+    fn a_path_may_name_a_space_and_an_upstream() {
         let found = |space: Option<&str>, upstream: &str, path: &str, dialect| {
             Some((space.map(str::to_owned), upstream.to_owned(), path.to_owned(), dialect))
         };

@@ -1,4 +1,4 @@
-//! The body of a request on its way to the upstream.
+//! Reads the request body on its way to the upstream.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,28 +13,28 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::limited_body::{LimitedBody, Progress};
 use super::problem::Problem;
-use super::sending::{Progress, Sending};
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
-use crate::provider::{Ask, Asked};
+use crate::provider::{RequestFacts, RequestReader};
 
-/// Longest body that is held until it is whole, so that the record knows what it asks for and usage can
-/// be asked for; longer ones are passed on as they come.
-const HELD_BYTES: usize = 8 << 20;
-/// Bytes that all bodies together may hold.
-pub(super) const HELD_TOTAL_BYTES: usize = 64 << 20;
-/// Longest body after decompression that is looked at.
+/// Maximum size of a buffered body. A body is buffered to read its model and to ask for usage;
+/// longer ones are forwarded as they arrive.
+const MAX_BUFFERED_BYTES: usize = 8 << 20;
+/// Memory limit of all buffered bodies together, in bytes.
+pub(super) const BUFFER_BUDGET_BYTES: usize = 64 << 20;
+/// Maximum decompressed size that is read.
 const INFLATED_BYTES: u64 = 64 << 20;
 
-/// Reads the request that a body carries, compressed or not.
+/// Reads the request in a body, compressed or not.
 #[derive(Debug)]
 struct Peek {
-    ask: Ask,
-    /// `None` when it cannot be read (any more).
+    ask: RequestReader,
+    /// `None` if the body cannot be decompressed.
     inflater: Option<Inflater>,
-    /// What was inflated, while it may have to be edited.
+    /// Decompressed bytes, if the body may be edited.
     plain: Option<Vec<u8>>,
-    /// It is not the whole request that was read.
+    /// The request was not read completely.
     is_damaged: bool,
 }
 
@@ -45,7 +45,7 @@ impl Peek {
         let inflater = encoding.and_then(|encoding| Inflater::new(encoding, INFLATED_BYTES).ok());
         let is_plain = encoding == Some(ContentEncoding::Identity);
         Self {
-            ask: Ask::default(),
+            ask: RequestReader::default(),
             is_damaged: inflater.is_none(),
             inflater,
             plain: (keeps_plain && !is_plain).then(Vec::new),
@@ -62,7 +62,7 @@ impl Peek {
         }
     }
 
-    /// The body is over: what the inflater held back is read too.
+    /// Marks the end of the body and reads what the inflater still buffers.
     fn finish(&mut self) {
         let Some(inflater) = self.inflater.take() else { return };
         self.is_damaged |= inflater.finish(&mut |piece| self.read(piece)).is_err();
@@ -72,7 +72,7 @@ impl Peek {
         self.ask.push(piece);
         if let Some(kept) = &mut self.plain {
             kept.extend_from_slice(piece);
-            if kept.len() > HELD_BYTES {
+            if kept.len() > MAX_BUFFERED_BYTES {
                 self.is_damaged = true;
                 self.plain = None;
             }
@@ -90,60 +90,60 @@ impl Peek {
     }
 }
 
-/// A body that was held whole.
+/// A buffered body.
 #[derive(Debug)]
 pub(super) struct Whole {
-    /// As it came.
+    /// The body as received.
     pub(super) original: Bytes,
-    /// As it goes when usage is asked for; uncompressed.
+    /// The body with the edit that asks for usage, uncompressed.
     pub(super) edited: Option<Bytes>,
-    /// The room that it takes until it is dropped.
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    /// The memory permit, held until this is dropped.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A body with what is known of the request in it.
+/// A request body and what is known about its request.
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// Held whole.
-    Whole(Whole, Asked),
-    /// Too long to be held.
-    Passing(Body, Passing),
+    /// A fully buffered body.
+    Whole(Whole, RequestFacts),
+    /// A body that is too long to buffer.
+    Streamed(Body, Streamed),
 }
 
-/// What a body that is passed on has said so far.
+/// What a streamed body has said so far.
 #[derive(Clone, Debug)]
-pub(super) struct Passing {
+pub(super) struct Streamed {
     peek: Arc<Mutex<Peek>>,
-    /// How it gets on.
+    /// Progress of the body.
     pub(super) progress: Arc<Progress>,
 }
 
-impl Passing {
-    pub(super) fn asked(&self) -> Asked {
-        self.peek.lock().unwrap_or_else(PoisonError::into_inner).ask.asked()
+impl Streamed {
+    pub(super) fn facts(&self) -> RequestFacts {
+        self.peek.lock().unwrap_or_else(PoisonError::into_inner).ask.facts()
     }
 }
 
-/// How large and how slow a body may be.
+/// Limits of a request body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) max_bytes: u64,
-    /// Longest wait for the next bytes.
+    /// Maximum wait for the next bytes.
     pub(super) silence: Duration,
 }
 
-/// Reads a body: whole, when it is short enough and there is room.
+/// Buffers a body if it is short enough and memory permits; otherwise streams it.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
-    asks_for_usage: bool,
-    room: &Arc<Semaphore>,
+    adds_usage: bool,
+    buffer_budget: &Arc<Semaphore>,
     limits: Limits,
 ) -> Result<Upload, Problem> {
-    let mut peek = Peek::new(headers, asks_for_usage);
-    let mut held: Vec<Bytes> = Vec::new();
-    let mut held_bytes = 0;
-    let mut taken: Option<OwnedSemaphorePermit> = None;
+    let mut peek = Peek::new(headers, adds_usage);
+    let mut buffered: Vec<Bytes> = Vec::new();
+    let mut buffered_bytes = 0;
+    let mut reserved: Option<OwnedSemaphorePermit> = None;
     let next = async |body: &mut Body| {
         let next = tokio::time::timeout(limits.silence, body.frame()).await;
         next.map_err(|_| Problem::SLOW_BODY)
@@ -151,41 +151,41 @@ pub(super) async fn read(
     while let Some(frame) = next(&mut body).await? {
         let Ok(bytes) = frame.map_err(|_| Problem::BAD_BODY)?.into_data() else { continue };
         peek.push(&bytes);
-        held_bytes += bytes.len();
-        let has_room = take_room(room, &mut taken, bytes.len());
-        held.push(bytes);
-        if held_bytes > HELD_BYTES || !has_room {
+        buffered_bytes += bytes.len();
+        let has_memory = reserve_memory(buffer_budget, &mut reserved, bytes.len());
+        buffered.push(bytes);
+        if buffered_bytes > MAX_BUFFERED_BYTES || !has_memory {
             peek.plain = None;
-            let left = limits.max_bytes.saturating_sub(held_bytes as u64);
-            let body = Sending::new(body, left, limits.silence);
+            let left = limits.max_bytes.saturating_sub(buffered_bytes as u64);
+            let body = LimitedBody::new(body, left, limits.silence);
             let progress = Arc::clone(body.progress());
-            let passing = Passing { peek: Arc::new(Mutex::new(peek)), progress };
-            let (held, passed) = (held.into_iter(), passing.clone());
-            let rest = Rest { held, body, passing: passed, _room: taken };
-            return Ok(Upload::Passing(Body::new(rest), passing));
+            let streamed = Streamed { peek: Arc::new(Mutex::new(peek)), progress };
+            let (buffered, passed) = (buffered.into_iter(), streamed.clone());
+            let rest = Rest { buffered, body, streamed: passed, _permit: reserved };
+            return Ok(Upload::Streamed(Body::new(rest), streamed));
         }
     }
-    let original = match <[Bytes; 1]>::try_from(held) {
+    let original = match <[Bytes; 1]>::try_from(buffered) {
         Ok([only]) => only,
         Err(pieces) => pieces.concat().into(),
     };
     peek.finish();
-    let edited = if asks_for_usage { peek.edited(&original) } else { None };
-    Ok(Upload::Whole(Whole { original, edited, room: taken }, peek.ask.asked()))
+    let edited = if adds_usage { peek.edited(&original) } else { None };
+    Ok(Upload::Whole(Whole { original, edited, permit: reserved }, peek.ask.facts()))
 }
 
-/// Takes room for `bytes` more.
-fn take_room(
-    room: &Arc<Semaphore>,
-    taken: &mut Option<OwnedSemaphorePermit>,
+/// Reserves memory for `bytes` more bytes.
+fn reserve_memory(
+    buffer_budget: &Arc<Semaphore>,
+    reserved: &mut Option<OwnedSemaphorePermit>,
     bytes: usize,
 ) -> bool {
     let Ok(bytes) = u32::try_from(bytes) else { return false };
-    match Arc::clone(room).try_acquire_many_owned(bytes) {
+    match Arc::clone(buffer_budget).try_acquire_many_owned(bytes) {
         Ok(permit) => {
-            match taken {
-                Some(taken) => taken.merge(permit),
-                None => *taken = Some(permit),
+            match reserved {
+                Some(reserved) => reserved.merge(permit),
+                None => *reserved = Some(permit),
             }
             true
         }
@@ -193,13 +193,13 @@ fn take_room(
     }
 }
 
-/// What was held of a body and then the rest of it.
+/// The buffered start of a body, followed by the rest.
 #[derive(Debug)]
 struct Rest {
-    held: std::vec::IntoIter<Bytes>,
-    body: Sending,
-    passing: Passing,
-    _room: Option<OwnedSemaphorePermit>,
+    buffered: std::vec::IntoIter<Bytes>,
+    body: LimitedBody,
+    streamed: Streamed,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl HttpBody for Rest {
@@ -211,12 +211,12 @@ impl HttpBody for Rest {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if let Some(bytes) = this.held.next() {
-            this.passing.progress.note_move();
+        if let Some(bytes) = this.buffered.next() {
+            this.streamed.progress.note_progress();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        let mut peek = this.passing.peek.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peek = this.streamed.peek.lock().unwrap_or_else(PoisonError::into_inner);
         match &frame {
             None => peek.finish(),
             Some(Ok(frame)) => {
@@ -231,10 +231,10 @@ impl HttpBody for Rest {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held: u64 = self.held.as_slice().iter().map(|bytes| bytes.len() as u64).sum();
+        let buffered: u64 = self.buffered.as_slice().iter().map(|bytes| bytes.len() as u64).sum();
         let mut hint = SizeHint::default();
         if let Some(rest) = self.body.size_hint().exact() {
-            hint.set_exact(held + rest);
+            hint.set_exact(buffered + rest);
         }
         hint
     }

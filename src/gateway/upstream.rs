@@ -1,4 +1,4 @@
-//! The upstreams of the configuration, and the one client that asks them.
+//! The configured upstreams and the HTTP client that calls them.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -22,49 +22,50 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tower::Service;
 
+use super::limited_body::Progress;
 use super::problem::Problem;
 use super::recording::End;
-use super::sending::Progress;
 use crate::config::{GatewayConfig, InputCache, UpstreamConfig};
 use crate::error::{Error, Result};
 use crate::model::ErrorType;
 use crate::provider::{CacheShare, Dialect};
 
-/// Idle connections kept to each upstream.
+/// Maximum number of idle connections kept per upstream.
 const IDLE_CONNECTIONS: usize = 128;
-/// Longest time that an idle connection is kept; providers close theirs after a minute or more.
+/// Maximum age of an idle connection; providers close theirs after a minute or more.
 const IDLE_LIMIT: Duration = Duration::from_secs(55);
-/// Time between two signs of life on a connection of HTTP/2.
+/// Interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Most headers of an answer; the library's own limit of 100 is met by providers behind several proxies.
+/// Maximum number of response headers; providers behind several proxies exceed hyper's default of
+/// 100.
 const HEADERS_MAX: usize = 1_024;
-/// Most bytes of these headers on a connection of HTTP/2; those of HTTP/1 are bound by its 400 KB buffer.
+/// Maximum size of HTTP/2 response headers in bytes; HTTP/1 headers are limited by a 400 KB buffer.
 const HEADER_BYTES_MAX: u32 = 256 << 10;
 
-/// The client of one or all upstreams.
-type Asking = Client<Patient, Body>;
+/// The HTTP client of one or more upstreams.
+type HttpClient = Client<TimeoutConnector, Body>;
 
 /// One upstream.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) config: UpstreamConfig,
-    /// It has refused `stream_options` once.
-    refuses_usage: AtomicBool,
-    client: Asking,
+    /// The upstream has rejected `stream_options`.
+    rejects_usage: AtomicBool,
+    client: HttpClient,
 }
 
 impl Upstream {
-    /// Whether streams of chat completions are asked for their usage here.
+    /// Whether to ask for the usage of streamed chat completions.
     pub(super) fn injects_usage(&self) -> bool {
-        self.config.injects_usage() && !self.refuses_usage.load(Ordering::Relaxed)
+        self.config.injects_usage() && !self.rejects_usage.load(Ordering::Relaxed)
     }
 
-    /// It does not understand the question; it is not asked again.
-    pub(super) fn note_refusal(&self) {
-        if !self.refuses_usage.swap(true, Ordering::Relaxed) {
+    /// Remembers that the upstream rejects `stream_options`, which is then no longer sent.
+    pub(super) fn note_rejection(&self) {
+        if !self.rejects_usage.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 upstream = %self.config.url,
-                "the upstream refuses stream_options: its streams are not asked for their usage any more"
+                "the upstream rejected stream_options; token usage of its streams is no longer requested"
             );
         }
     }
@@ -77,40 +78,40 @@ impl Upstream {
         }
     }
 
-    /// Sends a request and waits for the head of the answer, for at most `first_byte_timeout` after the
-    /// last byte of the body that the upstream has taken.
-    pub(super) async fn ask(
+    /// Sends a request and waits for the response head, at most `first_byte_timeout` after the
+    /// upstream accepted the last byte of the body.
+    pub(super) async fn call(
         &self,
         request: hyper::Request<Body>,
         first_byte_timeout: Duration,
         progress: &Progress,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, NoAnswer> {
-        let mut answer = pin!(self.client.request(request));
+    ) -> Result<hyper::Response<hyper::body::Incoming>, UpstreamFailure> {
+        let mut response = pin!(self.client.request(request));
         loop {
             tokio::select! {
-                answer = &mut answer => {
-                    let of = |error| NoAnswer::of(&error, progress.failure());
-                    return answer.map_err(of);
+                response = &mut response => {
+                    let of = |error| UpstreamFailure::of(&error, progress.failure());
+                    return response.map_err(of);
                 }
-                () = progress.moved() => {}
-                // How long the client may be silent is the body's own limit.
+                () = progress.advanced() => {}
+                // The body itself limits how long the client may be silent.
                 () = tokio::time::sleep(first_byte_timeout) => {
                     if !progress.awaits_client() {
-                        return Err(NoAnswer::FIRST_BYTE_TIMEOUT);
+                        return Err(UpstreamFailure::FIRST_BYTE_TIMEOUT);
                     }
                 }
             }
         }
     }
 
-    /// The address of a path there.
+    /// The upstream URL of a path.
     pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Option<Uri> {
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         format!("{}{path}{query}", self.config.url).parse().ok()
     }
 }
 
-/// Whom the gateway may ask.
+/// All configured upstreams, by name.
 #[derive(Debug)]
 pub(super) struct Upstreams(BTreeMap<String, Upstream>);
 
@@ -118,7 +119,7 @@ impl Upstreams {
     /// The upstreams of a configuration.
     ///
     /// # Errors
-    /// When a file of authorities cannot be read.
+    /// If a CA bundle cannot be read.
     pub(super) fn new(config: &GatewayConfig) -> Result<Self> {
         let shared = client(config.connect_timeout, None)?;
         let upstream = |(name, upstream): (&String, &UpstreamConfig)| {
@@ -127,8 +128,8 @@ impl Upstreams {
                 None => shared.clone(),
             };
             let config = upstream.clone();
-            let refuses_usage = AtomicBool::new(false);
-            Ok((name.clone(), Upstream { config, refuses_usage, client }))
+            let rejects_usage = AtomicBool::new(false);
+            Ok((name.clone(), Upstream { config, rejects_usage, client }))
         };
         config.upstreams.iter().map(upstream).collect::<Result<_>>().map(Self)
     }
@@ -138,16 +139,16 @@ impl Upstreams {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NoAnswer {
-    /// What the client hears.
+pub(super) struct UpstreamFailure {
+    /// The response to the client.
     pub(super) problem: Problem,
-    /// What the record says.
+    /// The end of the record.
     pub(super) end: End,
 }
 
-impl NoAnswer {
+impl UpstreamFailure {
     pub(super) const BAD_ADDRESS: Self =
         Self::failed(Problem::BAD_ADDRESS, ErrorType::Validation, "unreadable_path");
     const FIRST_BYTE_TIMEOUT: Self =
@@ -157,15 +158,15 @@ impl NoAnswer {
         Self { problem, end: End::Failed(kind, code) }
     }
 
-    /// `failure` is what was wrong with the body.
+    /// Classifies a client error; `failure` is the reason why the body ended early.
     fn of(error: &ClientError, failure: Option<Problem>) -> Self {
         match failure {
             Some(Problem::TOO_LARGE) => {
                 let problem = Problem::TOO_LARGE;
                 return Self::failed(problem, ErrorType::Validation, problem.code);
             }
-            // Whoever does not send the whole body has gone.
-            Some(problem) => return Self { problem, end: End::Gone },
+            // A client that does not send its whole body has gone.
+            Some(problem) => return Self { problem, end: End::ClientGone },
             None => {}
         }
         let mut cause = error.source();
@@ -180,8 +181,8 @@ impl NoAnswer {
     }
 }
 
-/// A client that trusts the authorities of the web, or only those in the file of one upstream.
-fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Result<Asking> {
+/// A client that trusts the built-in roots, or only the CA bundle of one upstream.
+fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Result<HttpClient> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -203,17 +204,17 @@ fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Resu
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .build(Patient { inner: https, limit: connect_timeout }))
+        .build(TimeoutConnector { inner: https, limit: connect_timeout }))
 }
 
-/// TLS that trusts only the authorities in a file.
+/// A TLS configuration that trusts only the CA bundle at `path`.
 fn trusting(path: &Path) -> Result<rustls::ClientConfig, BoxError> {
     let mut authorities = rustls::RootCertStore::empty();
     for authority in CertificateDer::pem_file_iter(path)? {
         authorities.add(authority?)?;
     }
     if authorities.is_empty() {
-        return Err("there is no certificate in it".into());
+        return Err("the file contains no certificate".into());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -221,20 +222,20 @@ fn trusting(path: &Path) -> Result<rustls::ClientConfig, BoxError> {
     Ok(config.with_root_certificates(authorities).with_no_client_auth())
 }
 
-/// A connector that gives up, TLS included.
+/// A connector with a timeout that includes the TLS handshake.
 #[derive(Clone, Debug)]
-struct Patient {
+struct TimeoutConnector {
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
 }
 
-/// Connecting took too long.
+/// Connecting timed out.
 #[derive(Debug)]
 struct ConnectTimeout;
 
 impl fmt::Display for ConnectTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("connecting took too long")
+        f.write_str("timed out connecting")
     }
 }
 
@@ -242,7 +243,7 @@ impl StdError for ConnectTimeout {}
 
 type Connected = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
 
-impl Service<Uri> for Patient {
+impl Service<Uri> for TimeoutConnector {
     type Response = Connected;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Connected, BoxError>> + Send>>;

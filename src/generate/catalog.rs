@@ -1,8 +1,8 @@
-//! What generated requests are made of: models and their prices, spaces, kinds of errors.
+//! The catalogue of generated requests: models and their prices, spaces, kinds of errors.
 
 use crate::model::ErrorType;
 
-/// A model, its share of the traffic, its speed and its price.
+/// A model with its share of the traffic, speed and price.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) provider: &'static str,
@@ -38,7 +38,8 @@ const fn model(row: Row) -> Model {
     }
 }
 
-/// Made up, but of the right order: weight, first token ms, token us, prices, reasoning percent.
+/// Invented figures of a realistic order of magnitude. Columns: provider, name, operation, weight,
+/// first token ms, token us, prices, reasoning percent.
 pub(super) const MODELS: [Model; 20] = [
     model(("openai", "gpt-5", "responses", 120, 900.0, 11_000.0, 1_250, 10_000, 45)),
     model(("openai", "gpt-5-mini", "responses", 190, 600.0, 7_000.0, 250, 2_000, 30)),
@@ -62,7 +63,7 @@ pub(super) const MODELS: [Model; 20] = [
     model(("deepseek", "deepseek-reasoner", "chat", 10, 1_200.0, 22_000.0, 550, 2_190, 70)),
 ];
 
-/// A kind of error, as the app sees it.
+/// A kind of error, as the application sees it.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: ErrorType,
@@ -70,9 +71,9 @@ pub(super) struct Failure {
     pub(super) weight: u64,
     pub(super) http_status: Option<u16>,
     pub(super) code: &'static str,
-    /// Median time spent in the LLM call until it failed; `None`: it was not called.
+    /// Median time spent in the LLM call until the failure; `None` if it was not called.
     pub(super) llm_ms: Option<f64>,
-    /// The provider counted the prompt before it refused.
+    /// Whether the provider counted the prompt tokens before it failed.
     pub(super) prompt_counted: bool,
 }
 

@@ -1,17 +1,17 @@
-//! Log-normal values by table, the same on every machine.
+//! Log-normal values from a table, identical on every machine.
 
 use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
 
-/// Intervals of a table; a power of two, so that random bits index it.
+/// Number of intervals of the table; a power of two, so that random bits index it.
 const INTERVALS: usize = 1 << INTERVAL_BITS;
 const INTERVAL_BITS: u32 = 11;
-/// The normal distribution is cut at this many standard deviations.
-const CUT: f64 = 4.0;
+/// The normal distribution is truncated at this many standard deviations.
+const MAX_SIGMA: f64 = 4.0;
 
-/// Factors around 1 with a median of 1: `exp(sigma * z)` for a standard normal `z`.
+/// Random factors with a median of 1: `exp(sigma * z)` for a standard normal `z`.
 ///
-/// Interpolates linearly between 2,049 quantiles (16 KiB); no factor is beyond 4 standard deviations.
+/// Interpolates linearly between 2,049 quantiles (16 KiB); `z` is limited to 4 standard deviations.
 #[derive(Clone, Debug)]
 pub(super) struct LogNormal {
     quantiles: Box<[f64]>,
@@ -31,24 +31,24 @@ impl LogNormal {
         low + (self.quantiles[index + 1] - low) * within
     }
 
-    /// A random value with this median, rounded down.
+    /// A random value with the given median, rounded down.
     pub(super) fn sample(&self, rng: &mut Pcg64Mcg, median: f64) -> u64 {
         as_u64(median * self.factor(rng))
     }
 }
 
-/// Quantiles of the standard normal distribution at `0, 1/INTERVALS, ..., 1`, by integrating its
-/// density.
+/// Quantiles of the standard normal distribution at `0, 1/INTERVALS, ..., 1`, by numerical
+/// integration of its density.
 fn normal_quantiles() -> Vec<f64> {
     const STEPS_PER_UNIT: f64 = 1_024.0;
     let density = |z: f64| exp(-z * z / 2.0);
-    let steps = as_u64(2.0 * CUT * STEPS_PER_UNIT);
+    let steps = as_u64(2.0 * MAX_SIGMA * STEPS_PER_UNIT);
     let area = |step: u64| {
-        let z = as_f64(step) / STEPS_PER_UNIT - CUT;
+        let z = as_f64(step) / STEPS_PER_UNIT - MAX_SIGMA;
         (density(z) + density(z + 1.0 / STEPS_PER_UNIT)) / 2.0
     };
     let total: f64 = (0..steps).map(area).sum();
-    let mut quantiles = vec![-CUT];
+    let mut quantiles = vec![-MAX_SIGMA];
     let mut below = 0.0;
     for step in 0..steps {
         let here = area(step);
@@ -57,16 +57,16 @@ fn normal_quantiles() -> Vec<f64> {
             if wanted > below + here {
                 break;
             }
-            quantiles.push((as_f64(step) + (wanted - below) / here) / STEPS_PER_UNIT - CUT);
+            quantiles.push((as_f64(step) + (wanted - below) / here) / STEPS_PER_UNIT - MAX_SIGMA);
         }
         below += here;
     }
-    quantiles.resize(INTERVALS + 1, CUT);
+    quantiles.resize(INTERVALS + 1, MAX_SIGMA);
     quantiles
 }
 
-/// `e^x` to about 12 digits with additions and multiplications only: the standard library's differs
-/// in the last bit between platforms.
+/// `e^x` to about 12 digits, with additions and multiplications only: the result of the standard
+/// library differs in the last bit between platforms.
 fn exp(x: f64) -> f64 {
     const HALVINGS: u32 = 10;
     let small = x / as_f64(1 << HALVINGS);

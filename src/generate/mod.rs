@@ -1,12 +1,14 @@
-//! Lifelike requests from a seed, for the demo, for simulated traffic, for tests and benchmarks.
+//! Realistic requests from a seed, for the demo, simulated traffic, tests and benchmarks.
 //!
-//! The same seed gives the same records on every machine: random bits come from a portable generator,
-//! and everything computed from them uses only integer arithmetic and the four IEEE operations, whose
-//! results do not depend on the platform's mathematical library. Records are made one at a time, in
-//! the order of their start; nothing but the fixed tables (about 1 MB) is held in memory.
+//! The same seed gives the same records on every machine: random bits come from a portable
+//! generator, and everything computed from them uses only integer arithmetic and the four IEEE
+//! operations, whose results do not depend on the platform's mathematical library. Records are
+//! generated one at a time, ordered by start; only the fixed tables (about 1 MB) are held in
+//! memory.
 //!
-//! - [`Workload`]: an exact number of requests over a range, with days, weeks, bursts and incidents.
-//! - [`Live`]: the same requests at the present time, tick by tick, at a rate.
+//! - [`Workload`]: an exact number of requests over a range, with daily and weekly patterns, bursts
+//!   and incidents.
+//! - [`Live`]: the same kind of requests in real time, tick by tick, at a given rate.
 
 mod catalog;
 mod lognormal;
@@ -34,16 +36,15 @@ use rhythm::{Slot, Slots};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Same seed, same records.
+    /// The same seed gives the same records.
     pub seed: u64,
-    /// First instant of the range.
+    /// Start of the range, inclusive.
     pub start: Timestamp,
-    /// First instant after the range.
+    /// End of the range, exclusive.
     pub end: Timestamp,
-    /// How many requests.
+    /// Number of requests.
     pub requests: u64,
-    /// Also give provider response ids to answers and tags to some requests; a request costs more
-    /// bytes then.
+    /// Also generate provider response ids and, for some requests, tags; this makes records larger.
     pub extras: bool,
 }
 
@@ -89,8 +90,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// Moves to the next slot that has requests; its share is what the weights up to its end add to
-    /// the rounded total, so that the shares add up to the number asked for.
+    /// Moves to the next slot that has requests. A slot ends at the rounded-down cumulative share
+    /// of the weights, so the counts of all slots add up to `requests`.
     fn next_slot(&mut self) -> Option<Slot> {
         loop {
             let slot = self.slots.next()?;
@@ -134,33 +135,32 @@ impl Iterator for Records {
     }
 }
 
-/// Simulated traffic at the present time.
+/// Simulated traffic in real time.
 #[derive(Debug)]
 pub struct Live {
     seed: u64,
     maker: RecordMaker,
-    /// The part of a request that was due and not made yet.
-    owed: f64,
+    /// The fraction of a request that is due but not yet generated.
+    carry: f64,
 }
 
 impl Live {
     /// Traffic of the same users, spaces and models as a [`Workload`] of the same seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed, maker: RecordMaker::new(seed, true), owed: 0.0 }
+        Self { seed, maker: RecordMaker::new(seed, true), carry: 0.0 }
     }
 
-    /// The requests of one tick at about `per_second` requests a second (minutes differ, some have a
-    /// burst), ordered by their start. Consecutive ticks add up: fractions are carried on.
+    /// The requests of one tick, ordered by start, at about `per_second` requests per second (the
+    /// rate varies by minute, with some bursts). Fractions carry over to the next tick.
     pub fn tick(&mut self, tick: TimeRange, per_second: f64) -> Vec<RequestRecord> {
         let length_ms = tick.end.as_unix_ms().saturating_sub(tick.start.as_unix_ms());
         if length_ms <= 0 || !(per_second > 0.0 && per_second.is_finite()) {
             return Vec::new();
         }
-        let liveliness = rhythm::liveliness(self.seed, tick.start);
-        self.owed +=
-            lognormal::as_f64(length_ms.unsigned_abs()) / 1_000.0 * per_second * liveliness;
-        let count = lognormal::as_u64(self.owed);
-        self.owed -= lognormal::as_f64(count);
+        let activity = rhythm::activity(self.seed, tick.start);
+        self.carry += lognormal::as_f64(length_ms.unsigned_abs()) / 1_000.0 * per_second * activity;
+        let count = lognormal::as_u64(self.carry);
+        self.carry -= lognormal::as_f64(count);
         let mut rng = seeded(self.seed, tick.start);
         (0..count)
             .map(|position| {
@@ -176,8 +176,8 @@ fn seeded(seed: u64, at: Timestamp) -> Pcg64Mcg {
     Pcg64Mcg::new(u128::from(high) << 64 | u128::from(population::mix(high, seed)))
 }
 
-/// A random instant in the `position`-th of `count` equal parts of `range`: never before the instant
-/// of an earlier position.
+/// A random instant in the `position`-th of `count` equal parts of `range`, so instants increase
+/// with the position.
 fn spread(rng: &mut Pcg64Mcg, range: TimeRange, position: u64, count: u64) -> Timestamp {
     use rand::Rng as _;
     let length = range.end.as_unix_ms().saturating_sub(range.start.as_unix_ms()).unsigned_abs();

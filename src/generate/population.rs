@@ -1,4 +1,4 @@
-//! Who sends requests, from where and to which model.
+//! The users, spaces and models of generated requests.
 
 use data_encoding::BASE32_NOPAD;
 use rand::RngExt as _;
@@ -11,12 +11,12 @@ use crate::model::Name;
 
 /// Number of users.
 const USERS: u64 = 10_000;
-/// Most home spaces of a user.
+/// Maximum number of home spaces of a user.
 const HOMES: usize = 3;
-/// Requests of a user that come from one of the home spaces, in percent.
+/// Share of a user's requests that come from a home space, in percent.
 const AT_HOME_PERCENT: u32 = 92;
 
-/// Users, spaces and models with their shares: users and spaces follow Zipf's law.
+/// Users, spaces and models with their shares. Users and spaces follow Zipf's law.
 #[derive(Debug)]
 pub(super) struct Population {
     users: Vec<User>,
@@ -34,7 +34,7 @@ struct User {
     home_count: usize,
 }
 
-/// The names of a model, ready to be cloned.
+/// The names of a model, in a form that is cheap to clone.
 #[derive(Debug)]
 pub(super) struct ModelNames {
     pub(super) provider: Name,
@@ -77,7 +77,7 @@ impl Population {
     pub(super) fn space(&self, rng: &mut Pcg64Mcg, user: usize) -> Name {
         let user = &self.users[user];
         let space = if rng.random_range(0..100_u32) < AT_HOME_PERCENT {
-            // The lesser of two draws: the first home leads.
+            // The minimum of two draws favours the first home.
             let home = |rng: &mut Pcg64Mcg| rng.random_range(0..HOMES as u64 * 100) / 100;
             let lesser = home(rng).min(home(rng));
             user.homes[usize::try_from(lesser).unwrap_or(0) % user.home_count]
@@ -107,7 +107,7 @@ impl User {
     }
 }
 
-/// A name in the shape of a pseudonym: `u_` and 16 characters of lower-case base32.
+/// A pseudonym-like name: `u_` and 16 characters of lower-case base32.
 fn pseudonym(seed: u64, rank: u64) -> Name {
     let mut bytes = [0; 10];
     bytes[..8].copy_from_slice(&mix(seed, !rank).to_le_bytes());
@@ -115,18 +115,18 @@ fn pseudonym(seed: u64, rank: u64) -> Name {
     Name::new(format!("u_{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()))
 }
 
-/// Shares of `1, 1/2, 1/3, ...`.
+/// Shares proportional to `1, 1/2, 1/3, ...`.
 fn zipf(count: u64) -> WeightedAliasIndex<u64> {
     shares((1..=count).map(|rank| 1_000_000_000 / rank))
 }
 
-/// A table that draws indices by their weights.
+/// A table that draws indices with the given weights.
 pub(super) fn shares(weights: impl Iterator<Item = u64>) -> WeightedAliasIndex<u64> {
     let weights: Vec<u64> = weights.collect();
     WeightedAliasIndex::new(weights).expect("the weights are constants, positive and small")
 }
 
-/// 64 well mixed bits of two numbers (the finaliser of `SplitMix64`).
+/// Mixes two numbers into 64 random-looking bits (the finaliser of `SplitMix64`).
 pub(super) const fn mix(a: u64, b: u64) -> u64 {
     let mut z = a ^ b.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);

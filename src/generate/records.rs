@@ -1,4 +1,4 @@
-//! One lifelike request at a time.
+//! Generates one realistic request at a time.
 
 use data_encoding::BASE32_NOPAD;
 use rand::RngExt as _;
@@ -16,9 +16,9 @@ use crate::model::{
     CostSource, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
 };
 
-/// Chances in parts per ten thousand.
+/// Probabilities in 1/10,000.
 mod chance {
-    /// An error outside incidents; with the incidents, 3 % of all.
+    /// Probability of an error outside incidents; including incidents, 3 % of all requests fail.
     pub(super) const ERROR: u32 = 290;
     pub(super) const ERROR_IN_INCIDENT: u32 = 3_000;
     pub(super) const CACHE_HIT: u32 = 1_550;
@@ -30,9 +30,9 @@ mod chance {
     pub(super) const PROMPT_CACHED: u32 = 3_000;
 }
 
-/// A session is one user's requests within this time.
+/// Requests of one user within this time form a session, in milliseconds.
 const SESSION_MS: i64 = 30 * MINUTE_MS;
-/// Reading one prompt token delays the first answer token by this much, in microseconds.
+/// Additional time to first token per prompt token, in microseconds.
 const PROMPT_TOKEN_US: f64 = 25.0;
 
 const ROUTES: [(Source, u64); 4] =
@@ -41,7 +41,7 @@ const FINISH_REASONS: [(&str, u64); 3] = [("stop", 90), ("length", 4), ("tool_ca
 const TAGS: [&str; 3] =
     [r#"{"env":"production"}"#, r#"{"env":"staging"}"#, r#"{"experiment":"b","env":"production"}"#];
 
-/// Makes records; holds the tables.
+/// Generates records; holds the tables.
 #[derive(Debug)]
 pub(super) struct RecordMaker {
     seed: u64,
@@ -50,12 +50,12 @@ pub(super) struct RecordMaker {
     failures: WeightedAliasIndex<u64>,
     routes: WeightedAliasIndex<u64>,
     finish_reasons: WeightedAliasIndex<u64>,
-    /// Latencies of the app's own work vary little ...
-    calm: LogNormal,
-    /// ... those of a provider more ...
-    lively: LogNormal,
-    /// ... and numbers of tokens most.
-    wild: LogNormal,
+    /// Variation of the application's own latencies.
+    narrow: LogNormal,
+    /// Variation of provider latencies.
+    medium: LogNormal,
+    /// Variation of token counts.
+    wide: LogNormal,
 }
 
 impl RecordMaker {
@@ -67,13 +67,13 @@ impl RecordMaker {
             failures: shares(FAILURES.iter().map(|failure| failure.weight)),
             routes: shares(ROUTES.iter().map(|route| route.1)),
             finish_reasons: shares(FINISH_REASONS.iter().map(|reason| reason.1)),
-            calm: LogNormal::new(0.4),
-            lively: LogNormal::new(0.65),
-            wild: LogNormal::new(1.1),
+            narrow: LogNormal::new(0.4),
+            medium: LogNormal::new(0.65),
+            wide: LogNormal::new(1.1),
         }
     }
 
-    /// A request that started at `at`.
+    /// A request with start `at`.
     pub(super) fn make(&self, rng: &mut Pcg64Mcg, at: Timestamp) -> RequestRecord {
         let source = ROUTES[self.routes.sample(rng)].0;
         let mut record = RequestRecord::new(request_id(rng, at), at, source);
@@ -96,9 +96,9 @@ impl RecordMaker {
         record
     }
 
-    /// Decides how the request ends, and gives it the latencies, tokens and cost of such an end.
+    /// Picks an outcome and the matching latencies, tokens and cost.
     fn conclude(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord, model: &Model) {
-        let context_us = self.lively.sample(rng, 140_000.0);
+        let context_us = self.medium.sample(rng, 140_000.0);
         let error_chance = if is_incident(self.seed, record.started_at) {
             chance::ERROR_IN_INCIDENT
         } else {
@@ -108,7 +108,7 @@ impl RecordMaker {
             let failure = &FAILURES[self.failures.sample(rng)];
             self.fail(rng, record, failure, context_us);
         } else if happens(rng, chance::CACHE_HIT) {
-            // The look-up ends the context assembly early, and nothing else takes time.
+            // A cache hit ends the context assembly early and involves no LLM call.
             self.finish(rng, record, context_us / 8, None);
             record.cache_hit = true;
             record.http_status = Some(200);
@@ -117,7 +117,7 @@ impl RecordMaker {
         }
     }
 
-    /// The model answers; the caller may go away in the middle.
+    /// A request that the model answers, or that the caller cancels halfway.
     fn answer(
         &self,
         rng: &mut Pcg64Mcg,
@@ -128,7 +128,7 @@ impl RecordMaker {
         let prompt = self.prompt_tokens(rng, record);
         let cancelled = happens(rng, chance::CANCELLED);
         let mut completion = if model.token_us > 0.0 {
-            self.wild.sample(rng, 210.0).clamp(1, limits::TOKENS)
+            self.wide.sample(rng, 210.0).clamp(1, limits::TOKENS)
         } else {
             0
         };
@@ -136,7 +136,7 @@ impl RecordMaker {
             completion /= 3;
         }
         let first_us = self.first_token_us(rng, model, prompt);
-        let rest_us = self.calm.sample(rng, model.token_us) * completion;
+        let rest_us = self.narrow.sample(rng, model.token_us) * completion;
         if record.streamed == Some(true) {
             record.latency_us[LatencyKind::TimeToFirstToken.index()] = Some(first_us);
         }
@@ -152,7 +152,7 @@ impl RecordMaker {
             let reason = FINISH_REASONS[self.finish_reasons.sample(rng)].0;
             record.finish_reason = (model.token_us > 0.0).then(|| Name::const_new(reason));
         }
-        // A provider reports the usage at the end of the answer.
+        // Providers report usage at the end of the response.
         if !cancelled {
             if model.token_us > 0.0 {
                 record.completion_tokens = Some(completion);
@@ -164,7 +164,7 @@ impl RecordMaker {
         }
     }
 
-    /// The request fails.
+    /// A failed request.
     fn fail(
         &self,
         rng: &mut Pcg64Mcg,
@@ -172,7 +172,7 @@ impl RecordMaker {
         failure: &Failure,
         context_us: u64,
     ) {
-        let llm_us = failure.llm_ms.map(|ms| self.calm.sample(rng, ms * 1_000.0));
+        let llm_us = failure.llm_ms.map(|ms| self.narrow.sample(rng, ms * 1_000.0));
         self.finish(rng, record, context_us, llm_us);
         record.outcome = Outcome::Error(failure.kind);
         record.error_code = Some(Name::const_new(failure.code));
@@ -182,7 +182,7 @@ impl RecordMaker {
         }
     }
 
-    /// Sets the latencies of the parts, and a total that covers them.
+    /// Sets the partial latencies and a total that covers them.
     fn finish(
         &self,
         rng: &mut Pcg64Mcg,
@@ -190,18 +190,18 @@ impl RecordMaker {
         context_us: u64,
         llm_us: Option<u64>,
     ) {
-        let overhead_us = self.lively.sample(rng, 9_000.0);
+        let overhead_us = self.medium.sample(rng, 9_000.0);
         let total_us = context_us + llm_us.unwrap_or(0) + overhead_us;
         record.latency_us[LatencyKind::Context.index()] = Some(context_us);
         record.latency_us[LatencyKind::Llm.index()] = llm_us;
         record.latency_us[LatencyKind::Total.index()] = Some(total_us);
     }
 
-    /// Sets the prompt tokens and how many of them the provider had in its prompt cache.
+    /// Sets the prompt tokens and how many of them the provider's prompt cache served.
     fn prompt_tokens(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord) -> u64 {
-        let prompt = self.wild.sample(rng, 1_150.0).clamp(1, limits::TOKENS);
+        let prompt = self.wide.sample(rng, 1_150.0).clamp(1, limits::TOKENS);
         record.prompt_tokens = Some(prompt);
-        // Providers cache prefixes of whole blocks of 128 tokens.
+        // Providers cache prefixes in blocks of 128 tokens.
         let cached =
             if happens(rng, chance::PROMPT_CACHED) { prompt * 3 / 4 / 128 * 128 } else { 0 };
         record.cached_prompt_tokens = Some(cached);
@@ -209,12 +209,12 @@ impl RecordMaker {
     }
 
     fn first_token_us(&self, rng: &mut Pcg64Mcg, model: &Model, prompt_tokens: u64) -> u64 {
-        let base_us = model.first_token_ms * 1_000.0 * self.lively.factor(rng);
+        let base_us = model.first_token_ms * 1_000.0 * self.medium.factor(rng);
         as_u64(base_us + as_f64(prompt_tokens) * PROMPT_TOKEN_US)
     }
 }
 
-/// Prices the tokens; a cached prompt token costs a tenth.
+/// Sets the cost; a cached prompt token costs a tenth.
 fn charge(record: &mut RequestRecord, model: &Model) {
     let prompt = record.prompt_tokens.unwrap_or(0);
     let cached = record.cached_prompt_tokens.unwrap_or(0);
@@ -237,7 +237,7 @@ fn add_extras(rng: &mut Pcg64Mcg, record: &mut RequestRecord) {
     }
 }
 
-/// A `UUIDv7` of the start of the request.
+/// A `UUIDv7` with the start of the request.
 fn request_id(rng: &mut Pcg64Mcg, at: Timestamp) -> RequestId {
     let ms = u64::try_from(at.as_unix_ms()).unwrap_or(0);
     let id = uuid::Builder::from_unix_timestamp_millis(ms, &rng.random());

@@ -32,7 +32,7 @@ fn the_same_seed_gives_the_same_records_and_another_seed_others() {
 
 /// The records of a seed must not depend on the machine, nor change unnoticed.
 #[test]
-fn a_seed_gives_the_records_it_always_gave() {
+fn a_seed_gives_the_recorded_records() {
     let record = Workload::new(42, days(1), 1_000).records().nth(500).unwrap();
     let text = format!(
         "{} {} {} {} {} {:?} {:?}",
@@ -51,7 +51,7 @@ fn a_seed_gives_the_records_it_always_gave() {
 }
 
 #[test]
-fn records_come_in_order_inside_the_range_and_exactly_as_many_as_asked_for() {
+fn the_requested_number_of_records_is_in_order_and_in_range() {
     let odd = TimeRange::from_unix_ms(START_MS + 12_345, START_MS + 12_345 + 7 * MINUTE_MS + 1);
     for (range, count) in [(days(2), 3), (days(2), 10_007), (odd, 1), (odd, 777)] {
         let mut records = Workload::new(3, range, count).records();
@@ -67,7 +67,7 @@ fn records_come_in_order_inside_the_range_and_exactly_as_many_as_asked_for() {
 }
 
 #[test]
-fn every_record_keeps_the_promises_of_a_checked_record() {
+fn every_record_is_valid() {
     let workload = Workload { extras: true, ..Workload::new(5, days(28), 50_000) };
     let mut ids = std::collections::HashSet::new();
     for record in workload.records() {
@@ -89,7 +89,7 @@ fn every_record_keeps_the_promises_of_a_checked_record() {
 }
 
 #[test]
-fn shares_are_as_promised() {
+fn shares_are_as_documented() {
     let records = month();
     let near = |what: &str, actual: f64, wanted: f64, by: f64| {
         assert!((actual - wanted).abs() <= by, "{what}: {actual}");
@@ -157,7 +157,8 @@ fn ticks_of_live_traffic_add_up_to_the_rate() {
         let start = START_MS + tick * 100;
         records.extend(live.tick(TimeRange::from_unix_ms(start, start + 100), 3.3));
     }
-    // An hour at 3.3 a second; how lively its minutes are moves the sum by a few percent, a burst more.
+    // An hour at 3.3 a second; the variation by minute changes the total by a few percent, a burst
+    // more.
     assert!((11_000..16_000).contains(&records.len()), "{}", records.len());
     assert!(records.is_sorted_by_key(|record| record.started_at));
     assert!(live.tick(days(0), 5.0).is_empty());

@@ -83,6 +83,14 @@ impl Principal {
         self.scopes.iter().any(|scope| scope.implies(needed))
     }
 
+    /// The id of the API key; `None` for the admin token, a session and a server without tokens.
+    pub(crate) fn api_key(&self) -> Option<&Name> {
+        match &self.client {
+            Client::Key(key_id) => Some(key_id),
+            _ => None,
+        }
+    }
+
     /// The only spaces this one may send to and ask about; `None`: all.
     pub(crate) fn spaces(&self) -> Option<&[Name]> {
         self.spaces.as_deref()

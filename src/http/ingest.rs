@@ -162,7 +162,10 @@ pub(crate) async fn ingest(
     let format = format_of(request.headers())?;
     check_length(request.headers(), app.config().body_max_bytes)?;
     let service = app.service();
-    let context = service.record_context(Source::Rest).within(principal.spaces());
+    let context = service
+        .record_context(Source::Rest)
+        .within(principal.spaces())
+        .delivered_by(principal.api_key());
     let mut sink = RecordSink::new(service.clone(), service.config().ingest.queue_max_records);
     let limits = limits_of(app.config(), format.encoding);
     let inflated_bytes_max = app.config().inflated_max_bytes;

@@ -46,7 +46,10 @@ pub(crate) async fn ingest(
         Problem::new(Kind::UnsupportedMediaType, detail)
     })?;
     let service = app.service();
-    let context = service.record_context(Source::Litellm).within(principal.spaces());
+    let context = service
+        .record_context(Source::Litellm)
+        .within(principal.spaces())
+        .delivered_by(principal.api_key());
     let queue_records_max = service.config().ingest.queue_max_records;
     let mut sink = RecordSink::new(service.clone(), queue_records_max).waiting_for_room();
     let limits = BodyLimits {

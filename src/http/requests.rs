@@ -25,7 +25,7 @@ const MORE_REQUESTS: &str =
     "there are older ones; raise limit, follow the header Link, or use chatgauge export";
 
 /// The fields of a request as columns.
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 31] = [
     "request_id",
     "started_at",
     "source",
@@ -42,6 +42,8 @@ const COLUMNS: [&str; 27] = [
     "prompt_tokens",
     "completion_tokens",
     "cached_prompt_tokens",
+    "cache_write_prompt_tokens",
+    "cache_write_1h_prompt_tokens",
     "reasoning_tokens",
     "cost_usd",
     "cost_source",
@@ -51,6 +53,8 @@ const COLUMNS: [&str; 27] = [
     "error_code",
     "http_status",
     "finish_reason",
+    "service_tier",
+    "api_key",
     "attempt",
     "streamed",
 ];
@@ -100,6 +104,10 @@ pub(crate) struct RequestBody {
     completion_tokens: Option<u64>,
     /// The part of the input that the provider had in its prompt cache.
     cached_prompt_tokens: Option<u64>,
+    /// The part of the input written to the provider's prompt cache.
+    cache_write_prompt_tokens: Option<u64>,
+    /// The part of `cache_write_prompt_tokens` that is cached for an hour.
+    cache_write_1h_prompt_tokens: Option<u64>,
     /// The part of the output spent on reasoning.
     reasoning_tokens: Option<u64>,
     /// Cost.
@@ -120,6 +128,10 @@ pub(crate) struct RequestBody {
     http_status: Option<u16>,
     /// Why the model stopped.
     finish_reason: Option<String>,
+    /// The tier of service that the provider's response names.
+    service_tier: Option<String>,
+    /// Id of the API key that delivered the record.
+    api_key: Option<String>,
     /// 0 for the first try, 1 for the first retry, ...
     attempt: u32,
     /// Whether the answer was streamed.
@@ -152,6 +164,8 @@ impl RequestBody {
             prompt_tokens: record.prompt_tokens,
             completion_tokens: record.completion_tokens,
             cached_prompt_tokens: record.cached_prompt_tokens,
+            cache_write_prompt_tokens: record.cache_write_prompt_tokens,
+            cache_write_1h_prompt_tokens: record.cache_write_1h_prompt_tokens,
             reasoning_tokens: record.reasoning_tokens,
             cost_usd: record.cost_nano_usd.map(|nano| ratio(nano, 1_000_000_000)),
             cost_source: record.cost_source.map(|source| source.as_str()),
@@ -162,6 +176,8 @@ impl RequestBody {
             cancelled: record.outcome == crate::model::Outcome::Cancelled,
             http_status: record.http_status,
             finish_reason: text(&record.finish_reason),
+            service_tier: text(&record.service_tier),
+            api_key: text(&record.api_key),
             attempt: record.attempt,
             streamed: record.streamed,
             provider_response_id: text(&record.provider_response_id),

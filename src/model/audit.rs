@@ -1,29 +1,29 @@
-//! The audit trail: who looked, who changed what. No addresses, no values of user ids, no tokens.
+//! The audit trail: reads and changes. It contains no addresses, user ids or tokens.
 
 use super::{Name, Timestamp};
 
-/// What happened.
+/// The action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditAction {
-    /// Figures were read; noted once an hour for each actor.
+    /// Figures were read; recorded once an hour per actor.
     Read,
-    /// A token was refused; noted once a minute for each peer.
+    /// A token was rejected; recorded once a minute per peer.
     AuthFailed,
     /// A statement was run through `/api/sql`.
     Sql,
     /// Traffic was simulated.
     Simulate,
-    /// A key was made.
+    /// A key was created.
     KeyCreated,
     /// A key was revoked.
     KeyRevoked,
-    /// Another key of the pseudonyms took the place of the one that the database was written with.
+    /// The database's pseudonym key was replaced.
     PseudonymKeyReplaced,
     /// A configuration value was changed.
     ConfigChanged,
     /// An alert fired, was resolved or acknowledged.
     Alert,
-    /// A user's records were forgotten.
+    /// A user's records were deleted.
     UserForgotten,
 }
 
@@ -64,18 +64,18 @@ impl AuditAction {
     }
 }
 
-/// One line of the audit trail.
+/// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When.
+    /// Time of the action.
     pub at: Timestamp,
-    /// Who: `admin`, `open` (no authentication asked for), `unknown`, `system`, `cli` (the command line,
-    /// which needs only the file) or `key:<id>`.
+    /// Actor: `admin`, `open` (without authentication), `unknown`, `system`, `cli` (the command
+    /// line, which needs only the file) or `key:<id>`.
     pub actor: Name,
-    /// What.
+    /// The action.
     pub action: AuditAction,
-    /// What it was done to: the route, the id of a key.
+    /// Target: a route or the id of a key.
     pub target: Option<String>,
-    /// More, short; never a value that a person typed about another.
+    /// Short additional detail; never a value that a user entered about another.
     pub detail: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! A bin of a sketch: where its values are, and how many.
+//! A bin of a sketch: index and count.
 
-/// Bins that values fall in: 2^64 µs falls in the last.
+/// Number of bins; 2^64 µs falls into the last one.
 pub(super) const BINS: u16 = 2_221;
 
-/// An index and a count, which is not 0, in ten bytes: sketches are most of what answers hold.
+/// Index and count (never 0) in ten bytes, because sketches are the largest part of query results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(Rust, packed)]
 pub(super) struct Bin {

@@ -1,21 +1,21 @@
-//! The clock as a value, so that everything below the service can be driven by a test.
+//! The clock as a value, so that tests can control time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::Timestamp;
 
-/// A source of wall time and of monotonic time.
+/// A source of wall-clock time and of monotonic time.
 ///
-/// Wall time dates records; monotonic time measures durations, so that a stepped wall clock never
-/// makes a latency wrong.
+/// Wall-clock time dates records; monotonic time measures durations, so that a clock step never
+/// distorts a latency.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The current instant, in Unix milliseconds.
+    /// The current time.
     fn now(&self) -> Timestamp;
-    /// Microseconds since an arbitrary fixed point; never goes back.
+    /// Microseconds since an arbitrary fixed point; never decreases.
     fn monotonic_us(&self) -> u64;
 }
 
-/// A clock that moves only when told to.
+/// A clock that only tests advance.
 ///
 /// # Example
 /// ```
@@ -28,24 +28,24 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicI64,
-    /// Only ever grows, also when the wall clock is set back.
+    /// Only increases, even when the wall clock is set back.
     elapsed_ms: AtomicI64,
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self { now_ms: AtomicI64::new(now.as_unix_ms()), elapsed_ms: AtomicI64::new(0) }
     }
 
-    /// Moves the wall clock alone, forward or back, as somebody who sets it does.
+    /// Moves only the wall clock, forward or back, as when it is set manually.
     pub fn jump_ms(&self, ms: i64) {
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward by `ms` milliseconds; a negative number sets the wall clock back.
+    /// Advances the clock by `ms` milliseconds; a negative number sets only the wall clock back.
     pub fn advance_ms(&self, ms: i64) {
-        // In this order: whoever sees that time has passed sees the wall clock of then.
+        // In this order, so that an observer of the elapsed time also sees the new wall clock.
         self.now_ms.fetch_add(ms, Ordering::SeqCst);
         self.elapsed_ms.fetch_add(ms.max(0), Ordering::SeqCst);
     }

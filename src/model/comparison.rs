@@ -1,4 +1,4 @@
-//! The range that another one is compared with.
+//! Comparison ranges.
 
 use chrono::{Datelike, Days, Months};
 
@@ -9,19 +9,19 @@ use super::zone::Tz;
 const WEEK: Days = Days::new(7);
 
 impl TimeRange {
-    /// The range of the same calendar length just before this one, in `tz`:
+    /// The preceding range of the same calendar length in `tz`:
     ///
-    /// - whole months compare with as many whole months, February with January;
-    /// - a range that begins and ends at the same time of day compares with as many days by the wall clock, so that
-    ///   a day of 23 hours compares with the whole day before it;
-    /// - any other range, such as the last six hours, compares with as many hours.
+    /// - whole months are compared with as many whole months, e.g. February with January;
+    /// - a range that starts and ends at the same local time of day is compared with as many local
+    ///   days, so that a day of 23 hours is compared with the whole previous day;
+    /// - any other range, such as the last six hours, is compared with the same number of hours.
     pub fn previous(self, tz: Tz) -> Self {
         let start = self.start_by_months(tz).or_else(|| self.start_by_days(tz));
         let start = start.filter(|start| *start < self.start);
         Self::new(start.unwrap_or_else(|| self.start.plus_ms(-self.width_ms())), self.start)
     }
 
-    /// The range between the same times of the wall clock of `tz`, seven days earlier.
+    /// The range between the same local times in `tz`, seven days earlier.
     pub fn week_before(self, tz: Tz) -> Self {
         let earlier = |at: Timestamp| {
             let local = tz.local(at).checked_sub_days(WEEK);
@@ -30,7 +30,8 @@ impl TimeRange {
         Self::new(earlier(self.start), earlier(self.end))
     }
 
-    /// As many months before the start as this range has, when those are whole.
+    /// The start, moved back by the range's number of months, if the range consists of whole
+    /// months.
     fn start_by_months(self, tz: Tz) -> Option<Timestamp> {
         let begins_month = |at| Aggregation::Monthly.bucket_start(at, tz) == at;
         if !begins_month(self.start) || !begins_month(self.end) {
@@ -43,7 +44,8 @@ impl TimeRange {
         Some(day_start(start.checked_sub_months(Months::new(months))?, tz))
     }
 
-    /// As many days before the start as this range has by the wall clock, when those are whole.
+    /// The start, moved back by the range's number of days, if the range consists of whole local
+    /// days.
     fn start_by_days(self, tz: Tz) -> Option<Timestamp> {
         let is_day_start = |at| day_start(local_date(at, tz), tz) == at;
         let are_days = is_day_start(self.start) && is_day_start(self.end);

@@ -1,19 +1,19 @@
-//! What an answer can be grouped by, and what it can be filtered by.
+//! Dimensions to group by, and filters.
 
 use super::{ErrorType, LatencyKind, Name, Source};
 
-/// A dimension of a request that an answer can be grouped by.
+/// A dimension of a request to group by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     /// Workspace, project or team.
     Space,
     /// Pseudonymous user.
     User,
-    /// Model name, whoever runs it.
+    /// Model name, independent of the provider.
     Model,
     /// Provider of the model.
     Provider,
-    /// Kind of error; groups errors only.
+    /// Error type; groups only errors.
     ErrorType,
 }
 
@@ -39,17 +39,18 @@ impl Dimension {
     }
 }
 
-/// The name shown for a missing dimension.
+/// Name of a missing dimension.
 pub const NONE_NAME: &str = "(none)";
-/// The name that takes the distinct values beyond the cap.
+/// Name of the group of all values beyond the cardinality limit.
 pub const OTHER_NAME: &str = "(other)";
 
-/// The greatest bound of a latency, in milliseconds: longer than any request.
+/// Maximum latency bound in milliseconds: longer than any request.
 const LATENCY_MS_MAX: f64 = 1e12;
 
-/// Conditions on requests: several values of one field are alternatives, fields combine with *and*.
+/// Conditions on requests: values of the same field are alternatives, different fields combine with
+/// *and*.
 ///
-/// An empty list or `None` does not restrict. `user` values are pseudonyms.
+/// An empty list or `None` does not restrict. Users are given as pseudonyms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// Spaces.
@@ -60,34 +61,35 @@ pub struct Filter {
     pub models: Vec<Name>,
     /// Providers.
     pub providers: Vec<Name>,
-    /// Error types: only such errors.
+    /// Only errors of these types.
     pub error_types: Vec<ErrorType>,
     /// Kinds of outcome: `success`, `error`, `cancelled`.
     pub outcomes: Vec<&'static str>,
-    /// Streamed or not; requests of which it is unknown match neither.
+    /// Streamed or not; requests for which this is unknown match neither.
     pub streamed: Option<bool>,
-    /// Routes.
+    /// Routes by which requests arrive.
     pub sources: Vec<Source>,
-    /// Requests whose latency is known and lies in here.
+    /// Only requests with a known latency within these bounds.
     pub latency: Option<LatencyBounds>,
 }
 
 /// A half-open range of one latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LatencyBounds {
-    /// Which latency.
+    /// The latency.
     pub kind: LatencyKind,
-    /// The least latency inside, in microseconds.
+    /// Lower bound in microseconds, inclusive.
     pub min_us: u64,
-    /// The least latency beyond, in microseconds; `None`: there is none.
+    /// Upper bound in microseconds, exclusive; `None` for no bound.
     pub max_us: Option<u64>,
 }
 
 impl LatencyBounds {
-    /// The bounds from milliseconds; `None` without any.
+    /// Creates bounds from milliseconds; `None` without any.
     ///
     /// # Errors
-    /// The reason when one is not a number from 0 up or nothing lies between them.
+    /// Returns the reason if a bound is not a number of at least 0, or the bounds exclude
+    /// everything.
     pub fn from_ms(
         kind: LatencyKind,
         min_ms: Option<f64>,
@@ -99,7 +101,7 @@ impl LatencyBounds {
         let min_us = min_ms.map_or(Ok(0), whole_us)?;
         let max_us = max_ms.map(whole_us).transpose()?;
         if max_us.is_some_and(|max_us| max_us <= min_us) {
-            return Err("is not above the least latency, so nothing can match");
+            return Err("must be above the minimum latency");
         }
         Ok(Some(Self { kind, min_us, max_us }))
     }
@@ -122,7 +124,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether only single requests know the answer: rollups do not carry what is asked about.
+    /// Whether only raw rows can answer, because rollups do not contain the filtered fields.
     pub fn needs_raw_rows(&self) -> bool {
         !self.outcomes.is_empty()
             || !self.error_types.is_empty()

@@ -1,9 +1,9 @@
-//! The distribution of a latency: exact values where raw rows answer, a sketch where rollups do.
+//! The distribution of a latency: exact values from raw rows, or a sketch from rollups.
 
 use super::Sketch;
 use super::stats::exact_quantile;
 
-/// Values of which quantiles can be asked.
+/// Values for quantiles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Distribution {
     /// Every value, in microseconds.
@@ -18,7 +18,7 @@ impl Distribution {
         Self::Sketch(Sketch::default())
     }
 
-    /// No values yet, all to be kept.
+    /// An empty distribution that keeps exact values.
     pub const fn exact() -> Self {
         Self::Exact(Vec::new())
     }
@@ -31,7 +31,7 @@ impl Distribution {
         }
     }
 
-    /// Adds all values of `other`; exact and sketched values make a sketch.
+    /// Merges `other`; exact values merged with a sketch become a sketch.
     pub fn merge(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Exact(mine), Self::Exact(theirs)) => mine.extend_from_slice(theirs),
@@ -46,7 +46,7 @@ impl Distribution {
         }
     }
 
-    /// This distribution as a sketch, converted when it held exact values.
+    /// This distribution as a sketch; exact values are converted.
     pub fn as_sketch_mut(&mut self) -> &mut Sketch {
         if let Self::Exact(values) = self {
             let mut sketch = Sketch::default();
@@ -59,7 +59,7 @@ impl Distribution {
         }
     }
 
-    /// All values of several distributions; exact and sketched values make a sketch.
+    /// Merges several distributions; exact values merged with a sketch become a sketch.
     pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let (mut sum, mut sketches) = (Self::exact(), Vec::new());
         for part in parts {

@@ -1,18 +1,18 @@
-//! How often the same failure is worth a line in the log.
+//! Throttles log lines about repeated failures.
 
 use std::time::Duration;
 
-/// Microseconds from the first line to the second; doubled after each further one.
+/// Delay between the first and the second log line, in microseconds; it doubles with each line.
 const FIRST_DELAY_US: u64 = 10_000_000;
-/// Longest time between two lines about a failure that goes on.
-const LONGEST_DELAY_US: u64 = 300_000_000;
-/// After so long without a failure the next one is a new one.
+/// Maximum delay between log lines about a continuing failure, in microseconds.
+const MAX_DELAY_US: u64 = 300_000_000;
+/// Time without failures after which the next one starts a new series, in microseconds.
 const QUIET_US: u64 = 60_000_000;
-/// Of work that is done once in an interval, after so many intervals.
+/// The same for periodic work, in intervals.
 const QUIET_INTERVALS: u64 = 3;
 
-/// Failures of one kind in a row: a line for the first, lines with a count at growing intervals while they go on, and one
-/// when they end. All instants are of one monotonic clock, in microseconds.
+/// A series of failures of one kind: logs the first one, then a count at growing intervals, and the
+/// end. Times are monotonic microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailureLog {
     quiet_us: u64,
@@ -23,12 +23,12 @@ pub(crate) struct FailureLog {
     delay_us: u64,
 }
 
-/// A row of failures that has ended.
+/// A series of failures that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// Failures in the row.
+    /// Number of failures.
     pub(crate) failures: u64,
-    /// Seconds from the first one to the end.
+    /// Duration from the first failure to the end, in seconds.
     pub(crate) lasted_s: u64,
 }
 
@@ -39,7 +39,8 @@ impl Default for FailureLog {
 }
 
 impl FailureLog {
-    /// For work that is done once in an interval: failures of several intervals are one row, however long the interval is.
+    /// For periodic work: failures in consecutive intervals form one series, however long the
+    /// interval is.
     pub(crate) fn every(interval: Duration) -> Self {
         let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
         Self::quiet_after(interval_us.saturating_mul(QUIET_INTERVALS).max(QUIET_US))
@@ -49,7 +50,7 @@ impl FailureLog {
         Self { quiet_us, failures: 0, since_us: 0, last_us: 0, next_line_us: 0, delay_us: 0 }
     }
 
-    /// Notes a failure; gives the failures in the row so far when a line is due.
+    /// Records a failure; returns the number of failures in the series if a log line is due.
     pub(crate) const fn failed(&mut self, now_us: u64) -> Option<u64> {
         if self.failures == 0 || now_us.saturating_sub(self.last_us) > self.quiet_us {
             *self = Self {
@@ -68,13 +69,13 @@ impl FailureLog {
         }
         self.next_line_us = now_us.saturating_add(self.delay_us);
         self.delay_us *= 2;
-        if self.delay_us > LONGEST_DELAY_US {
-            self.delay_us = LONGEST_DELAY_US;
+        if self.delay_us > MAX_DELAY_US {
+            self.delay_us = MAX_DELAY_US;
         }
         Some(self.failures)
     }
 
-    /// Notes a success; gives the row of failures that it ended, if there was one.
+    /// Records a success; returns the series of failures that it ended, if any.
     pub(crate) const fn succeeded(&mut self, now_us: u64) -> Option<Ended> {
         if self.failures == 0 {
             return None;
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_of_failures_is_a_handful_of_lines_and_says_how_many() {
+    fn a_minute_of_failures_logs_a_few_lines_with_counts() {
         let mut log = FailureLog::default();
         let second = 1_000_000;
         // Fifty failures a second.

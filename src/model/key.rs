@@ -1,18 +1,18 @@
-//! Access keys: what they allow and what is known about them. Secrets never come here.
+//! API keys: permissions and metadata. Secrets are not stored here.
 
 use serde::Serialize;
 
 use super::{Name, Timestamp};
 
-/// What a key allows.
+/// A permission of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Sending records.
+    /// Send records.
     Ingest,
-    /// Asking questions.
+    /// Run queries.
     Read,
-    /// Scraping `/metrics`.
+    /// Scrape `/metrics`.
     Metrics,
     /// Everything.
     Admin,
@@ -44,9 +44,9 @@ impl Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
     }
 
-    /// Whether a key of this scope may do what `needed` stands for.
+    /// Whether a key with this scope has the permission `needed`.
     ///
-    /// Admin implies all; whoever may read may scrape, because a scrape shows nothing more.
+    /// Admin implies all; read implies metrics, because a scrape reveals nothing more.
     pub const fn implies(self, needed: Self) -> bool {
         match self {
             Self::Admin => true,
@@ -57,57 +57,57 @@ impl Scope {
     }
 }
 
-/// What a presented key turned out to allow.
+/// The permissions of an authenticated key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyGrant {
     /// The public part of the key.
     pub key_id: Name,
-    /// What its maker called it.
+    /// Name of the key.
     pub name: Name,
-    /// What it allows.
+    /// Scopes.
     pub scopes: Vec<Scope>,
-    /// The only spaces it may send to and ask about; `None`: all.
+    /// The only spaces it may write and read; `None` for all.
     pub spaces: Option<Vec<Name>>,
 }
 
-/// A key as its maker asks for it.
+/// An API key to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// What to call it.
+    /// Name of the key.
     pub name: Name,
-    /// What it allows; not empty.
+    /// Scopes; not empty.
     pub scopes: Vec<Scope>,
-    /// The only spaces it may send to and ask about; `None`: all.
+    /// The only spaces it may write and read; `None` for all.
     pub spaces: Option<Vec<Name>>,
-    /// From when on it is refused; `None`: never.
+    /// Expiry time; `None` for no expiry.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is known about a key; its secret is not.
+/// Metadata of a key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
     /// The public part of the key.
     pub key_id: Name,
-    /// What its maker called it.
+    /// Name of the key.
     pub name: Name,
-    /// What it allows.
+    /// Scopes.
     pub scopes: Vec<Scope>,
-    /// The only spaces it may send to and ask about; `None`: all.
+    /// The only spaces it may write and read; `None` for all.
     pub spaces: Option<Vec<Name>>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// From when on it is refused.
+    /// Expiry time.
     pub expires_at: Option<Timestamp>,
-    /// When it was last accepted, to the minute.
+    /// Time of the last use, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// Revocation time.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// A key that was just made: the only time its token can be seen.
+/// A new key; its token is available only here.
 #[derive(Clone)]
 pub struct CreatedKey {
-    /// What is known about it from now on.
+    /// Metadata of the key.
     pub info: KeyInfo,
     /// `cg_<id>_<secret>`.
     pub token: String,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_imply_what_they_say() {
+    fn scopes_imply_the_documented_scopes() {
         let implied = |scope: Scope| -> Vec<Scope> {
             Scope::ALL.into_iter().filter(|needed| scope.implies(*needed)).collect()
         };

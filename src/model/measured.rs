@@ -1,4 +1,4 @@
-//! What is added up of one request.
+//! The figures of one request that are aggregated.
 
 use super::metric::LatencyKind;
 use super::record::{Outcome, RequestRecord};
@@ -10,23 +10,23 @@ pub struct Tokens {
     pub prompt: Option<i64>,
     /// Output.
     pub completion: Option<i64>,
-    /// The part of the input that the provider had cached.
+    /// The part of the input served from the provider's cache.
     pub cached_prompt: Option<i64>,
     /// The part of the output spent on reasoning.
     pub reasoning: Option<i64>,
 }
 
-/// What [`Measures::add`](super::Measures::add) needs of one request, whether just received or read back from disk.
+/// Input of [`Measures::add`](super::Measures::add): one request, received or read from disk.
 pub trait Measured {
-    /// How it ended.
+    /// The outcome.
     fn outcome(&self) -> Outcome;
-    /// Whether the app's answer cache served it.
+    /// Whether the application's answer cache served it.
     fn cache_hit(&self) -> bool;
-    /// Its token counts.
+    /// Token counts.
     fn tokens(&self) -> Tokens;
-    /// Its cost in nano-USD.
+    /// Cost in nano-USD.
     fn cost_nano_usd(&self) -> Option<i64>;
-    /// One of its latencies, in microseconds.
+    /// A latency, in microseconds.
     fn latency_us(&self, kind: LatencyKind) -> Option<u64>;
 }
 

@@ -1,10 +1,10 @@
-//! What one rollup row, one bucket of an answer and one hot-cache slot carry.
+//! The measures of a rollup row, a result bucket or a hot-cache slot.
 
 use super::distribution::Distribution;
 use super::measured::Measured;
 use super::{ErrorType, LatencyKind, LatencyStats, MetricType, Outcome, Stat};
 
-/// A counter or sum of [`Measures`]; the names are the columns of the rollup tables.
+/// A counter or sum of [`Measures`]; its name is the column name in rollup tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
     /// All requests.
@@ -23,34 +23,34 @@ pub enum Count {
     ErrorsAuth,
     /// Errors of type `content_filter`.
     ErrorsContentFilter,
-    /// Errors of no other type.
+    /// Errors of any other type.
     ErrorsOther,
-    /// Requests that the caller gave up.
+    /// Cancelled requests.
     Cancelled,
-    /// Requests that the app's answer cache served.
+    /// Requests served from the application's answer cache.
     CacheHits,
-    /// Requests whose prompt tokens are known.
+    /// Requests with known prompt tokens.
     PromptTokensKnown,
     /// Sum of prompt tokens.
     PromptTokens,
-    /// Requests whose completion tokens are known.
+    /// Requests with known completion tokens.
     CompletionTokensKnown,
     /// Sum of completion tokens.
     CompletionTokens,
-    /// Requests of which prompt or completion tokens are known.
+    /// Requests with known prompt or completion tokens.
     TotalTokensKnown,
     /// Sum of cached prompt tokens.
     CachedPromptTokens,
     /// Sum of reasoning tokens.
     ReasoningTokens,
-    /// Requests whose cost is known.
+    /// Requests with known cost.
     CostKnown,
     /// Sum of costs in nano-USD.
     CostNanoUsd,
 }
 
 impl Count {
-    /// Every counter, in the order of the columns.
+    /// All counters in column order.
     pub const ALL: [Self; 20] = [
         Self::Requests,
         Self::ErrorsNetwork,
@@ -80,18 +80,18 @@ impl Count {
     }
 }
 
-/// How two values of one column combine.
+/// How two values of a column are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
-    /// They add up.
+    /// Added.
     Sum,
-    /// The lesser counts.
+    /// The minimum.
     Min,
-    /// The greater counts.
+    /// The maximum.
     Max,
 }
 
-/// A plain column of a rollup table: a [`Count`], or `known`, `sum`, `min`, `max` of a latency.
+/// A plain column of a rollup table: a [`Count`], or `known`, `sum`, `min` or `max` of a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column(u8);
 
@@ -138,7 +138,7 @@ const COLUMN_NAMES: [&str; 36] = [
 ];
 
 impl Column {
-    /// Every column, in the order of the rollup tables.
+    /// All columns, in the order of the rollup tables.
     pub fn all() -> impl Iterator<Item = Self> {
         (0u8..).take(COLUMNS).map(Self)
     }
@@ -164,7 +164,7 @@ impl Column {
         COLUMN_NAMES[self.index()]
     }
 
-    /// How two values combine.
+    /// How two values are merged.
     pub const fn combine(self) -> Combine {
         match self.0.checked_sub(20) {
             Some(offset) if offset % 4 == 2 => Combine::Min,
@@ -173,7 +173,7 @@ impl Column {
         }
     }
 
-    /// The value over nothing, neutral to [`Self::merge`].
+    /// The value without requests, neutral to [`Self::merge`].
     pub const fn empty(self) -> i64 {
         match self.combine() {
             Combine::Sum => 0,
@@ -182,7 +182,7 @@ impl Column {
         }
     }
 
-    /// Combines two values.
+    /// Merges two values.
     pub fn merge(self, mine: i64, theirs: i64) -> i64 {
         match self.combine() {
             Combine::Sum => mine.saturating_add(theirs),
@@ -192,7 +192,7 @@ impl Column {
     }
 }
 
-/// The columns that a metric's value needs.
+/// The columns needed for a metric.
 pub fn columns_of(metric: MetricType) -> Vec<Column> {
     let counts: &[Count] = match metric {
         MetricType::RequestRate => &[Count::Requests],
@@ -222,18 +222,18 @@ pub fn columns_of(metric: MetricType) -> Vec<Column> {
     counts.iter().copied().map(Column::count).chain(latency).collect()
 }
 
-/// Counts, sums, extremes and distributions over a set of requests.
+/// Counts, sums, extremes and distributions of a set of requests.
 ///
-/// Merging is associative and commutative, so the parts of an answer may be merged in any order.
+/// Merging is associative and commutative, so partial aggregates may be merged in any order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measures {
     /// By [`Column::index`].
     pub values: [i64; COLUMNS],
-    /// By [`LatencyKind::index`]; `None` where quantiles are not kept.
+    /// By [`LatencyKind::index`]; `None` if quantiles are not needed.
     pub distributions: [Option<Distribution>; 4],
 }
 
-/// The values over nothing, by [`Column::index`].
+/// The values without requests, by [`Column::index`].
 pub const EMPTY_VALUES: [i64; COLUMNS] = {
     let mut values = [0; COLUMNS];
     let mut column = Column(0);
@@ -251,7 +251,7 @@ impl Default for Measures {
 }
 
 impl Measures {
-    /// Empty measures that keep a sketch of every latency.
+    /// Empty measures with a sketch of every latency.
     pub fn with_sketches() -> Self {
         let sketch = || Some(Distribution::sketch());
         Self { distributions: [sketch(), sketch(), sketch(), sketch()], ..Self::default() }
@@ -279,7 +279,7 @@ impl Measures {
         }
     }
 
-    /// Adds `other`; a distribution is taken only where this one keeps one.
+    /// Merges `other`; distributions only where this one has them.
     pub fn merge(&mut self, other: &Self) {
         merge_values(&mut self.values, &other.values);
         for (mine, theirs) in self.distributions.iter_mut().zip(&other.distributions) {
@@ -289,7 +289,7 @@ impl Measures {
         }
     }
 
-    /// All of several measures; a distribution is kept where some of them that have requests keep one.
+    /// Merges several measures. A distribution is kept if any part with requests has one.
     pub fn sum(parts: &[Self]) -> Self {
         let mut sum = Self::default();
         for part in parts {
@@ -316,7 +316,7 @@ impl Measures {
         ErrorType::ALL.iter().map(|kind| self.get(Count::of_error(*kind))).sum()
     }
 
-    /// Forgets the errors of all types but those in `kept`.
+    /// Resets the errors of all types except those in `kept`.
     pub fn keep_errors(&mut self, kept: &[ErrorType]) {
         for kind in ErrorType::ALL.iter().filter(|kind| !kept.contains(kind)) {
             self.values[Count::of_error(*kind) as usize] = 0;
@@ -333,7 +333,7 @@ impl Measures {
         self.distributions.iter().flatten().map(Distribution::heap_bytes).sum()
     }
 
-    /// The number of requests that a metric's value is based on.
+    /// Number of requests behind a metric's value.
     pub fn samples(&self, metric: MetricType) -> i64 {
         match metric {
             MetricType::RequestRate | MetricType::ErrorRate | MetricType::CacheHitRate => {
@@ -354,8 +354,8 @@ impl Measures {
 
     /// The value of a metric in its [unit](MetricType::unit).
     ///
-    /// `None` for an average, rate or percentile over nothing and for a cost of which nothing is
-    /// known; counts and token sums over nothing are 0.
+    /// `None` for an average, rate or percentile without requests, and for an unknown cost; counts
+    /// and token sums without requests are 0.
     pub fn value(&self, metric: MetricType, stat: Stat) -> Option<f64> {
         match metric {
             MetricType::RequestRate => Some(as_f64(self.requests())),
@@ -374,7 +374,7 @@ impl Measures {
         }
     }
 
-    /// Cost in US dollars; 0 when there were no requests, `None` when none has a known cost.
+    /// Cost in US dollars; 0 without requests, `None` if no request has a known cost.
     pub fn cost_usd(&self) -> Option<f64> {
         if self.get(Count::CostKnown) == 0 && self.requests() > 0 {
             return None;
@@ -386,8 +386,8 @@ impl Measures {
         Column::latency(kind).map(|column| self.values[column.index()])
     }
 
-    /// A statistic of a latency in milliseconds; `None` over nothing, or for a percentile where no
-    /// distribution is kept.
+    /// A statistic of a latency in milliseconds; `None` without requests, or for a percentile
+    /// without a distribution.
     pub fn latency_ms(&self, kind: LatencyKind, stat: Stat) -> Option<f64> {
         let [known, sum_us, min_us, max_us] = self.latency_columns(kind);
         if known == 0 {
@@ -400,7 +400,7 @@ impl Measures {
             Stat::Median | Stat::P95 | Stat::P99 => {
                 let distribution = self.distributions[kind.index()].as_ref()?;
                 let us = distribution.quantile(stat.quantile()?)?;
-                // A sketch knows a value within 1 %; the extremes are known exactly.
+                // A sketch is within 1 %; the extremes are exact.
                 Some(us.clamp(as_f64(min_us), as_f64(max_us)) / 1_000.0)
             }
         }
@@ -420,7 +420,7 @@ impl Measures {
     }
 }
 
-/// Combines two rows of plain values, column by column.
+/// Merges two rows of plain values.
 pub fn merge_values(mine: &mut [i64; COLUMNS], theirs: &[i64; COLUMNS]) {
     for column in Column::all() {
         let slot = &mut mine[column.index()];
@@ -436,7 +436,7 @@ pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
     });
 }
 
-/// Hands to `each` what one request adds to which columns.
+/// Calls `each` with every column and the amount that one request adds to it.
 #[inline]
 pub(super) fn each_amount(request: &impl Measured, mut each: impl FnMut(Column, i64)) {
     let mut bump = |count: Count, amount: i64| {
@@ -487,7 +487,7 @@ pub const fn ratio(dividend: i64, divisor: i64) -> f64 {
     as_f64(dividend) / as_f64(divisor)
 }
 
-/// The nearest float; exact up to 2^53.
+/// Converts to the nearest float; exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "figures for people; exact up to 2^53")]
 pub const fn as_f64(value: i64) -> f64 {
     value as f64

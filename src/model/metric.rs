@@ -1,4 +1,4 @@
-//! What can be asked for: metric types, latency kinds and statistics, with their one spelling.
+//! Metric types, latency kinds and statistics, with their spellings.
 
 use serde::Serialize;
 
@@ -12,20 +12,20 @@ pub enum LatencyKind {
     Context,
     /// Time inside the LLM call.
     Llm,
-    /// From the start of the LLM call to the first generated delta.
+    /// From the start of the LLM call to the first generated token.
     TimeToFirstToken,
 }
 
 impl LatencyKind {
-    /// Every kind, in the order that arrays indexed by a kind have.
+    /// Every kind, in array order.
     pub const ALL: [Self; 4] = [Self::Total, Self::Context, Self::Llm, Self::TimeToFirstToken];
 
-    /// The position of this kind in arrays of four.
+    /// Index of this kind in arrays of four.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The stem of column and field names: `total_latency`, ..., `time_to_first_token`.
+    /// Stem of column and field names: `total_latency`, ..., `time_to_first_token`.
     pub const fn stem(self) -> &'static str {
         match self {
             Self::Total => "total_latency",
@@ -39,7 +39,7 @@ impl LatencyKind {
 /// A statistic over latencies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Stat {
-    /// Sum over count.
+    /// Sum divided by count.
     #[default]
     Average,
     /// The 50th percentile.
@@ -48,9 +48,9 @@ pub enum Stat {
     P95,
     /// The 99th percentile.
     P99,
-    /// The least value.
+    /// The minimum.
     Min,
-    /// The greatest value.
+    /// The maximum.
     Max,
 }
 
@@ -71,7 +71,7 @@ impl Stat {
         }
     }
 
-    /// The statistic with this spelling; `p50` and `avg` are understood too.
+    /// The statistic with this spelling; `p50` and `avg` are aliases.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "p50" => Some(Self::Median),
@@ -80,7 +80,7 @@ impl Stat {
         }
     }
 
-    /// The quantile in `0..=1`, for percentiles only.
+    /// The quantile in `0..=1`; only for percentiles.
     pub const fn quantile(self) -> Option<f64> {
         match self {
             Self::Median => Some(0.50),
@@ -91,7 +91,7 @@ impl Stat {
     }
 }
 
-/// A metric that has a history.
+/// A metric with a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricType {
     /// Requests per bucket or window.
@@ -110,9 +110,9 @@ pub enum MetricType {
     CompletionTokens,
     /// Prompt plus completion tokens.
     TotalTokens,
-    /// Errors as percent of all requests.
+    /// Errors in percent of all requests.
     ErrorRate,
-    /// Answers from the app's own cache as percent of all requests.
+    /// Hits in the application's own cache in percent of all requests.
     CacheHitRate,
     /// Cost in US dollars.
     Cost,
@@ -156,7 +156,7 @@ impl MetricType {
         Self::ALL.into_iter().find(|metric| metric.as_str() == text)
     }
 
-    /// The latency this metric is about, if it is one.
+    /// The latency of a latency metric.
     pub const fn latency(self) -> Option<LatencyKind> {
         match self {
             Self::TotalLatency => Some(LatencyKind::Total),

@@ -1,5 +1,5 @@
-//! Pure values: the request record, time, measures, metrics, dimensions. No SQL, no clock, and no I/O but for the
-//! rules of time zones.
+//! Pure types: request record, time, measures, metrics, dimensions. No SQL, no clock, and no I/O
+//! except for time zone rules.
 
 pub mod alert;
 pub mod audit;

@@ -3,17 +3,17 @@
 use super::Measured;
 use super::measures::{COLUMNS, Column, Combine, add_request, each_amount};
 
-/// Plain measures by [`Column::index`], in 32 bits each where all of them fit: those of a few requests nearly
-/// always do.
+/// Plain measures by [`Column::index`], with 32 bits each if all fit, which is almost always the
+/// case for few requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackedMeasures {
-    /// Every value is below `u32::MAX`, which stands for a column that has none.
+    /// All values are below `u32::MAX`, which represents an empty column.
     Narrow([u32; COLUMNS]),
     /// Some value does not fit.
     Wide(Box<[i64; COLUMNS]>),
 }
 
-/// What a column holds that has no value.
+/// Representation of an empty column.
 const NONE: u32 = u32::MAX;
 
 impl PackedMeasures {
@@ -45,7 +45,7 @@ impl PackedMeasures {
         values
     }
 
-    /// Adds one request, without unpacking where every value stays narrow.
+    /// Adds one request, without unpacking if all values stay narrow.
     pub fn add(&mut self, request: &impl Measured) {
         if let Self::Narrow(narrow) = self
             && let Some(added) = added(*narrow, request)
@@ -64,14 +64,14 @@ impl PackedMeasures {
     }
 }
 
-/// Narrow values with one request more; `None` when one is not narrow any more.
+/// The values after adding a request; `None` if one no longer fits.
 fn added(mut narrow: [u32; COLUMNS], request: &impl Measured) -> Option<[u32; COLUMNS]> {
     let mut is_narrow = true;
     each_amount(request, |column, amount| {
         let slot = &mut narrow[column.index()];
         let value = match (u32::try_from(amount), column.combine()) {
             (Ok(amount), Combine::Sum) => slot.checked_add(amount),
-            // A column that has none holds the greatest number.
+            // An empty column holds the maximum, so no special case is needed.
             (Ok(amount), Combine::Min) => Some(amount.min(*slot)),
             (Ok(amount), Combine::Max) if *slot == NONE => Some(amount),
             (Ok(amount), Combine::Max) => Some(amount.max(*slot)),
@@ -111,13 +111,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_back(values in prop::collection::vec(value(), COLUMNS)) {
+        fn packing_is_reversible(values in prop::collection::vec(value(), COLUMNS)) {
             let values: [i64; COLUMNS] = values.try_into().unwrap();
             prop_assert_eq!(PackedMeasures::of(&values).unpack(), values);
         }
     }
 
-    /// A request with one of each kind of value.
+    /// A request with one value of each kind.
     #[derive(Clone, Debug)]
     struct One {
         tokens: [Option<i64>; 4],
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn adding_requests_gives_what_unpacked_measures_give(ones in prop::collection::vec(one(), 0..20)) {
+        fn packed_and_unpacked_measures_add_up_alike(ones in prop::collection::vec(one(), 0..20)) {
             let mut packed = PackedMeasures::default();
             let mut values = crate::model::Measures::default().values;
             for one in &ones {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_of_nothing_and_of_a_few_requests_are_narrow() {
+    fn small_measures_are_packed_narrowly() {
         let mut packed = PackedMeasures::default();
         packed.update(|values| values[0] += 3);
         assert!(matches!(packed, PackedMeasures::Narrow(_)));

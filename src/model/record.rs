@@ -1,40 +1,45 @@
-//! The request record: one AI chat request as the app saw it, already checked.
+//! The request record: one validated AI chat request.
 
 use std::fmt;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 
 use super::{LatencyKind, Timestamp};
 
-/// A short identifier: a pseudonym, a space, a model. Up to 24 bytes live without an allocation.
+/// A short identifier: a pseudonym, space or model. Up to 24 bytes need no allocation.
 pub type Name = CompactString;
 
-/// Limits of the fields of a record, checked once at the edge.
+/// Limits of record fields, checked once on receipt.
 pub mod limits {
-    /// Longest `space`, `provider`, `model`, `request_id`, `provider_response_id`, in bytes.
+    /// Maximum length of `space`, `provider`, `model`, `request_id` and `provider_response_id`, in
+    /// bytes.
     pub const NAME_BYTES: usize = 128;
-    /// Longest `user` and `session` as sent (only a keyed hash is kept), in bytes.
+    /// Maximum length of `user` and `session` as sent, in bytes; only a keyed hash is stored.
     pub const HASHED_INPUT_BYTES: usize = 512;
-    /// Longest `operation`, `error_code`, `finish_reason`, tag key and tag value, in bytes.
+    /// Maximum length of `operation`, `error_code`, `finish_reason`, tag keys and tag values, in
+    /// bytes.
     pub const LABEL_BYTES: usize = 64;
-    /// Most tags of one record.
+    /// Maximum number of tags per record.
     pub const TAGS: usize = 8;
-    /// Longest latency, in microseconds: one day.
+    /// Maximum latency in microseconds: one day.
     pub const LATENCY_US: u64 = 86_400_000_000;
-    /// Most tokens of one kind in one record.
+    /// Maximum token count of one kind.
     pub const TOKENS: u64 = 1_000_000_000;
-    /// Highest cost of one record, in nano-USD: one million dollars.
+    /// Maximum cost in nano-USD: one million dollars.
     pub const COST_NANO_USD: i64 = 1_000_000_000_000_000;
-    /// Highest `attempt`.
+    /// Maximum `attempt`.
     pub const ATTEMPT: u64 = 1_000;
-    /// How far `started_at` may lie ahead of the server's clock, in milliseconds: 48 hours. A server whose clock is wrong by
-    /// a day or a zone must not reject the records of senders that are right.
+    /// Maximum time by which `started_at` may be ahead of the server's clock, in milliseconds: 48
+    /// hours. A server whose clock is wrong by a day or a time zone must not reject correct
+    /// records.
     pub const FUTURE_MS: i64 = 48 * 3_600_000;
-    /// Clocks that differ by no more agree, in milliseconds: 5 minutes. What is further ahead is reported.
+    /// Maximum clock difference that is not reported, in milliseconds: 5 minutes.
     pub const CLOCK_TOLERANCE_MS: i64 = 5 * 60_000;
-    /// Earliest `started_at`, in Unix milliseconds: 2000-01-01, so that a date in seconds is caught.
+    /// Minimum `started_at`, in Unix milliseconds: 2000-01-01, which catches times given in
+    /// seconds.
     pub const EARLIEST_MS: i64 = 946_684_800_000;
-    /// `context + llm` may pass `total` by this much before it is an error, in microseconds.
+    /// Tolerance by which `context + llm` may exceed `total`, in microseconds.
     pub const ROUNDING_US: u64 = 1_000;
 }
 
@@ -74,7 +79,7 @@ macro_rules! spelled_enum {
 }
 
 spelled_enum! {
-    /// The route by which a record came.
+    /// The route by which a record arrived.
     Source {
         /// The in-process collector.
         Collector = 1, "collector";
@@ -82,31 +87,31 @@ spelled_enum! {
         Rest = 2, "rest";
         /// The pass-through gateway.
         Gateway = 3, "gateway";
-        /// OpenTelemetry.
+        /// OTLP.
         Otlp = 4, "otlp";
         /// LiteLLM's webhook.
         Litellm = 5, "litellm";
-        /// A file.
+        /// An imported file.
         Import = 6, "import";
     }
 }
 
 spelled_enum! {
-    /// The kind of an error; every error has exactly one.
+    /// The type of an error; every error has exactly one.
     ErrorType {
-        /// No connection, or a broken one.
+        /// Connecting failed or the connection broke.
         Network = 1, "network";
-        /// Somebody waited too long.
+        /// A timeout.
         Timeout = 2, "timeout";
-        /// The provider asked to slow down.
+        /// The provider limited the rate.
         RateLimit = 3, "rate_limit";
         /// The provider failed.
         Server = 4, "server";
-        /// The request was not acceptable.
+        /// The request was invalid.
         Validation = 5, "validation";
-        /// The credentials were not acceptable.
+        /// The credentials were rejected.
         Auth = 6, "auth";
-        /// A content policy stopped it.
+        /// A content policy blocked it.
         ContentFilter = 7, "content_filter";
         /// None of the others.
         Other = 8, "other";
@@ -114,30 +119,30 @@ spelled_enum! {
 }
 
 spelled_enum! {
-    /// Who said what a request cost.
+    /// The source of a request's cost.
     CostSource {
         /// The sender of the record.
         Client = 1, "client";
-        /// The provider's own figure.
+        /// The provider.
         Provider = 2, "provider";
         /// The price table.
         Table = 3, "table";
     }
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It was answered.
+    /// Successful.
     Success,
-    /// It failed.
+    /// Failed.
     Error(ErrorType),
-    /// The caller went away; neither success nor error.
+    /// Cancelled by the caller; neither success nor error.
     Cancelled,
 }
 
 impl Outcome {
-    /// The spellings of the three kinds of outcome.
+    /// Spellings of the three kinds of outcome.
     pub const KINDS: [&'static str; 3] = ["success", "error", "cancelled"];
 
     /// `success`, `error` or `cancelled`.
@@ -170,7 +175,7 @@ impl Outcome {
         }
     }
 
-    /// The error type, when it is an error.
+    /// The error type of an error.
     pub const fn error_type(self) -> Option<ErrorType> {
         match self {
             Self::Error(kind) => Some(kind),
@@ -179,7 +184,7 @@ impl Outcome {
     }
 }
 
-/// The identity that the sender gave a request; UUIDs are kept as 16 bytes.
+/// The sender's request id; UUIDs are stored as 16 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RequestId {
     /// A UUID in its canonical lower-case form.
@@ -189,7 +194,7 @@ pub enum RequestId {
 }
 
 impl RequestId {
-    /// Packs canonical UUIDs, keeps everything else as it is.
+    /// Packs canonical UUIDs; other ids are kept as text.
     pub fn parse(text: &str) -> Self {
         match uuid::Uuid::try_parse(text) {
             Ok(id) if is_canonical(text, id) => Self::Uuid(id.into_bytes()),
@@ -197,7 +202,7 @@ impl RequestId {
         }
     }
 
-    /// The time inside a `UUIDv7`.
+    /// The time in a `UUIDv7`.
     pub fn uuid_v7_time(&self) -> Option<Timestamp> {
         let Self::Uuid(bytes) = self else { return None };
         let id = uuid::Uuid::from_bytes(*bytes);
@@ -224,25 +229,29 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// One AI chat request, checked: the core trusts it.
+/// One validated AI chat request.
 ///
-/// Unknown is `None`, never 0. Identifiers of people are pseudonyms by now; there is no field that
-/// could hold what people wrote.
+/// Unknown is `None`, never 0. Identities of people are pseudonyms, and no field can hold content.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestRecord {
-    /// Identity, together with `started_at`.
+    /// Request id; unique together with `started_at`.
     pub request_id: RequestId,
     /// Start of the request.
     pub started_at: Timestamp,
-    /// `started_at` is the time of arrival and the sender chose `request_id`: the id alone must
-    /// recognise the record when it is sent again later.
+    /// Whether `started_at` is the arrival time although the sender chose `request_id`: duplicates
+    /// are then recognised by the id alone.
     pub dated_on_arrival: bool,
-    /// It is loaded afterwards: when it arrives says nothing about it. So it is with every import.
+    /// Whether the record was loaded later, such as every import, so that its arrival time means
+    /// nothing.
     pub is_history: bool,
-    /// It is stored even when retention has deleted the raw rows of its UTC day, where it counts twice if it was stored
-    /// before. Only an import that was told so sets it.
+    /// Whether to store the record even if the raw rows of its UTC day are pruned; a duplicate then
+    /// counts twice. Only imports with the matching flag set it.
     pub allow_pruned_day: bool,
-    /// The route by which it came.
+    /// The only spaces that its sender may write; `None`: all. A record is a duplicate only of one in these spaces.
+    pub sender_spaces: Option<Arc<[Name]>>,
+    /// The id of the API key that delivered it.
+    pub api_key: Option<Name>,
+    /// The route by which it arrived.
     pub source: Source,
     /// `chat`, `completion`, `responses`, `embedding`, ...
     pub operation: Option<Name>,
@@ -252,7 +261,7 @@ pub struct RequestRecord {
     pub space: Option<Name>,
     /// Keyed hash of the session.
     pub session: Option<i64>,
-    /// Who ran the model.
+    /// The provider that ran the model.
     pub provider: Option<Name>,
     /// Name of the model.
     pub model: Option<Name>,
@@ -262,36 +271,42 @@ pub struct RequestRecord {
     pub prompt_tokens: Option<u64>,
     /// Output tokens.
     pub completion_tokens: Option<u64>,
-    /// The part of `prompt_tokens` that the provider had in its prompt cache.
+    /// The part of `prompt_tokens` served from the provider's prompt cache.
     pub cached_prompt_tokens: Option<u64>,
+    /// The part of `prompt_tokens` written to the provider's prompt cache.
+    pub cache_write_prompt_tokens: Option<u64>,
+    /// The part of `cache_write_prompt_tokens` that is cached for an hour.
+    pub cache_write_1h_prompt_tokens: Option<u64>,
     /// The part of `completion_tokens` spent on reasoning.
     pub reasoning_tokens: Option<u64>,
     /// Cost in nano-USD.
     pub cost_nano_usd: Option<i64>,
-    /// Who said so; present exactly when `cost_nano_usd` is.
+    /// Source of the cost; present exactly if `cost_nano_usd` is.
     pub cost_source: Option<CostSource>,
-    /// The app's own answer cache served it.
+    /// Whether the application's own answer cache served it.
     pub cache_hit: bool,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Short machine-readable code of the error.
+    /// Short machine-readable error code.
     pub error_code: Option<Name>,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     pub http_status: Option<u16>,
     /// Why the model stopped.
     pub finish_reason: Option<Name>,
-    /// 0 for the first try, 1 for the first retry, ...
+    /// The tier of service that the provider's answer names.
+    pub service_tier: Option<Name>,
+    /// 0 for the first attempt, 1 for the first retry, and so on.
     pub attempt: u32,
-    /// Whether the answer was streamed.
+    /// Whether the response was streamed.
     pub streamed: Option<bool>,
-    /// The provider's identity of the answer.
+    /// The provider's response id.
     pub provider_response_id: Option<Name>,
-    /// Few, short, identifier-like tags as canonical JSON.
+    /// A few short, identifier-like tags as canonical JSON.
     pub tags: Option<String>,
 }
 
 impl RequestRecord {
-    /// A successful request of which nothing but identity and start is known.
+    /// A successful request with only id, start and source.
     pub fn new(request_id: RequestId, started_at: Timestamp, source: Source) -> Self {
         Self {
             request_id,
@@ -299,6 +314,8 @@ impl RequestRecord {
             dated_on_arrival: false,
             is_history: false,
             allow_pruned_day: false,
+            sender_spaces: None,
+            api_key: None,
             source,
             operation: None,
             user: None,
@@ -310,6 +327,8 @@ impl RequestRecord {
             prompt_tokens: None,
             completion_tokens: None,
             cached_prompt_tokens: None,
+            cache_write_prompt_tokens: None,
+            cache_write_1h_prompt_tokens: None,
             reasoning_tokens: None,
             cost_nano_usd: None,
             cost_source: None,
@@ -318,6 +337,7 @@ impl RequestRecord {
             error_code: None,
             http_status: None,
             finish_reason: None,
+            service_tier: None,
             attempt: 0,
             streamed: None,
             provider_response_id: None,
@@ -330,7 +350,8 @@ impl RequestRecord {
         self.latency_us[kind.index()]
     }
 
-    /// Prompt plus completion tokens; an unknown part counts as nothing, both unknown is unknown.
+    /// Prompt plus completion tokens; `None` if both are unknown, otherwise an unknown part counts
+    /// as 0.
     pub fn total_tokens(&self) -> Option<u64> {
         match (self.prompt_tokens, self.completion_tokens) {
             (None, None) => None,
@@ -356,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_v7_tells_its_time() {
+    fn a_uuid_v7_contains_its_time() {
         let id = RequestId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
         assert_eq!(id.uuid_v7_time(), Some(Timestamp::from_unix_ms(0x0189_0a5d_ac96)));
         assert_eq!(RequestId::parse("4f6d1f0a-1a2b-4c3d-8e9f-001122334455").uuid_v7_time(), None);

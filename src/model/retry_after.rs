@@ -1,12 +1,11 @@
-//! How long a server asks to be left alone.
+//! Parses `Retry-After` headers.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// The wait that a `Retry-After` header asks for: seconds, whole or not, or an HTTP date after `now`.
-///
-/// `None` when it is neither, or when the date is over.
+/// The wait in a `Retry-After` header: seconds, possibly fractional, or an HTTP date after `now`.
+/// `None` if it is neither, or the date has passed.
 pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -16,7 +15,7 @@ pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     u64::try_from(wait_ms).ok().map(Duration::from_millis)
 }
 
-/// An instant as headers of HTTP carry it: `Wed, 21 Oct 2026 07:28:00 GMT`.
+/// Parses an HTTP date: `Wed, 21 Oct 2026 07:28:00 GMT`.
 pub fn http_date(text: &str) -> Option<Timestamp> {
     let date = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
     Some(Timestamp::from_unix_ms(date.timestamp_millis()))

@@ -1,17 +1,17 @@
-//! What traffic to make up.
+//! Parameters of simulated traffic.
 
-/// Most requests of one simulation.
+/// Maximum number of requests of one simulation.
 pub const SIMULATED_REQUESTS_MAX: u32 = 100_000;
-/// Longest stretch of time that one simulation covers, in minutes: 31 days.
+/// Maximum duration of one simulation, in minutes: 31 days.
 pub const SIMULATED_MINUTES_MAX: u32 = 31 * 24 * 60;
 
-/// Made-up traffic, the same for the same seed, spread over the minutes before now.
+/// Simulated traffic before now; the same seed gives the same traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulateRequest {
     /// Number of requests, at most [`SIMULATED_REQUESTS_MAX`].
     pub requests: u32,
-    /// They start within this many minutes before now.
+    /// The requests start within this many minutes before now.
     pub minutes: u32,
-    /// What the randomness starts from.
+    /// Random seed.
     pub seed: u64,
 }

@@ -1,29 +1,29 @@
-//! A mergeable quantile sketch with a stated relative error.
+//! A mergeable quantile sketch with a bounded relative error.
 //!
-//! The logarithmic bins of `DDSketch` (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable
-//! quantile sketch with relative-error guarantees", VLDB 2019, section 2): bin `i` holds the values in
-//! `(γ^(i-1), γ^i]` with `γ = (1 + α) / (1 - α)`, and answers with `2γ^i / (γ + 1)`, which is within
-//! `α` of every value in the bin. Bins are kept sparse, because most rollup rows hold few requests;
-//! the encoding (`sketch_code.rs`) is a few bits a bin.
+//! It uses the logarithmic bins of `DDSketch` (Masson, Rim, Lee: "DDSketch: a fast and
+//! fully-mergeable quantile sketch with relative-error guarantees", VLDB 2019, section 2): bin `i`
+//! holds the values in `(γ^(i-1), γ^i]` with `γ = (1 + α) / (1 - α)`, and its estimate `2γ^i / (γ +
+//! 1)` is within `α` of every value in the bin. Bins are sparse, because most rollup rows hold few
+//! requests; the encoding (`sketch_code.rs`) takes a few bits per bin.
 
 use super::bin::{BINS, Bin};
 use super::sketch_code;
 
-/// The relative error of a quantile: 1 %.
+/// Relative error of a quantile: 1 %.
 pub const RELATIVE_ERROR: f64 = 0.01;
 
 const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 /// `1 / ln(GAMMA)`; `ln` is not a const function.
 const INVERSE_LN_GAMMA: f64 = 49.998_333_288_886_78;
-/// Unsorted indices are folded into the bins once there are this many.
+/// Number of pending values at which they are sorted into the bins.
 const PENDING_LIMIT: usize = 256;
 
-/// Values from which on a counting sort is faster (measured: 48 to 64).
-const COUNTED_MIN: usize = 48;
+/// Number of values from which a counting sort is faster (measured: 48 to 64).
+const COUNTING_SORT_MIN: usize = 48;
 
 /// A sketch of durations in microseconds.
 ///
-/// Takes about 10 bytes a distinct bin; values from 1 µs to one day fall in at most 1,260 bins.
+/// Takes about 10 bytes per distinct bin; values from 1 µs to one day use at most 1,260 bins.
 ///
 /// # Example
 /// ```
@@ -35,9 +35,9 @@ const COUNTED_MIN: usize = 48;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
-    /// Sorted by index; counts are not 0.
+    /// Sorted by index; no count is 0.
     bins: Vec<Bin>,
-    /// Values in the bins.
+    /// Number of values in the bins.
     folded: u64,
     pending: Vec<u16>,
 }
@@ -46,10 +46,10 @@ fn value_of(bin: u16) -> f64 {
     if bin == 0 { 0.0 } else { 2.0 * GAMMA.powi(i32::from(bin) - 1) / (GAMMA + 1.0) }
 }
 
-/// Bins of values in ascending order, with room for no more than there are; at most [`PENDING_LIMIT`] values, which are
-/// left in any order.
+/// Sorts at most [`PENDING_LIMIT`] values into bins in ascending order, with exact capacity; may
+/// reorder `values`.
 fn folded(values: &mut [u16]) -> Vec<Bin> {
-    if values.len() >= COUNTED_MIN && values.iter().all(|bin| *bin < BINS) {
+    if values.len() >= COUNTING_SORT_MIN && values.iter().all(|bin| *bin < BINS) {
         return counted(values);
     }
     values.sort_unstable();
@@ -59,7 +59,7 @@ fn folded(values: &mut [u16]) -> Vec<Bin> {
     bins
 }
 
-/// A counting sort: several times faster than one by comparison once its table is worth clearing.
+/// Sorts values with a counting sort, which is several times faster for enough values.
 fn counted(values: &[u16]) -> Vec<Bin> {
     let mut counts = [0_u16; BINS as usize];
     let (mut low, mut high, mut distinct) = (usize::MAX, 0, 0);
@@ -74,7 +74,7 @@ fn counted(values: &[u16]) -> Vec<Bin> {
     bins
 }
 
-/// The smallest bounds, in microseconds, of the values that a bin index stands for: `(low, high]`.
+/// Bounds of the values in a bin, in microseconds: `(low, high]`.
 pub fn bin_bounds_us(bin: u16) -> (f64, f64) {
     match bin {
         0 => (0.0, 0.0),
@@ -83,7 +83,7 @@ pub fn bin_bounds_us(bin: u16) -> (f64, f64) {
 }
 
 impl Sketch {
-    /// The index of the bin that a value in microseconds falls in.
+    /// Index of the bin of a value in microseconds.
     pub fn bin_of(value_us: u64) -> u16 {
         if value_us == 0 {
             return 0;
@@ -111,7 +111,7 @@ impl Sketch {
         }
     }
 
-    /// Whether nothing was added.
+    /// Whether the sketch has no values.
     pub fn is_empty(&self) -> bool {
         self.bins.is_empty() && self.pending.is_empty()
     }
@@ -127,7 +127,7 @@ impl Sketch {
         self.bins.capacity() * size_of::<Bin>() + self.pending.capacity() * 2
     }
 
-    /// Adds all values of `other`.
+    /// Merges `other`.
     pub fn merge(&mut self, other: &Self) {
         other.pending.iter().for_each(|bin| self.add_bin(*bin));
         self.merge_sorted(&other.bins);
@@ -157,13 +157,13 @@ impl Sketch {
         self.folded = self.folded.saturating_add(values_in(theirs));
     }
 
-    /// The bins in ascending order with their counts.
+    /// Bins and their counts, in ascending order.
     pub fn bins(&mut self) -> impl ExactSizeIterator<Item = (u16, u64)> {
         self.fold();
         self.bins.iter().map(|bin| (bin.index, bin.count))
     }
 
-    /// All values of several sketches: each bin is looked at once, which merging one after the other does not do.
+    /// Merges several sketches in one pass over their bins.
     pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut counts = vec![0_u64; usize::from(BINS)];
         let mut add = |bin: u16, count: u64| {
@@ -181,7 +181,7 @@ impl Sketch {
     }
 
     /// The value at quantile `q` in `0..=1` by nearest rank, in microseconds, within
-    /// [`RELATIVE_ERROR`]; `None` when empty.
+    /// [`RELATIVE_ERROR`]; `None` if empty.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         if !self.pending.is_empty() {
             let mut folded = self.clone();
@@ -198,13 +198,13 @@ impl Sketch {
         bin.map(value_of)
     }
 
-    /// The sketch as bytes: a few bits for each bin.
+    /// Encodes the sketch with a few bits per bin.
     pub fn encode(&mut self) -> Vec<u8> {
         self.fold();
         sketch_code::encode(&self.bins)
     }
 
-    /// Adds the values of an encoded sketch; `None`, and nothing added, when the bytes are not one.
+    /// Merges an encoded sketch; `None`, without any change, if the bytes are invalid.
     pub fn merge_encoded(&mut self, bytes: &[u8]) -> Option<()> {
         self.fold();
         let bins = sketch_code::decode(bytes)?;
@@ -216,12 +216,12 @@ impl Sketch {
         Some(())
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Decodes the output of [`Self::encode`].
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         Some(Self::of(sketch_code::decode(bytes)?))
     }
 
-    /// A sketch of these bins, which ascend and have counts above 0.
+    /// A sketch of bins in ascending order with counts above 0.
     pub(crate) fn from_bins(bins: impl IntoIterator<Item = (u16, u64)>) -> Self {
         Self::of(bins.into_iter().map(|(index, count)| Bin::new(index, count)).collect())
     }
@@ -235,7 +235,7 @@ fn values_in(bins: &[Bin]) -> u64 {
     bins.iter().fold(0, |values, bin| values.saturating_add(bin.count))
 }
 
-/// The index of the bin that holds the value at position `nth` of the bins in this order.
+/// Index of the bin that contains the value at position `nth`, counted in the order of `bins`.
 fn nth_value<'a>(bins: impl Iterator<Item = &'a Bin>, nth: u64) -> Option<u16> {
     let mut seen = 0_u64;
     for bin in bins {
@@ -247,7 +247,7 @@ fn nth_value<'a>(bins: impl Iterator<Item = &'a Bin>, nth: u64) -> Option<u16> {
     None
 }
 
-/// The bins of two sketches, in ascending order.
+/// Merges the bins of two sketches, in ascending order.
 fn merged(mine: &[Bin], theirs: &[Bin]) -> Vec<Bin> {
     let mut merged = Vec::with_capacity(mine.len() + theirs.len());
     let (mut mine, mut theirs) = (mine, theirs);
@@ -262,12 +262,12 @@ fn merged(mine: &[Bin], theirs: &[Bin]) -> Vec<Bin> {
     }
     merged.extend_from_slice(mine);
     merged.extend_from_slice(theirs);
-    // Most bins are in both.
+    // Most bins are in both, so the capacity was too large.
     merged.shrink_to_fit();
     merged
 }
 
-/// Two sketches are equal when they hold the same bins, whatever is not folded yet.
+/// Sketches are equal if their bins are, whether or not values are still pending.
 impl PartialEq for Sketch {
     fn eq(&self, other: &Self) -> bool {
         self.clone().bins().eq(other.clone().bins())
@@ -287,14 +287,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sum_is_what_merging_gives(parts in prop::collection::vec(prop::collection::vec(any::<u64>(), 0..30), 0..6)) {
+        fn a_sum_equals_a_merge(parts in prop::collection::vec(prop::collection::vec(any::<u64>(), 0..30), 0..6)) {
             let sketches: Vec<Sketch> = parts
                 .iter()
                 .zip(0..)
                 .map(|(values, nth)| {
                     let mut sketch = Sketch::default();
                     values.iter().for_each(|value| sketch.add(*value));
-                    // Some are folded, some are not.
+                    // Some sketches have pending values, others do not.
                     if nth % 2 == 0 {
                         sketch.fold();
                     }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_sketch_are_refused() {
+    fn invalid_sketches_are_rejected() {
         assert_eq!(Sketch::decode(&[0x80]), None);
         assert_eq!(Sketch::decode(&[0x00; 12]), None);
         assert_eq!(Sketch::decode(&[]), Some(Sketch::default()));

@@ -1,21 +1,22 @@
-//! Bins of a sketch as bits: the encoding that rollup rows hold.
+//! Bit encoding of sketch bins in rollup rows.
 //!
-//! Three bits say how wide steps are (`k`), twelve are the first bin; then for each bin its step from the
-//! one before, less one, in an exponential Golomb code of order `k`, and its count in Elias's gamma code
-//! (Elias, "Universal codeword sets and representations of the integers", 1975; Teuhola, "A compression
-//! method for clustered bit-vectors", 1978). Neighbouring bins with a request each take two bits, a sketch
-//! of one request two bytes. Bits fill bytes from the lowest; the rest of the last byte is zero.
+//! Three bits contain the order `k`, twelve bits the first bin. For each bin follow its distance
+//! from the previous one, minus one, in an exponential Golomb code of order `k`, and its count in
+//! the Elias gamma code (Elias, "Universal codeword sets and representations of the integers",
+//! 1975; Teuhola, "A compression method for clustered bit-vectors", 1978). Adjacent bins with one
+//! request each take two bits, a sketch of one request two bytes. Bits fill bytes from the lowest;
+//! the rest of the last byte is zero.
 
 use super::bin::{BINS, Bin};
 
 /// Bits of `k`, which is at most 7.
 const ORDER_BITS: u32 = 3;
-/// Bits of the first bin: the largest is 2,220.
+/// Bits of the first bin; the maximum is 2,220.
 const FIRST_BITS: u32 = 12;
-/// Counts have fewer bits than this; larger ones saturate.
+/// Maximum number of bits of a count; larger counts saturate.
 const COUNT_BITS: u32 = 56;
 
-/// The bins, which ascend and have counts above 0, as bytes; nothing when there are none.
+/// Encodes bins in ascending order with counts above 0; empty without bins.
 pub(super) fn encode(bins: &[Bin]) -> Vec<u8> {
     let (Some(first), Some(last)) = (bins.first(), bins.last()) else {
         return Vec::new();
@@ -39,14 +40,14 @@ pub(super) fn encode(bins: &[Bin]) -> Vec<u8> {
     bits.finish()
 }
 
-/// The order that suits the mean step.
+/// The best order for the mean step.
 fn order(bins: usize, first: u16, last: u16) -> u32 {
     let steps = u64::try_from(bins).unwrap_or(u64::MAX).saturating_sub(1);
     let mean = u64::from(last - first).checked_div(steps).unwrap_or(1);
     mean.max(1).ilog2().min(7)
 }
 
-/// The bins; `None` when the bytes are not such an encoding.
+/// Decodes bins; `None` if the bytes are invalid.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Bin>> {
     if bytes.is_empty() {
         return Some(Vec::new());
@@ -78,7 +79,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Appends the lowest `length` bits of `value`, at most 56, which has no others.
+    /// Appends the lowest `length` bits of `value`, at most 56; higher bits must be zero.
     fn put(&mut self, value: u64, length: u32) {
         self.held |= value << self.length;
         self.length += length;
@@ -89,7 +90,8 @@ impl Writer {
         }
     }
 
-    /// Appends a value above 0: as many zeros as bits follow its highest, a one, those bits.
+    /// Appends a value above 0 in gamma code: as many zeros as there are bits after the highest
+    /// one, a one, then these bits.
     fn gamma(&mut self, value: u64) {
         let low = value.ilog2();
         self.put(0, low);
@@ -112,10 +114,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Holds at least 57 bits, or all that are left.
+    /// Buffers at least 57 bits, or all remaining ones.
     fn refill(&mut self) {
         if let Some(next) = self.bytes.first_chunk() {
-            // Bits above `length` are those that the next refill finds there again.
+            // The next refill reads the bits above `length` again.
             self.held |= u64::from_le_bytes(*next) << self.length;
             let whole = (63 - self.length) / 8;
             self.bytes = &self.bytes[whole as usize..];
@@ -143,20 +145,20 @@ impl Reader<'_> {
         Some(value)
     }
 
-    /// Passes over bits that are held.
+    /// Skips buffered bits.
     const fn skip(&mut self, length: u32) {
         self.held >>= length;
         self.length -= length;
     }
 
-    /// As [`Self::step`], of bits that are held; `None`, and nothing read, when it is longer than those.
+    /// Like [`Self::step`], on buffered bits only; `None`, without reading, if the step is longer.
     #[inline]
     fn short_step(&mut self, order: u32) -> Option<(u64, u64)> {
         let (high, high_bits) = short_gamma(self.held)?;
         let rest = self.held >> high_bits;
         let (count, count_bits) = short_gamma(rest >> order)?;
         let whole = high_bits + order + count_bits;
-        // All 64 bits at once would be too wide a shift.
+        // A shift by 64 would overflow.
         if whole > self.length.min(u64::BITS - 1) {
             return None;
         }
@@ -164,7 +166,7 @@ impl Reader<'_> {
         Some((((high - 1) << order) + (rest & ((1 << order) - 1)) + 1, count))
     }
 
-    /// A step from one bin to the next, and the count there.
+    /// Distance to the next bin, and its count.
     fn step(&mut self, order: u32) -> Option<(u64, u64)> {
         let high = (self.gamma()? - 1).checked_mul(1 << order)?;
         let step = high.checked_add(self.take(order)?)?.checked_add(1)?;
@@ -187,7 +189,7 @@ impl Reader<'_> {
         Some(1 << low | self.take(low)?)
     }
 
-    /// Whether nothing but the rest of the last byte is left; `None` when that is not zero, or too long.
+    /// Whether only padding is left; `None` if the padding is not zero or too long.
     fn is_padding(&mut self) -> Option<bool> {
         self.refill();
         if self.held != 0 {
@@ -197,8 +199,8 @@ impl Reader<'_> {
     }
 }
 
-/// A value above 0 in the gamma code that some bits begin with, and the number of its bits; `None` when
-/// those are more than 49.
+/// Decodes the gamma code at the start of `bits` and returns its value and length; `None` if it has
+/// more than 49 bits.
 #[inline]
 const fn short_gamma(bits: u64) -> Option<(u64, u32)> {
     let low = bits.trailing_zeros();
@@ -215,13 +217,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_and_neighbouring_requests_take_few_bytes() {
+    fn small_and_neighbouring_values_take_few_bytes() {
         assert_eq!(encode(&[Bin::new(700, 1)]).len(), 2);
         let neighbours: Vec<Bin> = (600..800).map(|index| Bin::new(index, 1)).collect();
         assert_eq!(encode(&neighbours).len(), (15 + 1 + 199 * 2usize).div_ceil(8));
     }
 
-    /// Among these are some whose bits come to exactly 64 where a word is full.
+    /// Some of these have exactly 64 bits where a word is full.
     #[test]
     fn a_step_with_a_count_of_a_word_is_decoded() {
         for (dense, step, bits) in (1..60).flat_map(|dense| {
@@ -249,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(
+        fn encoding_is_reversible(
             bins in prop::collection::btree_map(0u16..=2_220, 1u64..1 << 56, 0..200),
             small in prop::collection::btree_map(500u16..700, 1u64..20, 0..200),
         ) {
@@ -260,7 +262,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_bytes_come_nothing_breaks(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_decoded_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Some(bins) = decode(&bytes) {
                 prop_assert!(bins.is_sorted_by(|a, b| a.index < b.index));
                 prop_assert!(bins.iter().all(|bin| bin.count > 0));

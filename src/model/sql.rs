@@ -1,32 +1,32 @@
-//! What an ad-hoc statement answers.
+//! Results of ad-hoc SQL statements.
 
 use serde::{Serialize, Serializer};
 
-/// Rows of a read-only statement.
+/// Result of a read-only statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SqlAnswer {
-    /// Names of the columns.
+    /// Column names.
     pub columns: Vec<String>,
-    /// The values of each row, one for each column.
+    /// Rows, with one value per column.
     pub rows: Vec<Vec<SqlValue>>,
-    /// There were more rows than the limit allows.
+    /// Whether rows beyond the limit were dropped.
     pub truncated: bool,
-    /// How long it took, in microseconds.
+    /// Duration in microseconds.
     pub elapsed_us: u64,
 }
 
-/// A value as SQLite stores it.
+/// An SQLite value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SqlValue {
-    /// Unknown.
+    /// NULL.
     Null,
-    /// A whole number.
+    /// An integer.
     Integer(i64),
     /// A floating point number.
     Real(f64),
     /// Text.
     Text(String),
-    /// Bytes; shown as lower-case hexadecimal text.
+    /// A blob; serialised as lower-case hexadecimal text.
     Blob(Vec<u8>),
 }
 

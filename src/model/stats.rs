@@ -1,4 +1,4 @@
-//! Summaries that people read: data points, latency, token and error statistics.
+//! Summaries for people: data points, latency, token and error statistics.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use serde::Serialize;
 use super::measures::{as_f64, percent, ratio};
 use super::{Count, ErrorType, Measures, Timestamp};
 
-/// One value of a metric at one time.
+/// The value of a metric at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricDataPoint {
     /// Start of the bucket.
     pub timestamp: Timestamp,
-    /// The value in the metric's unit; `None` for an average, rate or percentile over nothing.
+    /// The value in the metric's unit; `None` for an average, rate or percentile without requests.
     pub value: Option<f64>,
-    /// Facts about the value.
+    /// Metadata of the value.
     pub metadata: PointMetadata,
 }
 
-/// Facts about one data point.
+/// Metadata of a data point.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PointMetadata {
-    /// Requests that the value is based on.
+    /// Number of requests behind the value.
     pub count: i64,
-    /// The bucket had not ended when the answer was made.
+    /// Whether the bucket had not ended at the time of the query.
     pub incomplete: bool,
 }
 
-/// Latency statistics, in milliseconds; all `None` over nothing.
+/// Latency statistics in milliseconds; all `None` without requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LatencyStats {
-    /// Sum over count.
+    /// Sum divided by count.
     pub average_ms: Option<f64>,
     /// 50th percentile.
     pub median_ms: Option<f64>,
@@ -38,9 +38,9 @@ pub struct LatencyStats {
     pub p95_ms: Option<f64>,
     /// 99th percentile.
     pub p99_ms: Option<f64>,
-    /// Least.
+    /// Minimum.
     pub min_ms: Option<f64>,
-    /// Greatest.
+    /// Maximum.
     pub max_ms: Option<f64>,
 }
 
@@ -57,7 +57,7 @@ pub struct TokenUsageStats {
     pub by_user: BTreeMap<String, i64>,
     /// Total tokens by space.
     pub by_space: BTreeMap<String, i64>,
-    /// Total tokens over the requests of which tokens are known; `None` over nothing.
+    /// Total tokens divided by the number of requests with known tokens; `None` without any.
     pub average_per_request: Option<f64>,
 }
 
@@ -75,18 +75,18 @@ impl TokenUsageStats {
     }
 }
 
-/// Errors over a window.
+/// Errors in a window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ErrorStats {
-    /// Errors as percent of all requests; `None` over nothing.
+    /// Errors in percent of all requests; `None` without requests.
     pub total_error_rate: Option<f64>,
-    /// Errors of each type as percent of all requests; every type is present.
+    /// Errors of each type in percent of all requests; contains every type.
     pub error_rate_by_type: BTreeMap<&'static str, Option<f64>>,
-    /// Errors of each type; every type is present.
+    /// Number of errors of each type; contains every type.
     pub error_count_by_type: BTreeMap<&'static str, i64>,
-    /// All errors.
+    /// Number of errors.
     pub total_errors: i64,
-    /// All requests.
+    /// Number of requests.
     pub total_requests: i64,
 }
 
@@ -106,8 +106,8 @@ impl From<&Measures> for ErrorStats {
     }
 }
 
-/// The 0-based position of quantile `q` among `count` sorted values by nearest rank,
-/// `ceil(q * count) - 1`; `None` when there are none.
+/// The 0-based position of quantile `q` among `count` sorted values by nearest rank, `ceil(q *
+/// count) - 1`; `None` without values.
 ///
 /// # Example
 /// ```
@@ -119,7 +119,7 @@ impl From<&Measures> for ErrorStats {
 pub fn nearest_rank(count: u64, q: f64) -> Option<u64> {
     let last = count.checked_sub(1)?;
     let exact = q * as_f64(i64::try_from(count).unwrap_or(i64::MAX));
-    // 0.95 * 100 is 95.00000000000001 in floating point; the rank meant is 95.
+    // In floating point, 0.95 * 100 is 95.00000000000001, but the intended rank is 95.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -129,7 +129,7 @@ pub fn nearest_rank(count: u64, q: f64) -> Option<u64> {
     Some(rank.saturating_sub(1).min(last))
 }
 
-/// The value at quantile `q` of unsorted `values` by nearest rank; `None` when there are none.
+/// The value at quantile `q` of unsorted `values` by nearest rank; `None` without values.
 pub fn exact_quantile(values: &mut [u64], q: f64) -> Option<u64> {
     let rank = nearest_rank(u64::try_from(values.len()).ok()?, q)?;
     let index = usize::try_from(rank).ok()?;

@@ -9,9 +9,9 @@ use super::zone::Tz;
 
 /// One minute, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
-/// One quarter of an hour, in milliseconds.
+/// 15 minutes, in milliseconds.
 ///
-/// Every UTC offset since 1972 is a multiple of it. The instants at which clocks change are not: some changed at one
+/// Every UTC offset since 1972 is a multiple of it. Clock changes are not always: some occurred one
 /// minute past midnight.
 pub const QUARTER_HOUR_MS: i64 = 15 * MINUTE_MS;
 /// One hour, in milliseconds.
@@ -34,12 +34,12 @@ impl Timestamp {
         self.0
     }
 
-    /// This instant moved by `ms` milliseconds (negative: earlier), saturating at the ends of `i64`.
+    /// This instant plus `ms` milliseconds, saturating at the ends of `i64`.
     pub const fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// The start of the aligned interval of `width_ms` that contains this instant.
+    /// Start of the aligned interval of `width_ms` that contains this instant.
     pub const fn floor_to(self, width_ms: i64) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(width_ms)))
     }
@@ -50,12 +50,12 @@ impl Timestamp {
         if floor.0 == self.0 { floor } else { floor.plus_ms(width_ms) }
     }
 
-    /// Parses an RFC 3339 date-time, e.g. `2026-01-02T03:04:05.678Z`; `None` if it is not one.
+    /// Parses an RFC 3339 date-time, e.g. `2026-01-02T03:04:05.678Z`; `None` if it is invalid.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_millis()))
     }
 
-    /// The same instant as a `chrono` date-time, clamped to the years chrono can show.
+    /// Converts to a `chrono` date-time, clamped to the years that chrono supports.
     pub fn to_utc(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or(if self.0 < 0 {
             DateTime::<Utc>::MIN_UTC
@@ -64,7 +64,7 @@ impl Timestamp {
         })
     }
 
-    /// RFC 3339 with the offset of `tz` and milliseconds only when they are not zero.
+    /// Formats as RFC 3339 with the offset of `tz`; milliseconds only if not zero.
     pub fn to_rfc3339_in(self, tz: Tz) -> String {
         let local = self.to_utc().with_timezone(&tz.offset(self));
         local.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
@@ -94,9 +94,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// A half-open interval `[start, end)`; empty when `end <= start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
-    /// First instant inside.
+    /// Start, inclusive.
     pub start: Timestamp,
-    /// First instant after.
+    /// End, exclusive.
     pub end: Timestamp,
 }
 
@@ -111,22 +111,22 @@ impl TimeRange {
         Self::new(Timestamp::from_unix_ms(start_ms), Timestamp::from_unix_ms(end_ms))
     }
 
-    /// Whether no instant lies inside.
+    /// Whether the range is empty.
     pub fn is_empty(self) -> bool {
         self.end <= self.start
     }
 
-    /// Length in milliseconds, 0 when empty.
+    /// Length in milliseconds; 0 if empty.
     pub fn width_ms(self) -> i64 {
         self.end.0.saturating_sub(self.start.0).max(0)
     }
 
-    /// Whether `at` lies inside.
+    /// Whether the range contains `at`.
     pub fn contains(self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
     }
 
-    /// The part that both ranges share.
+    /// The intersection of both ranges.
     pub fn intersect(self, other: Self) -> Self {
         Self::new(self.start.max(other.start), self.end.min(other.end))
     }
@@ -179,14 +179,14 @@ impl TimeWindow {
         Self::ALL.into_iter().find(|window| window.as_str() == text)
     }
 
-    /// `[now - width, now]`: the record that happened in this very millisecond is inside.
+    /// `[now - width, now]`, which includes a record of this very millisecond.
     pub const fn ending_at(self, now: Timestamp) -> TimeRange {
         let end = now.plus_ms(1);
         TimeRange::new(end.plus_ms(-self.width_ms()), end)
     }
 }
 
-/// The width of the buckets of one rollup level.
+/// A rollup level, by the width of its buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// One minute.
@@ -210,13 +210,13 @@ impl Level {
         }
     }
 
-    /// Bucket width in minutes: what the `level_minutes` columns hold.
+    /// Bucket width in minutes, as in the `level_minutes` columns.
     pub const fn minutes(self) -> i64 {
         self.width_ms() / MINUTE_MS
     }
 }
 
-/// The calendar buckets an answer is cut into.
+/// Calendar buckets of a query result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Aggregation {
     /// One minute.
@@ -225,8 +225,8 @@ pub enum Aggregation {
     QuarterHour,
     /// One local hour.
     Hourly,
-    /// One local day: from the first instant at which the wall clock shows its date to the first at which it shows
-    /// the next, 23 or 25 hours long when clocks change by an hour.
+    /// One local day: from the first instant with its date to the first instant with the next date;
+    /// 23 or 25 hours long when clocks change by an hour.
     Daily,
     /// Seven local days from Monday.
     Weekly,
@@ -256,7 +256,7 @@ impl Aggregation {
         Self::ALL.into_iter().find(|aggregation| aggregation.as_str() == text)
     }
 
-    /// The width of its shortest bucket where clocks change by an hour on the hour, in milliseconds.
+    /// Width of the shortest bucket in milliseconds, if clocks change by an hour on the hour.
     pub const fn min_width_ms(self) -> i64 {
         match self {
             Self::Minute => MINUTE_MS,
@@ -268,10 +268,10 @@ impl Aggregation {
         }
     }
 
-    /// The start of the bucket of `tz` that contains `at`.
+    /// The start of the bucket in `tz` that contains `at`.
     ///
-    /// Local hours start where the wall clock shows minute 0, which in zones such as Asia/Kathmandu
-    /// is at 15 or 45 minutes past the UTC hour.
+    /// Local hours start at minute 0 of the local time, which in zones such as Asia/Kathmandu is 15
+    /// or 45 minutes past the UTC hour.
     pub fn bucket_start(self, at: Timestamp, tz: Tz) -> Timestamp {
         match self {
             Self::Minute => at.floor_to(MINUTE_MS),
@@ -302,8 +302,8 @@ impl Aggregation {
         }
     }
 
-    /// The date that the bucket after the one of `date` begins with; `None` at the end of all years, and for buckets
-    /// that are shorter than days.
+    /// First date of the bucket after that of `date`; `None` at the end of all years, and for
+    /// buckets shorter than a day.
     fn next_date(self, date: NaiveDate) -> Option<NaiveDate> {
         match self {
             Self::Minute | Self::QuarterHour | Self::Hourly => None,
@@ -313,9 +313,8 @@ impl Aggregation {
         }
     }
 
-    /// The starts of all buckets that meet `range`, followed by the end of the last one.
-    ///
-    /// An empty range has no buckets and gives an empty list.
+    /// The starts of all buckets that overlap `range`, followed by the end of the last one; empty
+    /// for an empty range.
     pub fn boundaries(self, range: TimeRange, tz: Tz) -> Vec<Timestamp> {
         if range.is_empty() {
             return Vec::new();
@@ -327,7 +326,7 @@ impl Aggregation {
         let mut boundaries = vec![boundary];
         let mut date = local_date(boundary, tz);
         while boundary < range.end {
-            // Dates are counted on, so that each costs one look at the rules of the zone.
+            // Advance by dates, so that each bucket needs only one lookup of the zone rules.
             let next = match self.next_date(date) {
                 Some(next) => {
                     date = next;
@@ -335,7 +334,7 @@ impl Aggregation {
                 }
                 None => boundary.plus_ms(self.min_width_ms()),
             };
-            // A date that was skipped has no bucket.
+            // A skipped date has no bucket.
             if next > boundary {
                 boundary = next;
                 boundaries.push(boundary);
@@ -344,16 +343,17 @@ impl Aggregation {
         boundaries
     }
 
-    /// About as many buckets as meet `range` at most; a change of the clocks within an hour makes one more.
+    /// Approximate maximum number of buckets that overlap `range`; a clock change within an hour
+    /// adds one.
     pub fn max_buckets(self, range: TimeRange) -> i64 {
         range.width_ms() / self.min_width_ms() + 2
     }
 }
 
-/// The local day of `tz` that `at` belongs to: the date that the wall clock shows.
+/// The local date of `at` in `tz`.
 ///
-/// Where clocks go back over midnight, from 00:01 to 23:01, the date that is shown again is over: a day is
-/// one stretch of time, and begins when its date is first shown.
+/// If clocks are set back over midnight, from 00:01 to 23:01, the repeated part belongs to the new
+/// date: a day is contiguous and starts when its date first occurs.
 pub fn local_date(at: Timestamp, tz: Tz) -> NaiveDate {
     let shown = tz.local(at).date();
     match shown.succ_opt() {
@@ -362,32 +362,31 @@ pub fn local_date(at: Timestamp, tz: Tz) -> NaiveDate {
     }
 }
 
-/// The first instant of a local date; where midnight is skipped, the first instant after the gap.
+/// The first instant of a local date; if midnight is skipped, the first instant after the gap.
 pub fn day_start(date: NaiveDate, tz: Tz) -> Timestamp {
     tz.wall_time(date.and_time(NaiveTime::MIN)).first()
 }
 
-/// The end of the hour that the wall clock shows at `at`, by the offset of that instant.
+/// End of the local hour at `at`, by the offset at that instant.
 fn shown_hour_end(at: Timestamp, tz: Tz) -> Timestamp {
     let offset_ms = tz.offset_ms(at);
     at.plus_ms(offset_ms).floor_to(HOUR_MS).plus_ms(HOUR_MS - offset_ms)
 }
 
-/// The start of the local hour that contains `at`: a change of the offset inside it starts a new one.
+/// Start of the local hour that contains `at`; a change of the offset starts a new hour.
 fn local_hour_start(at: Timestamp, tz: Tz) -> Timestamp {
     let start = shown_hour_end(at, tz).plus_ms(-HOUR_MS);
     tz.last_change(at, start).unwrap_or(start)
 }
 
-/// The end of the local hour that starts at `start`.
+/// End of the local hour that starts at `start`.
 fn local_hour_end(start: Timestamp, tz: Tz) -> Timestamp {
     let end = shown_hour_end(start, tz);
     tz.next_change(start, end).unwrap_or(end)
 }
 
-/// The starts of local hours from `start`, which is one, up to the end of the hour that `end` lies in.
-///
-/// Each change of the clocks is looked up once, not for each hour.
+/// The starts of local hours from `start`, which is one, to the end of the hour that contains
+/// `end`. Each clock change is looked up once, not once per hour.
 fn hour_boundaries(start: Timestamp, end: Timestamp, tz: Tz) -> Vec<Timestamp> {
     let last = end.plus_ms(HOUR_MS);
     let change_after = |at| tz.next_change(at, last).unwrap_or(Timestamp(i64::MAX));

@@ -1,8 +1,9 @@
-//! How far the wall clock is followed: it may be wrong, and may be corrected at any moment.
+//! A wall clock with safeguards, because it may be wrong and may be corrected at any time.
 //!
-//! Monotonic time does not jump, so wall time that was right once stays known: the last value plus the monotonic time
-//! since. That sum is a [`Timeline`]. It follows a wall clock that deviates from it only after the deviation has lasted a
-//! while. Two timelines serve two needs: deleting rows is final and waits a day, alerts are about now and wait minutes.
+//! Monotonic time does not jump, so a wall-clock time that was right once stays known: the last
+//! value plus the elapsed monotonic time, which is a [`Timeline`]. It follows a deviating wall
+//! clock only after the deviation has lasted for a while. There are two timelines: deletion of rows
+//! is final and waits for a day, alerts are about the present and wait for minutes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,42 +11,44 @@ use super::Timestamp;
 use super::clock::Clock;
 use super::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
-/// A wall clock this close to a timeline agrees with it, in milliseconds: two clocks are never read at one instant, and
-/// they drift.
+/// Maximum difference at which a wall clock agrees with a timeline, in milliseconds: two clocks are
+/// never read at the same instant, and they drift.
 const TOLERANCE_MS: i64 = 1_000;
-/// How long the wall clock deviates before ages are counted by it, in milliseconds.
-const AGES_PATIENCE_MS: i64 = DAY_MS;
-/// How long the wall clock deviates before alerts go by it, in milliseconds: as long as a pause between two evaluations
-/// that counts as none.
-const ALERTS_PATIENCE_MS: i64 = 5 * MINUTE_MS;
-/// A stop explains so much between the stored clock and the wall clock at the start, in milliseconds.
-const STOP_MS: i64 = HOUR_MS;
+/// Time after which retention follows a deviating wall clock, in milliseconds.
+const RETENTION_DELAY_MS: i64 = DAY_MS;
+/// Time after which alerts follow a deviating wall clock, in milliseconds; equal to the maximum gap
+/// between evaluations that is not a gap in the data.
+const ALERTS_DELAY_MS: i64 = 5 * MINUTE_MS;
+/// Maximum difference between the stored clock and the wall clock at startup that a stop explains,
+/// in milliseconds.
+const EXPLAINED_STOP_MS: i64 = HOUR_MS;
 
-/// Wall time that goes on with monotonic time.
+/// Wall-clock time extrapolated by monotonic time.
 #[derive(Clone, Debug)]
 struct Timeline {
-    /// Wall time at `anchor_us`, in Unix milliseconds.
+    /// Wall-clock time at `anchor_us`, in Unix milliseconds.
     anchor_ms: i64,
-    /// In monotonic microseconds.
+    /// Monotonic time of the anchor, in microseconds.
     anchor_us: u64,
-    patience_us: u64,
+    delay_us: u64,
     deviation: Option<Deviation>,
 }
 
-/// The wall clock is ahead of a timeline, or behind it, without a break.
+/// A continuous deviation of the wall clock, either ahead of a timeline or behind it.
 #[derive(Clone, Copy, Debug)]
 struct Deviation {
     since_us: u64,
-    /// The smallest so far, in milliseconds, above 0 when the clock is ahead: it has lasted all the time.
-    least_ms: i64,
+    /// The smallest deviation so far in milliseconds, positive if the clock is ahead; it has lasted
+    /// all along.
+    min_ms: i64,
 }
 
 impl Timeline {
-    fn new(at: Timestamp, now_us: u64, patience_ms: i64) -> Self {
+    fn new(at: Timestamp, now_us: u64, delay_ms: i64) -> Self {
         Self {
             anchor_ms: at.as_unix_ms(),
             anchor_us: now_us,
-            patience_us: patience_ms.unsigned_abs().saturating_mul(1_000),
+            delay_us: delay_ms.unsigned_abs().saturating_mul(1_000),
             deviation: None,
         }
     }
@@ -55,52 +58,51 @@ impl Timeline {
         self.anchor_ms.saturating_add(i64::try_from(elapsed_ms).unwrap_or(i64::MAX))
     }
 
-    /// Compares the wall clock with the timeline, which follows by what has lasted long enough; how far the clock
-    /// is ahead afterwards, in milliseconds.
-    fn look(&mut self, wall_ms: i64, now_us: u64) -> i64 {
+    /// Compares the wall clock with the timeline, which follows a deviation that has lasted long
+    /// enough. Returns how far the clock is ahead afterwards, in milliseconds.
+    fn update(&mut self, wall_ms: i64, now_us: u64) -> i64 {
         let mut ahead_ms = wall_ms.saturating_sub(self.at_ms(now_us));
-        let lasting =
-            self.deviation.filter(|lasting| lasting.least_ms.signum() == ahead_ms.signum());
+        let lasting = self.deviation.filter(|lasting| lasting.min_ms.signum() == ahead_ms.signum());
         if ahead_ms.abs() <= TOLERANCE_MS {
             self.deviation = None;
             return ahead_ms;
         }
-        let mut deviation = lasting.unwrap_or(Deviation { since_us: now_us, least_ms: ahead_ms });
-        if ahead_ms.abs() < deviation.least_ms.abs() {
-            deviation.least_ms = ahead_ms;
+        let mut deviation = lasting.unwrap_or(Deviation { since_us: now_us, min_ms: ahead_ms });
+        if ahead_ms.abs() < deviation.min_ms.abs() {
+            deviation.min_ms = ahead_ms;
         }
-        if now_us.saturating_sub(deviation.since_us) >= self.patience_us {
-            self.anchor_ms = self.anchor_ms.saturating_add(deviation.least_ms);
-            ahead_ms -= deviation.least_ms;
-            deviation = Deviation { since_us: now_us, least_ms: ahead_ms };
+        if now_us.saturating_sub(deviation.since_us) >= self.delay_us {
+            self.anchor_ms = self.anchor_ms.saturating_add(deviation.min_ms);
+            ahead_ms -= deviation.min_ms;
+            deviation = Deviation { since_us: now_us, min_ms: ahead_ms };
         }
         self.deviation = (ahead_ms.abs() > TOLERANCE_MS).then_some(deviation);
         ahead_ms
     }
 }
 
-/// One look at the clocks.
+/// One reading of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {
-    /// What the wall clock says.
+    /// Wall-clock time.
     pub wall: Timestamp,
-    /// What ages are counted by: the wall clock, but never later than the last stored clock plus the monotonic time
-    /// since.
+    /// Time for retention: the wall clock, but never later than the stored clock plus the elapsed
+    /// monotonic time.
     pub trusted: Timestamp,
-    /// The later of both: nothing that has happened is later.
+    /// The later of both; no past event is later.
     pub latest: Timestamp,
-    /// What alerts go by: a wall clock that jumps is followed after five minutes.
+    /// Time for alerts: follows a jump of the wall clock after five minutes.
     pub steady: Timestamp,
-    /// How far the wall clock is ahead of the last stored clock plus the monotonic time since, in milliseconds; below 0:
-    /// behind.
+    /// How far the wall clock is ahead of the stored clock plus the elapsed monotonic time, in
+    /// milliseconds; negative if it is behind.
     pub ahead_ms: i64,
-    /// Monotonic time, in milliseconds, for which nothing is to be deleted because of its age, at least: the clock was
-    /// more than an hour past the stored one at the start. 0: ages count.
+    /// Minimum remaining pause of retention by age in milliseconds, because the clock was more than
+    /// an hour ahead of the stored one at startup; 0 if not paused.
     pub paused_ms: i64,
 }
 
 impl ClockReading {
-    /// What ages are counted by; `None` while nothing is to be deleted because of its age.
+    /// Time for retention by age; `None` while it is paused.
     pub const fn ages_at(&self) -> Option<Timestamp> {
         if self.paused_ms > 0 { None } else { Some(self.trusted) }
     }
@@ -110,11 +112,11 @@ impl ClockReading {
 struct Timelines {
     ages: Timeline,
     alerts: Timeline,
-    /// The clock was more than an hour past the stored one at the start, and still is.
+    /// Whether the clock was more than an hour ahead of the stored one at startup, and still is.
     is_paused: bool,
 }
 
-/// A clock that knows how far its wall time is to be trusted.
+/// A clock that knows how far its wall-clock time can be trusted.
 ///
 /// # Example
 /// ```
@@ -132,40 +134,41 @@ pub struct TrustedClock {
 }
 
 impl TrustedClock {
-    /// A clock that starts from `stored`, the last reading that came to disk; `None`: the wall clock is all there is.
+    /// Creates a clock; `stored` is the last reading on disk, `None` to trust the wall clock.
     ///
-    /// Within an hour of `stored` the wall clock is believed: a stop explains the difference.
+    /// A difference of up to an hour from `stored` is explained by a stop, so the wall clock is
+    /// trusted.
     pub fn new(clock: Arc<dyn Clock>, stored: Option<Timestamp>) -> Self {
         let (wall, now_us) = (clock.now(), clock.monotonic_us());
         let explained = |stored: &Timestamp| {
-            wall.as_unix_ms().saturating_sub(stored.as_unix_ms()).abs() <= STOP_MS
+            wall.as_unix_ms().saturating_sub(stored.as_unix_ms()).abs() <= EXPLAINED_STOP_MS
         };
         let start = stored.filter(|stored| !explained(stored)).unwrap_or(wall);
-        let mut ages = Timeline::new(start, now_us, AGES_PATIENCE_MS);
-        let ahead_ms = ages.look(wall.as_unix_ms(), now_us);
-        let alerts = Timeline::new(wall, now_us, ALERTS_PATIENCE_MS);
-        let timelines = Timelines { ages, alerts, is_paused: ahead_ms > STOP_MS };
+        let mut ages = Timeline::new(start, now_us, RETENTION_DELAY_MS);
+        let ahead_ms = ages.update(wall.as_unix_ms(), now_us);
+        let alerts = Timeline::new(wall, now_us, ALERTS_DELAY_MS);
+        let timelines = Timelines { ages, alerts, is_paused: ahead_ms > EXPLAINED_STOP_MS };
         Self { clock, timelines: Mutex::new(timelines) }
     }
 
-    /// Looks at the clocks. A deviation counts from the first look that sees it, so somebody has to look every few
-    /// seconds.
+    /// Reads the clock. A deviation counts from the first reading that observes it, so call this
+    /// every few seconds.
     pub fn read(&self) -> ClockReading {
         let (wall, now_us) = (self.clock.now(), self.clock.monotonic_us());
         let wall_ms = wall.as_unix_ms();
         let mut timelines = self.timelines.lock().unwrap_or_else(PoisonError::into_inner);
         let Timelines { ages, alerts, is_paused } = &mut *timelines;
-        let ahead_ms = ages.look(wall_ms, now_us);
-        *is_paused &= ahead_ms > STOP_MS;
+        let ahead_ms = ages.update(wall_ms, now_us);
+        *is_paused &= ahead_ms > EXPLAINED_STOP_MS;
         let line = Timestamp::from_unix_ms(ages.at_ms(now_us));
-        let alerts_ahead_ms = alerts.look(wall_ms, now_us);
+        let alerts_ahead_ms = alerts.update(wall_ms, now_us);
         let steady = if alerts_ahead_ms.abs() <= TOLERANCE_MS {
             wall
         } else {
             Timestamp::from_unix_ms(alerts.at_ms(now_us))
         };
         let since_us = ages.deviation.map_or(now_us, |deviation| deviation.since_us);
-        let left_us = since_us.saturating_add(ages.patience_us).saturating_sub(now_us);
+        let left_us = since_us.saturating_add(ages.delay_us).saturating_sub(now_us);
         let left_ms = i64::try_from(left_us.div_ceil(1_000)).unwrap_or(i64::MAX);
         ClockReading {
             wall,
@@ -177,7 +180,7 @@ impl TrustedClock {
         }
     }
 
-    /// Microseconds since an arbitrary fixed point; never goes back.
+    /// Microseconds since an arbitrary fixed point; never decreases.
     pub fn monotonic_us(&self) -> u64 {
         self.clock.monotonic_us()
     }
@@ -199,7 +202,8 @@ mod tests {
         (clock.clone(), TrustedClock::new(clock, stored))
     }
 
-    /// Lets time pass as a server sees it, which looks every quarter of a minute; in milliseconds since the start.
+    /// Lets time pass as for a server, which reads the clock every 15 seconds; in milliseconds
+    /// since startup.
     fn pass(clock: &ManualClock, trusted: &TrustedClock, ms: i64) -> ClockReading {
         for _ in 0..ms / 15_000 {
             clock.advance_ms(15_000);
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_is_followed_at_once_and_may_not_return_after_a_day() {
+    fn a_clock_set_back_is_followed_immediately_and_its_return_is_a_deviation() {
         let (clock, trusted) = started(Some(0));
         clock.jump_ms(-2 * DAY_MS);
         let reading = pass(&clock, &trusted, HOUR_MS);

@@ -1,4 +1,4 @@
-//! Numbers of a variable length: seven bits a byte, the lowest first (LEB128, as in protobuf).
+//! Variable-length integers: seven bits per byte, lowest first (LEB128, as in protobuf).
 
 /// Appends a number.
 pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -9,7 +9,7 @@ pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value.to_le_bytes()[0]);
 }
 
-/// Takes a number from the front; `None` when it is cut off or longer than 64 bits.
+/// Reads a number from the front; `None` if it is truncated or longer than 64 bits.
 #[inline]
 pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     // Most numbers are small.
@@ -38,7 +38,7 @@ fn read_long_varint(bytes: &mut &[u8]) -> Option<u64> {
 
 const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// The seven lower bits of each byte, side by side.
+/// The lower seven bits of each byte, concatenated.
 const fn without_eighth_bits(word: u64) -> u64 {
     let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
     let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
@@ -66,7 +66,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_of_every_length_come_back(
+        fn numbers_of_every_length_are_read_back(
             numbers in prop::collection::vec((any::<u64>(), 0..64_u32).prop_map(|(n, bits)| n >> bits), 0..20),
         ) {
             let mut bytes = Vec::new();
@@ -78,7 +78,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_bytes_come_nothing_breaks(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+        fn any_bytes_are_decoded_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
             let mut rest = bytes.as_slice();
             let read = read_varint(&mut rest);
             prop_assert_eq!(read, read_bytewise(&mut bytes.as_slice()));

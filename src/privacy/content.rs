@@ -1,9 +1,9 @@
-//! Names of fields that may carry what people or providers wrote.
+//! Names of fields that may carry content: prompts, responses and error messages.
 
-/// Longest name looked up as a whole, in bytes; longer ones can only match by prefix.
+/// Maximum length of a name compared as a whole, in bytes; longer names match only by prefix.
 const NAME_BYTES: usize = 64;
 
-/// Names as a whole, lower case, sorted.
+/// Complete names, lower case, sorted.
 const NAMES: &[&str] = &[
     "all_messages",
     "answer",
@@ -121,7 +121,7 @@ const NAMES: &[&str] = &[
     "user_query",
 ];
 
-/// Beginnings of dotted names; the name without the last character matches too when that is a dot.
+/// Prefixes of dotted names. A prefix that ends with a dot also matches the name without that dot.
 const PREFIXES: &[&str] = &[
     "ai.decision.",
     "ai.documents",
@@ -235,11 +235,10 @@ const PREFIXES: &[&str] = &[
     "video.",
 ];
 
-/// Whether a field of this name may carry content, whatever the case of its letters.
+/// Whether a field with this name may carry content; letter case is ignored.
 ///
-/// Such fields are dropped unread and counted by name. The list decides only what the sender is
-/// told: a field that is in no list is ignored just the same, because only the fields of the
-/// contract are ever kept.
+/// Such fields are dropped unread and counted by name. The lists affect only this count: a field
+/// outside them is dropped as well, because only the documented fields are ever stored.
 ///
 /// # Example
 /// ```
@@ -264,7 +263,7 @@ pub fn is_content_field(name: &str) -> bool {
         })
 }
 
-/// The first bytes of `name` in lower case, hyphens as underscores.
+/// The first bytes of `name` in lower case, with hyphens replaced by underscores.
 fn lowered<'b>(name: &str, buffer: &'b mut [u8; NAME_BYTES]) -> &'b [u8] {
     let mut len = 0;
     for (out, byte) in buffer.iter_mut().zip(name.bytes()) {
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_contract_and_harmless_ones_are_no_content() {
+    fn documented_and_harmless_names_are_not_content() {
         for name in [
             "model",
             "prompt_tokens",

@@ -11,17 +11,14 @@ use rand::rngs::SysRng;
 use super::Pseudonymizer;
 use crate::error::{Error, Result};
 
-/// Bytes of the key.
+/// Length of the key in bytes.
 const KEY_BYTES: usize = 32;
-/// Characters of the key in the file, without the line end.
+/// Length of the key in the file, in hexadecimal digits.
 const KEY_CHARS: usize = 2 * KEY_BYTES;
-/// Most bytes read of a file that may be something else entirely.
+/// Maximum number of bytes to read, because the file may be something else entirely.
 const READ_BYTES: u64 = 4_096;
 
-/// Reads the key at `path`; `None` when there is no such file.
-///
-/// # Errors
-/// As [`load_or_create_key`].
+/// Reads the key at `path`; `None` if the file does not exist.
 pub fn load_key(path: &Path) -> Result<Option<[u8; KEY_BYTES]>> {
     match File::open(path) {
         Ok(file) => read_key(path, file).map(Some),
@@ -30,18 +27,18 @@ pub fn load_key(path: &Path) -> Result<Option<[u8; KEY_BYTES]>> {
     }
 }
 
-/// Reads the key at `path`, or makes one there when the file does not exist.
+/// Reads the key at `path`, or creates the file with a random key.
 ///
-/// The file is 64 hexadecimal digits and a line end, readable by its owner only. Several processes
-/// may start at once: all get the same key.
+/// The file consists of 64 hexadecimal digits and a newline, readable only by its owner. Processes
+/// that start at the same time all get the same key.
 ///
-/// A database keeps a [check value](super::Pseudonymizer::key_check) of its key and is refused with another one. To rotate
-/// the key, replace or delete the file and open with a new key (`OpenOptions::new_key`, `--new-key`):
-/// pseudonyms made with the old key stay in the database but no longer join with new ones, so the same person counts
-/// once more.
+/// A database stores a [check value](super::Pseudonymizer::key_check) of its key and is not opened
+/// with another key. To rotate the key, replace or delete the file and open the database with a new
+/// key (`OpenOptions::new_key`, `--new-key`). Old pseudonyms stay in the database but do not match
+/// new ones, so the same person counts as another user from then on.
 ///
 /// # Errors
-/// When the file can be read by others, does not hold a key, or cannot be read or made.
+/// If others can read the file, it does not hold a key, or it cannot be read or created.
 pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
     match load_key(path)? {
         Some(key) => Ok(key),
@@ -49,19 +46,19 @@ pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
     }
 }
 
-/// Writes a key to `path`, readable by its owner only; a key that is there is never replaced.
+/// Writes a key to `path`, readable only by its owner; an existing key is never replaced.
 ///
 /// # Errors
-/// When another key is there, or the file cannot be written.
+/// If the file holds another key or cannot be written.
 pub fn install_key(path: &Path, key: &[u8; KEY_BYTES]) -> Result<()> {
     if write_new(path, key)? || load_key(path)? == Some(*key) {
         return Ok(());
     }
-    Err(unusable(path, "is another key, and a key is never replaced; move it away"))
+    Err(unusable(path, "holds another key, which is never replaced; move the file away"))
 }
 
-/// Whether the file at `path` holds the key with this [check value](Pseudonymizer::key_check), whoever may read it; a
-/// symbolic link is no such file.
+/// Whether the file at `path` holds the key with this [check value](Pseudonymizer::key_check),
+/// whatever its permissions; `false` for a symbolic link.
 pub fn holds_key(path: &Path, check: &[u8]) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     let key = is_file.then(|| File::open(path).ok()).flatten();
@@ -85,18 +82,17 @@ fn read_key(path: &Path, file: File) -> Result<[u8; KEY_BYTES]> {
 fn parse_key(path: &Path, file: File) -> Result<[u8; KEY_BYTES]> {
     let mut text = String::new();
     file.take(READ_BYTES).read_to_string(&mut text).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => unusable(path, "is not a key file: it is not text"),
+        ErrorKind::InvalidData => unusable(path, "is not a key file: not UTF-8 text"),
         _ => io_error(path)(error),
     })?;
     let text = text.trim_ascii();
     if text.len() != KEY_CHARS {
-        let reason =
-            format!("a key has {KEY_CHARS} hexadecimal digits, this file has {} bytes", text.len());
+        let reason = format!("expected {KEY_CHARS} hexadecimal digits, found {} bytes", text.len());
         return Err(unusable(path, reason));
     }
     let bytes = HEXLOWER_PERMISSIVE
         .decode(text.as_bytes())
-        .map_err(|_| unusable(path, "a key has only hexadecimal digits, this file has others"))?;
+        .map_err(|_| unusable(path, "expected only hexadecimal digits"))?;
     <[u8; KEY_BYTES]>::try_from(bytes).map_err(|_| unusable(path, "does not hold a key"))
 }
 
@@ -109,7 +105,7 @@ fn check_private(path: &Path, file: &File) -> Result<()> {
         return Ok(());
     }
     let shown = path.display();
-    let reason = format!("others may read this key; run: chmod 600 '{shown}'");
+    let reason = format!("other users can read this key; run: chmod 600 '{shown}'");
     Err(unusable(path, reason))
 }
 
@@ -118,25 +114,25 @@ fn check_private(_path: &Path, _file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new key, writes it beside `path` and links it there, which fails when somebody else was faster:
-/// nobody ever sees half a key, and no key is overwritten.
+/// Writes a new key to a temporary file beside `path` and hard-links it to `path`. The link fails
+/// if the file exists, so no process sees a partial key and no key is overwritten.
 fn create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     fill_random(path, &mut key)?;
     if write_new(path, &key)? {
         return Ok(key);
     }
-    // Somebody else was faster.
+    // Another process created the file first.
     read_key(path, File::open(path).map_err(io_error(path))?)
 }
 
-/// `false` when there is a file already.
+/// Writes the key to a new file; `false` if the file exists.
 fn write_new(path: &Path, key: &[u8; KEY_BYTES]) -> Result<bool> {
     let temporary = temporary_path(path)?;
     let made = write_private(&temporary, key)
         .map_err(io_error(&temporary))
         .and_then(|()| publish(&temporary, path, key).map_err(io_error(path)));
-    // The link keeps the content; a leftover would only be clutter, so a failure here is no error.
+    // Once linked, the temporary file is only clutter, so a failure to remove it is ignored.
     drop(fs::remove_file(&temporary));
     let is_new = made?;
     if is_new {
@@ -168,11 +164,11 @@ fn write_private(path: &Path, key: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// `false` when the file exists already.
+/// Moves the key into place; `false` if the file exists.
 fn publish(temporary: &Path, path: &Path, key: &[u8]) -> std::io::Result<bool> {
     let made = match fs::hard_link(temporary, path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            // Some file systems have no hard links; there the exclusive creation must do.
+            // Without hard links, exclusive creation has to be enough.
             write_private(path, key)
         }
         linked => linked,
@@ -184,7 +180,7 @@ fn publish(temporary: &Path, path: &Path, key: &[u8]) -> std::io::Result<bool> {
     }
 }
 
-/// Makes the new directory entry survive a power cut.
+/// Makes the new directory entry survive a power failure.
 fn sync_directory(path: &Path) -> Result<()> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once_and_read_back() {
+    fn a_key_is_generated_once_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("chatgauge.db.key");
         let key = load_or_create_key(&path).unwrap();
@@ -218,7 +214,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_file_is_private_and_one_that_is_not_is_refused_with_the_remedy() {
+    fn a_key_file_with_open_permissions_is_rejected_with_the_remedy() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
@@ -230,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_key_says_why_without_showing_it() {
+    fn an_invalid_key_file_is_explained_without_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         write_private(&path, &[1; 31]).unwrap();
@@ -239,11 +235,11 @@ mod tests {
         let text = message(load_or_create_key(&path));
         assert!(text.contains("only hexadecimal digits") && !text.contains("ggg"), "{text}");
         fs::write(&path, [0xff; 64]).unwrap();
-        assert!(message(load_or_create_key(&path)).contains("not text"));
+        assert!(message(load_or_create_key(&path)).contains("not UTF-8 text"));
     }
 
     #[test]
-    fn a_key_is_recognised_by_its_check_value_and_nothing_else_is() {
+    fn only_the_same_key_has_the_check_value() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let check = Pseudonymizer::from_key(load_or_create_key(&path).unwrap()).key_check();
@@ -258,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_at_once_gives_everybody_the_same_key() {
+    fn concurrent_starts_get_the_same_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let keys: Vec<_> = std::thread::scope(|scope| {

@@ -1,9 +1,8 @@
-//! What keeps people out of the data: pseudonyms, rules for identifiers, and the fields that carry content.
+//! Privacy rules: pseudonyms, identifiers that look personal, and fields that carry content.
 //!
-//! Identities of people become keyed hashes at the edge, before anything is queued. Identifiers that
-//! were meant to be harmless but look like an e-mail address or a phone number are hashed too.
-//! Fields that could carry what people wrote are recognised by name, so that they can be dropped
-//! unread and counted.
+//! Identities of people become keyed hashes on receipt, before anything is queued. Identifiers that
+//! look like an e-mail address or a phone number are hashed too. Fields that may carry content are
+//! recognised by name, dropped unread and counted.
 
 mod content;
 mod key_file;

@@ -1,16 +1,17 @@
-//! Telling e-mail addresses and phone numbers from identifiers.
+//! Recognises e-mail addresses and phone numbers in identifiers.
 
 use memchr::{memchr, memchr2};
 
-/// Fewest and most digits of a phone number.
+/// Number of digits of a phone number.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
-/// Digits of a phone number written without plus and separators; 13 digits are epoch milliseconds.
+/// Number of digits of a phone number without plus and separators; 13 digits are epoch
+/// milliseconds.
 const PLAIN_PHONE_DIGITS: std::ops::RangeInclusive<usize> = 10..=12;
-/// Most separators in a row inside a phone number, as in `(030) - 12`.
+/// Maximum number of consecutive separators inside a phone number, as in `(030) - 12`.
 const SEPARATORS_IN_A_ROW: usize = 3;
 
-/// Whether `text` looks like it identifies a person: it contains an e-mail address, or is a phone
-/// number, or contains one in international form.
+/// Whether `text` seems to identify a person: it contains an e-mail address, is a phone number, or
+/// contains one in international form.
 ///
 /// Dates, UUIDs, versions, model names and request ids are not personal.
 ///
@@ -22,13 +23,13 @@ const SEPARATORS_IN_A_ROW: usize = 3;
 /// assert!(!looks_personal("gpt-4o-2024-05-13"));
 /// ```
 pub fn looks_personal(text: &str) -> bool {
-    // Nearly every name of a record ends here, so that this decides what checking one costs.
+    // Almost every name is decided here, so this line determines the cost of the check.
     let has_sign = text.bytes().any(|byte| matches!(byte, b'@' | b'%' | b'+'));
     (has_sign && (contains_email(text.as_bytes()) || contains_international_number(text)))
         || (may_begin_number(text) && is_phone_number(text))
 }
 
-/// Whether the first byte allows a phone number: a digit, a parenthesis, white space or a scheme.
+/// Whether the first byte can start a phone number: a digit, a parenthesis, whitespace or a scheme.
 fn may_begin_number(text: &str) -> bool {
     match text.bytes().next() {
         Some(b'0'..=b'9' | b'(') => true,
@@ -86,7 +87,7 @@ const fn ends_local_part(byte: u8) -> bool {
         )
 }
 
-/// A first label and, after a dot, one that could be a top-level domain.
+/// Whether `bytes` start with a label followed by a dot and a plausible top-level domain.
 fn starts_with_domain(bytes: &[u8]) -> bool {
     let end = bytes.iter().position(|&byte| !is_word(byte) && byte != b'-' && byte != b'.');
     let (domain, _) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -104,12 +105,12 @@ fn is_separator(c: char) -> bool {
     matches!(
         c,
         ' ' | '(' | ')' | '.' | '/' | '-'
-            // the spaces and hyphens that word processors put into numbers
+            // Spaces and hyphens that word processors insert into numbers.
             | '\u{a0}' | '\u{2009}' | '\u{202f}' | '\u{2010}' | '\u{2011}' | '\u{2013}'
     )
 }
 
-/// A plus that no letter or digit precedes, and a number of plausible length after it.
+/// Whether a plus without a letter or digit before it is followed by a plausible number of digits.
 fn contains_international_number(text: &str) -> bool {
     let mut before = None;
     text.char_indices().any(|(at, c)| {
@@ -120,7 +121,7 @@ fn contains_international_number(text: &str) -> bool {
     })
 }
 
-/// Digits of the number at the start of `text`, separators skipped.
+/// Number of digits of the number at the start of `text`, ignoring separators.
 fn leading_digits(text: &str) -> usize {
     let (mut digits, mut separators) = (0, 0);
     for c in text.chars() {
@@ -135,7 +136,7 @@ fn leading_digits(text: &str) -> usize {
     digits
 }
 
-/// Whether the whole text, without a plus, is a phone number.
+/// Whether the whole text is a phone number without a plus.
 fn is_phone_number(text: &str) -> bool {
     let text = without_scheme(text.trim());
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '(') {
@@ -170,14 +171,14 @@ fn without_scheme(text: &str) -> &str {
     }
 }
 
-/// `00` and a country code, which never starts with 0.
+/// Whether `text` starts with `00` and a country code, which never starts with 0.
 fn is_international_prefix(text: &str) -> bool {
     text.strip_prefix("00").is_some_and(|rest| {
         rest.chars().find(|&c| !is_separator(c)).is_some_and(|c| ('1'..='9').contains(&c))
     })
 }
 
-/// `2024-11-16`, `16.11.2024` or `20241116`, alone or before something else.
+/// Whether `bytes` start with a date: `2024-11-16`, `16.11.2024` or `20241116`.
 fn begins_with_date(bytes: &[u8]) -> bool {
     let number = |from: usize, len: usize| {
         let digits = bytes.get(from..from + len)?;
@@ -195,8 +196,8 @@ fn begins_with_date(bytes: &[u8]) -> bool {
         || (day(0) && is_mark(2) && month(3) && is_mark(5) && year(6) && ends(10))
 }
 
-/// Digits between dots where some part is too short or too long for a part of a phone number; the
-/// first part may be a country code.
+/// Whether `text` is dotted digits with a part that is too short or too long for a phone number.
+/// The first part is not checked, because it may be a country code.
 fn is_version(text: &str) -> bool {
     let mut parts = text.split('.');
     if !parts.clone().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))

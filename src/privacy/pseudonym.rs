@@ -1,4 +1,4 @@
-//! Keyed hashes that stand for users, sessions and identifiers that look personal.
+//! Keyed hashes that replace users, sessions and identifiers that look personal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,29 +12,30 @@ use crate::model::Name;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// Bytes of the check value of a key: a wrong key passes once in 2^64.
+/// Length of a key's check value in bytes: a wrong key matches with a probability of 1 in 2^64.
 const CHECK_BYTES: usize = 8;
-/// Bytes of a hash that a pseudonym keeps: 80 bits are 16 base32 characters without padding.
+/// Length of the hash kept in a pseudonym, in bytes: 80 bits are 16 base32 characters without
+/// padding.
 const KEPT_BYTES: usize = 10;
-/// Base32 characters of a pseudonym.
+/// Number of base32 characters of a pseudonym.
 const KEPT_CHARS: usize = 16;
-/// Characters of the prefix of a pseudonym.
+/// Number of characters of a pseudonym's prefix.
 const PREFIX_CHARS: usize = 2;
 
 const USER_PREFIX: &[u8; PREFIX_CHARS] = b"u_";
 const IDENTIFIER_PREFIX: &[u8; PREFIX_CHARS] = b"h_";
 const SESSION_PREFIX: &str = "s_";
 
-/// Turns identities into pseudonyms with a secret key; clones share the key.
+/// Converts identities to pseudonyms with a secret key; clones share the key.
 ///
-/// The same text gives the same pseudonym as long as the key stays. Without the key nobody can
+/// Equal texts have equal pseudonyms as long as the key stays the same. Without the key nobody can
 /// compute or confirm one, unlike a plain hash of an e-mail address.
 #[derive(Clone)]
 pub struct Pseudonymizer {
     keyed: Arc<Keyed>,
 }
 
-/// One prepared state for each purpose: key and purpose are absorbed once, not for every record.
+/// One prepared HMAC state per purpose, so that key and purpose are absorbed once, not per record.
 struct Keyed {
     user: HmacSha256,
     session: HmacSha256,
@@ -66,22 +67,26 @@ impl Pseudonymizer {
         }
     }
 
-    /// The check value of the key: the first 8 bytes of HMAC-SHA256 of `key-check` and a zero byte under the key.
+    /// The check value of the key: the first 8 bytes of the HMAC-SHA256 of `key-check` and a zero
+    /// byte.
     ///
-    /// A database keeps it to recognise the key that it was written with. It tells nothing about the key, which is 256
-    /// random bits behind a one-way function, and confirms no pseudonym, because no pseudonym is made with its label.
+    /// A database stores it to recognise its key. It reveals nothing about the key, which is 256
+    /// random bits behind a one-way function, and confirms no pseudonym, because no pseudonym uses
+    /// its label.
     pub fn key_check(&self) -> [u8; CHECK_BYTES] {
         let mut check = [0; CHECK_BYTES];
         fill(&mut check, &self.keyed.check, "");
         check
     }
 
-    /// The pseudonym of a user: `u_` and 16 characters; a text that is one already stays as it is.
+    /// The pseudonym of a user: `u_` and 16 characters. A text that already is a pseudonym is
+    /// unchanged.
     pub fn user(&self, id: &str) -> Name {
         if is_pseudonym(id) { Name::new(id) } else { short_name(USER_PREFIX, &self.keyed.user, id) }
     }
 
-    /// The keyed hash of a session; a text printed by [`session_name`] gives its number back.
+    /// The keyed hash of a session. A text printed by [`session_name`] is parsed back to its
+    /// number.
     pub fn session(&self, id: &str) -> i64 {
         if let Some(session) = parse_session_name(id) {
             return session;
@@ -91,7 +96,7 @@ impl Pseudonymizer {
         i64::from_be_bytes(first)
     }
 
-    /// The text itself, or `h_` and 16 characters when it [looks personal](looks_personal).
+    /// The text itself, or `h_` and 16 characters if it [looks personal](looks_personal).
     pub fn identifier(&self, text: &str) -> Name {
         if looks_personal(text) {
             short_name(IDENTIFIER_PREFIX, &self.keyed.identifier, text)
@@ -101,7 +106,7 @@ impl Pseudonymizer {
     }
 }
 
-/// Whether `text` has the form of a user's pseudonym.
+/// Whether `text` has the form of a user pseudonym.
 pub fn is_pseudonym(text: &str) -> bool {
     text.len() == PREFIX_CHARS + KEPT_CHARS
         && text
@@ -110,7 +115,7 @@ pub fn is_pseudonym(text: &str) -> bool {
             .is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
 }
 
-/// Whether some pseudonym of a user may match `glob`, in which `*` stands for any characters.
+/// Whether `glob`, in which `*` matches any characters, can match a user pseudonym.
 pub fn may_be_pseudonym(glob: &str) -> bool {
     let Some((start, rest)) = glob.split_once('*') else { return is_pseudonym(glob) };
     let literal_chars: usize = glob.split('*').map(str::len).sum();
@@ -123,7 +128,7 @@ pub fn may_be_pseudonym(glob: &str) -> bool {
     literal_chars <= PREFIX_CHARS + KEPT_CHARS && starts && goes_on
 }
 
-/// The printed form of a session's hash: `s_` and 16 hexadecimal digits.
+/// The printed form of a session hash: `s_` and 16 hexadecimal digits.
 pub fn session_name(session: i64) -> String {
     format!("{SESSION_PREFIX}{session:016x}")
 }
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pseudonym_is_stable_keyed_and_tells_nothing() {
+    fn a_pseudonym_is_stable_and_keyed_and_hides_its_input() {
         let name = pseudonymizer().user("alice@example.com");
         assert!(is_pseudonym(&name), "{name}");
         assert_eq!(name, pseudonymizer().user("alice@example.com"));
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_resembles_a_pseudonym_is_hashed() {
+    fn texts_that_resemble_a_pseudonym_are_hashed() {
         for text in [
             "u_",
             "u_ABCDEFGHIJKLMNOP",

@@ -1,12 +1,12 @@
-//! Errors of providers, in exactly one type each.
+//! Classifies provider errors: each has exactly one type.
 
 use crate::model::{ErrorType, Name};
 use crate::privacy::is_label;
 
-/// The words by which a provider names an error. Its message is not among them: it quotes what people
-/// wrote and parts of keys.
+/// The machine-readable codes of a provider error. Its message is not read, because it may quote
+/// prompts and parts of API keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ErrorWords {
+pub struct ErrorCodes {
     /// `error.type`.
     pub kind: Option<Name>,
     /// `error.code`; numbers as text.
@@ -15,19 +15,19 @@ pub struct ErrorWords {
     pub inner: Option<Name>,
 }
 
-impl ErrorWords {
+impl ErrorCodes {
     fn all(&self) -> impl Iterator<Item = &str> {
         [&self.inner, &self.code, &self.kind].into_iter().flatten().map(Name::as_str)
     }
 
-    fn is_any_of(&self, words: &[&str]) -> bool {
-        self.all().any(|word| words.contains(&word))
+    fn is_any_of(&self, codes: &[&str]) -> bool {
+        self.all().any(|code| codes.contains(&code))
     }
 
-    /// The most telling word that is an identifier.
+    /// The most specific code that is an identifier and not an HTTP status.
     pub fn error_code(&self) -> Option<&str> {
-        let is_telling = |word: &&str| is_label(word) && word.parse::<u16>().is_err();
-        self.all().find(is_telling)
+        let is_specific = |code: &&str| is_label(code) && code.parse::<u16>().is_err();
+        self.all().find(is_specific)
     }
 }
 
@@ -54,42 +54,42 @@ const VALIDATION: &[&str] = &[
 ];
 const SERVER: &[&str] = &["overloaded_error", "api_error", "server_error"];
 
-/// The type of an error answered with `status`, or met in a stream after a good status; the first match
-/// counts.
-pub fn classify(status: Option<u16>, words: &ErrorWords) -> ErrorType {
+/// The type of an error with HTTP `status`, or inside a stream with a successful status. The first
+/// matching rule wins.
+pub fn classify(status: Option<u16>, codes: &ErrorCodes) -> ErrorType {
     let status = status.unwrap_or(200);
-    if matches!(status, 408 | 504 | 522 | 524) || words.is_any_of(TIMEOUT) {
+    if matches!(status, 408 | 504 | 522 | 524) || codes.is_any_of(TIMEOUT) {
         ErrorType::Timeout
-    } else if words.is_any_of(CONTENT_FILTER) {
+    } else if codes.is_any_of(CONTENT_FILTER) {
         ErrorType::ContentFilter
-    } else if status == 429 || words.is_any_of(RATE_LIMIT) {
+    } else if status == 429 || codes.is_any_of(RATE_LIMIT) {
         ErrorType::RateLimit
-    } else if matches!(status, 401 | 402 | 403 | 407) || words.is_any_of(AUTH) {
+    } else if matches!(status, 401 | 402 | 403 | 407) || codes.is_any_of(AUTH) {
         ErrorType::Auth
     } else if matches!(status, 400 | 404 | 405 | 409 | 413 | 415 | 422 | 431) {
         ErrorType::Validation
-    } else if status >= 500 || words.is_any_of(SERVER) {
+    } else if status >= 500 || codes.is_any_of(SERVER) {
         ErrorType::Server
-    } else if words.is_any_of(VALIDATION) {
+    } else if codes.is_any_of(VALIDATION) {
         ErrorType::Validation
     } else {
-        numeric(words)
-            .map_or(ErrorType::Other, |status| classify(Some(status), &ErrorWords::default()))
+        numeric(codes)
+            .map_or(ErrorType::Other, |status| classify(Some(status), &ErrorCodes::default()))
     }
 }
 
-/// Some relays put the status into the code of an error inside a stream.
-fn numeric(words: &ErrorWords) -> Option<u16> {
-    words.code.as_ref()?.parse().ok().filter(|status| (400..600).contains(status))
+/// Some relays put the HTTP status into the code of an error inside a stream.
+fn numeric(codes: &ErrorCodes) -> Option<u16> {
+    codes.code.as_ref()?.parse().ok().filter(|status| (400..600).contains(status))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(kind: &str, code: &str, inner: &str) -> ErrorWords {
+    fn codes(kind: &str, code: &str, inner: &str) -> ErrorCodes {
         let name = |text: &str| (!text.is_empty()).then(|| Name::new(text));
-        ErrorWords { kind: name(kind), code: name(code), inner: name(inner) }
+        ErrorCodes { kind: name(kind), code: name(code), inner: name(inner) }
     }
 
     #[test]
@@ -114,14 +114,14 @@ mod tests {
             (200, "", "200", "", ErrorType::Other),
             (418, "", "", "", ErrorType::Other),
         ] {
-            let found = classify(Some(status), &words(kind, code, inner));
+            let found = classify(Some(status), &codes(kind, code, inner));
             assert_eq!(found, expected, "{status} {kind} {code} {inner}");
         }
     }
 
     #[test]
-    fn the_code_that_is_kept_is_a_word_and_never_a_sentence() {
-        let code = |kind, code, inner| words(kind, code, inner).error_code().map(ToOwned::to_owned);
+    fn an_error_code_is_a_label_and_never_a_sentence() {
+        let code = |kind, code, inner| codes(kind, code, inner).error_code().map(ToOwned::to_owned);
         assert_eq!(code("rate_limit_error", "429", "").as_deref(), Some("rate_limit_error"));
         assert_eq!(code("x", "insufficient_quota", "").as_deref(), Some("insufficient_quota"));
         assert_eq!(code("", "no such key: sk-SECRET", ""), None);

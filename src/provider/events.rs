@@ -1,16 +1,16 @@
-//! What one document or event of an answer says, until it is over.
+//! Values of one document or event of a response.
 
 use super::json::{Span, Value};
 use super::table::Leaf;
 use super::tokens::Tokens;
-use super::{Dialect, ErrorWords};
+use super::{Dialect, ErrorCodes};
 use crate::model::Name;
 use crate::privacy::is_label;
 
-/// Longest identifier taken over, in bytes; beyond, the collector would cut or drop it anyway.
+/// Maximum length of an identifier in bytes; the collector would truncate or drop longer ones.
 const NAME_BYTES: usize = 256;
 
-/// The facts of one document or event.
+/// Values of one document or event.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     pub(super) id: Option<Name>,
@@ -20,17 +20,17 @@ pub(super) struct Event {
     pub(super) incomplete: Option<Name>,
     pub(super) usage: Option<Tokens>,
     pub(super) start_usage: Option<Tokens>,
-    pub(super) words: ErrorWords,
+    pub(super) codes: ErrorCodes,
     pub(super) has_error: bool,
     pub(super) has_delta: bool,
-    pub(super) has_thought: bool,
+    pub(super) has_reasoning: bool,
     has_choices: bool,
     has_choice: bool,
 }
 
 impl Event {
-    /// Takes what stands at a place.
-    pub(super) fn take(&mut self, leaf: Leaf, value: Value<'_>, _: Span) {
+    /// Stores the value found at `leaf`.
+    pub(super) fn set(&mut self, leaf: Leaf, value: Value<'_>, _: Span) {
         let is_open = value == Value::Open;
         match leaf {
             Leaf::Id => set(&mut self.id, value),
@@ -43,17 +43,17 @@ impl Event {
             Leaf::Choices => self.has_choices |= is_open,
             Leaf::Choice => self.has_choice = true,
             Leaf::Delta => self.has_delta |= is_something(value),
-            Leaf::Thought => self.has_thought |= is_something(value),
-            // A bare text is an error too, but nothing of it is kept.
+            Leaf::ReasoningText => self.has_reasoning |= is_something(value),
+            // An error that is plain text counts as an error, but its text is not stored.
             Leaf::Error => self.has_error |= is_open || is_something(value),
-            Leaf::ErrorType => set(&mut self.words.kind, value),
-            Leaf::ErrorCode => set(&mut self.words.code, value),
-            Leaf::InnerErrorCode => set(&mut self.words.inner, value),
-            number => self.take_number(number, value),
+            Leaf::ErrorType => set(&mut self.codes.kind, value),
+            Leaf::ErrorCode => set(&mut self.codes.code, value),
+            Leaf::InnerErrorCode => set(&mut self.codes.inner, value),
+            number => self.set_number(number, value),
         }
     }
 
-    fn take_number(&mut self, leaf: Leaf, value: Value<'_>) {
+    fn set_number(&mut self, leaf: Leaf, value: Value<'_>) {
         let (usage, start) = (&mut self.usage, &mut self.start_usage);
         let tokens = match leaf {
             Leaf::StartInput | Leaf::StartOutput | Leaf::StartCached | Leaf::StartCacheWrite => {
@@ -73,33 +73,33 @@ impl Event {
         }
     }
 
-    /// Of several choices the one that was stopped by a policy is told.
+    /// Of several choices, the one stopped by a content policy wins.
     fn set_finish(&mut self, value: Value<'_>) {
         if self.finish.as_deref() != Some("content_filter") {
             set(&mut self.finish, value);
         }
     }
 
-    /// Whether it is the chunk that `include_usage` adds: usage, and an empty list of choices.
+    /// Whether this is the chunk that `include_usage` adds: usage and an empty list of choices.
     pub(super) fn is_usage_only(&self) -> bool {
         self.usage.is_some() && self.has_choices && !self.has_choice && !self.has_error
     }
 
-    /// Whether something generated came with it.
+    /// Whether the event contains generated output.
     pub(super) fn has_token(&self, dialect: Dialect) -> bool {
         match dialect {
             Dialect::Responses => {
                 self.has_delta && self.kind.as_ref().is_some_and(|kind| kind.ends_with(".delta"))
             }
-            _ => self.has_delta || self.has_thought,
+            _ => self.has_delta || self.has_reasoning,
         }
     }
 
-    /// Whether it is the last event of its stream.
+    /// Whether this is the last event of its stream.
     pub(super) fn is_last(&self, dialect: Dialect) -> bool {
         let kind = self.kind.as_deref().unwrap_or_default();
         match dialect {
-            // These end with a word that is no JSON.
+            // These streams end with `[DONE]`, which is not JSON.
             Dialect::Chat | Dialect::Embeddings => false,
             Dialect::Responses => matches!(
                 kind,
@@ -113,7 +113,7 @@ impl Event {
         }
     }
 
-    /// Why the model stopped, in one set of words for all providers.
+    /// Why the model stopped, normalised across providers.
     pub(super) fn finish_reason(&self) -> Option<Name> {
         let reason = self.incomplete.as_ref().or(self.finish.as_ref())?;
         let word = match reason.as_str() {
@@ -121,7 +121,7 @@ impl Event {
             "max_tokens" | "max_output_tokens" => "length",
             "tool_use" | "tool_call" => "tool_calls",
             "refusal" => "content_filter",
-            // A status of a response that is not over yet, or did not end by itself.
+            // Statuses of a response that is in progress or did not end by itself.
             "in_progress" | "queued" | "incomplete" | "failed" | "cancelled" => return None,
             other => other,
         };
@@ -133,7 +133,7 @@ fn is_something(value: Value<'_>) -> bool {
     matches!(value, Value::SomeText(true))
 }
 
-/// Numbers count as text here: some relays write codes as numbers. `null` says nothing.
+/// Numbers are stored as text, because some relays send codes as numbers. `null` is ignored.
 fn set(target: &mut Option<Name>, value: Value<'_>) {
     let text = match value {
         Value::Number(raw) => std::str::from_utf8(raw).ok().map(Name::new),

@@ -1,60 +1,60 @@
-//! Picking a few values out of JSON that arrives in pieces, without keeping any of the rest.
+//! Extracts a few values from JSON that arrives in pieces, without storing the rest.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// Longest kept text in bytes, escapes included; longer ones are reported as [`Value::Other`].
+/// Maximum length of a stored string in bytes, escapes included; longer ones are [`Value::Other`].
 const KEPT_BYTES: usize = 1_024;
-/// Longest key that is compared; longer ones match nothing.
+/// Maximum length of a compared key, number or literal in bytes; longer keys match nothing.
 const KEY_BYTES: usize = 40;
 
-/// A place in a document that is looked at: a member called `key`, or any element of an array.
+/// A path element to extract: a member called `key`, or any element of an array.
 ///
-/// What no node names is skipped byte by byte and never copied.
+/// Values without a node are skipped byte by byte and never copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node<L: 'static> {
-    /// Name of the member; [`ANY`] for the elements of an array.
+    /// Member name; [`ANY`] for the elements of an array.
     pub(crate) key: &'static str,
-    /// Reported as; `None` for a mere step on the way.
+    /// How the value is reported; `None` for an intermediate element.
     pub(crate) leaf: Option<L>,
-    /// Whether the bytes of a text are kept; else only whether there are any.
+    /// Whether the bytes of a string are stored; otherwise only whether it is empty.
     pub(crate) kept: bool,
-    /// The places inside.
+    /// Nodes below this one.
     pub(crate) children: &'static [Self],
 }
 
-/// The key of a node that stands for every element of an array.
+/// The key of a node that matches every element of an array.
 pub(crate) const ANY: &str = "[]";
 
 impl<L> Node<L> {
-    /// A value that is reported with its text.
+    /// A value that is reported with its string.
     pub(crate) const fn kept(key: &'static str, leaf: L) -> Self {
         Self { key, leaf: Some(leaf), kept: true, children: &[] }
     }
 
-    /// A value of which only the kind is reported, and whether a text is empty.
+    /// A value of which only the kind is reported, and whether a string is empty.
     pub(crate) const fn seen(key: &'static str, leaf: L) -> Self {
         Self { key, leaf: Some(leaf), kept: false, children: &[] }
     }
 
-    /// A step on the way.
+    /// An intermediate path element.
     pub(crate) const fn step(key: &'static str, children: &'static [Self]) -> Self {
         Self { key, leaf: None, kept: false, children }
     }
 
-    /// A step on the way that is reported too.
+    /// An intermediate path element that is reported too.
     pub(crate) const fn both(key: &'static str, leaf: L, children: &'static [Self]) -> Self {
         Self { key, leaf: Some(leaf), kept: false, children }
     }
 }
 
-/// What was found at a place.
+/// A value found at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// A text, as written between its quotes.
+    /// A string, as written between its quotes.
     Text(&'a [u8]),
-    /// A text of a place that does not keep it; whether there is anything in it.
+    /// A string that is not stored; `true` if it is not empty.
     SomeText(bool),
     /// A number, as written.
     Number(&'a [u8]),
@@ -62,16 +62,16 @@ pub(crate) enum Value<'a> {
     Bool(bool),
     /// `null`.
     Null,
-    /// An object or an array begins.
+    /// The start of an object or array.
     Open,
-    /// The object or array is over.
+    /// The end of an object or array.
     Close,
-    /// A text that is too long to keep, or no JSON.
+    /// A string that is too long to store, or invalid JSON.
     Other,
 }
 
 impl<'a> Value<'a> {
-    /// The text without escapes.
+    /// The string without escapes.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let Self::Text(raw) = self else { return None };
         if !raw.contains(&b'\\') {
@@ -81,7 +81,7 @@ impl<'a> Value<'a> {
         serde_json::from_slice::<String>(&quoted).ok().map(Cow::Owned)
     }
 
-    /// The number, when it is a whole one.
+    /// The number, if it is a non-negative integer.
     pub(crate) fn count(self) -> Option<u64> {
         let Self::Number(raw) = self else { return None };
         std::str::from_utf8(raw).ok()?.parse().ok()
@@ -94,12 +94,12 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Where a value stands in the document, in bytes; `end` is exclusive.
+/// Position of a value in the document, in bytes; `end` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Its first byte.
+    /// Offset of the first byte.
     pub(crate) start: u64,
-    /// The byte after its last; equal to `start` + 1 when it opens.
+    /// Offset after the last byte; `start` + 1 for [`Value::Open`].
     pub(crate) end: u64,
 }
 
@@ -125,20 +125,20 @@ struct Frame<L: 'static> {
     start: u64,
 }
 
-/// Reads one document and reports the values at the places of a table.
+/// Reads one document and reports the values at the nodes of a table.
 ///
-/// Memory is bounded by the table's depth and one kept text, whatever the size of the document. It is
-/// no validator: what it skips may be anything that balances.
+/// Memory is bounded by the depth of the table and one stored string, whatever the size of the
+/// document. This is not a validator: skipped values only need balanced brackets.
 #[derive(Debug)]
 pub(crate) struct Scanner<L: 'static> {
     root: &'static Node<L>,
     state: State,
     stack: Vec<Frame<L>>,
-    /// The place of the value that comes next or is being read.
+    /// The node of the value that is next or being read.
     place: Option<&'static Node<L>>,
     skipped: u32,
     kept: Vec<u8>,
-    /// The text does not fit, or is not wanted.
+    /// The string is too long, or its node does not store it.
     lost: bool,
     any: bool,
     offset: u64,
@@ -146,11 +146,11 @@ pub(crate) struct Scanner<L: 'static> {
     has_escaped_key: bool,
 }
 
-/// Hears of the values that were found.
+/// Callback for extracted values.
 pub(crate) type Found<'f, L> = &'f mut dyn FnMut(L, Value<'_>, Span);
 
 impl<L: Copy> Scanner<L> {
-    /// A scanner for the places of `root`, whose own key does not matter.
+    /// A scanner for the nodes of `root`; the key of `root` is ignored.
     pub(crate) fn new(root: &'static Node<L>) -> Self {
         Self {
             root,
@@ -167,7 +167,7 @@ impl<L: Copy> Scanner<L> {
         }
     }
 
-    /// Begins the next document.
+    /// Prepares for the next document.
     pub(crate) fn reset(&mut self) {
         self.state = State::BeforeValue;
         self.stack.clear();
@@ -178,12 +178,12 @@ impl<L: Copy> Scanner<L> {
         self.has_escaped_key = false;
     }
 
-    /// Whether the document is over and was well-formed as far as it was looked at.
+    /// Whether the document has ended and was well-formed as far as it was read.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Whether a name of a member that was compared was written with escapes, and so missed.
+    /// Whether a compared key contained escapes and therefore could not match.
     pub(crate) fn has_escaped_key(&self) -> bool {
         self.has_escaped_key
     }
@@ -202,7 +202,7 @@ impl<L: Copy> Scanner<L> {
             if self.state == State::Broken {
                 return;
             }
-            // A word ends with the byte after it, which is looked at again.
+            // A number or literal ends at the byte after it, which is then read again.
             if self.step(byte, found) {
                 self.offset += 1;
                 rest = after;
@@ -210,7 +210,7 @@ impl<L: Copy> Scanner<L> {
         }
     }
 
-    /// How many of the next bytes are inside a text that nobody wants.
+    /// Number of next bytes that belong to a string that is not stored.
     fn plain_run(&self, bytes: &[u8]) -> usize {
         let unwanted = match self.state {
             State::SkipText { escaped: false } => true,
@@ -220,7 +220,7 @@ impl<L: Copy> Scanner<L> {
         if unwanted { memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len()) } else { 0 }
     }
 
-    /// Takes one byte; `false` when it has to be looked at again.
+    /// Reads one byte; `false` if it must be read again.
     fn step(&mut self, byte: u8, found: Found<'_, L>) -> bool {
         match self.state {
             State::BeforeValue => self.before_value(byte, found),
@@ -361,7 +361,7 @@ impl<L: Copy> Scanner<L> {
         self.state = State::Text { escaped: byte == b'\\' && !escaped };
     }
 
-    /// Numbers and literals; `false` when the byte is the one after the word.
+    /// Reads numbers and literals; `false` at the byte after the word.
     fn in_word(&mut self, byte: u8, found: Found<'_, L>) -> bool {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') {
             if self.kept.len() < KEY_BYTES {

@@ -1,41 +1,41 @@
-//! What the bytes of model providers mean: pure, and without keeping what people wrote.
+//! The wire formats of model providers: pure functions that store no prompts or responses.
 //!
-//! Bodies are looked at while they pass, in whatever pieces they come: [`Answer`] reads an answer, whole
-//! or as server-sent events, and [`Ask`] a request. Both name the few places of a document that are
-//! kept, identifiers and numbers; everything else is skipped byte by byte and never copied.
+//! Bodies are read while they pass through, in pieces of any size: [`ResponseReader`] reads a response, a
+//! document or server-sent events, and [`RequestReader`] reads a request. Both extract a few identifiers and
+//! numbers; everything else is skipped byte by byte and never copied.
 
-mod answer;
-mod ask;
 mod error;
 mod events;
 mod json;
+mod request;
+mod response;
 mod sse;
 mod strip;
 mod table;
 mod tokens;
 
-pub use answer::{Answer, Framing};
-pub use ask::{Ask, Asked, INCLUDE_USAGE, Splice};
-pub use error::{ErrorWords, classify};
+pub use error::{ErrorCodes, classify};
+pub use request::{INCLUDE_USAGE, RequestFacts, RequestReader, Splice};
+pub use response::{Framing, ResponseReader};
 pub(crate) use sse::{Splitter as EventSplitter, Step};
 pub use strip::Stripper;
 pub use tokens::{CacheShare, Tokens};
 
-/// The shapes of requests and answers that are understood.
+/// The supported API formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// OpenAI's chat completions and everything modelled on them.
+    /// OpenAI chat completions and compatible APIs.
     Chat,
-    /// OpenAI's responses.
+    /// OpenAI responses.
     Responses,
-    /// OpenAI's embeddings.
+    /// OpenAI embeddings.
     Embeddings,
-    /// Anthropic's messages.
+    /// Anthropic messages.
     Messages,
 }
 
 impl Dialect {
-    /// The operation of the record.
+    /// The operation in the record.
     pub const fn operation(self) -> &'static str {
         match self {
             Self::Chat | Self::Messages => "chat",

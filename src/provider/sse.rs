@@ -1,39 +1,39 @@
-//! Server-sent events, split while they arrive.
+//! A streaming splitter for server-sent events.
 
-/// One step of a stream of events.
+/// One step of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step<'a> {
-    /// A piece of the data of the event under way. The lines of one event are joined by `\n`.
+    /// A piece of the current event's data. The data lines of one event are joined by `\n`.
     Data(&'a [u8]),
-    /// The event is over; the position after it in the bytes that were pushed. Blank lines and
-    /// comments are events without data.
+    /// The end of an event, as the position after it in the pushed bytes. Blank lines and comments
+    /// are events without data.
     End(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
-    /// So many bytes of a field's name that may be `data`.
+    /// Number of bytes matched so far of the field name `data`.
     Name(usize),
-    /// After `data:`; one space is not part of the value.
+    /// After `data:`; one space here is not part of the value.
     AfterColon,
     Data,
-    /// A comment, or a field that nobody asks for.
+    /// A comment or another field.
     Ignored,
 }
 
 const DATA: &[u8] = b"data";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Splits bytes at `\n`, `\r\n` and bare `\r`, wherever they are cut; keeps none of them.
+/// Splits bytes at `\n`, `\r\n` and `\r`, wherever the pieces end; buffers nothing.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     line: Line,
-    /// The last byte was `\r`: a `\n` would belong to it.
+    /// The last byte was `\r`; a `\n` that follows belongs to it.
     after_return: bool,
-    /// The event ended with that `\r`; it is reported once it is known where it really ends.
+    /// The event ended with that `\r`; it is reported once its exact end is known.
     ends_with_return: bool,
     has_data: bool,
-    /// Bytes of a byte order mark seen; 3 when it is past or there is none.
+    /// Bytes of a byte order mark seen; 3 when it is complete or absent.
     mark: usize,
 }
 
@@ -74,7 +74,7 @@ impl Splitter {
         }
     }
 
-    /// The stream is over; `true` when it left an event without its blank line.
+    /// Marks the end of the stream; reports a last event that has no blank line after it.
     pub(crate) fn finish(&mut self, step: &mut dyn FnMut(Step<'_>)) {
         if std::mem::take(&mut self.ends_with_return) || std::mem::take(&mut self.has_data) {
             step(Step::End(0));
@@ -96,7 +96,7 @@ impl Splitter {
         at
     }
 
-    /// Takes bytes of a line; how many.
+    /// Reads bytes of a line; returns their number.
     fn in_line(&mut self, byte: u8, rest: &[u8], step: &mut dyn FnMut(Step<'_>)) -> usize {
         match self.line {
             Line::Name(seen) => {
@@ -139,7 +139,7 @@ impl Splitter {
                     step(Step::End(at));
                 }
             }
-            // `data:` and `data` with nothing after them are empty lines of data.
+            // `data:` and `data` without a value are empty data lines.
             Line::AfterColon => {
                 self.begin_data(step);
                 self.line = Line::Name(0);
@@ -157,7 +157,7 @@ impl Splitter {
 mod tests {
     use super::*;
 
-    /// The data of each event, and where it ended in the whole.
+    /// The data of each event, and its end in the whole stream.
     fn events(pieces: &[&[u8]]) -> Vec<(String, usize)> {
         let mut splitter = Splitter::new();
         let (mut events, mut data, mut before) = (Vec::new(), Vec::new(), 0);
@@ -179,14 +179,14 @@ mod tests {
     const STREAM: &str = "\u{feff}: hello\n\ndata: {\"a\":\"é日本\"}\n\nevent: x\ndata:one\ndata: two\ndata\ndatas: no\nid: 4\n\ndata: [DONE]\n\n";
 
     #[test]
-    fn lines_of_data_are_joined_and_everything_else_is_passed_over() {
+    fn data_lines_are_joined_and_other_lines_skipped() {
         let data: Vec<String> =
             events(&[STREAM.as_bytes()]).into_iter().map(|(data, _)| data).collect();
         assert_eq!(data, ["", "{\"a\":\"é日本\"}", "one\ntwo\n", "[DONE]"]);
     }
 
     #[test]
-    fn every_line_ending_and_every_cut_give_the_same_events() {
+    fn line_endings_and_splits_do_not_change_the_events() {
         let data = |events: &[(String, usize)]| {
             events.iter().map(|(data, _)| data.clone()).collect::<Vec<_>>()
         };

@@ -1,26 +1,26 @@
-//! Taking the chunk that was asked for on the client's behalf out of a stream again.
+//! Removes the usage chunk that the gateway requested on its own from a stream.
 
 use bytes::Bytes;
 
-/// Most bytes of an unfinished event that are held back; the chunk in question is far smaller.
-const HELD_BYTES: usize = 64 << 10;
+/// Maximum number of bytes of an unfinished event to buffer; the usage chunk is far smaller.
+const BUFFER_BYTES: usize = 64 << 10;
 
-/// Passes a stream on without some of its events; every other byte stays as it was, and in order.
+/// Forwards a stream without some of its events; every other byte is unchanged and in order.
 ///
-/// An event is held back until it is known whether it stays, which is when its last byte is here.
+/// An event is buffered until its last byte arrives, when it is known whether to remove it.
 #[derive(Debug, Default)]
 pub struct Stripper {
     held: Vec<Bytes>,
     held_bytes: usize,
-    /// The event under way is too long to be one that goes.
+    /// The current event is too long to be the usage chunk.
     stays: bool,
 }
 
 impl Stripper {
-    /// Takes the next bytes and the ends of events in them, each with whether the event goes; passes
-    /// on what stays.
+    /// Reads the next bytes and the ends of the events in them, each with whether to remove the
+    /// event; forwards the rest.
     pub fn push(&mut self, bytes: &Bytes, ends: &[(usize, bool)], out: &mut dyn FnMut(Bytes)) {
-        // Events that stay and follow each other are passed on as one piece.
+        // Consecutive events that stay are forwarded as one piece.
         let (mut from, mut kept) = (0, 0);
         for &(end, goes) in ends {
             if goes && !self.stays {
@@ -43,14 +43,14 @@ impl Stripper {
         } else {
             self.held_bytes += rest.len();
             self.held.push(rest);
-            if self.held_bytes > HELD_BYTES {
+            if self.held_bytes > BUFFER_BYTES {
                 self.release(out);
                 self.stays = true;
             }
         }
     }
 
-    /// The stream is over: what was held back goes out.
+    /// Marks the end of the stream and forwards the buffered bytes.
     pub fn finish(&mut self, out: &mut dyn FnMut(Bytes)) {
         self.release(out);
     }

@@ -1,14 +1,14 @@
-//! Where the numbers and identifiers of an answer stand, by dialect.
+//! Paths of the numbers and identifiers in responses, by dialect.
 
 use super::Dialect;
 use super::json::{ANY, Node};
 
-/// What a place of an answer tells.
+/// Meaning of an extracted value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaf {
     Id,
     Model,
-    /// The kind of a whole document or event.
+    /// The type of a document or event.
     Kind,
     Finish,
     IncompleteReason,
@@ -19,7 +19,7 @@ pub(super) enum Leaf {
     CacheWrite,
     Reasoning,
     Cost,
-    /// The usage at the start of an Anthropic stream; the five below belong to it.
+    /// Usage at the start of an Anthropic stream; the next four belong to it.
     StartUsage,
     StartInput,
     StartOutput,
@@ -27,10 +27,10 @@ pub(super) enum Leaf {
     StartCacheWrite,
     Choices,
     Choice,
-    /// Something generated, of whatever channel.
+    /// Generated output of any channel.
     Delta,
     /// Generated reasoning.
-    Thought,
+    ReasoningText,
     Error,
     ErrorType,
     ErrorCode,
@@ -74,8 +74,8 @@ const FUNCTION: &[Places] =
 const CHAT_DELTA: &[Places] = &[
     Node::seen("content", Leaf::Delta),
     Node::seen("refusal", Leaf::Delta),
-    Node::seen("reasoning_content", Leaf::Thought),
-    Node::seen("reasoning", Leaf::Thought),
+    Node::seen("reasoning_content", Leaf::ReasoningText),
+    Node::seen("reasoning", Leaf::ReasoningText),
     Node::step("tool_calls", &[Node::step(ANY, &[Node::step("function", FUNCTION)])]),
     Node::step("function_call", FUNCTION),
     Node::step("audio", &[Node::seen("data", Leaf::Delta), Node::seen("transcript", Leaf::Delta)]),
@@ -129,7 +129,7 @@ const RESPONSE: &[Places] = &[
     ERROR,
 ];
 
-/// A whole response stands at the root, that of an event inside `response`.
+/// A response document has these members at the root, an event has them inside `response`.
 const RESPONSE_OR_EVENT: &[Places] = &[
     RESPONSE[0],
     RESPONSE[1],
@@ -188,7 +188,7 @@ static MESSAGES: Places = Node::step(
             &[
                 Node::kept("stop_reason", Leaf::Finish),
                 Node::seen("text", Leaf::Delta),
-                Node::seen("thinking", Leaf::Thought),
+                Node::seen("thinking", Leaf::ReasoningText),
                 Node::seen("partial_json", Leaf::Delta),
             ],
         ),
@@ -196,7 +196,7 @@ static MESSAGES: Places = Node::step(
     ],
 );
 
-/// The places of a dialect.
+/// The paths of a dialect.
 pub(super) fn places(dialect: Dialect) -> &'static Places {
     match dialect {
         Dialect::Chat | Dialect::Embeddings => &CHAT,

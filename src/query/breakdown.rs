@@ -14,50 +14,52 @@ use crate::model::{Count, Dimension, ErrorType, Filter, Measures, MetricType, St
 /// The name of the total row.
 const TOTAL_NAME: &str = "(total)";
 
-/// Answers a breakdown.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn breakdown(engine: &Engine, query: &BreakdownQuery) -> Result<Breakdown> {
-    match (query.by, query.metric) {
-        (Dimension::ErrorType, MetricType::RequestRate) => return by_error_type(engine, query),
-        (Dimension::ErrorType, MetricType::ErrorRate) => {
-            return Err(Error::invalid_query(
-                "metric",
-                "by error_type every request is an error; ask for request_rate, which counts them",
-            ));
+impl Engine {
+    /// Answers a breakdown.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
+        match (query.by, query.metric) {
+            (Dimension::ErrorType, MetricType::RequestRate) => return by_error_type(self, query),
+            (Dimension::ErrorType, MetricType::ErrorRate) => {
+                return Err(Error::invalid_query(
+                    "metric",
+                    "by error_type every request is an error; ask for request_rate, which counts them",
+                ));
+            }
+            _ => {}
         }
-        _ => {}
-    }
-    let quantiles = query.metric.latency().filter(|_| query.stat.quantile().is_some());
-    let plain = Query {
-        group_by: vec![query.by],
-        filter: query.filter.clone(),
-        metrics: vec![query.metric],
-        quantiles: quantiles.into_iter().collect(),
-        ..Query::total(query.range)
-    };
-    let ((mut breakdown, values), names) = engine.pick_groups(&plain, |executed| {
-        let split = split(&executed, query);
-        let row = |name: &str, measures: &Measures| row(name, measures, &split.total, query);
-        let breakdown = Breakdown {
-            rows: Vec::new(),
-            other: row(OTHER_NAME, &split.other),
-            total: row(TOTAL_NAME, &split.total),
-            exact: executed.exact,
-            complete_from: executed.complete_from,
+        let quantiles = query.metric.latency().filter(|_| query.stat.quantile().is_some());
+        let plain = Query {
+            group_by: vec![query.by],
+            filter: query.filter.clone(),
+            metrics: vec![query.metric],
+            quantiles: quantiles.into_iter().collect(),
+            ..Query::total(query.range)
         };
-        let (keys, leading): (Vec<GroupKey>, Vec<Measures>) = split.leading.into_iter().unzip();
-        let rows = leading.iter().map(|measures| row("", measures)).collect();
-        ((breakdown, rows), keys)
-    })?;
-    let values: Vec<BreakdownRow> = values;
-    breakdown.rows = values
-        .into_iter()
-        .zip(names)
-        .map(|(row, mut names)| BreakdownRow { name: names.pop().unwrap_or_default(), ..row })
-        .collect();
-    Ok(breakdown)
+        let ((mut breakdown, values), names) = self.pick_groups(&plain, |executed| {
+            let split = split(&executed, query);
+            let row = |name: &str, measures: &Measures| row(name, measures, &split.total, query);
+            let breakdown = Breakdown {
+                rows: Vec::new(),
+                other: row(OTHER_NAME, &split.other),
+                total: row(TOTAL_NAME, &split.total),
+                exact: executed.exact,
+                complete_from: executed.complete_from,
+            };
+            let (keys, leading): (Vec<GroupKey>, Vec<Measures>) = split.leading.into_iter().unzip();
+            let rows = leading.iter().map(|measures| row("", measures)).collect();
+            ((breakdown, rows), keys)
+        })?;
+        let values: Vec<BreakdownRow> = values;
+        breakdown.rows = values
+            .into_iter()
+            .zip(names)
+            .map(|(row, mut names)| BreakdownRow { name: names.pop().unwrap_or_default(), ..row })
+            .collect();
+        Ok(breakdown)
+    }
 }
 
 /// The leading groups in order, what the others add up to, and the total.

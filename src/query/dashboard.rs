@@ -116,64 +116,69 @@ pub struct TopRow {
     pub previous: Option<Measures>,
 }
 
-/// Answers a dashboard.
-///
-/// # Errors
-/// When it asks for too many buckets or the file cannot be read.
-pub(super) fn dashboard(engine: &Engine, query: &DashboardQuery) -> Result<Dashboard> {
-    let now = query.now;
-    let over = |range: TimeRange| Query { filter: query.filter.clone(), ..Query::total(range) };
-    let today = TimeRange::new(day_start(local_date(now, query.tz), query.tz), now.plus_ms(1));
-    let mut queries = vec![
-        Query { metrics: vec![MetricType::RequestRate], ..over(TimeWindow::Minute.ending_at(now)) },
-        over(TimeWindow::Hour.ending_at(now)),
-        over(today),
-    ];
-    let series = query.aggregation.map(|aggregation| Query {
-        aggregation: Some(aggregation),
-        tz: query.tz,
-        quantiles: query.quantiles.clone(),
-        ..over(query.range)
-    });
-    let previous = series.as_ref().zip(query.previous).map(|(series, range)| Query {
-        range,
-        // The tiles compare the total latency only.
-        quantiles: vec![LatencyKind::Total],
-        ..series.clone()
-    });
-    let days = query.by_day.then(|| Query {
-        aggregation: Some(Aggregation::Daily),
-        tz: query.tz,
-        metrics: vec![MetricType::Cost, MetricType::TotalTokens],
-        ..over(query.range)
-    });
-    let parts = [series, previous, days];
-    queries.extend(parts.iter().flatten().cloned());
-    engine.snapshot(&queries, |reader, answers| {
-        let mut answers = answers.into_iter();
-        let mut total = || answers.next().map_or_else(Measures::default, Answer::into_total);
-        let (minute, last_hour, today) = (total(), total(), total());
-        let [series, previous, days] = parts.map(|part| part.and_then(|_| answers.next()));
-        let top = match &query.top {
-            Some(wanted) => Some(top(engine, reader, query, wanted)?),
-            None => None,
-        };
-        let is_empty = series.as_ref().is_some_and(|answer| {
-            answer.series.iter().flat_map(|series| &series.buckets).all(|b| b.requests() == 0)
+impl Engine {
+    /// Answers a dashboard.
+    ///
+    /// # Errors
+    /// When it asks for too many buckets or the file cannot be read.
+    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
+        let now = query.now;
+        let over = |range: TimeRange| Query { filter: query.filter.clone(), ..Query::total(range) };
+        let today = TimeRange::new(day_start(local_date(now, query.tz), query.tz), now.plus_ms(1));
+        let mut queries = vec![
+            Query {
+                metrics: vec![MetricType::RequestRate],
+                ..over(TimeWindow::Minute.ending_at(now))
+            },
+            over(TimeWindow::Hour.ending_at(now)),
+            over(today),
+        ];
+        let series = query.aggregation.map(|aggregation| Query {
+            aggregation: Some(aggregation),
+            tz: query.tz,
+            quantiles: query.quantiles.clone(),
+            ..over(query.range)
         });
-        let newest = if is_empty { reader.newest_start()? } else { None };
-        let last_minute_requests = minute.requests();
-        Ok(Dashboard {
-            series,
-            previous,
-            days,
-            top,
-            last_hour,
-            last_minute_requests,
-            today,
-            newest,
+        let previous = series.as_ref().zip(query.previous).map(|(series, range)| Query {
+            range,
+            // The tiles compare the total latency only.
+            quantiles: vec![LatencyKind::Total],
+            ..series.clone()
+        });
+        let days = query.by_day.then(|| Query {
+            aggregation: Some(Aggregation::Daily),
+            tz: query.tz,
+            metrics: vec![MetricType::Cost, MetricType::TotalTokens],
+            ..over(query.range)
+        });
+        let parts = [series, previous, days];
+        queries.extend(parts.iter().flatten().cloned());
+        self.snapshot(&queries, |reader, answers| {
+            let mut answers = answers.into_iter();
+            let mut total = || answers.next().map_or_else(Measures::default, Answer::into_total);
+            let (minute, last_hour, today) = (total(), total(), total());
+            let [series, previous, days] = parts.map(|part| part.and_then(|_| answers.next()));
+            let top = match &query.top {
+                Some(wanted) => Some(top(self, reader, query, wanted)?),
+                None => None,
+            };
+            let is_empty = series.as_ref().is_some_and(|answer| {
+                answer.series.iter().flat_map(|series| &series.buckets).all(|b| b.requests() == 0)
+            });
+            let newest = if is_empty { reader.newest_start()? } else { None };
+            let last_minute_requests = minute.requests();
+            Ok(Dashboard {
+                series,
+                previous,
+                days,
+                top,
+                last_hour,
+                last_minute_requests,
+                today,
+                newest,
+            })
         })
-    })
+    }
 }
 
 /// The groups of one range.

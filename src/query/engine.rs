@@ -1,31 +1,31 @@
 //! The engine: one snapshot per question.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::answer::{answer, group_names};
-use super::dashboard::{Dashboard, DashboardQuery};
 use super::errors_by_type::{by_error_type, expands, groups_with_errors, wanted_errors};
 use super::execute::{Executed, execute};
 use super::hot::{HotSlice, MetricsStore};
 use super::plan::key_columns;
 use super::sealed::SealedCache;
 use super::table::GroupKey;
-use super::types::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, DimensionValue, Heatmap, HeatmapQuery,
-    Query, RequestsPage, RequestsQuery, StoredRequest, Tail,
-};
+use super::types::{Answer, Query, RequestsPage, RequestsQuery, StoredRequest, Tail};
 use crate::config::QueryConfig;
 use crate::error::{Error, Result};
 use crate::model::{
-    Dimension, Filter, KeyColumn, Measures, RequestId, RequestRecord, TimeWindow, Timestamp, Tz,
+    Dimension, Filter, KeyColumn, Measures, RequestId, RequestRecord, TimeRange, Timestamp,
 };
-use crate::store::{NameCache, PageCursor, PageSelect, Reader, Store};
+use crate::store::{
+    NameCache, PageCursor, PageSelect, RawSelect, Reader, ResolvedFilter, RowParts, Store,
+};
 
 /// Most bytes that sums of past days may take.
 const SEALED_CACHE_BYTES: usize = 8_000_000;
 /// The part of the caches' bytes that sums of past days may take: one in this many.
 const SEALED_SHARE: usize = 2;
+/// Rows added to the hot cache under one lock, about a millisecond. While more are to come, queries read the file.
+const ROWS_PER_LOCK: usize = 2_048;
 /// Most requests of one page.
 pub const MAX_PAGE: usize = 1_000;
 
@@ -34,6 +34,7 @@ pub const MAX_PAGE: usize = 1_000;
 pub struct Engine {
     store: Store,
     hot: RwLock<MetricsStore>,
+    catching_up: Mutex<()>,
     /// Size of the hot cache after its last change: whoever asks for the status must not wait while it reads.
     hot_bytes: AtomicUsize,
     hot_groups: AtomicUsize,
@@ -52,6 +53,7 @@ impl Engine {
         Self {
             store,
             hot: RwLock::new(MetricsStore::new(max_bytes - sealed_bytes)),
+            catching_up: Mutex::new(()),
             hot_bytes: AtomicUsize::new(0),
             hot_groups: AtomicUsize::new(0),
             sealed: SealedCache::new(sealed_bytes),
@@ -66,11 +68,43 @@ impl Engine {
     /// # Errors
     /// When the file cannot be read; the cache is rebuilt later then.
     pub fn catch_up(&self, now: Timestamp) -> Result<()> {
-        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
-        let caught_up = self.store.read(|reader| hot.catch_up(reader, now));
+        let _one_at_a_time = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let caught_up = self.store.read(|reader| self.add_committed(reader, now));
+        let mut hot = self.hot_mut();
+        if caught_up.is_err() {
+            hot.reset();
+        }
         self.hot_bytes.store(hot.bytes(), Ordering::Relaxed);
         self.hot_groups.store(hot.groups(), Ordering::Relaxed);
         caught_up
+    }
+
+    /// Reads without the lock of the cache, so that queries wait for neither a connection nor the file.
+    fn add_committed(&self, reader: &Reader<'_>, now: Timestamp) -> Result<()> {
+        let catch_up = self.hot_mut().begin(now);
+        let last_seq = reader.last_seq()?;
+        let mut rows = Vec::new();
+        let select = RawSelect {
+            range: TimeRange::new(catch_up.horizon, Timestamp::from_unix_ms(i64::MAX)),
+            after_seq: catch_up.after_seq,
+            upto_seq: None,
+            filter: &ResolvedFilter::default(),
+        };
+        reader.raw_rows(&select, RowParts::ALL, |row| {
+            rows.push(row.clone());
+            if rows.len() == ROWS_PER_LOCK {
+                self.hot_mut().add_rows(&catch_up, &rows);
+                rows.clear();
+            }
+        })?;
+        let mut hot = self.hot_mut();
+        hot.add_rows(&catch_up, &rows);
+        hot.finish(&catch_up, last_seq);
+        Ok(())
+    }
+
+    fn hot_mut(&self) -> RwLockWriteGuard<'_, MetricsStore> {
+        self.hot.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of the hot cache and of the sums of past days.
@@ -85,50 +119,6 @@ impl Engine {
     pub fn query(&self, query: &Query) -> Result<Answer> {
         let mut answers = self.query_all(std::slice::from_ref(query))?;
         answers.pop().ok_or(Error::Closed)
-    }
-
-    /// The leading groups of a dimension.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
-        super::breakdown::breakdown(self, query)
-    }
-
-    /// The numbers of this moment.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn current(
-        &self,
-        filter: &Filter,
-        window: TimeWindow,
-        tz: Tz,
-        now: Timestamp,
-    ) -> Result<CurrentMetrics> {
-        super::current::current(self, filter, window, tz, now)
-    }
-
-    /// Counts of requests by latency over time.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
-        super::heatmap::heatmap(self, query)
-    }
-
-    /// Values of a dimension that start with `prefix`, busiest first.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn dimension_values(
-        &self,
-        dimension: Dimension,
-        prefix: &str,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<DimensionValue>> {
-        super::values::dimension_values(self, dimension, prefix, limit, now)
     }
 
     pub(super) const fn store(&self) -> &Store {
@@ -156,14 +146,6 @@ impl Engine {
             let answers = answers.collect::<Result<Vec<_>>>()?;
             then(reader, answers)
         })
-    }
-
-    /// Everything that a dashboard shows.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
-        super::dashboard::dashboard(self, query)
     }
 
     pub(super) fn answer(

@@ -9,22 +9,24 @@ use crate::model::{LatencyKind, Measures};
 /// Rows of a heatmap: each bound is about 1.5 times the one before.
 const BINS_PER_ROW: u16 = 20;
 
-/// Answers a heatmap of one latency.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn heatmap(engine: &Engine, query: &HeatmapQuery) -> Result<Heatmap> {
-    let kind = query.kind;
-    let query = Query {
-        aggregation: Some(query.aggregation),
-        tz: query.tz,
-        filter: query.filter.clone(),
-        quantiles: vec![kind],
-        metrics: vec![crate::model::MetricType::RequestRate],
-        ..Query::total(query.range)
-    };
-    let answer = engine.query(&query)?;
-    Ok(heatmap_of(&answer, kind))
+impl Engine {
+    /// Answers a heatmap of one latency.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        let kind = query.kind;
+        let query = Query {
+            aggregation: Some(query.aggregation),
+            tz: query.tz,
+            filter: query.filter.clone(),
+            quantiles: vec![kind],
+            metrics: vec![crate::model::MetricType::RequestRate],
+            ..Query::total(query.range)
+        };
+        let answer = self.query(&query)?;
+        Ok(heatmap_of(&answer, kind))
+    }
 }
 
 /// The heatmap of the first series of an answer that has distributions of `kind`.

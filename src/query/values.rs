@@ -9,46 +9,46 @@ use crate::store::NameTable;
 /// Values looked at to rank them; a dictionary may be long.
 const RANKED: usize = 10_000;
 
-/// Values that start with `prefix`, busiest of the last 30 days first, then those without requests.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn dimension_values(
-    engine: &Engine,
-    dimension: Dimension,
-    prefix: &str,
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<DimensionValue>> {
-    if limit == 0 || limit > super::MAX_PAGE {
-        return Err(Error::invalid_query("limit", format!("must be 1 to {}", super::MAX_PAGE)));
-    }
-    let query = BreakdownQuery {
-        by: dimension,
-        metric: MetricType::RequestRate,
-        stat: Stat::Average,
-        range: TimeWindow::Month.ending_at(now),
-        filter: Filter::default(),
-        limit: RANKED,
-    };
-    let rows = engine.breakdown(&query)?.rows;
-    let mut values: Vec<DimensionValue> = rows
-        .into_iter()
-        .filter(|row| row.name.starts_with(prefix))
-        .map(|row| DimensionValue { name: row.name, requests: row.requests })
-        .take(limit)
-        .collect();
-    if values.len() < limit {
-        for name in engine.known_names(dimension, prefix, limit)? {
-            if values.len() < limit && values.iter().all(|value| value.name != name) {
-                values.push(DimensionValue { name, requests: 0 });
+impl Engine {
+    /// Values that start with `prefix`, busiest of the last 30 days first, then those without requests.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn dimension_values(
+        &self,
+        dimension: Dimension,
+        prefix: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<DimensionValue>> {
+        if limit == 0 || limit > super::MAX_PAGE {
+            return Err(Error::invalid_query("limit", format!("must be 1 to {}", super::MAX_PAGE)));
+        }
+        let query = BreakdownQuery {
+            by: dimension,
+            metric: MetricType::RequestRate,
+            stat: Stat::Average,
+            range: TimeWindow::Month.ending_at(now),
+            filter: Filter::default(),
+            limit: RANKED,
+        };
+        let rows = self.breakdown(&query)?.rows;
+        let mut values: Vec<DimensionValue> = rows
+            .into_iter()
+            .filter(|row| row.name.starts_with(prefix))
+            .map(|row| DimensionValue { name: row.name, requests: row.requests })
+            .take(limit)
+            .collect();
+        if values.len() < limit {
+            for name in self.known_names(dimension, prefix, limit)? {
+                if values.len() < limit && values.iter().all(|value| value.name != name) {
+                    values.push(DimensionValue { name, requests: 0 });
+                }
             }
         }
+        Ok(values)
     }
-    Ok(values)
-}
 
-impl Engine {
     /// Names of the dictionary of a dimension that start with `prefix`.
     fn known_names(&self, dimension: Dimension, prefix: &str, limit: usize) -> Result<Vec<String>> {
         let reserved = |name: &String| !name.starts_with('(');

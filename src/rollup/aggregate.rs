@@ -1,4 +1,4 @@
-//! What a set of raw rows adds to every rollup.
+//! Aggregates raw rows into the rows of every rollup.
 
 use std::hash::Hash;
 
@@ -13,7 +13,7 @@ use crate::store::{
 
 type Values = [i64; COLUMNS];
 
-/// Plain measures with a sketch of each latency.
+/// Measures with one sketch per latency.
 #[derive(Debug)]
 struct Sketched {
     values: Values,
@@ -44,11 +44,12 @@ impl Sketched {
     }
 }
 
-/// Rows keyed by the start of their bucket and one or two ids.
+/// Rollup rows without sketches, by bucket start and up to two ids.
 type Plain = FxHashMap<RollupKey, Box<PackedMeasures>>;
 type WithSketches = FxHashMap<RollupKey, Box<Sketched>>;
 
-/// Gathers raw rows at the finest level of each rollup; coarser levels are derived at the end.
+/// Aggregates raw rows at the finest level of each rollup; [`finish`](Self::finish) derives the
+/// coarser levels.
 #[derive(Debug, Default)]
 pub struct Aggregate {
     all_by_minute: WithSketches,
@@ -96,7 +97,7 @@ impl Aggregate {
         day.max_started_at_ms = day.max_started_at_ms.max(at_ms);
     }
 
-    /// Everything gathered, in the order of the keys.
+    /// All rollup rows, sorted by key.
     pub fn finish(self) -> RollupDelta {
         let all_by_quarter = coarser(&self.all_by_minute, QUARTER_HOUR_MS);
         let all_by_day = coarser(&all_by_quarter, DAY_MS);

@@ -1,4 +1,4 @@
-//! The compactor: raw rows after the watermark into the rollups, in bounded steps.
+//! The compactor: rolls up the raw rows after the watermark in bounded steps.
 
 use std::time::Duration;
 
@@ -9,22 +9,23 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::store::{RollupDelta, Store, WriteGate, Writing};
 
-/// Steps of so many rows are worth it to merge them with what is stored beforehand, on the compactor's own thread:
-/// senders wait for nothing but the writing. Larger steps would take more memory, and are taken when nobody waits.
-const FORESEEN_ROWS: u32 = 5_000;
+/// Largest step, in rows, whose rollup rows are merged with the stored ones in advance on the
+/// compactor's own thread, so that the writing thread only writes. Larger steps would take more
+/// memory; they occur when no sender is waiting.
+const PREMERGE_ROWS: u32 = 5_000;
 
-/// What one step did.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Raw rows rolled up.
     pub rows: u32,
     /// The watermark afterwards.
     pub watermark_seq: i64,
-    /// There were more rows than one step takes.
+    /// Whether rows are left because the step was full.
     pub more: bool,
 }
 
-/// Rolls up in steps that keep the writing thread for a bounded time.
+/// Rolls up raw rows in steps that occupy the writing thread for a bounded time.
 #[derive(Debug)]
 pub struct Compactor {
     store: Store,
@@ -32,17 +33,17 @@ pub struct Compactor {
 }
 
 impl Compactor {
-    /// A compactor of `store`.
+    /// Creates a compactor of `store`.
     pub fn new(store: Store, config: &CompactorConfig) -> Self {
         Self { store, pace: Pace::new(config.max_rows) }
     }
 
     /// Rolls up the next rows; [`Progress::rows`] is 0 when there are none.
     ///
-    /// Aggregation happens on the calling thread; only the merge runs on the writing thread.
+    /// Aggregates on the calling thread; only the merge runs on the writing thread.
     ///
     /// # Errors
-    /// When the file cannot be read or written; the next call tries the same rows again.
+    /// When the file cannot be read or written; the next call retries the same rows.
     pub fn run_once(&mut self, gate: &dyn WriteGate, now: Timestamp) -> Result<Progress> {
         let step = self.aggregate(None)?;
         let (from_seq, upto_seq, rows, more) =
@@ -53,11 +54,11 @@ impl Compactor {
         Ok(Progress { rows, watermark_seq: upto_seq, more })
     }
 
-    /// Rolls up until no step is full, `merged` hearing of each step and saying whether to go on; the next step is
-    /// aggregated while the one before is merged.
+    /// Rolls up until a step is not full or `merged`, called after each step, returns false.
+    /// Aggregates the next step while the previous one is merged.
     ///
     /// # Errors
-    /// As [`run_once`](Self::run_once); the steps before the failure are done.
+    /// As [`run_once`](Self::run_once); the steps before the failure remain done.
     pub fn run(
         &mut self,
         gate: &dyn WriteGate,
@@ -83,21 +84,23 @@ impl Compactor {
         }
     }
 
-    /// Tells that [`run`](Self::run) is about to begin; all instants are of one monotonic clock.
+    /// Marks the start of a [`run`](Self::run). All times are of one monotonic clock.
     pub const fn begin(&mut self, now_us: u64) {
         self.pace.begin(now_us);
     }
 
-    /// Learns from a step how large the next may be; gives how long to rest, so that senders get through.
+    /// Adapts the size of the next step to the last one, and returns how long to rest so that
+    /// senders' commits get through.
     ///
-    /// `load`: what senders have had of the writing thread since the start.
+    /// `load` is the senders' use of the writing thread since the start.
     pub fn adapt(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
         self.pace.step_done(step, now_us, load)
     }
 
-    /// Starts the merge on the writing thread; it tells whether the watermark stood where the step began.
+    /// Starts the merge on the writing thread; its result is false when the watermark has moved
+    /// since the step began.
     fn merge(&self, gate: &dyn WriteGate, mut step: Step, now: Timestamp) -> Result<Writing<bool>> {
-        if step.rows <= FORESEEN_ROWS {
+        if step.rows <= PREMERGE_ROWS {
             step.delta.foresee(&self.store)?;
         }
         gate.start(move |writer| {
@@ -105,7 +108,7 @@ impl Compactor {
         })
     }
 
-    /// Aggregates the rows after `from_seq`, by default after the watermark.
+    /// Aggregates the rows after `from_seq`, or after the watermark if `None`.
     fn aggregate(&self, from_seq: Option<i64>) -> Result<Step> {
         self.store.read(|reader| {
             let from_seq = match from_seq {
@@ -127,12 +130,12 @@ impl Compactor {
     }
 }
 
-/// Aggregated rows that are not merged yet.
+/// Aggregated rows that are not yet merged.
 struct Step {
     from_seq: i64,
     upto_seq: i64,
     rows: u32,
-    /// There may be more rows than these.
+    /// Whether there may be more rows.
     is_full: bool,
     delta: RollupDelta,
 }

@@ -1,8 +1,8 @@
-//! Rolling up: raw rows after the watermark become rollups; old rows and rollups are deleted.
+//! Rollups: raw rows after the watermark are rolled up; old rows and rollups are deleted.
 //!
-//! Rollups are a pure function of the raw rows up to the watermark. Late rows, imports of last year and
-//! restarts need no special case: every row is added to the buckets of its own start, once, in the
-//! transaction that moves the watermark past it.
+//! Rollups are a pure function of the raw rows up to the watermark. Late rows, imports of old data
+//! and restarts need no special case: each row is added once, to the buckets of its own start, in
+//! the transaction that moves the watermark past it.
 
 mod aggregate;
 mod check;

@@ -1,71 +1,74 @@
-//! How large the next step may be and how long to rest before it, from how the last steps went.
+//! Adapts the size of the compactor's steps and the rests between them to the duration of past
+//! steps.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Rows of the first step, of which nobody knows how long it takes.
+/// Rows of the first step, whose duration is unknown.
 const FIRST_ROWS: u32 = 1_000;
-/// Fewest rows of a step: fewer would spend more on the transaction, and on rollup rows that many rows share, than on
-/// the rows.
+/// Smallest step, in rows. In smaller steps the transaction and the rewritten rollup rows would
+/// cost more than the rows themselves.
 const MIN_ROWS: u32 = 200;
-/// How long a merge may keep the writing thread when nobody waits for it: the larger a step, the more of its rows
-/// meet in one rollup row.
+/// Target duration of a merge while no records arrive, in microseconds. Larger steps are cheaper
+/// per row, because more rows share a rollup row.
 const IDLE_US: u64 = 400_000;
-/// How long it may when records come in and steps of that length keep up with them.
+/// Target duration of a merge while records arrive and the compactor keeps up, in microseconds.
 const BUSY_US: u64 = 8_000;
-/// How long it may when shorter steps do not keep up.
+/// Largest target duration of a merge when shorter steps do not keep up, in microseconds.
 const OUTPACED_US: u64 = 100_000;
-/// Steps keep up when they roll up so many times as many rows as come in: what has gathered must become fewer.
+/// The compactor keeps up when it rolls up at least this multiple of the arriving records, so that
+/// a backlog shrinks.
 const HEADROOM: f64 = 1.5;
-/// After so long without records nobody waits.
+/// Time without records after which no sender is assumed to wait, in microseconds.
 const QUIET_US: u64 = 1_000_000;
-/// Over about so long the rate of records and the use of the writing thread are averaged.
+/// Time constant of the averages of record rate and writing-thread use, in microseconds.
 const AVERAGED_US: f64 = 1e6;
-/// The writing thread has too little to spare when it is at work for more than this part of the time.
+/// Share of the time that the writing thread may be busy before the rests get longer.
 const BUSY_SHARE: f64 = 0.7;
-/// Rest after a merge, in percent of the time it took, while the writing thread has time to spare.
+/// Rest after a merge while the writing thread has spare time, in percent of the merge's duration.
 const SHORT_REST_PERCENT: u64 = 50;
-/// The same while it has not: senders have three quarters of it.
+/// Rest after a merge while it has none, in percent: senders get three quarters of the writing
+/// thread.
 const LONG_REST_PERCENT: u64 = 300;
 
-/// A step that is done.
+/// A finished step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepDone {
     /// Raw rows rolled up.
     pub rows: u32,
-    /// There may be more rows than these.
+    /// Whether there may be more rows.
     pub is_full: bool,
-    /// Microseconds that the merge kept the writing thread.
+    /// Time that the merge occupied the writing thread, in microseconds.
     pub merge_us: u64,
 }
 
-/// What senders have had of the writing thread so far.
+/// The senders' use of the writing thread so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderLoad {
-    /// Records that came in.
+    /// Records received.
     pub records: u64,
-    /// Microseconds that their commits took.
+    /// Time spent committing them, in microseconds.
     pub commit_us: u64,
 }
 
-/// Learns how large steps must be to keep up and how short they can be.
+/// Adapts the step size: steps must be large enough to keep up, and otherwise as short as possible.
 #[derive(Debug)]
 pub(super) struct Pace {
     max_rows: u32,
     step_rows: u32,
-    /// How long a merge may take at present while records come in.
+    /// Current target duration of a merge while records arrive.
     target_us: u64,
     step_began_us: u64,
     seen_at_us: u64,
     seen: SenderLoad,
     last_record_us: Option<u64>,
     records_per_us: f64,
-    /// The part of the time that the writing thread spent on commits and merges.
+    /// The share of the time that the writing thread spends on commits and merges.
     busy_share: f64,
 }
 
 impl Pace {
-    /// A pace whose steps have at most `max_rows` rows.
+    /// Creates a pace with steps of at most `max_rows` rows.
     pub(super) fn new(max_rows: u32) -> Self {
         let max_rows = max_rows.max(MIN_ROWS);
         Self {
@@ -86,16 +89,16 @@ impl Pace {
         self.step_rows
     }
 
-    /// Notes that steps begin.
+    /// Marks the start of a run of steps.
     pub(super) const fn begin(&mut self, now_us: u64) {
         self.step_began_us = now_us;
     }
 
-    /// Learns from a step; gives how long to rest before the next one.
+    /// Adapts to a finished step; returns how long to rest before the next one.
     pub(super) fn step_done(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
-        self.note(now_us, load, step.merge_us);
+        self.update_averages(now_us, load, step.merge_us);
         if self.last_record_us.is_none_or(|at_us| now_us - at_us > QUIET_US) {
-            self.fit(step, IDLE_US);
+            self.resize(step, IDLE_US);
             self.step_began_us = now_us;
             return Duration::ZERO;
         }
@@ -108,12 +111,12 @@ impl Pace {
                 false => BUSY_US.max(self.target_us - self.target_us / 8),
             };
         }
-        self.fit(step, self.target_us);
+        self.resize(step, self.target_us);
         self.step_began_us = now_us + rest_us;
         Duration::from_micros(rest_us)
     }
 
-    fn note(&mut self, now_us: u64, load: SenderLoad, merge_us: u64) {
+    fn update_averages(&mut self, now_us: u64, load: SenderLoad, merge_us: u64) {
         let passed_us = now_us.saturating_sub(self.seen_at_us) as f64;
         let records = load.records.saturating_sub(self.seen.records);
         let work_us = load.commit_us.saturating_sub(self.seen.commit_us) + merge_us;
@@ -133,22 +136,22 @@ impl Pace {
         merge_us.min(self.target_us) * percent / 100
     }
 
-    fn fit(&mut self, step: StepDone, target_us: u64) {
+    fn resize(&mut self, step: StepDone, target_us: u64) {
         let fitting = next_size(step.rows, step.merge_us, target_us, MIN_ROWS..=self.max_rows);
         self.step_rows = if step.is_full {
             fitting
         } else if step.merge_us > target_us {
             self.step_rows.min(fitting)
         } else {
-            // It tells little of how long a full one takes now.
+            // A short step tells little about the duration of a full one.
             self.step_rows.min(FIRST_ROWS.max(self.step_rows - self.step_rows / 8))
         };
     }
 }
 
-/// The size of a step that fits `target_us`, after one of `size` took `took_us`; within `sizes`.
+/// The step size that takes `target_us` if a step of `size` took `took_us`, within `sizes`.
 ///
-/// At most doubled at a time, so that one lucky step does not make the next one long.
+/// At most doubles the size, so that one unusually fast step does not make the next one too long.
 pub(super) fn next_size(
     size: u32,
     took_us: u64,
@@ -164,7 +167,7 @@ pub(super) fn next_size(
 mod tests {
     use super::*;
 
-    /// A pipeline in small: what it costs to roll up, and records that come at a steady rate.
+    /// A simulated pipeline: the cost of rolling up, and records that arrive at a steady rate.
     struct Simulated {
         pace: Pace,
         now_us: u64,
@@ -192,7 +195,7 @@ mod tests {
             self.now_us * self.per_second / 1_000_000 - self.rolled_up
         }
 
-        /// Runs every half second: a step costs 4 ms, and 10 µs a row on each of the two threads.
+        /// Runs the compactor every 500 ms; a step costs 4 ms plus 10 µs per row on each of the two threads.
         fn run_for(&mut self, seconds: u64) {
             (self.longest_merge_us, self.most_left) = (0, 0);
             let end_us = self.now_us + seconds * 1_000_000;
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_becomes_shorter_while_records_come() {
+    fn a_backlog_shrinks_while_records_arrive() {
         let mut simulated = Simulated::new(20_000);
         simulated.now_us = 10_000_000;
         simulated.pace.seen.records = 200_000;
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_who_want_all_of_the_writing_thread_have_three_quarters() {
+    fn saturating_senders_get_three_quarters_of_the_writing_thread() {
         let mut pace = Pace::new(100_000);
         let (mut now_us, mut commit_us, mut merged_us) = (0, 0, 0);
         for step in 1..200 {
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_as_large_as_can_be_when_nobody_sends() {
+    fn steps_grow_to_the_maximum_without_senders() {
         let mut pace = Pace::new(100_000);
         for step in 1..20 {
             let rows = pace.step_rows();

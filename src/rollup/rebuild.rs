@@ -1,4 +1,4 @@
-//! Recomputing the rollups from raw rows, into new tables.
+//! Recomputes the rollups from raw rows into new tables.
 
 use super::recompute::{aggregate_day, kept_levels};
 use crate::error::Result;
@@ -6,30 +6,30 @@ use crate::model::time::DAY_MS;
 use crate::model::{TimeRange, Timestamp};
 use crate::store::{DayRow, Dropped, RollupDelta, Store, Writer, pruned_flag};
 
-/// What a rebuild did.
+/// The result of a rebuild.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebuildReport {
-    /// Days whose rollups were recomputed from their raw rows.
+    /// Days whose rollups were recomputed.
     pub days: usize,
-    /// Days whose rollups were kept, because their raw rows are pruned or cannot be read.
+    /// Days whose rollups were kept, because their raw rows are pruned or unreadable.
     pub kept_days: usize,
-    /// Whether a rebuild that was stopped earlier had left tables, which are gone now.
+    /// Whether the tables of an interrupted rebuild were found and removed.
     pub had_unfinished: bool,
-    /// Whether damaged pages made it necessary to rewrite the whole file (`vacuum`).
+    /// Whether the whole file was rewritten (`vacuum`) because of damaged pages.
     pub is_vacuumed: bool,
-    /// What was wrong and is right now, one line each.
+    /// Corrected problems, one line each.
     pub corrected: Vec<String>,
-    /// What is lost, or cannot be mended by a rebuild, one line each.
+    /// Lost data and problems that a rebuild cannot correct, one line each.
     pub lost: Vec<String>,
 }
 
-/// Recomputes the rollups of every day that still has all its raw rows, and keeps those of the others as far as they can
-/// be read, in new tables that replace the old ones in one transaction.
+/// Recomputes the rollups of every day that still has all its raw rows, and keeps the readable
+/// rollups of the other days. Builds new tables that replace the old ones in one transaction.
 ///
-/// `progress` hears how many days are done, and of how many.
+/// `progress` is called with the number of finished days and the total.
 ///
 /// # Errors
-/// When the file cannot be read or written; the old rollups are there then.
+/// When the file cannot be read or written; the old rollups then stay in place.
 pub fn rebuild(
     store: &Store,
     writer: &mut Writer,
@@ -49,13 +49,13 @@ pub fn rebuild(
         Dropped::Whole => {}
         Dropped::Vacuumed => report.is_vacuumed = true,
         Dropped::PagesLeft => report.lost.push(
-            "pages outside the rollups are damaged too; run `chatgauge salvage` to get a whole file".to_owned(),
+            "pages outside the rollups are damaged too; run `chatgauge salvage` to copy the readable data to a new file".to_owned(),
         ),
     }
     Ok(report)
 }
 
-/// All days that are known, and those of raw rows that are rolled up and of no known day.
+/// All known days, and the unknown days of raw rows that the rollups include.
 fn days_with_requests(store: &Store, now: Timestamp) -> Result<Vec<DayRow>> {
     store.read(|reader| {
         let mut days = reader.days()?;
@@ -63,11 +63,11 @@ fn days_with_requests(store: &Store, now: Timestamp) -> Result<Vec<DayRow>> {
         let mut from_ms = i64::MIN;
         while let Some(start_ms) = reader.first_start(TimeRange::from_unix_ms(from_ms, i64::MAX))? {
             let day_ms = start_ms - start_ms.rem_euclid(DAY_MS);
-            if let Err(place) = days.binary_search_by_key(&day_ms, |day| day.day_ms) {
+            if let Err(index) = days.binary_search_by_key(&day_ms, |day| day.day_ms) {
                 let (min_started_at_ms, max_started_at_ms) = (start_ms, start_ms);
                 let changed_at_ms = now.as_unix_ms();
                 days.insert(
-                    place,
+                    index,
                     DayRow {
                         day_ms,
                         requests: 0,
@@ -85,7 +85,7 @@ fn days_with_requests(store: &Store, now: Timestamp) -> Result<Vec<DayRow>> {
     })
 }
 
-/// Rebuilds one day; its row when that was wrong.
+/// Rebuilds one day; returns its corrected row if the stored one was wrong.
 fn rebuild_day(
     store: &Store,
     writer: &mut Writer,
@@ -102,7 +102,7 @@ fn rebuild_day(
         Ok(delta) => delta,
         Err(error) if error.is_damage() => {
             report.lost.push(format!(
-                "{at}: its requests cannot be read ({error}), and its rollups stay as they are; run `chatgauge salvage`"
+                "{at}: its requests cannot be read ({error}); its rollups are unchanged; run `chatgauge salvage`"
             ));
             keep_day(store, writer, day, report)?;
             return Ok(None);
@@ -111,11 +111,11 @@ fn rebuild_day(
     };
     let Some(counted) = delta.days.first().copied() else {
         if day.requests == 0 {
-            // Only raw rows that are not rolled up yet.
+            // All its raw rows are after the watermark.
             return Ok(None);
         }
         report.lost.push(format!(
-            "{at}: none of its {} requests is there, and its rollups stay as they are",
+            "{at}: all of its {} requests are missing; its rollups are unchanged",
             day.requests
         ));
         keep_day(store, writer, day, report)?;
@@ -134,7 +134,9 @@ fn rebuild_day(
     }
     if counted.requests != day.requests {
         let (stated, found) = (day.requests, counted.requests);
-        report.corrected.push(format!("{at}: {stated} requests were stated, there are {found}"));
+        report
+            .corrected
+            .push(format!("{at}: the request count was {stated}, corrected to {found}"));
     }
     Ok(Some(found))
 }
@@ -158,7 +160,7 @@ fn keep_day(
         let at = Timestamp::from_unix_ms(unreadable.day_ms);
         let (table, minutes) = (unreadable.table, unreadable.level.minutes());
         report.lost.push(format!(
-            "{table} {minutes} min {at}: rows of {} buckets cannot be read, and the requests are pruned",
+            "{table} {minutes} min {at}: rows of {} buckets cannot be read, and their requests are pruned",
             unreadable.buckets
         ));
     }

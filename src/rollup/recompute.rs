@@ -1,4 +1,4 @@
-//! The rollups of a day out of its raw rows.
+//! Recomputes the rollups of a day from its raw rows.
 
 use super::aggregate::Aggregate;
 use crate::error::Result;
@@ -6,29 +6,23 @@ use crate::model::time::DAY_MS;
 use crate::model::{Level, TimeRange};
 use crate::store::{DayRow, RawSelect, Reader, ResolvedFilter, RollupDelta, RowParts, pruned_flag};
 
-/// The levels of a day that retention has left.
+/// The levels of a day that retention has not pruned.
 pub(super) fn kept_levels(day: &DayRow) -> Vec<Level> {
     Level::ALL.into_iter().filter(|level| day.pruned & pruned_flag(Some(*level)) == 0).collect()
 }
 
-/// The day as a range.
+/// The day as a time range.
 pub(super) const fn range_of(day_ms: i64) -> TimeRange {
     TimeRange::from_unix_ms(day_ms, day_ms + DAY_MS)
 }
 
-/// What is known of a day; `None` when nothing is.
-///
-/// # Errors
-/// When the file cannot be read.
+/// The row of a day in `days`, if any.
 pub(super) fn find_day(reader: &Reader<'_>, day_ms: i64) -> Result<Option<DayRow>> {
     let days = reader.days_in(range_of(day_ms))?;
     Ok(days.into_iter().find(|day| day.day_ms == day_ms))
 }
 
-/// What the raw rows of a day up to the watermark add up to.
-///
-/// # Errors
-/// When the file cannot be read.
+/// Aggregates the raw rows of a day up to the watermark.
 pub(super) fn aggregate_day(
     reader: &Reader<'_>,
     day_ms: i64,

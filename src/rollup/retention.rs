@@ -1,4 +1,5 @@
-//! Retention, by age and by size, per level; in bounded steps; only what the watermark has passed.
+//! Retention by age and by size, per level, in bounded steps; deletes only what the watermark has
+//! passed.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,62 +11,64 @@ use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Level, TimeRange, Timestamp};
 use crate::store::{DayRow, Store, WriteGate, Writer, pruned_flag};
 
-/// What a step may keep the writing thread: senders wait for it.
+/// Target time that a step occupies the writing thread, in microseconds: senders wait meanwhile.
 const STEP_US: u64 = 8_000;
-/// Rows deleted in one transaction.
+/// Rows deleted per transaction.
 const STEP_ROWS: RangeInclusive<u32> = 50..=2_000;
-/// Free pages given back in one step.
+/// Free pages returned to the file system per step.
 const STEP_PAGES: RangeInclusive<u32> = 16..=512;
-/// After a step this many times as long passes until the next one, so that the log of what was deleted is moved to the
-/// file meanwhile: the writing thread moves a log that grows too long, while senders wait.
+/// Rest after a step, as a multiple of its duration. The write-ahead log of the deletions is
+/// checkpointed meanwhile; otherwise it would grow until the writing thread must checkpoint it
+/// while senders wait.
 const REST_PER_STEP: u32 = 3;
 /// Longest rest.
 const MAX_REST: Duration = Duration::from_millis(200);
-/// With more pages of the log not in the file yet there is no further step, for a while.
-const MAX_LOG_PAGES: i64 = 2_000;
-/// How long, at most: a log that is not moved must not stop retention.
-const MAX_LOG_WAIT: Duration = Duration::from_secs(30);
-/// Between two looks at the log.
-const LOG_LOOK: Duration = Duration::from_millis(50);
-/// The size of a first step, when nothing is known of how long one takes.
+/// Pages of the write-ahead log not yet checkpointed above which retention pauses.
+const MAX_WAL_BACKLOG: i64 = 2_000;
+/// Longest pause for a checkpoint, so that a stuck checkpoint does not stop retention.
+const MAX_CHECKPOINT_WAIT: Duration = Duration::from_secs(30);
+/// Interval between checks of the write-ahead log.
+const CHECKPOINT_POLL: Duration = Duration::from_millis(50);
+/// Size of the first step (rows or pages), whose duration is unknown.
 const FIRST_STEP: u32 = 128;
-/// Ids that came without a time are remembered this long: twice what is promised.
-const UNDATED_MS: i64 = 2 * DAY_MS;
+/// How long ids of records without a time are kept: twice the documented time.
+const UNDATED_ID_MS: i64 = 2 * DAY_MS;
 
-/// An arrival stamped this much later than now, in milliseconds, was stamped by a clock that was ahead.
-const AHEAD_MS: i64 = HOUR_MS;
+/// Tolerance before an arrival time counts as stamped by a clock that was ahead, in milliseconds.
+const CLOCK_TOLERANCE_MS: i64 = HOUR_MS;
 
-/// Deletes what has outlived its time.
+/// Deletes data that has reached its retention limits.
 #[derive(Clone, Debug)]
 pub struct Retention {
     store: Store,
     config: RetentionConfig,
 }
 
-/// What one run deleted.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionReport {
-    /// Raw rows.
+    /// Raw rows deleted.
     pub raw_rows: usize,
-    /// Rollup rows.
+    /// Rollup rows deleted.
     pub rollup_rows: usize,
-    /// Bytes given back to the file system.
+    /// Bytes returned to the file system.
     pub freed_bytes: i64,
 }
 
 impl Retention {
-    /// Retention of `store`.
+    /// Creates the retention of `store`.
     pub const fn new(store: Store, config: RetentionConfig) -> Self {
         Self { store, config }
     }
 
-    /// Deletes everything that is due; `keep_going` is asked between steps.
+    /// Deletes everything that is due; stops between steps when `keep_going` returns false.
     ///
-    /// Ages are counted at `now`, which must not be ahead of the real time; without `by_age` nothing goes because of its
-    /// age, and what goes for its size is of days that are over at `now`.
+    /// Ages are relative to `now`, which must not be ahead of the real time. Without `by_age`,
+    /// nothing is deleted because of its age. The size limit deletes only from days that have ended
+    /// at `now`.
     ///
     /// # Errors
-    /// When the file cannot be read or written; what was deleted until then stays deleted.
+    /// When the file cannot be read or written; deletions before the failure remain.
     pub fn run(
         &self,
         gate: &dyn WriteGate,
@@ -81,7 +84,7 @@ impl Retention {
         }
         self.prune_by_size(gate, now, keep_going, &mut report)?;
         if by_age {
-            let before = now.plus_ms(-UNDATED_MS);
+            let before = now.plus_ms(-UNDATED_ID_MS);
             let rest = |took_us| self.rest(took_us, keep_going);
             in_steps(gate, keep_going, rest, move |writer, rows| {
                 writer.prune_undated_ids(before, rows)
@@ -91,19 +94,20 @@ impl Retention {
         Ok(report)
     }
 
-    /// Corrects arrivals stamped later than `latest`, the latest time that may be right, by a clock that was ahead.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Corrects arrival times later than `latest`, the latest time that can be right; a clock that
+    /// was ahead stamped them.
     pub fn bound_arrivals(&self, gate: &dyn WriteGate, latest: Timestamp) -> Result<()> {
-        if !self.store.read(|reader| reader.has_arrivals_after(latest.plus_ms(AHEAD_MS)))? {
+        if !self
+            .store
+            .read(|reader| reader.has_arrivals_after(latest.plus_ms(CLOCK_TOLERANCE_MS)))?
+        {
             return Ok(());
         }
         let corrected = gate.write(move |writer| writer.bound_arrivals(latest))?;
         tracing::warn!(
             rows = corrected,
             latest = %latest,
-            "times of arrival were stamped by a clock that was ahead; they are corrected, so that retention does not wait for them"
+            "corrected arrival times that a clock set ahead had stamped; they would have delayed retention"
         );
         Ok(())
     }
@@ -132,13 +136,14 @@ impl Retention {
         Ok(())
     }
 
-    /// Whether there is something to delete: after the first pruning, only late arrivals.
+    /// Whether there is something to delete; after the first pruning, only late arrivals.
     fn holds(&self, day: &DayRow, level: Option<Level>) -> Result<bool> {
         self.store.read(|reader| reader.day_holds(day.day_ms, level))
     }
 
-    /// While the file is too large: raw rows of the oldest days, then their finest rollups. Never those of a day that is not
-    /// over: from then on its records would be rejected.
+    /// While the file is too large, deletes the raw rows of the oldest days, then their finest
+    /// rollups. Never deletes from a day that has not ended, because records of a pruned day are
+    /// rejected.
     fn prune_by_size(
         &self,
         gate: &dyn WriteGate,
@@ -159,7 +164,7 @@ impl Retention {
                     day = %Timestamp::from_unix_ms(day.day_ms),
                     level_minutes = level.map_or(0, Level::minutes),
                     max_bytes,
-                    "the database passed its size limit; the oldest rows go"
+                    "the database exceeds retention.max_bytes; deleting the oldest rows"
                 );
                 match level {
                     None => report.raw_rows += self.prune_raw(gate, day, keep_going)?,
@@ -202,14 +207,17 @@ impl Retention {
         Ok(deleted)
     }
 
-    /// Waits after a step.
+    /// Rests after a step, and waits for the checkpoint if the write-ahead log is long.
     fn rest(&self, took_us: u64, keep_going: &dyn Fn() -> bool) {
         let rest = Duration::from_micros(took_us).saturating_mul(REST_PER_STEP);
         std::thread::sleep(rest.min(MAX_REST));
         let mut waited = Duration::ZERO;
-        while self.store.log_pages_left() > MAX_LOG_PAGES && waited < MAX_LOG_WAIT && keep_going() {
-            std::thread::sleep(LOG_LOOK);
-            waited += LOG_LOOK;
+        while self.store.log_pages_left() > MAX_WAL_BACKLOG
+            && waited < MAX_CHECKPOINT_WAIT
+            && keep_going()
+        {
+            std::thread::sleep(CHECKPOINT_POLL);
+            waited += CHECKPOINT_POLL;
         }
     }
 
@@ -241,8 +249,7 @@ fn age_days(day: &DayRow, now: Timestamp) -> i64 {
     (now.as_unix_ms() - since_ms).div_euclid(DAY_MS)
 }
 
-/// Deletes in transactions that keep the writing thread for a few milliseconds each, until one finds less than
-/// it may delete.
+/// Deletes in transactions of a few milliseconds each, until one deletes fewer rows than it may.
 fn in_steps(
     gate: &dyn WriteGate,
     keep_going: &dyn Fn() -> bool,

@@ -1,4 +1,5 @@
-//! A new file out of a damaged one: what can be read is copied, rollups are recomputed where their requests are there.
+//! Salvage: copies the readable data of a damaged file to a new file, and recomputes the rollups of
+//! the days that have their requests.
 
 use std::path::Path;
 
@@ -8,23 +9,25 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::store::{SalvageReport, SalvageSource, SalvageTarget, Store};
 
-/// What a salvage is doing.
+/// The stage of a salvage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SalvageStep {
-    /// Reads pages of the damaged file.
+    /// Reading pages of the damaged file.
     Reading,
-    /// Recomputes the rollups of days.
+    /// Recomputing the rollups of days.
     Recomputing,
 }
 
-/// Reads what can be read of a damaged file into `new`, which has its name only when it is whole.
+/// Copies the readable data of a damaged file to `new`, which gets its name only when it is
+/// complete.
 ///
-/// The damaged file is only read, and SQLite never opens it. `progress` hears of pages read and days recomputed: how
-/// many, and of how many.
+/// The damaged file is only read, and never opened with SQLite. `progress` is called with the
+/// number of pages read or days recomputed, and the total.
 ///
 /// # Errors
-/// When `new` exists, a server has the damaged file open, that has nothing to read or is newer than this program, or one
-/// of the two cannot be opened or written; nothing is left of the new file then.
+/// When `new` exists, a server has the damaged file open, the damaged file contains nothing
+/// readable or is of a newer version, or one of the files cannot be opened or written. The new file
+/// is then removed.
 pub fn salvage(
     source: &SalvageSource,
     new: &Path,
@@ -37,7 +40,7 @@ pub fn salvage(
     target.finish(report)
 }
 
-/// Fills the new file at `partial`, and closes it.
+/// Fills the new file at `partial` and closes it.
 fn fill(
     source: &SalvageSource,
     partial: &Path,
@@ -47,7 +50,7 @@ fn fill(
 ) -> Result<SalvageReport> {
     let mut config = config.clone();
     partial.clone_into(&mut config.path);
-    // A crash meanwhile costs a file that does not have its name yet.
+    // A crash costs only the unfinished file, so full durability is not needed.
     config.synchronous = Synchronous::Normal;
     let (store, mut writer) = Store::open(&config)?;
     let mut salvaged = writer
@@ -64,7 +67,7 @@ fn fill(
         writer.replace_rollups(day.day_ms, &levels, parts.collect())?;
     }
     store.read(|reader| reader.count_rows(&mut salvaged.report))?;
-    // The writer notes a clean close and is the last one, so that no write-ahead log is left.
+    // Dropped last, the writer records a clean close and leaves no write-ahead log.
     drop(store);
     drop(writer);
     Ok(salvaged.report)

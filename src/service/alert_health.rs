@@ -1,41 +1,41 @@
-//! How alerting itself is doing: evaluations, rules, channels.
+//! Health of the alerting subsystem: evaluations, rules and channels.
 
 use super::{AlertCounts, ChannelReport, Chatgauge};
 use crate::alert::RuleStatus;
 use crate::model::alert::RuleState;
 
-/// Evaluations later than this many intervals, and a minute, are a problem.
+/// Evaluations later than this many intervals plus [`LATE_MS`] are reported as a problem.
 const LATE_INTERVALS: i64 = 5;
-/// See [`LATE_INTERVALS`].
+/// Grace time in addition to [`LATE_INTERVALS`], in milliseconds.
 const LATE_MS: i64 = 60_000;
 
-/// How alerting itself is doing.
+/// Health of the alerting subsystem.
 #[derive(Clone, Debug, Default)]
 pub struct AlertHealth {
-    /// Rules are evaluated by themselves.
+    /// Whether rules are evaluated periodically.
     pub enabled: bool,
-    /// How often and how late.
+    /// Counters of the evaluations.
     pub counts: AlertCounts,
-    /// Every rule's id and what it is doing; `None` while the file cannot be read.
+    /// Id and state of every rule; `None` if the file cannot be read.
     pub rules: Option<Vec<(String, RuleState)>>,
     /// Ids of rules with more groups than `max_groups`.
     pub truncated: Vec<String>,
-    /// Every channel; without what waits for it when the outbox cannot be read.
+    /// Every channel; without queue counts if the outbox cannot be read.
     pub channels: Vec<ChannelReport>,
-    /// The outbox cannot be read.
+    /// Whether the outbox cannot be read.
     pub is_outbox_unread: bool,
-    /// What is wrong, in words.
+    /// Problems, as texts.
     pub problems: Vec<String>,
 }
 
 impl AlertHealth {
-    /// Rules in a state; `None` while the file cannot be read.
+    /// Number of rules in a state; `None` if the file cannot be read.
     pub fn rules_in(&self, state: RuleState) -> Option<usize> {
         let rules = self.rules.as_ref()?;
         Some(rules.iter().filter(|(_, other)| *other == state).count())
     }
 
-    /// Messages that wait, to any channel; `None` while the outbox cannot be read.
+    /// Number of queued messages to all channels; `None` if the outbox cannot be read.
     pub fn pending(&self) -> Option<u64> {
         let queued = self.channels.iter().map(|channel| channel.queued).sum();
         (!self.is_outbox_unread).then_some(queued)
@@ -43,7 +43,8 @@ impl AlertHealth {
 }
 
 impl Chatgauge {
-    /// How alerting itself is doing. What cannot be read from the file is left out, and a problem says why.
+    /// Health of the alerting subsystem. Data that cannot be read is omitted and reported as a
+    /// problem.
     pub fn alert_health(&self) -> AlertHealth {
         let config = &self.config().alerting;
         let mut unread = Vec::new();
@@ -84,11 +85,11 @@ fn problems(health: &AlertHealth, interval_ms: i64, before_ms: Option<i64>) -> V
     }
     let truncated = health.truncated.iter();
     problems.extend(truncated.map(|rule| {
-        format!("alert rule {rule} has more groups than alerting.max_groups; the smallest are not watched")
+        format!("alert rule {rule} has more groups than alerting.max_groups; the smallest are not evaluated")
     }));
     let failing = health.rules_in(RuleState::Error).unwrap_or(0);
     if failing > 0 {
-        problems.push(format!("{failing} alert rules could not be evaluated"));
+        problems.push(format!("evaluating {failing} alert rules failed"));
     }
     problems
 }

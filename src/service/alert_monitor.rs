@@ -8,11 +8,11 @@ use crate::model::Timestamp;
 use crate::model::alert::{Alert, AlertEvent, Rule};
 use crate::store::IncidentQuery;
 
-/// Alerts of one service. Clones share it.
+/// Alerts of one service. Clones share the service.
 ///
-/// The service evaluates by itself every `alerting.interval`; [`check_alerts`](Self::check_alerts) does
-/// so at an instant of the caller's. Messages go to the log and to the rule's channels (webhook, Slack,
-/// Alertmanager, e-mail), whoever evaluates.
+/// The service evaluates every `alerting.interval`; [`check_alerts`](Self::check_alerts) also
+/// evaluates, at any instant. Either way, notifications go to the log and to the rule's channels
+/// (webhook, Slack, Alertmanager, e-mail).
 ///
 /// # Example
 /// ```
@@ -47,29 +47,27 @@ impl Chatgauge {
 
 impl AlertMonitor {
     /// Adds a rule, or replaces the one with the same id, until the program ends. Register the same
-    /// rules at every start: the states of rules that are gone when the grace period ends are closed.
+    /// rules at every start: states of rules that are missing at the end of the grace period are
+    /// closed.
     ///
     /// # Errors
-    /// [`InvalidConfig`](crate::Error::InvalidConfig) when it cannot be evaluated.
+    /// [`InvalidConfig`](crate::Error::InvalidConfig) if the rule is invalid.
     pub fn register_alert(&self, rule: Rule) -> Result<()> {
         self.gauge.register_alert(rule)
     }
 
-    /// Evaluates every rule at `now` and gives the alerts that this evaluation triggered.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Evaluates every rule at `now` and returns the alerts that this evaluation triggered.
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<Alert>> {
         Ok(self.gauge.check_alerts(now)?.iter().map(Alert::from).collect())
     }
 
-    /// Calls `handler` with every transition (fired, recovering, ended, ...), after it is on disk, as long as
-    /// the service lives.
+    /// Calls `handler` with every transition (fired, recovering, ended, ...) after it is on disk,
+    /// for the lifetime of the service.
     ///
-    /// Handlers run on the thread that evaluated, one after the other, so a slow one delays the next
-    /// evaluation; they may ask this service anything. One that panics is logged and called again the next time. What comes
-    /// and goes below the line (ok and pending) is no transition. Delivery to channels does not depend on them: a handler is
-    /// for this program, and is not called again after a crash.
+    /// Handlers run one after the other on the evaluating thread, so a slow handler delays the next
+    /// evaluation; they may call this service. A handler that panics is logged and called again
+    /// next time. Changes between OK and pending are not transitions. Channel delivery does not
+    /// depend on handlers, and handlers are not called again after a crash.
     ///
     /// # Example
     /// ```
@@ -107,9 +105,6 @@ impl AlertMonitor {
     }
 
     /// The alerts triggered at or after `since`, newest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn triggered_alerts(&self, since: Timestamp) -> Result<Vec<Alert>> {
         let query = IncidentQuery {
             fired_since: Some(since),

@@ -1,4 +1,4 @@
-//! Alerts: the thread that evaluates, and what can be asked and done.
+//! Alerts: the evaluation thread and the alert API of the service.
 
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -19,23 +19,23 @@ use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
 use crate::store::{IncidentQuery, Store, WriteGate};
 
-/// The longest range of a backtest, in days.
-const LONGEST_BACKTEST_DAYS: i64 = 35;
+/// Maximum range of a backtest, in days.
+const MAX_BACKTEST_DAYS: i64 = 35;
 
-/// How often and how late alerts are evaluated, since the start.
+/// Counters of alert evaluations since startup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlertCounts {
     /// Evaluations of all rules.
     pub evaluations_total: u64,
-    /// Evaluations left out because the one before was still running.
+    /// Evaluations skipped because the previous one was still running.
     pub missed_total: u64,
-    /// Evaluations that could not be written down.
+    /// Failed evaluations.
     pub failed_total: u64,
-    /// The last evaluation.
+    /// Time of the last evaluation.
     pub evaluated_at: Option<Timestamp>,
 }
 
-/// The monitor of a configuration.
+/// Creates the monitor of a configuration.
 pub(super) fn new_monitor(
     config: &AlertingConfig,
     store: Store,
@@ -51,7 +51,7 @@ pub(super) fn new_monitor(
     Monitor::new(store, engine, settings, rules.collect())
 }
 
-/// The rule with pseudonyms in place of user ids.
+/// Replaces the user ids of a rule by pseudonyms.
 pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
     for user in &mut rule.filter.users {
         *user = pseudonymizer.user(user).to_string();
@@ -64,8 +64,8 @@ pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule 
     rule
 }
 
-/// Evaluates every interval until the end, aligned to the clock.
-pub(super) fn watch(shared: &Shared) {
+/// Evaluates every interval, aligned to the clock, until shutdown.
+pub(super) fn evaluation_loop(shared: &Shared) {
     let config = &shared.config.alerting;
     let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(30_000).max(1);
     let interval_us = u64::try_from(config.interval.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -80,7 +80,7 @@ pub(super) fn watch(shared: &Shared) {
         if shared.wait(Duration::from_millis(wait_ms)) {
             return;
         }
-        if shared.alerts_held.load(Ordering::SeqCst) {
+        if shared.alerts_paused.load(Ordering::SeqCst) {
             continue;
         }
         let started_us = shared.clock.monotonic_us();
@@ -88,32 +88,33 @@ pub(super) fn watch(shared: &Shared) {
             Ok(()) => {
                 if let Some(ended) = log.succeeded(shared.clock.monotonic_us()) {
                     let (failures, seconds) = (ended.failures, ended.lasted_s);
-                    tracing::info!(failures, seconds, "alerts are evaluated again");
+                    tracing::info!(failures, seconds, "alert evaluation works again");
                 }
             }
             Err(error) => {
                 if let Some(failures) = log.failed(shared.clock.monotonic_us()) {
-                    tracing::error!(%error, failures, "alerts could not be evaluated; retrying at the next interval");
+                    tracing::error!(%error, failures, "evaluating alerts failed; retrying at the next interval");
                 }
             }
         }
         let took_us = shared.clock.monotonic_us().saturating_sub(started_us);
-        shared.monitor.note_missed(took_us / interval_us);
+        shared.monitor.add_missed(took_us / interval_us);
     }
 }
 
 impl Shared {
-    /// One evaluation by the clock; nothing fires just after a start.
+    /// Runs one periodic evaluation; nothing fires during the grace period after startup.
     fn evaluate_alerts(&self, now: Timestamp) -> Result<()> {
         let grace_us = u64::try_from(self.config.alerting.startup_grace.as_micros()).unwrap_or(0);
         let running_us = self.clock.monotonic_us().saturating_sub(self.started_us);
         self.monitor.evaluate(&self.queue, now, running_us < grace_us)?;
-        self.note_evaluated();
+        self.record_evaluation();
         Ok(())
     }
 
-    /// Lateness is measured in monotonic time: a jump of the clock makes no evaluation late.
-    fn note_evaluated(&self) {
+    /// Stores the monotonic time, so that a jump of the wall clock does not make an evaluation
+    /// late.
+    fn record_evaluation(&self) {
         self.alerts_evaluated_us.store(self.clock.monotonic_us().max(1), Ordering::SeqCst);
     }
 
@@ -124,7 +125,7 @@ impl Shared {
         (evaluated_us > 0).then(|| i64::try_from(elapsed_us / 1_000).unwrap_or(i64::MAX))
     }
 
-    /// Deletes old history of alerts, in bounded steps.
+    /// Prunes the alert history in bounded steps.
     pub(super) fn prune_alerts(&self, log: &mut FailureLog) {
         let Some(now) = self.trusted.read().ages_at() else { return };
         let days = self.config.alerting.history_days;
@@ -133,12 +134,12 @@ impl Shared {
             Ok(rows) => {
                 log.succeeded(self.clock.monotonic_us());
                 if rows > 0 {
-                    tracing::info!(rows, "old history of alerts was deleted");
+                    tracing::info!(rows, "old alert history deleted");
                 }
             }
             Err(error) => {
                 if let Some(failures) = log.failed(self.clock.monotonic_us()) {
-                    tracing::error!(%error, failures, "deleting old history of alerts failed; retrying at the next interval");
+                    tracing::error!(%error, failures, "deleting old alert history failed; retrying at the next interval");
                 }
             }
         }
@@ -146,15 +147,12 @@ impl Shared {
 }
 
 impl Chatgauge {
-    /// Every rule with what it is doing, in the order of the configuration.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Every rule with its status, in configuration order.
     pub fn alert_rules(&self) -> Result<Vec<RuleStatus>> {
         self.shared().monitor.rules()
     }
 
-    /// How often alerts are evaluated.
+    /// Counters of the evaluations.
     pub fn alert_counts(&self) -> AlertCounts {
         let monitor = &self.shared().monitor;
         let (evaluations_total, missed_total, failed_total) = monitor.counts();
@@ -162,35 +160,33 @@ impl Chatgauge {
         AlertCounts { evaluations_total, missed_total, failed_total, evaluated_at }
     }
 
-    /// Makes evaluations by the clock wait, or go on: while a past is stored that [`check_alerts`](Self::check_alerts)
-    /// lives through afterwards, the present must not be looked at first.
-    pub(crate) fn hold_alerts(&self, held: bool) {
-        self.shared().alerts_held.store(held, Ordering::SeqCst);
+    /// Pauses or resumes periodic evaluation, while a history is stored that
+    /// [`check_alerts`](Self::check_alerts) replays afterwards.
+    pub(crate) fn pause_alerts(&self, paused: bool) {
+        self.shared().alerts_paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Evaluates every rule now, grace period or not, and tells which incidents began.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Evaluates every rule now, even during the grace period, and returns the opened incidents.
     pub fn check_alerts(&self, now: Timestamp) -> Result<Vec<AlertIncident>> {
         let shared = self.shared();
         let opened = shared.monitor.evaluate(&shared.queue, now, false)?;
-        shared.note_evaluated();
+        shared.record_evaluation();
         shared.monitor.incidents(opened)
     }
 
-    /// Replaces all rules, e.g. after the file was changed: what is the same rule still goes on.
+    /// Replaces all rules, e.g. after a reload; rules with an unchanged definition keep their
+    /// state.
     pub fn set_alert_rules(&self, rules: Vec<Rule>) {
         let shared = self.shared();
         let rules = rules.into_iter().map(|rule| identified(rule, &shared.pseudonymizer));
         shared.monitor.set_rules(rules.collect());
     }
 
-    /// Takes the rules of alerts from a configuration that was read again; the rest of it waits for the
-    /// next start.
+    /// Applies the alert rules of a reloaded configuration; other changes take effect at the next
+    /// start.
     ///
     /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) when a rule names a channel that came with this
+    /// [`InvalidConfig`](Error::InvalidConfig) if a rule names a channel that is new in this
     /// configuration; nothing is changed then.
     pub fn reload_alert_rules(&self, config: &Config) -> Result<()> {
         let channels = &self.config().alerting.channels;
@@ -199,7 +195,8 @@ impl Chatgauge {
         for rule in &config.alerting.rules {
             if let Some(name) = rule.channels.iter().find(|name| !is_known(name)) {
                 let key = format!("alerting.rule {}", rule.id);
-                let reason = format!("the channel {name:?} is new; channels change at a start");
+                let reason =
+                    format!("channel {name:?} is new; changes of channels require a restart");
                 return Err(Error::invalid_config(key, reason));
             }
         }
@@ -210,7 +207,7 @@ impl Chatgauge {
     /// Adds a rule, or replaces the one with the same id, until the program ends.
     ///
     /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) when it cannot be evaluated.
+    /// [`InvalidConfig`](Error::InvalidConfig) if the rule is invalid.
     pub fn register_alert(&self, rule: Rule) -> Result<()> {
         rule.check().map_err(|(key, reason)| Error::invalid_config(key, reason))?;
         let shared = self.shared();
@@ -221,17 +218,11 @@ impl Chatgauge {
     }
 
     /// Incidents, newest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn alert_incidents(&self, query: &IncidentQuery) -> Result<Vec<AlertIncident>> {
         self.shared().store.read(|reader| reader.alert_incidents(query))
     }
 
-    /// An incident with what happened to it, oldest first; `None` when there is none.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// An incident and its events, oldest first; `None` if it does not exist.
     pub fn alert_incident(&self, id: &str) -> Result<Option<(AlertIncident, Vec<AlertEvent>)>> {
         let query = IncidentQuery {
             incident_ids: vec![id.to_owned()],
@@ -246,35 +237,23 @@ impl Chatgauge {
         })
     }
 
-    /// States of the open incidents, by incident: what they are doing now.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Current states of the open incidents, by incident id.
     pub fn open_alert_states(&self) -> Result<std::collections::BTreeMap<String, AlertInstance>> {
         self.shared().monitor.open_states()
     }
 
-    /// Number of the last line of the history; as long as it stays, nothing has happened to an incident or a
-    /// silence but that time passed.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Id of the last event in the history. As long as it does not change, no incident or silence
+    /// has changed except by the passing of time.
     pub fn last_alert_event_id(&self) -> Result<i64> {
         self.shared().store.read(|reader| reader.last_alert_event_id())
     }
 
-    /// Everything that happened to alerts within a range, newest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// All alert events in a range, newest first.
     pub fn alert_history(&self, range: TimeRange, limit: usize) -> Result<Vec<AlertEvent>> {
         self.shared().store.read(|reader| reader.alert_events(range, limit))
     }
 
-    /// Notes that `actor` takes care of an incident: no more reminders until it ends.
-    ///
-    /// # Errors
-    /// When the write failed.
+    /// Acknowledges an incident, which stops its reminders.
     pub fn acknowledge_alert(
         &self,
         incident_id: &str,
@@ -285,11 +264,9 @@ impl Chatgauge {
         shared.monitor.acknowledge(&shared.queue, incident_id, actor, note, shared.steady_now())
     }
 
-    /// Ends an incident by hand, and tells whoever was told that it fires. A run of failures begins another
-    /// one after a further failure, other rules when they are violated often enough again.
-    ///
-    /// # Errors
-    /// When the write failed.
+    /// Closes an incident manually and notifies its receivers. A failure run starts another
+    /// incident only after a further failure; other rules as soon as their condition holds long
+    /// enough again.
     pub fn close_alert(
         &self,
         incident_id: &str,
@@ -300,11 +277,9 @@ impl Chatgauge {
         shared.monitor.close(&shared.queue, incident_id, (actor, comment), shared.steady_now())
     }
 
-    /// Why a rule did or did not fire for a group: its state and its last evaluations since the start;
-    /// `None` when there is no such rule. A plain user id in the group becomes its pseudonym.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Explains why a rule did or did not fire for a group: its state and its latest evaluations
+    /// since startup. `None` if the rule does not exist. User ids in the group are replaced by
+    /// pseudonyms.
     pub fn explain_alert(&self, rule_id: &str, group: &AlertGroup) -> Result<Option<Explanation>> {
         let mut group = group.clone();
         let pseudonym = group.names.get("user").map(|user| self.pseudonymizer().user(user));
@@ -314,14 +289,14 @@ impl Chatgauge {
         self.shared().monitor.explain(rule_id, &group, self.shared().steady_now())
     }
 
-    /// What a rule would have done over the stored history; user ids become pseudonyms.
+    /// Backtests a rule on the stored history; user ids are replaced by pseudonyms.
     ///
     /// # Errors
-    /// [`InvalidQuery`](Error::InvalidQuery) when the range is empty or longer than 35 days, or the rule
-    /// needs rows that are gone; [`Busy`](Error::Busy) while another one runs.
+    /// [`InvalidQuery`](Error::InvalidQuery) if the range is empty or longer than 35 days, or the
+    /// rule needs pruned rows; [`Busy`](Error::Busy) while another backtest runs.
     pub fn backtest_alert(&self, rule: &Rule, range: TimeRange) -> Result<Backtest> {
-        if range.is_empty() || range.width_ms() > LONGEST_BACKTEST_DAYS * DAY_MS {
-            let reason = format!("must lie after start, at most {LONGEST_BACKTEST_DAYS} days");
+        if range.is_empty() || range.width_ms() > MAX_BACKTEST_DAYS * DAY_MS {
+            let reason = format!("must lie after start, at most {MAX_BACKTEST_DAYS} days");
             return Err(Error::invalid_query("end", reason));
         }
         if let Some(reason) = &rule.inactive {

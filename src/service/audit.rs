@@ -1,4 +1,4 @@
-//! The audit trail: who looked, who changed what.
+//! The audit trail: reads and changes by users.
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::model::AuditEntry;
 use crate::store::WriteGate;
 
 impl Chatgauge {
-    /// Notes a line in the audit trail without waiting for the disk.
+    /// Appends an entry to the audit trail without waiting for the disk.
     pub fn audit(&self, entry: AuditEntry) {
         let log = Arc::clone(&self.shared().audit_log);
         let note = self.shared().queue.hand_over(Box::new(move |writer, clock| {
@@ -18,21 +18,18 @@ impl Chatgauge {
                 Ok(_) => drop(log.succeeded(clock.monotonic_us())),
                 Err(error) => {
                     if let Some(failures) = log.failed(clock.monotonic_us()) {
-                        tracing::error!(%error, failures, "a line of the audit trail could not be written and is lost");
+                        tracing::error!(%error, failures, "writing to the audit trail failed; the entry is lost");
                     }
                 }
             }
         }));
         if note.is_err() {
-            tracing::warn!("a line of the audit trail came after the end");
+            tracing::warn!("audit trail entry lost: the service is shutting down");
         }
     }
 
-    /// Lines of the audit trail, newest first: at most `limit` before the line `before`, each with
-    /// its id.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Entries of the audit trail with their ids, newest first: at most `limit` with an id below
+    /// `before`.
     pub fn audit_trail(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
         self.shared().store.read(|reader| reader.audit(before, limit))
     }

@@ -1,4 +1,4 @@
-//! Scheduled backups: the thread that makes them, and how they are doing.
+//! Scheduled backups: the backup thread and its status.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,22 @@ use crate::model::Timestamp;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::query::status::BackupStatus;
 
-/// Time between two looks at the clock.
+/// Interval at which the thread checks whether a backup is due.
 const TICK: Duration = Duration::from_millis(500);
-/// Wait after the first failed attempt; it doubles with each further one.
-const FIRST_RETRY_MS: i64 = MINUTE_MS;
-/// Longest wait after a failed attempt.
-const LAST_RETRY_MS: i64 = HOUR_MS;
-/// A backup that is this late is a problem, whatever the reason.
+/// Delay after the first failed attempt, in milliseconds; it doubles with each failure.
+const RETRY_MIN_MS: i64 = MINUTE_MS;
+/// Maximum delay after a failed attempt, in milliseconds.
+const RETRY_MAX_MS: i64 = HOUR_MS;
+/// A backup overdue by this much is reported as a problem, in milliseconds.
 const LATE_MS: i64 = HOUR_MS;
-/// The date of a backup may be this much ahead of the clock; one from further ahead says nothing about now.
-const AHEAD_MS: i64 = HOUR_MS;
-/// Backups with dates in the future are looked for again after this time, in monotonic microseconds: one minute.
-const LOOK_AGAIN_US: u64 = 60_000_000;
+/// Maximum time by which a backup's date may be ahead of the clock, in milliseconds; backups dated
+/// later are ignored.
+const FUTURE_TOLERANCE_MS: i64 = HOUR_MS;
+/// Interval at which backups dated in the future are rescanned, in monotonic microseconds: one
+/// minute.
+const RESCAN_US: u64 = 60_000_000;
 
-/// How scheduled backups are doing; shared by their thread and by whoever asks.
+/// Status of scheduled backups, shared by the backup thread and its readers.
 #[derive(Debug, Default)]
 pub(super) struct Backups {
     state: Mutex<BackupStatus>,
@@ -41,42 +43,42 @@ impl Backups {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a backup that is under way.
+    /// Stops a running backup.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// How they are doing; `None`: none are scheduled.
+    /// The status; `None` if no backups are scheduled.
     pub(super) fn status(&self, config: &Config) -> Option<BackupStatus> {
         config.backup.directory.is_some().then(|| self.state().clone())
     }
 }
 
-/// The dated backups of a run of the server.
+/// The dated backups of this server run.
 #[derive(Debug)]
 struct Rotation {
     dated: DatedBackups,
-    /// Those that this run made and that are still there, the last one at the end.
+    /// Backups created by this run that still exist, the latest last.
     made: Vec<PathBuf>,
-    /// When backups with dates in the future were looked for, in monotonic microseconds.
-    looked_us: u64,
+    /// Time of the last scan for backups dated in the future, in monotonic microseconds.
+    scanned_us: u64,
 }
 
-/// Makes backups as scheduled until the end.
-pub(super) fn keep_backing_up(shared: &Shared) {
+/// Creates backups as scheduled until shutdown.
+pub(super) fn backup_loop(shared: &Shared) {
     let Some(directory) = &shared.config.backup.directory else { return };
     let dated = DatedBackups::new(directory, &shared.config.store.path);
-    let mut rotation = Rotation { dated, made: Vec::new(), looked_us: 0 };
+    let mut rotation = Rotation { dated, made: Vec::new(), scanned_us: 0 };
     if let Err(error) = shared.find_last(&mut rotation) {
-        // The first attempt says it again.
-        tracing::warn!(%error, "the backups of before cannot be looked at");
+        // The first backup attempt reports the error.
+        tracing::warn!(%error, "scanning existing backups failed");
     }
     while !shared.wait(TICK) {
         let now = shared.clock.now();
         if now >= shared.schedule_next(now) {
             shared.back_up(&mut rotation, now);
         }
-        shared.forget_future(&mut rotation);
+        shared.rescan_future(&mut rotation);
     }
 }
 
@@ -85,11 +87,11 @@ impl Shared {
         Ok(self.store.read(|reader| reader.store_state())?.store_id)
     }
 
-    /// Removes what an earlier run left unfinished, and looks for its last backup.
+    /// Removes unfinished backups of earlier runs and finds the last backup.
     fn find_last(&self, rotation: &mut Rotation) -> Result<()> {
         let store_id = self.store_id()?;
         rotation.dated.remove_unfinished(&store_id)?;
-        if let Some(newest) = self.look_at_dates(rotation, &store_id)? {
+        if let Some(newest) = self.scan_dates(rotation, &store_id)? {
             let mut state = self.backups.state();
             state.last_success_at = Some(newest.at);
             state.last_bytes = Some(newest.bytes);
@@ -98,14 +100,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes the backups with dates in the future; gives the newest of the others.
-    fn look_at_dates(
-        &self,
-        rotation: &mut Rotation,
-        store_id: &[u8],
-    ) -> Result<Option<DatedBackup>> {
-        rotation.looked_us = self.clock.monotonic_us();
-        let until = self.trusted.read().latest.plus_ms(AHEAD_MS);
+    /// Records backups dated in the future and returns the newest of the others.
+    fn scan_dates(&self, rotation: &mut Rotation, store_id: &[u8]) -> Result<Option<DatedBackup>> {
+        rotation.scanned_us = self.clock.monotonic_us();
+        let until = self.trusted.read().latest.plus_ms(FUTURE_TOLERANCE_MS);
         let FoundBackups { newest, later } = rotation.dated.newest(store_id, until)?;
         let latest = later.first().map(|backup| backup.path.display().to_string());
         let count = u64::try_from(later.len()).unwrap_or(u64::MAX);
@@ -114,7 +112,7 @@ impl Shared {
             tracing::warn!(
                 count,
                 latest,
-                "backups are dated in the future: they are neither counted nor deleted; check the clock, and rename or remove \
+                "backups are dated in the future and ignored by the schedule and the rotation; check the clock, and rename or remove \
                  them"
             );
         }
@@ -123,45 +121,45 @@ impl Shared {
         Ok(newest)
     }
 
-    /// Looks every minute whether backups with dates in the future, if there were any, are still there.
-    fn forget_future(&self, rotation: &mut Rotation) {
-        let since_us = self.clock.monotonic_us().saturating_sub(rotation.looked_us);
-        if self.backups.state().future_files == 0 || since_us < LOOK_AGAIN_US {
+    /// Rescans backups dated in the future every minute, if there were any.
+    fn rescan_future(&self, rotation: &mut Rotation) {
+        let since_us = self.clock.monotonic_us().saturating_sub(rotation.scanned_us);
+        if self.backups.state().future_files == 0 || since_us < RESCAN_US {
             return;
         }
-        let looked = self.store_id().and_then(|id| self.look_at_dates(rotation, &id));
-        if let Err(error) = looked {
-            tracing::debug!(%error, "the dates of the backups cannot be looked at");
+        let scanned = self.store_id().and_then(|id| self.scan_dates(rotation, &id));
+        if let Err(error) = scanned {
+            tracing::debug!(%error, "scanning backup dates failed");
         }
     }
 
-    /// When the next attempt is due, as of `now`.
+    /// Time of the next attempt, as of `now`.
     fn schedule_next(&self, now: Timestamp) -> Timestamp {
         let config = &self.config.backup;
         let mut state = self.backups.state();
-        let last = state.last_success_at.filter(|at| *at <= now.plus_ms(AHEAD_MS));
+        let last = state.last_success_at.filter(|at| *at <= now.plus_ms(FUTURE_TOLERANCE_MS));
         let due = next_due(config.schedule, last, self.started_at, self.config.time_zone);
         let retry = state.last_failure_at.filter(|_| state.failures > 0).map(|at| {
             let doublings = u32::try_from(state.failures - 1).unwrap_or(u32::MAX).min(16);
-            at.plus_ms((FIRST_RETRY_MS << doublings).min(LAST_RETRY_MS))
+            at.plus_ms((RETRY_MIN_MS << doublings).min(RETRY_MAX_MS))
         });
-        // A clock that was set back does not put the retry off.
-        let retry = retry.filter(|at| *at <= now.plus_ms(LAST_RETRY_MS));
+        // Ignores a retry time in the future of a clock that was set back.
+        let retry = retry.filter(|at| *at <= now.plus_ms(RETRY_MAX_MS));
         let next = retry.map_or(due, |retry| retry.max(due));
         state.due_at = Some(due);
         state.next_at = Some(next);
         next
     }
 
-    /// One attempt.
+    /// Runs one attempt.
     fn back_up(&self, rotation: &mut Rotation, now: Timestamp) {
         self.backups.state().is_running = true;
         let made = self.make_backup(&rotation.dated, now);
-        self.note_attempt(rotation, now, made);
+        self.record_attempt(rotation, now, made);
         self.backups.state().is_running = false;
     }
 
-    fn note_attempt(&self, rotation: &mut Rotation, now: Timestamp, made: Result<BackupReport>) {
+    fn record_attempt(&self, rotation: &mut Rotation, now: Timestamp, made: Result<BackupReport>) {
         let mut state = self.backups.state();
         match made {
             Ok(report) => {
@@ -177,12 +175,12 @@ impl Shared {
                     file = %report.file.display(),
                     bytes = report.figures.bytes,
                     took_ms = took_us / 1_000,
-                    "backup made and verified"
+                    "backup created and verified"
                 );
                 rotation.made.push(report.file);
                 self.prune_backups(rotation);
             }
-            // The end of the program is no failure.
+            // Shutdown is not a failure.
             Err(Error::Closed) if self.is_stopping() => {}
             Err(error) => {
                 state.failures += 1;
@@ -190,16 +188,16 @@ impl Shared {
                 state.last_failure_at = Some(self.clock.now());
                 state.last_error = Some(error.to_string());
                 drop(state);
-                tracing::error!(%error, "backup failed; it is tried again");
+                tracing::error!(%error, "backup failed; retrying with backoff");
             }
         }
     }
 
     fn make_backup(&self, dated: &DatedBackups, now: Timestamp) -> Result<BackupReport> {
         let BackupConfig { with_key, max_bytes_per_s, .. } = self.config.backup;
-        // Each may be as large as the database, and the copy needs the space.
+        // Each may be as large as the database, and the new copy needs the space.
         if let Err(error) = self.store_id().and_then(|id| dated.remove_unfinished(&id)) {
-            tracing::debug!(%error, "unfinished copies were not looked for; the copy fails for the same reason");
+            tracing::debug!(%error, "removing unfinished backups failed; the backup fails for the same reason");
         }
         let job = BackupJob::begin(BackupRequest {
             database: self.config.store.path.clone(),
@@ -208,7 +206,7 @@ impl Shared {
             with_key,
             overwrite: false,
             max_bytes_per_s,
-            // A start without the log has left its mark in the database.
+            // The database itself records a start without its WAL.
             wal_is_missing: false,
         })?;
         let mut watch = CopyWatch {
@@ -223,35 +221,35 @@ impl Shared {
         copied.finish(&mut watch)
     }
 
-    /// Deletes the backups beyond those that are kept, now that there is a newer one.
+    /// Deletes backups beyond the number to keep, after a new one was created.
     fn prune_backups(&self, rotation: &mut Rotation) {
         let failed = self.prune_made(rotation).unwrap_or_else(Some);
         if let Some(error) = &failed {
-            tracing::error!(%error, "old backups could not be deleted; the next backup tries again");
+            tracing::error!(%error, "deleting old backups failed; retrying after the next backup");
         }
         self.backups.state().prune_error = failed.map(|error| error.to_string());
     }
 
-    /// Deletes what it can; gives the last failure of a file.
+    /// Deletes what can be deleted; returns the last failure of a file.
     fn prune_made(&self, rotation: &mut Rotation) -> Result<Option<Error>> {
         let store_id = self.store_id()?;
-        self.look_at_dates(rotation, &store_id)?;
+        self.scan_dates(rotation, &store_id)?;
         let Rotation { dated, made, .. } = rotation;
         let now = self.trusted.read().trusted;
-        let PrunedBackups { deleted, no_keys, failed } =
+        let PrunedBackups { deleted, unknown_keys, failed } =
             dated.prune(made, &store_id, self.config.backup.keep, now)?;
         for file in &deleted {
             tracing::info!(file = %file.display(), "old backup deleted");
         }
-        for file in no_keys {
-            tracing::warn!(file = %file.display(), "the file beside a deleted backup is not the key of that backup: it stays");
+        for file in unknown_keys {
+            tracing::warn!(file = %file.display(), "the file beside a deleted backup is not that backup's key; it is kept");
         }
         made.retain(|file| !deleted.contains(file));
         Ok(failed)
     }
 }
 
-/// What is wrong with scheduled backups, in words.
+/// Problems of scheduled backups, as texts.
 pub(super) fn problems(
     status: &BackupStatus,
     started_at: Timestamp,
@@ -262,7 +260,7 @@ pub(super) fn problems(
         Some(at) => format!("the last backup is {} old", age(now.as_unix_ms() - at.as_unix_ms())),
         None => "there is no backup yet".to_owned(),
     };
-    // After a start, the attempt that is overdue has the same time.
+    // After startup, an overdue attempt gets time to run.
     let due = status.due_at.map(|at| at.max(started_at));
     if let Some(error) = &status.last_error {
         problems.push(format!("{last}: {error}"));
@@ -275,11 +273,11 @@ pub(super) fn problems(
         problems.push(format!("{last}: {why}"));
     }
     if let Some(error) = &status.prune_error {
-        problems.push(format!("old backups could not be deleted: {error}"));
+        problems.push(format!("deleting old backups failed: {error}"));
     }
     if let Some(latest) = &status.latest_future_file {
         problems.push(format!(
-            "{} backups are dated in the future, the latest is {latest}: they are neither counted nor deleted; check the \
+            "{} backups are dated in the future, the latest is {latest}: they are ignored; check the \
              clock, and rename or remove them",
             status.future_files
         ));
@@ -287,7 +285,7 @@ pub(super) fn problems(
     problems
 }
 
-/// An age in its largest unit.
+/// Formats an age in its largest unit.
 fn age(ms: i64) -> String {
     match ms / MINUTE_MS {
         minutes if minutes < 60 => format!("{} min", minutes.max(0)),

@@ -1,4 +1,4 @@
-//! The check on all cores: its parts are taken by whichever thread is free.
+//! A check on several threads, which share its tasks.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -8,25 +8,25 @@ use crate::error::{Error, Result};
 use crate::rollup::{CheckMode, CheckPlan, CheckReport};
 use crate::store::Store;
 
-/// Threads beyond this gain nothing: the disk is read as fast as it goes.
-const MOST_THREADS: usize = 4;
-/// Time between two reports of progress.
+/// Maximum number of threads; more gain nothing, because the disk is the bottleneck.
+const MAX_THREADS: usize = 4;
+/// Interval of progress reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Threads that a check uses; each needs a reading connection.
+/// Number of threads of a check; each needs a reader connection.
 pub fn check_threads() -> u32 {
     let cores =
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
     u32::try_from(cores).unwrap_or(1)
 }
 
-/// Checks a file on `threads` threads, beside a running server too.
+/// Checks a file on `threads` threads, even while a server is running.
 ///
-/// `watch` hears how many requests were read, and of how many. Where the store has fewer reading connections, there are
-/// as many threads.
+/// `watch` receives the number of requests read and the total. The number of threads is limited by
+/// the store's reader connections.
 ///
 /// # Errors
-/// When the file is busy; what cannot be read is part of the report.
+/// If the file is busy; unreadable data is part of the report.
 pub fn check(
     store: &Store,
     mode: CheckMode,
@@ -44,7 +44,7 @@ pub fn check(
                 loop {
                     let position = next.fetch_add(1, Ordering::Relaxed);
                     let Some(task) = plan.tasks.get(position) else { return };
-                    // Whoever waits for the parts is gone after the first failure.
+                    // The receiver ends at the first failure.
                     if sender.send((position, task.run(store, rows))).is_err() {
                         return;
                     }
@@ -67,7 +67,7 @@ pub fn check(
     })?;
     let mut report = CheckReport { mode, ..CheckReport::default() };
     for part in parts {
-        // A thread that died has taken a part with it.
+        // A part is missing only if its thread panicked.
         report.add(part.ok_or(Error::Closed)?);
     }
     Ok(report)

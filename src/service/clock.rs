@@ -1,4 +1,4 @@
-//! The clock of the service: what ages and alerts go by, and what is said when it deviates.
+//! The clock of the service: retention, alerts, and reports about clock deviations.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,13 +14,14 @@ use crate::query::status::{ClockSkewStatus, ClockStatus};
 use crate::rollup::RetentionReport;
 use crate::store::WriteGate;
 
-/// Without commits the clock is stored so often, so that a server that only runs is not taken for one that was stopped.
-const STORED_WITHIN: Duration = Duration::from_secs(600);
-/// The share of records ahead of the clock from which on it is a problem, in percent.
+/// Maximum time without storing the clock, so that an idle server is not mistaken for a stopped
+/// one.
+const STORE_INTERVAL: Duration = Duration::from_secs(600);
+/// Share of records dated ahead of the clock from which it is a problem, in percent.
 const SKEW_PROBLEM_PERCENT: u64 = 1;
 
 impl Chatgauge {
-    /// Where records that come by `source` stand in time, and who makes their pseudonyms.
+    /// The time limits and the pseudonymizer for records from `source`.
     pub(crate) fn record_context(&self, source: Source) -> RecordContext {
         let pseudonymizer = self.shared().pseudonymizer.clone();
         RecordContext {
@@ -29,24 +30,26 @@ impl Chatgauge {
         }
     }
 
-    /// The current instant, as far as it is trusted: what is forgotten by it has outlived its time.
+    /// The current time as far as it is trusted; retention goes by it.
     pub(crate) fn trusted_now(&self) -> Timestamp {
         self.shared().trusted.read().trusted
     }
 
-    /// The latest start of a record that is accepted now. A clock that is known to be behind does not count.
+    /// The latest start that is accepted. If the clock is known to be behind, the stored clock is
+    /// used.
     pub(crate) fn latest_start(&self) -> Timestamp {
         self.shared().trusted.read().latest.plus_ms(limits::FUTURE_MS)
     }
 }
 
 impl Shared {
-    /// What alerts and their messages go by: the wall clock, unless it jumped within the last five minutes.
+    /// The time for alerts and notifications: the wall clock, unless it jumped within the last five
+    /// minutes.
     pub(super) fn steady_now(&self) -> Timestamp {
         self.trusted.read().steady
     }
 
-    /// Deletes everything that has outlived its time.
+    /// Prunes everything beyond its retention.
     pub(super) fn prune(&self) -> Result<RetentionReport> {
         let reading = self.trusted.read();
         self.retention.bound_arrivals(&self.queue, reading.latest)?;
@@ -54,7 +57,8 @@ impl Shared {
         self.retention.run(&self.queue, reading.trusted, by_age, &|| !self.is_stopping())
     }
 
-    /// Looks at the clock: logs when it begins or ceases to deviate, and stores it when no commit did for long.
+    /// Logs when the clock starts or stops deviating, and stores it if there was no commit for
+    /// long.
     pub(super) fn watch_clock(&self) {
         let reading = self.trusted.read();
         let problem = clock_problem(&reading);
@@ -62,13 +66,13 @@ impl Shared {
         if self.is_clock_wrong.swap(is_problem, Ordering::SeqCst) != is_problem {
             match problem {
                 Some(problem) => tracing::warn!(clock = %reading.wall, "{problem}"),
-                None => tracing::info!(clock = %reading.wall, "the clock is followed again"),
+                None => tracing::info!(clock = %reading.wall, "the clock no longer deviates"),
             }
         }
         let gate: &dyn WriteGate = &self.queue;
-        if let Err(error) = gate.write(|writer| writer.keep_clock(STORED_WITHIN)) {
-            // Why nothing can be written is told where records are refused.
-            tracing::debug!(%error, "the clock could not be stored; the next look tries again");
+        if let Err(error) = gate.write(|writer| writer.keep_clock(STORE_INTERVAL)) {
+            // The reason is reported where records are rejected.
+            tracing::debug!(%error, "storing the clock failed; retrying");
         }
     }
 
@@ -90,7 +94,7 @@ impl Shared {
         self.queue.skew(self.clock.monotonic_us())
     }
 
-    /// What is wrong with the clocks, in words.
+    /// Problems of the clocks, as texts.
     pub(super) fn clock_problems(&self) -> Vec<String> {
         let own = clock_problem(&self.trusted.read());
         own.into_iter().chain(skew_problem(&self.skew())).collect()
@@ -102,19 +106,19 @@ fn clock_problem(reading: &ClockReading) -> Option<String> {
     if reading.paused_ms > 0 {
         let left = duration(reading.paused_ms);
         return Some(format!(
-            "the clock is {apart} past the last one stored before the start: nothing is deleted because of its age for \
+            "the clock is {apart} ahead of the time stored before startup: retention by age is paused for \
              {left}; check the clock unless a long stop explains it"
         ));
     }
     if reading.ahead_ms > limits::CLOCK_TOLERANCE_MS {
         return Some(format!(
-            "the clock jumped {apart} ahead: ages are counted by the time that has really passed until it has been ahead \
+            "the clock jumped {apart} ahead: retention uses the elapsed time until the clock has been ahead \
              for a day; check the clock"
         ));
     }
     if reading.ahead_ms < -limits::CLOCK_TOLERANCE_MS {
         return Some(format!(
-            "the clock is {apart} behind the stored one and the time that has passed since; check the clock"
+            "the clock is {apart} behind the stored time plus the elapsed time; check the clock"
         ));
     }
     None
@@ -141,7 +145,7 @@ fn skew_problem(skew: &ClockSkew) -> Option<String> {
     ))
 }
 
-/// A length of time for people: its largest unit, and the next one where that matters.
+/// Formats a duration in its largest unit, plus the next one if relevant.
 fn duration(ms: i64) -> String {
     let ms = ms.saturating_abs();
     let (days, hours, minutes) = (ms / DAY_MS, ms % DAY_MS / HOUR_MS, ms % HOUR_MS / MINUTE_MS);
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_lost_years_rejects_no_record_that_is_dated_right() {
+    fn a_clock_years_behind_rejects_no_valid_record() {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.store.path = directory.path().join("chat.db");
@@ -195,15 +199,13 @@ mod tests {
         let problems = gauge.status().unwrap().problems;
         assert_eq!(
             problems,
-            [
-                "the clock is 2000 d behind the stored one and the time that has passed since; check the clock"
-            ]
+            ["the clock is 2000 d behind the stored time plus the elapsed time; check the clock"]
         );
         gauge.shutdown().unwrap();
     }
 
     #[test]
-    fn a_sender_that_is_ahead_is_named_and_a_majority_points_at_this_server() {
+    fn a_clock_problem_names_the_sender_or_with_a_majority_this_server() {
         let skew = |ahead_records| ClockSkew {
             records: 1_000,
             ahead_records,

@@ -1,10 +1,10 @@
-//! What the pass-through gateway counts; it may never wait for anything else.
+//! Counters of the pass-through gateway; they never block.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::query::status::GatewayStatus;
 
-/// The gateway's own numbers since the start.
+/// Counters of the gateway since startup.
 #[derive(Debug, Default)]
 pub struct GatewayCounters {
     recorded: AtomicU64,
@@ -17,28 +17,28 @@ pub struct GatewayCounters {
 }
 
 impl GatewayCounters {
-    /// A request that is recorded.
+    /// Counts a recorded request.
     pub fn recorded(&self) {
         self.recorded.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that is only passed on.
+    /// Counts a request that is only forwarded.
     pub fn passed_through(&self) {
         self.passed_through.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that went nowhere.
+    /// Counts a rejected request.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An upstream's answer began after `us` microseconds.
+    /// Counts a response that started after `us` microseconds.
     pub fn first_byte(&self, us: u64) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.first_byte_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    /// The gateway itself took `us` microseconds before an answer began.
+    /// Counts `us` microseconds of gateway overhead before a response.
     pub fn overhead(&self, us: u64) {
         self.responses.fetch_add(1, Ordering::Relaxed);
         self.overhead_us.fetch_add(us, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! API keys: made, revoked, recognised.
+//! API keys: creation, revocation, authentication.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,40 +11,40 @@ use crate::model::time::MINUTE_MS;
 use crate::model::{CreatedKey, KeyGrant, KeyInfo, Name, NewKey, Timestamp};
 use crate::store::WriteGate;
 
-/// How long a recognised key is believed without looking again: revoking takes at most so long when
-/// another process did it, and no time when this one did.
-const BELIEVED_US: u64 = 2_000_000;
-/// Most keys remembered.
-const REMEMBERED: usize = 1_000;
-/// Bytes of randomness in the secret part of a key.
+/// Lifetime of a cached key in microseconds: the maximum time until a revocation by another process
+/// takes effect. Revocations by this process take effect immediately.
+const CACHE_TTL_US: u64 = 2_000_000;
+/// Maximum number of cached keys.
+const MAX_CACHED: usize = 1_000;
+/// Number of random bytes in the secret part of a key.
 const SECRET_BYTES: usize = 24;
-/// Bytes of randomness in the public part of a key.
+/// Number of random bytes in the public part of a key.
 const ID_BYTES: usize = 6;
 
 #[derive(Debug)]
-struct Recognised {
+struct CachedKey {
     info: KeyInfo,
     secret_sha256: Vec<u8>,
-    /// In monotonic microseconds.
-    looked_us: u64,
+    /// Time of loading, in monotonic microseconds.
+    loaded_us: u64,
 }
 
-/// Keys recognised lately, by their public part.
+/// Recently used keys by their public part.
 #[derive(Debug, Default)]
 pub(super) struct KeyCache {
-    keys: Mutex<HashMap<Name, Recognised>>,
+    keys: Mutex<HashMap<Name, CachedKey>>,
 }
 
 impl KeyCache {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Recognised>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, CachedKey>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes the parts of a new key: `(info, token, SHA-256 of the secret)`.
+/// Generates a key: the key with its token, and the SHA-256 hash of the secret.
 ///
 /// # Errors
-/// [`Error::InvalidQuery`] when it would allow nothing.
+/// [`Error::InvalidQuery`] if it has no scopes.
 pub fn make_key(key: &NewKey, now: Timestamp) -> Result<(CreatedKey, Vec<u8>)> {
     if key.scopes.is_empty() {
         return Err(Error::invalid_query(
@@ -76,10 +76,7 @@ pub fn random_text<const BYTES: usize>() -> String {
 }
 
 impl Chatgauge {
-    /// What the key `cg_<id>_<secret>` allows; `None` when it is unknown, expired or revoked.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// The permissions of the key `cg_<id>_<secret>`; `None` if it is unknown, expired or revoked.
     pub fn authenticate_key(&self, token: &str) -> Result<Option<KeyGrant>> {
         let Some((key_id, secret)) =
             token.strip_prefix("cg_").and_then(|rest| rest.split_once('_'))
@@ -89,12 +86,12 @@ impl Chatgauge {
         let now = self.now();
         let presented = Sha256::digest(secret.as_bytes());
         let shared = self.shared();
-        let Some(info) = shared.recognise(key_id, &presented)? else { return Ok(None) };
+        let Some(info) = shared.verify_secret(key_id, &presented)? else { return Ok(None) };
         let expired = info.expires_at.is_some_and(|expires_at| expires_at <= now);
         if expired || info.revoked_at.is_some() {
             return Ok(None);
         }
-        shared.note_use(&info, now);
+        shared.record_use(&info, now);
         Ok(Some(KeyGrant {
             key_id: info.key_id,
             name: info.name,
@@ -104,17 +101,14 @@ impl Chatgauge {
     }
 
     /// Every key, newest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn keys(&self) -> Result<Vec<KeyInfo>> {
         self.shared().store.read(|reader| reader.keys())
     }
 
-    /// Makes a key; only a hash of its secret is kept.
+    /// Creates a key; only a hash of its secret is stored.
     ///
     /// # Errors
-    /// When it would allow nothing, or the write failed.
+    /// If it has no scopes or the write failed.
     pub fn create_key(&self, key: &NewKey) -> Result<CreatedKey> {
         let (created, secret_sha256) = make_key(key, self.now())?;
         let info = created.info.clone();
@@ -123,10 +117,7 @@ impl Chatgauge {
         Ok(created)
     }
 
-    /// Revokes a key at once; `None` when there is no such key.
-    ///
-    /// # Errors
-    /// When the write failed.
+    /// Revokes a key; `None` if it does not exist.
     pub fn revoke_key(&self, key_id: &str) -> Result<Option<KeyInfo>> {
         let (id, now) = (key_id.to_owned(), self.now());
         let gate: &dyn WriteGate = &self.shared().queue;
@@ -137,29 +128,31 @@ impl Chatgauge {
 }
 
 impl Shared {
-    fn recognise(&self, key_id: &str, presented: &[u8]) -> Result<Option<KeyInfo>> {
+    fn verify_secret(&self, key_id: &str, presented: &[u8]) -> Result<Option<KeyInfo>> {
         let now_us = self.clock.monotonic_us();
-        let fresh = |known: &&Recognised| now_us < known.looked_us + BELIEVED_US;
+        let fresh = |known: &&CachedKey| now_us < known.loaded_us + CACHE_TTL_US;
         if let Some(known) = self.keys.lock().get(key_id).filter(fresh) {
-            return Ok(is_same(&known.secret_sha256, presented).then(|| known.info.clone()));
+            return Ok(
+                constant_time_eq(&known.secret_sha256, presented).then(|| known.info.clone())
+            );
         }
         let Some((info, secret_sha256)) = self.store.read(|reader| reader.key(key_id))? else {
             return Ok(None);
         };
-        if !is_same(&secret_sha256, presented) {
+        if !constant_time_eq(&secret_sha256, presented) {
             return Ok(None);
         }
         let mut keys = self.keys.lock();
-        if keys.len() >= REMEMBERED {
+        if keys.len() >= MAX_CACHED {
             keys.clear();
         }
-        let known = Recognised { info: info.clone(), secret_sha256, looked_us: now_us };
+        let known = CachedKey { info: info.clone(), secret_sha256, loaded_us: now_us };
         keys.insert(info.key_id.clone(), known);
         Ok(Some(info))
     }
 
-    /// Notes the use of a key, to the minute, without waiting for the disk.
-    fn note_use(&self, info: &KeyInfo, now: Timestamp) {
+    /// Records the use of a key, to the minute, without waiting for the disk.
+    fn record_use(&self, info: &KeyInfo, now: Timestamp) {
         if info.last_used_at.is_some_and(|at| now < at.plus_ms(MINUTE_MS)) {
             return;
         }
@@ -168,25 +161,25 @@ impl Shared {
         }
         let key_id = info.key_id.clone();
         let log = Arc::clone(&self.key_use_log);
-        let noted = self.queue.hand_over(Box::new(move |writer, clock| {
+        let queued = self.queue.hand_over(Box::new(move |writer, clock| {
             let touched = writer.touch_key(&key_id, now);
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             match touched {
                 Ok(_) => drop(log.succeeded(clock.monotonic_us())),
                 Err(error) => {
                     if let Some(failures) = log.failed(clock.monotonic_us()) {
-                        tracing::warn!(%error, failures, "the use of a key could not be noted");
+                        tracing::warn!(%error, failures, "recording the use of an API key failed");
                     }
                 }
             }
         }));
-        if noted.is_err() {
-            tracing::debug!("a key was used while shutting down");
+        if queued.is_err() {
+            tracing::debug!("the use of an API key during shutdown was not recorded");
         }
     }
 }
 
-/// Compares two hashes in a time that does not depend on where they differ.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
+/// Compares two hashes in constant time.
+fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
 }

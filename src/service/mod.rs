@@ -46,10 +46,10 @@ pub use keys::{make_key, random_text};
 pub use open_options::OpenOptions;
 pub use pseudonym_key::{key_path, new_pseudonymizer, stored_pseudonymizer};
 
-/// The service: one database file, its writer, compactor and readers. Clones share it.
+/// The service: one database file with its writer, compactor and readers. Clones share it.
 ///
-/// When the last clone goes, the queues are drained and the threads end, as by
-/// [`shutdown`](Self::shutdown).
+/// Dropping the last clone drains the queues and stops the threads, as [`shutdown`](Self::shutdown)
+/// does.
 #[derive(Clone, Debug)]
 pub struct Chatgauge {
     inner: Arc<Inner>,
@@ -61,12 +61,12 @@ struct Inner {
     threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
 }
 
-/// What the threads and the callers share.
+/// State shared by the threads and the callers.
 struct Shared {
     config: Config,
     clock: Arc<dyn Clock>,
     trusted: Arc<TrustedClock>,
-    /// The clock deviated when it was looked at last.
+    /// Whether the clock deviated at the last check.
     is_clock_wrong: AtomicBool,
     store: Store,
     queue: Queue,
@@ -77,26 +77,26 @@ struct Shared {
     compactor: Mutex<Compactor>,
     retention: Retention,
     keys: keys::KeyCache,
-    /// Uses of keys that could not be noted.
+    /// Throttles log lines about key uses that could not be recorded.
     key_use_log: Arc<Mutex<FailureLog>>,
-    /// Lines of the audit trail that could not be written.
+    /// Throttles log lines about audit entries that could not be written.
     audit_log: Arc<Mutex<FailureLog>>,
     monitor: crate::alert::Monitor,
-    /// Whether evaluations by the clock wait.
-    alerts_held: AtomicBool,
+    /// Whether periodic evaluation is paused.
+    alerts_paused: AtomicBool,
     backtesting: Mutex<()>,
     delivery: delivery::Delivery,
     backups: backups::Backups,
     started_at: Timestamp,
-    /// The start and the last evaluation of alerts (0: none), in monotonic microseconds.
+    /// Time of startup and of the last alert evaluation (0 for none), in monotonic microseconds.
     started_us: u64,
     alerts_evaluated_us: AtomicU64,
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
     rejected: AtomicU64,
-    /// Requests that the collector handed over and that could not be stored.
+    /// Requests from the collector that could not be stored.
     collector_lost: AtomicU64,
-    trouble: watch::RecentTrouble,
+    recent_problems: watch::RecentProblems,
     dropped_content_fields: AtomicU64,
     stopping: Mutex<bool>,
     stopping_changed: Condvar,
@@ -110,34 +110,29 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Chatgauge {
-    /// Opens the database and starts the threads, with the system's clock.
+    /// Opens the database with the system clock and starts the threads.
     ///
     /// # Errors
-    /// When the file cannot be used; [`PseudonymKey`](Error::PseudonymKey) when its key is missing or another one.
+    /// If the file cannot be used; [`PseudonymKey`](Error::PseudonymKey) if its key is missing or
+    /// different.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, OpenOptions::default())
     }
 
-    /// Like [`open`](Self::open), with a clock of the caller's.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
+    /// Like [`open`](Self::open), with another clock.
     pub fn open_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::open_with(config, OpenOptions { clock, ..OpenOptions::default() })
     }
 
     /// Like [`open`](Self::open), with options.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub fn open_with(config: Config, options: OpenOptions) -> Result<Self> {
         let OpenOptions { clock, new_key } = options;
         let (store, mut writer) = Store::open(&config.store)?;
         if store.wal_is_missing() {
             tracing::error!(
                 database = %store.path().display(),
-                "a server had the database open when it ended, and its write-ahead log was gone at this start: unless another \
-                 tool closed the file, records that only the log had are missing"
+                "the last server did not close the database and its write-ahead log is missing: unless another \
+                 tool closed the file, records that were only in the log are lost"
             );
         }
         store.damage_seen().stamp_with(Arc::clone(&clock));
@@ -174,11 +169,11 @@ impl Chatgauge {
             failed_compactions: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             collector_lost: AtomicU64::new(0),
-            trouble: watch::RecentTrouble::default(),
+            recent_problems: watch::RecentProblems::default(),
             dropped_content_fields: AtomicU64::new(0),
             stopping: Mutex::new(false),
             stopping_changed: Condvar::new(),
-            alerts_held: AtomicBool::new(false),
+            alerts_paused: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             config,
             clock,
@@ -203,22 +198,22 @@ impl Chatgauge {
         &self.shared().config
     }
 
-    /// The current instant.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.shared().clock.now()
     }
 
-    /// Microseconds since an arbitrary fixed point; never goes back.
+    /// Microseconds since an arbitrary fixed point; never decreases.
     pub fn monotonic_us(&self) -> u64 {
         self.shared().clock.monotonic_us()
     }
 
-    /// What tells the time.
+    /// The clock.
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared().clock
     }
 
-    /// What stands for users and personal-looking identifiers.
+    /// The pseudonymizer for users, sessions and identifiers that look personal.
     pub fn pseudonymizer(&self) -> &Pseudonymizer {
         &self.shared().pseudonymizer
     }
@@ -233,7 +228,7 @@ impl Chatgauge {
         &self.shared().gateway
     }
 
-    /// The questions that programs ask most.
+    /// The aggregator, which answers the most common queries.
     pub fn aggregator(&self) -> MetricsAggregator {
         let shared = self.shared();
         MetricsAggregator::new(
@@ -248,28 +243,29 @@ impl Chatgauge {
         &self.shared().store
     }
 
-    /// Requests that the in-process collector saw start and not end.
+    /// Number of requests in flight in the in-process collector.
     pub fn in_flight(&self) -> u64 {
         self.shared().collector.stats().in_flight
     }
 
-    /// Counts records and fields that an edge refused or dropped before they came here.
+    /// Counts records rejected and fields dropped before they reached the service.
     pub fn note_refused(&self, rejected_records: u64, dropped_content_fields: u64) {
         let shared = self.shared();
         shared.rejected.fetch_add(rejected_records, Ordering::Relaxed);
         shared.dropped_content_fields.fetch_add(dropped_content_fields, Ordering::Relaxed);
     }
 
-    /// Hands a batch to the writer without waiting; `on_committed` hears when it is on disk.
+    /// Queues a batch for the writer without waiting; `on_committed` is called once it is on disk.
     ///
     /// # Errors
-    /// [`Overloaded`](crate::Error::Overloaded) when the queue is full, [`Closed`](crate::Error::Closed)
-    /// while shutting down; the callback is dropped uncalled then, and nothing was taken.
+    /// [`Overloaded`](crate::Error::Overloaded) if the queue is full,
+    /// [`Closed`](crate::Error::Closed) during shutdown. The callback is then dropped without a
+    /// call, and nothing is queued.
     pub fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<()> {
         self.shared().queue.submit(batch, on_committed)
     }
 
-    /// Whether the queue would take so many more records now.
+    /// Whether the queue has room for `records` more records.
     pub fn has_room(&self, records: usize) -> bool {
         let queued = self.shared().queue.queued_records();
         queued == 0 || queued + records <= self.config().ingest.queue_max_records
@@ -278,43 +274,31 @@ impl Chatgauge {
     /// Stores a batch and waits until it is on disk.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), and when the write failed; nothing was stored then.
+    /// As [`submit`](Self::submit), and if the write failed; nothing is stored then.
     pub fn record(&self, batch: Vec<RequestRecord>) -> Result<AppendReport> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        // The receiver below waits; if it is gone, its thread is too.
+        // The receiver below waits, unless its thread is gone.
         let on_committed: OnCommitted = Box::new(move |outcome| drop(sender.send(outcome)));
         self.submit(batch, on_committed)?;
         receiver.recv().map_err(|_| Error::Closed)?
     }
 
-    /// Rolls up until nothing is left to roll up.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Rolls up all stored rows.
     pub fn compact(&self) -> Result<()> {
         threads::compact(self.shared())
     }
 
-    /// Like [`compact`](Self::compact); `watch` hears now and then how many rows are left.
-    ///
-    /// # Errors
-    /// As [`compact`](Self::compact).
+    /// Like [`compact`](Self::compact); `watch` periodically receives the number of remaining rows.
     pub fn compact_watched(&self, watch: &mut dyn FnMut(u64)) -> Result<()> {
         threads::compact_watched(self.shared(), watch)
     }
 
-    /// Deletes everything that has outlived its time, now; ages are counted by the [trusted clock](TrustedClock).
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Prunes everything beyond its retention now, by the [trusted clock](TrustedClock).
     pub fn prune(&self) -> Result<crate::rollup::RetentionReport> {
         self.shared().prune()
     }
 
-    /// Makes up traffic and stores it.
-    ///
-    /// # Errors
-    /// As [`record`](Self::record).
+    /// Generates traffic and stores it.
     pub fn simulate(&self, request: SimulateRequest) -> Result<AppendReport> {
         let end = self.now();
         let start = end.plus_ms(-i64::from(request.minutes.max(1)) * MINUTE_MS);
@@ -339,10 +323,10 @@ impl Chatgauge {
         }
     }
 
-    /// Drains the queues, commits and stops the threads; a second call does nothing.
+    /// Drains the queues, commits and stops the threads; further calls do nothing.
     ///
     /// # Errors
-    /// When a thread had died.
+    /// If a thread panicked.
     pub fn shutdown(&self) -> Result<()> {
         self.inner.shutdown()
     }
@@ -355,27 +339,27 @@ impl Inner {
             return Ok(());
         }
         self.shared.stop();
-        let mut died = Vec::new();
-        // In the order they were started: the writer's queue is closed once all who feed it ended.
+        let mut panicked = Vec::new();
+        // In start order; the writer's queue is closed after all its producers have ended.
         for (name, thread) in threads.drain(..) {
             if name == threads::WRITER {
                 self.shared.queue.close();
             }
             if thread.join().is_err() {
-                died.push(name);
+                panicked.push(name);
             }
         }
-        if died.is_empty() {
+        if panicked.is_empty() {
             return Ok(());
         }
-        tracing::error!(threads = died.join(", "), "threads had died");
+        tracing::error!(threads = panicked.join(", "), "threads panicked");
         Err(Error::Closed)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // There is nobody to tell; what went wrong is in the log.
+        // The error is in the log.
         drop(self.shutdown());
     }
 }
@@ -392,7 +376,7 @@ impl Shared {
     }
 }
 
-/// A range that holds every request.
+/// The range of all requests.
 pub(crate) fn all_time() -> TimeRange {
     TimeRange::from_unix_ms(0, i64::MAX / 2)
 }

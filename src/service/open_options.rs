@@ -1,17 +1,17 @@
-//! How a database is opened, beside its configuration.
+//! Options for opening a database.
 
 use std::sync::Arc;
 
 use crate::model::Clock;
 use crate::system_clock::SystemClock;
 
-/// How a database is opened, beside its configuration.
+/// Options for opening a database, in addition to its configuration.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Go on with the key file that is there, or a new one, though the database was written with another key or the key
-    /// is missing: every user then counts again under a new pseudonym.
+    /// Accept a missing or different pseudonym key and use the key file, or a new one, from now on:
+    /// every user then gets a new pseudonym.
     pub new_key: bool,
 }
 

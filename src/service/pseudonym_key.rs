@@ -1,4 +1,4 @@
-//! The key of the pseudonyms, and whether it is the one that a database was written with.
+//! The pseudonym key, and whether it matches the database.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
 use crate::privacy::{Pseudonymizer, load_key, load_or_create_key};
 use crate::store::{Store, Writer};
 
-/// The file of the pseudonyms' key: as configured, else beside the database.
+/// Path of the pseudonym key: as configured, or beside the database.
 pub fn key_path(config: &Config) -> PathBuf {
     config.store.key_path.clone().unwrap_or_else(|| {
         let mut name = crate::store::resolved(&config.store.path).into_os_string();
@@ -17,39 +17,40 @@ pub fn key_path(config: &Config) -> PathBuf {
     })
 }
 
-/// The pseudonymizer of a database that is not there yet; the key is made when there is none.
+/// The pseudonymizer for a new database; creates the key if there is none.
 ///
 /// # Errors
-/// When the key file cannot be read or made, or is readable by others.
+/// If the key file cannot be read or created, or others can read it.
 pub fn new_pseudonymizer(config: &Config) -> Result<Pseudonymizer> {
     Ok(Pseudonymizer::from_key(load_or_create_key(&key_path(config))?))
 }
 
-/// The pseudonymizer of a database that is only read.
+/// The pseudonymizer for reading an existing database.
 ///
 /// # Errors
-/// [`PseudonymKey`](Error::PseudonymKey) when there is no key, because a new one would give pseudonyms that are in no
-/// row, or when it is another one than the database was written with; and when it cannot be read.
+/// [`PseudonymKey`](Error::PseudonymKey) if the key is missing, because pseudonyms of a new key
+/// match no row, or if it is not the database's key; also if it cannot be read.
 pub fn stored_pseudonymizer(config: &Config, store: &Store) -> Result<Pseudonymizer> {
     let Some(key) = load_key(&key_path(config))? else {
-        return Err(refused(config, KeyProblem::Missing));
+        return Err(key_error(config, KeyProblem::Missing));
     };
     let pseudonymizer = Pseudonymizer::from_key(key);
     match store.read(|reader| reader.pseudonym_key_check())? {
         Some(known) if known != pseudonymizer.key_check() => {
-            Err(refused(config, KeyProblem::Different))
+            Err(key_error(config, KeyProblem::Different))
         }
         _ => Ok(pseudonymizer),
     }
 }
 
-/// The pseudonymizer of a database that is written; at the first time the database learns the check value of its key.
+/// The pseudonymizer for writing a database; stores the check value of the key at the first call.
 ///
-/// With `new_key`, whatever key is found, or made, is the database's key from now on.
+/// With `new_key`, the key that is found or created becomes the database's key.
 ///
 /// # Errors
-/// [`PseudonymKey`](Error::PseudonymKey) when the key is missing and the database holds records, or is another one than
-/// the database was written with, unless `new_key`; and when the key or the database cannot be read or written.
+/// Unless `new_key` is set, [`PseudonymKey`](Error::PseudonymKey) if the key is missing and the
+/// database has records, or if it is not the database's key; also if key or database cannot be read
+/// or written.
 pub(super) fn open_pseudonymizer(
     config: &Config,
     (store, writer): (&Store, &mut Writer),
@@ -63,10 +64,11 @@ pub(super) fn open_pseudonymizer(
     let found = load_key(&path)?;
     let is_missing = found.is_none();
     if is_missing && is_used && !new_key {
-        return Err(refused(config, KeyProblem::Missing));
+        return Err(key_error(config, KeyProblem::Missing));
     }
     if is_missing && known.is_some() {
-        // After a crash before the check value below is stored, the key made here must not be refused.
+        // If the program crashes before the new check value is stored, the key created here must be
+        // accepted.
         writer.set_pseudonym_key_check(None, &[])?;
     }
     let key = match found {
@@ -78,11 +80,11 @@ pub(super) fn open_pseudonymizer(
     match &known {
         Some(known) if *known == check => {
             if new_key {
-                tracing::info!(key = %path.display(), "--new-key changes nothing: the database was written with this key; remove the file to have another one made");
+                tracing::info!(key = %path.display(), "--new-key has no effect: the database already uses this key; remove the file to create a new one");
             }
             return Ok(pseudonymizer);
         }
-        Some(_) if !is_missing && !new_key => return Err(refused(config, KeyProblem::Different)),
+        Some(_) if !is_missing && !new_key => return Err(key_error(config, KeyProblem::Different)),
         _ => {}
     }
     let is_replaced = is_used && (is_missing || known.is_some());
@@ -97,14 +99,14 @@ pub(super) fn open_pseudonymizer(
     if is_replaced {
         tracing::warn!(
             key = %path.display(),
-            "the database goes on with a new key: every user, session and hashed identifier counts again, and a filter by \
-             a plain user id finds only what comes from now on"
+            "the database now uses a new key: every user, session and hashed identifier counts again, and filters by \
+             user id match only new records"
         );
     }
     Ok(pseudonymizer)
 }
 
-fn refused(config: &Config, problem: KeyProblem) -> Error {
+fn key_error(config: &Config, problem: KeyProblem) -> Error {
     let database = config.store.path.clone();
     Error::PseudonymKey { key: key_path(config), database, problem }
 }

@@ -1,4 +1,4 @@
-//! The questions that the service answers, each from one snapshot.
+//! Queries of the service, each on one snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,59 +14,41 @@ use crate::query::{
 use crate::store::{SqlLimits, Stop};
 
 impl Chatgauge {
-    /// Answers a query from one snapshot.
+    /// Runs a query.
     ///
     /// # Errors
-    /// When the query asks for too much or the file cannot be read.
+    /// If the query exceeds a limit or the file cannot be read.
     pub fn query(&self, query: &Query) -> Result<Answer> {
         self.shared().engine.query(query)
     }
 
     /// The leading groups of a dimension.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
     pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
         self.shared().engine.breakdown(query)
     }
 
     /// Counts of requests by latency over time.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
     pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
         self.shared().engine.heatmap(query)
     }
 
-    /// The numbers of this moment.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
+    /// Metrics of the current window.
     pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
         let tz = self.config().time_zone;
         self.shared().engine.current(filter, window, tz, self.now())
     }
 
-    /// Everything that a dashboard shows, from one snapshot.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
+    /// All figures of a dashboard, from one snapshot.
     pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
         self.shared().engine.dashboard(query)
     }
 
-    /// What arrived after `after`: the newest `limit` requests of the filter.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// The newest `limit` requests that match the filter and arrived after `after`.
     pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
         self.shared().engine.tail(filter, after, limit)
     }
 
     /// One stored request: the newest with this id, or the one that started at `started_at`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn request(
         &self,
         id: &RequestId,
@@ -78,11 +60,8 @@ impl Chatgauge {
 
     /// A page of stored requests, newest first.
     ///
-    /// A filter that few requests match ends its page at half of the configured timeout of queries, with what was found and a
-    /// cursor.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
+    /// If few requests match the filter, the page ends at half of the query timeout, with the
+    /// requests found so far and a cursor.
     pub fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage> {
         let shared = self.shared();
         let half_us = as_us(shared.config.query.timeout) / 2;
@@ -90,10 +69,7 @@ impl Chatgauge {
         shared.engine.requests(query, &mut || shared.clock.monotonic_us() > end_us)
     }
 
-    /// Values of a dimension that start with `prefix`, busiest first.
-    ///
-    /// # Errors
-    /// As [`query`](Self::query).
+    /// Values of a dimension with `prefix`, busiest first.
     pub fn dimension_values(
         &self,
         dimension: Dimension,
@@ -103,22 +79,22 @@ impl Chatgauge {
         self.shared().engine.dimension_values(dimension, prefix, limit, self.now())
     }
 
-    /// Runs one read-only statement, within the limits of time and rows of the configuration.
+    /// Runs one read-only statement, within the configured timeout and row limit.
     ///
     /// # Errors
-    /// [`InvalidQuery`](crate::Error::InvalidQuery) of the parameter `sql` when the statement is not
-    /// acceptable, with the database's own words.
+    /// [`InvalidQuery`](crate::Error::InvalidQuery) for the parameter `sql`, with SQLite's message,
+    /// if the statement is invalid or not read-only.
     pub fn sql(&self, statement: &str) -> Result<SqlAnswer> {
         let shared = self.shared();
         let started_us = shared.clock.monotonic_us();
         let stop = deadline(&shared.config, &shared.clock)();
         let limits = SqlLimits { max_rows: shared.config.query.sql_max_rows, stop };
-        let answer = shared.store.sql(statement, limits)?;
-        Ok(SqlAnswer { elapsed_us: shared.clock.monotonic_us() - started_us, ..answer })
+        let result = shared.store.sql(statement, limits)?;
+        Ok(SqlAnswer { elapsed_us: shared.clock.monotonic_us() - started_us, ..result })
     }
 }
 
-/// Makes deadlines for reads from the configured timeout.
+/// Creates deadlines for reads from the configured timeout.
 pub(super) fn deadline(
     config: &Config,
     clock: &Arc<dyn Clock>,

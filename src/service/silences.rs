@@ -1,4 +1,4 @@
-//! Silences: made, refused when they could never match, listed and ended.
+//! Silences: creation with validation, listing, ending.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,30 +14,27 @@ use crate::model::{Dimension, ErrorType, Timestamp};
 use crate::privacy::may_be_pseudonym;
 use crate::store::WriteGate;
 
-/// Bytes of randomness in the id of a silence.
+/// Number of random bytes in the id of a silence.
 const SILENCE_ID_BYTES: usize = 8;
-/// The longest silence, in days.
-const LONGEST_SILENCE_DAYS: i64 = 400;
-/// Most rules that a refusal names with their groups.
-const NAMED_RULES: usize = 5;
+/// Maximum duration of a silence, in days.
+const MAX_SILENCE_DAYS: i64 = 400;
+/// Maximum number of rules that an error message lists.
+const MAX_LISTED_RULES: usize = 5;
 
 impl Chatgauge {
-    /// Silences that are active or still to come (`false`), or over (`true`), latest end first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Active and future silences (`false`), or ended ones (`true`), latest end first.
     pub fn alert_silences(&self, over: bool) -> Result<Vec<AlertSilence>> {
         let now = self.shared().steady_now();
         self.shared().store.read(|reader| reader.alert_silences(now, over))
     }
 
-    /// Why no alert of the present rules can ever match a silence: the field and the reason; `None`: one can.
+    /// Field and reason why no alert of the current rules can match a silence; `None` if one can.
     pub fn unmatchable_silence(&self, new: &NewSilence) -> Option<(&'static str, String)> {
         let rules = self.shared().monitor.all_rules();
         unmatchable(&rules, &new.rule_glob, &self.pseudonymised(new.group_match.clone()))
     }
 
-    /// The globs of a silence with a pseudonym in place of a user id.
+    /// The globs of a silence, with user ids replaced by pseudonyms.
     fn pseudonymised(&self, mut globs: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let user = globs.get_mut(Dimension::User.as_str());
         if let Some(user) = user.filter(|user| !user.contains('*') && *user != NONE_NAME) {
@@ -46,15 +43,17 @@ impl Chatgauge {
         globs
     }
 
-    /// Keeps messages back for a while; user ids in `group_match` become pseudonyms.
+    /// Creates a silence, which suppresses notifications; user ids in `group_match` become
+    /// pseudonyms.
     ///
     /// # Errors
-    /// [`InvalidQuery`](Error::InvalidQuery) when it is over before it begins, over already, too long or without a
-    /// comment, holds control characters, or when no alert of any rule can match it; or when the write failed.
+    /// [`InvalidQuery`](Error::InvalidQuery) if the silence ends before it starts, has already
+    /// ended, is too long, has no comment, contains control characters, or can match no alert; also
+    /// if the write failed.
     pub fn create_alert_silence(&self, new: NewSilence, actor: &str) -> Result<AlertSilence> {
         let now = self.shared().steady_now();
         if new.comment.trim().is_empty() {
-            return Err(Error::invalid_query("comment", "say why messages are kept back"));
+            return Err(Error::invalid_query("comment", "a reason is required"));
         }
         if let Some(field) = new.field_with_control_characters() {
             return Err(Error::invalid_query(field, NOT_ONE_LINE));
@@ -65,8 +64,8 @@ impl Chatgauge {
         if new.ends_at <= new.starts_at || new.ends_at <= now {
             return Err(Error::invalid_query("ends_at", "must lie after starts_at and after now"));
         }
-        if new.ends_at > new.starts_at.plus_ms(LONGEST_SILENCE_DAYS * DAY_MS) {
-            let reason = format!("at most {LONGEST_SILENCE_DAYS} days after starts_at");
+        if new.ends_at > new.starts_at.plus_ms(MAX_SILENCE_DAYS * DAY_MS) {
+            let reason = format!("at most {MAX_SILENCE_DAYS} days after starts_at");
             return Err(Error::invalid_query("ends_at", reason));
         }
         let group_match = self.pseudonymised(new.group_match.clone());
@@ -83,10 +82,7 @@ impl Chatgauge {
         Ok(silence)
     }
 
-    /// Ends a silence now; `false` when there is none that is not over.
-    ///
-    /// # Errors
-    /// When the write failed.
+    /// Ends a silence now; `false` if it does not exist or has ended.
     pub fn end_alert_silence(&self, silence_id: &str, actor: &str) -> Result<bool> {
         let now = self.shared().steady_now();
         let silences = self.alert_silences(false)?;
@@ -119,7 +115,7 @@ fn silence_event(silence: &AlertSilence, what: &str, actor: &str, now: Timestamp
     }
 }
 
-/// Why no alert of `rules` can match; the field and the reason.
+/// Field and reason why no alert of `rules` can match; `None` if one can.
 fn unmatchable(
     rules: &[Arc<Rule>],
     rule_glob: &str,
@@ -129,20 +125,20 @@ fn unmatchable(
         rules.iter().map(Arc::as_ref).filter(|rule| glob_matches(rule_glob, &rule.id)).collect();
     if matching.is_empty() {
         let ids: Vec<&str> = rules.iter().map(|rule| &*rule.id).collect();
-        let reason = format!("no rule matches {rule_glob:?}; there are {}", ids.join(", "));
+        let reason = format!("no rule matches {rule_glob:?}; the rules are {}", ids.join(", "));
         return Some(("rule", reason));
     }
     let has_group =
         |rule: &&Rule| group_match.keys().all(|name| rule.by.iter().any(|by| by.as_str() == name));
     let with_groups: Vec<&Rule> = matching.iter().copied().filter(has_group).collect();
     if with_groups.is_empty() {
-        let asked: Vec<&str> = group_match.keys().map(String::as_str).collect();
+        let requested: Vec<&str> = group_match.keys().map(String::as_str).collect();
         let named: Vec<String> =
-            matching.iter().take(NAMED_RULES).map(|rule| groups(rule)).collect();
-        let more = matching.len().saturating_sub(NAMED_RULES);
+            matching.iter().take(MAX_LISTED_RULES).map(|rule| groups(rule)).collect();
+        let more = matching.len().saturating_sub(MAX_LISTED_RULES);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        let (asked, named) = (asked.join(" and "), named.join(", "));
-        return Some(("group", format!("no rule has an alert for each {asked}: {named}{more}")));
+        let (requested, named) = (requested.join(" and "), named.join(", "));
+        return Some(("group", format!("no rule has an alert per {requested}: {named}{more}")));
     }
     let can_match = |rule: &&Rule| {
         group_match.iter().all(|(name, glob)| value_fault(name, glob, &rule.filter).is_none())
@@ -156,16 +152,16 @@ fn unmatchable(
     faults.map(|reason| ("group", reason))
 }
 
-/// What a rule has alerts for, in words.
+/// Describes the groups of a rule.
 fn groups(rule: &Rule) -> String {
     let by: Vec<&str> = rule.by.iter().map(|by| by.as_str()).collect();
     match by.as_slice() {
         [] => format!("{} has one alert without groups", rule.id),
-        by => format!("{} has one for each {}", rule.id, by.join(" and ")),
+        by => format!("{} has one per {}", rule.id, by.join(" and ")),
     }
 }
 
-/// Why no value of a dimension can match a glob, among requests that a filter lets through; `None`: one can.
+/// Why no value of a dimension that passes the filter can match a glob; `None` if one can.
 fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
     let meets =
         |texts: &[String]| texts.is_empty() || texts.iter().any(|text| may_meet(glob, text));
@@ -179,7 +175,7 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
         Dimension::User => {
             let reason = format!(
                 "{glob:?} matches no user: they are stored as pseudonyms such as u_abcdefghij234567; \
-                 give a whole user id or pseudonym, or a pattern of pseudonyms"
+                 use a complete user id or pseudonym, or a glob for pseudonyms"
             );
             return Some(reason);
         }
@@ -193,14 +189,15 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
         }
     };
     let known = known.join(", ");
-    (!is_possible).then(|| format!("no {name} of the rule matches {glob:?}; there are {known}"))
+    (!is_possible)
+        .then(|| format!("no {name} of the rule matches {glob:?}; the values are {known}"))
 }
 
 fn texts(globs: &[String]) -> Vec<&str> {
     globs.iter().map(String::as_str).collect()
 }
 
-/// Whether some text may match two globs; of two real patterns that is taken for possible.
+/// Whether a text can match both globs; two globs with `*` are assumed to.
 fn may_meet(glob: &str, other: &str) -> bool {
     let is_pattern = |text: &str| text.contains('*');
     match (is_pattern(glob), is_pattern(other)) {
@@ -240,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_match_is_taken() {
+    fn silences_that_can_match_are_accepted() {
         for (glob, group) in [
             ("*", &[][..]),
             ("errors", &[]),
@@ -258,21 +255,25 @@ mod tests {
     }
 
     #[test]
-    fn what_never_matches_is_refused_with_what_there_is() {
+    fn silences_that_cannot_match_are_rejected_with_the_existing_names() {
         for (glob, group, expected) in [
-            ("erors", &[][..], "rule: no rule matches \"erors\"; there are errors, errors-space"),
+            (
+                "erors",
+                &[][..],
+                "rule: no rule matches \"erors\"; the rules are errors, errors-space",
+            ),
             (
                 "errors",
                 &[("space", "acme")],
-                "group: no rule has an alert for each space: errors has one alert without groups",
+                "group: no rule has an alert per space: errors has one alert without groups",
             ),
             (
                 "errors-*",
                 &[("space", "acme"), ("user", "u_*")],
-                "group: no rule has an alert for each space and user: errors-space has one for each space, \
-                 errors-user has one for each user and error_type",
+                "group: no rule has an alert per space and user: errors-space has one per space, \
+                 errors-user has one per user and error_type",
             ),
-            ("errors*", &[("planet", "mars")], "group: no rule has an alert for each planet"),
+            ("errors*", &[("planet", "mars")], "group: no rule has an alert per planet"),
             ("errors-user", &[("error_type", "tine*")], "group: no error_type of the rule matches"),
             ("errors-user", &[("user", "alice*")], "group: \"alice*\" matches no user"),
             ("filtered", &[("space", "gamma")], "group: no space of the rule matches \"gamma\""),

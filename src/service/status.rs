@@ -1,4 +1,4 @@
-//! How every part is doing.
+//! Status of all parts of the service.
 
 use std::sync::atomic::Ordering;
 
@@ -14,22 +14,24 @@ use crate::query::status::{
 use crate::query::{ModelTotals, Query, Status};
 use crate::store::{DayRow, Reader, Store, pruned_flag};
 
-/// A lag of more than this, in milliseconds, is a problem.
+/// A compactor lag above this is a problem, in milliseconds.
 const LAG_PROBLEM_MS: u64 = 60_000;
-/// How long a start without its write-ahead log is a problem, in monotonic microseconds: one day.
+/// How long a start without the WAL is reported as a problem, in monotonic microseconds: one day.
 const WAL_MISSING_US: u64 = 86_400_000_000;
-/// Damage that a read met in the last this many milliseconds is a problem.
+/// How long damage found by a read is reported as a problem, in milliseconds.
 const DAMAGE_PROBLEM_MS: i64 = 600_000;
-/// A write-ahead log larger than this is held back: it is cut to half of it when it restarts.
+/// A WAL larger than this is a problem, in bytes; when it restarts, SQLite truncates it to half of
+/// this.
 const WAL_PROBLEM_BYTES: u64 = 128 << 20;
-/// Most pairs of provider and model in a scrape; more are summed as `(other)`.
+/// Maximum number of provider and model pairs in a Prometheus scrape; others are grouped as
+/// `(other)`.
 const SCRAPED_MODELS: usize = 500;
 
 impl Chatgauge {
-    /// How every part is doing. What cannot be read from the file is left out, and a problem says why.
+    /// Status of all parts. Data that cannot be read is omitted and reported as a problem.
     ///
     /// # Errors
-    /// None at present.
+    /// Currently none.
     pub fn status(&self) -> Result<Status> {
         let shared = self.shared();
         let mut found = Vec::new();
@@ -63,7 +65,7 @@ impl Chatgauge {
         let uptime_us = shared.clock.monotonic_us().saturating_sub(shared.started_us);
         if shared.store.wal_is_missing() && uptime_us < WAL_MISSING_US {
             status.problems.push(
-                "started without the write-ahead log of the server before: its latest records may be missing".into(),
+                "started without the write-ahead log of the previous server: its latest records may be missing".into(),
             );
         }
         status.problems.extend(shared.clock_problems());
@@ -76,7 +78,7 @@ impl Chatgauge {
             shared.store.damage_seen().last().filter(|seen| seen.at >= Some(recently))
         {
             status.problems.push(format!(
-                "a damaged page was met {} times, last while {}: run `chatgauge check`",
+                "a damaged page was found {} times, last while {}: run `chatgauge check`",
                 seen.times, seen.operation
             ));
         }
@@ -84,30 +86,26 @@ impl Chatgauge {
         Ok(status)
     }
 
-    /// Whether a record can be committed now: the outcome of the latest commits, or of a probe when there were none.
-    /// Never waits, whatever the database does.
+    /// Whether a record can be committed now, by the latest commits or a probe. Never blocks.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// Returns the obstacle.
     pub fn ready(&self) -> Result<()> {
         self.shared().readiness()
     }
 
-    /// The in-process collector's numbers; never waits.
+    /// Status of the in-process collector; never blocks.
     pub fn status_of_collector(&self) -> CollectorStatus {
         self.shared().collector_status()
     }
 
-    /// The failed flush to the disk after which nothing is written any more: the process should end soon, and the next
-    /// one recovers everything acknowledged from the write-ahead log.
+    /// A failed flush to disk, after which nothing is written any more. The process should exit
+    /// soon; the next one recovers all acknowledged records from the WAL.
     pub fn fatal_failure(&self) -> Option<StorageError> {
         self.shared().store.health().fatal()
     }
 
-    /// Everything ever stored, by provider and model, whatever retention deleted since.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Totals of all requests ever stored, by provider and model, including pruned ones.
     pub fn prometheus_totals(&self) -> Result<Vec<ModelTotals>> {
         let query = Query {
             group_by: vec![Dimension::Provider, Dimension::Model],
@@ -115,8 +113,8 @@ impl Chatgauge {
             max_series: SCRAPED_MODELS,
             ..Query::total(all_time())
         };
-        let answer = self.query(&query)?;
-        let totals = answer.series.into_iter().map(|series| {
+        let result = self.query(&query)?;
+        let totals = result.series.into_iter().map(|series| {
             let mut names = series.group.into_iter();
             let (provider, model) = (names.next(), names.next());
             let mut buckets = series.buckets.into_iter();
@@ -163,12 +161,12 @@ impl Shared {
         }
     }
 
-    /// Requests that the collector dropped, or that could not be stored afterwards.
+    /// Requests that the collector dropped or that could not be stored.
     pub(super) fn collector_dropped(&self) -> u64 {
         self.collector.stats().dropped + self.collector_lost.load(Ordering::Relaxed)
     }
 
-    /// What is known of the file without reading it.
+    /// The status of the file as far as known without reading it.
     fn file_status(&self) -> StorageStatus {
         let sizes = self.store.file_sizes();
         let failing = self.store.health().failing().map(|source| source.kind);
@@ -232,7 +230,7 @@ impl Shared {
         (storage, compactor)
     }
 
-    /// Time since the last change of the rollups, while rows wait for the next.
+    /// Time since the last change of the rollups while rows wait to be rolled up.
     fn lag_ms(&self, lag_records: u64, days: &[DayRow], now: Timestamp) -> u64 {
         let changed_at_ms = days.iter().map(|day| day.changed_at_ms).max();
         let since_ms = changed_at_ms.unwrap_or_else(|| self.started_at.as_unix_ms());
@@ -240,7 +238,7 @@ impl Shared {
     }
 }
 
-/// The last row and the last one that is rolled up.
+/// The last row and the last row that is rolled up.
 #[derive(Clone, Copy, Debug)]
 struct StoredRows {
     watermark_seq: i64,
@@ -253,7 +251,7 @@ impl StoredRows {
     }
 }
 
-/// What the file says of itself; `None` is what cannot be read.
+/// Status read from the file; `None` for unreadable parts.
 #[derive(Debug)]
 struct StoredStatus {
     rows: Option<StoredRows>,
@@ -262,7 +260,7 @@ struct StoredStatus {
 }
 
 impl StoredStatus {
-    /// All of it, of one moment.
+    /// Everything, from one snapshot.
     fn read(reader: &Reader<'_>) -> Result<Self> {
         Ok(Self {
             rows: Some(StoredRows::read(reader)?),
@@ -271,7 +269,7 @@ impl StoredStatus {
         })
     }
 
-    /// What can be read when not all of it can.
+    /// Everything that can be read separately, if not all is readable.
     fn read_by_parts(store: &Store) -> Self {
         Self {
             rows: store.read(StoredRows::read).ok(),
@@ -281,39 +279,39 @@ impl StoredStatus {
     }
 }
 
-/// What an operator should know, in words.
+/// Problems, as texts.
 fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
     let mut problems = Vec::new();
-    let mut note = |is_so: bool, what: String| problems.extend(is_so.then_some(what));
-    note(
+    let mut add = |applies: bool, text: String| problems.extend(applies.then_some(text));
+    add(
         status.storage.wal_bytes > WAL_PROBLEM_BYTES,
         format!(
-            "the write-ahead log has {} MB: a program that reads the file for long holds back its checkpoint",
+            "the WAL has {} MB: a long-running reader prevents a complete checkpoint",
             status.storage.wal_bytes / 1_000_000
         ),
     );
-    note(
+    add(
         other_names > 0,
         format!("the database file has {other_names} other names (hard links); remove them"),
     );
     let lag_ms = status.compactor.lag_ms.unwrap_or(0);
-    let (waiting, most) = (status.ingest.queue_records, status.ingest.queue_max_records);
-    note(
-        waiting.saturating_mul(5) >= most.saturating_mul(4),
+    let (waiting, max) = (status.ingest.queue_records, status.ingest.queue_max_records);
+    add(
+        waiting.saturating_mul(5) >= max.saturating_mul(4),
         format!(
-            "{waiting} of {most} records wait to be stored: beyond, senders are told to come back"
+            "{waiting} of {max} records are queued: when the queue is full, records are rejected with 503"
         ),
     );
-    note(lag_ms > LAG_PROBLEM_MS, format!("rollups lag {} s behind", lag_ms / 1_000));
+    add(lag_ms > LAG_PROBLEM_MS, format!("rollups lag {} s behind", lag_ms / 1_000));
     let mut recent = |total: Option<u64>, what: &str| {
         problems.extend(
-            total.map(|total| format!("{what} in the last ten minutes ({total} since the start)")),
+            total.map(|total| format!("{what} in the last ten minutes ({total} since startup)")),
         );
     };
-    recent(grown.dropped, "collected requests were dropped");
+    recent(grown.dropped, "requests from the collector were dropped");
     recent(
         grown.overflowed,
-        "values went to (other), because a cap on distinct values is reached,",
+        "values were grouped as (other), because a cardinality limit is reached,",
     );
     problems
 }
@@ -335,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_that_is_nearly_full_is_a_problem_before_anybody_is_refused() {
+    fn a_nearly_full_queue_is_a_problem_before_records_are_rejected() {
         let with_queue = |queue_records| Status {
             started_at: Timestamp::from_unix_ms(0),
             schema_version: 1,
@@ -362,6 +360,6 @@ mod tests {
         };
         assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());
         let problems = problems(&with_queue(800), Grown::default(), 0);
-        assert!(problems[0].starts_with("800 of 1000 records wait"), "{problems:?}");
+        assert!(problems[0].starts_with("800 of 1000 records are queued"), "{problems:?}");
     }
 }

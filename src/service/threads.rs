@@ -1,4 +1,4 @@
-//! The threads: writer, collector, compactor, retention, backups, delivery of alerts.
+//! The threads: writer, checkpoints, collector, compactor, retention, backups, alerts and delivery.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -17,28 +17,28 @@ use crate::privacy::Pseudonymizer;
 use crate::rollup::SenderLoad;
 use crate::store::{Checkpointer, Writer};
 
-/// The name of the writer's thread, the last to end.
+/// Name of the writer thread, which ends last.
 pub(super) const WRITER: &str = "writer";
-/// Longest wait of the collector's thread before it looks whether to stop.
+/// Maximum wait of the collector thread before it checks for shutdown.
 const COLLECTOR_WAIT: Duration = Duration::from_millis(50);
-/// Most requests that the collector's thread hands over at once.
+/// Maximum number of requests per batch from the collector.
 const COLLECTOR_BATCH: usize = 2_000;
-/// Wait before records of the collector are offered again to a full queue.
+/// Delay before records from the collector are retried because the queue is full.
 const RETRY_WAIT: Duration = Duration::from_millis(20);
-/// Wait before they are offered again to a store that did not take them.
+/// Delay before records from the collector are retried because the store failed.
 const FAILED_WAIT: Duration = Duration::from_millis(500);
-/// Time between two looks at how many rows are left to roll up.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Longest wait before compaction is retried after failures.
+/// Interval of progress reports while compacting.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum delay before compaction is retried after failures.
 const MAX_COMPACTION_BACKOFF: Duration = Duration::from_secs(5);
-/// Time between two looks at the write-ahead log.
-const LOG_INTERVAL: Duration = Duration::from_millis(100);
-/// Time between two looks for abandoned requests.
+/// Interval at which the WAL is considered for a checkpoint.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval at which abandoned requests are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 type Threads = Vec<(&'static str, JoinHandle<()>)>;
 
-/// Starts the threads; they are listed in the order in which they are to be stopped.
+/// Starts the threads and returns them in the order in which they must be stopped.
 pub(super) fn start(
     shared: &Arc<Shared>,
     mut writer: Writer,
@@ -46,37 +46,37 @@ pub(super) fn start(
     finished: CollectorQueue,
 ) -> Result<Threads> {
     let checkpointer = Checkpointer::new(&shared.store, &mut writer)?;
-    let spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| -> Result<_> {
-        let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(run);
+    let spawn = |name: &'static str, run: Box<dyn FnOnce(&Shared) + Send>| -> Result<_> {
+        let shared = Arc::clone(shared);
+        let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(move || run(&shared));
         let thread = thread.map_err(|source| Error::Io { path: name.into(), source })?;
         Ok((name, thread))
     };
-    let (a, b, c, d) =
-        (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
-    let (e, f, g) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
-    let (h, i) = (Arc::clone(shared), Arc::clone(shared));
-    let write = move || {
-        consumer.run(&mut writer, d.clock.as_ref());
-        // The next start begins with it.
+    let collect = move |shared: &Shared| drain_collector(shared, finished);
+    let deliver = |shared: &Shared| deliver(shared, Box::new(rand::random));
+    let checkpoint = move |shared: &Shared| checkpoint_loop(shared, &checkpointer);
+    let write = move |shared: &Shared| {
+        consumer.run(&mut writer, shared.clock.as_ref());
+        // The next start compares its clock with this one.
         if let Err(error) = writer.keep_clock(Duration::ZERO) {
-            tracing::warn!(%error, "the clock could not be stored at the end");
+            tracing::warn!(%error, "storing the clock at shutdown failed");
         }
     };
     Ok(vec![
-        spawn("collector", Box::new(move || drain_collector(&a, finished)))?,
-        spawn("retention", Box::new(move || retain(&b)))?,
-        spawn("backups", Box::new(move || super::backups::keep_backing_up(&i)))?,
-        spawn("alerts", Box::new(move || super::alerts::watch(&f)))?,
-        spawn("delivery", Box::new(move || deliver(&e, Box::new(rand::random))))?,
-        spawn("compactor", Box::new(move || keep_compacting(&c)))?,
-        spawn("watch", Box::new(move || super::watch::watch(&h)))?,
-        spawn("checkpoints", Box::new(move || keep_the_log_short(&g, &checkpointer)))?,
+        spawn("collector", Box::new(collect))?,
+        spawn("retention", Box::new(retention_loop))?,
+        spawn("backups", Box::new(super::backups::backup_loop))?,
+        spawn("alerts", Box::new(super::alerts::evaluation_loop))?,
+        spawn("delivery", Box::new(deliver))?,
+        spawn("compactor", Box::new(compaction_loop))?,
+        spawn("watch", Box::new(super::watch::watch_loop))?,
+        spawn("checkpoints", Box::new(checkpoint))?,
         spawn(WRITER, Box::new(write))?,
     ])
 }
 
 impl Shared {
-    /// Waits for `interval` or the end; `true` at the end.
+    /// Waits for `interval`, or less at shutdown; returns `true` at shutdown.
     pub(super) fn wait(&self, interval: Duration) -> bool {
         let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.stopping_changed.wait_timeout_while(stopping, interval, |stop| !*stop);
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// The collector knows only what it needs of the pseudonymizer.
+/// The part of the pseudonymizer that the collector needs.
 struct Pseudonyms<'a>(&'a Pseudonymizer);
 
 impl Identify for Pseudonyms<'_> {
@@ -101,7 +101,7 @@ impl Identify for Pseudonyms<'_> {
     }
 }
 
-/// Hands finished requests of the in-process collector to the writer.
+/// Passes finished requests from the in-process collector to the writer.
 fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
     let handover = finished.handover();
     let mut lost_log = FailureLog::default();
@@ -133,29 +133,29 @@ fn submit_finished(
             Err(error) => {
                 shared.collector_lost.fetch_add(1, Ordering::Relaxed);
                 if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
-                    tracing::warn!(%error, failures, "a collected request could not be kept");
+                    tracing::warn!(%error, failures, "a request from the collector was dropped");
                 }
             }
         }
     }
-    store_patiently(shared, &records, lost_log);
+    store_with_retry(shared, &records, lost_log);
     handover.acknowledge(count);
 }
 
-/// Stores records, however long another program holds the file or the disk is full; meanwhile the
-/// collector's own queue fills, and drops and counts what does not fit. At the end of the service there is one
-/// more attempt.
-fn store_patiently(shared: &Shared, records: &[RequestRecord], lost_log: &mut FailureLog) {
+/// Stores records with retries while the file is locked or the disk is full. Meanwhile the
+/// collector's own queue fills up, and drops and counts further requests. At shutdown there is one
+/// last attempt.
+fn store_with_retry(shared: &Shared, records: &[RequestRecord], lost_log: &mut FailureLog) {
     let mut has_failed = false;
     loop {
         let is_last = shared.is_stopping();
         let Err(error) = store(shared, records.to_vec()) else { return };
         let wait = match error {
-            // The writer is at work: it is only a matter of time.
+            // The writer is busy; the queue will have room soon.
             Error::Overloaded { .. } => RETRY_WAIT,
             error if error.is_retryable() && !is_last => {
                 if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!(%error, "collected requests cannot be stored yet; retrying");
+                    tracing::warn!(%error, "storing requests from the collector failed; retrying");
                 }
                 FAILED_WAIT
             }
@@ -163,7 +163,7 @@ fn store_patiently(shared: &Shared, records: &[RequestRecord], lost_log: &mut Fa
                 let lost = u64::try_from(records.len()).unwrap_or(u64::MAX);
                 shared.collector_lost.fetch_add(lost, Ordering::Relaxed);
                 if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
-                    tracing::error!(%error, failures, lost, "collected requests could not be stored and were dropped");
+                    tracing::error!(%error, failures, lost, "storing requests from the collector failed; they were dropped");
                 }
                 return;
             }
@@ -174,23 +174,23 @@ fn store_patiently(shared: &Shared, records: &[RequestRecord], lost_log: &mut Fa
     }
 }
 
-/// Hands records to the writer and waits until they are on disk.
+/// Queues records for the writer and waits until they are on disk.
 fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
     let (sender, stored) = channel();
-    // The receiver below waits for it.
+    // The receiver below waits for the outcome.
     shared.queue.submit(records, Box::new(move |outcome| drop(sender.send(outcome))))?;
     let report = stored.recv().map_err(|_| Error::Closed)??;
     if !report.after_retention.is_empty() {
         tracing::warn!(
             requests = report.after_retention.len(),
-            "collected requests were rejected: {}",
+            "requests from the collector were rejected: {}",
             AppendReport::AFTER_RETENTION
         );
     }
     Ok(())
 }
 
-/// Rolls up until nothing is left, then brings the hot cache up to date.
+/// Rolls up all stored rows, then updates the hot cache.
 pub(super) fn compact(shared: &Shared) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
     compactor.begin(shared.clock.monotonic_us());
@@ -208,7 +208,7 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
     shared.engine.catch_up(shared.steady_now())
 }
 
-/// Like [`compact`], on a thread of its own while this one tells `watch` how many rows are left.
+/// Like [`compact`], on its own thread, while this thread reports the remaining rows to `watch`.
 pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Result<()> {
     let left = || {
         shared.store.read(|reader| {
@@ -216,21 +216,21 @@ pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Re
         })
     };
     std::thread::scope(|scope| {
-        // Nothing is sent: the end of the thread, a panic too, closes the channel.
+        // The channel carries no values; the end of the thread, even by a panic, closes it.
         let (done, is_done) = channel::<()>();
         let compaction = scope.spawn(move || {
             let _done = done;
             compact(shared)
         });
         watch(left()?);
-        while is_done.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        while is_done.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             watch(left()?);
         }
         compaction.join().map_err(|_| Error::Closed)?
     })
 }
 
-fn keep_compacting(shared: &Shared) {
+fn compaction_loop(shared: &Shared) {
     let interval = shared.config.compactor.interval;
     let mut log = FailureLog::default();
     let mut wait = interval;
@@ -256,10 +256,11 @@ fn keep_compacting(shared: &Shared) {
     }
 }
 
-fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
+fn checkpoint_loop(shared: &Shared, checkpointer: &Checkpointer) {
     let mut log = FailureLog::default();
-    while !shared.wait(LOG_INTERVAL) {
-        // After a failed flush, or when the file was cut, there is none any more.
+    while !shared.wait(CHECKPOINT_INTERVAL) {
+        // Skip after a failed flush or if the file was truncated: the WAL may be the only good
+        // copy.
         let health = shared.store.health();
         if health.fatal().is_some() || health.cut().is_some() {
             continue;
@@ -275,7 +276,7 @@ fn keep_the_log_short(shared: &Shared, checkpointer: &Checkpointer) {
     }
 }
 
-fn retain(shared: &Shared) {
+fn retention_loop(shared: &Shared) {
     let interval = shared.config.retention.interval;
     let mut since_last = interval;
     let (mut log, mut alerts_log) = (FailureLog::every(interval), FailureLog::every(interval));
@@ -294,7 +295,7 @@ fn retain(shared: &Shared) {
     }
 }
 
-/// Deletes what has outlived its time, and logs what came of it.
+/// Prunes everything beyond its retention and logs the result.
 fn prune(shared: &Shared, log: &mut FailureLog) {
     let pruned = shared.prune();
     let now_us = shared.clock.monotonic_us();
@@ -309,7 +310,7 @@ fn prune(shared: &Shared, log: &mut FailureLog) {
                     raw_rows = report.raw_rows,
                     rollup_rows = report.rollup_rows,
                     freed_bytes = report.freed_bytes,
-                    "old rows were deleted"
+                    "old rows deleted"
                 );
             }
         }

@@ -1,6 +1,6 @@
 //! The outbox of alerts: what is due, what travels together, and what became of it.
 
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::error::storage;
 use super::read::Reader;
@@ -14,7 +14,7 @@ pub(super) const MESSAGE: &str = "o.id, o.incident_id, o.channel, o.kind, o.crea
     o.attempted_at_ms, i.evaluated_at_ms, i.value, o.revived_at_ms";
 
 /// The open incident of a message, for the value it has now.
-pub(super) const WITH_CURRENT: &str = "alert_outbox o left join alert_instances i
+pub(super) const WITH_CURRENT: &str = "_alert_outbox o left join _alert_instances i
     on i.rule_id = json_extract(o.payload, '$.rule_id') and i.incident_id = o.incident_id
        and i.state in ('firing', 'recovering')";
 
@@ -99,18 +99,15 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "update alert_outbox
-                     set attempts = attempts + 1, state = ?2, last_status = ?3, last_error = ?4,
-                         attempted_at_ms = ?5, not_before_ms = ?6
-                     where batch_id = ?1 and state = 'queued'",
-                    params![
-                        batch_id,
-                        outcome.state.as_str(),
-                        outcome.status,
-                        outcome.error,
-                        outcome.attempted_at.as_unix_ms(),
-                        outcome.not_before.as_unix_ms(),
-                    ],
+                    include_str!("sql/finish_messages.sql"),
+                    named_params! {
+                        ":batch_id": batch_id,
+                        ":state": outcome.state.as_str(),
+                        ":status": outcome.status,
+                        ":error": outcome.error,
+                        ":attempted_at_ms": outcome.attempted_at.as_unix_ms(),
+                        ":not_before_ms": outcome.not_before.as_unix_ms(),
+                    },
                 )
                 .map_err(storage("noting the outcome of a delivery"))?;
             Ok(())
@@ -125,7 +122,7 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "update alert_outbox set not_before_ms = ?1
+                    "update _alert_outbox set not_before_ms = ?1
                      where state = 'queued' and not_before_ms > ?2",
                     params![now.as_unix_ms(), latest.as_unix_ms()],
                 )
@@ -141,7 +138,7 @@ pub(super) fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite
     // Mostly, many begin and nothing ends.
     let has_later: bool = transaction
         .prepare_cached(
-            "select exists(select 1 from alert_outbox where channel = ?1 and state = 'queued'
+            "select exists(select 1 from _alert_outbox where channel = ?1 and state = 'queued'
                  and kind in ('resolved', 'fired_and_resolved', 'reminder'))",
         )?
         .query_row([channel], |row| row.get(0))?;
@@ -149,22 +146,22 @@ pub(super) fn coalesce(transaction: &Transaction<'_>, channel: &str) -> rusqlite
         return Ok(());
     }
     for sql in [
-        "update alert_outbox as o set kind = 'fired_and_resolved'
+        "update _alert_outbox as o set kind = 'fired_and_resolved'
          where channel = ?1 and state = 'queued' and kind = 'resolved'
-           and exists (select 1 from alert_outbox f where f.incident_id = o.incident_id
+           and exists (select 1 from _alert_outbox f where f.incident_id = o.incident_id
                          and f.channel = ?1 and f.kind in ('firing', 'reminder', 'flapping')
                          and f.state in ('queued', 'dead', 'undeliverable'))
-           and not exists (select 1 from alert_outbox f where f.incident_id = o.incident_id
+           and not exists (select 1 from _alert_outbox f where f.incident_id = o.incident_id
                          and f.channel = ?1 and f.kind in ('firing', 'reminder', 'flapping')
                          and f.state = 'sent')",
-        "update alert_outbox as o set state = 'superseded'
+        "update _alert_outbox as o set state = 'superseded'
          where channel = ?1 and state = 'queued' and kind in ('firing', 'reminder', 'flapping')
-           and exists (select 1 from alert_outbox r where r.incident_id = o.incident_id
+           and exists (select 1 from _alert_outbox r where r.incident_id = o.incident_id
                          and r.channel = ?1 and r.kind in ('resolved', 'fired_and_resolved')
                          and r.state = 'queued')",
-        "update alert_outbox as o set state = 'superseded'
+        "update _alert_outbox as o set state = 'superseded'
          where channel = ?1 and state = 'queued' and kind = 'reminder'
-           and exists (select 1 from alert_outbox r where r.incident_id = o.incident_id
+           and exists (select 1 from _alert_outbox r where r.incident_id = o.incident_id
                          and r.channel = ?1 and r.state = 'queued'
                          and (r.kind = 'firing'
                               or r.kind = 'reminder' and r.created_at_ms > o.created_at_ms))",
@@ -182,7 +179,7 @@ fn next_batch(
     now: Timestamp,
 ) -> rusqlite::Result<Option<String>> {
     let mut first = transaction.prepare_cached(
-        "select id, batch_id from alert_outbox
+        "select id, batch_id from _alert_outbox
          where state = 'queued' and channel = ?1 and not_before_ms <= ?2
          order by not_before_ms, created_at_ms, id limit 1",
     )?;
@@ -196,25 +193,19 @@ fn next_batch(
     let most = match joining {
         Joining::Alone => {
             let mut alone = transaction
-                .prepare_cached("update alert_outbox set batch_id = ?1 where id = ?1")?;
+                .prepare_cached("update _alert_outbox set batch_id = ?1 where id = ?1")?;
             alone.execute([&id])?;
             return Ok(Some(id));
         }
         Joining::UpTo(most) => most,
     };
-    // The first one sorts before all others that are due.
-    let mut join = transaction.prepare_cached(
-        "update alert_outbox set batch_id = ?1 where id in (
-             select o.id from alert_outbox o, alert_outbox f
-             where f.id = ?1 and o.kind = f.kind and o.batch_id is null
-               and (o.id = ?1 or o.id in
-                    (select id from alert_outbox
-                     where state = 'queued' and channel = ?4 and not_before_ms <= ?2
-                     order by not_before_ms, created_at_ms, id limit ?5))
-               and json_extract(o.payload, '$.rule_id') is json_extract(f.payload, '$.rule_id')
-             order by o.id <> ?1, o.not_before_ms, o.created_at_ms, o.id limit ?3)",
-    )?;
-    join.execute(params![id, now.as_unix_ms(), most, channel, LOOKED_THROUGH])?;
+    transaction.prepare_cached(include_str!("sql/join_batch.sql"))?.execute(named_params! {
+        ":id": id,
+        ":channel": channel,
+        ":now_ms": now.as_unix_ms(),
+        ":candidates_max": LOOKED_THROUGH,
+        ":batch_max": most,
+    })?;
     Ok(Some(id))
 }
 
@@ -226,7 +217,7 @@ impl Reader<'_> {
     pub fn due_channels(&self) -> Result<Vec<(String, Timestamp)>> {
         let read = || -> rusqlite::Result<Vec<_>> {
             let mut statement = self.connection().prepare_cached(
-                "select channel, min(not_before_ms) from alert_outbox where state = 'queued'
+                "select channel, min(not_before_ms) from _alert_outbox where state = 'queued'
                  group by channel",
             )?;
             let rows = statement
@@ -245,11 +236,11 @@ impl Reader<'_> {
             let mut statement = self.connection().prepare_cached(
                 "select channel, sum(queued), sum(dead), sum(undeliverable) from (
                      select channel, 1 as queued, 0 as dead, 0 as undeliverable
-                     from alert_outbox where state = 'queued'
+                     from _alert_outbox where state = 'queued'
                      union all
-                     select channel, 0, 1, 0 from alert_outbox where state = 'dead'
+                     select channel, 0, 1, 0 from _alert_outbox where state = 'dead'
                      union all
-                     select channel, 0, 0, 1 from alert_outbox where state = 'undeliverable')
+                     select channel, 0, 0, 1 from _alert_outbox where state = 'undeliverable')
                  group by channel order by channel",
             )?;
             let count = |row: &Row<'_>, position: usize| -> rusqlite::Result<u64> {

@@ -19,7 +19,7 @@ const NOT_CONFIGURED: &str =
 /// The id of the first message about an incident that channel `?1` received, as a subquery.
 fn first_sent(incident_id: &str) -> String {
     format!(
-        "(select f.id from alert_outbox f
+        "(select f.id from _alert_outbox f
           where f.incident_id = {incident_id} and f.channel = ?1 and f.kind in {OPEN_KINDS}
             and f.state = 'sent'
           order by f.created_at_ms, f.id limit 1)"
@@ -38,7 +38,7 @@ impl Writer {
         self.transaction(|transaction| {
             let set_aside = || -> rusqlite::Result<Vec<SetAside>> {
                 let mut removed = transaction.prepare_cached(
-                    "select distinct channel from alert_outbox where state = 'queued'
+                    "select distinct channel from _alert_outbox where state = 'queued'
                        and channel not in (select value from json_each(?1)) order by channel",
                 )?;
                 let removed: Vec<String> = removed
@@ -49,7 +49,7 @@ impl Writer {
                     coalesce(transaction, &channel)?;
                     let messages = transaction
                         .prepare_cached(
-                            "update alert_outbox set state = 'undeliverable', last_error = ?2
+                            "update _alert_outbox set state = 'undeliverable', last_error = ?2
                              where state = 'queued' and channel = ?1",
                         )?
                         .execute(params![channel, NOT_CONFIGURED])?;
@@ -70,7 +70,7 @@ impl Writer {
     pub fn revive_messages(&mut self, configured: &[String], now: Timestamp) -> Result<usize> {
         let configured = serde_json::to_string(configured).unwrap_or_default();
         let sql = format!(
-            "update alert_outbox as o
+            "update _alert_outbox as o
              set state = 'queued', last_error = null, not_before_ms = ?2, revived_at_ms = ?2
              where state = 'undeliverable' and channel in (select value from json_each(?1))
                and (kind not in {OPEN_KINDS}
@@ -97,7 +97,7 @@ impl Reader<'_> {
     pub fn first_messages(&self, incident_ids: &[String]) -> Result<Vec<FirstMessage>> {
         let ids = serde_json::to_string(incident_ids).unwrap_or_default();
         let sql = format!(
-            "select incident_id, channel, payload, min(created_at_ms) from alert_outbox
+            "select incident_id, channel, payload, min(created_at_ms) from _alert_outbox
              where incident_id in (select value from json_each(?1)) and kind in {OPEN_KINDS}
                and (state in ('queued', 'sent') or attempts > 0 or batch_id is not null)
              group by incident_id, channel"
@@ -132,7 +132,7 @@ impl Reader<'_> {
         let first = first_sent("i.incident_id");
         // In the order of the instances' key, so that nothing is sorted and the reading ends at the limit.
         let known = format!(
-            "from alert_instances i join alert_outbox o on o.id = {first}
+            "from _alert_instances i join _alert_outbox o on o.id = {first}
              where i.rule_id = ?2 and i.incident_id not in (select value from json_each(?3))"
         );
         let count = format!("select count(*) {known}");
@@ -158,7 +158,7 @@ impl Reader<'_> {
     /// When the file cannot be read.
     pub fn undeliverable_messages(&self) -> Result<Vec<UndeliverableMessage>> {
         let sql = format!(
-            "select incident_id, channel, kind from alert_outbox where state = 'undeliverable'
+            "select incident_id, channel, kind from _alert_outbox where state = 'undeliverable'
              order by created_at_ms desc, id limit {LISTED}"
         );
         let message = |row: &Row<'_>| {
@@ -185,7 +185,7 @@ impl Reader<'_> {
     ) -> Result<Vec<StoredMessage>> {
         let first = first_sent("i.incident_id");
         let sql = format!(
-            "select {MESSAGE} from alert_instances i join alert_outbox o on o.id = {first}
+            "select {MESSAGE} from _alert_instances i join _alert_outbox o on o.id = {first}
              where i.state in ('firing', 'recovering')
              union all
              select {MESSAGE} from {WITH_CURRENT}

@@ -1,6 +1,6 @@
 //! Runs of failures on disk: they change in the transaction of the states that they make.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Transaction, named_params, params};
 
 use super::error::storage;
 use super::read::Reader;
@@ -53,41 +53,37 @@ pub(super) fn put_runs(transaction: &Transaction<'_>, change: &RunsChange) -> ru
     let rule_id = &change.rule_id;
     if change.is_anew || change.kept.is_none() {
         transaction
-            .prepare_cached("delete from alert_runs where rule_id = ?1")?
+            .prepare_cached("delete from _alert_runs where rule_id = ?1")?
             .execute([rule_id])?;
     }
     let Some((identity_hash, seen_seq)) = &change.kept else {
         transaction
-            .prepare_cached("delete from alert_run_rules where rule_id = ?1")?
+            .prepare_cached("delete from _alert_run_rules where rule_id = ?1")?
             .execute([rule_id])?;
         return Ok(());
     };
     transaction
         .prepare_cached(
-            "insert or replace into alert_run_rules (rule_id, identity_hash, seen_seq)
+            "insert or replace into _alert_run_rules (rule_id, identity_hash, seen_seq)
              values (?1, ?2, ?3)",
         )?
         .execute(params![rule_id, identity_hash, seen_seq])?;
-    let mut put = transaction.prepare_cached(
-        "insert or replace into alert_runs (rule_id, first_id, second_id, failures, succeeded_ms,
-             last_ms, is_new, is_closed)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
+    let mut put = transaction.prepare_cached(include_str!("sql/put_alert_run.sql"))?;
     let mut delete = transaction.prepare_cached(
-        "delete from alert_runs where rule_id = ?1 and first_id = ?2 and second_id = ?3",
+        "delete from _alert_runs where rule_id = ?1 and first_id = ?2 and second_id = ?3",
     )?;
     for ([first_id, second_id], run) in &change.runs {
         match run {
-            Some(run) => put.execute(params![
-                rule_id,
-                first_id,
-                second_id,
-                i64::try_from(run.failures).unwrap_or(i64::MAX),
-                run.succeeded_ms,
-                run.last_ms,
-                run.is_new,
-                run.is_closed,
-            ])?,
+            Some(run) => put.execute(named_params! {
+                ":rule_id": rule_id,
+                ":first_id": first_id,
+                ":second_id": second_id,
+                ":failures": i64::try_from(run.failures).unwrap_or(i64::MAX),
+                ":succeeded_ms": run.succeeded_ms,
+                ":last_ms": run.last_ms,
+                ":is_new": run.is_new,
+                ":is_closed": run.is_closed,
+            })?,
             None => delete.execute(params![rule_id, first_id, second_id])?,
         };
     }
@@ -103,7 +99,7 @@ impl Reader<'_> {
         let read = || -> rusqlite::Result<Vec<StoredRuns>> {
             let mut rules = self
                 .connection()
-                .prepare_cached("select rule_id, identity_hash, seen_seq from alert_run_rules")?;
+                .prepare_cached("select rule_id, identity_hash, seen_seq from _alert_run_rules")?;
             let mut found: Vec<StoredRuns> = rules
                 .query_map([], |row| {
                     Ok(StoredRuns {
@@ -116,7 +112,7 @@ impl Reader<'_> {
                 .collect::<rusqlite::Result<_>>()?;
             let mut runs = self.connection().prepare_cached(
                 "select first_id, second_id, failures, succeeded_ms, last_ms, is_new, is_closed
-                 from alert_runs where rule_id = ?1",
+                 from _alert_runs where rule_id = ?1",
             )?;
             for rule in &mut found {
                 let read_run = |row: &rusqlite::Row<'_>| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
 use super::alert_runs::{RunsChange, put_runs};
+use super::audit::put_entries;
 use super::error::storage;
 use super::writer::Writer;
 use crate::error::Result;
@@ -119,9 +120,7 @@ impl Writer {
                 for message in &changes.messages {
                     put_message(transaction, message)?;
                 }
-                for entry in &changes.audit {
-                    put_audit(transaction, entry)?;
-                }
+                put_entries(transaction, &changes.audit)?;
                 for change in &changes.runs {
                     put_runs(transaction, change)?;
                 }
@@ -144,19 +143,17 @@ impl Writer {
         self.transaction(|transaction| {
             let insert = || -> rusqlite::Result<()> {
                 transaction.execute(
-                    "insert into alert_silences (silence_id, rule_glob, group_match, starts_at_ms,
-                         ends_at_ms, created_at_ms, created_by, comment)
-                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                    params![
-                        silence.silence_id,
-                        silence.silence.rule_glob,
-                        group_match,
-                        silence.silence.starts_at.as_unix_ms(),
-                        silence.silence.ends_at.as_unix_ms(),
-                        silence.created_at.as_unix_ms(),
-                        silence.created_by,
-                        silence.silence.comment,
-                    ],
+                    include_str!("sql/put_alert_silence.sql"),
+                    named_params! {
+                        ":silence_id": silence.silence_id,
+                        ":rule_glob": silence.silence.rule_glob,
+                        ":group_match": group_match,
+                        ":starts_at_ms": silence.silence.starts_at.as_unix_ms(),
+                        ":ends_at_ms": silence.silence.ends_at.as_unix_ms(),
+                        ":created_at_ms": silence.created_at.as_unix_ms(),
+                        ":created_by": silence.created_by,
+                        ":comment": silence.silence.comment,
+                    },
                 )?;
                 put_event(transaction, event)
             };
@@ -207,8 +204,8 @@ impl Writer {
                          (select incident_id from alert_incidents
                           where fired_at_ms < ?1 and ended_at_ms < ?1 limit ?2)",
                     // Messages about an open incident decide which channels get its end.
-                    "delete from alert_outbox where id in
-                         (select o.id from alert_outbox o
+                    "delete from _alert_outbox where id in
+                         (select o.id from _alert_outbox o
                           where o.created_at_ms < ?1 and o.state <> 'queued'
                             and not exists (select 1 from alert_incidents i
                                             where i.incident_id = o.incident_id
@@ -229,24 +226,14 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
     let ms = |at: Option<Timestamp>| at.map(Timestamp::as_unix_ms);
     let Some(instance) = &change.instance else {
         let mut delete = transaction
-            .prepare_cached("delete from alert_instances where rule_id = ?1 and group_key = ?2")?;
+            .prepare_cached("delete from _alert_instances where rule_id = ?1 and group_key = ?2")?;
         delete.execute(params![change.rule_id, change.group_key])?;
         return Ok(());
     };
     let withheld = (!instance.withheld.is_empty())
         .then(|| serde_json::to_string(&instance.withheld).unwrap_or_default());
     let transitions: Vec<i64> = instance.transitions.iter().map(|at| at.as_unix_ms()).collect();
-    let mut put = transaction.prepare_cached(
-        "insert or replace into alert_instances (rule_id, group_key, identity_hash, state,
-             violations, clears, incident_id, active_since_ms, fired_at_ms, evaluated_at_ms,
-             no_data_since_ms, failed_evaluations, value, peak_value, samples, events, acked_by,
-             acked_at_ms, notified_at_ms, is_announced, flapping_since_ms, transitions_ms,
-             withheld_channels)
-         values (:rule_id, :group_key, :identity_hash, :state, :violations, :clears, :incident_id,
-             :active_since, :fired_at, :evaluated_at, :no_data_since, :failed, :value, :peak,
-             :samples, :events, :acked_by, :acked_at, :notified_at, :is_announced, :flapping_since,
-             :transitions, :withheld)",
-    )?;
+    let mut put = transaction.prepare_cached(include_str!("sql/put_alert_instance.sql"))?;
     put.execute(named_params! {
         ":rule_id": change.rule_id,
         ":group_key": change.group_key,
@@ -277,14 +264,7 @@ fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rus
 
 fn put_incident(transaction: &Transaction<'_>, incident: &AlertIncident) -> rusqlite::Result<()> {
     let ms = |at: Option<Timestamp>| at.map(Timestamp::as_unix_ms);
-    let mut put = transaction.prepare_cached(
-        "insert or replace into alert_incidents (incident_id, rule_id, rule_name, group_key, metric,
-             operator, threshold, severity, message, fired_at_ms, value, peak_value, samples, events,
-             ended_at_ms, end_reason, acked_by, acked_at_ms, is_dry_run)
-         values (:id, :rule_id, :rule_name, :group_key, :metric, :operator, :threshold, :severity,
-             :message, :fired_at, :value, :peak, :samples, :events, :ended_at, :reason, :acked_by,
-             :acked_at, :is_dry_run)",
-    )?;
+    let mut put = transaction.prepare_cached(include_str!("sql/put_alert_incident.sql"))?;
     put.execute(named_params! {
         ":id": incident.incident_id,
         ":rule_id": incident.rule_id,
@@ -310,78 +290,49 @@ fn put_incident(transaction: &Transaction<'_>, incident: &AlertIncident) -> rusq
 }
 
 fn change_incident(transaction: &Transaction<'_>, change: &IncidentChange) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
-        "update alert_incidents
-         set peak_value = coalesce(?2, peak_value), ended_at_ms = coalesce(?3, ended_at_ms),
-             end_reason = coalesce(?4, end_reason), acked_by = coalesce(?5, acked_by),
-             acked_at_ms = coalesce(?6, acked_at_ms)
-         where incident_id = ?1",
-    )?;
-    update.execute(params![
-        change.incident_id,
-        change.peak_value,
-        change.ended.map(|(at, _)| at.as_unix_ms()),
-        change.ended.map(|(_, reason)| reason.as_str()),
-        change.acked.as_ref().map(|(actor, _)| actor),
-        change.acked.as_ref().map(|(_, at)| at.as_unix_ms()),
-    ])?;
+    let sql = include_str!("sql/change_alert_incident.sql");
+    transaction.prepare_cached(sql)?.execute(named_params! {
+        ":incident_id": change.incident_id,
+        ":peak_value": change.peak_value,
+        ":ended_at_ms": change.ended.map(|(at, _)| at.as_unix_ms()),
+        ":end_reason": change.ended.map(|(_, reason)| reason.as_str()),
+        ":acked_by": change.acked.as_ref().map(|(actor, _)| actor),
+        ":acked_at_ms": change.acked.as_ref().map(|(_, at)| at.as_unix_ms()),
+    })?;
     Ok(())
 }
 
 fn put_event(transaction: &Transaction<'_>, event: &AlertEvent) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "insert into alert_events (at_ms, incident_id, rule_id, group_key, from_state, to_state,
-             reason, value, threshold, samples, events, actor, note)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
-    put.execute(params![
-        event.at.as_unix_ms(),
-        event.incident_id,
-        event.rule_id,
-        event.group_key,
-        event.from_state,
-        event.to_state,
-        event.reason,
-        event.value,
-        event.threshold,
-        event.samples.map(signed),
-        event.events.map(signed),
-        event.actor,
-        event.note,
-    ])?;
+    let sql = include_str!("sql/put_alert_event.sql");
+    transaction.prepare_cached(sql)?.execute(named_params! {
+        ":at_ms": event.at.as_unix_ms(),
+        ":incident_id": event.incident_id,
+        ":rule_id": event.rule_id,
+        ":group_key": event.group_key,
+        ":from_state": event.from_state,
+        ":to_state": event.to_state,
+        ":reason": event.reason,
+        ":value": event.value,
+        ":threshold": event.threshold,
+        ":samples": event.samples.map(signed),
+        ":events": event.events.map(signed),
+        ":actor": event.actor,
+        ":note": event.note,
+    })?;
     Ok(())
 }
 
-/// The same message twice is one: its id says what it is about.
 fn put_message(transaction: &Transaction<'_>, message: &OutgoingAlert) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "insert or ignore into alert_outbox (id, incident_id, channel, kind, created_at_ms,
-             not_before_ms, attempts, state, payload)
-         values (?1, ?2, ?3, ?4, ?5, ?6, 0, 'queued', ?7)",
-    )?;
-    put.execute(params![
-        message.id,
-        message.incident_id,
-        message.channel,
-        message.kind,
-        message.created_at.as_unix_ms(),
-        message.not_before.as_unix_ms(),
-        message.payload,
-    ])?;
-    Ok(())
-}
-
-fn put_audit(transaction: &Transaction<'_>, entry: &AuditEntry) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "insert into audit_log (at_ms, actor, action, target, detail) values (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    put.execute(params![
-        entry.at.as_unix_ms(),
-        entry.actor.as_str(),
-        entry.action.as_str(),
-        entry.target,
-        entry.detail,
-    ])?;
+    let sql = include_str!("sql/put_message.sql");
+    transaction.prepare_cached(sql)?.execute(named_params! {
+        ":id": message.id,
+        ":incident_id": message.incident_id,
+        ":channel": message.channel,
+        ":kind": message.kind,
+        ":created_at_ms": message.created_at.as_unix_ms(),
+        ":not_before_ms": message.not_before.as_unix_ms(),
+        ":payload": message.payload,
+    })?;
     Ok(())
 }
 
@@ -414,14 +365,16 @@ fn bring_back(transaction: &Transaction<'_>, now: Timestamp, reason: &str) -> ru
          where fired_at_ms > ?1 or ended_at_ms > ?1",
         [now_ms],
     )?;
-    transaction
-        .execute("update alert_outbox set created_at_ms = ?1 where created_at_ms > ?1", [now_ms])?;
+    transaction.execute(
+        "update _alert_outbox set created_at_ms = ?1 where created_at_ms > ?1",
+        [now_ms],
+    )?;
     Ok(())
 }
 
 fn put_progress(transaction: &Transaction<'_>, progress: &MonitorProgress) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
-        "update alert_monitor set evaluated_at_ms = ?1, seen_seq = ?2, imported_until_ms = ?3",
+        "update _alert_monitor set evaluated_at_ms = ?1, seen_seq = ?2, imported_until_ms = ?3",
     )?;
     put.execute(params![
         progress.evaluated_at.map(Timestamp::as_unix_ms),
@@ -439,7 +392,7 @@ impl super::read::Reader<'_> {
     pub fn monitor_progress(&self) -> Result<MonitorProgress> {
         let read = || {
             let mut statement = self.connection().prepare_cached(
-                "select evaluated_at_ms, seen_seq, imported_until_ms from alert_monitor",
+                "select evaluated_at_ms, seen_seq, imported_until_ms from _alert_monitor",
             )?;
             let row = statement.query_row([], |row| {
                 Ok(MonitorProgress {

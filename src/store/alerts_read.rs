@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Row, ToSql, params_from_iter};
+use rusqlite::{Params, Row, named_params};
 
 use super::error::storage;
 use super::read::Reader;
@@ -203,14 +203,14 @@ impl Reader<'_> {
         &self,
         operation: &'static str,
         sql: &str,
-        values: &[&dyn ToSql],
+        values: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let query = || -> rusqlite::Result<Vec<T>> {
+        let query = |values, read| -> rusqlite::Result<Vec<T>> {
             let mut statement = self.connection().prepare_cached(sql)?;
-            statement.query_map(params_from_iter(values), read)?.collect()
+            statement.query_map(values, read)?.collect()
         };
-        query().map_err(storage(operation))
+        query(values, read).map_err(storage(operation))
     }
 
     /// Every stored state.
@@ -218,8 +218,8 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn alert_instances(&self) -> Result<Vec<StoredInstance>> {
-        let sql = format!("select {INSTANCE} from alert_instances");
-        self.alert_rows("reading the state of alerts", &sql, &[], read_instance)
+        let sql = format!("select {INSTANCE} from _alert_instances");
+        self.alert_rows("reading the state of alerts", &sql, [], read_instance)
     }
 
     /// Incidents, newest first.
@@ -236,37 +236,20 @@ impl Reader<'_> {
         };
         let (start_ms, end_ms) =
             (ms(query.during.map(|range| range.start)), ms(query.during.map(|range| range.end)));
-        let sql = format!(
-            "select {INCIDENT} from alert_incidents
-             where (?1 is null or incident_id in (select value from json_each(?1)))
-               and (?2 is null or rule_id = ?2)
-               and (?3 is null or (ended_at_ms is null) = ?3)
-               and (?4 is null or ended_at_ms is null or ended_at_ms >= ?4)
-               and (?5 is null or fired_at_ms < ?5)
-               and (?6 is null or fired_at_ms >= ?6)
-               -- The first of these bounds the index, so that no page reads those before it again.
-               and fired_at_ms <= coalesce(?7, 9223372036854775807)
-               and (?7 is null or (fired_at_ms, incident_id) < (?7, ?8))
-             order by fired_at_ms desc, incident_id desc limit ?9"
-        );
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let sql = format!("select {INCIDENT} {}", include_str!("sql/find_alert_incidents.sql"));
         let mut shared = Shared::default();
-        self.alert_rows(
-            "reading incidents",
-            &sql,
-            &[
-                &ids,
-                &query.rule_id,
-                &query.is_open,
-                &start_ms,
-                &end_ms,
-                &ms(query.fired_since),
-                &before_ms,
-                &before_id,
-                &limit,
-            ],
-            |row| read_incident(row, &mut shared),
-        )
+        let values = named_params! {
+            ":incident_ids": ids,
+            ":rule_id": query.rule_id,
+            ":is_open": query.is_open,
+            ":during_start_ms": start_ms,
+            ":during_end_ms": end_ms,
+            ":fired_since_ms": ms(query.fired_since),
+            ":before_ms": before_ms,
+            ":before_id": before_id,
+            ":limit": i64::try_from(query.limit).unwrap_or(i64::MAX),
+        };
+        self.alert_rows("reading incidents", &sql, values, |row| read_incident(row, &mut shared))
     }
 
     /// The history of one incident, oldest first.
@@ -278,7 +261,7 @@ impl Reader<'_> {
             "select at_ms, incident_id, rule_id, group_key, from_state, to_state, reason, value,
                           threshold, samples, events, actor, note
                    from alert_events where incident_id = ?1 order by event_id";
-        self.alert_rows("reading the history of alerts", sql, &[&incident_id], read_event)
+        self.alert_rows("reading the history of alerts", sql, [incident_id], read_event)
     }
 
     /// The history of everything within a range, newest first.
@@ -293,8 +276,8 @@ impl Reader<'_> {
                    order by event_id desc limit ?3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (start_ms, end_ms) = (range.start.as_unix_ms(), range.end.as_unix_ms());
-        let values: [&dyn ToSql; 3] = [&start_ms, &end_ms, &limit];
-        self.alert_rows("reading the history of alerts", sql, &values, read_event)
+        let values = (start_ms, end_ms, limit);
+        self.alert_rows("reading the history of alerts", sql, values, read_event)
     }
 
     /// Rules of which a line of the history with this reason was written since, each once.
@@ -305,9 +288,7 @@ impl Reader<'_> {
         let sql = "select distinct rule_id from alert_events
                    where at_ms >= ?1 and reason = ?2 order by rule_id";
         let since_ms = since.as_unix_ms();
-        self.alert_rows("reading the history of alerts", sql, &[&since_ms, &reason], |row| {
-            row.get(0)
-        })
+        self.alert_rows("reading the history of alerts", sql, (since_ms, reason), |row| row.get(0))
     }
 
     /// Number of the last line of the history; 0 when there is none.
@@ -331,7 +312,7 @@ impl Reader<'_> {
                    from alert_silences where (ends_at_ms <= ?1) = ?2
                    order by ends_at_ms desc, silence_id limit 1000";
         let now_ms = now.as_unix_ms();
-        self.alert_rows("reading silences", sql, &[&now_ms, &over], read_silence)
+        self.alert_rows("reading silences", sql, (now_ms, over), read_silence)
     }
 
     /// Latest start, in Unix milliseconds, of the imported requests after `seq`.
@@ -342,7 +323,7 @@ impl Reader<'_> {
         let sql = "select max(started_at_ms) from requests where seq > ?1 and source = ?2";
         let source = Source::Import.code();
         let found =
-            self.alert_rows("looking for imported requests", sql, &[&seq, &source], |row| {
+            self.alert_rows("looking for imported requests", sql, (seq, source), |row| {
                 row.get::<_, Option<i64>>(0)
             })?;
         Ok(found.into_iter().next().flatten())

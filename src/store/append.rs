@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::ToSql;
-use rusqlite::{CachedStatement, Transaction};
+use rusqlite::{CachedStatement, Transaction, named_params};
 use sha2::{Digest, Sha256};
 
 use super::error::storage;
-use super::intern::Interner;
-use super::packed::{StoredId, pack_arrival, pack_llm_latency, pack_status, without_time};
+use super::intern::{Interner, WritableSpaces};
 use super::writer::{Writer, WriterMemory};
 use crate::error::Result;
 use crate::model::{LatencyKind, RequestId, RequestRecord, Source, Timestamp};
@@ -40,20 +39,8 @@ pub(super) enum Stored {
     AfterRetention,
 }
 
-const INSERT: &str = "insert into requests (
-    started_at_ms, request_id, source, user_id, space_id, model_id, operation_id, outcome, cache_hit,
-    attempt, streamed, http_status, error_code_id, finish_reason_id, session, total_latency_us,
-    context_latency_us, llm_latency_us, time_to_first_token_us, prompt_tokens, completion_tokens,
-    cached_prompt_tokens, reasoning_tokens, cost_nano_usd, cost_source, provider_response_id, tags,
-    arrived_after_ms)
-values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-        ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
-
-/// Whether a record is stored: the index holds the ends of ids, the row the rest, in full or without the time.
-const FIND: &str = "select 1 from requests indexed by requests__started_at_ms
-where started_at_ms = ?1 and request_id in (?2, ?3)
-  and substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)
-      = substr(?2, case typeof(?2) when 'blob' then -2 else -3 end)";
+const INSERT: &str = include_str!("sql/insert_request.sql");
+const FIND: &str = include_str!("sql/find_request.sql");
 
 impl Writer {
     /// Stores the batches in one transaction; they are on disk when this returns.
@@ -119,10 +106,23 @@ struct Statements<'c> {
 }
 
 impl Statements<'_> {
-    /// Whether the record's raw row is there.
-    fn is_stored(&mut self, record: &RequestRecord) -> rusqlite::Result<bool> {
-        let (id, started_at) = (&record.request_id, record.started_at);
-        self.find.exists((started_at.as_unix_ms(), id, without_time(id, started_at)))
+    /// Whether the record's raw row is there, in a space that its sender may write.
+    fn is_stored(
+        &mut self,
+        record: &RequestRecord,
+        writable: &WritableSpaces,
+    ) -> rusqlite::Result<bool> {
+        let key = named_params! {
+            ":started_at_ms": record.started_at.as_unix_ms(),
+            ":request_id": record.request_id,
+        };
+        let mut rows = self.find.query(key)?;
+        while let Some(row) = rows.next()? {
+            if writable.contains(row.get(0)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -133,19 +133,23 @@ fn append_one(
     record: &RequestRecord,
     arrival: Arrival,
 ) -> rusqlite::Result<Stored> {
+    let writable = memory.interner.writable_spaces(transaction, record)?;
     let pruned_day = memory.pruned.day_of(record.started_at);
     if pruned_day.is_some() && !record.allow_pruned_day {
-        // Before anything is remembered of a record that is not stored. A raw row that is still there recognises it.
-        let is_kept = statements.is_stored(record)?;
+        // Before the record is remembered, because it is not stored. A raw row that is still there recognises it.
+        let is_kept = statements.is_stored(record, &writable)?;
         return Ok(if is_kept { Stored::Duplicate } else { Stored::AfterRetention });
     }
-    if record.dated_on_arrival && !note_undated(transaction, &record.request_id, arrival.seen_at)? {
+    let space_id = memory.interner.space(transaction, record.space.as_ref())?;
+    if record.dated_on_arrival
+        && !note_undated(transaction, &record.request_id, space_id, &writable, arrival.seen_at)?
+    {
         return Ok(Stored::Duplicate);
     }
-    if memory.recent.is_repeat(record) {
+    if memory.recent.is_repeat(record, space_id, &writable) {
         return Ok(Stored::Duplicate);
     }
-    if statements.is_stored(record)? {
+    if statements.is_stored(record, &writable)? {
         return Ok(Stored::Duplicate);
     }
     bind(transaction, &mut statements.insert, memory.interner, record, arrival.now)?;
@@ -153,19 +157,30 @@ fn append_one(
     Ok(pruned_day.map_or(Stored::New, Stored::InPrunedDay))
 }
 
-/// Notes an id that came without a time; `false` when it was noted before.
+/// Notes an id that came without a time; `false` when it was noted before, in a space that its sender may write.
 fn note_undated(
     transaction: &Transaction<'_>,
     id: &RequestId,
+    space_id: i64,
+    writable: &WritableSpaces,
     seen_at: Timestamp,
 ) -> rusqlite::Result<bool> {
     let digest = Sha256::digest(id.to_string().as_bytes());
-    let noted = transaction
+    let id_hash = &digest[..16];
+    let mut noted =
+        transaction.prepare_cached("select space_id from _undated_ids where id_hash = ?1")?;
+    let mut rows = noted.query([id_hash])?;
+    while let Some(row) = rows.next()? {
+        if writable.contains(row.get(0)?) {
+            return Ok(false);
+        }
+    }
+    transaction
         .prepare_cached(
-            "insert into undated_ids (id_hash, seen_at_ms) values (?1, ?2) on conflict do nothing",
+            "insert into _undated_ids (id_hash, space_id, seen_at_ms) values (?1, ?2, ?3)",
         )?
-        .execute((&digest[..16], seen_at.as_unix_ms()))?;
-    Ok(noted == 1)
+        .execute((id_hash, space_id, seen_at.as_unix_ms()))?;
+    Ok(true)
 }
 
 fn bind(
@@ -181,9 +196,9 @@ fn bind(
     let latency = |kind| record.latency(kind).map(saturate);
     let is_history = record.is_history || record.source == Source::Import;
     let arrived_after_ms = now.as_unix_ms().saturating_sub(record.started_at.as_unix_ms());
-    let values: [&dyn ToSql; 28] = [
+    let values: [&dyn ToSql; 32] = [
         &record.started_at.as_unix_ms(),
-        &StoredId(&record.request_id, record.started_at),
+        &record.request_id,
         &record.source.code(),
         &user_id,
         &space_id,
@@ -193,23 +208,27 @@ fn bind(
         &record.cache_hit,
         &record.attempt,
         &record.streamed,
-        &pack_status(record.http_status),
+        &record.http_status,
         &interner.label(transaction, record.error_code.as_ref())?,
         &interner.label(transaction, record.finish_reason.as_ref())?,
+        &interner.label(transaction, record.service_tier.as_ref())?,
+        &interner.label(transaction, record.api_key.as_ref())?,
         &record.session,
         &latency(LatencyKind::Total),
         &latency(LatencyKind::Context),
-        &pack_llm_latency(record),
+        &latency(LatencyKind::Llm),
         &latency(LatencyKind::TimeToFirstToken),
         &record.prompt_tokens.map(saturate),
         &record.completion_tokens.map(saturate),
         &record.cached_prompt_tokens.map(saturate),
+        &record.cache_write_prompt_tokens.map(saturate),
+        &record.cache_write_1h_prompt_tokens.map(saturate),
         &record.reasoning_tokens.map(saturate),
         &record.cost_nano_usd,
         &record.cost_source.map(crate::model::CostSource::code),
         &record.provider_response_id.as_deref(),
         &record.tags,
-        &(!is_history).then(|| pack_arrival(arrived_after_ms)),
+        &(!is_history).then_some(arrived_after_ms),
     ];
     for (position, value) in values.into_iter().enumerate() {
         insert.raw_bind_parameter(position + 1, value)?;

@@ -1,6 +1,6 @@
 //! The audit log: who did what, when.
 
-use rusqlite::Transaction;
+use rusqlite::{Transaction, named_params};
 
 use super::error::storage;
 use super::read::Reader;
@@ -31,17 +31,15 @@ pub(super) fn put_entries(
     if entries.is_empty() {
         return Ok(());
     }
-    let mut insert = transaction.prepare_cached(
-        "insert into audit_log (at_ms, actor, action, target, detail) values (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut insert = transaction.prepare_cached(include_str!("sql/put_audit.sql"))?;
     for entry in entries {
-        insert.execute((
-            entry.at.as_unix_ms(),
-            entry.actor.as_str(),
-            entry.action.as_str(),
-            &entry.target,
-            &entry.detail,
-        ))?;
+        insert.execute(named_params! {
+            ":at_ms": entry.at.as_unix_ms(),
+            ":actor": entry.actor.as_str(),
+            ":action": entry.action.as_str(),
+            ":target": entry.target,
+            ":detail": entry.detail,
+        })?;
     }
     let newest = transaction.last_insert_rowid();
     transaction.execute("delete from audit_log where audit_id <= ?1", [newest - KEPT_ENTRIES])?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{storage, unusable};
 use super::migrate::check_version;
@@ -43,8 +43,8 @@ pub struct StoreFigures {
     pub watermark_seq: i64,
     /// Requests ever rolled up, those included whose raw rows retention deleted.
     pub rolled_up: i64,
-    /// The row of `store_state`; `None` before version 14 of the schema, which has no such table.
-    pub state: Option<StoreState>,
+    /// The row of `_store_state`.
+    pub state: StoreState,
 }
 
 impl StoreFigures {
@@ -77,8 +77,6 @@ impl Reader<'_> {
     pub fn figures(&self) -> Result<StoreFigures> {
         let number = |sql: &str| self.connection().query_row(sql, [], |row| row.get::<_, i64>(0));
         let read = || -> rusqlite::Result<StoreFigures> {
-            let has_state = "select count(*) from sqlite_schema where name = 'store_state'";
-            let state = (number(has_state)? == 1).then(|| StoreState::read(self.connection()));
             let pages = number("select * from pragma_page_count")?;
             let page_size = number("select * from pragma_page_size")?;
             Ok(StoreFigures {
@@ -86,11 +84,11 @@ impl Reader<'_> {
                 bytes: u64::try_from(pages.saturating_mul(page_size)).unwrap_or(0),
                 last_seq: number(
                     "select max(coalesce((select max(seq) from requests), 0), watermark_seq)
-                     from rollup_state",
+                     from _rollup_state",
                 )?,
-                watermark_seq: number("select watermark_seq from rollup_state")?,
-                rolled_up: number("select coalesce(sum(requests), 0) from days")?,
-                state: state.transpose()?,
+                watermark_seq: number("select watermark_seq from _rollup_state")?,
+                rolled_up: number("select coalesce(sum(requests), 0) from _days")?,
+                state: StoreState::read(self.connection())?,
             })
         };
         read().map_err(storage("reading the figures of the file"))
@@ -169,12 +167,9 @@ pub fn seal_copy(path: &Path, wal_is_missing: bool) -> Result<()> {
         // Nobody else opens it: its write-ahead log needs no shared memory.
         connection.pragma_update(None, "locking_mode", "exclusive")?;
         connection.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
-        let has_state = "select 1 from sqlite_schema where name = 'store_state'";
-        if connection.query_row(has_state, [], |_| Ok(())).optional()?.is_some() {
-            let close = "update store_state set in_use = 0,
-                             wal_missing_after_ms = iif(?1, clock_ms, wal_missing_after_ms)";
-            connection.execute(close, [wal_is_missing])?;
-        }
+        let close = "update _store_state set in_use = 0,
+                         wal_missing_after_ms = iif(?1, clock_ms, wal_missing_after_ms)";
+        connection.execute(close, [wal_is_missing])?;
         connection.close().map_err(|(_, error)| error)
     };
     seal().map_err(storage("finishing the copy"))

@@ -9,6 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::damage::REMEDY;
 use super::error::storage;
+use super::intern::WritableSpaces;
 use crate::error::Result;
 use crate::model::{LatencyKind, Name, RequestRecord};
 
@@ -19,39 +20,53 @@ const SIGHTINGS: usize = 4;
 /// Clocks of two reporters of one call may differ by this much, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
-/// One route's sighting of a call; small, because there are many.
+/// Bits of the source's code beside the start of a sighting.
+const SOURCE_BITS: u32 = 8;
+
+/// One route's sighting of a call, in 16 bytes, because there are many.
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
-    start_ms: i64,
+    /// Start in Unix milliseconds, above the [`SOURCE_BITS`] of the source's code.
+    start_and_source: i64,
     /// Saturates at 49 days.
     width_ms: u32,
-    source: u8,
+    /// Saturates.
+    space_id: u32,
 }
 
 impl Sighting {
-    fn of(record: &RequestRecord) -> Self {
+    fn of(record: &RequestRecord, space_id: i64) -> Self {
         let us = record.latency(LatencyKind::Total).or_else(|| record.latency(LatencyKind::Llm));
         let width_ms = i64::try_from(us.unwrap_or(0) / 1_000).unwrap_or(i64::MAX);
-        Self::new(record.source.code(), record.started_at.as_unix_ms(), width_ms)
+        Self::new(record.source.code(), record.started_at.as_unix_ms(), width_ms, space_id)
     }
 
-    fn new(source: i64, start_ms: i64, width_ms: i64) -> Self {
+    fn new(source: i64, start_ms: i64, width_ms: i64, space_id: i64) -> Self {
+        let source = i64::from(u8::try_from(source).unwrap_or(u8::MAX));
         Self {
-            start_ms,
+            start_and_source: start_ms << SOURCE_BITS | source,
             width_ms: u32::try_from(width_ms).unwrap_or(u32::MAX),
-            source: u8::try_from(source).unwrap_or(u8::MAX),
+            space_id: u32::try_from(space_id).unwrap_or(u32::MAX),
         }
     }
 
+    const fn source(self) -> i64 {
+        self.start_and_source & ((1 << SOURCE_BITS) - 1)
+    }
+
+    const fn start_ms(self) -> i64 {
+        self.start_and_source >> SOURCE_BITS
+    }
+
     fn end_ms(self) -> i64 {
-        self.start_ms.saturating_add(i64::from(self.width_ms))
+        self.start_ms().saturating_add(i64::from(self.width_ms))
     }
 
     /// Another route, at the same time.
     fn is_same_call(self, other: Self) -> bool {
-        self.source != other.source
-            && self.start_ms <= other.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
-            && other.start_ms <= self.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
+        self.source() != other.source()
+            && self.start_ms() <= other.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
+            && other.start_ms() <= self.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
     }
 }
 
@@ -104,12 +119,21 @@ pub(super) struct RecentResponses {
 }
 
 impl RecentResponses {
-    /// Remembers the record; `true` when another route has reported the same call already.
-    pub(super) fn is_repeat(&mut self, record: &RequestRecord) -> bool {
+    /// Remembers the record; `true` when another route has reported the same call already, in a space that the sender
+    /// may write.
+    pub(super) fn is_repeat(
+        &mut self,
+        record: &RequestRecord,
+        space_id: i64,
+        writable: &WritableSpaces,
+    ) -> bool {
         let Some(response_id) = &record.provider_response_id else { return false };
-        let sighting = Sighting::of(record);
+        let sighting = Sighting::of(record, space_id);
+        let is_same = |other: Sighting| {
+            other.is_same_call(sighting) && writable.contains(i64::from(other.space_id))
+        };
         let seen = self.sightings.get(&hash(response_id));
-        if seen.is_some_and(|seen| seen.iter().any(|other| other.is_same_call(sighting))) {
+        if seen.is_some_and(|seen| seen.iter().any(is_same)) {
             return true;
         }
         self.remember(response_id, sighting);
@@ -166,7 +190,7 @@ impl RecentResponses {
     fn try_reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(
             "select provider_response_id, source, started_at_ms,
-                    coalesce(total_latency_us, llm_latency_us, 0) / 1000
+                    coalesce(total_latency_us, llm_latency_us, 0) / 1000, space_id
              from (select * from requests order by seq desc limit ?1)
              where provider_response_id is not null order by seq",
         )?;
@@ -174,7 +198,8 @@ impl RecentResponses {
         while let Some(row) = rows.next()? {
             let response_id: String = row.get(0)?;
             let start_ms: i64 = row.get(2)?;
-            self.remember(&response_id, Sighting::new(row.get(1)?, start_ms, row.get(3)?));
+            let sighting = Sighting::new(row.get(1)?, start_ms, row.get(3)?, row.get(4)?);
+            self.remember(&response_id, sighting);
         }
         Ok(())
     }

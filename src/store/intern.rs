@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::error::storage;
 use crate::config::StoreConfig;
 use crate::error::Result;
-use crate::model::Name;
+use crate::model::{Name, RequestRecord};
 
 /// The id of a missing dimension.
 pub(super) const NONE_ID: i64 = 0;
@@ -14,6 +14,24 @@ pub(super) const NONE_ID: i64 = 0;
 pub(super) const OTHER_ID: i64 = 1;
 /// Names that one cache holds before it starts afresh; more distinct names only cost look-ups.
 const CACHE_NAMES: usize = 100_000;
+
+/// The spaces in which a sender may write, and in which its records can have duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WritableSpaces {
+    /// Every space.
+    All,
+    /// The spaces with these ids.
+    Ids(Vec<i64>),
+}
+
+impl WritableSpaces {
+    pub(super) fn contains(&self, space_id: i64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ids(ids) => ids.contains(&space_id),
+        }
+    }
+}
 
 /// Distinct values of one dimension against its cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +69,14 @@ impl Dictionary {
         Ok(())
     }
 
+    /// The id of a name that is stored, or that the cap has made `(other)`.
+    fn find(&self, connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+        if let Some(id) = self.ids.get(name) {
+            return Ok(Some(*id));
+        }
+        connection.prepare_cached(self.select)?.query_row([name], |row| row.get(0)).optional()
+    }
+
     fn id(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<i64> {
         if let Some(id) = self.ids.get(name) {
             if *id == OTHER_ID {
@@ -58,11 +84,7 @@ impl Dictionary {
             }
             return Ok(*id);
         }
-        let found = connection
-            .prepare_cached(self.select)?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
-        let id = match found {
+        let id = match self.find(connection, name)? {
             Some(id) => id,
             None if self.state.distinct >= self.state.cap => {
                 self.state.overflowed += 1;
@@ -146,6 +168,18 @@ impl Interner {
 
     pub(super) fn space(&mut self, c: &Connection, name: Option<&Name>) -> rusqlite::Result<i64> {
         name.map_or(Ok(NONE_ID), |name| self.spaces.id(c, name))
+    }
+
+    /// The spaces in which the sender of a record may write. A space without a record has no id, and no duplicates.
+    pub(super) fn writable_spaces(
+        &self,
+        connection: &Connection,
+        record: &RequestRecord,
+    ) -> rusqlite::Result<WritableSpaces> {
+        let Some(names) = &record.sender_spaces else { return Ok(WritableSpaces::All) };
+        let ids = names.iter().map(|name| self.spaces.find(connection, name));
+        let found: rusqlite::Result<Vec<Option<i64>>> = ids.collect();
+        Ok(WritableSpaces::Ids(found?.into_iter().flatten().collect()))
     }
 
     pub(super) fn label(&mut self, c: &Connection, name: Option<&Name>) -> rusqlite::Result<i64> {

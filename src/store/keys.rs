@@ -1,6 +1,6 @@
 //! API keys, stored hashed.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, named_params};
 
 use super::error::storage;
 use super::read::Reader;
@@ -43,18 +43,16 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "insert into api_keys (key_id, name, secret_sha256, scopes, spaces,
-                                           created_at_ms, expires_at_ms)
-                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    (
-                        key.key_id.as_str(),
-                        key.name.as_str(),
-                        secret_sha256,
-                        scopes.join(" "),
-                        spaces,
-                        key.created_at.as_unix_ms(),
-                        key.expires_at.map(Timestamp::as_unix_ms),
-                    ),
+                    include_str!("sql/put_key.sql"),
+                    named_params! {
+                        ":key_id": key.key_id.as_str(),
+                        ":name": key.name.as_str(),
+                        ":secret_sha256": secret_sha256,
+                        ":scopes": scopes.join(" "),
+                        ":spaces": spaces,
+                        ":created_at_ms": key.created_at.as_unix_ms(),
+                        ":expires_at_ms": key.expires_at.map(Timestamp::as_unix_ms),
+                    },
                 )
                 .map_err(storage("storing the key"))?;
             Ok(())
@@ -69,7 +67,7 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "update api_keys set revoked_at_ms = ?1
+                    "update _api_keys set revoked_at_ms = ?1
                      where key_id = ?2 and revoked_at_ms is null",
                     (now.as_unix_ms(), key_id),
                 )
@@ -86,7 +84,7 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "update api_keys set last_used_at_ms = ?1 where key_id = ?2",
+                    "update _api_keys set last_used_at_ms = ?1 where key_id = ?2",
                     (now.as_unix_ms(), key_id),
                 )
                 .map_err(storage("noting the use of a key"))?;
@@ -102,7 +100,8 @@ impl Reader<'_> {
     /// When the file cannot be read.
     pub fn keys(&self) -> Result<Vec<KeyInfo>> {
         let read = || -> rusqlite::Result<Vec<KeyInfo>> {
-            let sql = format!("select {COLUMNS} from api_keys order by created_at_ms desc, key_id");
+            let sql =
+                format!("select {COLUMNS} from _api_keys order by created_at_ms desc, key_id");
             self.connection().prepare_cached(&sql)?.query_map([], read_key)?.collect()
         };
         read().map_err(storage("reading keys"))
@@ -114,7 +113,7 @@ impl Reader<'_> {
     /// When the file cannot be read.
     pub fn key(&self, key_id: &str) -> Result<Option<(KeyInfo, Vec<u8>)>> {
         let read = || {
-            let sql = format!("select {COLUMNS} from api_keys where key_id = ?1");
+            let sql = format!("select {COLUMNS} from _api_keys where key_id = ?1");
             let mut statement = self.connection().prepare_cached(&sql)?;
             statement.query_row([key_id], |row| Ok((read_key(row)?, row.get(8)?))).optional()
         };

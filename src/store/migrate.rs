@@ -1,39 +1,57 @@
-//! Which files are this program's, and bringing the schema of an older one up to date.
+//! Which files are this program's, and the migrations of their schema.
 
 use std::error::Error as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
-use refinery::{Migration, Target};
+use refinery::{Migration, Runner, Target};
 use rusqlite::{Connection, ErrorCode};
 
 use super::checkpoint::checkpoint;
 use super::error::unusable;
 use crate::error::{Error, Result};
 
-pub(super) mod embedded {
+mod embedded {
     refinery::embed_migrations!("migrations");
+}
+
+/// A migration after the newest one of this program.
+static NEXT_VERSION: OnceLock<&str> = OnceLock::new();
+
+/// Adds a migration after the newest one: tests of upgrades run the program as its next version would be.
+#[doc(hidden)]
+pub fn set_next_version(sql: &'static str) {
+    NEXT_VERSION.get_or_init(|| sql);
+}
+
+/// All migrations, in order.
+fn migrations() -> std::result::Result<Vec<Migration>, refinery::Error> {
+    let mut migrations = embedded::migrations::runner().get_migrations().clone();
+    migrations.sort_unstable_by_key(Migration::version);
+    if let (Some(sql), Some(newest)) = (NEXT_VERSION.get(), migrations.last()) {
+        let name = format!("V{}__next", newest.version() + 1);
+        migrations.push(Migration::unapplied(&name, sql)?);
+    }
+    Ok(migrations)
 }
 
 /// `CHGA` in ASCII: marks a file as this program's (`pragma application_id`).
 pub(super) const APPLICATION_ID: i64 = 0x4348_4741;
 
-/// Brings the schema up to date, or makes it.
+/// Applies the migrations that a file lacks; a new file lacks all.
 ///
 /// # Errors
 /// When the file cannot be written; migrations before the failure stay, each is whole or not there.
 pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
-    super::recode::register(connection).map_err(unusable)?;
     // An index over a hundred million rows is sorted in files.
     connection.pragma_update(None, "temp_store", "file").map_err(unusable)?;
-    let mut versions: Vec<_> =
-        embedded::migrations::runner().get_migrations().iter().map(Migration::version).collect();
-    versions.sort_unstable();
-    for version in versions {
-        // A group of one: the migration and the note that it was made are one transaction.
-        let target = Target::Version(version);
-        let runner = embedded::migrations::runner().set_target(target).set_grouped(true);
+    let migrations = migrations().map_err(|source| failed(path, &source))?;
+    for migration in &migrations {
+        // One at a time: the migration and the note that it was applied are one transaction.
+        let target = Target::Version(migration.version());
+        let runner = Runner::new(&migrations).set_target(target).set_grouped(true);
         let report = runner.run(connection).map_err(|source| failed(path, &source))?;
         for migration in report.applied_migrations() {
             tracing::debug!(version = migration.version(), name = migration.name(), "migrated");
@@ -65,13 +83,8 @@ pub fn schema_version() -> u32 {
 }
 
 pub(super) fn supported_version() -> i64 {
-    let runner = embedded::migrations::runner();
-    runner
-        .get_migrations()
-        .iter()
-        .map(|migration| i64::from(migration.version()))
-        .max()
-        .unwrap_or(0)
+    let newest = migrations().ok().and_then(|migrations| migrations.last().map(Migration::version));
+    newest.map_or(0, i64::from)
 }
 
 /// Refuses a file with tables that are not this program's, or too new; only reads.
@@ -110,8 +123,32 @@ pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<()> 
             row.get(0)
         })
         .map_err(unusable)?;
-    let supported = supported_version();
-    if found > supported { Err(newer(path, found)) } else { Ok(()) }
+    if found > supported_version() {
+        return Err(if is_unreleased(connection).map_err(unusable)? {
+            unreleased(path)
+        } else {
+            newer(path, found)
+        });
+    }
+    Ok(())
+}
+
+/// Whether a program from before the first release made the file: its schema began with other tables.
+fn is_unreleased(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "select name <> 'schema' from refinery_schema_history where version = 1";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// Why a file from before the first release is refused.
+fn unreleased(path: &Path) -> Error {
+    let file = path.display();
+    Error::database(
+        path,
+        format!(
+            "a chatgauge from before version 0.1.0 made the file; export its records with that program (chatgauge export \
+             --db '{file}') and import them into a new file with this one (chatgauge import)"
+        ),
+    )
 }
 
 /// Why a file with a newer schema is refused.

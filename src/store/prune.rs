@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::time::DAY_MS;
 use crate::model::{Level, ROLLUPS, TimeRange, Timestamp};
 
-/// The bit of `days.pruned` for a rollup level, or for raw rows when `None`.
+/// The bit of `_days.pruned` for a rollup level, or for raw rows when `None`.
 pub const fn pruned_flag(level: Option<Level>) -> i64 {
     match level {
         None => 1,
@@ -83,8 +83,9 @@ impl Writer {
         self.transaction(|transaction| {
             transaction
                 .execute(
-                    "delete from undated_ids where id_hash in (
-                         select id_hash from undated_ids where seen_at_ms < ?1 limit ?2)",
+                    "delete from _undated_ids where (id_hash, space_id) in (
+                         select id_hash, space_id from _undated_ids
+                         where seen_at_ms < ?1 limit ?2)",
                     (before.as_unix_ms(), limit),
                 )
                 .map_err(storage("forgetting old ids"))
@@ -101,11 +102,11 @@ impl Writer {
             let bound = || -> rusqlite::Result<usize> {
                 let latest_ms = latest.as_unix_ms();
                 let days = transaction.execute(
-                    "update days set changed_at_ms = ?1 where changed_at_ms > ?1",
+                    "update _days set changed_at_ms = ?1 where changed_at_ms > ?1",
                     [latest_ms],
                 )?;
                 let ids = transaction.execute(
-                    "update undated_ids set seen_at_ms = ?1 where seen_at_ms > ?1",
+                    "update _undated_ids set seen_at_ms = ?1 where seen_at_ms > ?1",
                     [latest_ms],
                 )?;
                 Ok(days + ids)
@@ -136,7 +137,7 @@ fn prune_raw(transaction: &Transaction<'_>, day_ms: i64, limit: u32) -> rusqlite
             "delete from requests where seq in (
                  select seq from requests indexed by requests__started_at_ms
                  where started_at_ms >= ?1 and started_at_ms < ?2
-                   and +seq <= (select watermark_seq from rollup_state)
+                   and +seq <= (select watermark_seq from _rollup_state)
                  limit ?3)",
         )?
         .execute((day_ms, day_ms + DAY_MS, limit))
@@ -148,7 +149,7 @@ fn mark_pruned(
     level: Option<Level>,
 ) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("update days set pruned = pruned | ?1 where day_ms = ?2")?
+        .prepare_cached("update _days set pruned = pruned | ?1 where day_ms = ?2")?
         .execute((pruned_flag(level), day_ms))?;
     Ok(())
 }

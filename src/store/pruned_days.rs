@@ -18,7 +18,7 @@ impl PrunedDays {
     pub(super) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         if self.days.is_none() {
             let mut statement = connection
-                .prepare_cached("select day_ms from days where pruned & ?1 order by day_ms")?;
+                .prepare_cached("select day_ms from _days where pruned & ?1 order by day_ms")?;
             let days = statement.query_map([pruned_flag(None)], |row| row.get(0))?;
             self.days = Some(days.collect::<rusqlite::Result<_>>()?);
         }

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn watermark_seq(&self) -> Result<i64> {
-        self.number("reading the watermark", "select watermark_seq from rollup_state")
+        self.number("reading the watermark", "select watermark_seq from _rollup_state")
     }
 
     /// The last raw row ever stored.
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     pub fn last_seq(&self) -> Result<i64> {
         self.number(
             "reading the last row",
-            "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from rollup_state",
+            "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from _rollup_state",
         )
     }
 
@@ -130,9 +130,9 @@ impl<'a> Reader<'a> {
         let read = || -> rusqlite::Result<Vec<DayRow>> {
             let mut statement = self.connection().prepare_cached(
                 "select day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
-                        changed_at_ms, pruned from days
+                        changed_at_ms, pruned from _days
                  where day_ms > ?1 and day_ms < ?2
-                     or day_ms in (select min(day_ms) from days union select max(day_ms) from days)
+                     or day_ms in (select min(day_ms) from _days union select max(day_ms) from _days)
                  order by day_ms",
             )?;
             let edges = (range.start.as_unix_ms().saturating_sub(DAY_MS), range.end.as_unix_ms());
@@ -159,8 +159,8 @@ impl<'a> Reader<'a> {
     pub fn has_arrivals_after(&self, latest: Timestamp) -> Result<bool> {
         let query = || {
             let mut statement = self.connection().prepare_cached(
-                "select exists (select 1 from days where changed_at_ms > ?1)
-                     or exists (select 1 from undated_ids where seen_at_ms > ?1)",
+                "select exists (select 1 from _days where changed_at_ms > ?1)
+                     or exists (select 1 from _undated_ids where seen_at_ms > ?1)",
             )?;
             statement.query_row([latest.as_unix_ms()], |row| row.get(0))
         };
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
                      where started_at_ms >= ?1 and started_at_ms < ?1 + 86400000 and ?2 is null)"
             }
             Some(_) => {
-                "select exists (select 1 from rollup_all
+                "select exists (select 1 from _rollup_all
                      where level_minutes = ?2 and bucket_ms >= ?1 and bucket_ms < ?1 + 86400000)"
             }
         };

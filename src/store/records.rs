@@ -6,8 +6,9 @@ use rustc_hash::FxHashMap;
 use super::error::storage;
 use super::intern::NONE_ID;
 use super::names::ResolvedFilter;
-use super::packed::{read_latencies, read_request_id, unpack_status};
 use super::read::Reader;
+use super::request_id::read_request_id;
+use super::row::read_latencies;
 use super::select::{Statement, arrivals_statement, record_statement, row_statement};
 use crate::error::Result;
 use crate::model::dimension::NONE_NAME;
@@ -18,7 +19,8 @@ pub(super) const RECORD_COLUMNS: &str = "seq, started_at_ms, request_id, source,
     operation_id, outcome, cache_hit, attempt, streamed, http_status, error_code_id, finish_reason_id,
     session, total_latency_us, context_latency_us, llm_latency_us, time_to_first_token_us,
     prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens,
-    cost_nano_usd, cost_source, provider_response_id, tags";
+    cost_nano_usd, cost_source, provider_response_id, tags,
+    cache_write_prompt_tokens, cache_write_1h_prompt_tokens, service_tier_id, api_key_id";
 
 /// Names that one dictionary of a [`NameCache`] holds before it starts afresh: 100,000 pseudonyms take 8 MB.
 const CACHED_NAMES: usize = 100_000;
@@ -106,6 +108,8 @@ pub(super) fn read_record(
         operation: label(7)?,
         error_code: label(13)?,
         finish_reason: label(14)?,
+        service_tier: label(30)?,
+        api_key: label(31)?,
         user: name(&mut names.users, connection, USER, row.get(4)?)?,
         space: name(&mut names.spaces, connection, SPACE, row.get(5)?)?,
         provider,
@@ -114,18 +118,20 @@ pub(super) fn read_record(
         cache_hit: row.get(9)?,
         attempt: row.get(10)?,
         streamed: row.get(11)?,
-        http_status: unpack_status(row.get(12)?),
+        http_status: row.get(12)?,
         session: row.get(15)?,
         latency_us: read_latencies(row, 16)?,
         prompt_tokens: unsigned(20)?,
         completion_tokens: unsigned(21)?,
         cached_prompt_tokens: unsigned(22)?,
         reasoning_tokens: unsigned(23)?,
+        cache_write_prompt_tokens: unsigned(28)?,
+        cache_write_1h_prompt_tokens: unsigned(29)?,
         cost_nano_usd: row.get(24)?,
         cost_source: row.get::<_, Option<i64>>(25)?.and_then(CostSource::from_code),
         provider_response_id: response_id,
         tags: row.get(27)?,
-        ..RequestRecord::new(read_request_id(row, 2, started_at)?, started_at, source)
+        ..RequestRecord::new(read_request_id(row, 2)?, started_at, source)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::{CachedStatement, Connection, Transaction};
+use rusqlite::{CachedStatement, Connection, Transaction, named_params};
 
 use super::error::storage;
 use super::open::Store;
@@ -126,7 +126,7 @@ impl Writer {
         self.transaction(|transaction| {
             let moved = transaction
                 .execute(
-                    "update rollup_state set watermark_seq = ?1 where watermark_seq = ?2",
+                    "update _rollup_state set watermark_seq = ?1 where watermark_seq = ?2",
                     (upto_seq, from_seq),
                 )
                 .map_err(storage("moving the watermark"))?;
@@ -164,46 +164,33 @@ fn merge_days(
     changed_seq: i64,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut upsert = transaction.prepare_cached(
-        "insert into days (day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
-                           changed_at_ms)
-         values (?1, ?2, ?3, ?4, ?5, ?6)
-         on conflict (day_ms) do update set
-             requests = requests + excluded.requests,
-             min_started_at_ms = min(min_started_at_ms, excluded.min_started_at_ms),
-             max_started_at_ms = max(max_started_at_ms, excluded.max_started_at_ms),
-             changed_seq = excluded.changed_seq,
-             changed_at_ms = excluded.changed_at_ms",
-    )?;
+    let mut upsert = transaction.prepare_cached(include_str!("sql/merge_day.sql"))?;
     for day in days {
-        upsert.execute((
-            day.day_ms,
-            day.requests,
-            day.min_started_at_ms,
-            day.max_started_at_ms,
-            changed_seq,
-            now.as_unix_ms(),
-        ))?;
+        upsert.execute(named_params! {
+            ":day_ms": day.day_ms,
+            ":requests": day.requests,
+            ":min_started_at_ms": day.min_started_at_ms,
+            ":max_started_at_ms": day.max_started_at_ms,
+            ":changed_seq": changed_seq,
+            ":changed_at_ms": now.as_unix_ms(),
+        })?;
     }
     Ok(())
 }
 
 /// Writes rows of days in place of those that are there.
 pub(super) fn replace_days(connection: &Connection, days: &[DayRow]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "insert or replace into days (day_ms, requests, min_started_at_ms, max_started_at_ms,
-             changed_seq, changed_at_ms, pruned) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
+    let mut statement = connection.prepare_cached(include_str!("sql/replace_day.sql"))?;
     for day in days {
-        statement.execute((
-            day.day_ms,
-            day.requests,
-            day.min_started_at_ms,
-            day.max_started_at_ms,
-            day.changed_seq,
-            day.changed_at_ms,
-            day.pruned,
-        ))?;
+        statement.execute(named_params! {
+            ":day_ms": day.day_ms,
+            ":requests": day.requests,
+            ":min_started_at_ms": day.min_started_at_ms,
+            ":max_started_at_ms": day.max_started_at_ms,
+            ":changed_seq": day.changed_seq,
+            ":changed_at_ms": day.changed_at_ms,
+            ":pruned": day.pruned,
+        })?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use rusqlite::Row;
 
-use super::packed::{read_latencies, unpack_arrival};
 use crate::model::{Column, Count, KeyColumn, LatencyKind, Measured, Outcome, Tokens};
 
 /// What is read of raw rows besides their order and their start; what is not read counts as nothing.
@@ -82,7 +81,7 @@ pub struct RequestRow {
     latency_us: [Option<u64>; 4],
     tokens: Tokens,
     cost_nano_usd: Option<i64>,
-    /// How long after its start it arrived, in milliseconds, to the second when that is hours; `None`: not known.
+    /// How long after its start it arrived, in milliseconds; `None`: it is history that was loaded.
     pub arrived_after_ms: Option<i64>,
 }
 
@@ -116,7 +115,7 @@ impl RequestRow {
             at += 6;
         }
         if parts.arrival {
-            read.arrived_after_ms = row.get::<_, Option<i64>>(at)?.map(unpack_arrival);
+            read.arrived_after_ms = row.get(at)?;
         }
         Ok(read)
     }
@@ -134,6 +133,16 @@ impl RequestRow {
     pub const fn outcome_code(&self) -> i64 {
         self.outcome
     }
+}
+
+/// The latencies of a row in microseconds, whose columns begin at `position`, by [`LatencyKind::index`].
+pub(super) fn read_latencies(row: &Row<'_>, position: usize) -> rusqlite::Result<[Option<u64>; 4]> {
+    let mut latency_us = [None; 4];
+    for kind in LatencyKind::ALL {
+        let stored: Option<i64> = row.get(position + kind.index())?;
+        latency_us[kind.index()] = stored.and_then(|us| u64::try_from(us).ok());
+    }
+    Ok(latency_us)
 }
 
 impl Measured for RequestRow {

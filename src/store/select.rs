@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 
 use super::names::ResolvedFilter;
-use super::packed::{LLM_LATENCY_US, in_part};
+use super::request_id::request_id_value;
 use super::row::RowParts;
 use super::sketch_rows::sketch_column;
 use crate::model::{
@@ -280,10 +280,7 @@ pub(super) fn push_filter(statement: &mut Statement, filter: &ResolvedFilter) {
         statement.push(" and streamed = ?", [Value::Integer(i64::from(streamed))]);
     }
     if let Some(bounds) = filter.latency {
-        let column = match bounds.kind {
-            LatencyKind::Llm => format!("({LLM_LATENCY_US})"),
-            kind => format!("{}_us", kind.stem()),
-        };
+        let column = format!("{}_us", bounds.kind.stem());
         let us = |us| Value::Integer(i64::try_from(us).unwrap_or(i64::MAX));
         statement.push(&format!(" and {column} >= ?"), [us(bounds.min_us)]);
         if let Some(max_us) = bounds.max_us {
@@ -322,26 +319,15 @@ pub(super) fn record_statement(
     started_at: Option<Timestamp>,
     filter: &ResolvedFilter,
 ) -> Statement {
-    let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());
-    let whole = || match id {
-        RequestId::Uuid(bytes) => blob(bytes),
-        RequestId::Text(text) => Value::Text(text.to_string()),
-    };
     let mut statement = Statement::new(format!(
         "select {columns} from requests indexed by requests__started_at_ms"
     ));
+    let id = request_id_value(id);
     statement.push(
         " where substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)
-              = substr(?, case typeof(?) when 'blob' then -2 else -3 end) and (request_id = ?",
-        [whole(), whole(), whole()],
+              = substr(?, case typeof(?) when 'blob' then -2 else -3 end) and request_id = ?",
+        [id.clone(), id.clone(), id],
     );
-    if let Some((at, tail)) = in_part(id) {
-        statement.push(
-            " or (request_id = ? and started_at_ms = ?)",
-            [blob(tail), Value::Integer(at.as_unix_ms())],
-        );
-    }
-    statement.push(")", []);
     if let Some(at) = started_at {
         statement.push(" and started_at_ms = ?", [Value::Integer(at.as_unix_ms())]);
     }

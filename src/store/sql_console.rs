@@ -57,7 +57,7 @@ fn restrict(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()> {
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Authorization::Allow,
-        AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("api_keys") => {
+        AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("_api_keys") => {
             Authorization::Deny
         }
         AuthAction::Read { .. } => Authorization::Allow,

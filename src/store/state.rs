@@ -1,7 +1,7 @@
-//! The one row of `store_state`: what ties the file to its write-ahead log, its key and the server's clock.
+//! The one row of `_store_state`: what ties the file to its write-ahead log, its key and the server's clock.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, Transaction};
 
 use super::audit::put_entries;
 use super::error::storage;
@@ -32,7 +32,7 @@ impl FromSql for InUse {
     }
 }
 
-/// The row of `store_state`.
+/// The row of `_store_state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreState {
     /// Random, 16 bytes, made with the file: a write-ahead log of another database carries another one.
@@ -56,7 +56,7 @@ impl StoreState {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "select store_id, session, previous_session, in_use, clock_ms,
                           wal_missing_after_ms, pseudonym_key_check
-                   from store_state";
+                   from _store_state";
         connection.query_row(sql, [], |row| {
             Ok(Self {
                 store_id: row.get(0)?,
@@ -78,7 +78,7 @@ impl StoreState {
 }
 
 impl Reader<'_> {
-    /// The row of `store_state`.
+    /// The row of `_store_state`.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -86,41 +86,15 @@ impl Reader<'_> {
         StoreState::read(self.connection()).map_err(storage("reading the state of the store"))
     }
 
-    /// Check value of the key of the pseudonyms; `None`: not known yet, as in a file of an earlier version that was
-    /// not opened for writing since.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Check value of the pseudonym key; `None`: no key was used yet.
     pub fn pseudonym_key_check(&self) -> Result<Option<Vec<u8>>> {
-        let read = || -> rusqlite::Result<Option<Vec<u8>>> {
-            let is_there = "select 1 from sqlite_schema where name = 'store_state'";
-            if self.connection().query_row(is_there, [], |_| Ok(())).optional()?.is_none() {
-                return Ok(None);
-            }
-            Ok(StoreState::read(self.connection())?.pseudonym_key_check)
-        };
-        read().map_err(storage("reading the check value of the key"))
+        Ok(self.store_state()?.pseudonym_key_check)
     }
 
-    /// The latest reading of the server's clock that came to disk; `None` when there is none.
-    ///
-    /// In a file of an earlier version it is the last evaluation of alerts or the last change of a rollup, whichever is
-    /// later: both were stamped by the server. Times inside records do not count.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// The latest reading of the server's clock that was stored; `None`: never.
     pub fn last_clock(&self) -> Result<Option<Timestamp>> {
-        let read = || -> rusqlite::Result<Option<i64>> {
-            let stored = StoreState::read(self.connection())?.clock_ms;
-            if stored > 0 {
-                return Ok(Some(stored));
-            }
-            let sql = "select max(at_ms) from (select max(changed_at_ms) as at_ms from days
-                       union all select evaluated_at_ms from alert_monitor)";
-            self.connection().query_row(sql, [], |row| row.get(0))
-        };
-        let stored = read().map_err(storage("reading the stored clock"))?;
-        Ok(stored.map(Timestamp::from_unix_ms))
+        let clock_ms = self.store_state()?.clock_ms;
+        Ok((clock_ms > 0).then(|| Timestamp::from_unix_ms(clock_ms)))
     }
 }
 
@@ -136,7 +110,7 @@ impl Writer {
     ) -> Result<()> {
         self.transaction(|transaction| {
             let set = || -> rusqlite::Result<()> {
-                transaction.execute("update store_state set pseudonym_key_check = ?1", [check])?;
+                transaction.execute("update _store_state set pseudonym_key_check = ?1", [check])?;
                 put_entries(transaction, audit)
             };
             set().map_err(storage("storing the check value of the key"))
@@ -146,7 +120,7 @@ impl Writer {
 
 /// Stores a reading of the server's clock with what the transaction writes.
 pub(super) fn put_clock(transaction: &Transaction<'_>, at: Timestamp) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached("update store_state set clock_ms = ?1")?;
+    let mut update = transaction.prepare_cached("update _store_state set clock_ms = ?1")?;
     update.execute([at.as_unix_ms()])?;
     Ok(())
 }
@@ -158,7 +132,7 @@ pub(super) fn mark_opening(
     wal_is_missing: bool,
 ) -> rusqlite::Result<()> {
     transaction.execute(
-        "update store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
+        "update _store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
              wal_missing_after_ms = iif(?2, clock_ms, wal_missing_after_ms)",
         (alone, wal_is_missing),
     )?;
@@ -167,18 +141,18 @@ pub(super) fn mark_opening(
 
 /// Notes that the session is in the database file.
 pub(super) fn mark_open(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute("update store_state set in_use = 1 where in_use = 2", [])?;
+    transaction.execute("update _store_state set in_use = 1 where in_use = 2", [])?;
     Ok(())
 }
 
 /// Notes a clean close; a session that is not in the database file yet stays *opening*.
 pub(super) fn mark_closed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute("update store_state set in_use = 0 where in_use = 1", [])?;
+    transaction.execute("update _store_state set in_use = 0 where in_use = 1", [])?;
     Ok(())
 }
 
 /// Changes the row, so that the commit has something to write and the write-ahead log has the row.
 pub(super) fn touch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.prepare_cached("update store_state set touches = touches + 1")?.execute([])?;
+    transaction.prepare_cached("update _store_state set touches = touches + 1")?.execute([])?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Whether the write-ahead log beside a file is the file's own, and whether one is missing.
 //!
-//! Both are told by the row of `store_state` as the database file alone has it, and as it is when read through the log.
+//! Both are told by the row of `_store_state` as the database file alone has it, and as it is when read through the log.
 //! Each server that opens the file writes a session into the row, first with the mark *opening*; the mark becomes *open*
 //! only when a checkpoint has moved the session into the database file. So a log with the mark *open* and another session
 //! than the file's belongs to another copy of the file, and a file with that mark and no log has lost its latest records.

@@ -190,7 +190,7 @@ fn only_whole_backups_of_the_same_database_count_as_the_last_one() {
     // A copy of the open database without its log, and a backup that somebody has written to since.
     fs::write(path("1220"), &whole).unwrap();
     let connection = rusqlite::Connection::open(path("1220")).unwrap();
-    connection.execute("update store_state set in_use = 1", []).unwrap();
+    connection.execute("update _store_state set in_use = 1", []).unwrap();
     drop(connection);
     fs::write(path("1225"), &whole).unwrap();
     fs::write(directory.join("chat-20260601T122500Z.db-wal"), "x").unwrap();

@@ -162,7 +162,7 @@ fn every_command_shows_an_example_in_its_help() {
 #[test]
 fn the_configuration_is_checked_with_the_place_of_the_mistake() {
     let place = Place::new();
-    assert_eq!(place.run(&["config", "check"]).ok(), "the configuration is acceptable\n");
+    assert_eq!(place.run(&["config", "check"]).ok(), "the configuration is valid\n");
     place.write("a.toml", "time_zone = \"Europe/Warsaw\"\n[retention]\nraw_dayz = 3\n");
     let refused = place.run(&["config", "check", "--config", "a.toml"]).fails(2);
     has(&refused, "a.toml, line 3");
@@ -252,10 +252,10 @@ fn keys_are_made_listed_and_revoked() {
     has(&listed, "ingest,read");
     let secret = token.trim().rsplit('_').next().unwrap();
     assert!(!listed.contains(secret), "{listed}");
-    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "several keys are called \"my-app\"");
+    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "several keys are named \"my-app\"");
     place.run(&["key", "revoke", other["key_id"].as_str().unwrap()]).ok();
     place.run(&["key", "revoke", "my-app"]).ok();
-    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "there is no key \"my-app\" to revoke");
+    has(&place.run(&["key", "revoke", "my-app"]).fails(2), "no active key \"my-app\"");
     let keys = place.run(&["key", "list", "--json"]).json();
     let revoked = keys.as_array().unwrap().iter().filter(|key| !key["revoked_at"].is_null());
     assert_eq!(revoked.count(), 2);

@@ -52,7 +52,7 @@ fn raw_rows(service: &TestService) -> i64 {
 }
 
 fn minutes(service: &TestService) -> i64 {
-    sql(service, "select count(*) from rollup_all where level_minutes = 1")
+    sql(service, "select count(*) from _rollup_all where level_minutes = 1")
 }
 
 /// Lets time pass as retention's thread sees it, which looks four times a minute.
@@ -104,7 +104,7 @@ fn a_start_long_after_the_stored_clock_deletes_nothing_for_a_day_and_says_so() {
     service.restart_stopped();
     service.prune().unwrap();
     let status = service.status().unwrap();
-    let told = "the clock is 30 d past the last one stored before the start: nothing is deleted because of its age for 1 d";
+    let told = "the clock is 30 d ahead of the time stored before startup: retention by age is paused for 1 d";
     assert!(problem(&status, told), "{:?}", status.problems);
     assert_eq!(status.clock.retention_paused_ms, DAY_MS.unsigned_abs());
     pass(&service, DAY_MS - 10 * MINUTE_MS);
@@ -140,13 +140,13 @@ fn a_crash_under_a_wrong_clock_stores_nothing_of_it() {
     service.clock.jump_ms(30 * DAY_MS);
     service.clock.advance_ms(2_000);
     service.send(&[record("during", noon())]);
-    assert_eq!(sql(&service, "select clock_ms from store_state"), noon().as_unix_ms() + 2_000);
+    assert_eq!(sql(&service, "select clock_ms from _store_state"), noon().as_unix_ms() + 2_000);
 }
 
 #[test]
 fn the_clock_is_stored_with_commits_at_most_once_a_second() {
     let service = short_lived();
-    let stored = || sql(&service, "select clock_ms from store_state") - noon().as_unix_ms();
+    let stored = || sql(&service, "select clock_ms from _store_state") - noon().as_unix_ms();
     service.clock.advance_ms(5_000);
     service.send(&[record("a", noon())]);
     assert_eq!(stored(), 5_000);
@@ -212,7 +212,7 @@ fn an_arrival_stamped_by_a_clock_that_was_years_ahead_outlives_its_time_as_other
     service.compact().unwrap();
     service.clock.jump_ms(-3_650 * DAY_MS);
     service.prune().unwrap();
-    let stamped = "select max(changed_at_ms) from days where requests > 0";
+    let stamped = "select max(changed_at_ms) from _days where requests > 0";
     assert!(sql(&service, stamped) <= service.now().as_unix_ms());
     service.clock.advance_ms(6 * DAY_MS + 10 * MINUTE_MS);
     service.prune().unwrap();
@@ -291,7 +291,7 @@ fn future_records_change_nothing_about_now_and_are_exact_when_their_time_comes()
     service.compact().unwrap();
     service.clock.advance_ms(2_000);
     service.send(&[record("last", noon().plus_ms(30 * DAY_MS))]);
-    let stored = sql(&service, "select clock_ms from store_state");
+    let stored = sql(&service, "select clock_ms from _store_state");
     assert_eq!(stored, noon().as_unix_ms() + 2_000, "times inside records advance nothing");
     let current = |service: &TestService| {
         service.current(&Filter::default(), TimeWindow::Day).unwrap().requests_per_day

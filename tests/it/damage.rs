@@ -100,7 +100,7 @@ impl Place {
     fn assert_well(&self) {
         for mode in [CheckMode::Quick, CheckMode::Full] {
             let report = self.check(mode);
-            assert!(report.is_well(), "{report:?}");
+            assert!(report.is_ok(), "{report:?}");
         }
     }
 
@@ -131,15 +131,15 @@ impl Place {
 }
 
 const ROLLUP_TABLES: [&str; 9] = [
-    "rollup_all",
-    "rollup_space",
-    "rollup_model",
-    "rollup_user",
-    "rollup_space_user",
-    "rollup_space_model",
-    "sketch_all",
-    "sketch_space",
-    "sketch_model",
+    "_rollup_all",
+    "_rollup_space",
+    "_rollup_model",
+    "_rollup_user",
+    "_rollup_space_user",
+    "_rollup_space_model",
+    "_sketch_all",
+    "_sketch_space",
+    "_sketch_model",
 ];
 
 fn assert_names_the_remedy(error: &Error, path: &Path) {
@@ -198,8 +198,8 @@ fn a_rebuild_mends_damaged_pages_of_rollups_and_keeps_the_places_of_tables() {
     let kept_from = days(6).start.plus_ms(2 * 86_400_000).as_unix_ms();
     let later: Vec<u32> = {
         let connection = place.connection();
-        let last: Vec<(u32, i64)> = place.pages_of("rollup_space", "leaf");
-        let sql = "select count(*) from rollup_space where level_minutes = 15 and bucket_ms < ?1";
+        let last: Vec<(u32, i64)> = place.pages_of("_rollup_space", "leaf");
+        let sql = "select count(*) from _rollup_space where level_minutes = 15 and bucket_ms < ?1";
         let pruned: i64 = connection.query_row(sql, [kept_from], |row| row.get(0)).unwrap();
         let mut rows = 0;
         let beyond = last.into_iter().filter(|(_, cells)| {
@@ -210,7 +210,7 @@ fn a_rebuild_mends_damaged_pages_of_rollups_and_keeps_the_places_of_tables() {
     };
     assert_eq!(later.len(), 2);
     place.spoil(&later);
-    assert!(!place.check(CheckMode::Quick).is_well());
+    assert!(!place.check(CheckMode::Quick).is_ok());
     let report = place.rebuild();
     assert_eq!((report.days, report.is_vacuumed), (4, true), "{report:?}");
     assert_eq!(report.lost, Vec::<String>::new());
@@ -223,33 +223,33 @@ fn a_rebuild_mends_damaged_pages_of_rollups_and_keeps_the_places_of_tables() {
 #[test]
 fn a_rebuild_keeps_what_can_be_read_of_pruned_days_and_says_what_is_lost() {
     let place = Place::new(6_000, 4);
-    let before = place.rows("rollup_space").len();
+    let before = place.rows("_rollup_space").len();
     // The first pages hold the quarter hours of the oldest days, whose requests are gone.
-    let (page, cells) = place.pages_of("rollup_space", "leaf")[1];
+    let (page, cells) = place.pages_of("_rollup_space", "leaf")[1];
     place.spoil(&[page]);
     let report = place.rebuild();
     assert!(report.is_vacuumed, "{report:?}");
-    assert!(report.lost.iter().all(|line| line.contains("rollup_space 15 min")), "{report:?}");
+    assert!(report.lost.iter().all(|line| line.contains("_rollup_space 15 min")), "{report:?}");
     assert!(!report.lost.is_empty());
-    let lost = i64::try_from(before - place.rows("rollup_space").len()).unwrap();
+    let lost = i64::try_from(before - place.rows("_rollup_space").len()).unwrap();
     // Rows of interior pages lie beside their leaves.
     assert!(lost > 0 && lost <= cells + 1, "{lost} of {cells}");
     let quick = place.check(CheckMode::Quick);
     assert_eq!(quick.damage, Vec::<String>::new());
-    assert!(quick.mismatches.iter().all(|line| line.contains("rollup_space 15 min")), "{quick:?}");
+    assert!(quick.mismatches.iter().all(|line| line.contains("_rollup_space 15 min")), "{quick:?}");
 }
 
 #[test]
 fn days_with_unreadable_requests_keep_their_rollups() {
     let place = Place::new(6_000, 0);
-    let before = place.rows("rollup_all");
+    let before = place.rows("_rollup_all");
     let (page, _) = place.middle_page("requests");
     place.spoil(&[page]);
     let report = place.rebuild();
     assert!((4..6).contains(&report.days), "{report:?}");
     assert!(report.lost.iter().all(|line| line.contains("chatgauge salvage")), "{report:?}");
     assert_eq!(report.days + report.lost.len(), 6);
-    assert!(place.rows("rollup_all") == before);
+    assert!(place.rows("_rollup_all") == before);
     let found = place.check(CheckMode::Full);
     assert!(!found.damage.is_empty() && !found.mismatches.is_empty(), "{found:?}");
 }
@@ -257,19 +257,19 @@ fn days_with_unreadable_requests_keep_their_rollups() {
 #[test]
 fn a_rebuild_corrects_days_that_are_wrong_or_missing() {
     let place = Place::new(3_000, 0);
-    let before = place.rows("days");
+    let before = place.rows("_days");
     place
         .connection()
         .execute_batch(
-            "update days set requests = requests + 3 where day_ms = (select min(day_ms) from days);
-             delete from days where day_ms = (select max(day_ms) from days);",
+            "update _days set requests = requests + 3 where day_ms = (select min(day_ms) from _days);
+             delete from _days where day_ms = (select max(day_ms) from _days);",
         )
         .unwrap();
     assert!(place.check(CheckMode::Full).mismatches.len() > 1);
     let report = place.rebuild();
     assert_eq!(report.corrected.len(), 2, "{report:?}");
     place.assert_well();
-    assert_eq!(place.rows("days").len(), before.len());
+    assert_eq!(place.rows("_days").len(), before.len());
 }
 
 /// Lengths of the write-ahead log at which a transaction ended.
@@ -283,7 +283,7 @@ fn commits(log: &[u8]) -> Vec<usize> {
 #[test]
 fn a_rebuild_that_is_killed_leaves_the_old_rollups_or_the_new_ones() {
     let place = Place::new(1_998, 2);
-    place.connection().execute_batch("update rollup_all set requests = requests + 1").unwrap();
+    place.connection().execute_batch("update _rollup_all set requests = requests + 1").unwrap();
     let (store, mut writer) = place.open();
     rebuild(&store, &mut writer, days(6).end, &mut |_, _| {}).unwrap();
     let (bytes, log) = {
@@ -312,7 +312,7 @@ fn a_rebuild_that_is_killed_leaves_the_old_rollups_or_the_new_ones() {
         let kept: Vec<_> = killed.check(CheckMode::Full).mismatches;
         // Nothing tells that the rollups of pruned days are wrong but the number of their requests.
         assert!(
-            kept.iter().all(|line| line.contains("rollup_all") && line.contains("days says")),
+            kept.iter().all(|line| line.contains("_rollup_all") && line.contains("days says")),
             "{kept:?}"
         );
         let names = killed.roots();
@@ -376,14 +376,17 @@ fn requests_of_no_known_day_and_wrong_totals_are_found_quickly() {
     place
         .connection()
         .execute_batch(
-            "update rollup_user set requests = requests + 1
-                 where (bucket_ms, user_id) = (select bucket_ms, user_id from rollup_user limit 1);
-             delete from days where day_ms = (select max(day_ms) from days);",
+            "update _rollup_user set requests = requests + 1
+                 where (bucket_ms, user_id) = (select bucket_ms, user_id from _rollup_user limit 1);
+             delete from _days where day_ms = (select max(day_ms) from _days);",
         )
         .unwrap();
     let report = place.check(CheckMode::Quick);
     assert_eq!(report.damage, Vec::<String>::new());
     let has = |part: &str| report.mismatches.iter().any(|line| line.contains(part));
-    assert!(has("rollup_user 1440 min 2026-03-01"), "{report:?}");
-    assert!(has("days 2026-03-06T00:00:00") && has("missing, rollup_all has it"), "{report:?}");
+    assert!(has("_rollup_user 1440 min 2026-03-01"), "{report:?}");
+    assert!(
+        has("_days 2026-03-06T00:00:00") && has("missing, but _rollup_all has it"),
+        "{report:?}"
+    );
 }

@@ -297,7 +297,7 @@ fn prune_before(server: &TestServer, day: &str) {
     let until = chatgauge::model::Timestamp::parse_rfc3339(day).unwrap().as_unix_ms();
     let gone = pruned_flag(None) | pruned_flag(Some(Level::Minute));
     connection.execute("delete from requests where started_at_ms < ?", [until]).unwrap();
-    let sql = "update days set pruned = pruned | ? where day_ms < ?";
+    let sql = "update _days set pruned = pruned | ? where day_ms < ?";
     assert!(connection.execute(sql, [gone, until]).unwrap() > 0);
 }
 

@@ -94,7 +94,7 @@ fn with_field(field: &str, value: &str) -> String {
     format!("{},\"{field}\":{value}}}", VALID.strip_suffix('}').unwrap())
 }
 
-const NUMBERS: [&str; 11] = [
+const NUMBERS: [&str; 13] = [
     "total_latency_ms",
     "context_latency_ms",
     "llm_latency_ms",
@@ -102,6 +102,8 @@ const NUMBERS: [&str; 11] = [
     "prompt_tokens",
     "completion_tokens",
     "cached_prompt_tokens",
+    "cache_write_prompt_tokens",
+    "cache_write_1h_prompt_tokens",
     "reasoning_tokens",
     "cost_usd",
     "http_status",

@@ -243,17 +243,3 @@ fn a_full_disk_refuses_records_answers_questions_and_loses_nothing() {
     assert_eq!(found.mismatches, Vec::<String>::new());
     service.shutdown().unwrap();
 }
-
-#[test]
-fn a_fresh_file_has_the_schema_that_is_written_down() {
-    let (_directory, path) = directory_and_path();
-    drop(Store::open(&quiet_config(&path).store).unwrap());
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    let mut statement = connection
-        .prepare("select sql from sqlite_schema where sql is not null order by type, name")
-        .unwrap();
-    let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    let schema: String = rows.map(|sql| sql.unwrap() + ";\n").collect();
-    let written = include_str!("schema.sql");
-    assert!(schema == written, "tests/it/schema.sql should be:\n{schema}");
-}

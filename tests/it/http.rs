@@ -330,6 +330,47 @@ fn a_key_bound_to_a_space_sees_and_sends_only_that() {
 }
 
 #[test]
+fn ids_of_one_space_do_not_swallow_those_of_another_whose_sender_cannot_write_there() {
+    let server = TestServer::start();
+    let send = |token: &str, space: &str| {
+        let bearer = format!("Bearer {token}");
+        let body = format!(
+            r#"{{"request_id":"r-1","started_at":"2026-06-01T00:00:00Z","space":"{space}","service_tier":"priority",
+                "prompt_tokens":100,"cache_write_prompt_tokens":60,"cache_write_1h_prompt_tokens":20}}"#
+        );
+        let headers = [JSON, ("Authorization", bearer.as_str())];
+        let sent = server.post("/api/requests", &headers, body.as_bytes()).json();
+        (sent["accepted"].as_i64().unwrap(), sent["duplicates"].as_i64().unwrap())
+    };
+    let key_of = |space: &str| {
+        let key = json!({"name": space, "scopes": ["ingest"], "spaces": [space]});
+        let made = server.post_json("/api/keys", &key).json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (text(&made["token"]), text(&made["key"]["id"]))
+    };
+    let ((token_a, key_a), (token_b, key_b)) = (key_of("a"), key_of("b"));
+    assert_eq!(send(&token_b, "b"), (1, 0));
+    assert_eq!(send(&token_a, "a"), (1, 0), "a request of another space");
+    assert_eq!(send(&token_a, "a"), (0, 1));
+    assert_eq!(send(ADMIN_TOKEN, "c"), (0, 1), "the admin may write there");
+    let listed = server.get("/api/requests?start=2026-06-01&end=2026-06-02").json();
+    let mut keys: Vec<_> = listed["requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|request| {
+            assert_eq!(request["service_tier"], "priority", "{request}");
+            assert_eq!(request["cache_write_prompt_tokens"], 60, "{request}");
+            assert_eq!(request["cache_write_1h_prompt_tokens"], 20, "{request}");
+            let text = |name: &str| request[name].as_str().unwrap().to_owned();
+            (text("space"), text("api_key"))
+        })
+        .collect();
+    keys.sort();
+    assert_eq!(keys, [("a".to_owned(), key_a), ("b".to_owned(), key_b)]);
+}
+
+#[test]
 fn revoked_keys_are_refused_and_the_trail_tells_who_did_it() {
     let server = TestServer::start();
     let made = server.post_json("/api/keys", &json!({"name": "app", "scopes": ["read"]})).json();

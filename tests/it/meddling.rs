@@ -52,7 +52,7 @@ fn what_is_deleted_between_reading_and_merging_stays_deleted() {
     };
     let requests = |level: Level| -> i64 {
         let connection = rusqlite::Connection::open(&path).unwrap();
-        let sql = "select sum(requests) from rollup_all where level_minutes = ?1";
+        let sql = "select sum(requests) from _rollup_all where level_minutes = ?1";
         connection.query_row(sql, [level.minutes()], |row| row.get(0)).unwrap()
     };
     arrive(300);

@@ -137,7 +137,7 @@ fn a_full_disk_is_read_with_and_without_a_log_and_named_by_what_writes() {
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{name}: {out}{err}");
         assert!(out.lines().any(|line| line.trim() == requests.to_string()), "{name}: {out}");
-        assert!(out.contains("all is well"), "{name}: {out}");
+        assert!(out.contains("no problems found"), "{name}: {out}");
         assert_eq!(err.matches("no space is left").count(), 2, "{name}: {err}");
     }
 }

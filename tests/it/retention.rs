@@ -60,7 +60,7 @@ fn count(pipeline: &Pipeline, table: &str) -> usize {
 }
 
 fn rollup_rows(pipeline: &Pipeline, level_minutes: u32) -> usize {
-    count(pipeline, &format!("rollup_all where level_minutes = {level_minutes}"))
+    count(pipeline, &format!("_rollup_all where level_minutes = {level_minutes}"))
 }
 
 /// The instant at which the last of the ten days is `days` old.
@@ -245,8 +245,8 @@ fn ids_that_came_without_a_time_are_forgotten_after_two_days() {
     let next_day = now.plus_ms(DAY_MS);
     pipeline.prune(next_day);
     assert_eq!(pipeline.append(&undated(next_day), next_day).accepted, 0);
-    assert_eq!(count(&pipeline, "undated_ids"), 1);
+    assert_eq!(count(&pipeline, "_undated_ids"), 1);
     let later = now.plus_ms(2 * DAY_MS + 1);
     pipeline.prune(later);
-    assert_eq!(count(&pipeline, "undated_ids"), 0);
+    assert_eq!(count(&pipeline, "_undated_ids"), 0);
 }

@@ -56,15 +56,15 @@ fn whole_file() -> &'static [u8] {
         // As retention deletes, but the pages stay free.
         connection
             .execute_batch(
-                "update days set pruned = 1 where day_ms < 1772496000000;
+                "update _days set pruned = 1 where day_ms < 1772496000000;
                  delete from requests where started_at_ms < 1772496000000;
-                 insert into api_keys (key_id, name, secret_sha256, scopes, created_at_ms)
+                 insert into _api_keys (key_id, name, secret_sha256, scopes, created_at_ms)
                      values ('k1', 'first', x'00ff', 'ingest read', 7);
                  insert into audit_log (at_ms, actor, action) values (1, 'admin', 'key.create');
-                 update store_state set clock_ms = 42, in_use = 0;",
+                 update _store_state set clock_ms = 42, in_use = 0;",
             )
             .unwrap();
-        let set = "update store_state set pseudonym_key_check = ?1";
+        let set = "update _store_state set pseudonym_key_check = ?1";
         connection.execute(set, [&some_key().1]).unwrap();
         connection.execute_batch("pragma wal_checkpoint(truncate)").unwrap();
         let free: i64 =
@@ -237,16 +237,16 @@ const TABLES: [&str; 15] = [
     "spaces",
     "models",
     "labels",
-    "api_keys",
+    "_api_keys",
     "audit_log",
-    "undated_ids",
-    "days",
-    "rollup_state",
-    "rollup_all",
-    "rollup_space_user",
-    "rollup_space_model",
-    "sketch_space",
-    "sketch_model",
+    "_undated_ids",
+    "_days",
+    "_rollup_state",
+    "_rollup_all",
+    "_rollup_space_user",
+    "_rollup_space_model",
+    "_sketch_space",
+    "_sketch_model",
 ];
 
 #[test]
@@ -261,7 +261,7 @@ fn a_file_that_is_whole_comes_through_unchanged() {
     }
     let state = |path: &Path| -> (Vec<u8>, i64, Vec<u8>, i64) {
         let sql = "select store_id, clock_ms, pseudonym_key_check,
-                       (select seq from sqlite_sequence where name = 'requests') from store_state";
+                       (select seq from sqlite_sequence where name = 'requests') from _store_state";
         let read =
             |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
         Connection::open(path).unwrap().query_row(sql, [], read).unwrap()
@@ -288,7 +288,7 @@ fn fifty_damaged_pages_cost_the_rows_on_them_and_no_others() {
         let kept = damaged.assert_has_requests(&expected);
         assert_eq!(kept, expected.len(), "seed {seed}");
         assert!(report.has_losses());
-        let is_known = ["days", "rollup_state", "sqlite_sequence"]
+        let is_known = ["_days", "_rollup_state", "sqlite_sequence"]
             .iter()
             .flat_map(|table| pages_of(table, "leaf"))
             .all(|(page, _)| !spoilt.contains(&page));
@@ -327,7 +327,7 @@ fn a_damaged_first_page_costs_nothing() {
 #[test]
 fn what_is_below_damaged_interior_pages_is_found() {
     let mut damaged = Damaged::new();
-    let interior = ["requests", "rollup_space_user", "users", "requests__started_at_ms"]
+    let interior = ["requests", "_rollup_space_user", "users", "requests__started_at_ms"]
         .into_iter()
         .flat_map(|name| pages_of(name, "internal"));
     damaged.spoil(interior.map(|(page, _)| page));
@@ -386,15 +386,15 @@ fn names_come_from_their_index_or_are_said_to_be_lost() {
 #[test]
 fn rollups_of_days_without_requests_are_copied_also_where_days_are_lost() {
     let mut damaged = Damaged::new();
-    damaged.spoil(pages_of("days", "leaf").into_iter().map(|(page, _)| page));
+    damaged.spoil(pages_of("_days", "leaf").into_iter().map(|(page, _)| page));
     damaged.salvage();
-    for table in ["requests", "rollup_all", "rollup_space", "rollup_user", "sketch_all"] {
+    for table in ["requests", "_rollup_all", "_rollup_space", "_rollup_user", "_sketch_all"] {
         assert!(damaged.rows(table) == rows(whole_path(), table), "{table} differs");
     }
     let counts = |path: &Path| {
         let connection = Connection::open(path).unwrap();
         let mut statement =
-            connection.prepare("select day_ms, requests, pruned from days").unwrap();
+            connection.prepare("select day_ms, requests, pruned from _days").unwrap();
         let rows = statement.query_map([], |row| Ok(text_of(row))).unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>()
     };
@@ -421,7 +421,7 @@ fn the_write_ahead_log_of_a_killed_server_is_read() {
     let report = damaged.try_salvage().unwrap();
     assert!(report.wal_frames > 10 && !report.has_losses(), "{report:?}");
     assert!(requests(&damaged.new_path()) == requests(&path));
-    assert!(damaged.rows("rollup_all") == rows(&path, "rollup_all"));
+    assert!(damaged.rows("_rollup_all") == rows(&path, "_rollup_all"));
     assert_eq!(std::fs::read(damaged.path()).unwrap(), damaged.bytes);
     assert_eq!(std::fs::read(wal_path).unwrap().len(), wal.len() + 4_968);
 

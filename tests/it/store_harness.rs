@@ -45,7 +45,7 @@ pub(crate) fn some_key() -> &'static (Vec<u8>, Vec<u8>) {
         let directory = tempfile::tempdir().unwrap();
         let path = database_in(directory.path());
         Chatgauge::open(quiet_config(&path)).unwrap().shutdown().unwrap();
-        let sql = "select pseudonym_key_check from store_state";
+        let sql = "select pseudonym_key_check from _store_state";
         let connection = rusqlite::Connection::open(&path).unwrap();
         let check = connection.query_row(sql, [], |row| row.get(0)).unwrap();
         (std::fs::read(path.with_extension("db.key")).unwrap(), check)

@@ -1,38 +1,34 @@
-//! A file of an earlier version of the program: schema 9, with raw rows that are not rolled up yet.
+//! A filled file of version 1 of the schema, and the program with a migration after its newest one.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use refinery::{Migration, Target};
-
 use super::disk::Files;
-use super::load::now_ms;
 use super::stage::Stage;
 
-mod embedded {
-    refinery::embed_migrations!("migrations");
-}
-
-/// The version of the schema.
-const VERSION: i32 = 9;
-/// Rows of the file.
-const ROWS: i64 = 4_000;
+/// The file that tests of upgrades keep; its requests are of November 2026.
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema/v1.db.gz");
 
 /// The files, and the ids of their rows.
 fn old_files() -> &'static (Files, Vec<String>) {
     static FILES: OnceLock<(Files, Vec<String>)> = OnceLock::new();
     FILES.get_or_init(|| {
         let stage = Stage::new(0);
-        let mut connection = stage.place.connection();
-        // The pragmas of the program.
-        connection
-            .execute_batch("pragma auto_vacuum = incremental; pragma application_id = 1128810305; pragma journal_mode = wal;")
-            .expect("an empty file");
-        let mut runner = embedded::migrations::runner();
-        let newest = runner.get_migrations().iter().map(Migration::version).max();
-        assert!(newest > Some(VERSION), "schema {VERSION} is not an old one");
-        runner = runner.set_target(Target::Version(VERSION));
-        runner.run(&mut connection).expect("the schema of an earlier version");
-        let ids = fill(&connection);
+        let mut bytes = Vec::new();
+        let packed = std::fs::File::open(FIXTURE).expect("the filled file");
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).expect("a packed file");
+        std::fs::write(stage.place.database(), bytes).expect("a file to write");
+        let connection = stage.place.connection();
+        // Any key is accepted for a file that knows none. Requests of the gateway are verified by another id.
+        let adapt =
+            "update _store_state set pseudonym_key_check = null; update requests set source = 2;";
+        connection.execute_batch(adapt).expect("the state of the store");
+        let mut statement =
+            connection.prepare("select request_id from request_log").expect("a view");
+        let ids = statement.query_map([], |row| row.get(0)).expect("the requests");
+        let ids = ids.collect::<rusqlite::Result<Vec<String>>>().expect("their ids");
+        drop(statement);
         connection.close().expect("a file that can be closed");
         // Beside records the program makes no key.
         let mut key = stage.place.database().into_os_string();
@@ -42,59 +38,20 @@ fn old_files() -> &'static (Files, Vec<String>) {
     })
 }
 
-fn fill(connection: &rusqlite::Connection) -> Vec<String> {
-    let now_ms = now_ms();
-    let mut insert = connection
-        .prepare(
-            "insert into requests (started_at_ms, request_id, source, user_id, space_id, model_id, operation_id,
-                 outcome, cache_hit, attempt, error_code_id, finish_reason_id, total_latency_us,
-                 context_latency_us, llm_latency_us, prompt_tokens, completion_tokens)
-             values (?1, ?2, 2, ?3, ?4, 0, 0, ?5, 0, 0, 0, 0, ?6, ?7, ?8, ?9, ?10)",
-        )
-        .expect("the table of requests");
-    connection.execute_batch("begin").expect("a transaction");
-    for space in 2..5 {
-        let sql = "insert into spaces values (?1, 'space ' || ?1)";
-        connection.execute(sql, [space]).expect("a space");
-    }
-    for user in 2..32 {
-        connection.execute("insert into users values (?1, 'user ' || ?1)", [user]).expect("a user");
-    }
-    let mut ids = Vec::new();
-    for n in 0..ROWS {
-        let id = format!("old-{}", letters(n));
-        let (total, context) = (1_000 + n * 997 % 9_000_000, n * 31 % 1_000);
-        insert
-            .execute(rusqlite::params![
-                now_ms - n * 60_000,
-                id,
-                2 + n % 30,
-                2 + n % 3,
-                n % 10,
-                total,
-                context,
-                total - context,
-                1 + n % 4_000,
-                n % 900
-            ])
-            .expect("a row");
-        ids.push(id);
-    }
-    connection.execute_batch("commit").expect("a transaction");
-    ids
+/// The program with one more migration. `cargo test` builds it with the examples.
+fn next_version() -> PathBuf {
+    let program =
+        Path::new(env!("CARGO_BIN_EXE_chatgauge")).with_file_name("examples").join("next_version");
+    assert!(program.exists(), "missing {program:?}; build it: cargo build --example next_version");
+    program
 }
 
-fn letters(number: i64) -> String {
-    (0..6)
-        .rev()
-        .map(|digit| char::from(b'a' + u8::try_from(number >> (4 * digit) & 15).unwrap_or(0)))
-        .collect()
-}
-
-/// A stage with such a file.
+/// A stage with such a file; nothing in it is too old for retention.
 pub(crate) fn stage(seed: u64) -> Stage {
     let (files, ids) = old_files();
-    let stage = Stage::new(seed);
+    let mut stage = Stage::new(seed);
+    stage.place.program = next_version();
+    stage.options = vec!["retention.raw_days=36500".to_owned()];
     stage.place.restore(files);
     stage.truth().adopt(ids.clone());
     stage

@@ -14,6 +14,8 @@ pub(crate) struct Place {
     root: tempfile::TempDir,
     /// The fault layer of the watched directory.
     pub(crate) layer: Layer,
+    /// The program that runs on the database.
+    pub(crate) program: PathBuf,
 }
 
 /// The program under test: `TORTURE_BINARY`, or the one that was built with the tests.
@@ -28,7 +30,7 @@ impl Place {
         let data = root.path().join("data");
         std::fs::create_dir(&data).expect("a directory");
         let layer = Layer::new(&data, root.path().join("control"));
-        Self { root, layer }
+        Self { root, layer, program: binary() }
     }
 
     /// The watched directory.
@@ -69,7 +71,7 @@ impl Place {
 
     /// A command of the program on this database, without the layer.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command.args(arguments).arg("--db").arg(self.database());
         command.env_clear().stdin(Stdio::null());
         command

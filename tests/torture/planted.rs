@@ -161,7 +161,7 @@ fn a_server_that_deletes_a_day_too_much() {
     stage.options.push(format!("retention.raw_days={}", super::stage::RAW_DAYS - 1));
     let server = stage.start(false).expect("a server");
     load(&stage, &server, 20);
-    let pruned = json!({"sql": "select count(*) from days where pruned & 1"});
+    let pruned = json!({"sql": "select count(*) from _days where pruned & 1"});
     let began = clock();
     while ask(&server, "/api/sql", Some(&pruned)).expect("the days")["rows"][0][0] == 0 {
         assert!(began.elapsed() < LIMIT, "retention deletes nothing");
@@ -205,8 +205,8 @@ fn a_server_that_commits_part_of_a_batch() {
 #[test]
 fn a_server_that_moves_the_watermark_past_rows_it_has_not_rolled_up() {
     let findings = with_statement(
-        "create trigger planted after update of watermark_seq on rollup_state begin
-             update rollup_state set watermark_seq =
+        "create trigger planted after update of watermark_seq on _rollup_state begin
+             update _rollup_state set watermark_seq =
                  max(new.watermark_seq, min(new.watermark_seq + 2, (select max(seq) from requests)));
          end",
     );
@@ -216,8 +216,8 @@ fn a_server_that_moves_the_watermark_past_rows_it_has_not_rolled_up() {
 #[test]
 fn a_server_whose_figures_are_not_those_of_its_rows() {
     let findings = with_statement(
-        "create trigger planted after insert on rollup_all when new.level_minutes = 1440 begin
-             update rollup_all set requests = requests + 1
+        "create trigger planted after insert on _rollup_all when new.level_minutes = 1440 begin
+             update _rollup_all set requests = requests + 1
              where level_minutes = 1440 and bucket_ms = new.bucket_ms;
          end",
     );

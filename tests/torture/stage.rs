@@ -86,7 +86,7 @@ impl Stage {
         let mut truth = self.truth();
         let younger = truth.history.iter_mut().filter(|(_, history)| !history.is_due);
         for (day, history) in younger.take(usize::try_from(days).expect("some days")) {
-            let sql = "update days set changed_at_ms = ?1 where day_ms = ?2";
+            let sql = "update _days set changed_at_ms = ?1 where day_ms = ?2";
             let changed = connection.execute(sql, (changed_at, day * DAY_MS)).expect("the days");
             assert_eq!(changed, 1, "a day of history is not rolled up");
             history.is_due = is_due;

@@ -1,4 +1,4 @@
-//! Runs of failures of one replayed group, counted as live monitoring counts them.
+//! Failure runs of one replayed group, counted as in live monitoring.
 
 use rustc_hash::FxHashMap;
 
@@ -6,15 +6,15 @@ use super::window::Arrival;
 use crate::alert::streak::{Streak, counted_ms, late_before};
 use crate::model::Timestamp;
 
-/// The runs of one group: a model that two providers run has one of each.
+/// The failure runs of one group: a model of two providers has one run per provider.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub(super) struct FailureRuns {
     runs: FxHashMap<i64, Streak>,
 }
 
-impl Failures {
-    /// Takes what an evaluation at `seen` is the first to see.
-    pub(super) fn take(&mut self, arrival: &Arrival, seen: Timestamp) {
+impl FailureRuns {
+    /// Adds an arrival that an evaluation at `seen` sees first.
+    pub(super) fn add(&mut self, arrival: &Arrival, seen: Timestamp) {
         if arrival.started_ms < late_before(seen).as_unix_ms() {
             return;
         }
@@ -26,11 +26,11 @@ impl Failures {
             return;
         };
         let run = self.runs.entry(arrival.run_key).or_insert(Streak::NONE);
-        // Whether it said anything is of no use here.
-        run.take(started_ms, is_failure);
+        // Live monitoring also needs the return value; a backtest does not.
+        run.add(started_ms, is_failure);
     }
 
-    /// The longest run; `None`: no request was seen.
+    /// The longest run; `None` if no request was seen.
     pub(super) fn longest(&self) -> Option<u64> {
         self.runs.values().map(|run| run.failures).max()
     }

@@ -1,8 +1,8 @@
-//! What a rule would have done: the live evaluator with an injected clock over the stored history.
+//! Backtests: run the live evaluator with an injected clock over the stored history.
 //!
-//! A request is seen once it had arrived, as it was live. Raw rows give exactly what live evaluation
-//! found; where they are gone, rollups stand in and the answer says so. Imported requests count here: they are
-//! what there is to try a rule on, as if each had arrived when it ended.
+//! A request becomes visible at its arrival, as in live monitoring. Raw rows reproduce live
+//! evaluation exactly; where they are pruned, rollups replace them and the result is marked as
+//! inexact. Unlike in live monitoring, imported requests count, as if each had arrived at its end.
 
 mod failures;
 mod replay;
@@ -28,80 +28,80 @@ use replay::Replay;
 pub use tally::BacktestTally;
 use window::Arrival;
 
-/// How a rule is replayed.
+/// Settings of a backtest.
 #[derive(Clone, Debug)]
 pub struct BacktestSettings {
     /// Time between two evaluations.
     pub interval: Duration,
-    /// Windows end so long before an evaluation.
+    /// Delay between the end of a window and its evaluation.
     pub eval_delay: Duration,
-    /// Most groups.
+    /// Maximum number of groups.
     pub max_groups: usize,
 }
 
-/// An incident that would have been.
+/// An incident in a backtest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BacktestIncident {
     /// The group.
     pub group: AlertGroup,
-    /// When it would have begun.
+    /// Start of the incident.
     pub fired_at: Timestamp,
-    /// When it would have ended; `None`: not within the range.
+    /// End of the incident; `None` if it is still open at the end of the range.
     pub ended_at: Option<Timestamp>,
-    /// Why.
+    /// Reason of the end.
     pub end_reason: Option<EndReason>,
-    /// The value when it fired.
+    /// The value at the start.
     pub value: Option<f64>,
-    /// The worst value.
+    /// The most extreme value.
     pub peak_value: Option<f64>,
-    /// Requests behind the value when it fired.
+    /// Number of requests behind the value at the start.
     pub samples: u64,
-    /// Those of them that count against it.
+    /// Number of these requests that count as events, such as errors.
     pub events: u64,
 }
 
-/// A line of the history that would have been.
+/// A state transition in a backtest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BacktestMove {
-    /// When.
+    /// Time of the transition.
     pub at: Timestamp,
     /// Key of the group.
     pub group_key: String,
-    /// Before.
+    /// State before.
     pub from: &'static str,
-    /// After.
+    /// State after.
     pub to: &'static str,
-    /// Why.
+    /// Reason of the transition.
     pub reason: &'static str,
 }
 
-/// What a rule would have done.
+/// Result of a backtest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backtest {
-    /// Raw rows answered, as they would have live; otherwise rollups stood in for some.
+    /// Whether all figures come from raw rows; otherwise some come from rollups.
     pub exact: bool,
-    /// Evaluations.
+    /// Number of evaluations.
     pub evaluations: u64,
-    /// Incidents, in the order in which they began.
+    /// Incidents, in order of their start.
     pub incidents: Vec<BacktestIncident>,
-    /// The history, in order.
+    /// Transitions, in order.
     pub moves: Vec<BacktestMove>,
-    /// The end of the range, up to which incidents that are open then have lasted.
+    /// End of the range; open incidents last until then.
     pub end: Timestamp,
 }
 
 impl Backtest {
-    /// Nothing was replayed yet of a range that ends at `end`.
+    /// An empty result for a range that ends at `end`.
     const fn until(end: Timestamp) -> Self {
         Self { exact: false, evaluations: 0, incidents: Vec::new(), moves: Vec::new(), end }
     }
 }
 
-/// Replays a rule over `range`; `keep_going` is asked now and then.
+/// Replays a rule over `range`; stops when `keep_going` returns `false`.
 ///
 /// # Errors
-/// [`Error::InvalidQuery`] when the rule cannot be replayed on what is stored, [`Error::Closed`] when it
-/// was stopped, or when the file cannot be read.
+/// [`Error::InvalidQuery`] if the stored data does not suffice to replay the rule,
+/// [`Error::Closed`] if it was stopped.
 pub fn backtest(
     engine: &Engine,
     store: &Store,
@@ -128,32 +128,32 @@ pub fn backtest(
         return Ok(Backtest { exact: true, ..replay.finish() });
     };
     let from = range.start.plus_ms(-replay.look_back_ms());
-    // Of clocks that are ahead: what starts after the end may have arrived before it.
+    // If senders' clocks are ahead, requests that start after the end may have arrived before it.
     let whole = TimeRange::new(from, range.end.plus_ms(replay.ahead_ms()));
     let raw_from = raw_from(store, whole)?;
     let rolled_up = TimeRange::new(whole.start, raw_from.min(whole.end));
     if !rolled_up.is_empty() {
-        take_rollups(engine, rule, &filter, rolled_up, &mut replay, keep_going)?;
+        replay_rollups(engine, rule, &filter, rolled_up, &mut replay, keep_going)?;
     }
     let raw = TimeRange::new(raw_from.max(whole.start), whole.end);
-    take_rows(store, rule, &filter, raw, &mut replay, keep_going)?;
+    replay_rows(store, rule, &filter, raw, &mut replay, keep_going)?;
     Ok(Backtest { exact: rolled_up.is_empty(), ..replay.finish() })
 }
 
-/// The instant from which on raw rows are complete.
+/// The first instant from which no raw rows are pruned.
 fn raw_from(store: &Store, range: TimeRange) -> Result<Timestamp> {
     let days = store.read(|reader| reader.days())?;
-    let gone = days.iter().filter(|day| {
+    let pruned = days.iter().filter(|day| {
         day.pruned & pruned_flag(None) != 0
             && day.day_ms < range.end.as_unix_ms()
             && day.day_ms + DAY_MS > range.start.as_unix_ms()
     });
-    let last = gone.map(|day| day.day_ms + DAY_MS).max();
+    let last = pruned.map(|day| day.day_ms + DAY_MS).max();
     Ok(last.map_or(range.start, Timestamp::from_unix_ms))
 }
 
-/// Replays single requests.
-fn take_rows(
+/// Replays raw rows.
+fn replay_rows(
     store: &Store,
     rule: &Rule,
     filter: &Filter,
@@ -161,9 +161,10 @@ fn take_rows(
     replay: &mut Replay<'_>,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<()> {
-    // As live: rates keep all requests as their base, only the errors are chosen.
+    // As in live monitoring, rates are relative to all requests; the filter selects only the
+    // errors.
     let mut filter = filter.clone();
-    let chosen = std::mem::take(&mut filter.error_types);
+    let error_types = std::mem::take(&mut filter.error_types);
     let latency = quantile_of(rule).map(|(kind, _)| kind);
     store.read(|reader| {
         let resolved = reader.resolve(&filter)?;
@@ -186,7 +187,7 @@ fn take_rows(
             }
             let ids = ids_of(rule, row);
             let group = match groups.get(&ids) {
-                Some(place) => *place,
+                Some(index) => *index,
                 None => match name_of(reader, rule, ids) {
                     Ok(group) => *groups
                         .entry(ids)
@@ -199,10 +200,10 @@ fn take_rows(
             };
             let mut arrival = arrival(rule, row, group, latency);
             let kind = row.outcome().error_type();
-            if !chosen.is_empty() && !kind.is_some_and(|kind| chosen.contains(&kind)) {
+            if !error_types.is_empty() && !kind.is_some_and(|kind| error_types.contains(&kind)) {
                 arrival.sums.errors = 0;
             }
-            replay.take(arrival);
+            replay.add(arrival);
         })?;
         match failed {
             Some(error) => Err(error),
@@ -220,8 +221,8 @@ fn ids_of(rule: &Rule, row: &RequestRow) -> [i64; 2] {
     ids
 }
 
-/// The ids by which live queries know groups: a model of several providers, or a provider of several
-/// models, by the first of them.
+/// The ids by which live queries order groups. A model of several providers, or a provider of
+/// several models, has the id of its first row.
 struct FirstIds([FxHashMap<i64, i64>; 2]);
 
 impl FirstIds {
@@ -279,8 +280,9 @@ fn arrival(rule: &Rule, row: &RequestRow, group: usize, latency: Option<LatencyK
     }
 }
 
-/// Replays rolled-up buckets, a day at a time, each as if its requests were spread over it.
-fn take_rollups(
+/// Replays rollup buckets, one day at a time, as if the requests of a bucket were spread evenly
+/// over it.
+fn replay_rollups(
     engine: &Engine,
     rule: &Rule,
     filter: &Filter,
@@ -290,7 +292,7 @@ fn take_rollups(
 ) -> Result<()> {
     if quantile_of(rule).is_some() || rule.metric == AlertMetric::ConsecutiveFailures {
         let reason = format!(
-            "this rule needs single requests, which are kept from {} on; choose a later start",
+            "this rule needs raw requests, which are stored from {} on; choose a later start",
             range.end
         );
         return Err(Error::invalid_query("start", reason));
@@ -315,12 +317,12 @@ fn take_rollups(
             max_series: 1_000,
             ..Query::total(TimeRange::new(start, end))
         };
-        let answer = engine.query(&query)?;
+        let result = engine.query(&query)?;
         let parts = width_ms / MINUTE_MS;
         let mut arrivals = Vec::new();
-        for series in answer.series {
+        for series in result.series {
             let group = replay.add_group(AlertGroup::new(&rule.by, &series.group), None);
-            for (bucket, measures) in answer.boundaries.iter().zip(&series.buckets) {
+            for (bucket, measures) in result.boundaries.iter().zip(&series.buckets) {
                 if measures.requests() == 0 {
                     continue;
                 }
@@ -340,13 +342,13 @@ fn take_rollups(
             }
         }
         arrivals.sort_by_key(|arrival| arrival.started_ms);
-        arrivals.into_iter().for_each(|arrival| replay.take(arrival));
+        arrivals.into_iter().for_each(|arrival| replay.add(arrival));
         start = end;
     }
     Ok(())
 }
 
-/// One of `parts` equal parts of some sums; together they are the whole.
+/// The `part`-th of `parts` nearly equal parts of some sums; all parts add up to the whole.
 const fn share(sums: &Sums, part: i64, parts: i64) -> Sums {
     const fn cut(whole: i64, part: i64, parts: i64) -> i64 {
         whole * (part + 1) / parts - whole * part / parts

@@ -1,11 +1,12 @@
-//! The evaluations of a backtest: the same verdicts and steps as live, on replayed requests.
+//! The evaluations of a backtest: the same verdicts and steps as live monitoring, on replayed
+//! requests.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
-use super::failures::Failures;
+use super::failures::FailureRuns;
 use super::window::{Arrival, Sliding};
 use super::{Backtest, BacktestIncident, BacktestMove, BacktestSettings};
 use crate::alert::judge::{Facts, Sums, judge};
@@ -21,59 +22,59 @@ use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{TimeRange, Timestamp};
 use crate::query::spike_line;
 
-/// Windows that make the baseline of a spike, at most.
+/// Maximum number of windows in the baseline of a spike rule.
 const BASELINE_WINDOWS: i64 = 96;
 
-/// A group while it is replayed.
+/// A replayed group.
 #[derive(Debug)]
 struct Group {
     group: AlertGroup,
     key: String,
-    /// The ids of its values.
+    /// Ids of the group's values.
     ids: [i64; 2],
     window: Sliding,
     short: Sliding,
     last_started_ms: i64,
-    failures: Failures,
+    failures: FailureRuns,
     is_active: bool,
     instance: Option<AlertInstance>,
     incident: Option<usize>,
 }
 
-/// Whether it has a state that comes first, and its size; of equals the ids and the names of its values.
+/// Order of groups: with a state first, then by size, ids and names.
 type Rank<'a> = (Reverse<(bool, i64)>, [i64; 2], &'a GroupNames);
 
-/// An arrival in the order in which it becomes visible.
+/// An arrival, ordered by the time it becomes visible.
 #[derive(Debug)]
-struct Waiting(Arrival);
+struct PendingArrival(Arrival);
 
-impl Waiting {
+impl PendingArrival {
     const fn order(&self) -> (i64, i64) {
         (self.0.visible_ms, self.0.seq)
     }
 }
 
-impl PartialEq for Waiting {
+impl PartialEq for PendingArrival {
     fn eq(&self, other: &Self) -> bool {
         self.order() == other.order()
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for PendingArrival {}
 
-impl PartialOrd for Waiting {
+impl PartialOrd for PendingArrival {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting {
+impl Ord for PendingArrival {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.order().cmp(&other.order())
     }
 }
 
-/// A rule on its way through the past.
+/// The replay of one rule.
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
     rule: &'a Rule,
@@ -85,11 +86,11 @@ pub(super) struct Replay<'a> {
     end_ms: i64,
     period: Option<(TimeRange, String)>,
     groups: Vec<Group>,
-    /// Their places, by the values of the rule's `by`.
-    places: FxHashMap<Vec<String>, usize>,
-    /// Places of the groups that have requests in the window, or a state: only they are evaluated.
+    /// Indices of the groups, by the values of the rule's `by`.
+    indices: FxHashMap<Vec<String>, usize>,
+    /// Indices of the groups with requests in the window or a state; only these are evaluated.
     active: Vec<usize>,
-    waiting: BinaryHeap<Reverse<Waiting>>,
+    pending: BinaryHeap<Reverse<PendingArrival>>,
     pub(super) result: Backtest,
 }
 
@@ -98,7 +99,7 @@ fn gcd(a: i64, b: i64) -> i64 {
 }
 
 impl<'a> Replay<'a> {
-    /// A rule that will be evaluated at every multiple of the interval within `range`.
+    /// A replay that evaluates the rule at every multiple of the interval within `range`.
     pub(super) fn new(rule: &'a Rule, range: TimeRange, settings: &'a BacktestSettings) -> Self {
         let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(0);
         let interval_ms = ms(settings.interval).max(1);
@@ -116,9 +117,9 @@ impl<'a> Replay<'a> {
             end_ms: range.end.as_unix_ms(),
             period: None,
             groups: Vec::new(),
-            places: FxHashMap::default(),
+            indices: FxHashMap::default(),
             active: Vec::new(),
-            waiting: BinaryHeap::new(),
+            pending: BinaryHeap::new(),
             result: Backtest::until(range.end),
         }
     }
@@ -140,9 +141,9 @@ impl<'a> Replay<'a> {
         window_ms + self.delay_ms + if day { DAY_MS } else { QUARTER_HOUR_MS }
     }
 
-    /// How far the clocks of senders may be ahead, where it matters: a run counts what has arrived,
-    /// windows what has started. What is further ahead is counted when its start has come: to wait for it would hold two
-    /// days of requests in memory.
+    /// How far senders' clocks may be ahead, in milliseconds. This matters only for failure runs,
+    /// which count by arrival; windows count by start. Requests further ahead are counted at their
+    /// start, because waiting for them would hold two days of requests in memory.
     pub(super) fn ahead_ms(&self) -> i64 {
         if self.counts_runs() { limits::CLOCK_TOLERANCE_MS } else { 0 }
     }
@@ -155,21 +156,21 @@ impl<'a> Replay<'a> {
         self.rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS)
     }
 
-    /// The place of a group, new or not.
+    /// The index of a group; adds the group if it is new.
     ///
-    /// `ids` are those of its values, where they are known: the order of groups of one size.
+    /// `ids` are the ids of its values, if known; they order groups of equal size.
     pub(super) fn add_group(&mut self, group: AlertGroup, ids: Option<[i64; 2]>) -> usize {
         let ids = ids.unwrap_or([i64::MAX; 2]);
         let rule = self.rule;
         let values = |names: &GroupNames| -> Vec<String> {
             rule.by.iter().filter_map(|by| names.get(by.as_str()).map(str::to_owned)).collect()
         };
-        if let Some(place) = self.places.get(&values(&group.names)) {
-            let known = &mut self.groups[*place].ids;
+        if let Some(index) = self.indices.get(&values(&group.names)) {
+            let known = &mut self.groups[*index].ids;
             *known = ids.min(*known);
-            return *place;
+            return *index;
         }
-        self.places.insert(values(&group.names), self.groups.len());
+        self.indices.insert(values(&group.names), self.groups.len());
         let width_ms = match (rule.metric, rule.condition.window) {
             (AlertMetric::Spike, _) => {
                 let window_ms = self.window_ms().max(MINUTE_MS);
@@ -179,7 +180,7 @@ impl<'a> Replay<'a> {
             _ => self.window_ms(),
         };
         let short_ms = match rule.metric {
-            // Not a shorter one: what groups are ordered by.
+            // The order of groups needs this width, even if the rule has a shorter window.
             AlertMetric::NoTraffic => known_ms(rule),
             _ => rule.short_window.map_or(self.slot_ms, |short| {
                 i64::try_from(short.as_millis()).unwrap_or(self.slot_ms)
@@ -192,29 +193,29 @@ impl<'a> Replay<'a> {
             window: Sliding::new(width_ms, self.slot_ms),
             short: Sliding::new(short_ms, self.slot_ms),
             last_started_ms: i64::MIN,
-            failures: Failures::default(),
+            failures: FailureRuns::default(),
             is_active: rule.by.is_empty(),
             instance: None,
             incident: None,
         });
-        let place = self.groups.len() - 1;
+        let index = self.groups.len() - 1;
         if rule.by.is_empty() {
-            self.active.push(place);
+            self.active.push(index);
         }
-        place
+        index
     }
 
-    /// Takes what started; they come in the order of their starts.
-    pub(super) fn take(&mut self, mut arrival: Arrival) {
-        // Before the next request starts, everything that was to be seen until then is known.
+    /// Adds an arrival; arrivals must be ordered by start.
+    pub(super) fn add(&mut self, mut arrival: Arrival) {
+        // Evaluations before this start have seen everything that is visible to them.
         self.evaluate_until(arrival.started_ms - self.ahead_ms());
         if !self.counts_runs() {
             arrival.visible_ms = arrival.visible_ms.max(arrival.started_ms + self.delay_ms + 1);
         }
-        self.waiting.push(Reverse(Waiting(arrival)));
+        self.pending.push(Reverse(PendingArrival(arrival)));
     }
 
-    /// Evaluates up to the end.
+    /// Evaluates up to the end of the range.
     pub(super) fn finish(mut self) -> Backtest {
         self.evaluate_until(self.end_ms);
         self.result
@@ -235,32 +236,32 @@ impl<'a> Replay<'a> {
         if let EvaluationWindow::Period(period) = self.rule.condition.window
             && self.period.as_ref().is_none_or(|(range, _)| !range.contains(end))
         {
-            self.turn_period(period.containing(end, self.rule.tz), at_ms);
+            self.start_period(period.containing(end, self.rule.tz), at_ms);
         }
-        self.show(at_ms, end_ms);
-        for place in &self.active {
-            self.groups[*place].window.move_to(end_ms);
-            self.groups[*place].short.move_to(end_ms);
+        self.release_visible(at_ms, end_ms);
+        for index in &self.active {
+            self.groups[*index].window.move_to(end_ms);
+            self.groups[*index].short.move_to(end_ms);
         }
-        for place in self.evaluated() {
-            let group = &self.groups[place];
+        for index in self.evaluated() {
+            let group = &self.groups[index];
             let facts = facts(self.rule, group, at_ms, end_ms);
             if let Some(judgement) = judge(self.rule, &group.group, &facts) {
-                self.observe(place, judgement, at_ms);
+                self.observe(index, judgement, at_ms);
             }
         }
-        self.rest(end_ms);
+        self.deactivate_idle(end_ms);
     }
 
-    /// Groups without requests and without a state are not looked at until something arrives.
-    fn rest(&mut self, end_ms: i64) {
+    /// Groups without requests and without a state are skipped until a request arrives.
+    fn deactivate_idle(&mut self, end_ms: i64) {
         if self.rule.by.is_empty() {
             return;
         }
         let rule = self.rule;
         let groups = &mut self.groups;
-        self.active.retain(|place| {
-            let group = &mut groups[*place];
+        self.active.retain(|index| {
+            let group = &mut groups[*index];
             group.is_active = group.instance.is_some()
                 || match rule.metric {
                     AlertMetric::NoTraffic => had_traffic(rule, group, end_ms),
@@ -271,28 +272,28 @@ impl<'a> Replay<'a> {
         });
     }
 
-    /// Places of the active groups that are watched: all, or the largest and those with a state.
+    /// Indices of the active groups to evaluate: all, or the largest and those with a state.
     fn evaluated(&self) -> Vec<usize> {
-        let mut places = self.active.clone();
-        if places.len() > self.settings.max_groups {
-            places.sort_by(|a, b| self.rank(*a).cmp(&self.rank(*b)));
-            let stated = self.active.iter().filter(|place| self.groups[**place].instance.is_some());
+        let mut indices = self.active.clone();
+        if indices.len() > self.settings.max_groups {
+            indices.sort_by(|a, b| self.rank(*a).cmp(&self.rank(*b)));
+            let stated = self.active.iter().filter(|index| self.groups[**index].instance.is_some());
             if self.counts_runs() {
-                // Those with a state came first.
-                places.truncate(self.settings.max_groups.max(stated.count()));
+                // Groups with a state sort first.
+                indices.truncate(self.settings.max_groups.max(stated.count()));
             } else {
-                places.truncate(self.settings.max_groups);
-                places.extend(stated);
+                indices.truncate(self.settings.max_groups);
+                indices.extend(stated);
             }
-            places.sort_unstable();
-            places.dedup();
+            indices.sort_unstable();
+            indices.dedup();
         }
-        places
+        indices
     }
 
-    /// What groups are ordered by, as live ones are: the first are watched.
-    fn rank(&self, place: usize) -> Rank<'_> {
-        let Group { group, ids, window, short, failures, instance, .. } = &self.groups[place];
+    /// The order of groups, the same as in live monitoring; the first groups are evaluated.
+    fn rank(&self, index: usize) -> Rank<'_> {
+        let Group { group, ids, window, short, failures, instance, .. } = &self.groups[index];
         match self.rule.metric {
             AlertMetric::ConsecutiveFailures => {
                 let run = failures.longest().and_then(|run| i64::try_from(run).ok()).unwrap_or(0);
@@ -303,10 +304,10 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Lets evaluations see what has become visible.
-    fn show(&mut self, at_ms: i64, end_ms: i64) {
-        while self.waiting.peek().is_some_and(|Reverse(next)| next.0.visible_ms <= at_ms) {
-            let Some(Reverse(Waiting(arrival))) = self.waiting.pop() else { return };
+    /// Makes pending arrivals visible to evaluations.
+    fn release_visible(&mut self, at_ms: i64, end_ms: i64) {
+        while self.pending.peek().is_some_and(|Reverse(next)| next.0.visible_ms <= at_ms) {
+            let Some(Reverse(PendingArrival(arrival))) = self.pending.pop() else { return };
             let period = self.period.as_ref().map(|(range, _)| *range);
             let group = &mut self.groups[arrival.group];
             if period.is_some_and(|period| arrival.started_ms < period.start.as_unix_ms()) {
@@ -315,30 +316,31 @@ impl<'a> Replay<'a> {
             if !group.is_active {
                 group.is_active = true;
                 self.active.push(arrival.group);
-                // What it still held while nobody looked.
+                // Drop what has expired while the group was inactive.
                 group.window.move_to(end_ms);
                 group.short.move_to(end_ms);
             }
             group.last_started_ms = group.last_started_ms.max(arrival.started_ms);
             group.window.add(&arrival, end_ms);
             group.short.add(&arrival, end_ms);
-            // Before the first evaluation there were others, which saw what came then.
+            // Attribute arrivals to the evaluation that would have seen them, including those
+            // before the range.
             let visible = Timestamp::from_unix_ms(arrival.visible_ms);
             let seen = visible.ceil_to(self.interval_ms).min(Timestamp::from_unix_ms(at_ms));
-            group.failures.take(&arrival, seen);
+            group.failures.add(&arrival, seen);
         }
     }
 
-    /// A new period begins: what was fired for the one before is over.
-    fn turn_period(&mut self, period: TimeRange, at_ms: i64) {
+    /// Starts a new period and closes the incidents of the previous one.
+    fn start_period(&mut self, period: TimeRange, at_ms: i64) {
         let name = crate::model::time::local_date(period.start, self.rule.tz).to_string();
-        for place in 0..self.groups.len() {
-            if self.groups[place].instance.is_some() {
+        for index in 0..self.groups.len() {
+            if self.groups[index].instance.is_some() {
                 let closed = Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
-                self.observe(place, closed, at_ms);
+                self.observe(index, closed, at_ms);
             }
             let slot_ms = self.slot_ms;
-            let group = &mut self.groups[place];
+            let group = &mut self.groups[index];
             group.window = Sliding::new(i64::MAX / 4, slot_ms);
             group.last_started_ms = i64::MIN;
             group.group.period = Some(name.clone());
@@ -347,8 +349,8 @@ impl<'a> Replay<'a> {
         self.period = Some((period, name));
     }
 
-    fn observe(&mut self, place: usize, judgement: Judgement, at_ms: i64) {
-        let group = &mut self.groups[place];
+    fn observe(&mut self, index: usize, judgement: Judgement, at_ms: i64) {
+        let group = &mut self.groups[index];
         if let Some((_, name)) = &self.period
             && group.group.period.is_none()
         {
@@ -373,7 +375,7 @@ impl<'a> Replay<'a> {
         };
         let (after, effects) = step(&before, &observation, self.rule);
         for effect in effects {
-            note(&mut self.result, group, effect, &after, &judgement);
+            record(&mut self.result, group, effect, &after, &judgement);
         }
         if let (Some(incident), Some(peak)) = (group.incident, after.peak_value) {
             self.result.incidents[incident].peak_value = Some(peak);
@@ -383,7 +385,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn note(
+fn record(
     result: &mut Backtest,
     group: &mut Group,
     effect: Effect,
@@ -418,16 +420,17 @@ fn note(
                 result.incidents[incident].end_reason = Some(reason);
             }
         }
-        Effect::Tell(_) => {}
+        Effect::Notify(_) => {}
     }
 }
 
-/// Who sent something within so long is missed: a day, or the window if that is longer.
+/// Time after which a group without requests is no longer missed, in milliseconds: a day, or the
+/// window if longer.
 fn known_ms(rule: &Rule) -> i64 {
     rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS)
 }
 
-/// Whether the group sent something within that time.
+/// Whether the group had requests within that time.
 fn had_traffic(rule: &Rule, group: &Group, end_ms: i64) -> bool {
     group.last_started_ms >= end_ms.saturating_sub(known_ms(rule))
 }

@@ -1,28 +1,28 @@
-//! A backtest in three numbers: how often, how long, on how little.
+//! A summary of a backtest in a few numbers.
 
 use super::Backtest;
 use crate::model::time::MINUTE_MS;
 
-/// Incidents longer than this are told apart, in milliseconds.
+/// Minimum duration of a long incident, in milliseconds.
 const LONG_MS: i64 = 5 * MINUTE_MS;
-/// Incidents on fewer requests than this are told apart.
+/// Incidents on fewer requests than this are counted separately.
 const FEW_SAMPLES: u64 = 25;
 
-/// A backtest in numbers.
+/// Summary of a backtest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BacktestTally {
-    /// Incidents.
+    /// Number of incidents.
     pub incidents: usize,
-    /// Those that have not ended within the range.
+    /// Incidents still open at the end of the range.
     pub open_at_end: usize,
-    /// Those longer than 5 minutes; of those that have not ended, up to the end of the range.
+    /// Incidents longer than 5 minutes; open ones last until the end of the range.
     pub longer_than_5_min: usize,
-    /// Those on fewer than 25 requests.
+    /// Incidents on fewer than 25 requests.
     pub fewer_than_25_samples: usize,
 }
 
 impl Backtest {
-    /// The backtest in numbers.
+    /// Summarises the backtest.
     pub fn tally(&self) -> BacktestTally {
         let count = |wanted: &dyn Fn(&super::BacktestIncident) -> bool| {
             self.incidents.iter().filter(|incident| wanted(incident)).count()
@@ -46,7 +46,7 @@ mod tests {
     use crate::model::Timestamp;
 
     #[test]
-    fn what_has_just_begun_at_the_end_is_not_long() {
+    fn a_condition_that_starts_at_the_end_has_no_duration() {
         let end = Timestamp::from_unix_ms(100 * MINUTE_MS);
         let incident = |from_min: i64, to_min: Option<i64>| BacktestIncident {
             group: crate::model::alert::AlertGroup::default(),

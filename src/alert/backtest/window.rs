@@ -1,4 +1,4 @@
-//! Windows that slide over replayed requests: slots are added in front and taken away behind.
+//! Sliding windows over replayed requests: slots are appended at the front and removed at the back.
 
 use std::collections::VecDeque;
 
@@ -6,26 +6,26 @@ use crate::alert::judge::Sums;
 use crate::model::Sketch;
 use crate::model::stats::exact_quantile;
 
-/// With more values than this in a window, percentiles come from sketches, as in live queries.
+/// Maximum number of values for exact percentiles; above it, sketches are used, as in live queries.
 const EXACT_VALUES: usize = 5_000;
 
-/// What one request, or the requests of one rolled-up bucket, add to a window.
+/// What one request, or one minute of a rollup bucket, adds to a window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrival {
     /// Start, in Unix milliseconds.
     pub(super) started_ms: i64,
-    /// From when on evaluations see it.
+    /// Time from which evaluations see it, in Unix milliseconds.
     pub(super) visible_ms: i64,
-    /// Order of arrival among those that become visible together.
+    /// Order of arrival among equal `visible_ms`.
     pub(super) seq: i64,
-    /// Place of its group.
+    /// Index of its group.
     pub(super) group: usize,
-    /// For runs of failures: which of the group's runs it belongs to.
+    /// For failure runs: the run of the group it belongs to.
     pub(super) run_key: i64,
     pub(super) sums: Sums,
-    /// The latency that the rule's percentile is about, in microseconds.
+    /// The latency for the rule's percentile, in microseconds.
     pub(super) latency_us: Option<u64>,
-    /// For runs of failures: an error that counts, a success, or neither.
+    /// For failure runs: a counted error, a success, or `None` for neither.
     pub(super) is_failure: Option<bool>,
 }
 
@@ -37,7 +37,7 @@ struct Slot {
     sketch: Option<Sketch>,
 }
 
-/// The sums over the requests that started within the last so many milliseconds.
+/// A sliding window: sums over the requests of the last `width_ms` milliseconds.
 #[derive(Debug)]
 pub(super) struct Sliding {
     width_ms: i64,
@@ -47,7 +47,7 @@ pub(super) struct Sliding {
 }
 
 impl Sliding {
-    /// An empty window; `slot_ms` divides its width and every end that it will be moved to.
+    /// An empty window; `slot_ms` must divide its width and every end it is moved to.
     pub(super) const fn new(width_ms: i64, slot_ms: i64) -> Self {
         Self { width_ms, slot_ms, slots: VecDeque::new(), total: ZERO }
     }
@@ -62,23 +62,23 @@ impl Sliding {
         }
     }
 
-    /// Adds what lies within the window that ends at `end_ms`.
+    /// Adds an arrival if it lies within the window that ends at `end_ms`.
     pub(super) fn add(&mut self, arrival: &Arrival, end_ms: i64) {
         let start_ms = arrival.started_ms.div_euclid(self.slot_ms) * self.slot_ms;
         if arrival.started_ms < end_ms.saturating_sub(self.width_ms) {
             return;
         }
-        // Nearly everything belongs to the last slot or just before it.
-        let place = self.slots.iter().rposition(|slot| slot.start_ms <= start_ms);
-        let place = match place {
-            Some(place) if self.slots[place].start_ms == start_ms => place,
+        // Almost every arrival belongs to the last slot or the one before.
+        let index = self.slots.iter().rposition(|slot| slot.start_ms <= start_ms);
+        let index = match index {
+            Some(index) if self.slots[index].start_ms == start_ms => index,
             before => {
-                let place = before.map_or(0, |before| before + 1);
-                self.slots.insert(place, Slot { start_ms, ..Slot::default() });
-                place
+                let index = before.map_or(0, |before| before + 1);
+                self.slots.insert(index, Slot { start_ms, ..Slot::default() });
+                index
             }
         };
-        let slot = &mut self.slots[place];
+        let slot = &mut self.slots[index];
         slot.sums.add(&arrival.sums, 1);
         self.total.add(&arrival.sums, 1);
         if let Some(value_us) = arrival.latency_us {
@@ -91,7 +91,7 @@ impl Sliding {
         self.slots.is_empty()
     }
 
-    /// The percentile of the latencies in the window, in milliseconds.
+    /// A percentile of the latencies in the window, in milliseconds.
     pub(super) fn quantile_ms(&self, q: f64) -> Option<f64> {
         let count: usize = self.slots.iter().map(|slot| slot.values.len()).sum();
         if count <= EXACT_VALUES {
@@ -105,13 +105,14 @@ impl Sliding {
         all.quantile(q).map(|us| us / 1_000.0)
     }
 
-    /// Sums over `count` parts of `part_ms`, oldest first, the last of which ends at `end_ms`.
+    /// Sums of `count` consecutive parts of `part_ms`, oldest first; the last part ends at
+    /// `end_ms`.
     pub(super) fn parts(&self, end_ms: i64, part_ms: i64, count: usize) -> Vec<Sums> {
         let mut parts = vec![Sums::default(); count];
         let start_ms = end_ms - part_ms * i64::try_from(count).unwrap_or(0);
         for slot in self.slots.iter().filter(|slot| slot.start_ms < end_ms) {
-            let place = usize::try_from((slot.start_ms - start_ms).div_euclid(part_ms));
-            if let Some(part) = place.ok().and_then(|place| parts.get_mut(place)) {
+            let index = usize::try_from((slot.start_ms - start_ms).div_euclid(part_ms));
+            if let Some(part) = index.ok().and_then(|index| parts.get_mut(index)) {
                 part.add(&slot.sums, 1);
             }
         }

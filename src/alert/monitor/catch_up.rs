@@ -1,47 +1,48 @@
-//! Looking at what arrived since the last evaluation: imports, and runs of failures.
+//! Processes what arrived since the last evaluation: imports and failure runs.
 
 use std::sync::Arc;
 
 use super::Monitor;
 use super::state::State;
 use crate::alert::live::Live;
-use crate::alert::runs::{Following, Providers, Runs};
+use crate::alert::runs::{LateCutoff, Providers, Runs};
 use crate::alert::streak::{counted_ms, late_before};
 use crate::error::Result;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 use crate::model::{Dimension, Timestamp};
 use crate::store::{ArrivedRow, ResolvedFilter, RunsChange};
 
-/// Requests read back to know the runs of failures of a rule that is new.
+/// Maximum number of rows to read back for the failure runs of a new rule.
 const READ_BACK_ROWS: i64 = 20_000;
 
-/// The runs of a rule that was not counted yet.
-struct Newcomer {
+/// The runs of a rule that is not monitored yet.
+struct NewRuns {
     rule_id: String,
     runs: Runs,
-    /// The last row that they count.
+    /// The last row included in the runs.
     seen_seq: i64,
 }
 
 impl Monitor {
-    /// Looks at what arrived since the last evaluation.
+    /// Reads the rows that arrived since the last evaluation.
     ///
-    /// Everything is counted, however much arrived while nothing ran: runs are exact over restarts.
+    /// Every row is counted, however many arrived while no server was running, so runs are exact
+    /// across restarts.
     pub(super) fn catch_up(&self, state: &mut State, now: Timestamp) -> Result<()> {
         let counting: Vec<Arc<Rule>> =
             state.rules.iter().filter(|rule| counts_runs(rule)).cloned().collect();
-        let mut newcomers = Vec::new();
+        let mut new_runs = Vec::new();
         for rule in &counting {
             let filter = self.resolved(rule, now)?;
             match state.runs.get_mut(&rule.id) {
                 Some(runs) => runs.set_filter(filter),
-                None => newcomers.push(newcomer(state, rule, filter, now)),
+                None => new_runs.push(load_runs(state, rule, filter, now)),
             }
         }
         let seen = state.progress.seen_seq;
         let mut progress = state.progress;
         let is_live = state.is_caught_up || progress.evaluated_at.is_none();
-        let mut unseen = Following::new(progress.evaluated_at);
+        let mut unseen = LateCutoff::new(progress.evaluated_at);
         let result = self.store.read(|reader| {
             let last_seq = reader.last_seq()?;
             let by_provider = |rule: &Arc<Rule>| rule.by.contains(&Dimension::Provider);
@@ -49,32 +50,32 @@ impl Monitor {
                 true => Providers::new(&reader.models()?),
                 false => Providers::default(),
             };
-            for Newcomer { runs, seen_seq, .. } in &mut newcomers {
-                let mut following = Following::new(None);
+            for NewRuns { runs, seen_seq, .. } in &mut new_runs {
+                let mut cutoff = LateCutoff::new(None);
                 let oldest = seen - READ_BACK_ROWS;
                 if *seen_seq < oldest {
-                    // What was counted long ago and what is read now do not join.
+                    // There is a gap between the stored rows and the rows read now.
                     runs.restart();
                 }
                 reader.arrived_within(oldest.max(*seen_seq), seen, |row| {
-                    let late_before = following.late_before(row, now);
-                    runs.take(&counted(row, now), &providers, late_before, false);
+                    let late_before = cutoff.late_before(row, now);
+                    runs.add(&counted(row, now), &providers, late_before, false);
                 })?;
             }
             let imported = reader.imported_until(seen)?.unwrap_or(-1);
             progress.imported_until_ms = progress.imported_until_ms.max(imported);
             let known = &mut state.runs;
             reader.arrived_within(seen, last_seq, |row| {
-                // Nothing is counted twice, though reading may fail in the middle.
+                // Advance with each row, so that nothing is counted twice if reading fails halfway.
                 progress.seen_seq = row.seq;
                 let late_before =
                     if is_live { late_before(now) } else { unseen.late_before(row, now) };
                 let row = counted(row, now);
-                let new = newcomers.iter_mut().map(|newcomer| &mut newcomer.runs);
+                let new = new_runs.iter_mut().map(|new| &mut new.runs);
                 known
                     .values_mut()
                     .chain(new)
-                    .for_each(|runs| runs.take(&row, &providers, late_before, true));
+                    .for_each(|runs| runs.add(&row, &providers, late_before, true));
             })?;
             progress.seen_seq = last_seq.max(seen);
             Ok(())
@@ -82,12 +83,13 @@ impl Monitor {
         state.progress = progress;
         result?;
         state.is_caught_up = true;
-        let claimed = newcomers.into_iter().map(|newcomer| (newcomer.rule_id, newcomer.runs));
+        let claimed = new_runs.into_iter().map(|new| (new.rule_id, new.runs));
         state.runs.extend(claimed);
         Ok(())
     }
 
-    /// Notes that the run of a group, with everything that arrived by `now`, begins no incident again.
+    /// Marks the run of a group, including everything that arrived by `now`, so that it starts no
+    /// incident again.
     pub(super) fn close_run(
         &self,
         state: &mut State,
@@ -102,7 +104,7 @@ impl Monitor {
         self.store.read(|reader| runs.close(&values, reader))
     }
 
-    /// Which requests count, with the names that are known by now.
+    /// The rule's filter, resolved with the names known by now.
     fn resolved(&self, rule: &Rule, now: Timestamp) -> Result<ResolvedFilter> {
         let live = Live {
             engine: &self.engine,
@@ -113,13 +115,13 @@ impl Monitor {
         };
         match live.filter(rule)? {
             Some(filter) => self.store.read(|reader| reader.resolve(&filter)),
-            // Nothing that is known yet matches.
+            // No known name matches yet.
             None => Ok(ResolvedFilter { spaces: Some(Vec::new()), ..ResolvedFilter::default() }),
         }
     }
 }
 
-/// The row as runs count it.
+/// The row with the start by which it counts.
 fn counted(row: &ArrivedRow, now: Timestamp) -> ArrivedRow {
     ArrivedRow { started_at_ms: counted_ms(row.started_at_ms, now), ..*row }
 }
@@ -128,28 +130,28 @@ fn counts_runs(rule: &Rule) -> bool {
     rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
 }
 
-/// The runs of a rule as they are stored, or none.
-fn newcomer(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> Newcomer {
+/// The stored runs of a rule, or none.
+fn load_runs(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> NewRuns {
     let mut runs = Runs::new(rule, filter);
     let stored = state.stored_runs.get(&rule.id).and_then(Option::as_ref);
     let seen_seq = match stored.filter(|stored| stored.identity_hash == rule.identity()) {
         Some(stored) => {
             runs.restore(&stored.runs);
-            // The clock may have been set back since.
-            runs.bring_back(now);
+            // The clock may have been set back since they were stored.
+            runs.limit_starts(now);
             stored.seen_seq
         }
         None => i64::MIN / 2,
     };
-    Newcomer { rule_id: rule.id.clone(), runs, seen_seq }
+    NewRuns { rule_id: rule.id.clone(), runs, seen_seq }
 }
 
-/// What has to be stored of runs; those of rules that are gone are forgotten, unless rules may still
-/// come.
-pub(super) fn unsaved(state: &State, may_come: bool) -> Vec<RunsChange> {
+/// The run changes to store. Runs of removed rules are deleted, unless rules may still be
+/// registered.
+pub(super) fn unsaved(state: &State, may_register: bool) -> Vec<RunsChange> {
     let seen_seq = state.progress.seen_seq;
     let kept = state.runs.iter().map(|(rule_id, runs)| runs.unsaved(rule_id, seen_seq));
-    let is_gone = |rule_id: &&String| !may_come && !state.runs.contains_key(*rule_id);
+    let is_gone = |rule_id: &&String| !may_register && !state.runs.contains_key(*rule_id);
     let gone = state.stored_runs.keys().filter(is_gone).map(|rule_id| RunsChange {
         rule_id: rule_id.clone(),
         kept: None,

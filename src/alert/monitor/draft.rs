@@ -1,4 +1,4 @@
-//! What one evaluation is going to change: gathered first, written in one transaction, then remembered.
+//! The changes of one evaluation: collected, written in one transaction, then applied to the state.
 
 use std::sync::Arc;
 
@@ -17,61 +17,62 @@ use crate::model::alert::{
 use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
 use crate::store::{AlertChanges, IncidentChange, InstanceChange, Store};
 
-/// Who moves states by themselves.
+/// Actor of automatic transitions.
 const MONITOR: &str = "monitor";
 
-/// Whom a verdict is about, and under which circumstances.
+/// The group that a verdict is about, and the circumstances of its evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances<'a> {
     pub(super) group: &'a AlertGroup,
     pub(super) group_key: &'a str,
-    /// What makes the rule the same rule.
+    /// Hash of the rule's definition.
     pub(super) identity: &'a Arc<[u8]>,
     pub(super) at: Timestamp,
-    /// What the clock says, though it stepped back: delivery waits by the same clock.
+    /// Wall-clock time, even if it was set back; delivery uses the same clock.
     pub(super) now: Timestamp,
     pub(super) is_muted: bool,
-    /// Receivers of the rule on which a wider alert inhibits it.
+    /// Receivers on which a wider alert inhibits this rule.
     pub(super) inhibited: &'a [String],
     pub(super) may_fire: bool,
-    /// What is told first about the group goes out no earlier.
-    pub(super) hold_until: Timestamp,
+    /// The group's first notification is sent no earlier.
+    pub(super) send_after: Timestamp,
 }
 
-/// Who closes an incident by hand, and what they have to say.
+/// Who closes an incident manually, and their comment.
 #[derive(Clone, Debug)]
 pub(super) struct Closing {
     pub(super) actor: String,
     pub(super) comment: Option<String>,
 }
 
-/// Changes after which they are written, so that very many groups take little memory: state, history and
-/// messages of a group always stay together.
-const WRITTEN_AT: usize = 256;
+/// Number of changed states after which a draft is written, to limit memory with very many groups.
+/// State, history and notifications of a group are always written together.
+const FLUSH_CHANGES: usize = 256;
 
 /// Changes that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    /// Somebody does this; otherwise the monitor by itself.
+    /// Set for a manual change; `None` for the monitor's own.
     closing: Option<Closing>,
     pub(super) changes: AlertChanges,
-    /// Messages about incidents that channels may know: what they know is looked up before the changes are written.
+    /// Notifications about incidents that channels may know; their receivers are resolved before
+    /// writing.
     pub(super) follow_ups: Vec<FollowUp>,
-    /// Rules whose first messages are held back, and until when.
-    pub(super) held: FxHashMap<String, Timestamp>,
-    /// Ids of incidents that began and are written: the ids alone, because they may be very many.
+    /// Rules whose first notifications wait for others, and until when.
+    pub(super) group_waits: FxHashMap<String, Timestamp>,
+    /// Ids of incidents that were opened and written; only the ids, because there may be very many.
     pub(super) opened: Vec<String>,
 }
 
-/// What became of one verdict.
+/// Result of one verdict.
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) after: AlertInstance,
-    /// It is among the changes; otherwise it is worth remembering, not writing.
+    /// Whether the state is among the changes; otherwise it is only kept in memory.
     pub(super) is_changed: bool,
 }
 
-/// Whether a verdict leaves a plainly ok alert as it is.
+/// Whether a verdict leaves a plain OK alert unchanged.
 fn leaves_ok(verdict: Verdict, rule: &Rule) -> bool {
     match verdict {
         Verdict::Violation => false,
@@ -81,12 +82,12 @@ fn leaves_ok(verdict: Verdict, rule: &Rule) -> bool {
 }
 
 impl Draft {
-    /// What somebody changes by hand.
+    /// A draft for a manual change.
     pub(super) fn by(closing: Closing) -> Self {
         Self { closing: Some(closing), ..Self::default() }
     }
 
-    /// Takes one verdict; what became of it, unless the state is plainly ok before and after.
+    /// Applies one verdict; returns `None` if the state is plain OK before and after.
     pub(super) fn observe(
         &mut self,
         rule: &Rule,
@@ -107,16 +108,16 @@ impl Draft {
             may_fire: about.may_fire,
         };
         let (mut after, effects) = step(before, &observation, rule);
-        let left_out = self.withhold(rule, about, (before, &mut after), &judgement);
-        let about = Circumstances { inhibited: &left_out, ..about };
+        let excluded = self.update_withheld(rule, about, (before, &mut after), &judgement);
+        let about = Circumstances { inhibited: &excluded, ..about };
         for effect in &effects {
-            self.take(rule, &judgement, about, (before, &after), *effect);
+            self.apply_effect(rule, &judgement, about, (before, &after), *effect);
         }
-        self.note_peak(before, &after);
+        self.update_peak(before, &after);
         let is_kept = !after.is_plain_ok()
             && !matches!(judgement.verdict, Verdict::Closed(reason) if reason != EndReason::Manual);
         let is_changed = match known {
-            Some(_) => !is_kept || before.differs_lastingly(&after),
+            Some(_) => !is_kept || before.differs_durably(&after),
             None => is_kept,
         };
         if is_changed {
@@ -131,27 +132,27 @@ impl Draft {
         Some(Observed { after, is_changed })
     }
 
-    /// Keeps track of the channels on which a wider alert inhibits the incident, and notifies those on which none does any
-    /// more; the channels that get no other message by this verdict.
-    fn withhold(
+    /// Tracks the channels on which a wider alert inhibits the incident and notifies those that are
+    /// no longer inhibited. Returns the channels that get no other notification for this verdict.
+    fn update_withheld(
         &mut self,
         rule: &Rule,
         about: Circumstances<'_>,
         (before, after): (&AlertInstance, &mut AlertInstance),
         judgement: &Judgement,
     ) -> Vec<String> {
-        let mut left_out = about.inhibited.to_vec();
+        let mut excluded = about.inhibited.to_vec();
         let is_same = before.is_announced && before.incident_id == after.incident_id;
         if after.is_announced && !is_same {
-            after.withheld.clone_from(&left_out);
-            return left_out;
+            after.withheld.clone_from(&excluded);
+            return excluded;
         }
         if after.phase != AlertPhase::Firing || about.is_muted || rule.dry_run {
-            return left_out;
+            return excluded;
         }
         let due = no_longer_withheld(after, about.inhibited, rule);
         if !due.is_empty() {
-            left_out.extend_from_slice(&due);
+            excluded.extend_from_slice(&due);
             let kind = match after.flapping_since {
                 Some(_) => NotificationKind::Flapping,
                 None => NotificationKind::Firing,
@@ -159,14 +160,11 @@ impl Draft {
             let states = (before, &*after);
             self.follow_up(rule, about, states, kind, judgement, Audience::These(due));
         }
-        left_out
+        excluded
     }
 
-    /// Makes messages of the follow-ups: receivers and identity depend on what was sent before.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(super) fn address(&mut self, store: &Store) -> Result<()> {
+    /// Converts follow-ups to notifications; receivers and labels depend on what was sent before.
+    pub(super) fn resolve_follow_ups(&mut self, store: &Store) -> Result<()> {
         if self.follow_ups.is_empty() {
             return Ok(());
         }
@@ -182,12 +180,12 @@ impl Draft {
         Ok(())
     }
 
-    /// So much has gathered that it is time to write it.
+    /// Whether the draft should be written now.
     pub(super) fn is_full(&self) -> bool {
-        self.changes.instances.len() >= WRITTEN_AT
+        self.changes.instances.len() >= FLUSH_CHANGES
     }
 
-    fn take(
+    fn apply_effect(
         &mut self,
         rule: &Rule,
         judgement: &Judgement,
@@ -198,22 +196,27 @@ impl Draft {
         let at = after.evaluated_at.unwrap_or(about.at);
         match effect {
             Effect::Moved { from, to, reason } => {
-                // What comes and goes below the line is not history.
+                // Changes between OK and pending are not part of the history.
                 let quiet = [AlertPhase::Ok.as_str(), AlertPhase::Pending.as_str()];
                 if quiet.contains(&from) && quiet.contains(&to) {
                     return;
                 }
                 let incident_id =
                     after.incident_id.as_ref().or(before.incident_id.as_ref()).cloned();
-                self.note(rule, judgement, (about.group_key, incident_id, at), (from, to, reason));
+                self.add_event(
+                    rule,
+                    judgement,
+                    (about.group_key, incident_id, at),
+                    (from, to, reason),
+                );
             }
             Effect::Opened => self.open(rule, judgement, about, after, at),
             Effect::Ended(reason) => {
                 let Some(id) = before.incident_id.clone() else { return };
                 if self.closing.is_some() && before.phase == AlertPhase::Ok {
-                    // It is flapping and moves nowhere.
+                    // A flapping incident has no phase to leave.
                     let moved = (FLAPPING, AlertPhase::Ok.as_str(), reason.as_str());
-                    self.note(rule, judgement, (about.group_key, Some(id.clone()), at), moved);
+                    self.add_event(rule, judgement, (about.group_key, Some(id.clone()), at), moved);
                 }
                 self.audit(rule, format!("ended: {}", reason.as_str()), at);
                 self.changes.incident_changes.push(IncidentChange {
@@ -223,7 +226,7 @@ impl Draft {
                     acked: None,
                 });
             }
-            Effect::Tell(kind) => {
+            Effect::Notify(kind) => {
                 let all = receivers(rule).map(str::to_owned);
                 let audience = match kind.is_end() {
                     true => Audience::Notified(all.collect()),
@@ -237,8 +240,8 @@ impl Draft {
         }
     }
 
-    /// A line of the history.
-    fn note(
+    /// Adds an event to the history.
+    fn add_event(
         &mut self,
         rule: &Rule,
         judgement: &Judgement,
@@ -248,8 +251,9 @@ impl Draft {
         let closing = self.closing.clone();
         let (actor, note) =
             closing.map_or((MONITOR.to_owned(), None), |closing| (closing.actor, closing.comment));
-        // What ends because its rule or period is gone was not held against anything.
-        let is_held_against =
+        // An incident that ends because its rule or period is gone was not compared with a
+        // threshold.
+        let has_comparison =
             judgement.value.is_some() || !matches!(judgement.verdict, Verdict::Closed(_));
         self.changes.events.push(AlertEvent {
             at,
@@ -260,9 +264,9 @@ impl Draft {
             to_state: to.to_owned(),
             reason: reason.to_owned(),
             value: judgement.value,
-            threshold: is_held_against.then_some(judgement.threshold),
-            samples: is_held_against.then_some(judgement.samples),
-            events: is_held_against.then_some(judgement.events),
+            threshold: has_comparison.then_some(judgement.threshold),
+            samples: has_comparison.then_some(judgement.samples),
+            events: has_comparison.then_some(judgement.events),
             actor,
             note,
         });
@@ -302,7 +306,7 @@ impl Draft {
             tracing::info!(
                 rule = %rule.id, group = %about.group, value = ?judgement.value,
                 threshold = judgement.threshold, samples = judgement.samples, at = %at,
-                dry_run = rule.dry_run, "an alert fired; nobody is told"
+                dry_run = rule.dry_run, "alert fired; notifications suppressed"
             );
         }
         self.audit(rule, incident.message.clone(), at);
@@ -319,7 +323,7 @@ impl Draft {
         });
     }
 
-    fn note_peak(&mut self, before: &AlertInstance, after: &AlertInstance) {
+    fn update_peak(&mut self, before: &AlertInstance, after: &AlertInstance) {
         let is_same_incident = before.incident_id == after.incident_id;
         let (Some(id), Some(_)) = (&after.incident_id, after.peak_value) else { return };
         if is_same_incident && before.peak_value != after.peak_value {
@@ -332,7 +336,7 @@ impl Draft {
         }
     }
 
-    /// Notes that a message about the incident is due.
+    /// Adds a notification about an incident.
     fn follow_up(
         &mut self,
         rule: &Rule,
@@ -346,7 +350,7 @@ impl Draft {
         let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref());
         let fired_at = after.fired_at.or(before.fired_at);
         let (Some(incident_id), Some(fired_at)) = (incident_id, fired_at) else { return };
-        // The end comes just before the word of it.
+        // The incident change just before holds the end.
         let last = self.changes.incident_changes.last().filter(|_| kind.is_end());
         let ended = last.and_then(|change| change.ended).map(|(_, reason)| reason);
         let incident = (incident_id.as_str(), fired_at);
@@ -357,9 +361,9 @@ impl Draft {
             message.comment.clone_from(comment);
         }
         let is_other = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
-        let timing = Timing { now: about.now, hold_until: about.hold_until };
-        if receivers(rule).any(|channel| timing.holds(kind, channel)) {
-            self.held.insert(rule.id.clone(), about.hold_until);
+        let timing = Timing { now: about.now, send_after: about.send_after };
+        if receivers(rule).any(|channel| timing.waits(kind, channel)) {
+            self.group_waits.insert(rule.id.clone(), about.send_after);
         }
         self.follow_ups.push(FollowUp {
             message,
@@ -370,7 +374,8 @@ impl Draft {
     }
 }
 
-/// Removes and returns the withheld channels that no wider alert inhibits any more and that the rule still names.
+/// Removes and returns the withheld channels that are no longer inhibited and that the rule still
+/// names.
 fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Rule) -> Vec<String> {
     let withheld = std::mem::take(&mut after.withheld);
     let (kept, due) = withheld.into_iter().partition(|channel| inhibited.contains(channel));
@@ -379,8 +384,7 @@ fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Ru
     due.into_iter().filter(|channel| receivers(rule).any(|named| named == channel)).collect()
 }
 
-/// What a message says of the value: what ends because its rule or period is gone is told with the last value that
-/// was seen.
+/// The figures of a notification: if the rule or period is gone, the last known value.
 fn last_seen(
     rule: &Rule,
     group: &AlertGroup,

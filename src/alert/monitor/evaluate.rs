@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::catch_up::unsaved;
 use super::draft::{Circumstances, Draft};
-use super::noted::{Worst, tell_truncated};
+use super::noted::{Worst, report_truncation};
 use super::receivers::receivers;
 use super::state::{Known, State, groups_of};
 use super::{Monitor, SELF_RULE};
@@ -22,31 +22,31 @@ use crate::model::alert::{
 use crate::model::time::HOUR_MS;
 use crate::store::WriteGate;
 
-/// Days without a request that a filter lets through, after which it is said to match nothing.
+/// Days without matching requests after which a filter is reported to match nothing.
 const UNMATCHED_DAYS: i64 = 7;
-/// The least time by which an evaluation follows the one before.
+/// Minimum time between two evaluations by the monitor's clock, in milliseconds.
 const CLOCK_STEP_MS: i64 = 1_000;
 
-/// The surroundings of one evaluation.
+/// Context of one evaluation.
 struct Round<'a> {
     live: Live<'a>,
     gate: &'a dyn WriteGate,
     silences: Vec<AlertSilence>,
-    /// The instant of the states: later than that of the evaluation before.
+    /// Time of the states; later than that of the previous evaluation.
     at: Timestamp,
-    /// What the clock says: what messages wait for and silences are judged by.
+    /// Wall-clock time, used for delivery and silences.
     now: Timestamp,
     in_grace: bool,
-    /// Of the rule that is evaluated: what is told first goes out no earlier.
-    hold_until: Timestamp,
-    /// Its receivers on which a wider alert inhibits it.
+    /// For the current rule: the first notification of a group is sent no earlier.
+    send_after: Timestamp,
+    /// For the current rule: receivers on which a wider alert inhibits it.
     inhibited: Vec<String>,
-    /// Firing rules without groups that people hear of, which keep back those with groups.
+    /// Firing rules without groups that send notifications and inhibit rules with groups.
     firing: Vec<Arc<Rule>>,
 }
 
 impl Round<'_> {
-    /// Receivers of a rule with groups that a wider alert notifies itself: on others nobody would know.
+    /// Receivers of a rule with groups that a wider firing rule also notifies.
     fn inhibited(&self, rule: &Rule) -> Vec<String> {
         if rule.by.is_empty() {
             return Vec::new();
@@ -62,7 +62,8 @@ impl Round<'_> {
         receivers(rule).filter(notifies).map(str::to_owned).collect()
     }
 
-    /// Whether nobody is notified: a silence covers it, or wider alerts inhibit it on every receiver.
+    /// Whether nobody is notified: a silence applies, or wider alerts inhibit the rule on every
+    /// receiver.
     fn is_muted(&self, rule: &Rule, group: &AlertGroup) -> bool {
         let is_inhibited =
             receivers(rule).all(|channel| self.inhibited.iter().any(|i| i == channel));
@@ -80,7 +81,7 @@ impl Monitor {
         in_grace: bool,
     ) -> Result<Vec<String>> {
         state.load(&self.store)?;
-        self.follow_set_back(state, gate, now)?;
+        self.handle_clock_set_back(state, gate, now)?;
         let at = match state.evaluated_at {
             Some(last) if now <= last => last.plus_ms(CLOCK_STEP_MS),
             _ => now,
@@ -101,37 +102,37 @@ impl Monitor {
             at,
             now,
             in_grace,
-            hold_until: now,
+            send_after: now,
             inhibited: Vec::new(),
             firing: Vec::new(),
         };
         let wait_ms = i64::try_from(self.settings.group_wait.as_millis()).unwrap_or(0);
-        state.held.retain(|_, until| *until > now);
+        state.group_waits.retain(|_, until| *until > now);
         state.round += 1;
         let mut draft = Draft::default();
-        // Rules without groups first: they may keep back the others.
+        // Rules without groups come first, because they may inhibit the others.
         let mut rules: Vec<Arc<Rule>> = state.rules.clone();
         rules.sort_by_key(|rule| !rule.by.is_empty());
-        // States of a disabled rule end below, as those of a removed one.
+        // States of disabled rules are closed below, like those of removed rules.
         for rule in rules.iter().filter(|rule| rule.inactive.is_none()) {
-            close_foreign(state, rule, &round, &mut draft);
+            close_changed_rule(state, rule, &round, &mut draft);
         }
         for rule in rules.iter().filter(|rule| rule.inactive.is_none() && rule.id != SELF_RULE) {
-            round.hold_until = state.hold_until(rule, now, wait_ms);
+            round.send_after = state.send_after(rule, now, wait_ms);
             round.inhibited = round.inhibited(rule);
             self.evaluate_rule(state, rule, &mut round, &mut draft)?;
         }
-        round.hold_until = now;
+        round.send_after = now;
         round.inhibited.clear();
         if !in_grace {
-            close_unknown(state, &round, &mut draft);
+            close_removed_rules(state, &round, &mut draft);
         }
-        watch_self(state, &round, &mut draft)?;
+        evaluate_self_rule(state, &round, &mut draft)?;
         state.evaluated_at = Some(at);
         let moved = state.progress.seen_seq != before.seen_seq
             || state.progress.imported_until_ms != before.imported_until_ms;
         state.progress.evaluated_at = Some(at);
-        // Of states that did not change the instant is all there is to write.
+        // If no state changed, only the time of the evaluation is written.
         let has_states = state.instances.values().any(|groups| !groups.is_empty());
         if moved || has_states || !draft.changes.is_empty() {
             draft.changes.progress = Some(state.progress);
@@ -156,34 +157,40 @@ impl Monitor {
         round: &mut Round<'_>,
         draft: &mut Draft,
     ) -> Result<()> {
-        let found = self.look(state, rule, round);
+        let found = self.figures(state, rule, round);
         let notes = state.notes.entry(rule.id.clone()).or_default();
         match found {
             Ok(found) => {
                 notes.failures = 0;
                 notes.failure_log.succeeded(us(round.at));
                 notes.is_truncated = found.is_truncated;
-                // The question is asked once an hour, traffic is seen at once.
+                // Matching is queried once an hour, but traffic shows immediately.
                 notes.matches_nothing &=
-                    !found.groups.iter().any(|(_, facts)| facts.is_of_requests());
+                    !found.groups.iter().any(|(_, facts)| facts.has_requests());
                 if found.is_truncated {
-                    let (most, told_at) = (self.settings.max_groups, &mut notes.truncation_told_at);
-                    draft.changes.events.extend(tell_truncated(rule, most, told_at, round.at));
+                    let (limit, reported_at) =
+                        (self.settings.max_groups, &mut notes.truncation_reported_at);
+                    draft.changes.events.extend(report_truncation(
+                        rule,
+                        limit,
+                        reported_at,
+                        round.at,
+                    ));
                 }
                 observe_all(state, rule, &found, round, draft)
             }
             Err(error) => {
                 notes.failures = notes.failures.saturating_add(1);
                 if let Some(failures) = notes.failure_log.failed(us(round.at)) {
-                    tracing::warn!(rule = %rule.id, %error, failures, "a rule could not be evaluated; retrying at the next evaluation");
+                    tracing::warn!(rule = %rule.id, %error, failures, "evaluating an alert rule failed; retrying at the next evaluation");
                 }
                 observe_failure(state, rule, round, draft)
             }
         }
     }
 
-    /// What the rule finds, and now and then whether its filter finds anything at all.
-    fn look(&self, state: &mut State, rule: &Arc<Rule>, round: &Round<'_>) -> Result<Found> {
+    /// The figures of a rule; once an hour also checks whether its filter matches anything.
+    fn figures(&self, state: &mut State, rule: &Arc<Rule>, round: &Round<'_>) -> Result<Found> {
         let is_filtered = rule.filter != RuleFilter::default();
         let notes = state.notes.entry(rule.id.clone()).or_default();
         let is_due = notes.matched_at.is_none_or(|at| at.plus_ms(HOUR_MS) <= round.at);
@@ -204,17 +211,18 @@ impl Monitor {
         let is_known = |values: &[String]| {
             known.is_some_and(|known| known.contains_key(&*AlertGroup::new(&rule.by, values).key()))
         };
-        // What was read back was judged when it arrived: it goes on, and nothing begins with it.
+        // Runs read back were judged when they arrived: they continue but start no incident.
         let judged = groups.into_iter().filter(|found| found.is_new || is_known(&found.values));
         let mut judged: Vec<FoundRun> = judged.collect();
         let is_truncated = judged.len() > self.settings.max_groups;
         if is_truncated {
-            // Those with a state first: they have to end. Of equals the same ones every time.
+            // Groups with a state come first, because they have to end. The order of equal groups
+            // is stable.
             judged.sort_by_cached_key(|found| {
                 (Reverse((is_known(&found.values), found.failures)), found.values.clone())
             });
-            let most = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
-            judged.truncate(most);
+            let limit = self.settings.max_groups.max(known.map_or(0, |known| known.len()));
+            judged.truncate(limit);
         }
         let with_facts = judged.into_iter().map(|found| {
             let facts = Facts {
@@ -229,12 +237,12 @@ impl Monitor {
     }
 }
 
-/// An instant of evaluations, which only go forward, in microseconds.
+/// Evaluation time in microseconds; it only increases.
 fn us(at: Timestamp) -> u64 {
     u64::try_from(at.as_unix_ms()).unwrap_or(0).saturating_mul(1_000)
 }
 
-/// Holds every group against the rule: those found, and those that have a state.
+/// Evaluates the rule for every group found and every group with a state.
 fn observe_all(
     state: &mut State,
     rule: &Arc<Rule>,
@@ -244,41 +252,41 @@ fn observe_all(
 ) -> Result<()> {
     let identity: Arc<[u8]> = rule.identity().into();
     let (mut is_firing, mut worst) = (false, Worst::default());
-    let mut take = |judgement: &Judgement, after: After| {
-        worst.take(judgement, after.shown, round.at);
+    let mut add = |judgement: &Judgement, after: After| {
+        worst.add(judgement, after.shown, round.at);
         is_firing |= after.is_open;
     };
     for (values, facts) in &found.groups {
         let group = AlertGroup::new(&rule.by, values).in_period(found.period.clone());
         let Some(judgement) = judge(rule, &group, facts) else { continue };
         let about = (&group, &*group.key(), &identity);
-        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
+        add(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
-    for key in state.not_looked_at(&rule.id) {
+    for key in state.not_evaluated(&rule.id) {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
         let judgement = judge_absent(rule, &group, round.live.end);
         let about = (&group, &*key, &identity);
-        take(&judgement, observe(state, rule, about, judgement, round, draft)?);
+        add(&judgement, observe(state, rule, about, judgement, round, draft)?);
     }
     let notes = state.notes.entry(rule.id.clone()).or_default();
     notes.evaluated_at = Some(round.at);
-    // A run lasts until the next request: that nothing arrived changes nothing about it.
+    // A run lasts until the next request, so its value is kept without traffic.
     let lasts = rule.metric == AlertMetric::ConsecutiveFailures;
     notes.last_value = worst.value().or(notes.last_value.filter(|_| lasts));
-    let is_heard = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
-    if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_heard {
+    let is_notified = !rule.dry_run && !round.is_muted(rule, &AlertGroup::default());
+    if is_firing && rule.by.is_empty() && rule.inhibits_groups && is_notified {
         round.firing.push(Arc::clone(rule));
     }
     Ok(())
 }
 
-/// The values of the group of a rule with this key; `None` when the key is of other dimensions.
+/// The group values in a key; `None` if the key has other dimensions than the rule.
 fn values_of(rule: &Rule, key: &str) -> Option<Vec<String>> {
     let names = AlertGroup::parse_key(key)?.names;
     rule.by.iter().map(|dimension| names.get(dimension.as_str()).map(str::to_owned)).collect()
 }
 
-/// A group with a state and without requests in the window.
+/// Judges a group that has a state but no requests in the window.
 fn judge_absent(rule: &Rule, group: &AlertGroup, end: Timestamp) -> Judgement {
     let period = match rule.condition.window {
         EvaluationWindow::Period(period) => Some(period.name(end, rule.tz)),
@@ -298,7 +306,7 @@ struct After {
     is_open: bool,
 }
 
-/// Takes one verdict.
+/// Applies one verdict.
 fn observe(
     state: &mut State,
     rule: &Arc<Rule>,
@@ -307,10 +315,10 @@ fn observe(
     round: &Round<'_>,
     draft: &mut Draft,
 ) -> Result<After> {
-    // What was closed just now, because its rule watches something else, is not known.
+    // Returns nothing for a state that was just closed because the rule changed.
     let known = state.known(&rule.id, group_key, identity);
-    let may_be_told = known.is_some() || judgement.verdict == Verdict::Violation;
-    let is_muted = may_be_told && round.is_muted(rule, group);
+    let may_notify = known.is_some() || judgement.verdict == Verdict::Violation;
+    let is_muted = may_notify && round.is_muted(rule, group);
     let about = Circumstances {
         group,
         group_key,
@@ -320,17 +328,17 @@ fn observe(
         is_muted,
         inhibited: &round.inhibited,
         may_fire: !round.in_grace,
-        hold_until: round.hold_until,
+        send_after: round.send_after,
     };
     let observed = draft.observe(rule, judgement, about, known);
     let after = observed.as_ref().map(|observed| &observed.after);
-    state.traces.note(&rule.id, group_key, round.at, &judgement, after, is_muted);
+    state.traces.record(&rule.id, group_key, round.at, &judgement, after, is_muted);
     let after = After {
         shown: after.map_or(RuleState::Ok, AlertInstance::shown),
         is_open: after.is_some_and(|after| after.phase.is_open()),
     };
     let unwritten = observed.filter(|observed| !observed.is_changed);
-    state.look(&rule.id, group_key, unwritten.map(|observed| observed.after));
+    state.mark_evaluated(&rule.id, group_key, unwritten.map(|observed| observed.after));
     if draft.is_full() {
         Monitor::write(round.live.store, round.gate, state, draft)?;
     }
@@ -343,7 +351,7 @@ fn observe_failure(
     round: &Round<'_>,
     draft: &mut Draft,
 ) -> Result<()> {
-    let keys = state.not_looked_at(&rule.id);
+    let keys = state.not_evaluated(&rule.id);
     let failed = |group: &AlertGroup| Judgement {
         threshold: rule.threshold_of(group),
         ..Judgement::bare(Verdict::Failed)
@@ -351,7 +359,7 @@ fn observe_failure(
     let identity = rule.identity().into();
     if keys.is_empty() {
         let judgement = failed(&AlertGroup::default());
-        state.traces.note(&rule.id, "", round.at, &judgement, None, false);
+        state.traces.record(&rule.id, "", round.at, &judgement, None, false);
     }
     for key in keys {
         let group = AlertGroup::parse_key(&key).unwrap_or_default();
@@ -360,8 +368,8 @@ fn observe_failure(
     Ok(())
 }
 
-/// Closes what belongs to an earlier rule of the same id that watched something else.
-fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
+/// Closes states of an earlier rule with the same id and another definition.
+fn close_changed_rule(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut Draft) {
     let identity = rule.identity();
     let groups = groups_of(&state.instances, &rule.id);
     for (key, known) in groups.filter(|(_, known)| *known.identity != *identity) {
@@ -369,15 +377,15 @@ fn close_foreign(state: &State, rule: &Arc<Rule>, round: &Round<'_>, draft: &mut
     }
 }
 
-/// Closes what belongs to rules that are gone.
-fn close_unknown(state: &State, round: &Round<'_>, draft: &mut Draft) {
+/// Closes states of removed rules.
+fn close_removed_rules(state: &State, round: &Round<'_>, draft: &mut Draft) {
     for (rule_id, groups) in &state.instances {
         let rule = state.rule(rule_id);
         if rule.is_some_and(|rule| rule.inactive.is_none()) {
             continue;
         }
-        let stand_in = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
-        let rule = rule.unwrap_or(&stand_in);
+        let placeholder = Arc::new(Rule { id: rule_id.clone(), ..super::self_rule() });
+        let rule = rule.unwrap_or(&placeholder);
         for (key, known) in &**groups {
             close(rule, (key, known), EndReason::RuleRemoved, round, draft);
         }
@@ -401,14 +409,14 @@ fn close(
         is_muted: true,
         inhibited: &[],
         may_fire: false,
-        hold_until: round.now,
+        send_after: round.now,
     };
     let judgement = Judgement::bare(Verdict::Closed(reason));
     draft.observe(rule, judgement, about, Some(known));
 }
 
-/// The program alerts about itself when a rule fails again and again.
-fn watch_self(state: &mut State, round: &Round<'_>, draft: &mut Draft) -> Result<()> {
+/// Alerts about the monitor itself if a rule fails repeatedly.
+fn evaluate_self_rule(state: &mut State, round: &Round<'_>, draft: &mut Draft) -> Result<()> {
     let Some(rule) = state.rule(SELF_RULE).cloned() else { return Ok(()) };
     let failures = state.notes.values().map(|notes| notes.failures).max().unwrap_or(0);
     let facts = Facts { failed_evaluations: failures, ..Facts::default() };

@@ -1,4 +1,4 @@
-//! Whom an embedding program lets know of transitions.
+//! Transition handlers registered by an embedding program.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use crate::model::alert::AlertEvent;
 /// Called with every transition.
 type Handler = dyn Fn(&AlertEvent) + Send + Sync;
 
-/// Handlers in the order in which they were registered.
+/// Handlers in order of registration.
 #[derive(Default)]
 pub(super) struct Handlers {
     handlers: RwLock<Vec<Arc<Handler>>>,
@@ -22,24 +22,25 @@ impl std::fmt::Debug for Handlers {
 }
 
 impl Handlers {
-    /// Adds one.
+    /// Adds a handler.
     pub(super) fn add(&self, handler: Arc<Handler>) {
         self.handlers.write().unwrap_or_else(PoisonError::into_inner).push(handler);
     }
 
-    /// Calls every handler with every transition; one that panics is logged and called again next time.
-    pub(super) fn tell(&self, transitions: &[AlertEvent]) {
+    /// Calls every handler with every transition; a panic is logged, and the handler is called
+    /// again next time.
+    pub(super) fn notify(&self, transitions: &[AlertEvent]) {
         if transitions.is_empty() {
             return;
         }
-        // A handler may add another one.
+        // Cloned, because a handler may add another one.
         let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for event in transitions {
             for handler in &handlers {
                 if catch_unwind(AssertUnwindSafe(|| handler(event))).is_err() {
                     tracing::error!(
                         rule = %event.rule_id, from = %event.from_state, to = %event.to_state,
-                        "a handler of alerts panicked; the transition itself is stored"
+                        "an alert handler panicked; the transition is stored"
                     );
                 }
             }

@@ -1,11 +1,11 @@
-//! The monitor: evaluates every rule, moves states, and writes it all down in one transaction.
+//! The monitor: evaluates every rule, updates states and writes all changes in one transaction.
 
 mod catch_up;
 mod draft;
 mod evaluate;
 mod handlers;
 mod noted;
-mod questions;
+mod queries;
 mod receivers;
 mod set_back;
 mod state;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use handlers::Handlers;
 pub use noted::TOO_MANY_GROUPS;
-pub use questions::{AckOutcome, Explanation, RuleStatus};
+pub use queries::{AckOutcome, Explanation, RuleStatus};
 pub use set_back::CLOCK_SET_BACK;
 use state::State;
 use view::Published;
@@ -34,29 +34,30 @@ use crate::store::{Store, WriteGate};
 use catch_up::unsaved;
 use draft::{Circumstances, Closing, Draft};
 
-/// Failed evaluations in a row after which the program alerts about itself.
-const TOO_MANY_FAILURES: f64 = 5.0;
+/// Number of consecutive failed evaluations after which the monitor alerts about itself.
+const MAX_FAILURES: f64 = 5.0;
 
-/// How the monitor evaluates.
+/// Settings of the monitor.
 #[derive(Clone, Debug)]
 pub struct MonitorSettings {
-    /// Windows end so long before now.
+    /// Delay between the end of a window and its evaluation.
     pub eval_delay: Duration,
-    /// Most groups of one rule.
+    /// Maximum number of groups per rule.
     pub max_groups: usize,
-    /// The first message about a rule waits so long for others.
+    /// How long the first notification of a rule waits for others.
     pub group_wait: Duration,
 }
 
-/// Evaluates rules; one evaluation at a time.
+/// Evaluates alert rules, one evaluation at a time.
 #[derive(Debug)]
 pub struct Monitor {
     store: Store,
     engine: Arc<Engine>,
     settings: MonitorSettings,
-    /// What evaluations and changes by hand go by. Held while they read and write, so those who only ask never lock it.
+    /// State of evaluations and manual changes. It stays locked while they access the disk, so
+    /// readers use `published` instead.
     state: Mutex<State>,
-    /// What those who ask see: the state as it was after the last commit.
+    /// State for readers, as of the last commit.
     published: Arc<Published>,
     handlers: Handlers,
     missed: AtomicU64,
@@ -64,12 +65,12 @@ pub struct Monitor {
     failed: AtomicU64,
 }
 
-/// The rule that watches the monitor itself.
+/// The rule about the monitor itself.
 fn self_rule() -> Rule {
     let condition = AlertCondition {
         clear_threshold: 0.0,
         clear_consecutive: 1,
-        ..AlertCondition::new(Operator::AtLeast, TOO_MANY_FAILURES, Duration::from_secs(60), 1)
+        ..AlertCondition::new(Operator::AtLeast, MAX_FAILURES, Duration::from_secs(60), 1)
     };
     let mut rule = Rule::new(SELF_RULE, AlertMetric::FailedEvaluations, condition);
     rule.name = "Alerts cannot be evaluated".to_owned();
@@ -80,7 +81,7 @@ fn self_rule() -> Rule {
 }
 
 impl Monitor {
-    /// A monitor of `rules`; nothing is read before the first evaluation.
+    /// A monitor of `rules`; reads nothing before the first evaluation.
     pub fn new(
         store: Store,
         engine: Arc<Engine>,
@@ -107,18 +108,18 @@ impl Monitor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces all rules. What is the same rule still keeps its state and counters; what is not, or is
-    /// gone, is closed by the next evaluation.
+    /// Replaces all rules. Rules with an unchanged definition keep their state; states of changed
+    /// and removed rules are closed by the next evaluation.
     pub fn set_rules(&self, rules: Vec<Rule>) {
         let mut state = self.lock();
         let all: Vec<Rule> = rules.into_iter().chain([self_rule()]).collect();
-        all.iter().for_each(|rule| state.forget_other(rule));
+        all.iter().for_each(|rule| state.forget_changed(rule));
         state.rules = all.into_iter().map(Arc::new).collect();
         let kept: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
-        // Others are counted anew from what arrived last.
+        // The runs of other rules are recomputed from the latest rows.
         let State { rules, runs, .. } = &mut *state;
         runs.retain(|rule_id, runs| {
-            rules.iter().any(|rule| rule.id == *rule_id && runs.are_of(rule))
+            rules.iter().any(|rule| rule.id == *rule_id && runs.match_rule(rule))
         });
         state.notes.retain(|rule_id, _| kept.contains(rule_id));
         state.publish();
@@ -127,10 +128,10 @@ impl Monitor {
     /// Adds a rule, or replaces the one with the same id.
     pub fn register(&self, rule: Rule) {
         let mut state = self.lock();
-        if state.runs.get(&rule.id).is_some_and(|runs| !runs.are_of(&rule)) {
+        if state.runs.get(&rule.id).is_some_and(|runs| !runs.match_rule(&rule)) {
             state.runs.remove(&rule.id);
         }
-        state.forget_other(&rule);
+        state.forget_changed(&rule);
         let rule = Arc::new(rule);
         match state.rules.iter().position(|known| known.id == rule.id) {
             Some(place) => state.rules[place] = rule,
@@ -139,24 +140,24 @@ impl Monitor {
         state.publish();
     }
 
-    /// Evaluations that were due while another one ran.
-    pub fn note_missed(&self, count: u64) {
+    /// Counts evaluations that were due while another one was running.
+    pub fn add_missed(&self, count: u64) {
         self.missed.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Evaluations, those that were missed, and those that failed, since the start.
+    /// Number of evaluations, of missed and of failed ones, since startup.
     pub fn counts(&self) -> (u64, u64, u64) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (load(&self.evaluations), load(&self.missed), load(&self.failed))
     }
 
-    /// Evaluates every rule at `now`, writes what changed, and gives the ids of the incidents that began.
+    /// Evaluates every rule at `now`, writes the changes and returns the ids of opened incidents.
     ///
-    /// In a grace period nothing may fire, and nothing ends because its rule is unknown: rules may still
-    /// be registered.
+    /// During the grace period nothing fires, and states of unknown rules stay, because rules may
+    /// still be registered.
     ///
     /// # Errors
-    /// When the file cannot be read or written; states are as before then.
+    /// If the file cannot be read or written; states are then unchanged.
     pub fn evaluate(
         &self,
         gate: &dyn WriteGate,
@@ -169,24 +170,25 @@ impl Monitor {
         if result.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.tell_handlers(state);
+        self.notify_handlers(state);
         result
     }
 
-    /// Calls `handler` with every transition that is written from now on.
+    /// Calls `handler` with every transition written from now on.
     pub fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
         self.handlers.add(handler);
-        self.lock().is_listened_to = true;
+        self.lock().has_handlers = true;
     }
 
-    /// Tells of what is on disk; others may ask and change meanwhile, a handler too.
-    fn tell_handlers(&self, mut state: MutexGuard<'_, State>) {
-        let transitions = std::mem::take(&mut state.untold);
+    /// Notifies handlers of written transitions without holding the lock, so a handler may use the
+    /// monitor.
+    fn notify_handlers(&self, mut state: MutexGuard<'_, State>) {
+        let transitions = std::mem::take(&mut state.pending_events);
         drop(state);
-        self.handlers.tell(&transitions);
+        self.handlers.notify(&transitions);
     }
 
-    /// Writes what a draft holds, and remembers it.
+    /// Writes a draft and applies it to the state.
     fn write(
         store: &Store,
         gate: &dyn WriteGate,
@@ -196,23 +198,20 @@ impl Monitor {
         if draft.changes.is_empty() {
             return Ok(());
         }
-        draft.address(store)?;
-        // Shared, not copied: thousands of groups may change at once.
+        draft.resolve_follow_ups(store)?;
+        // Shared instead of cloned, because thousands of groups may change at once.
         let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
         gate.write(move |writer| writer.apply_alerts(&written))?;
         let changes = Arc::unwrap_or_clone(changes);
         let opened = changes.incidents.iter().map(|incident| incident.incident_id.clone());
         draft.opened.extend(opened);
-        state.remember(changes);
-        state.held.extend(draft.held.drain());
+        state.apply(changes);
+        state.group_waits.extend(draft.group_waits.drain());
         Ok(())
     }
 
-    /// Notes that somebody takes care of an incident: no more reminders until it ends.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Acknowledges an incident, which stops its reminders.
     pub fn acknowledge(
         &self,
         gate: &dyn WriteGate,
@@ -228,18 +227,15 @@ impl Monitor {
         };
         crate::alert::step::acknowledge(&mut known.instance, actor, now);
         let changes =
-            questions::acknowledged(incident_id, (rule_id, group_key, known), (actor, note, now));
+            queries::acknowledged(incident_id, (rule_id, group_key, known), (actor, note, now));
         let written = changes.clone();
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.remember(changes);
+        state.apply(changes);
         self.done(incident_id)
     }
 
-    /// Ends an incident by hand. A run of failures begins another one only after a further failure; other
-    /// rules as soon as they are violated often enough again.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written.
+    /// Closes an incident manually. A failure run starts another incident only after a further
+    /// failure; other rules as soon as their condition holds long enough again.
     pub fn close(
         &self,
         gate: &dyn WriteGate,
@@ -249,14 +245,14 @@ impl Monitor {
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        self.follow_set_back(&mut state, gate, now)?;
+        self.handle_clock_set_back(&mut state, gate, now)?;
         let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
             return self.not_open(incident_id);
         };
         let incident = self.incidents(vec![incident_id.to_owned()])?.pop();
         let rule = match state.rule(&rule_id).cloned() {
             Some(rule) => rule,
-            None => Arc::new(questions::stand_in(rule_id, incident.as_ref())),
+            None => Arc::new(queries::placeholder_rule(rule_id, incident.as_ref())),
         };
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances {
@@ -268,11 +264,11 @@ impl Monitor {
             is_muted: false,
             inhibited: &[],
             may_fire: false,
-            hold_until: now,
+            send_after: now,
         };
         let judgement = Judgement {
             value: known.instance.value,
-            // What it fired against: of a budget in tokens, of a spike the line of that hour.
+            // The incident's own threshold, which may be a budget in tokens or a past spike line.
             threshold: incident.map_or(rule.condition.threshold, |incident| incident.threshold),
             samples: known.instance.samples,
             events: known.instance.events,
@@ -283,7 +279,7 @@ impl Monitor {
         let mut draft = Draft::by(closing);
         if let Some(observed) = draft.observe(&rule, judgement, about, Some(&known)) {
             let at = observed.after.evaluated_at.unwrap_or(now);
-            state.traces.note(&rule.id, &group_key, at, &judgement, Some(&observed.after), false);
+            state.traces.record(&rule.id, &group_key, at, &judgement, Some(&observed.after), false);
         }
         if rule.metric == AlertMetric::ConsecutiveFailures {
             self.close_run(&mut state, &rule, &group, now)?;
@@ -291,7 +287,7 @@ impl Monitor {
             draft.changes.runs = unsaved(&state, true);
         }
         Self::write(&self.store, gate, &mut state, &mut draft)?;
-        self.tell_handlers(state);
+        self.notify_handlers(state);
         self.done(incident_id)
     }
 }

@@ -1,16 +1,16 @@
-//! What is noted of a rule besides the states of its groups: its last value, groups that are left out.
+//! What the monitor keeps about a rule besides its groups: the last value, and truncation.
 
 use crate::alert::observation::Judgement;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, Rule, RuleState};
 use crate::model::time::HOUR_MS;
 
-/// So long nobody is told again that a rule has more groups than are watched.
-const TOLD_AGAIN_MS: i64 = HOUR_MS;
-/// Reason of the line in the history that says so.
+/// Minimum time between two reports that a rule has too many groups, in milliseconds.
+const REPORT_INTERVAL_MS: i64 = HOUR_MS;
+/// Reason of the history event for a rule with too many groups.
 pub const TOO_MANY_GROUPS: &str = "too_many_groups";
 
-/// A value that an evaluation found.
+/// The value of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct LastValue {
     pub(super) value: f64,
@@ -18,15 +18,16 @@ pub(super) struct LastValue {
     pub(super) at: Timestamp,
 }
 
-/// Chooses whose value stands for a rule: the worst group's, and of equals that of the most requests.
+/// Selects the value shown for a rule: the worst group's, and among equals that with the most
+/// requests.
 #[derive(Debug, Default)]
 pub(super) struct Worst {
     found: Option<((RuleState, u64), LastValue)>,
 }
 
 impl Worst {
-    /// Takes one group.
-    pub(super) fn take(&mut self, judgement: &Judgement, shown: RuleState, at: Timestamp) {
+    /// Adds one group.
+    pub(super) fn add(&mut self, judgement: &Judgement, shown: RuleState, at: Timestamp) {
         let Some(value) = judgement.value else { return };
         let rank = (shown, judgement.samples);
         if self.found.is_none_or(|(worst, _)| rank > worst) {
@@ -34,27 +35,26 @@ impl Worst {
         }
     }
 
-    /// The value of the worst group; `None` when none has one.
+    /// The value of the worst group; `None` if no group has a value.
     pub(super) fn value(&self) -> Option<LastValue> {
         self.found.map(|(_, value)| value)
     }
 }
 
-/// Tells that a rule has more groups than are watched, unless that was told within the hour; a line for
-/// the history.
-pub(super) fn tell_truncated(
+/// Logs that a rule has too many groups and returns an event for the history, at most once an hour.
+pub(super) fn report_truncation(
     rule: &Rule,
     max_groups: usize,
-    told_at: &mut Option<Timestamp>,
+    reported_at: &mut Option<Timestamp>,
     at: Timestamp,
 ) -> Option<AlertEvent> {
-    if told_at.is_some_and(|told| at < told.plus_ms(TOLD_AGAIN_MS)) {
+    if reported_at.is_some_and(|last| at < last.plus_ms(REPORT_INTERVAL_MS)) {
         return None;
     }
-    *told_at = Some(at);
+    *reported_at = Some(at);
     tracing::warn!(
         rule = %rule.id, max_groups,
-        "a rule has more groups than alerting.max_groups; only the largest are watched"
+        "an alert rule has more groups than alerting.max_groups; only the largest are evaluated"
     );
     Some(AlertEvent {
         at,
@@ -70,7 +70,7 @@ pub(super) fn tell_truncated(
         events: None,
         actor: "monitor".to_owned(),
         note: Some(format!(
-            "more than {max_groups} groups (alerting.max_groups); only the largest are watched"
+            "more than {max_groups} groups (alerting.max_groups); only the largest are evaluated"
         )),
     })
 }
@@ -82,13 +82,13 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn groups_that_are_left_out_are_told_once_an_hour() {
+    fn truncation_is_reported_once_an_hour() {
         let condition = AlertCondition::new(Operator::Above, 0.1, Duration::from_secs(60), 1);
         let rule = Rule::new("a", AlertMetric::ErrorRate, condition);
-        let (mut told_at, start) = (None, Timestamp::from_unix_ms(0));
+        let (mut reported_at, start) = (None, Timestamp::from_unix_ms(0));
         let told: Vec<i64> = (0..=240)
             .map(|half_minute| start.plus_ms(half_minute * 30_000))
-            .filter(|at| tell_truncated(&rule, 500, &mut told_at, *at).is_some())
+            .filter(|at| report_truncation(&rule, 500, &mut reported_at, *at).is_some())
             .map(Timestamp::as_unix_ms)
             .collect();
         assert_eq!(told, [0, HOUR_MS, 2 * HOUR_MS]);

@@ -1,7 +1,8 @@
-//! Who is notified of an incident, and in which words.
+//! Receivers of notifications, and the identity under which they know an incident.
 //!
-//! An incident has one identity for a channel, from its first message to its end: name, severity, labels and group of
-//! that message, although the rule was edited or removed meanwhile. Receivers match an end to a beginning by them.
+//! An incident has one identity per channel, from its first notification to its end: the name,
+//! severity, labels and group of that notification, even if the rule is edited or removed
+//! meanwhile. Receivers use them to match an end to its start.
 
 use rustc_hash::FxHashMap;
 
@@ -10,29 +11,30 @@ use crate::config::LOG_CHANNEL;
 use crate::model::Timestamp;
 use crate::model::alert::{FirstMessage, OutgoingAlert, Rule};
 
-/// The log and the channels of a rule, each once.
+/// The log channel and the channels of a rule, each once.
 pub(super) fn receivers(rule: &Rule) -> impl Iterator<Item = &str> {
     let named = rule.channels.iter().map(String::as_str).filter(|name| *name != LOG_CHANNEL);
     std::iter::once(LOG_CHANNEL).chain(named)
 }
 
-/// When a message about an incident is written, and how long its first one waits for others of the rule.
+/// Times of a notification: when it is written, and until when the first one of a rule waits for
+/// others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) now: Timestamp,
-    pub(super) hold_until: Timestamp,
+    pub(super) send_after: Timestamp,
 }
 
 impl Timing {
-    /// Whether this message waits for others of the rule; the log never does.
-    pub(super) fn holds(self, kind: NotificationKind, channel: &str) -> bool {
-        kind == NotificationKind::Firing && channel != LOG_CHANNEL && self.hold_until > self.now
+    /// Whether this notification waits for others of the rule; the log channel never waits.
+    pub(super) fn waits(self, kind: NotificationKind, channel: &str) -> bool {
+        kind == NotificationKind::Firing && channel != LOG_CHANNEL && self.send_after > self.now
     }
 
-    /// The message to one channel; `None` when it cannot be written as JSON.
+    /// The notification for one channel; `None` if it cannot be serialised.
     pub(super) fn outgoing(self, message: &Notification, channel: &str) -> Option<OutgoingAlert> {
         let Notification { incident_id, kind, at, .. } = message;
-        let not_before = if self.holds(*kind, channel) { self.hold_until } else { self.now };
+        let not_before = if self.waits(*kind, channel) { self.send_after } else { self.now };
         Some(OutgoingAlert {
             id: message_id(incident_id, channel, *kind, *at),
             incident_id: incident_id.clone(),
@@ -45,34 +47,36 @@ impl Timing {
     }
 }
 
-/// Whom a later message about an incident is for.
+/// The channels of a notification.
 #[derive(Clone, Debug)]
 pub(super) enum Audience {
-    /// Every channel that was notified of the incident, whatever the rule says now; these if that is not known any more.
+    /// Every channel that was notified of the incident, whatever the rule says now; if unknown,
+    /// these.
     Notified(Vec<String>),
-    /// These channels. One that was not notified of the incident yet gets it as firing.
+    /// These channels; one that was not notified of the incident yet receives it as firing.
     These(Vec<String>),
 }
 
-/// A message about an incident that channels may have been notified of already.
+/// A notification about an incident that channels may already know.
 #[derive(Clone, Debug)]
 pub(super) struct FollowUp {
-    /// The message by the rule as it is now.
+    /// The notification, by the current rule.
     pub(super) message: Notification,
-    /// Whether it is still the rule that began the incident: otherwise limit and summary are those of the beginning.
+    /// Whether the rule is still the one that opened the incident; otherwise threshold and summary
+    /// of the first notification are used.
     pub(super) is_same_rule: bool,
     pub(super) audience: Audience,
     pub(super) timing: Timing,
 }
 
 impl FollowUp {
-    /// The messages to each channel; `first` holds the first message about the incident to each channel.
+    /// The notifications for each channel; `first` contains the first notification to each channel.
     fn outgoing(&self, first: &[&FirstMessage]) -> Vec<OutgoingAlert> {
         let known = |channel: &str| first.iter().find(|known| known.channel == channel);
         let to = |channel: &str| {
             let message = match known(channel) {
-                Some(known) => self.continued(&known.payload),
-                None => self.begun(),
+                Some(known) => self.as_follow_up(&known.payload),
+                None => self.as_first(),
             };
             self.timing.outgoing(&message, channel)
         };
@@ -86,8 +90,8 @@ impl FollowUp {
         }
     }
 
-    /// The message under the identity that the incident has for the channel.
-    fn continued(&self, first: &str) -> Notification {
+    /// The notification under the identity that the channel knows.
+    fn as_follow_up(&self, first: &str) -> Notification {
         let Ok(first) = serde_json::from_str::<Notification>(first) else {
             return self.message.clone();
         };
@@ -111,8 +115,8 @@ impl FollowUp {
         message
     }
 
-    /// The message to a channel that was not notified of the incident yet.
-    fn begun(&self) -> Notification {
+    /// The notification for a channel that was not notified of the incident yet.
+    fn as_first(&self) -> Notification {
         let kind = match self.message.kind {
             NotificationKind::Reminder => NotificationKind::Firing,
             kind => kind,
@@ -121,7 +125,8 @@ impl FollowUp {
     }
 }
 
-/// The messages of all follow-ups; `first` holds the first message about each incident to each channel.
+/// The notifications of all follow-ups; `first` contains the first notification of each incident to
+/// each channel.
 pub(super) fn outgoing(follow_ups: &[FollowUp], first: &[FirstMessage]) -> Vec<OutgoingAlert> {
     let mut by_incident: FxHashMap<&str, Vec<&FirstMessage>> = FxHashMap::default();
     for known in first {

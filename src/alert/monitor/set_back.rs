@@ -1,4 +1,4 @@
-//! The clock was set back: what it stamped while it was ahead lies in the future, and nothing may wait for that.
+//! Handles a wall clock that was set back: nothing may wait for times stamped in the future.
 
 use super::Monitor;
 use super::state::State;
@@ -8,26 +8,27 @@ use crate::model::alert::{AlertEvent, SELF_RULE};
 use crate::model::time::MINUTE_MS;
 use crate::store::{AlertChanges, InstanceChange, WriteGate};
 
-/// A clock that goes back by no more is not set back, in milliseconds: states then move on a second at a time.
-const SET_BACK_MS: i64 = 5 * MINUTE_MS;
-/// Reason of the lines in the history that say so.
+/// Maximum step back that is tolerated, in milliseconds; states then advance one second at a time.
+const TOLERATED_STEP_MS: i64 = 5 * MINUTE_MS;
+/// Reason of the history event about a clock that was set back.
 pub const CLOCK_SET_BACK: &str = "clock_set_back";
 
 impl Monitor {
-    /// When the last evaluation lies in the future, brings every time that is remembered back to `now`: states, runs of
-    /// failures, and what is stored of incidents, with a mark. Nothing begins, ends or is told because of it.
-    pub(super) fn follow_set_back(
+    /// If the last evaluation lies in the future, limits all remembered times to `now`: those of
+    /// states, failure runs and stored incidents. Starts, ends and notifies nothing.
+    pub(super) fn handle_clock_set_back(
         &self,
         state: &mut State,
         gate: &dyn WriteGate,
         now: Timestamp,
     ) -> Result<()> {
-        let Some(last) = state.evaluated_at.filter(|last| now < last.plus_ms(-SET_BACK_MS)) else {
+        let Some(last) = state.evaluated_at.filter(|last| now < last.plus_ms(-TOLERATED_STEP_MS))
+        else {
             return Ok(());
         };
         tracing::warn!(
             last_evaluation = %last, %now,
-            "the clock was set back: times of alerts that lie in the future become now"
+            "the clock was set back: alert times in the future are set to now"
         );
         let before = now.plus_ms(-1);
         state.progress.evaluated_at = Some(before);
@@ -40,7 +41,7 @@ impl Monitor {
         for (rule_id, groups) in &state.instances {
             for (group_key, known) in &**groups {
                 let mut instance = known.instance.clone();
-                instance.bring_back(now);
+                instance.limit_times(now);
                 instance.evaluated_at = instance.evaluated_at.min(Some(before));
                 changes.instances.push(InstanceChange {
                     rule_id: rule_id.clone(),
@@ -52,8 +53,8 @@ impl Monitor {
         }
         let written = changes.clone();
         gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.remember(changes);
-        state.forget_future(now);
+        state.apply(changes);
+        state.limit_times(now);
         state.evaluated_at = Some(before);
         state.publish();
         Ok(())

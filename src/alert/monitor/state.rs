@@ -1,4 +1,4 @@
-//! What the monitor remembers between evaluations.
+//! State of the monitor between evaluations.
 
 use std::sync::Arc;
 
@@ -14,33 +14,33 @@ use crate::model::alert::{AlertEvent, AlertInstance, Rule};
 use crate::model::failure_log::FailureLog;
 use crate::store::{AlertChanges, MonitorProgress, Reader, Store, StoredRuns};
 
-/// A state that is stored.
+/// A stored state.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// What made the rule the same rule.
+    /// Hash of the rule's definition.
     pub(super) identity: Arc<[u8]>,
     pub(super) instance: AlertInstance,
-    /// Number of the evaluation that looked at it last.
+    /// Number of the last evaluation of this group.
     pub(super) round: u64,
 }
 
-/// States by group; behind pointers, because tables are half empty, and views share them.
+/// States by group; behind pointers, because hash tables are half empty and views share the states.
 pub(super) type Groups = FxHashMap<Arc<str>, Arc<Known>>;
 
-/// States and progress as they are stored.
+/// States and progress as stored.
 pub(super) struct Stored {
     pub(super) instances: FxHashMap<String, Arc<Groups>>,
     pub(super) progress: MonitorProgress,
 }
 
 impl Stored {
-    /// Reads them.
+    /// Reads states and progress.
     pub(super) fn read(reader: &Reader<'_>) -> Result<Self> {
         let progress = reader.monitor_progress()?;
         let mut by_rule: FxHashMap<String, Groups> = FxHashMap::default();
         for stored in reader.alert_instances()? {
             let mut instance = stored.instance;
-            // Every evaluation looks at every state, and writes those that changed.
+            // Every evaluation covers every state but writes only those that changed.
             instance.evaluated_at = instance.evaluated_at.max(progress.evaluated_at);
             let identity = Arc::from(stored.identity_hash);
             let known = Known { identity, instance, round: 0 };
@@ -53,56 +53,57 @@ impl Stored {
     }
 }
 
-/// What is worth saying of a rule besides its groups.
+/// What the monitor keeps about a rule besides its groups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleNotes {
-    /// Evaluations that failed, one after the other.
+    /// Number of consecutive failed evaluations.
     pub(super) failures: u32,
-    /// When they are worth a line in the log.
+    /// Throttles log lines about failures.
     pub(super) failure_log: FailureLog,
-    /// There were more groups than are watched.
+    /// Whether there were more groups than are evaluated.
     pub(super) is_truncated: bool,
-    /// When that was told last.
-    pub(super) truncation_told_at: Option<Timestamp>,
-    /// The last evaluation that did not fail.
+    /// Time of the last report about too many groups.
+    pub(super) truncation_reported_at: Option<Timestamp>,
+    /// Time of the last successful evaluation.
     pub(super) evaluated_at: Option<Timestamp>,
-    /// What it found; of runs of failures, what was found last.
+    /// Its value; for failure runs, the last known value.
     pub(super) last_value: Option<LastValue>,
-    /// Its filter matched nothing for a week.
+    /// Whether the filter matched nothing for a week.
     pub(super) matches_nothing: bool,
-    /// When that was looked at.
+    /// Time of that check.
     pub(super) matched_at: Option<Timestamp>,
 }
 
-/// State of the evaluations. Its holder may wait for the disk; readers use the published view.
+/// State of the evaluations. Its lock may be held during disk access; readers use the published
+/// view.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) published: Arc<Published>,
     pub(super) rules: Vec<Arc<Rule>>,
     pub(super) is_loaded: bool,
     pub(super) instances: FxHashMap<String, Arc<Groups>>,
-    /// Number of the evaluation.
+    /// Number of the current evaluation.
     pub(super) round: u64,
-    /// Runs of failures by rule.
+    /// Failure runs by rule.
     pub(super) runs: FxHashMap<String, Runs>,
-    /// Rules of which runs are stored, with what was stored until somebody counts on from there.
+    /// Rules with stored runs; the runs themselves until monitoring continues from them.
     pub(super) stored_runs: FxHashMap<String, Option<StoredRuns>>,
-    /// What arrived before the start was looked at.
+    /// Whether the rows that arrived before startup were processed.
     pub(super) is_caught_up: bool,
     pub(super) progress: MonitorProgress,
     pub(super) traces: Traces,
     pub(super) notes: FxHashMap<String, RuleNotes>,
     pub(super) evaluated_at: Option<Timestamp>,
-    /// Rules whose first messages are held back, so that others may join them, and until when.
-    pub(super) held: FxHashMap<String, Timestamp>,
-    /// There are handlers of transitions.
-    pub(super) is_listened_to: bool,
-    /// Transitions that are on disk and that no handler was told of yet.
-    pub(super) untold: Vec<AlertEvent>,
+    /// Rules whose first notifications wait for others, and until when.
+    pub(super) group_waits: FxHashMap<String, Timestamp>,
+    /// Whether there are transition handlers.
+    pub(super) has_handlers: bool,
+    /// Written transitions that handlers have not received yet.
+    pub(super) pending_events: Vec<AlertEvent>,
 }
 
 impl State {
-    /// Reads back what is stored, once.
+    /// Reads the stored state, once.
     pub(super) fn load(&mut self, store: &Store) -> Result<()> {
         if self.is_loaded {
             return Ok(());
@@ -119,7 +120,7 @@ impl State {
         Ok(())
     }
 
-    /// Shows readers the state as it is now: what differs from the last view must be on disk.
+    /// Publishes the state for readers; everything in it must be on disk.
     pub(super) fn publish(&self) {
         self.published.replace(View {
             rules: self.rules.clone(),
@@ -131,11 +132,11 @@ impl State {
         });
     }
 
-    /// Remembers what is on disk now, and shows it to readers.
-    pub(super) fn remember(&mut self, changes: AlertChanges) {
-        if self.is_listened_to {
+    /// Applies written changes and publishes the state.
+    pub(super) fn apply(&mut self, changes: AlertChanges) {
+        if self.has_handlers {
             let moved = |event: &AlertEvent| event.from_state != event.to_state;
-            self.untold.extend(changes.events.into_iter().filter(moved));
+            self.pending_events.extend(changes.events.into_iter().filter(moved));
         }
         let round = self.round;
         for change in changes.instances {
@@ -166,31 +167,36 @@ impl State {
         self.publish();
     }
 
-    /// What else lies in the future, after the clock was set back to `now`.
-    pub(super) fn forget_future(&mut self, now: Timestamp) {
+    /// Limits all other remembered times to `now`, after the clock was set back.
+    pub(super) fn limit_times(&mut self, now: Timestamp) {
         for notes in self.notes.values_mut() {
             notes.failure_log = FailureLog::default();
-            notes.truncation_told_at = notes.truncation_told_at.min(Some(now));
+            notes.truncation_reported_at = notes.truncation_reported_at.min(Some(now));
             notes.matched_at = notes.matched_at.min(Some(now));
             notes.evaluated_at = notes.evaluated_at.min(Some(now));
             notes.last_value =
                 notes.last_value.map(|last| LastValue { at: last.at.min(now), ..last });
         }
-        self.runs.values_mut().for_each(|runs| runs.bring_back(now));
-        self.held.clear();
-        // Their instants have to grow.
+        self.runs.values_mut().for_each(|runs| runs.limit_starts(now));
+        self.group_waits.clear();
+        // Their times must increase.
         self.traces = Traces::default();
     }
 
-    /// The state of a group, if the rule was the same rule then.
+    /// The state of a group, if it belongs to this definition of the rule.
     pub(super) fn known(&self, rule_id: &str, group_key: &str, identity: &[u8]) -> Option<&Known> {
         let known = self.instances.get(rule_id)?.get(group_key)?;
         (*known.identity == *identity).then_some(known)
     }
 
-    /// Notes that the evaluation that is running looked at a group, and what it found unless that is
-    /// going to be written.
-    pub(super) fn look(&mut self, rule_id: &str, group_key: &str, after: Option<AlertInstance>) {
+    /// Marks a group as evaluated and keeps its new state in memory, unless the state will be
+    /// written.
+    pub(super) fn mark_evaluated(
+        &mut self,
+        rule_id: &str,
+        group_key: &str,
+        after: Option<AlertInstance>,
+    ) {
         let round = self.round;
         let groups = self.instances.get_mut(rule_id).map(Arc::make_mut);
         if let Some(known) = groups.and_then(|groups| groups.get_mut(group_key)) {
@@ -202,30 +208,31 @@ impl State {
         }
     }
 
-    /// Until when the first message about a group of the rule waits for others: `now`, not at all.
+    /// Until when the first notification of a group waits for others; `now` for no wait.
     ///
-    /// Who was told of the rule already, and may be told more of it, waits for nothing.
-    pub(super) fn hold_until(&self, rule: &Rule, now: Timestamp, wait_ms: i64) -> Timestamp {
-        if let Some(until) = self.held.get(&rule.id).filter(|until| **until > now) {
+    /// A rule with an open, announced incident does not wait.
+    pub(super) fn send_after(&self, rule: &Rule, now: Timestamp, wait_ms: i64) -> Timestamp {
+        if let Some(until) = self.group_waits.get(&rule.id).filter(|until| **until > now) {
             return *until;
         }
-        let is_told = |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
+        let is_announced =
+            |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
         let mut groups = groups_of(&self.instances, &rule.id);
-        if wait_ms == 0 || groups.any(|(_, known)| is_told(known)) {
+        if wait_ms == 0 || groups.any(|(_, known)| is_announced(known)) {
             return now;
         }
         now.plus_ms(wait_ms)
     }
 
-    /// Groups of a rule that the evaluation that is running has not looked at.
-    pub(super) fn not_looked_at(&self, rule_id: &str) -> Vec<Arc<str>> {
+    /// Groups of a rule that the current evaluation has not covered.
+    pub(super) fn not_evaluated(&self, rule_id: &str) -> Vec<Arc<str>> {
         let groups = groups_of(&self.instances, rule_id);
         let missing = groups.filter(|(_, known)| known.round != self.round);
         missing.map(|(key, _)| Arc::clone(key)).collect()
     }
 
-    /// Forgets what the rule of this id found until now, if it watches something else than `rule`.
-    pub(super) fn forget_other(&mut self, rule: &Rule) {
+    /// Drops the evaluations of a rule if `rule` has another definition.
+    pub(super) fn forget_changed(&mut self, rule: &Rule) {
         if self.rule(&rule.id).is_some_and(|known| known.identity() != rule.identity()) {
             self.traces.forget(&rule.id);
         }
@@ -236,7 +243,7 @@ impl State {
         self.rules.iter().find(|rule| rule.id == rule_id)
     }
 
-    /// The rule and group of an open incident.
+    /// Rule, group and state of an open incident.
     pub(super) fn owner(&self, incident_id: &str) -> Option<(String, String, Known)> {
         self.instances.iter().find_map(|(rule_id, groups)| {
             let is_it = |known: &Known| known.instance.incident_id.as_deref() == Some(incident_id);

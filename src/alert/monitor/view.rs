@@ -1,4 +1,4 @@
-//! What readers see of the monitor: a copy that never waits for an evaluation, which may wait for the disk.
+//! The readers' view of the monitor: a copy that never waits for an evaluation.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,11 +11,12 @@ use crate::model::Timestamp;
 use crate::model::alert::Rule;
 use crate::store::Store;
 
-/// The state of all rules as of one moment. Its tables are shared with the state of evaluations until that changes.
+/// The state of all rules at one instant. Tables are shared with the monitor's state until they
+/// change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) rules: Vec<Arc<Rule>>,
-    /// Stored states were read; without them there is nothing to show.
+    /// Whether stored states were read.
     pub(super) is_loaded: bool,
     pub(super) instances: FxHashMap<String, Arc<Groups>>,
     pub(super) traces: Traces,
@@ -30,7 +31,7 @@ impl View {
     }
 }
 
-/// The latest view. Its lock is held to copy or replace a pointer, never while something is read or written.
+/// The latest view. Its lock is held only to copy or replace a pointer.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     view: Mutex<Arc<View>>,
@@ -41,7 +42,7 @@ impl Published {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The latest view, which has no states before they are read for the first time.
+    /// The latest view; it has no states before they are first read.
     pub(super) fn get(&self) -> Arc<View> {
         Arc::clone(&self.lock())
     }
@@ -51,10 +52,7 @@ impl Published {
         *self.lock() = Arc::new(view);
     }
 
-    /// The latest view with states; those are read here when no evaluation has read them yet.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// The latest view with states; reads them if no evaluation has done so.
     pub(super) fn loaded(&self, store: &Store) -> Result<Arc<View>> {
         let view = self.get();
         if view.is_loaded {
@@ -62,7 +60,7 @@ impl Published {
         }
         let Stored { instances, progress } = store.read(Stored::read)?;
         let mut view = self.lock();
-        // An evaluation that has read them meanwhile may have changed them too.
+        // An evaluation may have read and changed them meanwhile.
         if !view.is_loaded {
             *view = Arc::new(View {
                 is_loaded: true,

@@ -1,4 +1,4 @@
-//! Alertmanager's API: alerts are told again every minute, because it forgets them.
+//! Alertmanager API: resends active alerts every minute, because Alertmanager expires them.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use crate::config::Endpoint;
 use crate::error::Result;
 use crate::model::Timestamp;
 
-/// Time between two refreshes.
+/// Interval of refreshes.
 const REFRESH: Duration = Duration::from_secs(60);
-/// After so long without a refresh Alertmanager takes an alert for resolved, in milliseconds.
+/// Validity of a firing alert, in milliseconds; without a refresh, Alertmanager then considers it
+/// resolved.
 const FIRING_VALID_MS: i64 = 4 * 60_000;
-/// Where alerts are posted, below each URL.
+/// Path of the API below each URL.
 const PATH: &str = "/api/v2/alerts";
 
 /// Posts to every server of a cluster.
@@ -28,16 +29,13 @@ pub(super) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// A cluster.
-    ///
-    /// # Errors
-    /// As [`HttpClient::new`].
+    /// A client for a cluster.
     pub(super) fn new(endpoints: &[Endpoint], links: Links) -> Result<Self> {
         let clients = endpoints.iter().cloned().map(HttpClient::new).collect::<Result<_>>()?;
         Ok(Self { clients, links })
     }
 
-    /// Posts to all; it is delivered when one of them took it, since they tell each other.
+    /// Posts to all servers; delivered if one accepts, because the servers gossip.
     fn post(&self, alerts: &[Value], now: Timestamp) -> Attempt {
         let body = Value::from(alerts).to_string();
         let attempts: Vec<(&str, Attempt)> = self
@@ -47,7 +45,11 @@ impl Alertmanager {
             .collect();
         for (origin, attempt) in &attempts {
             if let Some(error) = &attempt.error {
-                tracing::warn!(server = origin, error, "an Alertmanager did not take alerts");
+                tracing::warn!(
+                    server = origin,
+                    error,
+                    "posting alerts to an Alertmanager server failed"
+                );
             }
         }
         let rank = |attempt: &Attempt| match attempt.verdict {
@@ -85,7 +87,7 @@ fn alert(item: &Item, kind: NotificationKind, now: Timestamp, links: &Links) -> 
     let notification = &item.notification;
     let mut labels = labels(notification);
     let ends_at = match (kind, notification.ended_at) {
-        // Shown, and gone a minute later.
+        // A test alert resolves after a minute.
         (NotificationKind::Test, _) => now.plus_ms(60_000),
         (_, Some(ended_at)) => ended_at,
         (_, None) => now.plus_ms(FIRING_VALID_MS),

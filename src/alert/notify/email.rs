@@ -1,4 +1,4 @@
-//! E-mail in plain text, over TLS.
+//! Plain-text e-mail over TLS.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::config::{EmailConfig, EmailTls};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
 
-/// Time for each step of the conversation.
+/// Timeout of each SMTP step.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest subject, in characters.
+/// Maximum length of a subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 150;
-/// Most incidents that a mail describes one by one.
+/// Maximum number of incidents described in one mail.
 const DESCRIBED_MAX: usize = 50;
-/// Most characters of a server's words that are kept.
+/// Maximum length of a kept SMTP error, in characters.
 const ERROR_CHARS_MAX: usize = 200;
 
-/// Writes to the recipients through one mail server.
+/// Sends mail to the recipients through one SMTP server.
 pub(super) struct Email {
     transport: SmtpTransport,
     from: Mailbox,
@@ -34,10 +34,10 @@ pub(super) struct Email {
 }
 
 impl Email {
-    /// A mail server.
+    /// A client for one SMTP server.
     ///
     /// # Errors
-    /// When the file of authorities cannot be used, or an address is none.
+    /// If the CA bundle cannot be used or an address is invalid.
     pub(super) fn new(config: &EmailConfig, links: Links) -> Result<Self> {
         let mailbox = |text: &str| {
             text.parse::<Mailbox>()
@@ -46,7 +46,7 @@ impl Email {
         let mut builder = SmtpTransport::builder_dangerous(&config.host)
             .port(config.port)
             .timeout(Some(TIMEOUT))
-            // The machine's own name is nobody's business.
+            // Does not reveal the machine's name.
             .hello_name(ClientId::Domain("localhost".to_owned()))
             .tls(protection(config)?);
         if let Some((name, password)) = &config.credentials {
@@ -71,7 +71,7 @@ impl Email {
         let seconds = u64::try_from(now.as_unix_ms().div_euclid(1_000)).unwrap_or(0);
         builder
             .subject(subject(message))
-            // The same for every attempt, so that a mail program shows a repeated message once.
+            // The same for every attempt, so that mail programs deduplicate repeated messages.
             .message_id(Some(format!("<{}@{domain}>", message.id)))
             .date(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
             .header(AutoSubmitted)
@@ -81,7 +81,7 @@ impl Email {
     }
 }
 
-/// Required protection: no fallback to an open connection.
+/// TLS is required; there is no fallback to plain text.
 fn protection(config: &EmailConfig) -> Result<Tls> {
     if config.tls == EmailTls::Plaintext {
         return Ok(Tls::None);
@@ -101,7 +101,7 @@ fn protection(config: &EmailConfig) -> Result<Tls> {
     })
 }
 
-/// Tells mail programs not to answer with holiday notes (RFC 3834).
+/// Tells mail programs not to send automatic replies (RFC 3834).
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -159,7 +159,7 @@ fn body(message: &Message, links: &Links) -> String {
 impl Channel for Email {
     fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
         let Some(mail) = self.compose(message, now) else {
-            let error = Some("the mail could not be composed".to_owned());
+            let error = Some("composing the mail failed".to_owned());
             return Attempt { verdict: Verdict::Dead, status: None, retry_after: None, error };
         };
         match self.transport.send(&mail) {
@@ -173,7 +173,7 @@ fn judge(error: &lettre::transport::smtp::Error) -> Attempt {
     let status = error.status().map(u16::from);
     let verdict = if error.is_permanent() { Verdict::Dead } else { Verdict::Retry };
     let words = if error.is_timeout() {
-        format!("no answer within {} s", TIMEOUT.as_secs())
+        format!("timed out after {} s", TIMEOUT.as_secs())
     } else {
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));
         format!("{error}{}", source.unwrap_or_default())
@@ -189,14 +189,14 @@ mod tests {
     use crate::alert::notify::samples::{firing, message};
 
     #[test]
-    fn the_subject_is_one_line_whatever_names_hold() {
+    fn the_subject_is_one_line_for_any_names() {
         let subject = subject(&message(vec![firing("i1", "a\r\nBcc: x@evil.example")]));
         assert!(subject.starts_with("[chatgauge] Firing: High error rate"), "{subject}");
         assert!(!subject.contains(['\r', '\n']), "{subject}");
     }
 
     #[test]
-    fn the_body_says_everything() {
+    fn the_body_contains_everything() {
         let text = body(&message(vec![firing("i1", "acme")]), &Links::new("https://cg.example"));
         assert_eq!(
             text,

@@ -1,4 +1,4 @@
-//! One way to post to a receiver: no redirects, no proxy, 15 seconds for everything.
+//! The HTTP client for receivers: no redirects, no proxy, a total timeout of 15 seconds.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::model::retry_after::parse_retry_after;
 
-/// Time for everything: name, connection, sending and the answer.
+/// Timeout of a whole exchange: DNS, connection, request and response.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
-/// Most that is read of an answer, in bytes; only its beginning is ever shown.
-const ANSWER_BYTES_MAX: u64 = 4 * 1024;
-/// Most characters of an answer that are kept.
+/// Maximum number of bytes read of a response; only its start is ever shown.
+const RESPONSE_BYTES_MAX: u64 = 4 * 1024;
+/// Maximum length of a kept response excerpt, in characters.
 const EXCERPT_CHARS_MAX: usize = 160;
 
-/// Shorter parts of a URL are words such as "hooks".
+/// Minimum length of a URL part that is treated as secret; shorter parts are words such as "hooks".
 const SECRET_BYTES_MIN: usize = 8;
 
 /// A client for one receiver.
@@ -30,14 +30,14 @@ pub(super) struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client.
+    /// Creates the client.
     ///
     /// # Errors
-    /// When the file of authorities cannot be read, or holds none.
+    /// If the CA bundle cannot be read or contains no certificate.
     pub(super) fn new(endpoint: Endpoint) -> Result<Self> {
         let mut tls = TlsConfig::builder();
         if let Some(path) = &endpoint.ca_file {
-            tls = tls.root_certs(RootCerts::new_with_certs(&read_authorities(path)?));
+            tls = tls.root_certs(RootCerts::new_with_certs(&read_ca_bundle(path)?));
         }
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -46,13 +46,13 @@ impl HttpClient {
             .proxy(None)
             .user_agent(USER_AGENT)
             .timeout_global(Some(TIMEOUT))
-            // A connection that was kept for minutes may be dead; alerts are rare.
+            // Alerts are rare, so a kept connection would often be dead.
             .max_idle_connections(0)
             .tls_config(tls.build());
         Ok(Self { agent: config.build().new_agent(), endpoint })
     }
 
-    /// Posts JSON to the endpoint, or to `path` below it, and judges the answer.
+    /// Posts JSON to the endpoint, or to `path` below it, and classifies the response.
     pub(super) fn post(
         &self,
         path: &str,
@@ -75,7 +75,7 @@ impl HttpClient {
         }
         match request.send(body) {
             Ok(response) => judge(response, now, &self.endpoint),
-            Err(error) => Attempt::failed(words(&error)),
+            Err(error) => Attempt::failed(describe(&error)),
         }
     }
 
@@ -85,8 +85,8 @@ impl HttpClient {
     }
 }
 
-/// Reads authorities from a PEM file.
-fn read_authorities(path: &std::path::Path) -> Result<Vec<Certificate<'static>>> {
+/// Reads a CA bundle (PEM).
+fn read_ca_bundle(path: &std::path::Path) -> Result<Vec<Certificate<'static>>> {
     let pem = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let authorities: Vec<Certificate<'static>> = parse_pem(&pem)
         .filter_map(|item| match item {
@@ -95,7 +95,7 @@ fn read_authorities(path: &std::path::Path) -> Result<Vec<Certificate<'static>>>
         })
         .collect();
     if authorities.is_empty() {
-        let reason = format!("{} holds no certificate in PEM", path.display());
+        let reason = format!("{} contains no PEM certificate", path.display());
         return Err(Error::invalid_config("alerting.channels: ca_file", reason));
     }
     Ok(authorities)
@@ -113,10 +113,10 @@ fn judge(
     if verdict == Verdict::Delivered {
         return Attempt::delivered(Some(status.as_u16()));
     }
-    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+    let body = response.body_mut().with_config().limit(RESPONSE_BYTES_MAX).read_to_vec();
     let body = body.unwrap_or_default();
     let quoted = if repeats_secret(&body, endpoint) {
-        "(its answer repeats a secret)".to_owned()
+        "(the response contains a secret)".to_owned()
     } else {
         excerpt(&body)
     };
@@ -130,15 +130,15 @@ fn status_words(status: StatusCode, excerpt: &str) -> String {
     let hint = match code {
         300..=399 => "; redirects are not followed, configure the final URL",
         401 | 403 => "; check the channel's credentials",
-        410 => "; the receiver is gone, the channel is disabled until the next start",
+        410 => "; the receiver is gone; the channel is disabled until the next start",
         _ => "",
     };
     let quoted = if excerpt.is_empty() { String::new() } else { format!(": {excerpt:?}") };
-    format!("answered {code} {reason}{hint}{quoted}")
+    format!("HTTP {code} {reason}{hint}{quoted}")
 }
 
-/// Whether an answer holds a part of the URL behind the host, or of the authorization: many servers repeat
-/// what they were asked.
+/// Whether a response contains a part of the URL after the host, or of the authorization: many
+/// servers echo the request.
 fn repeats_secret(body: &[u8], endpoint: &Endpoint) -> bool {
     let url = endpoint.url.reveal();
     let behind_host = url.get(endpoint.origin().len()..).unwrap_or(url);
@@ -148,27 +148,27 @@ fn repeats_secret(body: &[u8], endpoint: &Endpoint) -> bool {
     parts.any(|part| part.len() >= SECRET_BYTES_MIN && text.contains(part))
 }
 
-/// The beginning of an answer, on one line.
+/// The start of a response, on one line.
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(EXCERPT_CHARS_MAX).collect::<String>().trim().to_owned()
 }
 
-/// A failed exchange in words that never repeat the URL, which may be the secret.
-fn words(error: &ureq::Error) -> String {
+/// Describes a failed exchange without the URL, which may be secret.
+fn describe(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
-        ureq::Error::HostNotFound => "the host's name is not known".to_owned(),
-        ureq::Error::ConnectionFailed => "the connection could not be made".to_owned(),
-        // How a handshake that failed arrives.
+        ureq::Error::Timeout(_) => format!("timed out after {} s", TIMEOUT.as_secs()),
+        ureq::Error::HostNotFound => "host name not found".to_owned(),
+        ureq::Error::ConnectionFailed => "connection failed".to_owned(),
+        // A failed TLS handshake is reported like this.
         ureq::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
             format!("TLS failed: {source}")
         }
-        ureq::Error::Io(source) => format!("the connection failed: {}", source.kind()),
+        ureq::Error::Io(source) => format!("connection failed: {}", source.kind()),
         ureq::Error::Tls(what) => format!("TLS failed: {what}"),
         ureq::Error::Rustls(source) => format!("TLS failed: {source}"),
-        ureq::Error::Protocol(_) => "the answer is not HTTP".to_owned(),
-        _ => "the request could not be made".to_owned(),
+        ureq::Error::Protocol(_) => "the response is not HTTP".to_owned(),
+        _ => "the request failed".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Labels and annotations as Alertmanager knows them.
+//! Labels and annotations in Alertmanager's format.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{Item, Message};
 use crate::alert::notification::{Notification, NotificationKind};
 use crate::model::Timestamp;
 
-/// What an alert without an end has for one.
+/// Alertmanager's `endsAt` for an alert without an end.
 const NO_END: &str = "0001-01-01T00:00:00Z";
 
-/// The labels of an alert: they are its identity, so nothing in them changes while it lasts.
+/// The labels of an alert. They are its identity and do not change while it is open.
 pub(super) fn labels(notification: &Notification) -> BTreeMap<String, String> {
     let own = notification.labels.iter().map(|(name, value)| (label_name(name), value.clone()));
     let mut labels: BTreeMap<String, String> = own.collect();
@@ -27,7 +27,7 @@ pub(super) fn labels(notification: &Notification) -> BTreeMap<String, String> {
     labels
 }
 
-/// What else there is to say.
+/// The annotations of an alert.
 pub(super) fn annotations(item: &Item) -> BTreeMap<String, String> {
     let notification = &item.notification;
     let mut annotations = BTreeMap::from([
@@ -44,14 +44,14 @@ pub(super) fn annotations(item: &Item) -> BTreeMap<String, String> {
     annotations
 }
 
-/// A name that Alertmanager of every version takes: letters, digits and underscores.
+/// Replaces all characters except letters, digits and underscores, for any version of Alertmanager.
 fn label_name(name: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let clean: String = name.chars().map(|c| if is_part(c) { c } else { '_' }).collect();
     if clean.starts_with(|c: char| c.is_ascii_digit()) { format!("_{clean}") } else { clean }
 }
 
-/// The hash that Prometheus makes of labels: FNV-1a over names and values, each followed by 0xff.
+/// Prometheus's label hash: FNV-1a over names and values, each followed by 0xff.
 pub(super) fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -82,7 +82,7 @@ pub(super) fn webhook_alert(item: &Item, kind: NotificationKind, links: &Links) 
     })
 }
 
-/// Pairs that all of the message's incidents share.
+/// Labels or annotations that all incidents of the message share.
 pub(super) fn common(
     message: &Message,
     of: impl Fn(&Item) -> BTreeMap<String, String>,

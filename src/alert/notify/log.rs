@@ -1,4 +1,4 @@
-//! The log: one structured line a transition, always there, and the last resort of other channels.
+//! The log channel: one structured line per notification; always available.
 
 use super::{Attempt, Channel, Item, Message};
 use crate::alert::notification::NotificationKind;
@@ -40,7 +40,7 @@ macro_rules! event {
     }};
 }
 
-/// One line of the log about one incident.
+/// Logs one incident.
 fn line(item: &Item, kind: NotificationKind) {
     if kind.is_end() || kind == NotificationKind::Test {
         event!(info, item, kind);

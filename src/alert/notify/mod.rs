@@ -1,7 +1,7 @@
-//! Delivery of messages: one file a channel, and the rules of retrying.
+//! Delivery of notifications: one file per channel, and the retry schedule.
 //!
-//! A channel renders a [`Message`] and sends it once; whether and when it is tried again is decided by
-//! [`retry`]. Nothing here knows the database: the service owns the threads and the outbox.
+//! A channel renders a [`Message`] and sends it once; [`retry`] decides whether and when to retry.
+//! This module does not access the database: the service owns the threads and the outbox.
 
 mod alertmanager;
 mod email;
@@ -24,35 +24,35 @@ use crate::config::{ChannelConfig, ChannelKind};
 use crate::error::Result;
 use crate::model::Timestamp;
 
-/// Who sends, in HTTP and in mail.
+/// User agent in HTTP and mail.
 const USER_AGENT: &str = concat!("chatgauge/", env!("CARGO_PKG_VERSION"));
 
-/// What is sent at once: one incident, or several of one rule that began together.
+/// A message: one incident, or several incidents of a rule that started together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// The same for every attempt.
+    /// Message id, the same for every attempt.
     pub id: String,
-    /// The channel it goes to.
+    /// Name of the channel.
     pub channel: String,
-    /// What happened.
+    /// The event.
     pub kind: NotificationKind,
     /// The incidents, at least one.
     pub items: Vec<Item>,
-    /// The rest of the rule's open incidents, for channels that show it.
+    /// The rule's other open incidents, for channels that show them.
     pub context: GroupContext,
 }
 
-/// The open incidents of a rule that a message is not about and that its channel was notified of.
+/// The rule's other open incidents that the channel was notified of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupContext {
-    /// Some of them.
+    /// Some of these incidents.
     pub open: Vec<Item>,
-    /// Number of others.
+    /// Number of omitted incidents.
     pub truncated: usize,
 }
 
 impl GroupContext {
-    /// Whether there is none.
+    /// Whether there are no other incidents.
     pub const fn is_empty(&self) -> bool {
         self.open.is_empty() && self.truncated == 0
     }
@@ -61,78 +61,78 @@ impl GroupContext {
 /// One incident of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// What happened to it, as of then.
+    /// The notification.
     pub notification: Notification,
-    /// Its latest evaluation, when a later one is known.
+    /// A later evaluation, if there is one.
     pub current: Option<Current>,
 }
 
-/// An evaluation later than the one that a message is about.
+/// An evaluation later than the notification.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Current {
-    /// When.
+    /// Time of the evaluation.
     pub at: Timestamp,
-    /// The value; none when there was no traffic.
+    /// The value; `None` without traffic.
     pub value: Option<f64>,
 }
 
-/// What became of one attempt.
+/// Result of one delivery attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// What it means for the message.
     pub verdict: Verdict,
-    /// Status of the answer.
+    /// HTTP or SMTP status.
     pub status: Option<u16>,
-    /// How long the receiver asks to wait.
+    /// Wait requested by the receiver.
     pub retry_after: Option<Duration>,
-    /// What went wrong, without secrets.
+    /// Error text without secrets.
     pub error: Option<String>,
 }
 
 impl Attempt {
-    /// The receiver took it.
+    /// The receiver accepted the message.
     pub const fn delivered(status: Option<u16>) -> Self {
         Self { verdict: Verdict::Delivered, status, retry_after: None, error: None }
     }
 
-    /// There was no answer.
+    /// There was no response.
     pub fn failed(error: impl Into<String>) -> Self {
         let error = Some(error.into());
         Self { verdict: Verdict::Retry, status: None, retry_after: None, error }
     }
 }
 
-/// A way out of this program.
+/// A delivery channel.
 pub trait Channel: Send {
-    /// Tries once to deliver; may block for as long as the timeout of the channel.
+    /// Makes one delivery attempt; blocks at most for the channel's timeout.
     fn send(&mut self, message: &Message, now: Timestamp) -> Attempt;
 
-    /// Tells again what is still so, for receivers that forget; most have nothing to do.
+    /// Resends active alerts to receivers that expire them; most channels do nothing.
     fn refresh(&mut self, items: &[Item], now: Timestamp) -> Attempt {
         let _ = (items, now);
         Attempt::delivered(None)
     }
 
-    /// Time between two refreshes; `None`: the receiver does not forget.
+    /// Interval of refreshes; `None` if the receiver does not expire alerts.
     fn refresh_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether its messages show the other open incidents of their rule too.
+    /// Whether messages contain the rule's other open incidents.
     fn shows_group(&self) -> bool {
         false
     }
 
-    /// Least time between two messages.
+    /// Minimum time between two messages.
     fn pace(&self) -> Duration {
         Duration::ZERO
     }
 }
 
-/// Makes the channel that a configuration describes; `external_url` is where links lead, or empty.
+/// Opens a configured channel; `external_url` is the base of links, or empty.
 ///
 /// # Errors
-/// When it cannot work: a file of authorities that cannot be read.
+/// If a CA bundle cannot be read.
 pub fn open(config: &ChannelConfig, external_url: &str) -> Result<Box<dyn Channel>> {
     let (name, links) = (config.name.as_str(), text::Links::new(external_url));
     Ok(match &config.kind {
@@ -147,7 +147,7 @@ pub fn open(config: &ChannelConfig, external_url: &str) -> Result<Box<dyn Channe
     })
 }
 
-/// The message that tries a channel.
+/// A message to test a channel.
 pub fn test_message(channel: &str, id: String, zone: &str, now: Timestamp) -> Message {
     let notification = Notification {
         rule_id: "test".to_owned(),

@@ -1,32 +1,32 @@
-//! When a message is tried again, and when it is given up. Pure: clock and chance are arguments.
+//! The retry schedule of notifications: pure functions of clock and chance.
 
 use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// Waits after the first, second, ... failed attempt, in seconds; afterwards the last one, hourly.
+/// Waits after the first, second, ... failed attempt, in seconds; the last one repeats.
 const WAITS_S: [u32; 7] = [5, 30, 120, 300, 900, 1_800, 3_600];
-/// How far a wait is moved either way, as a share, so that many senders do not come back at once.
+/// Maximum relative deviation of a wait, so that many senders do not retry at once.
 const JITTER: f64 = 0.2;
-/// Longest wait that a receiver may ask for.
+/// Maximum wait that a receiver may request.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
-/// A message this old is given up at its next failure.
+/// Age at which a message is given up at its next failure, in milliseconds.
 pub const GIVE_UP_AFTER_MS: i64 = 24 * 3_600 * 1_000;
 
-/// What an answer means for the message.
+/// What a response means for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was taken.
+    /// Accepted.
     Delivered,
-    /// Another attempt may succeed.
+    /// A retry may succeed.
     Retry,
-    /// No attempt will succeed.
+    /// No retry can succeed.
     Dead,
-    /// The receiver wants nothing more, ever.
+    /// The receiver wants no more messages.
     Gone,
 }
 
-/// What an HTTP status means for the message.
+/// Classifies an HTTP status.
 pub const fn verdict_of(status: u16) -> Verdict {
     match status {
         200..=299 => Verdict::Delivered,
@@ -36,10 +36,10 @@ pub const fn verdict_of(status: u16) -> Verdict {
     }
 }
 
-/// The next attempt after `attempts` failed ones, the last just now; `None`: given up.
+/// Time of the next attempt after `attempts` failed ones, the last just now; `None` to give up.
 ///
-/// `chance` is a random number in `[0, 1)`. What the receiver asks for (`retry_after`) goes before the
-/// schedule, up to [`RETRY_AFTER_MAX`].
+/// `chance` is a random number in `[0, 1)`. A wait requested by the receiver (`retry_after`) takes
+/// precedence over the schedule, up to [`RETRY_AFTER_MAX`].
 pub fn next_attempt(
     created_at: Timestamp,
     now: Timestamp,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_status_means() {
+    fn each_status_has_a_verdict() {
         let table = [
             (200, Verdict::Delivered),
             (204, Verdict::Delivered),
@@ -121,10 +121,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
-        /// No wait is longer than an hour and its jitter, none is shorter than four seconds, and all
-        /// lie within 20 % of the schedule.
+        /// No wait exceeds an hour plus jitter, none is below four seconds, and all are within 20 %
+        /// of the schedule.
         #[test]
-        fn every_wait_is_bounded(attempts in 0_u32..1_000, chance in 0.0_f64..1.0) {
+        fn every_delay_is_bounded(attempts in 0_u32..1_000, chance in 0.0_f64..1.0) {
             let wait = wait_s(attempts, chance);
             prop_assert!((4.0..=4_320.0).contains(&wait), "{wait}");
             let middle = wait_s(attempts, 0.5);

@@ -1,4 +1,4 @@
-//! Incidents for tests.
+//! Sample incidents for tests.
 
 use super::{GroupContext, Item, Message};
 use crate::alert::notification::{Notification, NotificationKind, Unit};
@@ -8,7 +8,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-/// A high error rate in a space.
+/// A firing error-rate incident of a space.
 pub(crate) fn firing(incident_id: &str, space: &str) -> Item {
     let notification = Notification {
         rule_id: "error-rate".into(),
@@ -34,7 +34,7 @@ pub(crate) fn firing(incident_id: &str, space: &str) -> Item {
     Item { notification, current: None }
 }
 
-/// The same, over.
+/// The same incident, resolved.
 pub(crate) fn resolved(incident_id: &str, space: &str) -> Item {
     let mut item = firing(incident_id, space);
     item.notification.kind = NotificationKind::Resolved;
@@ -43,7 +43,7 @@ pub(crate) fn resolved(incident_id: &str, space: &str) -> Item {
     item
 }
 
-/// A message of them.
+/// A message about these incidents.
 pub(crate) fn message(items: Vec<Item>) -> Message {
     let kind = items.first().map_or(NotificationKind::Test, |item| item.notification.kind);
     let context = GroupContext::default();

@@ -1,4 +1,4 @@
-//! The signature of Standard Webhooks: HMAC-SHA256 over id, timestamp and body.
+//! Standard Webhooks signatures: HMAC-SHA256 over id, timestamp and body.
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -6,8 +6,8 @@ use sha2::Sha256;
 
 use crate::config::SigningKey;
 
-/// The value of `webhook-signature`: one `v1,<base64>` for each key, separated by spaces, so that a
-/// receiver accepts it that knows any of them.
+/// The value of `webhook-signature`: one `v1,<base64>` per key, separated by spaces, so that a
+/// receiver with any of the keys accepts it.
 pub fn sign(keys: &[SigningKey], id: &str, timestamp_s: i64, body: &[u8]) -> String {
     let signatures: Vec<String> = keys
         .iter()

@@ -1,4 +1,5 @@
-//! Slack's incoming webhook with attachments, which Mattermost, Rocket.Chat and Discord take too.
+//! Slack's incoming webhook with attachments, which Mattermost, Rocket.Chat and Discord also
+//! accept.
 
 use std::time::Duration;
 
@@ -12,22 +13,19 @@ use crate::config::Endpoint;
 use crate::error::Result;
 use crate::model::Timestamp;
 
-/// Slack takes one message a second and channel.
+/// Minimum time between messages: Slack accepts one per second and channel.
 const PACE: Duration = Duration::from_secs(1);
-/// Most attachments of a message; Slack shows no more.
+/// Maximum number of attachments per message; Slack shows no more.
 const ATTACHMENTS_MAX: usize = 20;
 
-/// Posts to one channel of a chat.
+/// Posts to one chat channel.
 pub(super) struct Slack {
     client: HttpClient,
     links: Links,
 }
 
 impl Slack {
-    /// A chat.
-    ///
-    /// # Errors
-    /// As [`HttpClient::new`].
+    /// Creates the channel.
     pub(super) fn new(endpoint: &Endpoint, links: Links) -> Result<Self> {
         Ok(Self { client: HttpClient::new(endpoint.clone())?, links })
     }
@@ -90,7 +88,7 @@ fn color(kind: NotificationKind, severity: &str) -> &'static str {
     }
 }
 
-/// Text that can neither mark up nor call anybody: names of models and spaces come from outside.
+/// Escapes markup and mentions, because names of models and spaces are untrusted.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -98,7 +96,7 @@ fn plain(text: &str) -> String {
             '&' => plain.push_str("&amp;"),
             '<' => plain.push_str("&lt;"),
             '>' => plain.push_str("&gt;"),
-            // A zero-width space keeps "@everyone" from being a mention.
+            // A zero-width space prevents mentions such as "@everyone".
             '@' => plain.push_str("@\u{200b}"),
             '\n' => plain.push('\n'),
             c if c.is_control() => plain.push(' '),
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_called_by_a_name_from_outside() {
+    fn mentions_in_names_are_escaped() {
         let payload = payload(
             &message(vec![firing("i1", "<!channel> @everyone <https://evil.example|x>")]),
             &Links::new(""),
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_one_message_of_bounded_size() {
+    fn many_alerts_are_one_message_of_bounded_size() {
         let items = (0..500).map(|i| firing(&format!("i{i}"), "acme")).collect();
         let payload = payload(&message(items), &Links::new(""));
         assert_eq!(payload["attachments"].as_array().unwrap().len(), ATTACHMENTS_MAX);

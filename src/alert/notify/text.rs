@@ -1,4 +1,4 @@
-//! Messages in words: headlines, values with their units, times in the zone of the people.
+//! Texts of messages: headlines, values with units, local times.
 
 use super::{Item, Message};
 use crate::alert::notification::{Notification, NotificationKind};
@@ -6,35 +6,35 @@ use crate::alert::summary::{pair_text, value_text};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{Timestamp, Tz};
 
-/// Where links of messages lead.
+/// Base of the links in messages.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
     external_url: String,
 }
 
 impl Links {
-    /// Links below the dashboard's URL; none when it is empty.
+    /// Links below the dashboard's URL; none if it is empty.
     pub(super) fn new(external_url: &str) -> Self {
         Self { external_url: external_url.trim_end_matches('/').to_owned() }
     }
 
-    /// The dashboard, or nothing.
+    /// URL of the dashboard, or empty.
     pub(super) fn base(&self) -> &str {
         &self.external_url
     }
 
-    /// The page of an incident, or nothing.
+    /// URL of an incident, or empty.
     pub(super) fn incident(&self, incident_id: &str) -> String {
         if self.external_url.is_empty() {
             return String::new();
         }
-        // Ids are made by this program: letters, digits and dashes.
+        // Incident ids contain only letters, digits and dashes, so they need no escaping.
         format!("{}/alerts?incident={incident_id}", self.external_url)
     }
 }
 
-/// What happened, in a word or three.
-pub(super) const fn word(kind: NotificationKind) -> &'static str {
+/// Label of an event.
+pub(super) const fn label(kind: NotificationKind) -> &'static str {
     match kind {
         NotificationKind::Firing => "Firing",
         NotificationKind::Resolved => "Resolved",
@@ -45,27 +45,27 @@ pub(super) const fn word(kind: NotificationKind) -> &'static str {
     }
 }
 
-/// The message in a line.
+/// The message in one line.
 pub(super) fn headline(message: &Message) -> String {
-    let Some(first) = message.items.first() else { return word(message.kind).to_owned() };
-    let (word, name) = (word(message.kind), &first.notification.rule_name);
+    let Some(first) = message.items.first() else { return label(message.kind).to_owned() };
+    let (label, name) = (label(message.kind), &first.notification.rule_name);
     match message.items.len() {
         1 => match group(&first.notification) {
-            group if group.is_empty() => format!("{word}: {name}"),
-            group => format!("{word}: {name} ({group})"),
+            group if group.is_empty() => format!("{label}: {name}"),
+            group => format!("{label}: {name} ({group})"),
         },
-        count => format!("{word}: {name} ({count} groups)"),
+        count => format!("{label}: {name} ({count} groups)"),
     }
 }
 
-/// The group in words, e.g. `space acme, model gpt-5`; empty without one.
+/// The group as text, e.g. `space acme, model gpt-5`; empty without a group.
 pub(super) fn group(notification: &Notification) -> String {
     let pairs = notification.group.iter().map(|(dimension, value)| format!("{dimension} {value}"));
     let period = notification.period.iter().cloned();
     pairs.chain(period).collect::<Vec<_>>().join(", ")
 }
 
-/// What was seen and what it was held against.
+/// Value, threshold and sample size.
 pub(super) fn comparison(notification: &Notification) -> String {
     let Notification { value: seen, operator, threshold, unit, samples, events, .. } = notification;
     let (seen, limit) = pair_text(*seen, *threshold, *unit);
@@ -77,7 +77,7 @@ pub(super) fn comparison(notification: &Notification) -> String {
     format!("{seen}, limit {operator} {limit}{of}")
 }
 
-/// Everything about one incident, a line each, without link and runbook.
+/// The lines about one incident, without link and runbook.
 pub(super) fn lines(item: &Item) -> Vec<String> {
     let notification = &item.notification;
     let mut lines = vec![notification.summary.clone()];
@@ -102,7 +102,7 @@ pub(super) fn lines(item: &Item) -> Vec<String> {
     lines
 }
 
-/// Why it ended, and who says so.
+/// The reason of the end, and who closed the incident.
 fn end_reason(notification: &Notification) -> String {
     let comment = notification.comment.iter().map(|comment| format!(": {comment}"));
     match &notification.closed_by {
@@ -111,7 +111,7 @@ fn end_reason(notification: &Notification) -> String {
     }
 }
 
-/// An instant as a clock in the zone shows it, with the zone.
+/// A time in the zone, with the name of the zone.
 fn time(at: Timestamp, zone: &str) -> String {
     let tz: Tz = zone.parse().unwrap_or(Tz::UTC);
     format!("{} ({})", at.floor_to(1_000).to_rfc3339_in(tz), tz.name())
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn who_closed_it_is_said() {
+    fn the_closing_user_is_named() {
         let mut item = resolved("i1", "acme");
         item.notification.closed_by = Some("key:3 ops".into());
         item.notification.comment = Some("known".into());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn links_need_a_place_to_lead_to() {
+    fn links_require_a_base_url() {
         assert_eq!(
             Links::new("https://x.example/").incident("i1"),
             "https://x.example/alerts?incident=i1"

@@ -1,4 +1,4 @@
-//! The webhook: Alertmanager's payload of version 4 with our incident beside it, signed.
+//! The webhook: Alertmanager's version 4 payload plus our own incident fields, signed.
 
 use serde_json::{Value, json};
 
@@ -21,10 +21,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook.
-    ///
-    /// # Errors
-    /// As [`HttpClient::new`].
+    /// Creates the channel.
     pub(super) fn new(
         name: &str,
         endpoint: &Endpoint,
@@ -54,7 +51,7 @@ impl Channel for Webhook {
     }
 }
 
-/// Why the message is sent, in Alertmanager's words where it has any.
+/// Reason of the notification, in Alertmanager's terms where they exist.
 const fn reason(message: &Message) -> &'static str {
     let is_all = message.context.is_empty();
     match message.kind {
@@ -69,15 +66,16 @@ const fn reason(message: &Message) -> &'static str {
     }
 }
 
-/// The status of the group, which is the rule: it fires as long as one of its alerts does.
+/// Status of the group, that is of the rule: firing while any of its alerts is.
 const fn group_status(message: &Message) -> &'static str {
     if message.context.is_empty() { status(message.kind) } else { status(NotificationKind::Firing) }
 }
 
-/// The whole payload.
+/// The complete payload.
 ///
-/// Alertmanager's group is the rule here, so its alerts are those that began or ended now, and all others of the rule
-/// that are open and that the receiver was notified of. `incident` and `incidents` are only the former.
+/// Alertmanager's group is the rule: its alerts are those that started or ended now, and the rule's
+/// other open incidents that the receiver knows. `incident` and `incidents` contain only the
+/// former.
 fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
     let rule = message.items.first().map_or("", |item| &item.notification.rule_id);
     let changed = message.items.iter().map(|item| webhook_alert(item, message.kind, links));
@@ -104,7 +102,7 @@ fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
     })
 }
 
-/// Our own words about an incident: the message as it is, and where it stands now.
+/// Our own fields about an incident: the notification and its latest evaluation.
 fn incident(item: &Item, kind: NotificationKind, links: &Links) -> Value {
     let mut value = serde_json::to_value(&item.notification).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_alertmanager_would_send() {
+    fn the_message_has_the_format_of_alertmanager() {
         let payload = payload_of(vec![firing("i1", "acme")]);
         assert_eq!(payload["version"], "4");
         assert_eq!(payload["status"], "firing");
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn our_incident_stands_beside_it() {
+    fn the_incident_is_an_additional_member() {
         let mut item = firing("i1", "acme");
         let at = item.notification.at.plus_ms(60_000);
         item.current = Some(Current { at, value: Some(0.4) });
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_says_when_and_why() {
+    fn a_resolved_message_has_time_and_reason() {
         let payload = payload_of(vec![resolved("i1", "acme")]);
         assert_eq!(payload["status"], "resolved");
         assert_eq!(payload["alerts"][0]["endsAt"], "2026-11-23T02:31:10Z");
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn several_share_what_is_common() {
+    fn common_labels_are_shared() {
         let payload = payload_of(vec![firing("i1", "acme"), firing("i2", "beta")]);
         assert_eq!(payload["alerts"].as_array().unwrap().len(), 2);
         assert_eq!(payload["commonLabels"].get("space"), None);

@@ -1,4 +1,4 @@
-//! How far an import came, so that an interrupted one can go on.
+//! The progress of an import, so that an interrupted one can resume.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,24 +7,25 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The beginning of a file that tells it from another of the same name.
+/// Number of leading bytes of a file that enter its fingerprint.
 const FINGERPRINT_BYTES: u64 = 4_096;
 
-/// A small file beside the database with the number of rows that are stored.
+/// A small file beside the database with the number of imported rows.
 ///
-/// It only saves time: rows that are read again are recognised as duplicates. Its name is derived
-/// from the imported file's path and beginning and from the rules it is read by, so that another
-/// file or another mapping starts at the first row.
+/// It only saves time: rows that are read again are recognised as duplicates. Its name is a hash of
+/// the imported file's path, its first bytes and the import rules, so another file or mapping
+/// starts at the first row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     path: PathBuf,
 }
 
 impl Checkpoint {
-    /// The checkpoint of importing `file` into `database` by `rules` (any text that stands for them).
+    /// The checkpoint of importing `file` into `database`; `rules` is a text that identifies the
+    /// rules.
     ///
     /// # Errors
-    /// [`Io`](Error::Io) when the file cannot be read.
+    /// [`Io`](Error::Io) if the file cannot be read.
     pub fn new(database: &Path, file: &Path, rules: &str) -> Result<Self> {
         let fail = |source| Error::Io { path: file.to_owned(), source };
         let absolute = std::path::absolute(file).map_err(fail)?;
@@ -44,7 +45,7 @@ impl Checkpoint {
         Ok(Self { path: path.into() })
     }
 
-    /// Rows that are stored; 0 when none are known to be.
+    /// Number of imported rows; 0 if unknown.
     pub fn rows(&self) -> u64 {
         std::fs::read_to_string(&self.path)
             .ok()
@@ -52,10 +53,7 @@ impl Checkpoint {
             .unwrap_or(0)
     }
 
-    /// Notes that the first `rows` rows are stored.
-    ///
-    /// # Errors
-    /// [`Io`](Error::Io) when it cannot be written.
+    /// Records that the first `rows` rows are stored.
     pub fn save(&self, rows: u64) -> Result<()> {
         let fail = |source| Error::Io { path: self.path.clone(), source };
         let draft = self.path.with_added_extension("new");
@@ -64,9 +62,9 @@ impl Checkpoint {
         std::fs::rename(&draft, &self.path).map_err(fail)
     }
 
-    /// Forgets it: the file is imported.
+    /// Removes the checkpoint after a complete import.
     pub fn clear(&self) {
-        // When it stays behind, the worst is that a later --resume has little to do.
+        // A leftover only makes a later --resume skip rows that are stored.
         drop(std::fs::remove_file(&self.path));
     }
 }
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_import_goes_on_only_with_the_same_file_and_rules() {
+    fn an_import_resumes_only_with_the_same_file_and_rules() {
         let directory = tempfile::tempdir().unwrap();
         let (database, file) = (directory.path().join("a.db"), directory.path().join("a.csv"));
         std::fs::write(&file, "a,b\n1,2\n").unwrap();

@@ -1,30 +1,30 @@
-//! The fields of the contract that a column can be mapped to.
+//! The record fields that a column can be mapped to.
 
 use super::Rejection;
 use crate::csv_file::UNKNOWN;
 use crate::error::{Error, Result};
 
-/// What kind of value a field takes.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.
     Text,
     /// A number.
     Number,
-    /// Yes or no.
+    /// True or false.
     Flag,
-    /// An instant.
+    /// A time.
     Time,
     /// A JSON object.
     Object,
 }
 
-/// A field of the contract.
+/// A record field.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
+    /// Name of the field.
     pub name: &'static str,
-    /// What it takes.
+    /// Type of the field.
     pub kind: Kind,
 }
 
@@ -32,8 +32,8 @@ const fn field(name: &'static str, kind: Kind) -> Field {
     Field { name, kind }
 }
 
-/// Every field, in the order in which an exported file has them.
-pub const FIELDS: [Field; 26] = [
+/// All fields except tags, in the column order of an export.
+pub const FIELDS: [Field; 29] = [
     field("request_id", Kind::Text),
     field("started_at", Kind::Time),
     field("operation", Kind::Text),
@@ -49,6 +49,8 @@ pub const FIELDS: [Field; 26] = [
     field("prompt_tokens", Kind::Number),
     field("completion_tokens", Kind::Number),
     field("cached_prompt_tokens", Kind::Number),
+    field("cache_write_prompt_tokens", Kind::Number),
+    field("cache_write_1h_prompt_tokens", Kind::Number),
     field("reasoning_tokens", Kind::Number),
     field("cost_usd", Kind::Number),
     field("cache_hit", Kind::Flag),
@@ -57,12 +59,13 @@ pub const FIELDS: [Field; 26] = [
     field("cancelled", Kind::Flag),
     field("http_status", Kind::Number),
     field("finish_reason", Kind::Text),
+    field("service_tier", Kind::Text),
     field("attempt", Kind::Number),
     field("streamed", Kind::Flag),
     field("provider_response_id", Kind::Text),
 ];
 
-/// The one field that takes an object; it is not a column of an export.
+/// The only object field; exports write it as one column after the others.
 pub const TAGS: Field = field("tags", Kind::Object);
 
 /// The field with this name.
@@ -70,11 +73,11 @@ pub fn find(name: &str) -> Option<&'static Field> {
     FIELDS.iter().chain([&TAGS]).find(|field| field.name == name)
 }
 
-/// The field with this name, which was typed after `flag`.
+/// The field with this name, given to `flag`.
 ///
 /// # Errors
-/// [`InvalidConfig`](Error::InvalidConfig) with the names that exist.
-pub fn find_typed(flag: &str, name: &str) -> Result<&'static Field> {
+/// [`InvalidConfig`](Error::InvalidConfig) with the existing names.
+pub fn find_for_flag(flag: &str, name: &str) -> Result<&'static Field> {
     find(name).ok_or_else(|| {
         let names: Vec<_> = FIELDS.iter().chain([&TAGS]).map(|field| field.name).collect();
         let reason = format!("{name:?} is not a field; the fields are {}", names.join(", "));
@@ -82,11 +85,11 @@ pub fn find_typed(flag: &str, name: &str) -> Result<&'static Field> {
     })
 }
 
-/// Appends a cell as a JSON value of the field's kind, times `scale` when it is a number.
-/// Times are not handled here.
+/// Appends a cell as a JSON value of the field's type; numbers are multiplied by `scale`. Times are
+/// written elsewhere.
 ///
 /// # Errors
-/// When the text is not of that kind; the reason does not repeat it.
+/// If the text has another type; the reason does not quote it.
 pub fn write_value(
     field: &'static Field,
     text: &str,
@@ -111,7 +114,7 @@ pub fn write_value(
     Ok(())
 }
 
-/// Whether a cell says that the value is not known.
+/// Whether a cell stands for an unknown value.
 pub fn is_unknown(kind: Kind, text: &str) -> bool {
     match text {
         "" => true,
@@ -127,7 +130,7 @@ pub fn write_text(text: &str, json: &mut Vec<u8>) {
 }
 
 fn write_number(text: &str, scale: f64, json: &mut Vec<u8>) -> Option<()> {
-    // The common case, which also keeps integers beyond 2^53 exact.
+    // The common case; it also keeps integers beyond 2^53 exact.
     let digits = text.as_bytes();
     let is_plain =
         digits.iter().all(u8::is_ascii_digit) && matches!(digits, [_] | [b'1'..=b'9', ..]);

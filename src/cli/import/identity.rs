@@ -1,4 +1,4 @@
-//! Identities for rows that have none, so that a file imported twice is stored once.
+//! Ids for rows without one, so that a file imported twice is stored once.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use rustc_hash::FxBuildHasher;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// How many different rows are remembered: a row is told apart from an identical one unless so many
-/// others lie between them. Takes about 50 MB at most.
+/// Number of distinct rows to remember, about 50 MB. Identical rows get different ids only if fewer
+/// distinct rows lie between them.
 const REMEMBERED_ROWS: usize = 1 << 20;
 
-/// Derives an identity from what a row says and from how many rows before it said the same.
+/// Derives an id from the content of a row and the number of identical rows before it.
 ///
-/// It depends on nothing else: not on the name of the file, the mapping or the time. Identical rows
-/// of one file are different requests; those of two files are the same unless the salts differ.
+/// The id does not depend on the file name, the mapping or the time. Identical rows of one file are
+/// different requests; identical rows of two files are the same request, unless their salts differ.
 #[derive(Debug)]
 pub struct RowIds {
     salt: [u8; 32],
@@ -22,11 +22,11 @@ pub struct RowIds {
     limit: usize,
 }
 
-/// How often a row was seen, by the start of its hash.
+/// Number of occurrences by the first bytes of the row's hash.
 type Seen = HashMap<u64, u32, FxBuildHasher>;
 
 impl RowIds {
-    /// Identities of a file's rows.
+    /// Ids for the rows of one file.
     pub fn new(salt: &str) -> Self {
         Self::with_limit(salt, REMEMBERED_ROWS / 2)
     }
@@ -40,7 +40,7 @@ impl RowIds {
         }
     }
 
-    /// The identity of the next row, given as its cells.
+    /// The id of the next row, given as its cells.
     pub fn next<'a>(&mut self, cells: impl Iterator<Item = &'a [u8]>) -> Uuid {
         let mut hash = Sha256::new_with_prefix(self.salt);
         for cell in cells {
@@ -59,7 +59,7 @@ impl RowIds {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
-    /// How many identical rows came before.
+    /// Number of identical rows before this one.
     fn occurrence(&mut self, digest: &[u8; 32]) -> u32 {
         let key = u64::from_le_bytes(digest.first_chunk().copied().unwrap_or_default());
         if self.recent.len() >= self.limit {
@@ -92,12 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn identical_rows_keep_their_order_number_whatever_lies_between() {
+    fn identical_rows_are_numbered_across_other_rows() {
         assert_eq!(ids("", &["x", "a", "x"])[2], ids("", &["b", "x", "c", "x"])[3]);
     }
 
     #[test]
-    fn a_salt_tells_files_apart() {
+    fn a_salt_distinguishes_files() {
         assert_ne!(ids("june", &["x"]), ids("july", &["x"]));
     }
 }

@@ -1,4 +1,4 @@
-//! Files and standard input, compressed or not.
+//! Input files and standard input, compressed or not.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,24 +13,24 @@ use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What a file consists of.
+/// Formats of an input file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
     /// Columns with a header line.
     Csv,
-    /// LiteLLM's table of spend logs, as either of the above.
+    /// LiteLLM's spend logs table, in either of these formats.
     LitellmSpendlogs,
 }
 
-/// An opened file, decompressed.
+/// An open, decompressed input.
 pub struct Input {
     /// The content.
     pub reader: Box<dyn BufRead>,
     /// Size on disk; `None` for standard input.
     pub bytes_total: Option<u64>,
-    /// Bytes read from the disk so far.
+    /// Bytes read from disk so far.
     pub bytes_read: Arc<AtomicU64>,
 }
 
@@ -41,11 +41,7 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// Opens a file, or standard input when the name is `-`; gzip and zstd are recognised by their
-    /// first bytes.
-    ///
-    /// # Errors
-    /// [`Io`](Error::Io) when it cannot be opened.
+    /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |source| Error::Io { path: path.to_owned(), source };
         if path == Path::new("-") {
@@ -76,10 +72,10 @@ impl Input {
         Ok(Self { reader, bytes_total, bytes_read })
     }
 
-    /// The format by the name of the file, else by the first character.
+    /// The format by the file name, or else by the first character.
     ///
     /// # Errors
-    /// When the file cannot be read or is a JSON array.
+    /// If the file cannot be read or is a JSON array.
     pub fn format(&mut self, path: &Path) -> Result<FileFormat> {
         if let Some(format) = format_by_name(path) {
             return Ok(format);
@@ -89,7 +85,7 @@ impl Input {
         match start.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => Ok(FileFormat::Ndjson),
             Some(b'[') => {
-                let reason = "is a JSON array; write one object a line, e.g. with jq -c '.[]'";
+                let reason = "is a JSON array; write one object per line, e.g. with jq -c '.[]'";
                 Err(Error::invalid_config(path.display().to_string(), reason))
             }
             _ => Ok(FileFormat::Csv),
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_comes_from_the_name_and_else_from_the_content() {
+    fn the_format_follows_the_name_or_else_the_content() {
         let format = |name: &str, content: &'static str| {
             let mut input = Input::new(content.as_bytes(), None).unwrap();
             input.format(Path::new(name)).map_err(|error| error.to_string())
@@ -157,7 +153,7 @@ mod tests {
         assert_eq!(format("-", "\n {\"a\":1}"), Ok(FileFormat::Ndjson));
         assert_eq!(
             format("a.json", "[{}]"),
-            Err("a.json: is a JSON array; write one object a line, e.g. with jq -c '.[]'".into())
+            Err("a.json: is a JSON array; write one object per line, e.g. with jq -c '.[]'".into())
         );
         assert_eq!(format("a.txt", "a,b"), Ok(FileFormat::Csv));
     }

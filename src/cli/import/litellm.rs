@@ -1,4 +1,4 @@
-//! Rows of LiteLLM's table of spend logs, as CSV or as one JSON object a line.
+//! Reads LiteLLM's spend logs table, as CSV or as one JSON object per line.
 
 use std::io::{self, BufRead};
 
@@ -30,24 +30,24 @@ impl std::fmt::Debug for LitellmRows {
 }
 
 impl LitellmRows {
-    /// Rows of `reader`, whose first character tells which form they have.
+    /// Rows of `reader`; the first character decides the format.
     ///
     /// # Errors
-    /// When there is no header, or `rules` has anything: the columns have their meaning already.
+    /// If there is no header, or `rules` is not empty, because the columns have fixed meanings.
     pub fn new(
         mut reader: Box<dyn BufRead>,
         delimiter: u8,
         rules: &MappingRules,
         ids: RowIds,
     ) -> Result<Self> {
-        let typed = [("--map", &rules.map), ("--set", &rules.constants), ("--scale", &rules.scale)];
-        if let Some((flag, _)) = typed.iter().find(|(_, typed)| !typed.is_empty()) {
-            let reason = "the columns of spend logs have their meaning already";
+        let given = [("--map", &rules.map), ("--set", &rules.constants), ("--scale", &rules.scale)];
+        if let Some((flag, _)) = given.iter().find(|(_, rules)| !rules.is_empty()) {
+            let reason = "the columns of spend logs have fixed meanings";
             return Err(Error::invalid_config(*flag, reason));
         }
         let start = reader.fill_buf().unwrap_or_default();
         if start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
-            // Identities are made here, of the whole line.
+            // Ids are derived here, from the whole line.
             let lines = NdjsonRows::new(reader, &MappingRules::default(), RowIds::new(""))?;
             return Ok(Self { rows: Rows::Lines(lines), ids, ignored: Vec::new() });
         }
@@ -100,8 +100,8 @@ impl RowReader for LitellmRows {
         };
         json.clear();
         if !event.has_start() {
-            // It would count as of now.
-            let reason = "is missing or no time";
+            // Without a start time the request would count as of now.
+            let reason = "is missing or not a time";
             return Ok(Some(Err(Rejection::new("startTime", reason))));
         }
         event.write_json(json);

@@ -1,15 +1,15 @@
-//! Which column becomes which field.
+//! Maps columns to fields.
 
 use csv::ByteRecord;
 
 use super::Rejection;
-use super::field::{Field, Kind, find, find_typed, is_unknown, write_value};
+use super::field::{Field, Kind, find, find_for_flag, is_unknown, write_value};
 use super::time::TimeFormat;
 use crate::csv_file::unguarded;
 use crate::error::{Error, Result};
 use crate::model::Tz;
 
-/// How rows are read, as typed.
+/// The mapping rules as given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct MappingRules {
     /// `field=Column`.
@@ -18,22 +18,22 @@ pub struct MappingRules {
     pub constants: Vec<String>,
     /// `field=factor`.
     pub scale: Vec<String>,
-    /// How instants are written.
+    /// Format of times.
     pub time_format: TimeFormat,
-    /// The zone of instants without one.
+    /// Zone of times without an offset.
     pub tz: Tz,
 }
 
-/// The fields and where their values come from.
+/// The fields and the sources of their values.
 #[derive(Debug)]
 pub struct Mapping {
     columns: Vec<MappedColumn>,
-    /// `,"field":value` of every constant.
+    /// `,"field":value` for each constant.
     constants: Vec<u8>,
     time_format: TimeFormat,
     tz: Tz,
     column_count: usize,
-    /// Columns of the file that no field takes.
+    /// Columns that no field uses.
     pub ignored: Vec<String>,
 }
 
@@ -45,12 +45,12 @@ struct MappedColumn {
 }
 
 impl Mapping {
-    /// Applies the rules to the header of a file. Columns that are called like a field are taken
-    /// without being mapped; a constant takes the place of a column that is not.
+    /// Applies the rules to a header. Columns named like a field need no rule; a constant replaces
+    /// such a column unless a rule maps it.
     ///
     /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) naming the flag, for unknown fields and columns and
-    /// for a field that is set twice.
+    /// [`InvalidConfig`](Error::InvalidConfig) with the flag, for an unknown field or column, or a
+    /// field that is set twice.
     pub fn new(rules: &MappingRules, header: &[String]) -> Result<Self> {
         let constants = parse_constants(rules)?;
         let mut columns: Vec<MappedColumn> = Vec::new();
@@ -63,7 +63,7 @@ impl Mapping {
                 return Err(Error::invalid_config("--map", reason));
             }
             let index = header.iter().position(|name| name == column).ok_or_else(|| {
-                let reason = format!("there is no column {column:?}; there are {header:?}");
+                let reason = format!("no column {column:?}; the columns are {header:?}");
                 Error::invalid_config("--map", reason)
             })?;
             columns.push(MappedColumn { field, index, scale: 1.0 });
@@ -79,7 +79,7 @@ impl Mapping {
         }
         if columns.is_empty() {
             let reason = format!(
-                "no column of {header:?} is called like a field; map at least one, \
+                "no column of {header:?} is named like a field; map at least one, \
                  e.g. --map started_at=COLUMN"
             );
             return Err(Error::invalid_config("--map", reason));
@@ -100,19 +100,18 @@ impl Mapping {
         })
     }
 
-    /// Whether the row has an identity of its own.
-    pub fn gives_request_id(&self, row: &ByteRecord) -> bool {
+    /// Whether the row has its own request id.
+    pub fn has_request_id(&self, row: &ByteRecord) -> bool {
         let mut columns = self.columns.iter();
         let column = columns.find(|column| column.field.name == "request_id");
         let cell = column.and_then(|column| row.get(column.index)).unwrap_or_default();
         std::str::from_utf8(cell).is_ok_and(|cell| !is_unknown(Kind::Text, cell.trim()))
     }
 
-    /// Writes a row as a JSON object of the contract; `request_id` is given
-    /// when the row has none.
+    /// Writes a row as a JSON record; pass `request_id` if the row has none.
     ///
     /// # Errors
-    /// When a cell is not what its field takes.
+    /// If a cell does not fit its field.
     pub fn write_json(
         &self,
         row: &ByteRecord,
@@ -134,7 +133,7 @@ impl Mapping {
             write_key(column.field, json);
             if column.field.kind == Kind::Time {
                 let at = self.time_format.parse(cell, self.tz).ok_or_else(|| {
-                    Rejection::new(column.field.name, "is not an instant in the format expected")
+                    Rejection::new(column.field.name, "is not a time in the expected format")
                 })?;
                 json.extend_from_slice(at.as_unix_ms().to_string().as_bytes());
             } else {
@@ -145,7 +144,7 @@ impl Mapping {
             json.extend_from_slice(format!(",\"request_id\":\"{id}\"").as_bytes());
         }
         json.extend_from_slice(&self.constants);
-        // Every member was written with a comma before it.
+        // Every member was written with a leading comma.
         match json.first_mut() {
             Some(first) => *first = b'{',
             None => json.push(b'{'),
@@ -155,10 +154,10 @@ impl Mapping {
     }
 }
 
-/// `,"field":value` of every constant, to be put before the end of an object.
+/// `,"field":value` for each constant, to insert before the end of an object.
 ///
 /// # Errors
-/// [`InvalidConfig`](Error::InvalidConfig) for an unknown field or a value it does not take.
+/// [`InvalidConfig`](Error::InvalidConfig) for an unknown field or an invalid value.
 pub fn constant_members(rules: &MappingRules) -> Result<Vec<u8>> {
     constants_json(&parse_constants(rules)?)
 }
@@ -181,7 +180,7 @@ fn parse_constants(rules: &MappingRules) -> Result<Vec<(&'static Field, String)>
             return Err(Error::invalid_config("--set", format!("{} is set twice", field.name)));
         }
         if field.name == "request_id" {
-            let reason = "request_id must differ from request to request";
+            let reason = "request_id must be unique";
             return Err(Error::invalid_config("--set", reason));
         }
         constants.push((field, value.to_owned()));
@@ -201,7 +200,7 @@ fn apply_scales(rules: &MappingRules, columns: &mut [MappedColumn]) -> Result<()
             return Err(refuse("the factor must be above 0"));
         }
         let column = columns.iter_mut().find(|column| column.field == field);
-        column.ok_or_else(|| refuse("no column gives this field"))?.scale = factor;
+        column.ok_or_else(|| refuse("no column is mapped to this field"))?.scale = factor;
     }
     Ok(())
 }
@@ -210,7 +209,7 @@ fn split_rule<'a>(flag: &str, rule: &'a str) -> Result<(&'static Field, &'a str)
     let (name, value) = rule.split_once('=').ok_or_else(|| {
         Error::invalid_config(flag, format!("{rule:?} has no \"=\"; write field=value"))
     })?;
-    Ok((find_typed(flag, name.trim())?, value.trim()))
+    Ok((find_for_flag(flag, name.trim())?, value.trim()))
 }
 
 fn write_key(field: &Field, json: &mut Vec<u8>) {

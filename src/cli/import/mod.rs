@@ -1,4 +1,4 @@
-//! `chatgauge import`: history from NDJSON and CSV files.
+//! `chatgauge import`: imports history from NDJSON and CSV files.
 
 pub mod checkpoint;
 pub mod field;
@@ -49,58 +49,59 @@ Examples:
   zcat old/*.gz | chatgauge import - --format ndjson
   chatgauge import spend_logs.csv --format litellm-spendlogs
 
-A row without request_id gets one made of what it says, so importing a file again stores nothing
-twice. Rows of days whose single requests retention has deleted are rejected, because nothing is left
-to recognise them by; --allow-pruned-days stores them. Fields that are not given stay unknown. Columns
-that are called like a field need no --map.";
+A row without request_id gets one derived from its content, so importing a file again stores nothing
+twice. Rows of days whose raw requests retention has pruned are rejected, because duplicates of them
+cannot be detected; --allow-pruned-days stores them. Missing fields stay unknown. Columns named like a
+field need no --map.";
 
-/// Stores requests from NDJSON and CSV files, plain or compressed with gzip or zstd.
+/// Import requests from NDJSON and CSV files (plain, gzip or zstd)
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportCommand {
-    /// Files; - is standard input
+    /// Input files; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// What the files consist of; by default their names or their first character tell
+    /// File format [default: by file name or first character]
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
-    /// Which column of a CSV file gives a field
+    /// Column of a CSV file for a field
     #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
     pub map: Vec<String>,
-    /// A value that every request gets
+    /// Constant value of a field in every request
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub constants: Vec<String>,
-    /// What a column's numbers are multiplied by, e.g. 1000 to make milliseconds of seconds
+    /// Factor for a column's numbers, e.g. 1000 to convert seconds to milliseconds
     #[arg(long, value_name = "FIELD=FACTOR", value_delimiter = ',')]
     pub scale: Vec<String>,
-    /// How instants are written
+    /// Format of times
     #[arg(long, value_enum, default_value_t)]
     pub time_format: TimeFormat,
-    /// Zone of instants that name none
+    /// Time zone of times without an offset
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub tz: Tz,
-    /// What separates the columns; a tab for .tsv files
+    /// Column separator; a tab for .tsv files
     #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
     pub delimiter: Option<u8>,
-    /// Tells identical rows of different files apart
+    /// Salt for derived request ids; distinguishes identical rows of different files
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub id_salt: String,
-    /// Skip what an interrupted import of the same file had stored
+    /// Skip rows that an interrupted import of the same file stored
     #[arg(long)]
     pub resume: bool,
-    /// Store also requests of days whose single requests retention has deleted; what was stored there before counts twice
+    /// Also store requests of days with pruned raw requests; duplicates of pruned requests count
+    /// twice
     #[arg(long)]
     pub allow_pruned_days: bool,
-    /// Read and check everything, store nothing
+    /// Read and check everything but store nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on with the key file that is there, or a new one, though the database has another key: every user counts again
+    /// Accept a new or different pseudonym key; every user counts as new from then on
     #[arg(long)]
     pub new_key: bool,
-    /// Requests stored at a time
+    /// Number of requests stored per batch
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
     /// Print the summary as JSON
@@ -108,17 +109,17 @@ pub struct ImportCommand {
     pub json: bool,
 }
 
-/// Why one row is not acceptable.
+/// Why a row is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Name of the field.
     pub field: Cow<'static, str>,
-    /// What is wrong; never the value itself, so that equal reasons can be counted.
+    /// The reason; it never quotes the value, so that equal reasons can be counted.
     pub reason: Cow<'static, str>,
 }
 
 impl Rejection {
-    /// The `field` of a problem with the row as a whole.
+    /// The `field` of a problem with the whole row.
     pub const ROW: &'static str = "(row)";
 
     /// A problem with one field.
@@ -133,22 +134,19 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// Where the rows of one file go.
+/// The destination of a file's rows.
 pub trait RowSink {
-    /// Makes a record of a JSON object of the contract.
+    /// Converts a JSON record.
     ///
     /// # Errors
-    /// When it is not acceptable.
+    /// If the record is invalid.
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection>;
 
-    /// Stores records; after it the first `rows` rows of the file are done with. Not called in a dry
+    /// Stores records; afterwards, the first `rows` rows of the file are done. Not called in a dry
     /// run.
-    ///
-    /// # Errors
-    /// When they could not be stored.
     fn store(&mut self, records: Vec<RequestRecord>, rows: u64) -> Result<AppendReport>;
 
-    /// Fields that were not kept, so far.
+    /// Ignored and dropped fields so far.
     fn fields(&self) -> FieldCounts {
         FieldCounts::default()
     }
@@ -156,15 +154,12 @@ pub trait RowSink {
 
 impl ImportCommand {
     /// Imports into the configured database and rolls it up.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), and when the file cannot be used.
     pub fn import(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let config = self.config.load()?;
         let service = if self.dry_run { None } else { Some(open::service(&config, self.new_key)?) };
         let pseudonymizer = match &service {
             Some(service) => service.pseudonymizer().clone(),
-            // A dry run leaves nothing behind, not even a key: any key shows what would be refused.
+            // A dry run stores nothing, not even a key. Any key is good enough to check rows.
             None => Pseudonymizer::from_key([0; 32]),
         };
         let mut sink = DatabaseSink::new(service.clone(), pseudonymizer, self.allow_pruned_days);
@@ -176,7 +171,7 @@ impl ImportCommand {
         ended
     }
 
-    /// The rules that rows are read by.
+    /// The mapping rules of the flags.
     pub fn rules(&self) -> MappingRules {
         MappingRules {
             map: self.map.clone(),
@@ -187,15 +182,15 @@ impl ImportCommand {
         }
     }
 
-    /// Everything that decides what a file's rows become, as text, for [`Checkpoint::new`].
+    /// All settings that affect the resulting records, as text, for [`Checkpoint::new`].
     pub fn rules_text(&self) -> String {
         format!("{:?} {:?} {:?} {:?}", self.rules(), self.format, self.delimiter, self.id_salt)
     }
 
-    /// The rows of an opened file.
+    /// The rows of an open file.
     ///
     /// # Errors
-    /// When the format cannot be told or the rules do not fit the file.
+    /// If the format cannot be detected or the rules do not fit the file.
     pub fn rows(&self, path: &Path, mut input: Input) -> Result<Box<dyn RowReader>> {
         let format = match self.format {
             Some(format) => format,
@@ -215,12 +210,11 @@ impl ImportCommand {
         })
     }
 
-    /// Imports all files into `sink`, which stores in `database`, and prints the summary. The exit
-    /// code is a failure when there were rows and not one was acceptable.
+    /// Imports all files into `sink`, which stores in `database`, and prints the summary. Returns a
+    /// failure exit code if there were rows and all were rejected.
     ///
     /// # Errors
-    /// When a file cannot be read or a batch could not be stored; the summary of what was done before
-    /// is printed then too.
+    /// If a file cannot be read or a batch cannot be stored; the summary so far is printed first.
     pub fn run(
         &self,
         database: &Path,
@@ -239,8 +233,8 @@ impl ImportCommand {
         };
         print(out, &text)?;
         ended?;
-        let is_in_vain = summary.rejected > 0 && summary.rejected == summary.rows;
-        Ok(if is_in_vain { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let all_rejected = summary.rejected > 0 && summary.rejected == summary.rows;
+        Ok(if all_rejected { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
     fn run_file(
@@ -259,7 +253,7 @@ impl ImportCommand {
         let resumed = match &checkpoint {
             Some(checkpoint) if self.resume => checkpoint.rows(),
             Some(checkpoint) => {
-                // One that starts over must not be resumed behind its own end.
+                // A later --resume must not use the checkpoint of an earlier run.
                 checkpoint.clear();
                 0
             }
@@ -273,11 +267,11 @@ impl ImportCommand {
         Ok(())
     }
 
-    /// Brings all rows of one file into `sink` and counts them in `summary`; the first `resumed` rows
-    /// are passed over.
+    /// Imports all rows of one file into `sink` and counts them in `summary`; skips the first
+    /// `resumed` rows.
     ///
     /// # Errors
-    /// When the file cannot be read on (what came before is stored) or a batch could not be stored.
+    /// If the file cannot be read further (earlier rows are stored) or a batch cannot be stored.
     pub fn import_rows(
         &self,
         path: &Path,
@@ -287,8 +281,10 @@ impl ImportCommand {
         summary: &mut ImportSummary,
     ) -> Result<()> {
         summary.dry_run = self.dry_run;
-        let mut pending =
-            Pending { capacity: usize::try_from(self.batch).unwrap_or(1), ..Pending::default() };
+        let mut pending = PendingBatch {
+            capacity: usize::try_from(self.batch).unwrap_or(1),
+            ..PendingBatch::default()
+        };
         let (mut json, mut row) = (Vec::new(), 0);
         let ended = loop {
             let outcome = match rows.read_row(&mut json) {
@@ -304,7 +300,7 @@ impl ImportCommand {
             }
             match outcome.and_then(|()| sink.parse(&json)) {
                 Ok(record) => {
-                    summary.note_start(record.started_at);
+                    summary.add_start(record.started_at);
                     pending.records.push(record);
                     pending.rows.push(row);
                 }
@@ -325,14 +321,14 @@ impl ImportCommand {
 }
 
 #[derive(Debug, Default)]
-struct Pending {
+struct PendingBatch {
     records: Vec<RequestRecord>,
-    /// The row of each of `records`.
+    /// Row number of each record.
     rows: Vec<u64>,
     capacity: usize,
 }
 
-impl Pending {
+impl PendingBatch {
     fn flush(
         &mut self,
         dry_run: bool,

@@ -1,4 +1,4 @@
-//! Rows of CSV and NDJSON files as JSON objects of the contract.
+//! Rows of CSV and NDJSON files as JSON records.
 
 use std::io::{self, BufRead};
 
@@ -12,19 +12,19 @@ use super::mapping::{Mapping, MappingRules, constant_members};
 use crate::csv_file::is_truncation_note;
 use crate::error::{Error, Result};
 
-/// Longest line of an NDJSON file, in bytes.
-const LINE_BYTES: usize = 1 << 20;
+/// Maximum length of an NDJSON line in bytes.
+const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Rows of a file, one after the other.
+/// The rows of a file.
 pub trait RowReader {
-    /// Reads the next row into `json` (cleared first); `None` at the end. A row that is not
-    /// acceptable does not end the file.
+    /// Clears `json` and reads the next row into it; `None` at the end. An invalid row does not end
+    /// the file.
     ///
     /// # Errors
-    /// When the file cannot be read on.
+    /// If the file cannot be read further.
     fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>>;
 
-    /// Columns that are not looked at.
+    /// Columns that are ignored.
     fn ignored_columns(&self) -> &[String] {
         &[]
     }
@@ -48,7 +48,7 @@ impl<R: io::Read> CsvRows<R> {
     /// Reads the header and applies the rules to it.
     ///
     /// # Errors
-    /// When there is no header, or the rules do not fit it.
+    /// If there is no header, or the rules do not fit it.
     pub fn new(reader: R, delimiter: u8, rules: &MappingRules, ids: RowIds) -> Result<Self> {
         let mut reader =
             csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
@@ -68,12 +68,12 @@ impl<R: io::Read> RowReader for CsvRows<R> {
         if !self.reader.read_byte_record(&mut self.row)? {
             return Ok(None);
         }
-        // The last row of a file of ours may be about the rows that are not in it.
+        // An export that was truncated ends with a note instead of a request.
         if is_truncation_note(self.row.iter()) {
-            tracing::warn!("the file was truncated when it was written: it lacks requests");
+            tracing::warn!("the file is a truncated export: requests are missing");
             return self.read_row(json);
         }
-        let has_id = self.mapping.gives_request_id(&self.row);
+        let has_id = self.mapping.has_request_id(&self.row);
         let id = (!has_id).then(|| self.ids.next(self.row.iter()));
         Ok(Some(self.mapping.write_json(&self.row, id, json)))
     }
@@ -83,7 +83,7 @@ impl<R: io::Read> RowReader for CsvRows<R> {
     }
 }
 
-/// Lines of an NDJSON file; empty ones are passed over.
+/// Lines of an NDJSON file; empty lines are skipped.
 #[derive(Debug)]
 pub struct NdjsonRows<R> {
     reader: R,
@@ -98,19 +98,19 @@ struct Identity {
 }
 
 impl<R: BufRead> NdjsonRows<R> {
-    /// Lines of `reader`; the constants of the rules are set in every record.
+    /// Lines of `reader`, with the constants of the rules added to every record.
     ///
     /// # Errors
-    /// When the rules have a constant that is not acceptable, or anything that is for CSV only.
+    /// If a constant is invalid, or the rules contain options for CSV only.
     pub fn new(reader: R, rules: &MappingRules, ids: RowIds) -> Result<Self> {
         let csv_only = [("--map", &rules.map), ("--scale", &rules.scale)];
-        if let Some((flag, _)) = csv_only.iter().find(|(_, typed)| !typed.is_empty()) {
+        if let Some((flag, _)) = csv_only.iter().find(|(_, rules)| !rules.is_empty()) {
             return Err(Error::invalid_config(*flag, "only CSV files have columns"));
         }
         Ok(Self { reader, line: Vec::new(), constants: constant_members(rules)?, ids })
     }
 
-    /// Reads a line without its end; `None` at the end of the file.
+    /// Reads a line without its newline; `None` at the end of the file.
     fn read_line(&mut self) -> io::Result<Option<Result<(), Rejection>>> {
         self.line.clear();
         let mut is_too_long = false;
@@ -123,7 +123,7 @@ impl<R: BufRead> NdjsonRows<R> {
             is_end = false;
             let newline = memchr::memchr(b'\n', chunk);
             let length = newline.unwrap_or(chunk.len());
-            is_too_long |= self.line.len() + length > LINE_BYTES;
+            is_too_long |= self.line.len() + length > MAX_LINE_BYTES;
             if !is_too_long {
                 self.line.extend_from_slice(&chunk[..length]);
             }
@@ -136,7 +136,7 @@ impl<R: BufRead> NdjsonRows<R> {
         if is_end {
             return Ok(None);
         }
-        let reason = || format!("is longer than {LINE_BYTES} bytes");
+        let reason = || format!("is longer than {MAX_LINE_BYTES} bytes");
         Ok(Some(if is_too_long { Err(Rejection::new(Rejection::ROW, reason())) } else { Ok(()) }))
     }
 }
@@ -154,7 +154,7 @@ impl<R: BufRead> RowReader for NdjsonRows<R> {
         }
         let line = self.line.trim_ascii();
         json.extend_from_slice(line);
-        // What is not an object gets its reason from the parser of records.
+        // The record parser reports lines that are not objects.
         let (Ok(identity), Some(body)) =
             (serde_json::from_slice::<Identity>(line), line.strip_suffix(b"}"))
         else {
@@ -164,7 +164,7 @@ impl<R: BufRead> RowReader for NdjsonRows<R> {
         if id.is_none() && self.constants.is_empty() {
             return Ok(Some(Ok(())));
         }
-        // Of a member that comes twice the last one counts.
+        // The parser uses the last occurrence of a member, so appended members win.
         let mut members = id.map_or_else(Vec::new, |id| format!(",\"request_id\":\"{id}\"").into());
         members.extend_from_slice(&self.constants);
         let body = body.trim_ascii_end();

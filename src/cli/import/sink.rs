@@ -1,4 +1,4 @@
-//! Rows into the database.
+//! Stores imported rows in the database.
 
 use super::{Rejection, RowSink};
 use crate::error::Result;
@@ -9,20 +9,21 @@ use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, Chatgauge};
 use crate::system_clock::SystemClock;
 
-/// Checks rows as any record that comes in is checked, and stores them.
+/// Validates rows like received records and stores them.
 #[derive(Debug)]
 pub(super) struct DatabaseSink {
     service: Option<Chatgauge>,
     context: RecordContext,
     clock: SystemClock,
-    /// The latest start that is accepted though the clock may be behind, as of the last batch.
+    /// The latest accepted start as of the last batch; later than `now` if the clock may be behind.
     latest_start: Timestamp,
     fields: FieldCounts,
     allow_pruned_days: bool,
 }
 
 impl DatabaseSink {
-    /// Stores through `service`; a dry run has none. `allow_pruned_days`: see [`RequestRecord::allow_pruned_day`].
+    /// Stores through `service`; `None` for a dry run. For `allow_pruned_days` see
+    /// [`RequestRecord::allow_pruned_day`].
     pub(super) fn new(
         service: Option<Chatgauge>,
         pseudonymizer: Pseudonymizer,
@@ -38,7 +39,7 @@ impl DatabaseSink {
 
 impl RowSink for DatabaseSink {
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
-        // Standard input may go on for hours, and what comes from the future is refused.
+        // Standard input may last for hours, and records from the future are rejected.
         self.context.now = self.clock.now();
         self.context.latest_start =
             self.context.now.plus_ms(limits::FUTURE_MS).max(self.latest_start);

@@ -1,4 +1,4 @@
-//! What became of the rows of an import.
+//! The summary of an import.
 
 use std::collections::BTreeMap;
 
@@ -9,40 +9,40 @@ use crate::cli::table::{Cell, Table};
 use crate::ingest::wire::FieldCounts;
 use crate::model::Timestamp;
 
-/// Most different reasons that are kept apart.
-const MOST_REASONS: usize = 100;
+/// Maximum number of distinct rejection reasons to count separately.
+const MAX_REASONS: usize = 100;
 
-/// Counts of rows by what became of them.
+/// Counts of rows by result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportSummary {
-    /// Nothing was stored.
+    /// Whether nothing was stored.
     pub dry_run: bool,
-    /// Rows read, over all files.
+    /// Rows read, in all files.
     pub rows: u64,
-    /// Rows stored; in a dry run, rows that would be unless they are duplicates.
+    /// Rows stored; in a dry run, valid rows, including duplicates.
     pub accepted: u64,
-    /// Rows that were stored before.
+    /// Duplicate rows.
     pub duplicates: u64,
-    /// Rows that an earlier, interrupted import had stored.
+    /// Rows skipped because an interrupted import stored them.
     pub resumed: u64,
-    /// Rows that are not acceptable.
+    /// Invalid rows.
     pub rejected: u64,
-    /// Why, the most frequent reason first.
+    /// Rejection reasons, the most frequent first.
     pub rejections: Vec<RejectedRows>,
-    /// Rows stored in days whose single requests retention has deleted, by the start of the UTC day: each of them counts twice
-    /// if it had been stored before.
+    /// Rows stored in days with pruned raw requests, by the start of the UTC day. A row counts
+    /// twice if it had been stored before.
     pub in_pruned_days: BTreeMap<Timestamp, u64>,
-    /// Columns that are not looked at.
+    /// Columns that are ignored.
     pub ignored_columns: Vec<String>,
-    /// Fields of NDJSON records that are not looked at, with how many records had them.
+    /// Ignored fields of NDJSON records, with the number of records that had them.
     pub ignored_fields: BTreeMap<String, u64>,
-    /// Fields that may hold what people wrote, dropped unread, with how many records had them.
+    /// Fields that may hold content, dropped unread, with the number of records that had them.
     pub dropped_content_fields: BTreeMap<String, u64>,
-    /// Earliest start of an acceptable row.
+    /// Earliest start of a valid row.
     pub first_started_at: Option<Timestamp>,
-    /// Latest start of an acceptable row.
+    /// Latest start of a valid row.
     pub last_started_at: Option<Timestamp>,
-    /// What the parser of records left out; [`finish`](Self::finish) spreads it.
+    /// Fields that the record parser ignored or dropped; [`finish`](Self::finish) distributes them.
     #[serde(skip)]
     pub fields: FieldCounts,
     #[serde(skip)]
@@ -56,30 +56,30 @@ pub struct RejectedRows {
     pub field: String,
     /// What is wrong with it.
     pub reason: String,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
-    /// The first of them; 1 is the first row after the header.
+    /// The first of these rows; row 1 follows the header.
     pub first_row: u64,
 }
 
 impl ImportSummary {
-    /// Counts an acceptable row's start.
-    pub fn note_start(&mut self, at: Timestamp) {
+    /// Counts the start of a valid row.
+    pub fn add_start(&mut self, at: Timestamp) {
         self.first_started_at = Some(self.first_started_at.map_or(at, |first| first.min(at)));
         self.last_started_at = Some(self.last_started_at.map_or(at, |last| last.max(at)));
     }
 
-    /// Counts a row that is not acceptable.
+    /// Counts a rejected row.
     pub fn reject(&mut self, row: u64, rejection: Rejection) {
         self.rejected += 1;
         let mut key = (rejection.field.into_owned(), rejection.reason.into_owned());
-        if self.reasons.len() >= MOST_REASONS && !self.reasons.contains_key(&key) {
+        if self.reasons.len() >= MAX_REASONS && !self.reasons.contains_key(&key) {
             key = (Rejection::ROW.to_owned(), "other reasons".to_owned());
         }
         self.reasons.entry(key).or_insert((0, row)).0 += 1;
     }
 
-    /// Fills in what is only known at the end.
+    /// Fills in the fields that are known only at the end.
     #[must_use]
     pub fn finish(mut self) -> Self {
         let FieldCounts { ignored, dropped_content } = std::mem::take(&mut self.fields);
@@ -97,13 +97,13 @@ impl ImportSummary {
         self
     }
 
-    /// A few lines for people.
+    /// The summary as text.
     pub fn to_text(&self) -> String {
-        let verb = if self.dry_run { "acceptable (nothing was stored)" } else { "stored" };
+        let verb = if self.dry_run { "valid (nothing was stored)" } else { "stored" };
         let mut text = format!("{} rows read, {} {verb}", self.rows, self.accepted);
         let more = [
-            (self.duplicates, "stored before"),
-            (self.resumed, "skipped, an earlier import had stored them"),
+            (self.duplicates, "already stored"),
+            (self.resumed, "skipped (stored by an earlier import)"),
             (self.rejected, "rejected"),
         ];
         for (rows, what) in more.into_iter().filter(|(rows, _)| *rows > 0) {
@@ -120,20 +120,20 @@ impl ImportSummary {
                 .map(|(day, rows)| format!("{} ({rows})", day.to_utc().date_naive()))
                 .collect();
             text += &format!(
-                "may count twice: {} rows of days whose single requests retention has deleted, if they were stored \
+                "may count twice: {} rows of days with pruned requests, if they were stored \
                  before: {}\n",
                 self.in_pruned_days.values().sum::<u64>(),
                 days.join(", ")
             );
         }
         if !self.ignored_columns.is_empty() {
-            text += &format!("columns not used: {}\n", self.ignored_columns.join(", "));
+            text += &format!("ignored columns: {}\n", self.ignored_columns.join(", "));
         }
-        let left_out = [
-            ("fields not used", &self.ignored_fields),
+        let ignored = [
+            ("ignored fields", &self.ignored_fields),
             ("fields that may hold content, dropped unread", &self.dropped_content_fields),
         ];
-        for (what, fields) in left_out.into_iter().filter(|(_, fields)| !fields.is_empty()) {
+        for (what, fields) in ignored.into_iter().filter(|(_, fields)| !fields.is_empty()) {
             let fields: Vec<String> =
                 fields.iter().map(|(name, count)| format!("{name} ({count})")).collect();
             text += &format!("{what}: {}\n", fields.join(", "));

@@ -52,7 +52,7 @@ fn read(args: &[&str], name: &str, content: &str) -> Vec<String> {
     texts
 }
 
-/// The identities must never change: a file imported by an older version must still be recognised.
+/// Derived ids must never change: a file imported by an older version must still be recognised.
 #[test]
 fn a_real_trace_is_read_by_a_column_map() {
     let texts = read(&[MAP, "--set", "model=gpt-4"], "a.csv", TRACE);
@@ -71,7 +71,7 @@ fn a_real_trace_is_read_by_a_column_map() {
 }
 
 #[test]
-fn columns_called_like_fields_need_no_map_and_bad_rows_do_not_end_the_file() {
+fn columns_named_like_fields_need_no_map_and_bad_rows_are_skipped() {
     let content = "request_id,started_at,space,prompt_tokens,note\n\
                    r1,2026-01-02T03:04:05Z,\"a, \"\"b\"\"\",7,x\n\
                    r2,tomorrow,a,7,x\n\
@@ -82,7 +82,7 @@ fn columns_called_like_fields_need_no_map_and_bad_rows_do_not_end_the_file() {
         read(&[], "-", content),
         [
             r#"{"request_id":"r1","started_at":1767323045000,"space":"a, \"b\"","prompt_tokens":7}"#,
-            "started_at: is not an instant in the format expected",
+            "started_at: is not a time in the expected format",
             "prompt_tokens: is not a number",
             "(row): has 3 columns, the header 5",
             r#"{"request_id":"r5","started_at":1767323045000}"#,
@@ -95,7 +95,7 @@ fn rules_that_do_not_fit_are_refused_with_the_flag() {
     let refusal = |args: &[&str]| read(args, "a.csv", "a,b\n1,2\n").remove(0);
     assert_eq!(
         refusal(&["--map", "user=c"]),
-        r#"--map: there is no column "c"; there are ["a", "b"]"#
+        r#"--map: no column "c"; the columns are ["a", "b"]"#
     );
     assert!(
         refusal(&["--map", "usr=a"])
@@ -112,7 +112,7 @@ fn rules_that_do_not_fit_are_refused_with_the_flag() {
         refusal(&["--map", "user=a", "--scale", "user=2"]),
         r#"--scale: "user=2": the field is not a number"#
     );
-    assert!(refusal(&[]).starts_with(r#"--map: no column of ["a", "b"] is called like a field"#));
+    assert!(refusal(&[]).starts_with(r#"--map: no column of ["a", "b"] is named like a field"#));
     let ndjson = read(&["--map", "user=a"], "a.ndjson", "{}\n");
     assert_eq!(ndjson, ["--map: only CSV files have columns"]);
 }
@@ -163,7 +163,7 @@ fn import(args: &[&str], resumed: u64) -> (TestSink, ImportSummary) {
 }
 
 #[test]
-fn rows_are_stored_in_batches_and_counted_by_what_became_of_them() {
+fn rows_are_stored_in_batches_and_counted_by_result() {
     let (sink, summary) = import(&[MAP, "--batch", "1"], 0);
     assert_eq!(sink.batches, [(1, 1), (1, 3)]);
     assert_eq!(
@@ -186,7 +186,7 @@ rejected  first row  field          reason
 }
 
 #[test]
-fn files_are_imported_with_a_checkpoint_that_goes_when_they_are_done() {
+fn the_checkpoint_is_removed_after_the_import() {
     let directory = tempfile::tempdir().unwrap();
     let (file, database) = (directory.path().join("a.csv"), directory.path().join("a.db"));
     std::fs::write(&file, TRACE).unwrap();

@@ -1,4 +1,4 @@
-//! Instants as people write them in files.
+//! Formats of times in files.
 
 use chrono::NaiveDateTime;
 use clap::ValueEnum;
@@ -6,10 +6,10 @@ use clap::ValueEnum;
 use crate::model::zone::WallTime;
 use crate::model::{Timestamp, Tz};
 
-/// How instants are written.
+/// Format of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimeFormat {
-    /// Any of the others; numbers by their size.
+    /// Any of the others; numbers are recognised by their size.
     #[default]
     Auto,
     /// 2026-01-02T03:04:05.678Z, or with an offset.
@@ -18,13 +18,13 @@ pub enum TimeFormat {
     EpochS,
     /// Milliseconds since 1970.
     EpochMs,
-    /// 2026-01-02 03:04:05.678 in the zone of `--tz`; up to nine digits of fraction.
+    /// 2026-01-02 03:04:05.678 in the zone of `--tz`; up to nine fractional digits.
     Datetime,
 }
 
 impl TimeFormat {
-    /// Reads an instant; digits beyond milliseconds are cut off. `None` when it is not one, or when
-    /// the clocks of `tz` jumped over it.
+    /// Parses a time, truncated to milliseconds; `None` if it is invalid or does not exist in `tz`,
+    /// because its clocks skipped it.
     pub fn parse(self, text: &str, tz: Tz) -> Option<Timestamp> {
         match self {
             Self::Rfc3339 => Timestamp::parse_rfc3339(text),
@@ -38,7 +38,8 @@ impl TimeFormat {
     }
 }
 
-/// Seconds, milliseconds, microseconds and nanoseconds of the years 1973 to 5138 do not overlap.
+/// Factor to milliseconds: seconds, milliseconds, microseconds and nanoseconds of the years 1973 to
+/// 5138 do not overlap.
 fn factor_by_size(number: f64) -> f64 {
     match number.abs() {
         size if size < 1e11 => 1e3,
@@ -53,10 +54,10 @@ fn parse_epoch(text: &str, factor: impl Fn(f64) -> f64) -> Option<Timestamp> {
     let factor = factor(number);
     #[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates")]
     let ms = match text.parse::<i64>() {
-        // Integers stay integers: nanoseconds do not fit a float.
+        // Use integer arithmetic, because nanoseconds do not fit into a float.
         Ok(whole) if factor < 1e-5 => whole.div_euclid(1_000_000),
         Ok(whole) if factor < 1e-2 => whole.div_euclid(1_000),
-        // 1700000000.123 is a little less than that in binary, and must not lose a millisecond.
+        // In binary, 1700000000.123 is slightly less than that and must not lose a millisecond.
         _ => (number * factor + 1e-3).floor() as i64,
     };
     Some(Timestamp::from_unix_ms(ms))
@@ -71,7 +72,7 @@ fn parse_datetime(text: &str, tz: Tz) -> Option<Timestamp> {
         .into_iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
     match tz.wall_time(local) {
-        // Of the hour that happens twice, the first.
+        // The first occurrence of a repeated hour.
         WallTime::Once(at) | WallTime::Twice(at, _) => Some(at),
         WallTime::Skipped { .. } => None,
     }
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_format_takes_no_other() {
+    fn a_named_format_accepts_no_other() {
         assert_eq!(TimeFormat::EpochS.parse("2023-11-16T18:15:46Z", Tz::UTC), None);
         assert_eq!(TimeFormat::Rfc3339.parse("1700158546", Tz::UTC), None);
         let seconds = TimeFormat::EpochS.parse("1700158546680", Tz::UTC).unwrap();

@@ -1,4 +1,4 @@
-//! A sink that shows and notes how far the import came.
+//! A sink that shows the progress of an import and records it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::model::RequestRecord;
 use crate::service::AppendReport;
 
-/// Rows between two looks at the position: drawing is throttled anyway, looking is not free.
-const ROWS_PER_LOOK: u64 = 1_000;
+/// Number of rows between two updates of the progress bar, because reading the position has a cost.
+const ROWS_PER_UPDATE: u64 = 1_000;
 
-/// Passes rows on, moves the progress bar and saves the checkpoint.
+/// Forwards rows, updates the progress bar and saves the checkpoint.
 pub(super) struct TrackedSink<'a> {
     inner: &'a mut dyn RowSink,
     checkpoint: Option<Checkpoint>,
-    /// Draws on standard error, and only when that is a terminal.
+    /// Draws on standard error, and only on a terminal.
     bar: ProgressBar,
     bytes_read: Arc<AtomicU64>,
     rows: u64,
@@ -48,7 +48,7 @@ impl<'a> TrackedSink<'a> {
         Self { inner, checkpoint, bar, bytes_read: Arc::clone(&input.bytes_read), rows: 0 }
     }
 
-    /// Removes the bar and the checkpoint: everything is stored.
+    /// Removes the bar and the checkpoint after everything is stored.
     pub(super) fn finish(self) {
         self.bar.finish_and_clear();
         if let Some(checkpoint) = self.checkpoint {
@@ -60,7 +60,7 @@ impl<'a> TrackedSink<'a> {
 impl RowSink for TrackedSink<'_> {
     fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
         self.rows += 1;
-        if self.rows.is_multiple_of(ROWS_PER_LOOK) {
+        if self.rows.is_multiple_of(ROWS_PER_UPDATE) {
             self.bar.set_position(self.bytes_read.load(Ordering::Relaxed));
         }
         self.inner.parse(json)

@@ -68,7 +68,10 @@ pub(super) async fn store(
     let mut sink = SpanSink {
         resolver: Arc::new(Resolver {
             app: app.clone(),
-            context: service.record_context(Source::Otlp).within(principal.spaces()),
+            context: service
+                .record_context(Source::Otlp)
+                .within(principal.spaces())
+                .delivered_by(principal.api_key()),
             sender: principal.actor.clone(),
             default_space: space.or(only_space),
         }),

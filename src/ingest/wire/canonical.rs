@@ -102,6 +102,7 @@ fn visit_identity(
     let started_at = rfc3339_ms(record.started_at);
     visit(Field::StartedAt.name(), Some(FieldValue::Text(&started_at)));
     visit("source", Some(FieldValue::Text(record.source.as_str())));
+    visit("api_key", text(record.api_key.as_ref()));
     visit(Field::Operation.name(), text(record.operation.as_ref()));
     visit(Field::User.name(), text(record.user.as_ref()));
     visit(Field::Space.name(), text(record.space.as_ref()));
@@ -129,6 +130,8 @@ fn visit_usage(
         (Field::PromptTokens, record.prompt_tokens),
         (Field::CompletionTokens, record.completion_tokens),
         (Field::CachedPromptTokens, record.cached_prompt_tokens),
+        (Field::CacheWritePromptTokens, record.cache_write_prompt_tokens),
+        (Field::CacheWrite1hPromptTokens, record.cache_write_1h_prompt_tokens),
         (Field::ReasoningTokens, record.reasoning_tokens),
     ] {
         visit(field.name(), tokens.map(FieldValue::Number));
@@ -153,6 +156,7 @@ fn visit_outcome(
     let status = record.http_status.map(|status| FieldValue::Number(status.into()));
     visit(Field::HttpStatus.name(), status);
     visit(Field::FinishReason.name(), text(record.finish_reason.as_ref()));
+    visit(Field::ServiceTier.name(), text(record.service_tier.as_ref()));
     visit(Field::Attempt.name(), Some(FieldValue::Number(record.attempt.into())));
     visit(Field::Streamed.name(), record.streamed.map(FieldValue::Flag));
     visit(Field::ProviderResponseId.name(), text(record.provider_response_id.as_ref()));
@@ -275,7 +279,7 @@ mod tests {
         let mut names = Vec::new();
         each_field(&record, &mut |name, _| names.push(name));
         let mut expected: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
-        expected.extend(["source", "outcome", "tags"]);
+        expected.extend(["source", "api_key", "outcome", "tags"]);
         names.sort_unstable();
         expected.sort_unstable();
         assert_eq!(names, expected);

@@ -30,6 +30,8 @@ pub struct RecordContext {
     pub new_id: fn(Timestamp) -> RequestId,
     /// The only spaces that the sender may send records of; `None`: all.
     pub spaces: Option<Arc<[Name]>>,
+    /// The id of the API key that delivers the records.
+    pub api_key: Option<Name>,
 }
 
 impl RecordContext {
@@ -38,13 +40,20 @@ impl RecordContext {
     pub fn new(now: Timestamp, source: Source, pseudonymizer: Pseudonymizer) -> Self {
         let latest_start = now.plus_ms(limits::FUTURE_MS);
         let new_id = fresh_request_id;
-        Self { now, latest_start, source, pseudonymizer, new_id, spaces: None }
+        Self { now, latest_start, source, pseudonymizer, new_id, spaces: None, api_key: None }
     }
 
     /// The same for a sender that may only send records of `spaces`; `None`: of all.
     #[must_use]
     pub fn within(mut self, spaces: Option<&[Name]>) -> Self {
         self.spaces = spaces.map(Arc::from);
+        self
+    }
+
+    /// The same for records that the API key with this id delivers.
+    #[must_use]
+    pub fn delivered_by(mut self, api_key: Option<&Name>) -> Self {
+        self.api_key = api_key.cloned();
         self
     }
 
@@ -80,6 +89,8 @@ impl Draft<'_> {
         let (request_id, started_at, dated_on_arrival) = check.identity()?;
         let mut record = RequestRecord::new(request_id, started_at, context.source);
         record.dated_on_arrival = dated_on_arrival;
+        record.sender_spaces.clone_from(&context.spaces);
+        record.api_key.clone_from(&context.api_key);
         record.operation = check.label(Field::Operation)?;
         record.user = check.hashed(Field::User)?.map(|id| context.pseudonymizer.user(id));
         record.session = check.hashed(Field::Session)?.map(|id| context.pseudonymizer.session(id));
@@ -91,6 +102,13 @@ impl Draft<'_> {
         record.completion_tokens = check.tokens(Field::CompletionTokens)?;
         record.cached_prompt_tokens =
             check.part(Field::CachedPromptTokens, Field::PromptTokens, record.prompt_tokens)?;
+        record.cache_write_prompt_tokens =
+            check.part(Field::CacheWritePromptTokens, Field::PromptTokens, record.prompt_tokens)?;
+        record.cache_write_1h_prompt_tokens = check.part(
+            Field::CacheWrite1hPromptTokens,
+            Field::CacheWritePromptTokens,
+            record.cache_write_prompt_tokens,
+        )?;
         record.reasoning_tokens = check.part(
             Field::ReasoningTokens,
             Field::CompletionTokens,
@@ -103,6 +121,7 @@ impl Draft<'_> {
         record.error_code = check.label(Field::ErrorCode)?;
         record.http_status = check.http_status()?;
         record.finish_reason = check.label(Field::FinishReason)?;
+        record.service_tier = check.label(Field::ServiceTier)?;
         record.attempt = check.attempt()?;
         record.streamed = check.boolean(Field::Streamed)?;
         record.provider_response_id = check.name(Field::ProviderResponseId)?;

@@ -48,6 +48,8 @@ fields! {
     PromptTokens = "prompt_tokens",
     CompletionTokens = "completion_tokens",
     CachedPromptTokens = "cached_prompt_tokens",
+    CacheWritePromptTokens = "cache_write_prompt_tokens",
+    CacheWrite1hPromptTokens = "cache_write_1h_prompt_tokens",
     ReasoningTokens = "reasoning_tokens",
     Cost = "cost_usd",
     CacheHit = "cache_hit",
@@ -56,6 +58,7 @@ fields! {
     Cancelled = "cancelled",
     HttpStatus = "http_status",
     FinishReason = "finish_reason",
+    ServiceTier = "service_tier",
     Attempt = "attempt",
     Streamed = "streamed",
     ProviderResponseId = "provider_response_id",
@@ -181,7 +184,7 @@ impl<'de> Visitor<'de> for DraftVisitor<'_> {
             match &*key {
                 "tags" => draft.tags = map.next_value()?,
                 // An exported record says these; they follow from the route and the other fields.
-                "source" | "outcome" => {
+                "source" | "outcome" | "api_key" => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 name => {

@@ -1,10 +1,10 @@
-//! When an alert is due: an operator, a threshold, a window, and how often in a row.
+//! Alert conditions: operator, threshold, window and number of evaluations.
 
 use std::time::Duration;
 
 use crate::model::{Aggregation, TimeRange, Timestamp, Tz};
 
-/// How a value is held against its threshold.
+/// Comparison of a value with its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// `>`
@@ -68,7 +68,7 @@ impl Operator {
         }
     }
 
-    /// Whether `value` is back where the incident may end.
+    /// Whether `value` is back within the clear threshold.
     pub fn clears(self, value: f64, clear_threshold: f64) -> bool {
         match self {
             Self::Above | Self::AtLeast => value <= clear_threshold,
@@ -78,7 +78,7 @@ impl Operator {
     }
 }
 
-/// A calendar period of a budget.
+/// Calendar period of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
     /// A local day.
@@ -115,30 +115,30 @@ impl Period {
         }
     }
 
-    /// The whole period of `tz` that contains `at`.
+    /// The period in `tz` that contains `at`.
     pub fn containing(self, at: Timestamp, tz: Tz) -> TimeRange {
         let start = self.aggregation().bucket_start(at, tz);
         TimeRange::new(start, self.aggregation().next_start(start, tz))
     }
 
-    /// Its name, the date it begins with: `2026-11-23`.
+    /// Name of the period: its first date, e.g. `2026-11-23`.
     pub fn name(self, at: Timestamp, tz: Tz) -> String {
         let start = self.containing(at, tz).start;
         crate::model::time::local_date(start, tz).to_string()
     }
 }
 
-/// Which requests one evaluation looks at.
+/// The requests that an evaluation covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EvaluationWindow {
-    /// The last so many milliseconds.
+    /// The last part of this duration.
     Rolling(Duration),
-    /// From the start of the local period that is running.
+    /// From the start of the current local period.
     Period(Period),
 }
 
 impl EvaluationWindow {
-    /// The range that an evaluation at `end` looks at.
+    /// The range that an evaluation at `end` covers.
     pub fn ending_at(self, end: Timestamp, tz: Tz) -> TimeRange {
         match self {
             Self::Rolling(width) => {
@@ -149,7 +149,7 @@ impl EvaluationWindow {
         }
     }
 
-    /// The width of a rolling window in milliseconds.
+    /// Width of a rolling window in milliseconds.
     pub fn rolling_ms(self) -> Option<i64> {
         match self {
             Self::Rolling(width) => i64::try_from(width.as_millis()).ok(),
@@ -158,29 +158,30 @@ impl EvaluationWindow {
     }
 }
 
-/// When an alert is due.
+/// The condition of a rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AlertCondition {
-    /// How the value is held against the threshold.
+    /// Comparison of value and threshold.
     pub operator: Operator,
-    /// In the unit of the metric; for budgets a share of the limit.
+    /// Threshold in the unit of the metric; for budgets a share of the limit.
     pub threshold: f64,
-    /// The requests that count.
+    /// The requests that the value covers.
     pub window: EvaluationWindow,
-    /// Evaluations in violation, one after the other, until it fires.
+    /// Number of consecutive violations before it fires.
     pub consecutive: u32,
-    /// Where the value must be back for the incident to end.
+    /// The value at which an incident may end.
     pub clear_threshold: f64,
-    /// Evaluations there, one after the other, until it ends.
+    /// Number of consecutive clear evaluations before an incident ends.
     pub clear_consecutive: u32,
 }
 
-/// Part of the threshold that is left between firing and ending, unless the rule says otherwise.
+/// Default ratio of the clear threshold to the threshold.
 const CLEAR_SHARE: f64 = 0.8;
 
 impl AlertCondition {
-    /// `operator threshold` over the last `window`, `consecutive` times in a row; it ends after ten
-    /// evaluations at most 0.8 times the threshold (or, for `<`, at least 1.25 times).
+    /// The condition `operator threshold` over the last `window`, for `consecutive` evaluations. An
+    /// incident ends after ten evaluations at or below 0.8 times the threshold (for `<`: at or
+    /// above 1.25 times).
     pub fn new(operator: Operator, threshold: f64, window: Duration, consecutive: u32) -> Self {
         Self {
             operator,
@@ -192,7 +193,7 @@ impl AlertCondition {
         }
     }
 
-    /// The clear threshold that a rule has when it names none.
+    /// The default clear threshold.
     pub fn default_clear(operator: Operator, threshold: f64) -> f64 {
         if operator.is_upward() {
             as_written(threshold * CLEAR_SHARE)
@@ -204,8 +205,8 @@ impl AlertCondition {
     }
 }
 
-/// The number that people would write for `value`: 0.8 x 0.35 is 0.28, and a share of 28 of 100 is no
-/// more.
+/// Rounds to the decimal number a person would write: 0.8 x 0.35 is 0.28, so that a share of 28 in
+/// 100 is not above it.
 fn as_written(value: f64) -> f64 {
     format!("{value:.13e}").parse().unwrap_or(value)
 }

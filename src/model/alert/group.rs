@@ -1,4 +1,4 @@
-//! Which part of the traffic an alert is about.
+//! Groups of requests that alerts are evaluated for.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use crate::model::Dimension;
 /// The values of a rule's `by`, and the period of a budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AlertGroup {
-    /// Name of a dimension to its value; users as pseudonyms.
+    /// Values by dimension; users as pseudonyms.
     pub names: GroupNames,
-    /// The budget's period, e.g. `2026-11-23`.
+    /// The budget period, e.g. `2026-11-23`.
     pub period: Option<String>,
 }
 
-/// The name that the period has in keys.
+/// Key of the period in group keys.
 const PERIOD: &str = "period";
 
 impl AlertGroup {
-    /// The group of these values of these dimensions.
+    /// The group with these values of these dimensions.
     pub fn new(by: &[Dimension], values: &[String]) -> Self {
         let names = by.iter().zip(values);
         Self {
@@ -27,14 +27,14 @@ impl AlertGroup {
         }
     }
 
-    /// The same group in a period.
+    /// The same group, in a period.
     #[must_use]
     pub fn in_period(mut self, period: Option<String>) -> Self {
         self.period = period;
         self
     }
 
-    /// The canonical text: JSON in the order of the names, empty for everything.
+    /// The canonical key: JSON ordered by name; empty for all requests.
     pub fn key(&self) -> String {
         if self.names.is_empty() && self.period.is_none() {
             return String::new();
@@ -44,7 +44,7 @@ impl AlertGroup {
         serde_json::to_string(&all).unwrap_or_default()
     }
 
-    /// The group with this canonical text; `None` when it is none.
+    /// Parses a canonical key; `None` if it is invalid.
     pub fn parse_key(key: &str) -> Option<Self> {
         if key.is_empty() {
             return Some(Self::default());
@@ -54,7 +54,7 @@ impl AlertGroup {
         Some(Self { names: names.into_iter().collect(), period })
     }
 
-    /// Whether every dimension of `globs` is there and matches.
+    /// Whether every dimension in `globs` exists and matches.
     pub fn matches(&self, globs: &BTreeMap<String, String>) -> bool {
         globs
             .iter()
@@ -69,7 +69,7 @@ impl std::fmt::Display for AlertGroup {
     }
 }
 
-/// Whether `text` matches `glob`, in which `*` stands for any characters.
+/// Whether `text` matches `glob`, in which `*` matches any characters.
 ///
 /// # Example
 /// ```
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_any_text() {
         for (glob, text) in
             [("*", ""), ("*", "x"), ("a*c", "abc"), ("a*b*c", "a-b-b-c"), ("a", "a")]
         {

@@ -1,16 +1,16 @@
-//! The values of a group's dimensions, as small as they can be: there may be very many groups.
+//! The values of a group's dimensions in compact form, because there may be very many groups.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of dimensions with their values, ordered by name: a map of a few entries, as it is in JSON.
+/// Dimensions with their values, ordered by name: a small map, also in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct GroupNames(Box<[(Box<str>, Box<str>)]>);
 
 impl GroupNames {
-    /// Whether the group is everything.
+    /// Whether the group contains all requests.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -25,14 +25,14 @@ impl GroupNames {
         self.iter().find_map(|(own, value)| (own == name).then_some(value))
     }
 
-    /// Replaces the value of a dimension, if it is there.
+    /// Replaces the value of a dimension, if present.
     pub fn replace(&mut self, name: &str, value: &str) {
         if let Some((_, own)) = self.0.iter_mut().find(|(own, _)| **own == *name) {
             *own = value.into();
         }
     }
 
-    /// Names with values, ordered by name.
+    /// Dimensions and values, ordered by dimension.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }

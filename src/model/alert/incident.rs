@@ -1,4 +1,4 @@
-//! What happened: incidents, their history, and the messages about them.
+//! Incidents and their history.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use sha2::{Digest as _, Sha256};
 use super::group::AlertGroup;
 use crate::model::Timestamp;
 
-/// Why an incident ended.
+/// Reason for the end of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndReason {
-    /// The value was back for long enough.
+    /// The value was within the clear threshold for long enough.
     Recovered,
-    /// There was no traffic for so long that nothing can be said.
+    /// There was no traffic for too long.
     NoTraffic,
-    /// The budget's period is over.
+    /// The budget period ended.
     PeriodEnded,
-    /// The rule is gone.
+    /// The rule was removed.
     RuleRemoved,
-    /// The rule watches something else now.
+    /// The definition of the rule changed.
     RuleChanged,
-    /// Somebody closed it.
+    /// The incident was closed manually.
     Manual,
 }
 
@@ -53,102 +53,101 @@ impl EndReason {
     }
 }
 
-/// One time that a rule fired for a group.
+/// One incident of a rule and group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertIncident {
-    /// Identity, the same from firing to end.
+    /// Incident id, the same from firing to end.
     pub incident_id: String,
-    /// The rule. What incidents of a rule have in common they share: there may be very many.
+    /// Rule id; shared between incidents, because there may be very many.
     pub rule_id: Arc<str>,
-    /// What people call the rule.
+    /// Display name of the rule.
     pub rule_name: Arc<str>,
     /// The group.
     pub group: AlertGroup,
-    /// The metric as the rule spells it.
+    /// The metric, spelled as in the rule.
     pub metric: Arc<str>,
-    /// The operator as the rule spells it.
+    /// The operator, spelled as in the rule.
     pub operator: Arc<str>,
-    /// The threshold when it fired.
+    /// The threshold at the start.
     pub threshold: f64,
-    /// As the rule says, e.g. `critical`.
+    /// Severity of the rule, e.g. `critical`.
     pub severity: Arc<str>,
-    /// One sentence, of when it fired.
+    /// Summary at the start, one sentence.
     pub message: String,
-    /// When it began.
+    /// Start of the incident.
     pub fired_at: Timestamp,
-    /// The value when it fired.
+    /// The value at the start.
     pub value: Option<f64>,
-    /// The worst value.
+    /// The most extreme value.
     pub peak_value: Option<f64>,
-    /// Requests behind the value when it fired.
+    /// Number of requests behind the value at the start.
     pub samples: u64,
-    /// Those of them that count against it.
+    /// Number of these requests that count as events, such as errors.
     pub events: u64,
-    /// When it ended.
+    /// End of the incident.
     pub ended_at: Option<Timestamp>,
-    /// Why.
+    /// Reason of the end.
     pub end_reason: Option<EndReason>,
-    /// Who acknowledged it.
+    /// User who acknowledged the incident.
     pub acked_by: Option<String>,
-    /// When.
+    /// Time of the acknowledgement.
     pub acked_at: Option<Timestamp>,
-    /// The rule only tries: nobody is told.
+    /// Whether the rule is a dry run, which sends no notifications.
     pub is_dry_run: bool,
 }
 
-/// A line of the history.
+/// An event in the alert history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertEvent {
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// The incident, if it is about one.
+    /// The incident, if any.
     pub incident_id: Option<String>,
-    /// The rule, or a silence's glob.
+    /// The rule id, or the rule glob of a silence.
     pub rule_id: String,
     /// Key of the group.
     pub group_key: String,
-    /// Before: a phase, or `flapping`, `silenced`, ...
+    /// State before: a phase, or `flapping`, `silenced`, ...
     pub from_state: String,
-    /// After.
+    /// State after.
     pub to_state: String,
-    /// Why.
+    /// Reason.
     pub reason: String,
     /// Value of the evaluation.
     pub value: Option<f64>,
-    /// What it was held against.
+    /// Threshold of the evaluation.
     pub threshold: Option<f64>,
-    /// Requests behind the value.
+    /// Number of requests behind the value.
     pub samples: Option<u64>,
-    /// Those of them that count against it.
+    /// Number of these requests that count as events.
     pub events: Option<u64>,
-    /// `monitor`, or who did it.
+    /// `monitor`, or the user.
     pub actor: String,
-    /// What they had to say.
+    /// Comment of the user.
     pub note: Option<String>,
 }
 
-/// A message on its way to one channel.
+/// A message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingAlert {
-    /// Identity over retries.
+    /// Message id, the same for all retries.
     pub id: String,
     /// The incident.
     pub incident_id: String,
     /// The channel.
     pub channel: String,
-    /// What it says happened, e.g. `firing`.
+    /// The event, e.g. `firing`.
     pub kind: String,
-    /// When it was written.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// It goes out no earlier.
+    /// Earliest time of delivery.
     pub not_before: Timestamp,
     /// The message as JSON.
     pub payload: String,
 }
 
 impl AlertIncident {
-    /// The identity of the incident that a rule and group begin at `fired_at`: the same however often
-    /// it is computed.
+    /// The deterministic id of the incident of a rule and group that starts at `fired_at`.
     pub fn id_of(rule_id: &str, group_key: &str, fired_at: Timestamp) -> String {
         const BYTES: usize = 8;
         let at = fired_at.as_unix_ms().to_string();
@@ -156,7 +155,7 @@ impl AlertIncident {
     }
 }
 
-/// A hash of some texts, told apart.
+/// A hash of several texts; each is followed by a zero byte, so that boundaries matter.
 pub(super) fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -166,20 +165,21 @@ pub(super) fn digest(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// A triggered alert, as programs that embed the library see it.
+/// A triggered alert, for programs that embed the library.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
-    /// Identity of the incident.
+    /// Id of the incident.
     pub alert_id: String,
-    /// When it was triggered.
+    /// Time of the trigger.
     pub triggered_at: Timestamp,
-    /// The metric as the rule spells it.
+    /// The metric, spelled as in the rule.
     pub metric: String,
-    /// The value then, in the unit of the metric; `None` when the absence of requests triggered it.
+    /// The value at that time, in the unit of the metric; `None` if missing requests triggered the
+    /// alert.
     pub actual_value: Option<f64>,
-    /// What it was held against.
+    /// The threshold.
     pub threshold: f64,
-    /// One sentence.
+    /// Summary, one sentence.
     pub message: String,
 }
 

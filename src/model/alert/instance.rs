@@ -3,17 +3,17 @@
 use super::rule::RuleState;
 use crate::model::Timestamp;
 
-/// Where an alert stands.
+/// Phase of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AlertPhase {
-    /// Nothing is wrong.
+    /// No violation.
     #[default]
     Ok,
-    /// In violation, not yet often enough.
+    /// Violations, but not enough consecutive ones yet.
     Pending,
     /// An incident is open.
     Firing,
-    /// An incident is open and its end is near: not in violation, not yet often enough.
+    /// An incident is open, but clear evaluations have started.
     Recovering,
 }
 
@@ -42,54 +42,55 @@ impl AlertPhase {
     }
 }
 
-/// The state of one rule for one group, as it is stored.
+/// The stored state of one rule for one group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlertInstance {
-    /// Where it stands.
+    /// Phase.
     pub phase: AlertPhase,
-    /// Evaluations in violation, one after the other.
+    /// Number of consecutive violations.
     pub violations: u32,
-    /// Evaluations clear of the threshold, one after the other, while an incident is open.
+    /// Number of consecutive clear evaluations while an incident is open.
     pub clears: u32,
-    /// The open incident, or the last one while it is flapping.
+    /// The open incident, or the last one while the alert is flapping.
     pub incident_id: Option<String>,
-    /// First violation of the run.
+    /// First of the consecutive violations.
     pub active_since: Option<Timestamp>,
-    /// When the incident began.
+    /// Start of the incident.
     pub fired_at: Option<Timestamp>,
-    /// The last evaluation.
+    /// Time of the last evaluation.
     pub evaluated_at: Option<Timestamp>,
-    /// First evaluation without enough data, of a run of such.
+    /// First of the consecutive evaluations without enough data.
     pub no_data_since: Option<Timestamp>,
-    /// Evaluations that failed, one after the other.
+    /// Number of consecutive failed evaluations.
     pub failed_evaluations: u32,
-    /// Value of the last evaluation that had one.
+    /// Last known value.
     pub value: Option<f64>,
-    /// The worst value of the incident.
+    /// The most extreme value of the incident.
     pub peak_value: Option<f64>,
-    /// Requests behind the value.
+    /// Number of requests behind the value.
     pub samples: u64,
-    /// Those of them that count against it.
+    /// Number of these requests that count as events.
     pub events: u64,
-    /// Who acknowledged the incident.
+    /// User who acknowledged the incident.
     pub acked_by: Option<String>,
-    /// When.
+    /// Time of the acknowledgement.
     pub acked_at: Option<Timestamp>,
-    /// The last message about the incident.
+    /// Time of the last notification of the incident.
     pub notified_at: Option<Timestamp>,
-    /// The incident's first message was queued.
+    /// Whether the first notification of the incident was queued.
     pub is_announced: bool,
-    /// Channels that are not notified yet because a wider alert inhibits it there; they are once that ends.
+    /// Channels on which a wider alert inhibits the incident; they are notified when the inhibition
+    /// ends.
     pub withheld: Vec<String>,
-    /// It fires and ends too often, since then.
+    /// Start of flapping: the alert fires and ends too often.
     pub flapping_since: Option<Timestamp>,
-    /// When it fired or ended, within the last hour, oldest first.
+    /// Times of firing and ending within the last hour, oldest first.
     pub transitions: Vec<Timestamp>,
 }
 
 impl AlertInstance {
-    /// Brings every time back to `latest` that is later: a clock that was ahead stamped it.
-    pub fn bring_back(&mut self, latest: Timestamp) {
+    /// Limits all times to `latest`, because a clock that was ahead stamped them.
+    pub fn limit_times(&mut self, latest: Timestamp) {
         for at in [
             &mut self.active_since,
             &mut self.fired_at,
@@ -106,7 +107,7 @@ impl AlertInstance {
         }
     }
 
-    /// Nothing to remember: it is not stored.
+    /// Whether the state is the default and need not be stored.
     pub const fn is_plain_ok(&self) -> bool {
         matches!(self.phase, AlertPhase::Ok)
             && self.flapping_since.is_none()
@@ -114,10 +115,9 @@ impl AlertInstance {
             && self.failed_evaluations == 0
     }
 
-    /// Whether `later` says more than that an evaluation found the same: what has to survive a crash.
-    ///
-    /// The instant and the figures of the last evaluation do not: the next one has its own.
-    pub fn differs_lastingly(&self, later: &Self) -> bool {
+    /// Whether `later` differs in more than the time and figures of its evaluation, and so has to
+    /// survive a crash. The next evaluation replaces time and figures anyway.
+    pub fn differs_durably(&self, later: &Self) -> bool {
         let same_figures = Self {
             evaluated_at: self.evaluated_at,
             value: self.value,
@@ -128,7 +128,7 @@ impl AlertInstance {
         *self != same_figures
     }
 
-    /// What people are shown.
+    /// The state shown to users.
     pub const fn shown(&self) -> RuleState {
         if self.failed_evaluations > 0 {
             return RuleState::Error;

@@ -1,8 +1,8 @@
-//! What a rule can watch.
+//! Metrics of alert rules.
 
 use crate::model::{Count, ErrorType, LatencyKind, Stat};
 
-/// What a rule watches.
+/// The metric of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertMetric {
     /// Errors as a share of all requests: 0.1 is ten percent.
@@ -11,23 +11,23 @@ pub enum AlertMetric {
     ErrorCount,
     /// A statistic of a latency, in milliseconds.
     Latency(LatencyKind, Stat),
-    /// Requests a minute.
+    /// Requests per minute.
     RequestRate,
     /// Prompt plus completion tokens.
     Tokens,
     /// Cost in US dollars.
     Cost,
-    /// Answers from the app's own cache as a share of all requests.
+    /// Hits in the application's own cache as a share of all requests.
     CacheHitRate,
-    /// Errors in a row, up to the latest request.
+    /// Consecutive errors up to the latest request.
     ConsecutiveFailures,
-    /// Requests in the window, of whoever sent some within the day before.
+    /// Requests in the window, for groups that had requests within the last day.
     NoTraffic,
-    /// How many times faster than allowed the error budget of an SLO is used up.
+    /// Burn rate: how many times faster than allowed the error budget of an SLO is used.
     BurnRate,
-    /// Errors in the window against a robust baseline of the day before.
+    /// Errors in the window, compared with a robust baseline of the last day.
     Spike,
-    /// Evaluations of rules that failed one after the other; the program watches itself with it.
+    /// Consecutive failed evaluations of rules; used by the monitor's own rule.
     FailedEvaluations,
 }
 
@@ -100,35 +100,35 @@ impl AlertMetric {
         plain.chain(latencies).collect::<Vec<_>>().join(", ")
     }
 
-    /// A share of requests, of which few say little.
+    /// Whether the value is a share of requests, which is unreliable for few requests.
     pub const fn is_share(self) -> bool {
         matches!(self, Self::ErrorRate | Self::CacheHitRate | Self::BurnRate)
     }
 
-    /// A value that nothing is known of when there are no requests: a share or a latency.
+    /// Whether the value is undefined without requests: a share or a latency.
     pub const fn needs_samples(self) -> bool {
         self.is_share() || matches!(self, Self::Latency(..))
     }
 
-    /// Counts something that a violation may need a least number of: errors, hits, requests.
+    /// Whether violations may require a minimum number of events: errors, hits or requests.
     pub const fn has_events(self) -> bool {
         !matches!(self, Self::Latency(..) | Self::Tokens | Self::Cost | Self::NoTraffic)
     }
 
-    /// A sum that a budget can limit.
+    /// Whether the value is a sum that a budget can limit.
     pub const fn is_sum(self) -> bool {
         matches!(self, Self::Tokens | Self::Cost | Self::ErrorCount)
     }
 }
 
-/// Which errors count.
+/// The errors that a rule counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ErrorScope {
-    /// Every error, as in all other figures.
+    /// All errors, as in all other figures.
     #[default]
     All,
-    /// Errors of the service and its providers, not those that a caller causes: `validation` and
-    /// `content_filter` are left out.
+    /// Errors of the service and its providers, without those that a caller causes: `validation`
+    /// and `content_filter`.
     Service,
 }
 
@@ -146,7 +146,7 @@ impl ErrorScope {
         [Self::All, Self::Service].into_iter().find(|scope| scope.as_str() == text)
     }
 
-    /// Whether an error of this type counts.
+    /// Whether errors of this type count.
     pub const fn counts(self, kind: ErrorType) -> bool {
         match self {
             Self::All => true,

@@ -1,4 +1,4 @@
-//! Values of alerts: rules, groups, the state of one rule and group, incidents, silences.
+//! Alert types: rules, groups, states, incidents, silences.
 
 pub mod condition;
 pub mod group;

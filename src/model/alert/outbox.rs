@@ -1,19 +1,19 @@
-//! Messages on their way: what waits, and what became of it.
+//! Messages in the outbox and their delivery states.
 
 use crate::model::Timestamp;
 
-/// Where a message stands.
+/// Delivery state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
-    /// It waits for its first or next attempt.
+    /// Queued for its first or next attempt.
     Queued,
-    /// The receiver took it.
+    /// Accepted by the receiver.
     Sent,
-    /// It was given up.
+    /// Given up.
     Dead,
-    /// A later message says it.
+    /// Replaced by a later message.
     Superseded,
-    /// Its channel is not configured any more; it is sent once the channel is configured again.
+    /// Its channel is no longer configured; it is queued again when the channel is.
     Undeliverable,
 }
 
@@ -39,70 +39,70 @@ impl DeliveryState {
     }
 }
 
-/// A message to one channel, as it is stored.
+/// A stored message to one channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// Identity over retries.
+    /// Message id, the same for all retries.
     pub id: String,
     /// The incident.
     pub incident_id: String,
     /// The channel.
     pub channel: String,
-    /// What it says happened.
+    /// The event.
     pub kind: String,
-    /// When it was written.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// The next attempt is not before.
+    /// Earliest time of the next attempt.
     pub not_before: Timestamp,
-    /// Attempts so far.
+    /// Number of attempts.
     pub attempts: u32,
-    /// Status of the last answer.
+    /// Status of the last response.
     pub last_status: Option<u16>,
-    /// What went wrong last, without secrets.
+    /// Last error, without secrets.
     pub last_error: Option<String>,
-    /// Where it stands.
+    /// Delivery state.
     pub state: DeliveryState,
     /// The message as JSON.
     pub payload: String,
-    /// The message it travels in, with others of its rule.
+    /// Id of the message it is sent in, together with others of its rule.
     pub batch_id: Option<String>,
     /// End of the last attempt.
     pub attempted_at: Option<Timestamp>,
-    /// When its channel was configured again, after it was undeliverable.
+    /// Time at which its channel was configured again after it had become undeliverable.
     pub revived_at: Option<Timestamp>,
-    /// The incident's latest evaluation and its value, while it is open.
+    /// Time and value of the incident's latest evaluation, while it is open.
     pub current: Option<(Timestamp, Option<f64>)>,
 }
 
-/// What is noted after an attempt.
+/// Result of an attempt, to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryOutcome {
-    /// Where the message stands now.
+    /// New delivery state.
     pub state: DeliveryState,
-    /// Status of the answer.
+    /// Status of the response.
     pub status: Option<u16>,
-    /// What went wrong, without secrets.
+    /// Error text without secrets.
     pub error: Option<String>,
     /// End of the attempt.
     pub attempted_at: Timestamp,
-    /// The next attempt is not before; only while it is queued.
+    /// Earliest time of the next attempt, if queued.
     pub not_before: Timestamp,
 }
 
-/// How many messages of a channel wait or were given up.
+/// Message counts of one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboxTally {
     /// The channel.
     pub channel: String,
-    /// Messages that wait.
+    /// Queued messages.
     pub queued: u64,
-    /// Messages given up and still remembered.
+    /// Messages given up and still stored.
     pub dead: u64,
-    /// Messages kept for a channel that is not configured any more.
+    /// Messages kept for a channel that is no longer configured.
     pub undeliverable: u64,
 }
 
-/// The first message about an incident that a channel received or may have received.
+/// The first message about an incident that was possibly delivered to a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstMessage {
     /// The incident.
@@ -113,22 +113,22 @@ pub struct FirstMessage {
     pub payload: String,
 }
 
-/// A message that is kept for a channel that is not configured any more.
+/// A message kept for a channel that is no longer configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndeliverableMessage {
     /// The incident.
     pub incident_id: String,
     /// The channel.
     pub channel: String,
-    /// What it says happened.
+    /// The event.
     pub kind: String,
 }
 
-/// Messages that were set aside because their channel is not configured any more.
+/// Messages that became undeliverable because their channel is no longer configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
     /// The channel.
     pub channel: String,
-    /// How many.
+    /// Number of messages.
     pub messages: usize,
 }

@@ -1,24 +1,24 @@
-//! Rules that could never fire, or would always: a slip of the pen that nobody would notice.
+//! Detects rules that can never fire, or that always fire: typing errors that would go unnoticed.
 
 use super::condition::Operator;
 use super::metric::AlertMetric;
 use super::rule::Rule;
 use crate::model::time::MINUTE_MS;
 
-/// The key that is wrong, and why.
+/// The key at fault and the reason.
 type Fault = (&'static str, String);
 
-/// What makes a rule impossible, or always true; `None`: it may fire, and may end.
+/// The fault of an impossible or always true rule; `None` if the rule can fire and end.
 pub(super) fn fault(rule: &Rule) -> Option<Fault> {
     threshold_fault(rule).or_else(|| clear_fault(rule)).or_else(|| guard_fault(rule))
 }
 
-/// Whether values are shares between 0 and 1. A burn rate is a multiple of one.
+/// Whether values are shares between 0 and 1. A burn rate is a multiple of a share.
 fn is_plain_share(metric: AlertMetric) -> bool {
     matches!(metric, AlertMetric::ErrorRate | AlertMetric::CacheHitRate)
 }
 
-/// Whether values are whole numbers.
+/// Whether values are integers.
 fn is_whole(rule: &Rule) -> bool {
     let counts = matches!(
         rule.metric,
@@ -27,7 +27,7 @@ fn is_whole(rule: &Rule) -> bool {
             | AlertMetric::ConsecutiveFailures
             | AlertMetric::NoTraffic
     );
-    // Those of a budget are shares of its limit.
+    // Values of a budget are shares of its limit.
     counts && !rule.is_budget()
 }
 
@@ -65,7 +65,7 @@ fn threshold_fault(rule: &Rule) -> Option<Fault> {
         return wrong(format!("`{} {threshold}` {fate}: {name} is {range}", operator.as_str()));
     }
     if metric == AlertMetric::Spike && !operator.is_upward() {
-        return Some(("op", "a spike is held against > or >=".to_owned()));
+        return Some(("op", "a spike needs > or >=".to_owned()));
     }
     if metric == AlertMetric::Spike && threshold <= 0.0 {
         return wrong("of a spike must be above 0".to_owned());
@@ -73,7 +73,7 @@ fn threshold_fault(rule: &Rule) -> Option<Fault> {
     None
 }
 
-/// A value that can never be reached would leave an incident open for ever.
+/// A clear threshold that no value can reach would leave incidents open forever.
 fn clear_fault(rule: &Rule) -> Option<Fault> {
     let (operator, clear) = (rule.condition.operator, rule.condition.clear_threshold);
     let name = rule.metric.name();
@@ -107,7 +107,7 @@ fn guard_fault(rule: &Rule) -> Option<Fault> {
     too_many_samples(rule)
 }
 
-/// A window with that many requests is never below the threshold.
+/// Whether `min_samples` alone keeps the value above a downward threshold.
 fn too_many_samples(rule: &Rule) -> Option<Fault> {
     let minutes = match rule.metric {
         AlertMetric::NoTraffic => 1.0,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_never_fire_or_always_would_is_refused() {
+    fn rules_that_never_or_always_fire_are_rejected() {
         let latency = AlertMetric::Latency(LatencyKind::Total, Stat::P95);
         let (share, hits) = (AlertMetric::ErrorRate, AlertMetric::CacheHitRate);
         let refused = [
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn guards_that_no_violation_passes_are_refused() {
+    fn impossible_guards_are_rejected() {
         let key = |rule: &Rule| fault(rule).map(|(key, _)| key);
         let mut slow = rule(AlertMetric::Cost, Operator::Above, 5.0);
         slow.min_events = 1;

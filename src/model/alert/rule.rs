@@ -1,4 +1,4 @@
-//! A checked rule.
+//! Validated alert rules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use super::group::AlertGroup;
 use super::metric::{AlertMetric, ErrorScope};
 use crate::model::{Dimension, ErrorType, Source, Tz};
 
-/// What is done when there are too few requests to say anything.
+/// What happens if there are too few requests for a verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NoData {
-    /// State and counters stay as they are.
+    /// State and counters stay unchanged.
     #[default]
     Keep,
-    /// It counts as clear of the threshold.
+    /// It counts as clear.
     Ok,
     /// It counts as a violation.
     Fire,
 }
 
 impl NoData {
-    /// Every choice.
+    /// All options.
     pub const ALL: [Self; 3] = [Self::Keep, Self::Ok, Self::Fire];
 
     /// The spelling in rules.
@@ -33,16 +33,16 @@ impl NoData {
         }
     }
 
-    /// The choice with this spelling.
+    /// The option with this spelling.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|choice| choice.as_str() == text)
     }
 }
 
-/// The id of the rule that watches the monitor itself.
+/// Id of the rule about the monitor itself.
 pub const SELF_RULE: &str = "self-evaluation";
 
-/// Which requests a rule looks at; names may hold `*`.
+/// The requests that a rule covers; names may contain `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RuleFilter {
     /// Spaces.
@@ -53,39 +53,39 @@ pub struct RuleFilter {
     pub models: Vec<String>,
     /// Providers.
     pub providers: Vec<String>,
-    /// Errors of these types only.
+    /// Only errors of these types.
     pub error_types: Vec<ErrorType>,
     /// Kinds of outcome: `success`, `error`, `cancelled`.
     pub outcomes: Vec<&'static str>,
-    /// Routes.
+    /// Routes by which requests arrive.
     pub sources: Vec<Source>,
 }
 
-/// A limit of one group in place of the rule's.
+/// The limit of a single group, instead of the rule's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupLimit {
     /// The dimension.
     pub dimension: Dimension,
-    /// Its value; users as ids or pseudonyms.
+    /// Value of the dimension; users as ids or pseudonyms.
     pub value: String,
     /// The limit.
     pub limit: f64,
 }
 
-/// What a rule, or the worst of its groups, is doing.
+/// State of a rule: the worst state of its groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RuleState {
-    /// It cannot be evaluated: a number is missing, or it is disabled.
+    /// The rule is disabled or lacks a threshold or limit.
     Inactive,
-    /// Nothing is wrong.
+    /// No violation.
     Ok,
-    /// Too few requests to say.
+    /// Too few requests for a verdict.
     NoData,
-    /// In violation, not yet often enough.
+    /// Violations, but not enough consecutive ones yet.
     Pending,
-    /// An incident is open and about to end.
+    /// An incident is open, but clear evaluations have started.
     Recovering,
-    /// It fires and ends too often.
+    /// The alert fires and ends too often.
     Flapping,
     /// An incident is open.
     Firing,
@@ -121,7 +121,7 @@ impl RuleState {
     }
 }
 
-/// What is watched, when that is too much, and who is told.
+/// An alert rule: metric, condition and receivers.
 ///
 /// # Example
 /// ```
@@ -134,31 +134,32 @@ impl RuleState {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// Identity across restarts and edits: `a-z`, `0-9` and `-`.
+    /// Rule id, stable across restarts and edits: `a-z`, `0-9` and `-`.
     pub id: String,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// What is watched.
+    /// The metric.
     pub metric: AlertMetric,
-    /// When it is due.
+    /// The condition.
     pub condition: AlertCondition,
-    /// The zone of periods and of times in messages.
+    /// Time zone of periods and of times in notifications.
     pub tz: Tz,
-    /// Requests that the window must hold, else there is no data.
+    /// Minimum number of requests in the window; with fewer there is no data.
     pub min_samples: u64,
-    /// Errors that the window must hold for a violation.
+    /// Minimum number of errors in the window for a violation.
     pub min_events: u64,
-    /// 0: the plain share. Else the share must pass the threshold with this confidence.
+    /// Confidence with which a share must pass the threshold; 0 compares the plain share.
     pub confidence: f64,
-    /// Evaluations that one request takes part in: what `confidence` is spread over.
+    /// Number of evaluations that include the same request; `confidence` is divided among them.
     pub looks: u32,
     /// Which errors count.
     pub errors: ErrorScope,
     /// Which requests count.
     pub filter: RuleFilter,
-    /// One alert for each of these groups; at most two.
+    /// Dimensions to group by, with one alert per group; at most two.
     pub by: Vec<Dimension>,
-    /// What a budget's threshold is a share of; what a request rate's is a multiple of.
+    /// The limit that a budget's threshold is a share of, or a request rate's threshold a multiple
+    /// of.
     pub limit: Option<f64>,
     /// Limits of single groups.
     pub limits: Vec<GroupLimit>,
@@ -166,39 +167,40 @@ pub struct Rule {
     pub slo: Option<f64>,
     /// The short window of a burn rate.
     pub short_window: Option<Duration>,
-    /// When there are too few requests.
+    /// Behaviour with too few requests.
     pub no_data: NoData,
-    /// After so long without enough requests an incident ends.
+    /// Time without enough requests after which an incident ends.
     pub no_data_resolve_after: Duration,
-    /// Time between reminders of an open incident; zero: none.
+    /// Interval of reminders of an open incident; zero for none.
     pub repeat_interval: Duration,
-    /// A firing rule without `by` keeps back messages of rules of the same metric with `by`.
+    /// Whether this rule, if it has no `by`, inhibits rules with the same metric and a `by` while
+    /// it fires.
     pub inhibits_groups: bool,
-    /// E.g. `critical`.
+    /// Severity, e.g. `critical`.
     pub severity: String,
-    /// Where messages go, besides the log.
+    /// Channels for notifications, in addition to the log.
     pub channels: Vec<String>,
-    /// Handed on to receivers.
+    /// Labels passed to receivers.
     pub labels: BTreeMap<String, String>,
-    /// Where to look.
+    /// URL of the runbook.
     pub runbook: Option<String>,
-    /// Template of the message.
+    /// Template of the summary.
     pub summary: String,
-    /// Why it is not evaluated; `None`: it is.
+    /// Why the rule is not evaluated; `None` if it is.
     pub inactive: Option<String>,
-    /// Evaluated and recorded, but nobody is told.
+    /// Whether the rule is evaluated and recorded without notifications.
     pub dry_run: bool,
-    /// One of those that the program comes with.
+    /// Whether it is one of the default rules.
     pub is_default: bool,
 }
 
-/// The template of messages that every rule has unless it brings one.
+/// Default summary template.
 const SUMMARY: &str = "{name}: {value} {op} {threshold} ({events} of {samples}) in {window}";
-/// That of runs of failures, which have no window.
+/// Default summary template of failure runs, which have no window.
 const RUN_SUMMARY: &str = "{name}: {value} errors in a row, limit {threshold}";
 
 impl Rule {
-    /// A rule with the guards that suit its metric, and everything else as the documentation says.
+    /// A rule with the default guards of its metric and the documented defaults.
     pub fn new(id: &str, metric: AlertMetric, mut condition: AlertCondition) -> Self {
         let is_downward = condition.operator.is_downward();
         let default_clear = AlertCondition::default_clear(condition.operator, condition.threshold);
@@ -207,14 +209,14 @@ impl Rule {
             && is_downward
             && is_default
         {
-            // A share of more than 1 is not to be had, and the incident would never end.
+            // No share exceeds 1, so the incident would never end.
             condition.clear_threshold = default_clear.min(1.0_f64.max(condition.threshold));
         }
         let (min_samples, min_events) = match metric {
             AlertMetric::ErrorRate | AlertMetric::BurnRate => (10, 3),
             AlertMetric::CacheHitRate => (10, 0),
             AlertMetric::Latency(..) => (20, 0),
-            // Few requests are what such a rule is about.
+            // Such a rule is about few requests.
             AlertMetric::RequestRate if is_downward => (0, 0),
             AlertMetric::RequestRate => (10, 0),
             _ => (0, 0),
@@ -255,10 +257,10 @@ impl Rule {
         }
     }
 
-    /// What keeps a rule made by a program from being evaluated: the field, and what is wrong.
+    /// Validates a rule created by a program.
     ///
     /// # Errors
-    /// The field and the reason.
+    /// Returns the invalid field and the reason.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_id = !self.id.is_empty() && self.id.len() <= 64 && self.id.bytes().all(plain);
@@ -276,7 +278,7 @@ impl Rule {
             return Err(("threshold", "must be a finite number".to_owned()));
         }
         if self.condition.window.rolling_ms().is_some_and(|width_ms| width_ms <= 0) {
-            return Err(("window", "must be longer than nothing".to_owned()));
+            return Err(("window", "must be positive".to_owned()));
         }
         if self.is_budget() && !self.metric.is_sum() {
             return Err(("window", "only tokens, cost and error_count have budgets".to_owned()));
@@ -290,10 +292,10 @@ impl Rule {
         if let [first, second] = self.by[..]
             && first == second
         {
-            return Err(("by", format!("{:?} stands there twice", first.as_str())));
+            return Err(("by", format!("{:?} is listed twice", first.as_str())));
         }
         if self.metric == AlertMetric::Spike && !self.by.is_empty() {
-            return Err(("by", "spike watches all requests, or those of a filter".to_owned()));
+            return Err(("by", "a spike rule cannot be grouped; use a filter".to_owned()));
         }
         if self.metric == AlertMetric::BurnRate {
             let slo = self.slo.unwrap_or(0.0);
@@ -313,13 +315,13 @@ impl Rule {
         }
     }
 
-    /// The field, and why, that keeps the rule from ever firing, or makes it fire always; `None`: none.
+    /// The fault, as field and reason, if the rule can never fire or always fires.
     pub fn impossible(&self) -> Option<(&'static str, String)> {
         super::possible::fault(self)
     }
 
-    /// What makes it the same rule: the metric, which requests, the groups, the window; not thresholds,
-    /// texts or channels.
+    /// Hash of the definition: metric, filter, groups and window, but not thresholds, texts or
+    /// channels. A rule with another identity is another rule.
     pub fn identity(&self) -> Vec<u8> {
         let window = match self.condition.window {
             EvaluationWindow::Rolling(width) => format!("{}ms", width.as_millis()),
@@ -344,17 +346,17 @@ impl Rule {
         own.map(|own| own.limit).or(self.limit)
     }
 
-    /// What the value of a group is held against, in the value's unit: the share of its limit made whole.
+    /// The threshold of a group in the unit of the value: for budgets, the share times the limit.
     pub fn threshold_of(&self, group: &AlertGroup) -> f64 {
         self.condition.threshold * self.limit_of(group).unwrap_or(1.0)
     }
 
-    /// Where the value of a group must be back, in the value's unit.
+    /// The clear threshold of a group in the unit of the value.
     pub fn clear_threshold_of(&self, group: &AlertGroup) -> f64 {
         self.condition.clear_threshold * self.limit_of(group).unwrap_or(1.0)
     }
 
-    /// Whether the budget of a period is watched.
+    /// Whether the rule is a budget of a calendar period.
     pub const fn is_budget(&self) -> bool {
         matches!(self.condition.window, EvaluationWindow::Period(_))
     }

@@ -1,30 +1,30 @@
-//! Keeping messages back for a while.
+//! Silences, which suppress notifications for a while.
 
 use std::collections::BTreeMap;
 
 use super::group::{AlertGroup, glob_matches};
 use crate::model::Timestamp;
 
-/// What is said to somebody whose text is not one line of plain characters.
+/// Error for a text with control characters.
 pub const NOT_ONE_LINE: &str = "must be one line without control characters";
 
-/// What somebody asks to be silent about.
+/// A silence to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSilence {
-    /// Id of a rule, with `*` for anything.
+    /// Glob for rule ids.
     pub rule_glob: String,
-    /// Globs by dimension; empty: every group.
+    /// Globs by dimension; empty for every group.
     pub group_match: BTreeMap<String, String>,
-    /// From when.
+    /// Start.
     pub starts_at: Timestamp,
-    /// Until when.
+    /// End.
     pub ends_at: Timestamp,
-    /// Why.
+    /// Reason.
     pub comment: String,
 }
 
 impl NewSilence {
-    /// The field with a text that is not one line of plain characters, as lists, messages and logs show it.
+    /// The field that contains control characters, which would break lists, messages and logs.
     pub fn field_with_control_characters(&self) -> Option<&'static str> {
         let in_group = self.group_match.iter().flat_map(|pair| [pair.0, pair.1]);
         let texts = in_group.map(|text| ("group", text));
@@ -34,21 +34,21 @@ impl NewSilence {
     }
 }
 
-/// A silence: messages are kept back, states still move.
+/// A silence: notifications are suppressed, but states are still updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertSilence {
-    /// Identity.
+    /// Silence id.
     pub silence_id: String,
-    /// What it is about.
+    /// Its definition.
     pub silence: NewSilence,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// User who created it.
     pub created_by: String,
 }
 
 impl AlertSilence {
-    /// Whether it keeps back messages of this rule and group at `at`.
+    /// Whether it suppresses notifications of this rule and group at `at`.
     pub fn covers(&self, rule_id: &str, group: &AlertGroup, at: Timestamp) -> bool {
         let NewSilence { rule_glob, group_match, starts_at, ends_at, .. } = &self.silence;
         *starts_at <= at

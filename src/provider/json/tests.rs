@@ -1,4 +1,4 @@
-//! Tests of picking values out of JSON.
+//! Tests of the JSON scanner.
 
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn found_in(pieces: &[&[u8]]) -> (Vec<String>, bool) {
 const DOCUMENT: &str = r#" {"x":{"id":"no","a":[1,{"usage":{"count":9}}],"s":"}]\"{"},"id":"a\u00e9\"b","choices":[{"delta":{"content":""}},{"delta":{"content":"SECRET \" {"},"id":"no"},7,[]],"usage":{"count":120,"other":null},"usage":null,"choices":[]} "#;
 
 #[test]
-fn only_the_places_of_the_table_are_found_whatever_surrounds_them() {
+fn only_the_paths_of_the_table_are_found() {
     let (found, is_done) = found_in(&[DOCUMENT.as_bytes()]);
     let end = DOCUMENT.find(r#","usage":null"#).unwrap();
     let id = DOCUMENT.find(r#""a\u"#).unwrap();
@@ -78,7 +78,7 @@ fn splitting_at_every_offset_changes_nothing() {
 }
 
 #[test]
-fn what_is_not_kept_is_nowhere_in_the_scanner() {
+fn skipped_text_is_nowhere_in_the_scanner() {
     let mut scanner = Scanner::new(&TABLE);
     for end in 0..DOCUMENT.len() {
         scanner.reset();
@@ -88,14 +88,14 @@ fn what_is_not_kept_is_nowhere_in_the_scanner() {
 }
 
 #[test]
-fn a_text_that_is_too_long_is_not_kept_in_part() {
+fn a_text_over_the_limit_is_dropped_entirely() {
     let long = format!(r#"{{"id":"{}"}}"#, "a".repeat(KEPT_BYTES + 1));
     let (found, is_done) = found_in(&[long.as_bytes()]);
     assert!(is_done && found.len() == 1 && found[0].starts_with("Id Other"), "{found:?}");
 }
 
 #[test]
-fn damage_ends_it_without_a_panic() {
+fn invalid_json_ends_the_scan_without_a_panic() {
     for damaged in ["}", "]", "{]", "{\"id\" 5}", "{\"id\":}", "[1}", "{\"id\":5} x", "\u{1}", "{1"]
     {
         let (_, is_done) = found_in(&[damaged.as_bytes()]);
@@ -124,7 +124,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_document_is_read_to_its_end_and_gives_its_id(value in json(), chunk in 1_usize..9) {
+    fn any_document_is_scanned_completely(value in json(), chunk in 1_usize..9) {
         let text = format!("{value}\n");
         let pieces: Vec<&[u8]> = text.as_bytes().chunks(chunk).collect();
         let (found, is_done) = found_in(&pieces);
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn any_bytes_are_scanned_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         found_in(&[&bytes]);
     }
 }

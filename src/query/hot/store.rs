@@ -5,10 +5,9 @@ use rustc_hash::FxHashMap;
 use super::buffer::TimeSeriesBuffer;
 use super::slice::HotSlice;
 use super::slot::Slot;
-use crate::error::Result;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Grouping, KeyColumn, TimeRange, Timestamp};
-use crate::store::{RawSelect, Reader, RequestRow, ResolvedFilter, RollupKey, RowParts};
+use crate::store::{RequestRow, RollupKey};
 
 /// Minutes that can be answered.
 const COVERED_MINUTES: i64 = 120;
@@ -17,7 +16,7 @@ const SLOTS: usize = 128;
 /// How far ahead of now a start may lie to be held, in milliseconds.
 const AHEAD_MS: i64 = 5 * MINUTE_MS;
 /// After so many rows read at once, minutes that are over come to rest.
-const ROWS_UNTIL_REST: u32 = 50_000;
+const ROWS_UNTIL_REST: usize = 50_000;
 /// The groupings held.
 const GROUPINGS: [Grouping; 3] = [Grouping::All, Grouping::Space, Grouping::Model];
 
@@ -50,6 +49,17 @@ pub struct MetricsStore {
     evicted_ms: [i64; GROUPINGS.len()],
     /// The earliest start that was too far ahead to be held.
     beyond_ms: i64,
+    /// Rows after `upto_seq` are added, and not all of them yet.
+    is_partial: bool,
+    rows_until_rest: usize,
+}
+
+/// Rows that are being added to a store: those committed after `after_seq`, or without it all since `horizon`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::query) struct CatchUp {
+    now: Timestamp,
+    pub(in crate::query) horizon: Timestamp,
+    pub(in crate::query) after_seq: Option<i64>,
 }
 
 /// Bytes of a group besides its slots' contents.
@@ -67,6 +77,8 @@ impl MetricsStore {
             max_started_at_ms: i64::MIN,
             evicted_ms: [i64::MIN; GROUPINGS.len()],
             beyond_ms: i64::MAX,
+            is_partial: false,
+            rows_until_rest: ROWS_UNTIL_REST,
         }
     }
 
@@ -80,46 +92,39 @@ impl MetricsStore {
         self.groups.len()
     }
 
-    /// Adds the rows committed since the last call; the first call reads the last two hours.
-    ///
-    /// # Errors
-    /// When the file cannot be read; the store is empty and rebuilds at the next call then.
-    pub fn catch_up(&mut self, reader: &Reader<'_>, now: Timestamp) -> Result<()> {
-        let result = self.try_catch_up(reader, now);
-        if result.is_err() {
-            *self = Self::new(self.max_bytes);
-        }
-        result
-    }
-
-    fn try_catch_up(&mut self, reader: &Reader<'_>, now: Timestamp) -> Result<()> {
-        let horizon = now.floor_to(MINUTE_MS).plus_ms(-COVERED_MINUTES * MINUTE_MS);
+    /// Begins to add the rows that were committed since the last time; the rows from the result on are to be
+    /// [added](Self::add_rows).
+    pub(in crate::query) fn begin(&mut self, now: Timestamp) -> CatchUp {
         if self.covered_from.is_some_and(|from| now < from) {
             // The clock was set back by hours: everything held is of the future.
-            *self = Self::new(self.max_bytes);
+            self.reset();
         }
-        let first = self.covered_from.is_none();
-        let last_seq = reader.last_seq()?;
-        let filter = ResolvedFilter::default();
-        let select = RawSelect {
-            range: TimeRange::new(horizon, Timestamp::from_unix_ms(i64::MAX)),
-            after_seq: (!first).then_some(self.upto_seq),
-            upto_seq: None,
-            filter: &filter,
-        };
-        let ahead_ms = now.plus_ms(AHEAD_MS).as_unix_ms();
-        let this_minute = now.floor_to(MINUTE_MS);
-        let mut added = 0;
-        reader.raw_rows(&select, RowParts::ALL, |row| {
+        let horizon = now.floor_to(MINUTE_MS).plus_ms(-COVERED_MINUTES * MINUTE_MS);
+        let after_seq = self.covered_from.is_some().then_some(self.upto_seq);
+        CatchUp { now, horizon, after_seq }
+    }
+
+    /// Adds some of the rows; until [`finish`](Self::finish) nothing is answered.
+    pub(in crate::query) fn add_rows(&mut self, catch_up: &CatchUp, rows: &[RequestRow]) {
+        self.is_partial = true;
+        let ahead_ms = catch_up.now.plus_ms(AHEAD_MS).as_unix_ms();
+        for row in rows {
             self.add(row, ahead_ms);
-            added += 1;
-            if added % ROWS_UNTIL_REST == 0 {
-                self.rest(this_minute);
-            }
-        })?;
-        self.rest(this_minute);
-        self.upto_seq = last_seq;
+        }
+        self.rows_until_rest = self.rows_until_rest.saturating_sub(rows.len());
+        if self.rows_until_rest == 0 {
+            self.rows_until_rest = ROWS_UNTIL_REST;
+            self.rest(catch_up.now.floor_to(MINUTE_MS));
+        }
+    }
+
+    /// Ends what [`begin`](Self::begin) began: all rows up to `upto_seq` were added.
+    pub(in crate::query) fn finish(&mut self, catch_up: &CatchUp, upto_seq: i64) {
+        self.is_partial = false;
+        self.rest(catch_up.now.floor_to(MINUTE_MS));
+        self.upto_seq = upto_seq;
         // A clock that was set back does not bring back the minutes that were emptied.
+        let horizon = catch_up.horizon;
         let covered_from = self.covered_from.map_or(horizon, |before| before.max(horizon));
         self.covered_from = Some(covered_from);
         if self.beyond_ms < covered_from.as_unix_ms() {
@@ -127,7 +132,11 @@ impl MetricsStore {
         }
         self.cleanup(covered_from);
         self.enforce_limit();
-        Ok(())
+    }
+
+    /// Empties the store; the next time it reads the last two hours.
+    pub(in crate::query) fn reset(&mut self) {
+        *self = Self::new(self.max_bytes);
     }
 
     fn add(&mut self, row: &RequestRow, ahead_ms: i64) {
@@ -216,7 +225,7 @@ impl MetricsStore {
     ///
     /// Take it before the snapshot is opened, so that the snapshot has every row that the slice has.
     pub(in crate::query) fn slice(&self, range: TimeRange, keys: &[KeyColumn]) -> Option<HotSlice> {
-        let covered_from = self.covered_from?;
+        let covered_from = self.covered_from.filter(|_| !self.is_partial)?;
         let place = GROUPINGS.iter().position(|grouping| grouping.keys() == keys)?;
         let (start_ms, end_ms) = (range.start.as_unix_ms(), range.end.as_unix_ms());
         if range.start < covered_from

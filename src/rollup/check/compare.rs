@@ -1,4 +1,5 @@
-//! A day's rollups against what its requests add up to: two sorted sequences, merged.
+//! Compares the stored rollups of a day with those recomputed from its requests, by merging two
+//! sorted sequences.
 
 use super::super::recompute::range_of;
 use super::CheckReport;
@@ -43,7 +44,7 @@ fn compare_rows(
     reader.rollup_rows(&select, |key, values| {
         report.rollup_rows += 1;
         while let Some((missing, _)) = expected.next_if(|(wanted, _)| *wanted < key) {
-            report.differs(|| format!("{}: missing", place(table, part.level, *missing)));
+            report.differs(|| format!("{}: missing", location(table, part.level, *missing)));
         }
         let wanted = expected.next_if(|(wanted, _)| *wanted == key);
         let wanted = wanted.map(|(_, values)| values.unpack());
@@ -55,13 +56,16 @@ fn compare_rows(
             let have = values[column.index()];
             if want != Some(have) {
                 let name = column.name();
-                let place = place(table, part.level, key);
-                report.differs(|| format!("{place}: {name} is {have}, raw rows say {want:?}"));
+                let location = location(table, part.level, key);
+                report.differs(|| {
+                    let want = want.map_or_else(|| "no row".to_owned(), |want| want.to_string());
+                    format!("{location}: {name} is {have}, recomputed: {want}")
+                });
             }
         }
     })?;
     for (key, _) in expected {
-        report.differs(|| format!("{}: missing", place(table, part.level, *key)));
+        report.differs(|| format!("{}: missing", location(table, part.level, *key)));
     }
     Ok(())
 }
@@ -84,7 +88,7 @@ fn compare_sketches(
     let mut expected = sketches(&part.sketches).peekable();
     let differs = |report: &mut CheckReport, key, kind: LatencyKind, how| {
         report.differs(|| {
-            format!("{}: the {} sketch {how}", place(table, part.level, key), kind.stem())
+            format!("{}: the {} sketch {how}", location(table, part.level, key), kind.stem())
         });
     };
     reader.sketches(&select, |key, kind, bytes| {
@@ -106,7 +110,7 @@ fn compare_sketches(
 
 type At = (RollupKey, usize);
 
-/// Sketches that are not empty, in the order in which they are stored.
+/// Non-empty sketches in storage order.
 fn sketches(
     rows: &[SketchRow],
 ) -> impl Iterator<Item = (At, RollupKey, LatencyKind, &EncodedSketch)> {
@@ -118,7 +122,7 @@ fn sketches(
     })
 }
 
-fn place(table: &str, level: Level, key: RollupKey) -> String {
+fn location(table: &str, level: Level, key: RollupKey) -> String {
     let at = Timestamp::from_unix_ms(key.bucket_ms);
     format!("{table} {} min {at} {:?}", level.minutes(), key.ids)
 }

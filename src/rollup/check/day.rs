@@ -1,4 +1,4 @@
-//! One day: its requests against their indexes and its rollups, all of one snapshot.
+//! Checks one day within one snapshot: its requests against their indexes and its rollups.
 
 use super::super::aggregate::Aggregate;
 use super::super::recompute::{find_day, kept_levels, range_of};
@@ -8,18 +8,13 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::store::{DayRow, EntrySet, IndexEntry, Reader, pruned_flag};
 
-/// Entries of the index that are kept before their requests are read: 24 bytes each.
-const ENTRIES_AT_ONCE: usize = 1 << 18;
-/// Requests of other days that are read on the way rather than looked for anew: a look-up costs about as much as ten
-/// rows in the order of the file.
-const GAP: i64 = 10;
+/// Index entries buffered before their requests are read; each takes 24 bytes.
+const ENTRIES_PER_BATCH: usize = 1 << 18;
+/// Largest gap between wanted `seq`s that is read through instead of starting a new look-up, in
+/// rows: a look-up costs about as much as reading ten rows in file order.
+const SCAN_GAP: i64 = 10;
 
-/// Compares one day.
-///
-/// `rows_read` hears of requests as they are read.
-///
-/// # Errors
-/// When the file cannot be read.
+/// Compares one day; `rows_read` is called with the number of requests read.
 pub(super) fn check_day(
     reader: &Reader<'_>,
     day_ms: i64,
@@ -33,7 +28,7 @@ pub(super) fn check_day(
         return check_rollup_totals(reader, &day, report);
     }
     report.days += 1;
-    let mut requests = Requests::new(reader, watermark_seq, report, rows_read);
+    let mut requests = RequestCheck::new(reader, watermark_seq, report, rows_read);
     let mut last = IndexEntry::default();
     let mut in_order = true;
     let mut failed = None;
@@ -46,7 +41,7 @@ pub(super) fn check_day(
     })?;
     failed.map_or(Ok(()), Err)?;
     requests.read()?;
-    let Requests { aggregate, users, rolled_up, index_entries, .. } = requests;
+    let RequestCheck { aggregate, users, rolled_up, index_entries, .. } = requests;
     report.rows += rolled_up;
     report.index_entries += index_entries;
     let at = Timestamp::from_unix_ms(day_ms);
@@ -56,7 +51,9 @@ pub(super) fn check_day(
     check_users(reader, day_ms, users, report)?;
     if i64::try_from(rolled_up).unwrap_or(i64::MAX) != day.requests {
         let stated = day.requests;
-        report.differs(|| format!("days {at}: {stated} requests, raw rows say {rolled_up}"));
+        report.differs(|| {
+            format!("days {at}: {stated} requests, but there are {rolled_up} raw rows")
+        });
     }
     compare_rollups(reader, &day, aggregate, report)
 }
@@ -82,7 +79,8 @@ fn check_users(
     expected: EntrySet,
     report: &mut CheckReport,
 ) -> Result<()> {
-    // Steps of the index are cut towards 1970: those about it hold requests of two days.
+    // The user index rounds time steps towards 1970, so the steps next to the epoch hold requests
+    // of two days.
     if day_ms <= 0 {
         return Ok(());
     }
@@ -100,8 +98,8 @@ fn check_users(
     Ok(())
 }
 
-/// Requests that an index names, read in the order of the file.
-struct Requests<'a, 'r> {
+/// The requests that index entries point to, read in file order.
+struct RequestCheck<'a, 'r> {
     reader: &'a Reader<'a>,
     watermark_seq: i64,
     report: &'r mut CheckReport,
@@ -113,7 +111,7 @@ struct Requests<'a, 'r> {
     index_entries: u64,
 }
 
-impl<'a, 'r> Requests<'a, 'r> {
+impl<'a, 'r> RequestCheck<'a, 'r> {
     fn new(
         reader: &'a Reader<'a>,
         watermark_seq: i64,
@@ -135,19 +133,20 @@ impl<'a, 'r> Requests<'a, 'r> {
 
     fn push(&mut self, entry: IndexEntry) -> Result<()> {
         self.entries.push(entry);
-        if self.entries.len() < ENTRIES_AT_ONCE {
+        if self.entries.len() < ENTRIES_PER_BATCH {
             return Ok(());
         }
         self.read()
     }
 
-    /// Reads the requests of the entries that were pushed, run by run.
+    /// Reads the requests of the buffered entries, one run at a time.
     fn read(&mut self) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
-        // Requests arrive about in the order of their starts: long runs, which a stable sort only merges.
+        // Requests arrive roughly in the order of their starts, so the stable sort mostly merges
+        // long sorted runs.
         entries.sort_by_key(|entry| entry.seq);
         self.index_entries += u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        for run in entries.chunk_by(|a, b| b.seq - a.seq <= GAP) {
+        for run in entries.chunk_by(|a, b| b.seq - a.seq <= SCAN_GAP) {
             self.read_run(run)?;
         }
         (self.rows_read)(u64::try_from(entries.len()).unwrap_or(u64::MAX));
@@ -173,10 +172,10 @@ impl<'a, 'r> Requests<'a, 'r> {
             });
         };
         reader.rows_between(seqs, |row, entry| {
-            while let Some(gone) = wanted.next_if(|wanted| wanted.seq < row.seq) {
-                missing(report, gone);
+            while let Some(absent) = wanted.next_if(|wanted| wanted.seq < row.seq) {
+                missing(report, absent);
             }
-            // A request of another day between two of this one.
+            // A request of another day between two of this day.
             let Some(named) = wanted.next_if(|wanted| wanted.seq == row.seq) else { return };
             if *named != entry {
                 let seq = entry.seq;
@@ -190,7 +189,7 @@ impl<'a, 'r> Requests<'a, 'r> {
                 *rolled_up += 1;
             }
         })?;
-        wanted.for_each(|gone| missing(report, gone));
+        wanted.for_each(|absent| missing(report, absent));
         Ok(())
     }
 }

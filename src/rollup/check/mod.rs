@@ -1,4 +1,4 @@
-//! Recomputing rollups from raw rows, to compare: in parts that can be done side by side.
+//! Checks the database and recomputes its rollups from raw rows, as tasks that can run in parallel.
 
 mod compare;
 mod day;
@@ -14,33 +14,31 @@ use crate::model::time::DAY_MS;
 use crate::model::{Column, Count, Grouping, Level, TimeRange, Timestamp};
 use crate::store::{DayRow, Reader, ResolvedFilter, RollupSelect, Store, pruned_flag};
 
-/// One part of a check; each is read in a snapshot of its own, so that a long check holds back no write-ahead log.
+/// One part of a check. Each task reads its own snapshot, so that a long check does not keep the
+/// write-ahead log from being checkpointed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckTask {
-    /// SQLite's check of the file's structure.
+    /// SQLite's check of the file structure.
     Structure,
-    /// SQLite's check of tables with indexes, requests aside.
+    /// SQLite's check of the tables with indexes, except `requests`.
     SmallTables,
     /// Totals that must agree, and the requests after the watermark.
     Totals(CheckMode),
-    /// One UTC day, by its start in Unix milliseconds.
+    /// One UTC day, given by its start in Unix milliseconds.
     Day(CheckMode, i64),
 }
 
-/// The parts of a check, the longest first.
+/// The tasks of a check, longest first.
 #[derive(Clone, Debug)]
 pub struct CheckPlan {
-    /// The parts.
+    /// The tasks.
     pub tasks: Vec<CheckTask>,
-    /// Requests to read.
+    /// Number of requests to read.
     pub rows: u64,
 }
 
 impl CheckPlan {
-    /// Cuts a check into parts.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Splits a check into tasks.
     pub fn new(store: &Store, mode: CheckMode) -> Result<Self> {
         let days = store.read(|reader| reader.days())?;
         let mut tasks = vec![CheckTask::Structure, CheckTask::Totals(mode)];
@@ -55,12 +53,12 @@ impl CheckPlan {
 }
 
 impl CheckTask {
-    /// Does this part; `rows_read` counts requests as they are read.
+    /// Runs the task; `rows_read` counts the requests read.
     ///
-    /// What cannot be read is found damage, not an error.
+    /// Unreadable data is reported as damage, not as an error.
     ///
     /// # Errors
-    /// When the file is busy, or the read was stopped.
+    /// When the file is busy, or the read was interrupted.
     pub fn run(self, store: &Store, rows_read: &AtomicU64) -> Result<CheckReport> {
         let mut report = CheckReport::default();
         let outcome = store.read(|reader| match self {
@@ -98,7 +96,8 @@ impl CheckTask {
     }
 }
 
-/// Whether reading failed because of what is in the file; a value of a wrong type is an error of the statement.
+/// Whether the read failed because of the file's contents. A value of the wrong type is a statement
+/// error.
 const fn is_damage(error: &Error) -> bool {
     matches!(
         error,
@@ -107,9 +106,10 @@ const fn is_damage(error: &Error) -> bool {
     )
 }
 
-/// Recomputes the rollups of every day that still has all its raw rows, and compares, on the calling thread.
+/// Runs a full check on the calling thread: recomputes and compares the rollups of every day that
+/// still has all its raw rows.
 ///
-/// `progress` hears how many parts are done, and of how many.
+/// `progress` is called with the number of finished tasks and the total.
 ///
 /// # Errors
 /// When the file is busy.
@@ -138,7 +138,7 @@ fn check_totals(reader: &Reader<'_>, mode: CheckMode, report: &mut CheckReport) 
     if counts.given_seq < counts.max_seq.max(watermark_seq) {
         report.differs(|| {
             format!(
-                "sqlite_sequence: {} is below the last request or the watermark: the next request would not be counted",
+                "sqlite_sequence: {} is below the last request or the watermark: the next request would be missing from the rollups",
                 counts.given_seq
             )
         });
@@ -149,7 +149,7 @@ fn check_totals(reader: &Reader<'_>, mode: CheckMode, report: &mut CheckReport) 
     }
     match mode {
         CheckMode::Quick => {
-            // Numbers of retries that were given and not used leave gaps, so they are counted.
+            // Unused sequence numbers of retries leave gaps, so the rows are counted.
             report.tail_rows = unsigned(reader.tail_count(watermark_seq)?);
         }
         CheckMode::Full => reader.rows_between((watermark_seq + 1, i64::MAX), |_, _| {
@@ -160,7 +160,7 @@ fn check_totals(reader: &Reader<'_>, mode: CheckMode, report: &mut CheckReport) 
     check_rolled_up_days(reader, &days, report)
 }
 
-/// No request that the rollups include may be of a day that is not known.
+/// Reports requests that the rollups include but whose day is missing from `days`.
 fn check_between_days(
     reader: &Reader<'_>,
     days: &[DayRow],
@@ -178,7 +178,7 @@ fn check_between_days(
                 let at = Timestamp::from_unix_ms(first_ms - first_ms.rem_euclid(DAY_MS));
                 report.differs(|| {
                     format!(
-                        "days {at}: missing, and perhaps later ones: there are {requests} requests"
+                        "days {at}: missing, possibly with later days: {requests} requests exist"
                     )
                 });
             }
@@ -188,7 +188,7 @@ fn check_between_days(
     Ok(())
 }
 
-/// Every day that the rollups know must be among the days.
+/// Reports days that the rollups contain but `days` does not.
 fn check_rolled_up_days(
     reader: &Reader<'_>,
     days: &[DayRow],
@@ -205,12 +205,12 @@ fn check_rolled_up_days(
     reader.rollup_rows(&select, |key, _| {
         if days.binary_search_by_key(&key.bucket_ms, |day| day.day_ms).is_err() {
             let at = Timestamp::from_unix_ms(key.bucket_ms);
-            report.differs(|| format!("days {at}: missing, rollup_all has it"));
+            report.differs(|| format!("_days {at}: missing, but _rollup_all has it"));
         }
     })
 }
 
-/// Compares the day's number of requests with every rollup's, and with the index of time.
+/// Compares the day's request count with every rollup and with the time index.
 fn check_day_totals(reader: &Reader<'_>, day_ms: i64, report: &mut CheckReport) -> Result<()> {
     let Some(day) = find_day(reader, day_ms)? else { return Ok(()) };
     let at = Timestamp::from_unix_ms(day_ms);
@@ -220,14 +220,14 @@ fn check_day_totals(reader: &Reader<'_>, day_ms: i64, report: &mut CheckReport) 
         report.rows += unsigned(requests);
         if requests != day.requests {
             report.differs(|| {
-                format!("days {at}: {} requests, raw rows say {requests}", day.requests)
+                format!("days {at}: {} requests, but there are {requests} raw rows", day.requests)
             });
         }
     }
     check_rollup_totals(reader, &day, report)
 }
 
-/// Compares the day's number of requests with that of every rollup at the levels that are kept.
+/// Compares the day's request count with every rollup at the levels that retention has kept.
 fn check_rollup_totals(reader: &Reader<'_>, day: &DayRow, report: &mut CheckReport) -> Result<()> {
     let levels: Vec<i64> = kept_levels(day).into_iter().map(Level::minutes).collect();
     for (table, minutes, requests) in reader.rollup_totals(range_of(day.day_ms))? {

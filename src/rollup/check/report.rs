@@ -1,17 +1,18 @@
-//! What a check found.
+//! The result of a check.
 
-/// How much a check looks at.
+/// How thorough a check is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckMode {
-    /// The structure of the file, and totals that must agree: days, rollups, requests, the watermark.
+    /// Checks the file structure and that the totals of days, rollups, requests and the watermark
+    /// agree.
     Quick,
-    /// Everything: rollups are recomputed from the requests and compared, requests are compared with their indexes.
+    /// Also recomputes the rollups from the requests, and compares the requests with their indexes.
     #[default]
     Full,
 }
 
 impl CheckMode {
-    /// As the command line calls it.
+    /// The name in the command-line output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Quick => "quick",
@@ -20,54 +21,54 @@ impl CheckMode {
     }
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// How much was looked at.
+    /// How thorough the check was.
     pub mode: CheckMode,
     /// Days compared.
     pub days: usize,
-    /// Days whose raw rows are gone, so that nothing is left to compare with.
+    /// Days whose raw rows are pruned, so that only totals could be compared.
     pub skipped_days: usize,
-    /// Raw rows read, or in a quick check counted, that the rollups include.
+    /// Raw rows included in the rollups that were read (full) or counted (quick).
     pub rows: u64,
-    /// Rollup rows compared, or in a quick check totals of rollups.
+    /// Rollup rows (full) or rollup totals (quick) that were compared.
     pub rollup_rows: u64,
-    /// Entries of indexes of requests compared with the requests.
+    /// Entries of the indexes on `requests` that were compared.
     pub index_entries: u64,
-    /// Requests after the watermark: no rollup has them yet.
+    /// Requests after the watermark, which no rollup includes yet.
     pub tail_rows: u64,
-    /// Differences, one line each: the first hundred.
+    /// Differences, one line each; at most 100.
     pub mismatches: Vec<String>,
-    /// What is damaged in the file itself, one line each.
+    /// Damage of the file, one line each.
     pub damage: Vec<String>,
 }
 
-/// Differences listed before the rest is only counted by its absence.
-const LISTED: usize = 100;
+/// Differences that are reported; further ones are dropped.
+const MAX_MISMATCHES: usize = 100;
 
 impl CheckReport {
-    /// Whether nothing is wrong.
-    pub const fn is_well(&self) -> bool {
+    /// Whether the check found no problem.
+    pub const fn is_ok(&self) -> bool {
         self.mismatches.is_empty() && self.damage.is_empty()
     }
 
-    /// How the requests after the watermark were looked at.
-    pub const fn tail_look(&self) -> &'static str {
+    /// How the requests after the watermark were checked.
+    pub const fn tail_check(&self) -> &'static str {
         match self.mode {
             CheckMode::Quick => "counted",
             CheckMode::Full => "read and compared with the indexes",
         }
     }
 
-    /// Adds a difference, while there is room for it.
+    /// Records a difference, unless the limit is reached.
     pub(super) fn differs(&mut self, line: impl FnOnce() -> String) {
-        if self.mismatches.len() < LISTED {
+        if self.mismatches.len() < MAX_MISMATCHES {
             self.mismatches.push(line());
         }
     }
 
-    /// Adds what another part of the check found.
+    /// Adds the result of another task.
     pub fn add(&mut self, part: Self) {
         self.days += part.days;
         self.skipped_days += part.skipped_days;
@@ -77,6 +78,6 @@ impl CheckReport {
         self.tail_rows += part.tail_rows;
         self.damage.extend(part.damage);
         self.mismatches.extend(part.mismatches);
-        self.mismatches.truncate(LISTED);
+        self.mismatches.truncate(MAX_MISMATCHES);
     }
 }

@@ -1,4 +1,4 @@
-//! From what is stored to what is sent.
+//! Converts stored messages to messages for channels.
 
 use crate::alert::notify::{Current, GroupContext, Item, Message};
 use crate::alert::{Monitor, Notification, NotificationKind};
@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::model::alert::{AlertGroup, StoredMessage};
 use crate::store::Store;
 
-/// Most other open incidents of a rule that one message shows, as many as it has incidents of its own at most.
+/// Maximum number of the rule's other open incidents in one message; the same limit as for its own.
 const CONTEXT_MAX: usize = 50;
 
-/// The message that some stored ones travel as; `None` when none of them can be read.
+/// Builds the message from its stored rows; `None` if none of them is readable.
 pub(super) fn compose(rows: &[StoredMessage], monitor: &Monitor) -> Option<Message> {
     let first = rows.first()?;
     let items: Vec<Item> = rows.iter().filter_map(|row| item(row, monitor)).collect();
@@ -19,10 +19,7 @@ pub(super) fn compose(rows: &[StoredMessage], monitor: &Monitor) -> Option<Messa
     Some(Message { id, channel: first.channel.clone(), kind, items, context })
 }
 
-/// The other incidents of the message's rule that are open and that its channel knows.
-///
-/// # Errors
-/// When the file cannot be read.
+/// The other open incidents of the message's rule that its channel was notified of.
 pub(super) fn context(message: &Message, store: &Store, monitor: &Monitor) -> Result<GroupContext> {
     let Some(first) = message.items.first() else { return Ok(GroupContext::default()) };
     let rule_id = &first.notification.rule_id;
@@ -35,11 +32,13 @@ pub(super) fn context(message: &Message, store: &Store, monitor: &Monitor) -> Re
     Ok(GroupContext { open, truncated })
 }
 
-/// One incident; the row knows better than its payload what happened, and the monitor what the value is
-/// now. Before its first evaluation, the row has the last one that was written.
+/// Converts one row. The event comes from the row, not its payload; the current value comes from
+/// the monitor or, before the first evaluation, from the row.
 pub(super) fn item(row: &StoredMessage, monitor: &Monitor) -> Option<Item> {
     let mut notification: Notification = serde_json::from_str(&row.payload)
-        .inspect_err(|error| tracing::error!(message = row.id, %error, "a message is not readable"))
+        .inspect_err(
+            |error| tracing::error!(message = row.id, %error, "a stored message is unreadable"),
+        )
         .ok()?;
     notification.kind = NotificationKind::parse(&row.kind)?;
     let names = notification.group.clone().into();

@@ -1,12 +1,12 @@
-//! Delivery of alerts: the outbox, a thread that looks into it, and a thread for each channel.
+//! Alert delivery: the outbox, a dispatcher thread and one thread per channel.
 //!
-//! The thread of a channel owns nothing but its client: it may hang for as long as its receiver does,
-//! and delays neither another channel nor the end of the program. What it was sending stays queued and
-//! is sent again, under the same id, at the next start.
+//! The thread of a channel owns only its client. It may hang as long as its receiver does and
+//! delays neither other channels nor shutdown. A message in flight stays queued and is sent again,
+//! with the same id, at the next start.
 
 mod compose;
 mod dispatcher;
-mod lane;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,20 +21,20 @@ use crate::model::alert::StoredMessage;
 
 pub(super) use dispatcher::deliver;
 
-/// Kind of a channel that is not configured any more.
+/// Kind of a channel that is no longer configured.
 const REMOVED: &str = "none";
-/// Bytes of randomness in the id of a test message.
+/// Number of random bytes in the id of a test message.
 const TEST_ID_BYTES: usize = 12;
 
-/// How a channel is doing.
+/// Health of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelState {
     /// The last attempt succeeded, or there was none.
     #[default]
     Ok,
-    /// The last attempt failed; what can be is tried again.
+    /// The last attempt failed; messages are retried where possible.
     Failing,
-    /// The receiver wants nothing more (410); until the next start or a successful test.
+    /// The receiver wants no more messages (410); until a restart or a successful test.
     Disabled,
 }
 
@@ -49,59 +49,60 @@ impl ChannelState {
     }
 }
 
-/// A channel and what became of its messages.
+/// A channel and its counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelReport {
-    /// What rules call it.
+    /// Name in the rules.
     pub name: String,
-    /// What it speaks.
+    /// Kind of the channel.
     pub kind: &'static str,
-    /// Where it leads, without anything secret.
+    /// Target without secrets.
     pub target: String,
-    /// How it is doing.
+    /// Health.
     pub state: ChannelState,
-    /// Messages that wait.
+    /// Messages in the queue.
     pub queued: u64,
-    /// Messages given up and still remembered.
+    /// Messages given up and still stored.
     pub dead: u64,
-    /// Messages kept because the channel is not configured any more.
+    /// Messages kept because the channel is no longer configured.
     pub undeliverable: u64,
-    /// Messages delivered since the start.
+    /// Messages delivered since startup.
     pub sent_total: u64,
-    /// Attempts that failed and may be repeated, since the start.
+    /// Failed attempts since startup that may be retried.
     pub failed_total: u64,
-    /// Messages given up since the start.
+    /// Messages given up since startup.
     pub dead_total: u64,
-    /// Messages set aside since the start because the channel is not configured any more.
+    /// Messages that became undeliverable since startup because the channel is no longer
+    /// configured.
     pub set_aside_total: u64,
-    /// The last delivery since the start.
+    /// Time of the last delivery since startup.
     pub last_sent_at: Option<Timestamp>,
-    /// What went wrong last, until the next success.
+    /// The last error, until the next success.
     pub last_error: Option<String>,
 }
 
 impl ChannelReport {
-    /// A channel that is not configured any more.
+    /// A channel that is no longer configured.
     fn removed(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             kind: REMOVED,
-            target: "not configured any more".to_owned(),
+            target: "no longer configured".to_owned(),
             state: ChannelState::Disabled,
             ..Self::default()
         }
     }
 
-    /// What an operator should know, in words.
+    /// Problems of this channel, as texts.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let error = self.last_error.as_deref().unwrap_or_default();
         match self.state {
             ChannelState::Ok => {}
             ChannelState::Failing => {
-                problems.push(format!("alert channel {} fails: {error}", self.name));
+                problems.push(format!("alert channel {} is failing: {error}", self.name));
             }
-            // Removing a channel is no problem; messages that cannot be delivered are, below.
+            // A removed channel is not a problem itself; its undeliverable messages are, below.
             ChannelState::Disabled if self.kind == REMOVED => {}
             ChannelState::Disabled => {
                 problems.push(format!("alert channel {} is disabled: {error}", self.name));
@@ -114,21 +115,21 @@ impl ChannelReport {
         if self.set_aside_total > 0 {
             let (count, name) = (self.set_aside_total, &self.name);
             problems.push(format!(
-                "{count} messages to alert channel {name} are undeliverable: it is not configured any more"
+                "{count} messages to alert channel {name} are undeliverable: it is no longer configured"
             ));
         }
         problems
     }
 }
 
-/// What the dispatcher and those who ask share.
+/// Delivery state shared by the dispatcher and its readers.
 #[derive(Debug)]
 pub(super) struct Delivery {
     reports: Mutex<BTreeMap<String, ChannelReport>>,
 }
 
 impl Delivery {
-    /// Nothing was sent yet.
+    /// The state at startup.
     pub(super) fn new(config: &AlertingConfig) -> Self {
         let log = ChannelReport {
             name: LOG_CHANNEL.to_owned(),
@@ -150,7 +151,7 @@ impl Delivery {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every channel without what waits for it, in the order of their names.
+    /// Every channel, without queue counts, ordered by name.
     pub(super) fn reports(&self) -> Vec<ChannelReport> {
         self.lock().values().cloned().collect()
     }
@@ -159,16 +160,16 @@ impl Delivery {
         self.lock().get(channel).is_some_and(|report| report.state == ChannelState::Disabled)
     }
 
-    /// Notes messages to a channel that is not configured any more.
-    fn note_set_aside(&self, channel: &str, messages: usize) {
+    /// Counts undeliverable messages of a channel that is no longer configured.
+    fn record_undeliverable(&self, channel: &str, messages: usize) {
         let mut reports = self.lock();
         let report =
             reports.entry(channel.to_owned()).or_insert_with(|| ChannelReport::removed(channel));
         report.set_aside_total += u64::try_from(messages).unwrap_or(u64::MAX);
     }
 
-    /// Notes an attempt; `given_up` says whether it was the last.
-    fn note(&self, channel: &str, attempt: &Attempt, given_up: bool, now: Timestamp) {
+    /// Records an attempt; `given_up` says whether it was the last.
+    fn record_attempt(&self, channel: &str, attempt: &Attempt, given_up: bool, now: Timestamp) {
         let mut reports = self.lock();
         let Some(report) = reports.get_mut(channel) else { return };
         if attempt.verdict == Verdict::Delivered {
@@ -179,18 +180,18 @@ impl Delivery {
         } else {
             report.failed_total += 1;
         }
-        note_health(report, attempt);
+        set_health(report, attempt);
     }
 
-    /// Notes an attempt that no message depends on.
-    fn note_health(&self, channel: &str, attempt: &Attempt) {
+    /// Records an attempt without a message, such as a refresh or a test.
+    fn record_health(&self, channel: &str, attempt: &Attempt) {
         if let Some(report) = self.lock().get_mut(channel) {
-            note_health(report, attempt);
+            set_health(report, attempt);
         }
     }
 }
 
-fn note_health(report: &mut ChannelReport, attempt: &Attempt) {
+fn set_health(report: &mut ChannelReport, attempt: &Attempt) {
     report.state = match attempt.verdict {
         Verdict::Delivered => ChannelState::Ok,
         Verdict::Retry | Verdict::Dead if report.state == ChannelState::Disabled => report.state,
@@ -200,40 +201,40 @@ fn note_health(report: &mut ChannelReport, attempt: &Attempt) {
     report.last_error.clone_from(&attempt.error);
 }
 
-/// What the receiver of a test message said.
+/// Result of a test message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelTest {
-    /// Whether it took the message.
+    /// Whether the receiver accepted it.
     pub delivered: bool,
-    /// Status of its answer.
+    /// HTTP or SMTP status.
     pub status: Option<u16>,
-    /// What went wrong, without secrets.
+    /// Error text without secrets.
     pub error: Option<String>,
-    /// Time it took.
+    /// Duration in microseconds.
     pub elapsed_us: u64,
 }
 
-/// The configuration of a channel.
+/// Finds the configuration of a channel.
 ///
 /// # Errors
-/// [`InvalidQuery`](Error::InvalidQuery) of `name` when there is none.
+/// [`InvalidQuery`](Error::InvalidQuery) for `name` if it does not exist.
 pub fn find_channel<'c>(config: &'c AlertingConfig, name: &str) -> Result<&'c ChannelConfig> {
     config.channels.iter().find(|channel| channel.name == name).ok_or_else(|| {
         let names: Vec<&str> = config.channels.iter().map(|channel| &*channel.name).collect();
         let known = match names.as_slice() {
             [] => "none is configured".to_owned(),
-            names => format!("there are {}", names.join(", ")),
+            names => format!("the channels are {}", names.join(", ")),
         };
-        Error::invalid_query("name", format!("there is no channel {name:?}; {known}"))
+        Error::invalid_query("name", format!("unknown channel {name:?}; {known}"))
     })
 }
 
-/// Sends a test message through a channel, once, and waits for what its receiver says.
+/// Sends a test message through a channel, without retries, and waits for the response.
 ///
-/// `now_us` is a clock that never goes back, in microseconds.
+/// `now_us` is a monotonic clock in microseconds.
 ///
 /// # Errors
-/// When there is no such channel, or its file of authorities cannot be read.
+/// If the channel does not exist or its CA bundle cannot be read.
 pub fn try_channel(
     config: &AlertingConfig,
     name: &str,
@@ -254,8 +255,8 @@ pub fn try_channel(
 }
 
 impl Chatgauge {
-    /// Sends a test message through a channel, once; blocks until its receiver answers or 15 s are
-    /// over. Success enables a channel that was disabled.
+    /// Sends a test message through a channel, without retries; blocks for at most 15 s. Success
+    /// enables a disabled channel.
     ///
     /// # Errors
     /// As [`try_channel`].
@@ -264,21 +265,18 @@ impl Chatgauge {
         let (config, zone) = (&shared.config.alerting, shared.config.time_zone.name());
         let test = try_channel(config, name, zone, self.now(), &|| self.monotonic_us())?;
         if test.delivered {
-            shared.delivery.note_health(name, &Attempt::delivered(test.status));
+            shared.delivery.record_health(name, &Attempt::delivered(test.status));
         }
         Ok(test)
     }
 
-    /// Every channel, the log among them, in the order of their names.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
+    /// Every channel including the log, ordered by name.
     pub fn channels(&self) -> Result<Vec<ChannelReport>> {
         let shared = self.shared();
         let tallies = shared.store.read(|reader| reader.outbox_tally())?;
         let mut reports = shared.delivery.lock().clone();
         for tally in tallies {
-            // A channel that is no longer configured still has its dead.
+            // A channel that is no longer configured may still have dead messages.
             let name = tally.channel.clone();
             let report =
                 reports.entry(tally.channel).or_insert_with(|| ChannelReport::removed(&name));
@@ -290,9 +288,6 @@ impl Chatgauge {
     }
 
     /// The messages about an incident, oldest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn deliveries(&self, incident_id: &str) -> Result<Vec<StoredMessage>> {
         self.shared().store.read(|reader| reader.messages_of(incident_id))
     }

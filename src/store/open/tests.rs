@@ -1,8 +1,8 @@
-//! Files of earlier versions are brought over with their rows, and what is left out of new rows is given back.
+//! Which files are opened, and which records are stored in them.
 
 use super::*;
 use crate::model::{Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp};
-use crate::store::migrate::{APPLICATION_ID, embedded};
+use crate::store::migrate::APPLICATION_ID;
 use crate::store::{Appended, NameCache, PageSelect, ResolvedFilter};
 
 const START_MS: i64 = 1_767_323_045_678;
@@ -24,38 +24,8 @@ impl Place {
         Self { _directory: directory, config }
     }
 
-    /// A file as version 10 of the schema left it, with a row for each id.
-    fn of_version_10(ids: &[RequestId]) -> Self {
-        let place = Self::new();
-        let mut connection = Connection::open(&place.config.path).unwrap();
-        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-        super::super::recode::register(&connection).unwrap();
-        let runner = embedded::migrations::runner().set_target(refinery::Target::Version(10));
-        runner.run(&mut connection).unwrap();
-        connection.execute("insert into users values (2, 'u_1')", []).unwrap();
-        for id in ids {
-            connection
-                .execute(
-                    "insert into requests (
-                         started_at_ms, request_id, source, user_id, space_id, model_id, operation_id,
-                         outcome, cache_hit, attempt, http_status, error_code_id, finish_reason_id,
-                         total_latency_us, arrived_after_ms)
-                     values (?1, ?2, 2, 2, 0, 0, 0, 0, 0, 0, 200, 0, 0, 5000, 2592000000)",
-                    (START_MS, id),
-                )
-                .unwrap();
-        }
-        place
-    }
-
     fn open(&self) -> (Store, Writer) {
         Store::open(&self.config).unwrap()
-    }
-
-    /// A number or a text that the stock shell would see.
-    fn text(&self, sql: &str) -> String {
-        let connection = Connection::open(&self.config.path).unwrap();
-        connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
 
@@ -83,37 +53,76 @@ fn found(store: &Store, id: &str, at: Option<Timestamp>) -> Option<RequestRecord
 }
 
 #[test]
-fn rows_of_version_10_are_read_and_recognised_beside_new_ones() {
-    let place = Place::of_version_10(&[TIMED, RANDOM, "r-1"].map(RequestId::parse));
-    let (store, mut writer) = place.open();
-    for id in [TIMED, RANDOM, "r-1"] {
-        let found = found(&store, id, None).unwrap();
-        assert_eq!((found.request_id.to_string().as_str(), found.http_status), (id, Some(200)));
-        assert_eq!(append(&mut writer, &[record(id, start())]).duplicates, [0], "{id}");
-    }
-    let newer = "019b7ca9-8f2e-7abc-8def-0123456789ac";
-    assert_eq!(append(&mut writer, &[record(newer, start())]).accepted, 1);
-    let mut arrivals = Vec::new();
-    store
-        .read(|reader| reader.rows_after(0, 9, |row| arrivals.push(row.arrived_after_ms)))
+fn a_file_from_before_the_first_release_is_refused_with_what_to_do() {
+    let place = Place::new();
+    let connection = Connection::open(&place.config.path).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    connection
+        .execute_batch(
+            "create table refinery_schema_history (version int4 primary key, name varchar(255),
+                 applied_on varchar(255), checksum varchar(255));
+             insert into refinery_schema_history values (1, 'requests', '', ''), (15, 'alert_endings', '', '');",
+        )
         .unwrap();
-    assert_eq!(arrivals, [Some(2_592_000_000); 4]);
-    let ids = "select group_concat(request_id || '=' || http_status, ' ')
-               from (select * from request_log order by seq)";
-    assert_eq!(place.text(ids), format!("{TIMED}=200 {RANDOM}=200 r-1=200 {newer}=200"));
-    assert_eq!(
-        place
-            .text("select group_concat(length(request_id), ' ') from requests where seq in (1, 4)"),
-        "16 10"
-    );
+    drop(connection);
+    let message = Store::open(&place.config).unwrap_err().to_string();
+    for words in ["before version 0.1.0", "chatgauge export", "chatgauge import"] {
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 #[test]
-fn ids_are_told_apart_and_given_back_whatever_their_start_is() {
+fn a_record_is_a_duplicate_only_of_one_in_a_space_that_its_sender_may_write() {
+    let place = Place::new();
+    let (_store, mut writer) = place.open();
+    let of = |id: &str, space: &str, writable: Option<&[&str]>| {
+        let mut record = record(id, start());
+        record.space = Some(Name::new(space));
+        record.sender_spaces =
+            writable.map(|names| names.iter().map(|name| Name::new(*name)).collect());
+        record
+    };
+    // The id without a time, and the response id, follow the rule of the key.
+    let undated = |space: &str, writable: Option<&[&str]>| {
+        let mut record = of("no-time", space, writable);
+        record.dated_on_arrival = true;
+        record
+    };
+    let answer = |source, space: &str, writable: Option<&[&str]>| {
+        let mut record = of(&format!("{source:?} of {space}"), space, writable);
+        record.source = source;
+        record.provider_response_id = Some(Name::new("chatcmpl-1"));
+        record
+    };
+    let (rest, otlp) = (Source::Rest, Source::Otlp);
+    let (only_a, only_b): (Option<&[&str]>, Option<&[&str]>) = (Some(&["a"]), Some(&["b"]));
+    for (record, is_new) in [
+        (of("r-1", "b", only_b), true),
+        (of("r-1", "a", only_a), true),
+        (of("r-1", "a", only_a), false),
+        (of("r-1", "c", None), false),
+        (of("r-1", "c", Some(&["b", "c"])), false),
+        (of("r-1", "c", Some(&["c", "d"])), true),
+        (undated("b", only_b), true),
+        (undated("a", only_a), true),
+        (undated("a", only_a), false),
+        (undated("c", None), false),
+        (answer(rest, "b", only_b), true),
+        (answer(otlp, "a", only_a), true),
+        (answer(otlp, "c", None), false),
+        (answer(rest, "a", only_a), false),
+    ] {
+        let appended = append(&mut writer, std::slice::from_ref(&record));
+        assert_eq!(appended.accepted == 1, is_new, "{record:?}");
+    }
+}
+
+#[test]
+fn ids_are_distinguished_and_returned_whatever_their_start_is() {
     let place = Place::new();
     let (store, mut writer) = place.open();
     let later = start().plus_ms(1);
-    // The same last ten bytes, with its own time.
+    // The same last ten bytes, another time.
     let next = "019b7ca9-8f2f-7abc-8def-0123456789ab";
     let records = [
         record(TIMED, start()),

@@ -70,7 +70,7 @@ impl Days {
         let mut days: BTreeMap<i64, Option<&Counted>> =
             self.stated.keys().map(|day_ms| (*day_ms, None)).collect();
         let mut statement =
-            connection.prepare("select bucket_ms from rollup_all where level_minutes = 1440")?;
+            connection.prepare("select bucket_ms from _rollup_all where level_minutes = 1440")?;
         let copied = statement.query_map([], |row| row.get(0))?;
         days.extend(
             copied.collect::<rusqlite::Result<Vec<i64>>>()?.into_iter().map(|day| (day, None)),
@@ -139,7 +139,7 @@ impl Counted {
 fn rolled_up(connection: &Connection, day_ms: i64) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(
-            "select requests from rollup_all where level_minutes = 1440 and bucket_ms = ?1",
+            "select requests from _rollup_all where level_minutes = 1440 and bucket_ms = ?1",
         )?
         .query_row([day_ms], |row| row.get(0))
         .optional()
@@ -151,7 +151,7 @@ fn missing_levels(connection: &Connection, day_ms: i64) -> rusqlite::Result<i64>
     for level in [Level::Minute, Level::QuarterHour] {
         let exists: bool = connection
             .prepare_cached(
-                "select exists (select 1 from rollup_all
+                "select exists (select 1 from _rollup_all
                      where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3)",
             )?
             .query_row((level.minutes(), day_ms, day_ms + DAY_MS), |row| row.get(0))?;

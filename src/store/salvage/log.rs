@@ -1,6 +1,6 @@
 //! Whether the write-ahead log that a damaged file needs was read.
 //!
-//! Told as by a server that opens the file: by the row of `store_state` as the file alone has it, and as it is through the
+//! Told as by a server that opens the file: by the row of `_store_state` as the file alone has it, and as it is through the
 //! log. A damaged file may not have that row any more; then only what the log itself shows is told.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::store::error::storage;
 use crate::store::state::{InUse, StoreState};
 
-/// The row of `store_state` of the database file without its log.
+/// The row of `_store_state` of the database file without its log.
 pub(super) fn state_alone(path: &Path, new: &Connection) -> Result<Option<StoreState>> {
     stored_state(Pages::open(path, None)?, new)
 }

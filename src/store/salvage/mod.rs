@@ -126,9 +126,9 @@ struct Salvage<'c, 'p> {
 
 /// Tables that say something about others, in the order in which they are read; then the dictionaries, the requests, and
 /// everything else.
-const FIRST: [&str; 5] = [SCHEMA_HISTORY, "days", "rollup_state", STORE_STATE, "sqlite_sequence"];
+const FIRST: [&str; 5] = [SCHEMA_HISTORY, "_days", "_rollup_state", STORE_STATE, "sqlite_sequence"];
 const REQUESTS: &str = "requests";
-const STORE_STATE: &str = "store_state";
+const STORE_STATE: &str = "_store_state";
 const SCHEMA_HISTORY: &str = "refinery_schema_history";
 
 fn is_rollup(table: &str) -> bool {
@@ -207,12 +207,9 @@ impl<'c, 'p> Salvage<'c, 'p> {
                 None => "the watermark is lost: all requests count as rolled up".to_owned(),
             });
         }
-        // A file of an earlier version has no such table.
-        let has_state =
-            self.tables.iter().any(|table| table.name == STORE_STATE && table.root.is_some());
-        if self.known.state.is_none() && has_state {
+        if self.known.state.is_none() {
             self.other_losses.push(
-                "the row of store_state is lost: nothing says whether the write-ahead log is missing, and the new file \
+                "the row of _store_state is lost: nothing says whether the write-ahead log is missing, and the new file \
                  accepts any key of pseudonyms"
                     .to_owned(),
             );
@@ -329,7 +326,7 @@ impl<'c, 'p> Salvage<'c, 'p> {
     fn note_unstated_days(&mut self) {
         let days = &self.known.days;
         let unstated = days.counted.keys().filter(|day| !days.stated.contains_key(day)).count();
-        let Some(table) = self.tables.iter().find(|table| table.name == "days") else { return };
+        let Some(table) = self.tables.iter().find(|table| table.name == "_days") else { return };
         if self.source.unreadable(table.id) == Unreadable::default() {
             let refused = self.refused.entry(table.id).or_default();
             *refused = (*refused).max(u64::try_from(unstated).unwrap_or(u64::MAX));
@@ -349,7 +346,7 @@ impl<'c, 'p> Salvage<'c, 'p> {
     fn write_state(&self, watermark_seq: i64) -> rusqlite::Result<()> {
         let set = |sql: &str, value: &dyn rusqlite::ToSql| self.connection.execute(sql, [value]);
         let last_seq = &self.known.last_seq;
-        set("update rollup_state set watermark_seq = ?1", &watermark_seq)?;
+        set("update _rollup_state set watermark_seq = ?1", &watermark_seq)?;
         // A `seq` that was given once never names another request.
         set("delete from sqlite_sequence where name = 'requests' and seq < ?1", last_seq)?;
         set(
@@ -358,12 +355,12 @@ impl<'c, 'p> Salvage<'c, 'p> {
             last_seq,
         )?;
         if let Some(state) = &self.known.state {
-            set("update store_state set clock_ms = ?1", &state.clock_ms)?;
-            set("update store_state set pseudonym_key_check = ?1", &state.pseudonym_key_check)?;
+            set("update _store_state set clock_ms = ?1", &state.clock_ms)?;
+            set("update _store_state set pseudonym_key_check = ?1", &state.pseudonym_key_check)?;
         } else {
-            set("update store_state set pseudonym_key_check = ?1", &None::<Vec<u8>>)?;
+            set("update _store_state set pseudonym_key_check = ?1", &None::<Vec<u8>>)?;
         }
-        set("update store_state set wal_missing_after_ms = ?1", &self.wal_missing_after_ms())?;
+        set("update _store_state set wal_missing_after_ms = ?1", &self.wal_missing_after_ms())?;
         Ok(())
     }
 
@@ -402,7 +399,7 @@ impl<'c, 'p> Salvage<'c, 'p> {
 
 /// Tables of one row, which a new file has already.
 fn is_one_row(table: &str) -> bool {
-    table == "alert_monitor"
+    table == "_alert_monitor"
 }
 
 /// How a page was found.

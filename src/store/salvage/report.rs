@@ -103,7 +103,7 @@ pub struct SalvagedDay {
 }
 
 /// Tables that say how many requests there were.
-const COUNTING: [&str; 3] = ["days", "rollup_state", "sqlite_sequence"];
+const COUNTING: [&str; 3] = ["_days", "_rollup_state", "sqlite_sequence"];
 
 impl SalvageReport {
     /// Requests of whole days that are missing, and at most so many after the watermark; `None` when what says how many

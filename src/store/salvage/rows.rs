@@ -112,12 +112,12 @@ impl Known {
             REQUESTS if is_stray => RowUse::inserted_if(
                 number("started_at_ms").is_some_and(|ms| !self.days.is_pruned(day_of(ms))),
             ),
-            "days" => {
+            "_days" => {
                 let day = read_day(&number);
                 self.days.stated.extend(day.map(|day| (day.day_ms, day)));
                 RowUse::noted_if(day.is_some())
             }
-            "rollup_state" => {
+            "_rollup_state" => {
                 self.watermark_seq = number("watermark_seq");
                 RowUse::noted_if(self.watermark_seq.is_some())
             }
@@ -181,7 +181,7 @@ fn read_day(number: &dyn Fn(&'static str) -> Option<i64>) -> Option<DayRow> {
     })
 }
 
-/// The row of `store_state`; `None` when a value is not what its column holds.
+/// The row of `_store_state`; `None` when a value is not what its column holds.
 pub(super) fn read_state(
     positions: &Positions,
     rowid: i64,

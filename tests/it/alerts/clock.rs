@@ -75,10 +75,10 @@ fn an_incident_that_fired_a_day_ahead_is_brought_back_with_a_mark_and_ends_as_an
     assert!(stage.sql(noted)[0].contains("the clock was ahead, this was stamped 2026-03-11T12:"));
     let ahead = format!(
         "select 'alert_events' from alert_events where at_ms > {0}
-         union all select 'alert_outbox' from alert_outbox where created_at_ms > {0}
-         union all select 'alert_instances' from alert_instances
+         union all select '_alert_outbox' from _alert_outbox where created_at_ms > {0}
+         union all select '_alert_instances' from _alert_instances
              where max(fired_at_ms, notified_at_ms, evaluated_at_ms) > {0}
-         union all select 'alert_monitor' from alert_monitor where evaluated_at_ms > {0}",
+         union all select '_alert_monitor' from _alert_monitor where evaluated_at_ms > {0}",
         now.as_unix_ms()
     );
     assert_eq!(stage.sql(&ahead), Vec::<String>::new());

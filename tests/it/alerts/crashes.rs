@@ -95,9 +95,9 @@ fn state_history_and_messages_agree_after_any_kill() {
         // Every open incident has its state, and the other way round.
         wrong(
             "select count(*) from alert_incidents i where ended_at_ms is null and not exists
-                 (select 1 from alert_instances s where s.incident_id = i.incident_id)",
+                 (select 1 from _alert_instances s where s.incident_id = i.incident_id)",
         );
-        wrong("select count(*) from alert_instances s where incident_id is not null and not exists
+        wrong("select count(*) from _alert_instances s where incident_id is not null and not exists
                  (select 1 from alert_incidents i where i.incident_id = s.incident_id and ended_at_ms is null)");
         // Every incident has the line that it began, once, and a message or a reason not to have one.
         wrong(
@@ -105,27 +105,27 @@ fn state_history_and_messages_agree_after_any_kill() {
                  where e.incident_id = i.incident_id and e.to_state = 'firing')",
         );
         wrong(
-            "select count(*) from alert_instances s where is_announced and not exists
-                 (select 1 from alert_outbox o where o.incident_id = s.incident_id)",
+            "select count(*) from _alert_instances s where is_announced and not exists
+                 (select 1 from _alert_outbox o where o.incident_id = s.incident_id)",
         );
         wrong(
-            "select count(*) from alert_outbox o where not exists
+            "select count(*) from _alert_outbox o where not exists
                  (select 1 from alert_incidents i where i.incident_id = o.incident_id)",
         );
         // Who was told of an incident that is over was told of its end, and nobody else was.
         wrong(
-            "select count(*) from alert_outbox f join alert_incidents i using (incident_id)
+            "select count(*) from _alert_outbox f join alert_incidents i using (incident_id)
              where i.ended_at_ms is not null and f.kind in ('firing', 'flapping') and not exists
-                 (select 1 from alert_outbox r where r.incident_id = f.incident_id
+                 (select 1 from _alert_outbox r where r.incident_id = f.incident_id
                     and r.channel = f.channel and r.kind in ('resolved', 'fired_and_resolved'))",
         );
         wrong(
-            "select count(*) from alert_outbox r where r.kind in ('resolved', 'fired_and_resolved')
-               and not exists (select 1 from alert_outbox f where f.incident_id = r.incident_id
+            "select count(*) from _alert_outbox r where r.kind in ('resolved', 'fired_and_resolved')
+               and not exists (select 1 from _alert_outbox f where f.incident_id = r.incident_id
                                  and f.channel = r.channel and f.kind in ('firing', 'flapping'))",
         );
         wrong(
-            "select count(*) from (select 1 from alert_outbox where kind in ('firing', 'resolved')
+            "select count(*) from (select 1 from _alert_outbox where kind in ('firing', 'resolved')
                  group by incident_id, channel, kind having count(*) > 1)",
         );
     }

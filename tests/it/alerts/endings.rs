@@ -85,7 +85,7 @@ fn identity(payload: &Value) -> String {
 /// Every message, as incident, channel, kind and payload, oldest first.
 fn messages(stage: &Stage) -> Vec<(String, String, String, Value)> {
     let rows = stage.sql(
-        "select json_array(incident_id, channel, kind, json(payload)) from alert_outbox
+        "select json_array(incident_id, channel, kind, json(payload)) from _alert_outbox
          order by created_at_ms, kind in ('resolved', 'fired_and_resolved')",
     );
     let read =

@@ -186,7 +186,7 @@ fn half_an_hour_without_traffic_ends_it_in_other_words() {
     let incident = &stage.incidents()[0];
     assert_eq!(incident.end_reason.unwrap().as_str(), "no_traffic");
     let payloads =
-        stage.sql("select payload from alert_outbox where kind = 'resolved' and channel = 'log'");
+        stage.sql("select payload from _alert_outbox where kind = 'resolved' and channel = 'log'");
     assert!(payloads[0].contains("no_traffic"), "{payloads:?}");
 }
 
@@ -285,7 +285,7 @@ fn groups_fire_by_themselves_and_a_wider_alert_keeps_their_messages_back() {
         record.outcome = Outcome::Error(ErrorType::Server);
     });
     assert_eq!(wide.check_times(3).len(), 5);
-    let told = wide.sql("select distinct json_extract(payload, '$.rule_id') from alert_outbox");
+    let told = wide.sql("select distinct json_extract(payload, '$.rule_id') from _alert_outbox");
     assert_eq!(told, ["all"]);
 }
 

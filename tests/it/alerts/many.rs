@@ -26,8 +26,8 @@ fn counts(stage: &Stage) -> Vec<String> {
         "select count(*) || ' ' || sum(state = 'firing') || ' ' ||
              (select count(*) from alert_incidents where ended_at_ms is null) || ' ' ||
              (select count(*) from alert_events where to_state = 'firing') || ' ' ||
-             (select count(distinct incident_id) from alert_outbox where kind = 'firing')
-         from alert_instances",
+             (select count(distinct incident_id) from _alert_outbox where kind = 'firing')
+         from _alert_instances",
     )
 }
 
@@ -40,11 +40,14 @@ fn a_thousand_groups_begin_stay_and_end_with_all_that_belongs_to_them() {
     assert_eq!(counts(&stage), ["1000 1000 1000 1000 1000"]);
 
     // What stays as it is is not written again, and known after a restart all the same.
-    let written = "select cast(count(*) as text) from alert_instances group by evaluated_at_ms";
-    let before = stage.sql("select cast(max(evaluated_at_ms) as text) from alert_instances");
+    let written = "select cast(count(*) as text) from _alert_instances group by evaluated_at_ms";
+    let before = stage.sql("select cast(max(evaluated_at_ms) as text) from _alert_instances");
     assert!(stage.check_times(3).is_empty());
     assert_eq!(stage.sql(written), ["1000"]);
-    assert_eq!(stage.sql("select cast(max(evaluated_at_ms) as text) from alert_instances"), before);
+    assert_eq!(
+        stage.sql("select cast(max(evaluated_at_ms) as text) from _alert_instances"),
+        before
+    );
     stage.restart(INTERVAL_MS);
     assert!(stage.check_times(1).is_empty());
     assert_eq!(counts(&stage), ["1000 1000 1000 1000 1000"]);
@@ -53,7 +56,7 @@ fn a_thousand_groups_begin_stay_and_end_with_all_that_belongs_to_them() {
     send(&stage, false);
     stage.check_times(1);
     let ended = stage.sql(
-        "select count(*) || ' ' || (select count(distinct incident_id) from alert_outbox
+        "select count(*) || ' ' || (select count(distinct incident_id) from _alert_outbox
              where kind = 'resolved') from alert_incidents where end_reason = 'recovered'",
     );
     assert_eq!(ended, ["1000 1000"]);

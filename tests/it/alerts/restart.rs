@@ -217,7 +217,7 @@ fn a_rule_that_is_gone_ends_its_incident() {
     stage.check_times(1);
     assert_eq!(stage.incidents()[0].end_reason.unwrap().as_str(), "rule_removed");
     assert_eq!(stage.messages(), ["firing", "resolved"]);
-    assert_eq!(stage.sql("select rule_id from alert_instances"), Vec::<String>::new());
+    assert_eq!(stage.sql("select rule_id from _alert_instances"), Vec::<String>::new());
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn after_a_clock_step_messages_and_silences_go_by_the_clock() {
         stage.check_times(1);
     }
     assert_eq!(stage.incidents()[0].end_reason.unwrap().as_str(), "recovered");
-    let waiting = "select cast(not_before_ms as text) from alert_outbox where kind = 'resolved'";
+    let waiting = "select cast(not_before_ms as text) from _alert_outbox where kind = 'resolved'";
     let not_before_ms: i64 = stage.sql(waiting)[0].parse().unwrap();
     assert!(not_before_ms <= stage.now().as_unix_ms(), "delivered before the clock catches up");
 
@@ -267,9 +267,9 @@ fn only_what_is_not_plainly_ok_is_stored() {
     let stage = Stage::new(NOON, |_| {});
     stage.send_errors(0, 100);
     stage.check_times(5);
-    assert_eq!(stage.sql("select rule_id from alert_instances"), Vec::<String>::new());
+    assert_eq!(stage.sql("select rule_id from _alert_instances"), Vec::<String>::new());
     stage.clock.advance_ms(600_000);
     stage.send_errors(30, 100);
     stage.check_times(1);
-    assert_eq!(stage.sql("select state from alert_instances"), ["pending"]);
+    assert_eq!(stage.sql("select state from _alert_instances"), ["pending"]);
 }

@@ -88,7 +88,7 @@ fn a_run_that_somebody_closed_begins_again_with_a_further_failure_only() {
         let told = stage.sql(
             "select json_extract(payload, '$.reason') || ' ' || json_extract(payload, '$.closed_by')
                  || ' ' || json_extract(payload, '$.comment')
-             from alert_outbox where kind = 'resolved' and channel = 'log'",
+             from _alert_outbox where kind = 'resolved' and channel = 'log'",
         );
         assert_eq!(told, ["manual key:3 known"]);
         let history =
@@ -170,7 +170,7 @@ fn play(seed: u64, restarts: bool) -> (Vec<String>, Vec<String>) {
     }
     let runs = stage.sql(
         "select first_id || ': ' || failures || ' ' || succeeded_ms || ' ' || last_ms || is_new || is_closed
-         from alert_runs order by first_id",
+         from _alert_runs order by first_id",
     );
     let told = "select rule_id || ' ' || to_state || ' ' || reason || ' ' || at_ms || ' ' || value
                 from alert_events order by event_id";

@@ -145,8 +145,8 @@ fn told(path: &Path) -> (Vec<String>, Vec<String>) {
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let messages = "select id || ' ' || channel || ' ' || kind || ' ' || created_at_ms || payload
-                    from alert_outbox order by created_at_ms, id";
-    let kinds = "select kind from alert_outbox where channel = 'log' and kind <> 'reminder'
+                    from _alert_outbox order by created_at_ms, id";
+    let kinds = "select kind from _alert_outbox where channel = 'log' and kind <> 'reminder'
                  order by created_at_ms";
     (read(messages), read(kinds))
 }

@@ -140,7 +140,9 @@ impl Stage {
 
     /// Kinds of the messages to the log about any incident, oldest first.
     pub(super) fn messages(&self) -> Vec<String> {
-        self.sql("select kind from alert_outbox where channel = 'log' order by created_at_ms, kind")
+        self.sql(
+            "select kind from _alert_outbox where channel = 'log' order by created_at_ms, kind",
+        )
     }
 
     /// Lines of the history, as `from>to reason`, oldest first.

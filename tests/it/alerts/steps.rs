@@ -62,7 +62,7 @@ fn play(rule: &Rule, seen: &[Seen]) -> Vec<(AlertInstance, Verdict, AlertInstanc
 
 fn tells(effects: &[Effect]) -> Vec<NotificationKind> {
     let kinds = effects.iter().filter_map(|effect| match effect {
-        Effect::Tell(kind) => Some(*kind),
+        Effect::Notify(kind) => Some(*kind),
         _ => None,
     });
     kinds.collect()
@@ -95,14 +95,14 @@ proptest! {
                         prop_assert!(is_open, "an incident ended that had not begun");
                         is_open = false;
                     }
-                    Effect::Tell(NotificationKind::Firing | NotificationKind::Flapping) => {
+                    Effect::Notify(NotificationKind::Firing | NotificationKind::Flapping) => {
                         prop_assert!(is_open || after.flapping_since.is_some());
                         is_told = true;
                     }
-                    Effect::Tell(NotificationKind::Resolved) => {
+                    Effect::Notify(NotificationKind::Resolved) => {
                         prop_assert!(is_told && !is_open, "an end was told without a beginning");
                     }
-                    Effect::Tell(_) => prop_assert!(is_told),
+                    Effect::Notify(_) => prop_assert!(is_told),
                     Effect::Moved { from, to, .. } => prop_assert_ne!(from, to),
                 }
             }

@@ -89,7 +89,7 @@ fn more_groups_than_are_watched_are_told() {
     assert_eq!(told.len(), 2, "once an hour: {told:?}");
     assert_eq!(
         told[1],
-        "wide more than 3 groups (alerting.max_groups); only the largest are watched"
+        "wide more than 3 groups (alerting.max_groups); only the largest are evaluated"
     );
 }
 
@@ -112,7 +112,7 @@ fn what_somebody_closes_is_told_and_recorded_in_the_unit_of_its_value() {
     stage.gauge().close_alert(&fired[0].incident_id, "key:3", None).unwrap();
     let told = stage.sql(
         "select json_extract(payload, '$.threshold') || ' ' || json_extract(payload, '$.summary')
-         from alert_outbox where kind = 'resolved'",
+         from _alert_outbox where kind = 'resolved'",
     );
     assert_eq!(told, ["1200000.0 1,300,000 tokens today, budget 1,000,000, limit 1,200,000"]);
     let recorded =

@@ -40,7 +40,7 @@ fn assert_self_contained(path: &Path) {
     let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("pragma integrity_check"), "ok");
     assert_eq!(text("pragma journal_mode"), "delete");
-    assert_eq!(text("select cast(in_use as text) from store_state"), "0");
+    assert_eq!(text("select cast(in_use as text) from _store_state"), "0");
     for suffix in ["-wal", "-shm", "-journal"] {
         let beside = PathBuf::from(format!("{}{suffix}", path.display()));
         assert!(!beside.exists(), "{} is left", beside.display());
@@ -131,7 +131,7 @@ fn a_backup_beside_a_busy_server_is_one_moment_with_all_that_was_acknowledged_be
         assert_eq!(made["last_seq"], rows);
         assert_eq!(made["bytes"].as_u64().unwrap(), fs::metadata(&backup).unwrap().len());
     });
-    has(&place.run(&["check", "--db", "b.db"]).ok(), "all is well\n");
+    has(&place.run(&["check", "--db", "b.db"]).ok(), "no problems found\n");
     server.stop_well();
 }
 
@@ -219,7 +219,7 @@ fn a_name_that_will_not_do_is_refused_and_nothing_is_touched() {
             "there.db",
             "there.db: exists already; choose another name, or replace it with --overwrite",
         ),
-        ("stale.db", "SQLite would read stale.db-wal as a part of the backup; move that file away"),
+        ("stale.db", "SQLite would read stale.db-wal as part of the backup; move that file away"),
         ("directory", "is a directory; name a file, e.g. directory/chatgauge-backup.db"),
         ("missing/b.db", "missing/b.db: the directory missing does not exist; create it first"),
         ("chatgauge.db", "is the database itself"),
@@ -291,7 +291,7 @@ fn the_key_is_copied_for_its_owner_only_and_another_one_is_never_replaced() {
     assert!(!place.path("private.db.key").exists());
     place.write("c.db.key", format!("{}\n", "7".repeat(64)));
     fs::set_permissions(place.path("c.db.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    has(&place.run(&["backup", "c.db", "--with-key"]).fails(1), "is another key");
+    has(&place.run(&["backup", "c.db", "--with-key"]).fails(1), "is a different key");
     assert!(!place.path("c.db").exists());
     fs::remove_file(place.path("chatgauge.db.key")).unwrap();
     has(&place.run(&["backup", "d.db", "--with-key"]).fails(1), "chatgauge.db.key");
@@ -349,11 +349,11 @@ fn a_database_on_read_only_media_is_backed_up() {
 fn a_database_without_its_log_makes_a_backup_that_remembers_it() {
     let place = Place::new();
     place.seed(100);
-    place.connection().execute("update store_state set in_use = 1, clock_ms = 77", []).unwrap();
+    place.connection().execute("update _store_state set in_use = 1, clock_ms = 77", []).unwrap();
     let made = place.run(&["backup", "b.db", "--json"]).json();
     assert_eq!(made["complete"], false);
     assert_self_contained(&place.path("b.db"));
-    let marked = "select wal_missing_after_ms from store_state";
+    let marked = "select wal_missing_after_ms from _store_state";
     assert_eq!(number(&place.path("b.db"), marked), 77);
 }
 
@@ -364,7 +364,7 @@ fn what_is_verified_is_said() {
     let text = place.run(&["backup", "b.db"]).ok();
     has(&text, "b.db: 100 requests, ");
     has(&text, "\nverified:\n  SQLite's structural check of every page of the copy");
-    has(&text, "\nwithout the key of the pseudonyms: keep a copy of it\n");
+    has(&text, "\nthe pseudonym key is not included: keep a copy of it\n");
     let made: Value = place.run(&["backup", "c.db", "--json"]).json();
     assert_eq!(made["verified"].as_array().unwrap().len(), 4);
     assert_eq!(made["key"], Value::Null);

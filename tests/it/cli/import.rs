@@ -59,9 +59,9 @@ fn lines_are_imported_and_what_is_left_out_is_told() {
     place.write("a.ndjson.gz", gzip(format!("{}\n{}\n", lines[0], lines[1]).as_bytes()));
     let told = place.run(&["import", "a.ndjson.gz"]).ok();
     has(&told, "2 rows read, 2 stored\n");
-    has(&told, "fields not used: color (1)\n");
+    has(&told, "ignored fields: color (1)\n");
     has(&told, "fields that may hold content, dropped unread: messages (1)\n");
-    has(&place.run(&["import", "a.ndjson.gz"]).ok(), "0 stored, 2 stored before");
+    has(&place.run(&["import", "a.ndjson.gz"]).ok(), "0 stored, 2 already stored");
     let file = std::fs::read(place.database()).unwrap();
     assert!(memchr::memmem::find(&file, b"canary").is_none());
 }
@@ -89,7 +89,7 @@ fn a_dry_run_leaves_nothing_behind() {
     place.write("trace.csv", TRACE);
     has(
         &place.run(&["import", "trace.csv", MAP, "--dry-run"]).ok(),
-        "4 acceptable (nothing was stored)",
+        "4 valid (nothing was stored)",
     );
     assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1);
 }
@@ -196,7 +196,7 @@ fn names_that_look_like_formulas_are_exported_safely_and_read_back() {
     let page = "request_id,started_at,space\nr1,2026-06-01T00:00:00Z,'=1\n\"(truncated after 1 rows: ask)\",,\n";
     via.write("page.csv", page);
     let ran = via.run(&["import", "page.csv", "--json"]);
-    has(&ran.err, "it lacks requests");
+    has(&ran.err, "requests are missing");
     let counts: Value = serde_json::from_str(&ran.ok()).unwrap();
     assert_eq!((&counts["rows"], &counts["accepted"]), (&1.into(), &1.into()));
     has(&via.run(&["export"]).ok(), "\"space\":\"=1\"");
@@ -214,7 +214,7 @@ fn rows_of_pruned_days_are_rejected_unless_they_are_allowed() {
     place.write("a.ndjson", lines.join("\n"));
     assert_eq!(summary(&place, &["a.ndjson"])["accepted"], 7);
     let prune = "delete from requests where started_at_ms < 1780444800000;
-                 update days set pruned = pruned | 1 where day_ms < 1780444800000";
+                 update _days set pruned = pruned | 1 where day_ms < 1780444800000";
     place.connection().execute_batch(prune).unwrap();
 
     let again = summary(&place, &["a.ndjson"]);
@@ -228,7 +228,7 @@ fn rows_of_pruned_days_are_rejected_unless_they_are_allowed() {
     assert_eq!(place.number("select sum(requests) from usage_daily"), 7);
 
     let text = place.run(&["import", "a.ndjson", "--allow-pruned-days"]).ok();
-    has(&text, "7 rows read, 6 stored, 1 stored before");
+    has(&text, "7 rows read, 6 stored, 1 already stored");
     has(&text, "may count twice: 6 rows of days");
     has(&text, "2026-06-01 (5), 2026-06-02 (1)");
     assert_eq!(place.number("select sum(requests) from usage_daily"), 13);

@@ -102,10 +102,10 @@ fn a_new_key_is_what_somebody_asked_for_and_is_in_the_audit_log() {
 #[test]
 fn a_database_of_an_earlier_version_trusts_the_key_that_it_first_sees() {
     let place = place();
-    place.connection().execute("update store_state set pseudonym_key_check = null", []).unwrap();
+    place.connection().execute("update _store_state set pseudonym_key_check = null", []).unwrap();
     place.run(&["pseudonym", "alice"]).ok();
     place.run(&["import", "b.ndjson"]).ok();
-    assert_eq!(place.number("select length(pseudonym_key_check) from store_state"), 8);
+    assert_eq!(place.number("select length(pseudonym_key_check) from _store_state"), 8);
     put_key(&place, &another_key());
     place.run(&["import", "a.ndjson"]).fails(1);
 }

@@ -21,9 +21,12 @@ fn what_is_cut_off_is_said_and_unknown_numbers_are_null() {
     let text = place.run(&["salvage", "cut.db", "--into", "text.db"]).ok();
     has(
         &text,
-        &format!("missing: the last {} of {pages} pages, which are not in the file\n", pages - 5),
+        &format!(
+            "missing: the last {} of {pages} pages, which are beyond the end of the file\n",
+            pages - 5
+        ),
     );
-    has(&text, "how many requests are missing is unknown\n");
+    has(&text, "the number of missing requests is unknown\n");
     has(&text, "read 5 pages and ");
     assert!(!text.contains("nothing is missing"), "{text}");
 }
@@ -51,12 +54,12 @@ fn a_write_ahead_log_that_is_missing_is_said_and_check_goes_on_saying_so() {
     place
         .connection()
         .execute_batch(
-            "update store_state set in_use = 1, clock_ms = 1780272000000;
+            "update _store_state set in_use = 1, clock_ms = 1780272000000;
              pragma wal_checkpoint(truncate)",
         )
         .unwrap();
     let text = place.run(&["salvage", "chatgauge.db", "--into", "text.db"]).ok();
-    has(&text, "missing: perhaps the latest records: a server had the file open when it ended");
+    has(&text, "the latest records may be missing: the last server did not close the file");
     assert!(!text.contains("nothing is missing"), "{text}");
     let report = place.run(&["salvage", "chatgauge.db", "--into", "new.db", "--json"]).json();
     assert_eq!(report["complete"], json!(false));
@@ -66,5 +69,8 @@ fn a_write_ahead_log_that_is_missing_is_said_and_check_goes_on_saying_so() {
     assert_eq!(checked["wal_was_missing_after"], report["wal_was_missing_after"]);
 
     let again = place.run(&["salvage", "new.db", "--into", "again.db"]).ok();
-    has(&again, "nothing more is missing; a server once started without the write-ahead log");
+    has(
+        &again,
+        "nothing else is missing; a server once started without the previous server's write-ahead log",
+    );
 }

@@ -216,7 +216,7 @@ fn a_token_is_made_once_shown_once_and_kept_for_its_owner_only() {
     let place = Place::new();
     let mut first = Running::start(&place, &["serve"], None);
     let made = first.next_line();
-    let token = made.strip_prefix("made an admin token: ").unwrap().trim().to_owned();
+    let token = made.strip_prefix("generated an admin token: ").unwrap().trim().to_owned();
     assert_eq!(mode(&place.path("chatgauge.db.token")), 0o600);
     assert_eq!(mode(&place.path("chatgauge.db.key")), 0o600);
     first.token = token.clone();
@@ -232,7 +232,7 @@ fn a_token_is_made_once_shown_once_and_kept_for_its_owner_only() {
     second.stop_well();
     Command::new("chmod").arg("644").arg(place.path("chatgauge.db.token")).status().unwrap();
     let refused = place.run(&["serve", "--listen", "127.0.0.1:0"]).fails(1);
-    has(&refused, "others may read this token");
+    has(&refused, "other users can read this token");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn what_stands_in_the_way_of_a_start_is_told() {
     has(&used, "cannot listen: the address is in use");
     let otlp = format!("otlp.http_listen={}", server.address);
     let listen = ["serve", "--db", "other.db", "--listen", "127.0.0.1:0", "-o", &otlp];
-    has(&place.run(&listen).fails(1), "name another otlp.http_listen");
+    has(&place.run(&listen).fails(1), "set another otlp.http_listen");
     assert!(!place.path("other.db").exists(), "the address comes first");
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["rebuild"]] {
         has(&place.run(command).fails(1), "locked by another server");
@@ -270,7 +270,7 @@ fn other_commands_work_beside_a_server() {
         place.run(&["sql", "--csv", "select count(*) from requests"]).ok(),
         "count(*)\n200\n"
     );
-    has(&place.run(&["check"]).ok(), "all is well\n");
+    has(&place.run(&["check"]).ok(), "no problems found\n");
     let key = place.run(&["key", "create", "reader", "--scope", "read"]).ok();
     let status = || agent().get(server.url("/api/status")).call_with(key.trim()).0;
     assert_eq!(status(), 200);
@@ -294,7 +294,7 @@ fn a_demo_shows_its_history_goes_on_and_is_taken_up_again() {
     let place = Place::new();
     let args = ["demo", "--requests", "3000", "--per-second", "200"];
     let mut demo = Running::start(&place, &args, None);
-    has(&demo.told, "storing 3000 requests of made-up history\n");
+    has(&demo.told, "storing 3000 requests of generated history\n");
     demo.token = demo.told.split("Admin token: ").nth(1).unwrap().trim().to_owned();
     let count = |demo: &Running| {
         let totals = demo

@@ -29,11 +29,14 @@ prop_compose! {
     fn usage()(
         prompt in proptest::option::of(0_u64..=1_000_000_000),
         completion in proptest::option::of(0_u64..=1_000_000_000),
-        parts in any::<[Option<u64>; 2]>(),
+        parts in any::<[Option<u64>; 4]>(),
         cost in proptest::option::of(0_i64..=1_000_000_000_000_000),
-    ) -> ([Option<u64>; 4], Option<i64>) {
+    ) -> ([Option<u64>; 6], Option<i64>) {
         let part = |part: Option<u64>, all: Option<u64>| part.map(|part| part % (all.unwrap_or(1_000) + 1));
-        ([prompt, completion, part(parts[0], prompt), part(parts[1], completion)], cost)
+        let cache_write = part(parts[2], prompt);
+        let parts =
+            [part(parts[0], prompt), part(parts[1], completion), cache_write, part(parts[3], cache_write)];
+        ([prompt, completion, parts[0], parts[1], parts[2], parts[3]], cost)
     }
 }
 
@@ -46,7 +49,7 @@ prop_compose! {
         ],
         ms in 946_684_800_000..=super::NOW_MS + 300_000,
         names in proptest::array::uniform4(proptest::option::of(any_text())),
-        labels in proptest::array::uniform3(proptest::option::of(identifier())),
+        labels in proptest::array::uniform4(proptest::option::of(identifier())),
         user in proptest::option::of(".{1,20}"),
         session in any::<Option<i64>>(),
         latency_us in latencies(),
@@ -65,12 +68,13 @@ prop_compose! {
         let [space, provider, model, response_id] = names;
         (record.space, record.provider, record.model) = (space, provider, model);
         record.provider_response_id = response_id;
-        [record.operation, record.error_code, record.finish_reason] = labels;
+        [record.operation, record.error_code, record.finish_reason, record.service_tier] = labels;
         record.user = user.map(|user| super::context().pseudonymizer.user(&user));
         (record.session, record.latency_us, record.tags) = (session, latency_us, tags);
         [
             record.prompt_tokens, record.completion_tokens, record.cached_prompt_tokens,
-            record.reasoning_tokens,
+            record.reasoning_tokens, record.cache_write_prompt_tokens,
+            record.cache_write_1h_prompt_tokens,
         ] = tokens;
         record.cost_nano_usd = cost;
         record.cost_source = cost.map(|_| CostSource::Client);

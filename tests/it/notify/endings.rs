@@ -288,7 +288,7 @@ fn the_end_for_a_channel_that_is_gone_is_kept_and_sent_when_it_is_back() {
     let report =
         service.channels().unwrap().into_iter().find(|channel| channel.name == "a").unwrap();
     assert_eq!((report.undeliverable, report.queued, report.dead), (1, 0, 0));
-    assert_eq!((report.kind, &*report.target), ("none", "not configured any more"));
+    assert_eq!((report.kind, &*report.target), ("none", "no longer configured"));
     let problems = service.status().unwrap().problems;
     assert!(problems.iter().any(|problem| problem.contains("undeliverable")), "{problems:?}");
     let show = command_line(&service, &["show", &incident]);

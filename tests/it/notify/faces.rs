@@ -286,7 +286,7 @@ fn silences_are_made_listed_and_ended() {
         let answer = answer.json();
         assert_eq!(answer["errors"][0]["parameter"], "group", "{answer}");
         let detail = answer["detail"].as_str().unwrap();
-        assert!(detail.contains("errors has one for each space"), "{detail}");
+        assert!(detail.contains("errors has one per space"), "{detail}");
         let made = server.service.create_alert_silence(
             NewSilence {
                 rule_glob: "err*".to_owned(),
@@ -297,7 +297,7 @@ fn silences_are_made_listed_and_ended() {
             },
             "admin",
         );
-        assert!(made.unwrap_err().to_string().contains("no rule has an alert for each"));
+        assert!(made.unwrap_err().to_string().contains("no rule has an alert per"));
     }
     assert_eq!(server.get("/api/alerts/silences").json()["silences"], json!([]));
 }
@@ -443,7 +443,7 @@ fn the_command_line_does_the_same() {
     let silence = json(&with_url(&add, &url));
     for (wrong, expected) in [
         (["--rule", "erors", "--for", "2h"], "no rule matches"),
-        (["--group", "model:gpt", "--for", "2h"], "no rule has an alert for each model"),
+        (["--group", "model:gpt", "--for", "2h"], "no rule has an alert per model"),
         (["--group", "planet:mars", "--for", "2h"], "is no dimension"),
         (["--rule", "errors", "--for", "0s"], "is no length of time"),
         (["--rule", "errors", "--for", "500ms"], "is no length of time"),

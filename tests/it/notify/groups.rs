@@ -147,7 +147,7 @@ fn said(service: &TestService, channel: &str) -> Vec<String> {
         .prepare(
             "select kind || ' ' || json_extract(payload, '$.rule_id') || ' '
                     || coalesce(json_extract(payload, '$.group.space'), '-')
-             from alert_outbox where channel = ?1 order by created_at_ms, 1",
+             from _alert_outbox where channel = ?1 order by created_at_ms, 1",
         )
         .unwrap();
     statement.query_map([channel], |row| row.get(0)).unwrap().map(Result::unwrap).collect()

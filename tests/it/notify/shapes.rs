@@ -161,5 +161,5 @@ fn a_test_says_what_the_receiver_said() {
     let received = receiver.wait_for(2);
     assert_eq!(received[1].json()["incident"]["kind"], "test");
     let error = service.test_channel("opps").unwrap_err().to_string();
-    assert_eq!(error, "name: there is no channel \"opps\"; there are ops");
+    assert_eq!(error, "name: unknown channel \"opps\"; the channels are ops");
 }

@@ -12,7 +12,7 @@ fn table<'r>(report: &'r SalvageReport, name: &str) -> &'r chatgauge::store::Sal
 
 /// When records after the last stored clock may be missing, as a new file says.
 fn wal_missing_after(path: &Path) -> Option<i64> {
-    let sql = "select wal_missing_after_ms from store_state";
+    let sql = "select wal_missing_after_ms from _store_state";
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
@@ -33,9 +33,9 @@ impl Killed {
         // A log that restarts carries the row: the writer sees to that itself where it checkpoints itself.
         connection
             .execute_batch(
-                "update store_state set clock_ms = 42;
+                "update _store_state set clock_ms = 42;
                  pragma wal_checkpoint(truncate);
-                 update store_state set touches = touches + 1",
+                 update _store_state set touches = touches + 1",
             )
             .unwrap();
         drop(connection);
@@ -177,7 +177,7 @@ fn tables_beyond_the_end_of_a_file_are_unreadable() {
     let mut damaged = Damaged::new();
     damaged.bytes.truncate(5 * PAGE);
     let report = damaged.salvage();
-    for name in ["requests", "days", "users", "rollup_all", "api_keys"] {
+    for name in ["requests", "_days", "users", "_rollup_all", "_api_keys"] {
         let table = table(&report, name);
         assert!(table.damaged_pages > 0 || table.is_missing, "{table:?}");
     }
@@ -254,10 +254,10 @@ fn a_file_of_a_newer_schema_is_refused() {
 #[test]
 fn rows_that_other_rows_miss_are_lost() {
     for (table_name, sql) in [
-        ("store_state", "delete from store_state"),
-        ("rollup_state", "delete from rollup_state"),
-        ("days", "delete from days where pruned = 0 and day_ms < 1772600000000"),
-        ("days", "update days set day_ms = day_ms + 1 where day_ms = 1772582400000"),
+        ("_store_state", "delete from _store_state"),
+        ("_rollup_state", "delete from _rollup_state"),
+        ("_days", "delete from _days where pruned = 0 and day_ms < 1772600000000"),
+        ("_days", "update _days set day_ms = day_ms + 1 where day_ms = 1772582400000"),
     ] {
         let report = changed(sql).salvage();
         let is_said =
@@ -282,7 +282,7 @@ fn a_row_without_a_value_that_it_must_have_is_lost() {
 
 #[test]
 fn a_page_that_the_pointer_map_gives_another_use_is_unreadable() {
-    let (page, rows) = pages_of("rollup_space_user", "leaf")[0];
+    let (page, rows) = pages_of("_rollup_space_user", "leaf")[0];
     assert!(rows > 0);
     let mut damaged = Damaged::new();
     // Each page of the pointer map has the entries of the 819 pages after it.
@@ -292,6 +292,6 @@ fn a_page_that_the_pointer_map_gives_another_use_is_unreadable() {
     assert_eq!(damaged.bytes[entry], 5, "a page of a tree");
     damaged.bytes[entry] = 4;
     let report = damaged.salvage();
-    assert_eq!(table(&report, "rollup_space_user").damaged_pages, 1, "{report:?}");
+    assert_eq!(table(&report, "_rollup_space_user").damaged_pages, 1, "{report:?}");
     assert!(report.has_losses());
 }

@@ -28,7 +28,7 @@ fn offset_hours(data: &ZoneData, name: &str) -> Option<i32> {
 }
 
 #[test]
-fn the_system_is_asked_first_and_the_bundled_copy_has_the_rest() {
+fn the_system_copy_precedes_the_bundled_copy() {
     let system = folder("Asia/Tokyo", &[("tzdata.zi", "# version 2199a\nR x\n")]);
     let data = ZoneData::of(None, &[Path::new("/nowhere"), system.path()]);
     assert_eq!((data.source(), data.version()), (ZoneSource::System, Some("2199a")));
@@ -51,7 +51,7 @@ fn without_a_system_copy_the_bundled_one_answers() {
 }
 
 #[test]
-fn an_older_system_copy_is_passed_over_unless_it_is_named() {
+fn an_older_system_copy_is_skipped_unless_configured() {
     let system = folder("Asia/Tokyo", &[("tzdata.zi", "# version 2019c\n")]);
     let data = ZoneData::of(None, &[system.path()]);
     assert_eq!((data.source(), data.folder()), (ZoneSource::Bundled, None));
@@ -65,7 +65,7 @@ fn an_older_system_copy_is_passed_over_unless_it_is_named() {
 }
 
 #[test]
-fn a_version_that_is_not_said_is_unknown() {
+fn a_missing_version_is_unknown() {
     for (name, text, version) in [
         ("tzdata.zi", "# version 2026b\n# This zic input file\n", Some("2026b")),
         ("tzdata.zi", "# version 2026b-rearguard\n", Some("2026b")),
@@ -89,7 +89,7 @@ fn a_version_that_is_not_said_is_unknown() {
 }
 
 #[test]
-fn a_file_that_is_damaged_is_not_used() {
+fn a_damaged_file_is_not_used() {
     let system = folder("Asia/Tokyo", &[]);
     fs::write(system.path().join("Europe/Warsaw"), "TZif2 and no more").unwrap();
     let data = ZoneData::of(None, &[system.path()]);

@@ -1,0 +1,2 @@
+insert into _api_keys (key_id, name, secret_sha256, scopes, spaces, created_at_ms, expires_at_ms)
+values (:key_id, :name, :secret_sha256, :scopes, :spaces, :created_at_ms, :expires_at_ms)
