@@ -217,7 +217,7 @@ fn log_unread(path: &Path, unread: &UnreadRequests) {
         tracing::error!(
             from = %range.start,
             to = %range.end,
-            "the export is incomplete: the index is damaged in this range; the number of skipped requests is unknown"
+            "the export is incomplete: the index is damaged in this range; which requests were skipped is unknown"
         );
     }
 }
@@ -363,7 +363,7 @@ mod tests {
         assert!(lines.next().unwrap().starts_with("request_id,started_at,operation,user,space,"));
         assert_eq!(
             lines.next().unwrap(),
-            r#"r1,2026-01-02T03:04:05.678Z,,,"a, b",,,,1500.25,,,,7,,,,,false,,,,,,0,,,"{""k"":""v""}",rest,success"#
+            r#"r1,2026-01-02T03:04:05.678Z,,,"a, b",,,,1500.25,,,,7,,,,,,,false,,,,,,,0,,,"{""k"":""v""}",rest,success,"#
         );
         assert_eq!(
             export(ExportFormat::Ndjson),

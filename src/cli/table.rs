@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// A cell: text, or a right-aligned number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
@@ -64,7 +66,7 @@ impl Table {
         let layout: Vec<(usize, bool)> = (0..columns)
             .map(|column| {
                 let widths = lines().filter_map(|line| line.get(column));
-                (widths.map(|cell| width(&cell.text)).max().unwrap_or(0), is_number(column))
+                (widths.map(|cell| cell.text.width()).max().unwrap_or(0), is_number(column))
             })
             .collect();
         lines().map(|line| render_line(line, &layout)).collect()
@@ -75,7 +77,7 @@ fn render_line(line: &[Cell], layout: &[(usize, bool)]) -> String {
     let mut text = String::new();
     for (column, (column_width, is_number)) in layout.iter().enumerate() {
         let cell = line.get(column).map_or("", |cell| &cell.text);
-        let padding = " ".repeat(column_width.saturating_sub(width(cell)));
+        let padding = " ".repeat(column_width.saturating_sub(cell.width()));
         if column > 0 {
             text.push_str("  ");
         }
@@ -85,27 +87,6 @@ fn render_line(line: &[Cell], layout: &[(usize, bool)]) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
-}
-
-/// Width of a text in terminal columns, for the scripts that names are written in.
-fn width(text: &str) -> usize {
-    text.chars()
-        .map(|c| match u32::from(c) {
-            // Combining marks, zero-width characters, variation selectors.
-            0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
-            // Hangul, CJK, full-width forms, emoji.
-            0x1100..=0x115f
-            | 0x2e80..=0xa4cf
-            | 0xac00..=0xd7a3
-            | 0xf900..=0xfaff
-            | 0xfe30..=0xfe6f
-            | 0xff00..=0xff60
-            | 0xffe0..=0xffe6
-            | 0x1f300..=0x1faff
-            | 0x20000..=0x3fffd => 2,
-            _ => 1,
-        })
-        .sum()
 }
 
 #[cfg(test)]

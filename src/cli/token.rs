@@ -47,7 +47,7 @@ impl AdminToken {
 /// The server's admin token; generates and stores one if there is none.
 pub(super) fn admin_token(config: &Config) -> Result<AdminToken> {
     if let Some(token) = &config.http.admin_token {
-        return Ok(AdminToken::Configured(token.clone()));
+        return Ok(AdminToken::Configured(token.reveal().to_owned()));
     }
     let path = token_path(config);
     if let Some(token) = read_private(&path)? {
@@ -65,7 +65,7 @@ pub(super) fn existing_admin_token(config: &Config) -> Result<Option<String>> {
         return Ok(None);
     }
     match &config.http.admin_token {
-        Some(token) => Ok(Some(token.clone())),
+        Some(token) => Ok(Some(token.reveal().to_owned())),
         None => read_private(&token_path(config)),
     }
 }

@@ -8,6 +8,7 @@ use super::state::RequestState;
 use crate::error::{Error, Result};
 use crate::model::record::limits;
 use crate::model::{Name, Outcome, RequestId, RequestRecord, Timestamp};
+use crate::privacy::is_tag_key;
 
 /// Replaces identities by what may be stored.
 pub trait Identify {
@@ -58,11 +59,12 @@ impl FinishedRequest {
             let reason = format!("{} is before 2000: set the clock", state.started_at);
             return Err(Error::invalid_record("started_at", reason));
         }
-        let identifier = |name: Option<Name>, max_bytes| {
-            clean(name?).map(|name| bounded(identify.identifier(&name), max_bytes))
+        let kept = |name: Name, max_bytes| bounded(identify.identifier(&name), max_bytes);
+        let name = |value: Option<Name>| Some(kept(clean(value?)?, limits::NAME_BYTES));
+        let label = |value: Option<Name>| {
+            let code = clean(value?).filter(|code| is_code(code))?;
+            Some(kept(code, limits::LABEL_BYTES))
         };
-        let name = |value| identifier(value, limits::NAME_BYTES);
-        let label = |value| identifier(value, limits::LABEL_BYTES);
 
         let latency_us = state.latency_us();
         let attempt = state.attempt();
@@ -126,6 +128,11 @@ fn clean(name: Name) -> Option<Name> {
     (!name.is_empty()).then_some(name)
 }
 
+/// Whether a text is a code rather than what somebody wrote: letters of any script, digits and `_ . : / -`.
+fn is_code(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-'))
+}
+
 fn bounded(mut name: Name, max_bytes: usize) -> Name {
     name.truncate(name.floor_char_boundary(max_bytes));
     name
@@ -165,6 +172,7 @@ fn canonical_tags(
     let tags: BTreeMap<Name, Name> = tags
         .into_iter()
         .filter_map(|(key, value)| Some((clean(key)?, label(Some(value))?)))
+        .filter(|(key, _)| is_tag_key(key))
         .collect();
     if tags.is_empty() {
         return None;

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::model::record::limits;
 use crate::model::{Name, RequestId, Source};
+use crate::privacy::is_sensitive;
+
+/// Bytes beyond the cut that are looked at: what begins before the cut must be recognised as if it were whole.
+const BEYOND_CUT_BYTES: usize = 512;
 
 /// What the application knows when a request starts.
 ///
@@ -211,9 +215,14 @@ pub struct Completion {
 }
 
 /// At most the first `max_bytes` bytes, cut at a character boundary: bounds the memory of a queued
-/// request, whatever the caller passes.
+/// request, whatever the caller passes. Empty for a sensitive text that is too long: half an address or half a URL no
+/// longer looks like one.
 pub(super) fn cut(text: &str, max_bytes: usize) -> Name {
-    Name::new(text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default())
+    let head = |bytes| text.get(..text.floor_char_boundary(bytes)).unwrap_or_default();
+    if text.len() > max_bytes && is_sensitive(head(max_bytes + BEYOND_CUT_BYTES)) {
+        return Name::default();
+    }
+    Name::new(head(max_bytes))
 }
 
 /// The text, or `None` if it is longer than `max_bytes`.

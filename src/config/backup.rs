@@ -1,46 +1,47 @@
-//! Scheduled backups: where to, when, how many are kept.
+//! `[backup]`: where scheduled backups go, when they are made, how many are kept.
 
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::alerting::{duration_text, parse_duration};
-use super::check::set;
-use super::raw::{number, section};
+use super::kinds::{count, duration, flag, limit, optional, path, time_of_day};
+use super::settings::settings;
 use crate::error::{Error, Result};
 
-/// Bytes that a backup copies a second at most, unless told otherwise. The write-ahead log grows until the copy is
-/// complete (measured under 1,000 single records a second: 17 MB a second), so slower is not gentler.
+/// Default throughput of a backup, in bytes per second. The WAL grows until the copy is complete (measured under 1,000
+/// single records a second: 17 MB a second), so a slower copy is not gentler.
 const BYTES_PER_S: u64 = 256_000_000;
-/// The shortest time between two backups: one of ten million requests takes about half of it.
-const SHORTEST: Duration = Duration::from_secs(60);
-/// The longest.
-const LONGEST: Duration = Duration::from_secs(31 * 86_400);
-/// A slower copy would hold the write-ahead log back for hours.
-const SLOWEST_BYTES_PER_S: i64 = 1_000_000;
+/// A day, in seconds.
+const DAY_S: u64 = 86_400;
 
-/// Scheduled backups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupConfig {
-    /// Where the dated files go; `None`: there are no scheduled backups.
-    pub directory: Option<PathBuf>,
-    /// When they are made.
-    pub schedule: BackupSchedule,
-    /// Files that are kept; older ones are deleted once a newer one is verified.
-    pub keep: usize,
-    /// Whether the key of the pseudonyms is copied beside each.
-    pub with_key: bool,
-    /// Bytes copied a second at most; `None`: no limit.
-    pub max_bytes_per_s: Option<u64>,
+settings! {
+    /// Scheduled backups.
+    BackupConfig, RawBackup {
+        /// Directory of the dated files, which must exist (`config check` looks); empty: no scheduled backups. Best on
+        /// another disk; for this database alone (docs/operations.md).
+        directory: Option<PathBuf> as optional(path()) = None;
+        /// Time between two backups; empty when `at` is set.
+        // A backup of ten million requests takes about half a minute.
+        every: Option<Duration> as optional(duration(60..=31 * DAY_S)) = Some(Duration::from_secs(DAY_S));
+        /// Time of day on the wall clock of `time_zone`, such as "03:30"; when the clocks skip it, the end of the gap.
+        /// Empty: by interval.
+        at: Option<u16> as optional(time_of_day()) = None;
+        /// Backups that are kept; older ones are deleted once a newer one is verified.
+        keep: usize as count(1..=10_000) = 7;
+        /// Copy the pseudonym key beside each backup (mode 0600). With both, anyone can test whether a user is known.
+        with_key: bool as flag() = false;
+        /// Maximum throughput of a backup in bytes per second, of `chatgauge backup` too. The WAL cannot shrink meanwhile.
+        // A slower copy would hold the WAL back for hours.
+        max_bytes_per_s "max_bytes_per_second": Option<u64> as limit(1_000_000) = Some(BYTES_PER_S);
+    }
+    check = BackupConfig::check;
 }
 
 /// When scheduled backups are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupSchedule {
-    /// So long after the one before.
+    /// This long after the previous one.
     Every(Duration),
     /// Once a day.
     Daily {
@@ -50,21 +51,42 @@ pub enum BackupSchedule {
 }
 
 impl BackupSchedule {
-    /// The time between two backups, to the hour of a change of clocks.
+    /// The time between two backups; daily ones may differ by the hour of a clock change.
     pub const fn interval(self) -> Duration {
         match self {
             Self::Every(interval) => interval,
-            Self::Daily { .. } => Duration::from_secs(86_400),
+            Self::Daily { .. } => Duration::from_secs(DAY_S),
         }
     }
 }
 
 impl BackupConfig {
+    /// When backups are made: daily at the time of day, if there is one.
+    pub const fn schedule(&self) -> BackupSchedule {
+        match (self.at, self.every) {
+            (Some(minute_of_day), _) => BackupSchedule::Daily { minute_of_day },
+            (None, Some(interval)) => BackupSchedule::Every(interval),
+            (None, None) => BackupSchedule::Every(Duration::from_secs(DAY_S)),
+        }
+    }
+
+    /// A time of day takes the place of the default interval, and not of one that was typed.
+    fn check(&mut self, raw: &RawBackup) -> Result<()> {
+        if self.at.is_some() {
+            if raw.every.is_some() && self.every.is_some() {
+                let reason = "backup.every is set too; set one of them, and the other to \"\"";
+                return Err(Error::invalid_config("backup.at", reason));
+            }
+            self.every = None;
+        } else if self.every.is_none() {
+            let reason = "is empty; set a duration such as \"24h\", or set backup.at";
+            return Err(Error::invalid_config("backup.every", reason));
+        }
+        Ok(())
+    }
+
     /// Refuses a directory in which the server could not make backups: one that is missing, which the server does not
-    /// create, and one that this user cannot write to. To find out, a file is made there and removed.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) with the reason.
+    /// create, and one that this user cannot write to. A file is created there and removed to find out.
     pub fn check_directory(&self) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let shown = directory.display();
@@ -74,141 +96,25 @@ impl BackupConfig {
                 "the directory {shown} does not exist; create it first, the server does not"
             )),
             Err(error) => refuse(format!(
-                "{shown} cannot be looked at: {error}; name a directory that this user can read and write"
+                "{shown} cannot be inspected: {error}; name a directory that this user can read and write"
             )),
             Ok(found) if !found.is_dir() => {
                 refuse(format!("{shown} is not a directory; name a directory"))
             }
-            Ok(_) => make_and_remove(directory).or_else(|error| {
+            Ok(_) => create_and_remove(directory).or_else(|error| {
                 refuse(format!(
-                    "no file can be made in {shown}: {error}; name a directory that this user can write to, or change its \
-                     permissions"
+                    "no file can be created in {shown}: {error}; name a directory that this user can write to, or \
+                     change its permissions"
                 ))
             }),
         }
     }
 }
 
-fn make_and_remove(directory: &Path) -> std::io::Result<()> {
+fn create_and_remove(directory: &Path) -> std::io::Result<()> {
     let path = directory.join(format!(".chatgauge-{:016x}.check", rand::random::<u64>()));
     File::create_new(&path)?;
     std::fs::remove_file(path)
-}
-
-impl Default for BackupConfig {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            schedule: BackupSchedule::Every(Duration::from_secs(86_400)),
-            keep: 7,
-            with_key: false,
-            max_bytes_per_s: Some(BYTES_PER_S),
-        }
-    }
-}
-
-section! {
-    /// See [`BackupConfig`].
-    RawBackup {
-        /// Where the dated files go; empty: there are no scheduled backups.
-        directory: String,
-        /// Time between two backups; empty: at a time of day.
-        every: String,
-        /// Time of day, `HH:MM`; empty: by interval.
-        at: String,
-        /// Files that are kept.
-        keep: i64,
-        /// Whether the key is copied too.
-        with_key: bool,
-        /// Bytes copied a second at most; 0: no limit.
-        max_bytes_per_second: i64,
-    }
-}
-
-impl RawBackup {
-    /// Checks every key.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) with the key, and with the allowed values.
-    pub(super) fn check(&self, backup: &mut BackupConfig) -> Result<()> {
-        if let Some(directory) = &self.directory {
-            backup.directory = (!directory.is_empty()).then(|| PathBuf::from(directory));
-        }
-        let typed = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-        match (typed(&self.every), typed(&self.at)) {
-            (Some(_), Some(_)) => {
-                let reason = "backup.every is set too; set one of them, and the other to \"\"";
-                return Err(Error::invalid_config("backup.at", reason));
-            }
-            (Some(every), None) => backup.schedule = BackupSchedule::Every(interval(&every)?),
-            (None, Some(at)) => {
-                backup.schedule = BackupSchedule::Daily { minute_of_day: minute_of_day(&at)? };
-            }
-            (None, None) if self.every.is_some() => {
-                let reason = "is empty; name a length of time such as \"24h\", or set backup.at";
-                return Err(Error::invalid_config("backup.every", reason));
-            }
-            (None, None) => {}
-        }
-        set(&mut backup.keep, "backup.keep", self.keep, 1..=10_000)?;
-        backup.with_key = self.with_key.unwrap_or(backup.with_key);
-        match self.max_bytes_per_second {
-            None => {}
-            Some(0) => backup.max_bytes_per_s = None,
-            Some(bytes) => {
-                let limit = u64::try_from(bytes).ok().filter(|_| bytes >= SLOWEST_BYTES_PER_S);
-                backup.max_bytes_per_s = Some(limit.ok_or_else(|| {
-                    let reason = format!(
-                        "{bytes} is neither 0 (no limit) nor at least {SLOWEST_BYTES_PER_S}"
-                    );
-                    Error::invalid_config("backup.max_bytes_per_second", reason)
-                })?);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn interval(text: &str) -> Result<Duration> {
-    let found = parse_duration(text).filter(|length| (SHORTEST..=LONGEST).contains(length));
-    found.ok_or_else(|| {
-        let reason = format!("{text:?} is not a length of time between \"1m\" and \"31d\"");
-        Error::invalid_config("backup.every", reason)
-    })
-}
-
-fn minute_of_day(text: &str) -> Result<u16> {
-    let parse = |part: &str, below: u16| {
-        let is_number = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-        part.parse::<u16>().ok().filter(|number| is_number && *number < below)
-    };
-    let found = text.trim().split_once(':').and_then(|(hour, minute)| {
-        Some(parse(hour, 24)? * 60 + parse(minute, 60).filter(|_| minute.len() == 2)?)
-    });
-    found.ok_or_else(|| {
-        let reason = format!("{text:?} is not a time of day such as \"03:30\"");
-        Error::invalid_config("backup.at", reason)
-    })
-}
-
-impl From<&BackupConfig> for RawBackup {
-    fn from(config: &BackupConfig) -> Self {
-        let (every, at) = match config.schedule {
-            BackupSchedule::Every(interval) => (duration_text(interval), String::new()),
-            BackupSchedule::Daily { minute_of_day } => {
-                (String::new(), format!("{:02}:{:02}", minute_of_day / 60, minute_of_day % 60))
-            }
-        };
-        let directory = config.directory.as_ref().map(|path| path.display().to_string());
-        Self {
-            directory: Some(directory.unwrap_or_default()),
-            every: Some(every),
-            at: Some(at),
-            keep: number(config.keep),
-            with_key: Some(config.with_key),
-            max_bytes_per_second: number(config.max_bytes_per_s.unwrap_or(0)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -218,11 +124,11 @@ mod tests {
     fn check(toml: &str) -> Result<BackupConfig, String> {
         let raw: RawBackup = toml::from_str(toml).unwrap();
         let mut config = BackupConfig::default();
-        raw.check(&mut config).map_err(|error| error.to_string()).map(|()| config)
+        config.set("backup", &raw).map_err(|error| error.to_string()).map(|()| config)
     }
 
     #[test]
-    fn what_is_printed_is_read_back() {
+    fn a_printed_section_is_read_back() {
         for toml in [
             "directory = \"/b\"\nevery = \"6h\"\nkeep = 3\nwith_key = true",
             "directory = \"/b\"\nat = \"03:30\"\nmax_bytes_per_second = 0",
@@ -230,20 +136,23 @@ mod tests {
         ] {
             let config = check(toml).unwrap();
             let mut again = BackupConfig::default();
-            RawBackup::from(&config).check(&mut again).unwrap();
+            again.set("backup", &RawBackup::from(&config)).unwrap();
             assert_eq!(again, config, "{toml}");
         }
         let daily = check("at = \"3:05\"").unwrap();
-        assert_eq!(daily.schedule, BackupSchedule::Daily { minute_of_day: 185 });
+        assert_eq!(daily.schedule(), BackupSchedule::Daily { minute_of_day: 185 });
     }
 
     #[test]
-    fn what_could_not_be_meant_is_refused_with_what_would_be_right() {
+    fn errors_say_what_is_allowed() {
         for (toml, message) in [
             ("every = \"24h\"\nat = \"03:00\"", "backup.at: backup.every is set too"),
-            ("every = \"\"", "backup.every: is empty; name a length of time"),
-            ("every = \"10s\"", "is not a length of time between \"1m\" and \"31d\""),
-            ("every = \"32d\"", "is not a length of time between \"1m\" and \"31d\""),
+            ("every = \"\"", "backup.every: is empty; set a duration"),
+            (
+                "every = \"10s\"",
+                "backup.every: \"10s\" is not a duration between \"1m\" and \"31d\"",
+            ),
+            ("every = \"32d\"", "is not a duration between \"1m\" and \"31d\""),
             ("at = \"24:00\"", "\"24:00\" is not a time of day such as \"03:30\""),
             ("at = \"3\"", "is not a time of day"),
             ("at = \"+3:00\"", "is not a time of day"),

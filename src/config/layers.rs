@@ -7,16 +7,17 @@ use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::channels::set_from_environment;
+use super::channels::RawChannel;
+use super::secret::Secret;
 use super::service_links::is_service_link;
 use super::{Config, RawConfig};
 use crate::error::{Error, Result};
 
-/// What the names of our environment variables start with.
+/// Prefix of the environment variables.
 const PREFIX: &str = "CHATGAUGE_";
-/// What the names of variables start with that set a secret of a channel.
+/// Prefix of the variables that set a secret of a channel.
 const CHANNEL_PREFIX: &str = "CHATGAUGE_ALERTING_CHANNELS_";
-/// Short names of the keys that everybody sets.
+/// Short names of common variables.
 const SHORT_NAMES: [(&str, &str); 3] = [
     ("CHATGAUGE_DB", "store.path"),
     ("CHATGAUGE_LISTEN", "http.listen"),
@@ -24,11 +25,8 @@ const SHORT_NAMES: [(&str, &str); 3] = [
 ];
 /// Names the configuration file, like `--config`.
 const FILE_VARIABLE: &str = "CHATGAUGE_CONFIG";
-/// What is logged, e.g. `info` or `chatgauge=debug`.
+/// Sets what is logged, e.g. `info` or `chatgauge=debug`.
 pub const LOG_VARIABLE: &str = "CHATGAUGE_LOG";
-
-/// Stands for secrets where the configuration is printed; a guessable one if it were taken.
-pub(super) const HIDDEN: &str = "(hidden)";
 
 /// A key set on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +40,11 @@ pub struct Flag {
 }
 
 impl Config {
-    /// The defaults, overlaid by the file (if one is named), the environment and the flags.
+    /// Loads the defaults, overlaid by the file (if one is named), the environment and the flags.
     ///
-    /// Of `environment` only variables that start with `CHATGAUGE_` are looked at:
-    /// `CHATGAUGE_<SECTION>_<KEY>`, and the short `CHATGAUGE_DB`, `CHATGAUGE_LISTEN`,
-    /// `CHATGAUGE_ADMIN_TOKEN`. `CHATGAUGE_CONFIG` names the file when `file` does not. An empty
-    /// variable is as good as none, and so is what Kubernetes makes of a service called `chatgauge`
+    /// Of `environment` only variables that start with `CHATGAUGE_` are read: `CHATGAUGE_<SECTION>_<KEY>`, and the short
+    /// `CHATGAUGE_DB`, `CHATGAUGE_LISTEN`, `CHATGAUGE_ADMIN_TOKEN`. `CHATGAUGE_CONFIG` names the file when `file` does not.
+    /// Empty variables are ignored, and so are those that Kubernetes sets for a service called `chatgauge`
     /// (`CHATGAUGE_PORT=tcp://...`).
     ///
     /// # Errors
@@ -61,8 +58,8 @@ impl Config {
         Layers::read(file, environment, flags)?.check()
     }
 
-    /// Like [`load`](Self::load), and refuses a directory of backups that is not usable here. A server starts without it,
-    /// because a disk that is away is no reason to lose records, and degrades its health.
+    /// Like [`load`](Self::load), and refuses a backup directory that is not usable here. The server starts without it,
+    /// because a missing disk is no reason to lose records, and degrades its health.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -77,20 +74,17 @@ impl Config {
         Ok(config)
     }
 
-    /// Every key with its value, as TOML; the admin token only as `(hidden)`.
+    /// Every key with its value, as TOML; secrets only as `(hidden)`.
     pub fn to_toml(&self) -> String {
-        let mut raw = RawConfig::from(self);
-        if self.http.admin_token.is_some() {
-            raw.http.admin_token = Some(HIDDEN.to_owned());
-        }
-        toml::to_string(&raw).unwrap_or_default()
+        toml::to_string(&RawConfig::from(self)).unwrap_or_default()
     }
 }
 
+/// The layers merged, and where each key was set.
 #[derive(Debug, Default)]
 struct Layers {
     merged: RawConfig,
-    /// Where each key was set last.
+    /// Where each key was set last: a file and a line, a variable or a flag.
     origins: BTreeMap<String, String>,
 }
 
@@ -124,7 +118,7 @@ impl Layers {
             Some(span) => format!("{}, line {}", path.display(), line_of(&text, span.start)),
             None => path.display().to_string(),
         };
-        // Here and below: not the library's picture of the line, which may hold the token.
+        // Here and below without the library's excerpt of the line, which may contain the token.
         let table = DeTable::parse(&text).map_err(|error| {
             Error::invalid_config(place(error.span()), error.message().to_owned())
         })?;
@@ -155,7 +149,7 @@ impl Layers {
                 continue;
             }
             let Some(key) = known.get(name) else {
-                // Kubernetes sets them because of a service's name; nobody can take them away.
+                // Kubernetes sets them because of a service's name, and users cannot unset them.
                 if is_service_link(name, value) {
                     continue;
                 }
@@ -170,13 +164,13 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets a secret of a channel that the file describes; the key, when `name` means one.
+    /// Sets a secret of a channel that the file describes. Returns the key, or `None` if `name` is no such variable.
     fn set_channel_secret(&mut self, name: &str, value: &str) -> Option<String> {
         let rest = name.strip_prefix(CHANNEL_PREFIX)?;
-        set_from_environment(&mut self.merged.alerting.channels, rest, value)
+        set_secret(&mut self.merged.alerting.channels, rest, value)
     }
 
-    /// Sets one key from text; what kind of value the text is depends on the key.
+    /// Sets one key from text, which is read by the type of the key's default.
     fn add_text(&mut self, key: &str, text: &str, origin: String) -> Result<()> {
         let known = known_keys();
         let Some(kind) = known.get(key) else {
@@ -186,12 +180,14 @@ impl Layers {
         let value = read_as(kind, text).map_err(|reason| {
             Error::invalid_config(format!("{origin}: {key}"), format!("{text:?} {reason}"))
         })?;
-        self.merged.overlay(single(key, value)?);
+        // A known key is a valid dotted key of TOML.
+        let layer = toml::from_str(&format!("{key} = {value}"));
+        self.merged.overlay(layer.map_err(|error| Error::invalid_config(key, error.message()))?);
         self.origins.insert(key.to_owned(), origin);
         Ok(())
     }
 
-    /// Where a key was set; of one that is missing, where the section stands that lacks it.
+    /// Where a key was set, or else the nearest section around it.
     fn origin(&self, key: &str) -> Option<&String> {
         let mut outer = Some(key);
         while let Some(key) = outer {
@@ -207,7 +203,7 @@ impl Layers {
         self.merged.check().map_err(|error| self.located(error))
     }
 
-    /// The error with the place where the key was set.
+    /// Adds the place where the key was set to an error.
     fn located(&self, error: Error) -> Error {
         match error {
             Error::InvalidConfig { key, reason } => {
@@ -220,14 +216,29 @@ impl Layers {
     }
 }
 
-/// What serde expects, without the names of Rust's types.
+/// Sets a secret of a channel from `CHATGAUGE_ALERTING_CHANNELS_<NAME>_<KEY>`; `rest` is `<NAME>_<KEY>`. Returns the key, or
+/// `None` if there is no such channel or key.
+fn set_secret(
+    channels: &mut BTreeMap<String, RawChannel>,
+    rest: &str,
+    value: &str,
+) -> Option<String> {
+    channels.iter_mut().find_map(|(name, channel)| {
+        let prefix = name.replace('-', "_").to_ascii_uppercase();
+        let key = rest.strip_prefix(&prefix)?.strip_prefix('_')?.to_ascii_lowercase();
+        *channel.secret_mut(&key)? = Some(Secret::new(value));
+        Some(format!("alerting.channels.{name}.{key}"))
+    })
+}
+
+/// Replaces the names of Rust's types in a message of serde.
 fn in_words(message: &str) -> String {
     message
         .replace("expected i64", "expected a whole number")
         .replace("expected f64", "expected a number")
 }
 
-/// Every key with its default, which tells what kind of value it takes.
+/// Every key with its default.
 fn known_keys() -> BTreeMap<String, Value> {
     let defaults = toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default();
     let mut keys = BTreeMap::new();
@@ -240,7 +251,7 @@ fn add_keys(prefix: &str, table: toml::Table, keys: &mut BTreeMap<String, Value>
         let key = format!("{prefix}{name}");
         match value {
             Value::Table(section) => add_keys(&format!("{key}."), section, keys),
-            // Lists, such as the rules of alerts, have no keys of their own.
+            // Lists, such as alert rules, cannot be set by a key.
             Value::Array(_) => {}
             value => {
                 keys.insert(key, value);
@@ -249,7 +260,7 @@ fn add_keys(prefix: &str, table: toml::Table, keys: &mut BTreeMap<String, Value>
     }
 }
 
-/// The variables, and the key that each sets.
+/// The environment variables, each with the key that it sets.
 fn known_variables() -> BTreeMap<String, String> {
     let long = known_keys().into_keys().map(|key| {
         let name = format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase());
@@ -258,6 +269,7 @@ fn known_variables() -> BTreeMap<String, String> {
     long.chain(SHORT_NAMES.map(|(name, key)| (name.to_owned(), key.to_owned()))).collect()
 }
 
+/// Converts text to the type of a key's default.
 fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
     match kind {
         Value::Integer(_) => {
@@ -273,48 +285,23 @@ fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
     }
 }
 
-/// The layer in which one known key is set.
-fn single(key: &str, value: Value) -> Result<RawConfig> {
-    let mut names = key.rsplit('.');
-    let innermost = names.next().unwrap_or(key);
-    let innermost = toml::Table::from_iter([(innermost.to_owned(), value)]);
-    let table = names.fold(innermost, |inner, name| {
-        toml::Table::from_iter([(name.to_owned(), Value::Table(inner))])
-    });
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| Error::invalid_config(key, error.message().to_owned()))
-}
-
 fn unknown_variable(name: &str, known: &BTreeMap<String, String>) -> Error {
     let reason = format!("there is no such variable; {}", near(name, known.keys()));
     Error::invalid_config(name, reason)
 }
 
-/// "did you mean": the known names that are nearest to `name`.
+/// "did you mean": the known names closest to `name` by edit distance.
 fn near<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
-    const MOST: usize = 3;
-    let mut by_distance: Vec<_> = known.map(|other| (distance(name, other), other)).collect();
+    const NAMES_MAX: usize = 3;
+    let mut by_distance: Vec<_> =
+        known.map(|other| (strsim::levenshtein(name, other), other)).collect();
     by_distance.sort_unstable();
-    let names: Vec<_> = by_distance.into_iter().take(MOST).map(|(_, other)| &**other).collect();
+    let names: Vec<_> =
+        by_distance.into_iter().take(NAMES_MAX).map(|(_, other)| &**other).collect();
     format!("did you mean {}?", names.join(" or "))
 }
 
-/// Insertions, deletions and replacements of single bytes that lead from one text to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-/// The dotted keys of a document and where they stand; tables of an array are `name[0]`, `name[1]`, ...
+/// The dotted keys of a document with their positions; tables of an array are `name[0]`, `name[1]`, ...
 fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     let mut add = |prefix: &str, section: &DeTable<'_>| {

@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::layers::HIDDEN;
+/// Printed in place of a secret; refused as one, because it is easy to guess.
+pub(super) const HIDDEN: &str = "(hidden)";
 
-/// A secret from the configuration: shown, printed and written only as `(hidden)`.
+/// A secret from the configuration: shown, printed and serialized only as `(hidden)`, or as nothing when it is empty.
 ///
 /// # Example
 /// ```
@@ -20,12 +21,12 @@ use super::layers::HIDDEN;
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// The text itself, for the one place that sends or compares it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -39,6 +40,6 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(HIDDEN)
+        serializer.serialize_str(if self.0.is_empty() { "" } else { HIDDEN })
     }
 }

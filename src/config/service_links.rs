@@ -1,7 +1,7 @@
 //! Variables that Kubernetes and Docker set in every container because of a service's name.
 //!
-//! A Service called `chatgauge` makes `CHATGAUGE_PORT=tcp://10.0.0.1:8089` and its like, one called `chatgauge-ui`
-//! makes `CHATGAUGE_UI_PORT=...` (`enableServiceLinks`, on by default). They set nothing of this program, and are
+//! A Service called `chatgauge` sets `CHATGAUGE_PORT=tcp://10.0.0.1:8089` and similar ones, one called `chatgauge-ui`
+//! sets `CHATGAUGE_UI_PORT=...` (`enableServiceLinks`, on by default). They configure nothing of this program, and are
 //! recognised by the form of both name and value, so that a misspelt variable stays an error.
 
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// Transport protocols of Kubernetes services.
 const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
-/// Whether a variable is one that Kubernetes or Docker made of a service's name.
+/// Whether Kubernetes or Docker set a variable because of a service's name.
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let host = suffixes(name, "_SERVICE_HOST").any(|rest| rest.is_empty() && is_address(value));
     let port = suffixes(name, "_SERVICE_PORT").any(|rest| is_port_name(rest) && is_port(value));
@@ -20,7 +20,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     host || port || link
 }
 
-/// What follows each `marker` of a name: a service may be called `port` itself.
+/// The rest of a name after each `marker` in it: a service may be called `port` itself.
 fn suffixes<'n>(name: &'n str, marker: &'static str) -> impl Iterator<Item = &'n str> {
     let has_service = |(at, _): &(usize, &str)| *at > 0;
     name.match_indices(marker)
@@ -28,7 +28,7 @@ fn suffixes<'n>(name: &'n str, marker: &'static str) -> impl Iterator<Item = &'n
         .filter_map(move |(at, _)| name.get(at + marker.len()..))
 }
 
-/// `""`, or `_HTTP`: the name of a port of several.
+/// `""`, or `_HTTP`: the name of one of several ports.
 fn is_port_name(rest: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     rest.is_empty() || rest.strip_prefix('_').is_some_and(|name| name.bytes().all(is_part))
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_makes_is_recognised() {
+    fn variables_of_a_service_are_recognised() {
         for (name, value) in [
             ("CHATGAUGE_SERVICE_HOST", "10.96.12.7"),
             ("CHATGAUGE_SERVICE_HOST", "fd00:10:96::c"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_a_value_of_another_form_is_not() {
+    fn names_and_values_of_other_forms_are_not() {
         for (name, value) in [
             ("CHATGAUGE_PORT", "8089"),
             ("CHATGAUGE_PORT", "http://10.96.12.7:8089"),

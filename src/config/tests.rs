@@ -1,11 +1,10 @@
 //! Tests of the configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::error::Error;
-
-const EXAMPLE: &str = include_str!("../../data/config.example.toml");
 
 fn load(
     toml: &str,
@@ -27,15 +26,72 @@ fn load(
         .map_err(|error| error.to_string().replace(&shorten, ""))
 }
 
+/// `UPDATE_EXAMPLE=1` writes the file anew.
 #[test]
-fn the_example_file_has_every_key_with_its_default() {
-    let raw: RawConfig = toml::from_str(EXAMPLE).unwrap();
+fn the_example_file_is_generated_and_has_every_key_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/config.example.toml");
+    let example = Config::example();
+    if std::env::var_os("UPDATE_EXAMPLE").is_some() {
+        std::fs::write(&path, &example).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(committed == example, "{} is out of date: run with UPDATE_EXAMPLE=1", path.display());
+    let raw: RawConfig = toml::from_str(&example).unwrap();
     assert_eq!(raw, RawConfig::from(&Config::default()));
     assert_eq!(raw.check().unwrap(), Config::default());
 }
 
+/// The rows of the tables in `page` whose first column is `column`, as cells.
+fn rows(page: &str, column: &str) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut is_inside = false;
+    for line in page.lines() {
+        let cells: Vec<String> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        match cells.get(1) {
+            Some(first) if first == column => is_inside = true,
+            Some(first) if is_inside && !first.starts_with("---") => rows.push(cells),
+            Some(_) => {}
+            None => is_inside = false,
+        }
+    }
+    rows
+}
+
+/// The names of the keys in a cell: what stands between backticks.
+fn keys(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
 #[test]
-fn nothing_given_is_the_default() {
+fn the_documentation_names_the_keys_and_defaults_of_retention() {
+    let page = include_str!("../../docs/configuration.md");
+    let defaults = toml::Table::try_from(RawRetention::from(&Config::default().retention)).unwrap();
+    let mut days = 0;
+    for cells in rows(page, "level") {
+        for key in keys(&cells[2]) {
+            assert_eq!(cells[3], format!("{} days", defaults[key]), "{key}");
+            days += 1;
+        }
+    }
+    assert_eq!(days, 3);
+}
+
+#[test]
+fn the_documentation_of_alerts_has_every_key_of_a_rule() {
+    let page = include_str!("../../docs/alerts.md");
+    let rows = rows(page, "key");
+    let documented: Vec<&str> = rows.iter().flat_map(|cells| keys(&cells[1])).collect();
+    let example = "[[alerting.rule]]\nunknown = 1";
+    let error = toml::from_str::<RawConfig>(example).unwrap_err();
+    let known: Vec<&str> = keys(error.message()).skip(1).collect();
+    assert!(known.len() > 20, "{error}");
+    for key in known.into_iter().filter(|key| !["id", "name"].contains(key)) {
+        assert!(documented.contains(&key), "docs/alerts.md does not describe `{key}`");
+    }
+}
+
+#[test]
+fn an_empty_configuration_is_the_default() {
     assert_eq!(Config::load(None, [], []).unwrap(), Config::default());
 }
 
@@ -111,7 +167,7 @@ fn a_public_address_without_auth_is_refused() {
 }
 
 #[test]
-fn a_file_that_was_named_must_exist() {
+fn a_named_file_must_exist() {
     let path = Path::new("/nonexistent/chatgauge.toml");
     assert!(matches!(Config::load(Some(path), [], []), Err(Error::Io { .. })));
     let variable = ("CHATGAUGE_CONFIG".to_owned(), "/nonexistent/chatgauge.toml".to_owned());
@@ -119,13 +175,13 @@ fn a_file_that_was_named_must_exist() {
 }
 
 #[test]
-fn printing_shows_what_is_in_effect_and_hides_the_token() {
+fn a_printed_configuration_is_in_effect_and_hides_the_token() {
     let environment = [("CHATGAUGE_ADMIN_TOKEN", "hunter2"), ("CHATGAUGE_STORE_READERS", "9")];
     let config = load("", &environment, &[]).unwrap();
     let printed = config.to_toml();
     assert!(!printed.contains("hunter2"));
     let mut raw: RawConfig = toml::from_str(&printed).unwrap();
-    assert!(raw.check().is_err(), "a printed configuration must not make (hidden) the token");
+    assert!(raw.check().is_err(), "a printed configuration must not set the token to (hidden)");
     raw.http.admin_token = None;
     assert_eq!(raw.check().unwrap().store, config.store);
     let wrong = load("[http]\nadmin_token = \"hunter2 with spaces\"\n", &[], &[]).unwrap_err();
@@ -135,7 +191,7 @@ fn printing_shows_what_is_in_effect_and_hides_the_token() {
 }
 
 #[test]
-fn what_kubernetes_makes_of_a_service_of_our_name_is_ignored() {
+fn variables_that_kubernetes_sets_for_a_service_of_this_name_are_ignored() {
     let environment = [
         ("CHATGAUGE_PORT", "tcp://10.96.12.7:8089"),
         ("CHATGAUGE_PORT_8089_TCP", "tcp://10.96.12.7:8089"),

@@ -9,7 +9,7 @@ use super::route::decode;
 use crate::collector::RequestInfo;
 use crate::model::Name;
 use crate::model::record::limits;
-use crate::privacy::{is_content_field, is_label};
+use crate::privacy::{is_label, is_tag_key};
 use crate::provider::RequestFacts;
 
 /// Prefix of our own headers, which are not forwarded.
@@ -113,7 +113,9 @@ impl Identity {
         }
         if let Some(referer) = text(headers, "http-referer") {
             let rest = referer.split_once("://").map_or(referer.as_str(), |(_, rest)| rest);
-            first(&mut self.space, rest.split('/').next().and_then(decode));
+            let authority = rest.split('/').next().unwrap_or_default();
+            // User and password may stand before the host.
+            first(&mut self.space, authority.rsplit('@').next().and_then(decode));
         }
     }
 
@@ -135,8 +137,7 @@ impl Identity {
     /// Accepts only short identifiers as tags, because other text may be content.
     fn tag(&mut self, key: &str, value: Option<Name>) {
         let Some(value) = value else { return };
-        let is_valid = is_label(key) && is_label(&value) && !is_content_field(key);
-        if is_valid && self.tags.len() < limits::TAGS {
+        if is_tag_key(key) && is_label(&value) && self.tags.len() < limits::TAGS {
             self.tags.push((Name::new(key), value));
         }
     }
@@ -281,6 +282,8 @@ mod tests {
         for (skipped, space) in ["own", "helicone", "cf", "app.example"].into_iter().enumerate() {
             assert_eq!(identity(&order[skipped..]).space.as_deref(), Some(space));
         }
+        let with_password = identity(&[("http-referer", "https://alice:secret@app.example/path")]);
+        assert_eq!(with_password.space.as_deref(), Some("app.example"));
     }
 
     #[test]
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn tags_are_identifiers_and_few() {
         let tags = identity(&[
-            ("x-chatgauge-tags", "tier=pro,note=SECRET words,prompt=x,env=prod"),
+            ("x-chatgauge-tags", "tier=pro,note=SECRET words,prompt=x,password=SECRET,env=prod"),
             ("helicone-property-plan", "free"),
         ])
         .tags;

@@ -7,7 +7,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::compress::accepts;
 use super::frame;
 
 /// One file of the page.
@@ -92,6 +91,16 @@ fn encoded(asset: &'static Asset, headers: &HeaderMap) -> (Option<&'static str>,
     }
 }
 
+/// Whether `Accept-Encoding` names this encoding and does not refuse it.
+fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    let lists = headers.get_all(header::ACCEPT_ENCODING).into_iter();
+    lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')).any(|one| {
+        let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+        let weight = weight.trim().trim_start_matches("q=").trim();
+        name.trim().eq_ignore_ascii_case(encoding) && weight.parse() != Ok(0.0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -150,5 +159,20 @@ mod tests {
         }
         assert!(named >= 2, "{text}");
         assert!(!text.contains("style=") && !text.contains("<script>"), "{text}");
+    }
+
+    #[test]
+    fn an_encoding_is_taken_when_it_is_named_and_not_refused() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
+            accepts(&headers, "gzip")
+        };
+        for value in ["gzip", "br, gzip", "deflate, GZIP;q=0.5", "gzip ; q=1"] {
+            assert!(of(value), "{value}");
+        }
+        for value in ["", "br", "gzip;q=0", "gzip; q=0.0", "x-gzip"] {
+            assert!(!of(value), "{value}");
+        }
     }
 }

@@ -1,24 +1,18 @@
 //! Who is asking, and whether they may: bearer tokens, scopes, and a brake on guessing.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 
-use super::limit::{Client, Limiter, Policy, Verdict};
+use super::limit::{Client, Limiter, Policy};
+use super::origin::is_same_origin;
 use super::problem::{Kind, Problem};
-use super::session::cookies;
-use super::sessions::{Session, Sessions};
-use super::state::App;
-use super::token::bearer;
+use super::sessions::{Session, Sessions, cookies};
 use crate::error::Error;
-use crate::model::{AuditAction, Filter, KeyGrant, Name, Scope, Timestamp};
+use crate::model::{Filter, KeyGrant, Name, Scope, Timestamp};
 
 /// Refused tokens a minute and peer; a person who mistypes makes a few.
 const FAILURES: Policy = Policy { name: "failed-auth", quota: 20, window_s: 60 };
@@ -26,9 +20,6 @@ const FAILURES: Policy = Policy { name: "failed-auth", quota: 20, window_s: 60 }
 const KEY_PREFIX: &str = "cg_";
 /// Most tokens remembered as good.
 const GOOD_TOKENS_MAX: usize = 1_000;
-
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 type TokenDigest = [u8; 32];
 
@@ -79,7 +70,8 @@ impl Principal {
         Self { actor, client, scopes: grant.scopes, spaces: grant.spaces }
     }
 
-    fn permits(&self, needed: Scope) -> bool {
+    /// Whether it may use routes that need this scope.
+    pub(super) fn permits(&self, needed: Scope) -> bool {
         self.scopes.iter().any(|scope| scope.implies(needed))
     }
 
@@ -140,7 +132,7 @@ pub(crate) struct Auth {
 
 /// Why somebody was not let in.
 #[derive(Debug)]
-enum Refusal {
+pub(super) enum Refusal {
     /// No token was shown.
     Missing,
     /// The token shown is not good.
@@ -158,7 +150,11 @@ impl Auth {
         Self { access, failures: Limiter::new(FAILURES), good: Mutex::default(), sessions }
     }
 
-    fn authenticate(
+    /// Who holds this token.
+    ///
+    /// # Errors
+    /// Why nobody is let in with it.
+    pub(super) fn authenticate(
         &self,
         token: Option<&str>,
         peer: &Client,
@@ -233,7 +229,7 @@ impl Auth {
     ///
     /// # Errors
     /// 403 for a write of another site.
-    fn of_cookie(
+    pub(super) fn of_cookie(
         &self,
         headers: &HeaderMap,
         method: &Method,
@@ -282,136 +278,6 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// What a group of routes asks of its callers.
-#[derive(Clone, Debug)]
-pub(crate) struct Gate {
-    /// The server.
-    pub(crate) app: App,
-    /// The scope needed.
-    pub(crate) scope: Scope,
-}
-
-/// The layer in front of every route that is not open to all: token, scope, rate limit.
-///
-/// # Errors
-/// 401, 403 or 429.
-pub(crate) async fn gate(
-    State(gate): State<Gate>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let Gate { app, scope } = gate;
-    let token = bearer(request.headers());
-    let (principal, verdict) = admit(&app, scope, &request, token)?;
-    request.extensions_mut().insert(principal);
-    let mut response = next.run(request).await;
-    verdict.write_headers(response.headers_mut());
-    Ok(response)
-}
-
-/// Who is asking, and how many requests they have left.
-///
-/// # Errors
-/// 401, 403 or 429.
-pub(crate) fn admit(
-    app: &App,
-    scope: Scope,
-    request: &Request,
-    token: Option<&str>,
-) -> Result<(Principal, Verdict), Problem> {
-    let now_us = app.service().monotonic_us();
-    let peer = peer_of(request);
-    if app.auth().access.open {
-        check_origin(request.headers())?;
-    }
-    let by_cookie = match token {
-        None => app.auth().of_cookie(request.headers(), request.method(), app.service().now())?,
-        Some(_) => None,
-    };
-    let find_key = |token: &str| app.service().authenticate_key(token);
-    let principal = match by_cookie {
-        Some(principal) => Ok(principal),
-        None => app.auth().authenticate(token, &peer, now_us, find_key),
-    };
-    let principal = match principal {
-        Ok(principal) => principal,
-        Err(refusal) => {
-            if matches!(refusal, Refusal::Bad) {
-                app.note_bad_token(&peer, now_us, request.uri().path());
-            }
-            return Err(refusal.into());
-        }
-    };
-    if !principal.permits(scope) {
-        return Err(missing_scope(scope));
-    }
-    let verdict = app.limiter(scope).take(&principal.client, now_us);
-    if !verdict.allowed {
-        return Err(verdict.refusal());
-    }
-    if scope == Scope::Read {
-        app.note_access(&principal, now_us);
-    }
-    Ok((principal, verdict))
-}
-
-fn missing_scope(scope: Scope) -> Problem {
-    let scope = scope.as_str();
-    let challenge = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
-    let problem = Problem::new(Kind::Forbidden, format!("the key lacks the scope {scope}"))
-        .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match HeaderValue::from_str(&challenge) {
-        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
-        Err(_) => problem,
-    }
-}
-
-/// The client behind the connection of a request.
-pub(super) fn peer_of(request: &Request) -> Client {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    // Without a connection (a test that calls the router) everybody is one peer.
-    let unknown = std::net::IpAddr::from([0, 0, 0, 0]);
-    Client::of_peer(connection.map_or(unknown, |ConnectInfo(address)| address.ip()))
-}
-
-/// Without tokens, whatever page a browser on this machine shows could use the server: a request from
-/// another site, or through a name that somebody made point here, is refused.
-fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let from_other_site =
-        text(FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    let host = text(header::HOST).unwrap_or("localhost");
-    if from_other_site || !is_local_name(host) {
-        let detail = "the server runs without tokens and takes requests for localhost only";
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
-    Ok(())
-}
-
-/// Whether a request comes from a page of this server: what a browser says of it cannot be forged by a page.
-pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(FETCH_SITE), text(header::ORIGIN)) {
-        (Some(site), _) => site == "same-origin",
-        // Browsers that do not say where a request comes from, as without TLS, send the origin with every
-        // write. A proxy may have another host in its request; no page can set the header that tells of it.
-        (None, Some(origin)) => {
-            let of = origin.split_once("://").map(|(_, of)| of);
-            let hosts = [text(FORWARDED_HOST), text(header::HOST)];
-            of.is_some_and(|of| hosts.iter().flatten().any(|host| of.eq_ignore_ascii_case(host)))
-        }
-        (None, None) => false,
-    }
-}
-
-/// Whether a `Host` header is `localhost` or an address, which no name server can redirect.
-fn is_local_name(host: &str) -> bool {
-    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
-    let name = authority.host();
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
-}
-
 fn digest(token: &str) -> TokenDigest {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -420,23 +286,6 @@ fn digest(token: &str) -> TokenDigest {
 fn equal(a: &TokenDigest, b: &TokenDigest) -> bool {
     let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
     std::hint::black_box(difference) == 0
-}
-
-impl App {
-    /// Notes, once a minute and peer, that a token was refused. The address stays out of the trail.
-    pub(super) fn note_bad_token(&self, peer: &Client, now_us: u64, path: &str) {
-        if self.trail().bad_tokens.take(peer, now_us).allowed {
-            let target = path.chars().take(128).collect();
-            self.audit("unknown", AuditAction::AuthFailed, Some(target), None);
-        }
-    }
-
-    /// Notes, once an hour and reader, that figures were read.
-    fn note_access(&self, principal: &Principal, now_us: u64) {
-        if self.trail().reads.take(&principal.client, now_us).allowed {
-            self.audit(&principal.actor, AuditAction::Read, None, None);
-        }
-    }
 }
 
 #[cfg(test)]

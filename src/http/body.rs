@@ -1,31 +1,44 @@
 //! Small JSON bodies of administrative requests.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};
 
-/// Largest body of a request that is not ingest, in bytes.
+/// Maximum size of a body of a request that is not ingest, in bytes.
 const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A body of at most 64 KiB.
+/// A JSON object of at most 64 KiB.
 #[derive(Debug)]
-pub(crate) struct SmallBody(pub(crate) Bytes);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<S: Sync> FromRequest<S> for SmallBody {
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        match axum::body::to_bytes(request.into_body(), SMALL_BODY_BYTES_MAX).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            // Either too long or broken off, and then nobody is there to read the answer.
-            Err(_) => {
-                let detail = format!("at most {SMALL_BODY_BYTES_MAX} bytes");
-                Err(Problem::new(Kind::BodyTooLarge, detail))
-            }
-        }
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse_json(&read(request).await?).map(Self)
     }
+}
+
+/// A JSON object of at most 64 KiB; no body and `null` stand for an object without members.
+#[derive(Debug)]
+pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = read(request).await?;
+        let is_left_out = matches!(body.trim_ascii(), b"" | b"null");
+        parse_json(if is_left_out { b"{}" } else { &body }).map(Self)
+    }
+}
+
+async fn read(request: Request) -> Result<axum::body::Bytes, Problem> {
+    axum::body::to_bytes(request.into_body(), SMALL_BODY_BYTES_MAX).await.map_err(|_| {
+        // Either too long or broken off, and then nobody is there to read the answer.
+        Problem::new(Kind::BodyTooLarge, format!("at most {SMALL_BODY_BYTES_MAX} bytes"))
+    })
 }
 
 /// Reads a small JSON object.

@@ -1,19 +1,31 @@
 //! `GET /api/dimensions/{name}/values`: what can be filtered by.
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Principal;
-use super::openapi::{self, ReadProblems};
-use super::params::DIMENSION_VALUES;
+use super::extract::{AllSpaces, Path};
+use super::openapi::FindProblems;
+use super::params::{Limit, Query};
 use super::problem::{Kind, Problem};
-use super::state::{App, params};
+use super::state::App;
 use crate::model::Dimension;
 use crate::query::DimensionValue;
 
 const DEFAULT_VALUES: usize = 50;
+
+/// Which values, and how many.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DimensionValuesParams {
+    /// What the values start with. Default: anything.
+    #[serde(default)]
+    prefix: String,
+    /// Maximum number of values.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 50)]
+    limit: Option<Limit>,
+}
 
 /// Values of a dimension, busiest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,28 +51,22 @@ struct DimensionValueBody {
     path = "/api/dimensions/{name}/values",
     operation_id = "dimension_values",
     tag = "requests",
-    params(
-        ("name" = String, Path, description = "space, user, model, provider or error_type."),
-        openapi::DimensionValuesParams,
-    ),
-    responses((status = 200, description = "The values.", body = DimensionValuesBody), ReadProblems),
+    params(("name" = String, Path, description = "space, user, model, provider or error_type."), DimensionValuesParams),
+    responses((status = 200, description = "The values.", body = DimensionValuesBody), FindProblems),
 )]
 pub(crate) async fn values(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    _: AllSpaces,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    Query(params): Query<DimensionValuesParams>,
 ) -> Result<Json<DimensionValuesBody>, Problem> {
-    principal.require_all_spaces()?;
     let dimension = Dimension::parse(&name).ok_or_else(|| {
         let names: Vec<&str> = Dimension::ALL.iter().map(|dimension| dimension.as_str()).collect();
         Problem::new(Kind::NotFound, format!("the dimensions are {}", names.join(", ")))
     })?;
-    let params = params(query.as_deref(), DIMENSION_VALUES)?;
-    let prefix = params.one("prefix").unwrap_or_default().to_owned();
-    let limit = params.limit()?.unwrap_or(DEFAULT_VALUES);
+    let limit = Limit::or(params.limit, DEFAULT_VALUES);
     let values =
-        app.ask(move |service| service.dimension_values(dimension, &prefix, limit)).await?;
+        app.ask(move |service| service.dimension_values(dimension, &params.prefix, limit)).await?;
     let body = |DimensionValue { name, requests }| DimensionValueBody { name, requests };
     let values = values.into_iter().map(body).collect();
     Ok(Json(DimensionValuesBody { dimension: dimension.as_str(), values }))

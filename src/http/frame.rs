@@ -1,37 +1,94 @@
-//! The outermost layer: request ids, headers that every answer has, problems in their final form, and the
-//! one place where failures are logged.
+//! What surrounds every router: request ids, headers that every response has, problems in their final form, and the one
+//! place where failures are logged.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::problem::{self, Kind, Problem};
 use super::state::App;
-use crate::model::Timestamp;
+use crate::service::Chatgauge;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// Longest request id taken over from the caller, in bytes.
+/// Maximum length of a request id that is taken over from the caller, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Wraps every request.
-pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Puts the layers around a router, from the outermost: the request gets its id, the response the headers that it lacks;
+/// a problem, which may come of a panic, gets its body.
+pub(crate) fn around<S: Clone + Send + Sync + 'static>(router: Router<S>, app: &App) -> Router<S> {
+    let default =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let layers = ServiceBuilder::new()
+        .map_request(without_unfit_id)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, RequestIds(app.service().clone())))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(default(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(default(header::REFERRER_POLICY, "no-referrer"))
+        .layer(default(header::CACHE_CONTROL, "private, no-cache"))
+        .layer(default(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .layer(from_fn_with_state(app.clone(), frame))
+        .layer(CatchPanicLayer::custom(after_panic));
+    router.layer(layers)
+}
+
+/// Makes ids of requests that bring none.
+#[derive(Clone, Debug)]
+struct RequestIds(Chatgauge);
+
+impl MakeRequestId for RequestIds {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let ms = u64::try_from(self.0.now().as_unix_ms()).unwrap_or(0);
+        let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
+        let at = uuid::Timestamp::from_unix(uuid::NoContext, ms / 1_000, nanos);
+        let id = uuid::Uuid::new_v7(at).to_string();
+        HeaderValue::try_from(id).ok().map(RequestId::new)
+    }
+}
+
+/// The request without an id that is not identifier-like, so that nothing else gets into logs by this way.
+fn without_unfit_id(mut request: Request) -> Request {
+    let is_fit = |id: &HeaderValue| {
+        let is_of_id = |b: &u8| b.is_ascii_alphanumeric() || b"_.:/-".contains(b);
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_of_id)
+    };
+    if !request.headers().get_all(REQUEST_ID).iter().all(is_fit) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+/// Gives problems their bodies, and logs what became of the request.
+async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
     let started_us = app.service().monotonic_us();
-    let id = request_id(request.headers(), app.service().now());
+    let id = request.extensions().get::<RequestId>().cloned();
+    let id = id.as_ref().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
     let method = request.method().clone();
     // The route, not the path or query as sent: those can name users.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        log(&problem, &id, &method, route.as_ref());
-        write_problem(&mut response, &problem, &id);
+        log(&problem, id, &method, route.as_ref());
+        write_problem(&mut response, &problem, id);
     }
     let elapsed_us = app.service().monotonic_us().saturating_sub(started_us);
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     tracing::debug!(%method, route, status = response.status().as_u16(), elapsed_us, id, "answered");
-    write_headers(response.headers_mut(), &id, &method, elapsed_us);
+    if method == Method::GET {
+        write_timing(response.headers_mut(), elapsed_us);
+    }
     response
 }
 
@@ -48,27 +105,10 @@ pub(crate) async fn method_not_allowed() -> Problem {
 /// The response when a handler has panicked: a 500 with the id of the request, under which the log has the panic. Its words
 /// stay in the log.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-pub(crate) fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
+fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     Problem::internal(format!("a handler panicked: {words}")).into_response()
-}
-
-fn request_id(headers: &HeaderMap, now: Timestamp) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    if let Some(id) = given.filter(|id| is_acceptable_id(id)) {
-        return id.to_owned();
-    }
-    let ms = u64::try_from(now.as_unix_ms()).unwrap_or(0);
-    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
-    let at = uuid::Timestamp::from_unix(uuid::NoContext, ms / 1_000, nanos);
-    uuid::Uuid::new_v7(at).to_string()
-}
-
-/// Identifier-like, so that nothing else gets into logs by this way.
-fn is_acceptable_id(id: &str) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-".contains(&b))
 }
 
 fn log(problem: &Problem, id: &str, method: &Method, route: Option<&MatchedPath>) {
@@ -97,24 +137,10 @@ fn write_problem(response: &mut Response, problem: &Problem, id: &str) {
     *response.body_mut() = Body::from(body);
 }
 
-fn write_headers(headers: &mut HeaderMap, id: &str, method: &Method, elapsed_us: u64) {
-    let defaults = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "private, no-cache"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    ];
-    for (name, value) in defaults {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    if method == Method::GET {
-        let (ms, us) = (elapsed_us / 1_000, elapsed_us % 1_000);
-        if let Ok(timing) = HeaderValue::from_str(&format!("total;dur={ms}.{us:03}")) {
-            headers.entry(SERVER_TIMING).or_insert(timing);
-        }
+fn write_timing(headers: &mut HeaderMap, elapsed_us: u64) {
+    let (ms, us) = (elapsed_us / 1_000, elapsed_us % 1_000);
+    if let Ok(timing) = HeaderValue::from_str(&format!("total;dur={ms}.{us:03}")) {
+        headers.entry(SERVER_TIMING).or_insert(timing);
     }
 }
 
@@ -130,24 +156,19 @@ mod tests {
     #[test]
     fn only_identifier_like_ids_are_taken_over() {
         let of = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(REQUEST_ID, HeaderValue::from_str(value).unwrap());
-            request_id(&headers, Timestamp::from_unix_ms(1_767_323_045_678))
+            let request = Request::get("/").header(REQUEST_ID, value).body(Body::empty()).unwrap();
+            without_unfit_id(request).headers().get(REQUEST_ID).cloned()
         };
-        assert_eq!(of("req-1:a/b.c_d"), "req-1:a/b.c_d");
+        assert_eq!(of("req-1:a/b.c_d").unwrap(), "req-1:a/b.c_d");
         for value in ["", "two words", "a@b", &"x".repeat(65), "{}"] {
-            assert_eq!(of(value).len(), 36, "{value}");
+            assert_eq!(of(value), None, "{value}");
         }
     }
 
     #[test]
-    fn every_answer_has_the_safe_headers_and_may_have_its_own() {
+    fn the_time_that_it_took_is_in_milliseconds() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
-        write_headers(&mut headers, "id-1", &Method::GET, 12_034);
-        assert_eq!(headers[header::CACHE_CONTROL], "max-age=60");
-        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-        assert_eq!(headers[REQUEST_ID], "id-1");
+        write_timing(&mut headers, 12_034);
         assert_eq!(headers[SERVER_TIMING], "total;dur=12.034");
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,9 +13,9 @@ use super::intake::{
     self, BATCH_RECORDS_MAX, BodyLimits, Emit, Pieces, RecordSink, body_problem, too_large,
 };
 use super::openapi::IngestProblems;
-use super::params::NONE;
+use super::params::NoQuery;
 use super::problem::{Kind, Problem, Stored};
-use super::state::{App, params};
+use super::state::App;
 use crate::config::HttpConfig;
 use crate::ingest::wire::{
     BatchReport, BodyProblem, ContentEncoding, FieldCounts, Framing, Inflated, ParsedRecords,
@@ -34,9 +34,11 @@ pub(crate) struct IngestReport {
     rejected: Vec<RejectionBody>,
     /// All records that were not acceptable, when not all are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     rejected_total: Option<usize>,
     /// Position of the first record that was not read, because 10,000 in a row before it were rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     unread_from: Option<usize>,
     /// Unknown fields, by name, with how often they came.
     ignored_fields: BTreeMap<String, u64>,
@@ -154,11 +156,10 @@ fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
 )]
 pub(crate) async fn ingest(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    _: NoQuery,
     request: Request,
 ) -> Result<(StatusCode, Json<IngestReport>), Problem> {
-    params(query.as_deref(), NONE)?;
     let format = format_of(request.headers())?;
     check_length(request.headers(), app.config().body_max_bytes)?;
     let service = app.service();

@@ -1,32 +1,33 @@
 //! `/api/keys` and `/api/audit`: who may come in, and who did what.
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Principal;
-use super::body::{SmallBody, parse_json};
-use super::openapi::{self, AdminProblems};
-use super::params::{AUDIT, NONE};
+use super::body::JsonBody;
+use super::extract::Path;
+use super::openapi::AdminProblems;
+use super::params::{Cursor, NoQuery, PageParams, Query};
 use super::problem::{Kind, Problem};
-use super::state::{App, params};
+use super::state::App;
 use crate::model::record::limits;
 use crate::model::{AuditAction, AuditEntry, KeyInfo, Name, NewKey, Scope, Timestamp};
 use crate::privacy::is_label;
 
 const SPACES_MAX: usize = 100;
-const DEFAULT_LINES: usize = 100;
 
 /// A key to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKeyBody {
     /// What to call it: letters, digits and `_ . : / -`.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.:/-]+$")]
     name: String,
     /// What it allows: ingest, read, metrics, admin.
+    #[schema(min_items = 1)]
     scopes: Vec<String>,
     /// The only spaces it may send to and ask about; left out: all.
     #[serde(default)]
@@ -47,18 +48,19 @@ pub(crate) struct KeyBody {
     /// What it allows.
     scopes: Vec<&'static str>,
     /// The only spaces it may send to and ask about; null: all.
+    #[schema(required)]
     spaces: Option<Vec<String>>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
     /// From when on it is refused.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
     /// When it was last accepted.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_used_at: Option<String>,
     /// When it was revoked.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     revoked_at: Option<String>,
 }
 
@@ -84,6 +86,7 @@ pub(crate) struct AuditBody {
     /// Newest first.
     entries: Vec<AuditEntryBody>,
     /// What to send as `cursor` for the next page; null at the end.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -98,8 +101,10 @@ struct AuditEntryBody {
     /// What.
     action: &'static str,
     /// What it was done to.
+    #[schema(required)]
     target: Option<String>,
     /// More.
+    #[schema(required)]
     detail: Option<String>,
 }
 
@@ -183,11 +188,7 @@ fn check_expiry(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     tag = "admin",
     responses((status = 200, description = "Every key.", body = KeysBody), AdminProblems),
 )]
-pub(crate) async fn list(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<KeysBody>, Problem> {
-    params(query.as_deref(), NONE)?;
+pub(crate) async fn list(State(app): State<App>, _: NoQuery) -> Result<Json<KeysBody>, Problem> {
     let keys = app.ask(crate::service::Chatgauge::keys).await?;
     Ok(Json(KeysBody { keys: keys.into_iter().map(KeyBody::from).collect() }))
 }
@@ -203,12 +204,11 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    principal: Principal,
+    _: NoQuery,
+    JsonBody(body): JsonBody<NewKeyBody>,
 ) -> Result<(StatusCode, HeaderMap, Json<CreatedKeyBody>), Problem> {
-    params(query.as_deref(), NONE)?;
-    let mut key = check(&parse_json(&body)?, app.service().now())?;
+    let mut key = check(&body, app.service().now())?;
     let pseudonymizer = app.service().pseudonymizer();
     for space in key.spaces.iter_mut().flatten() {
         *space = pseudonymizer.identifier(space);
@@ -239,11 +239,10 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<KeyBody>, Problem> {
-    params(query.as_deref(), NONE)?;
     let revoked = app.change(move |service| service.revoke_key(&id)).await?;
     let info = revoked.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such key"))?;
     let id = Some(info.key_id.to_string());
@@ -257,16 +256,15 @@ pub(crate) async fn revoke(
     path = "/api/audit",
     operation_id = "audit_trail",
     tag = "admin",
-    params(openapi::AuditParams),
+    params(PageParams),
     responses((status = 200, description = "A page.", body = AuditBody), AdminProblems),
 )]
 pub(crate) async fn audit(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    Query(page): Query<PageParams>,
 ) -> Result<Json<AuditBody>, Problem> {
-    let params = params(query.as_deref(), AUDIT)?;
-    let before = params.cursor::<8>()?.map(i64::from_be_bytes);
-    let limit = params.limit()?.unwrap_or(DEFAULT_LINES);
+    let before = page.cursor.as_ref().map(Cursor::bytes).transpose()?.map(i64::from_be_bytes);
+    let limit = page.limit();
     let lines = app.ask(move |service| service.audit_trail(before, limit)).await?;
     let last = lines.last().filter(|_| lines.len() == limit);
     let next_cursor = last.map(|(id, _)| data_encoding::BASE64URL_NOPAD.encode(&id.to_be_bytes()));
@@ -277,6 +275,7 @@ pub(crate) async fn audit(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::body::parse_json;
 
     #[test]
     fn a_key_is_checked_before_it_is_made() {

@@ -4,7 +4,7 @@
 //! full queue is waited for.
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header;
 
 use super::auth::Principal;
@@ -36,7 +36,7 @@ const BATCH_RECORDS: usize = 2_000;
 )]
 pub(crate) async fn ingest(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     request: Request,
 ) -> Result<Json<IngestReport>, Problem> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);

@@ -1,17 +1,18 @@
 //! The HTTP server: records in, figures out. With `cli`, the only place that names axum and tokio.
 //!
 //! A request passes the frame (request id, headers, problems in their final form) and, unless its route
-//! is open to all, the gate (token, scope, rate limit). Handlers read parameters against one literal
-//! table, ask the service on a thread that may block, and answer with structs of their own.
+//! is open to all, the gate (token, scope, rate limit). Handlers get typed parameters, ask the service on a
+//! thread that may block, and answer with structs of their own.
 
 mod alerts;
 mod assets;
 mod auth;
 mod body;
-mod compress;
 mod csv;
 mod dimensions;
+mod extract;
 mod frame;
+mod gate;
 mod ingest;
 mod intake;
 mod keys;
@@ -20,6 +21,7 @@ mod listen;
 mod litellm;
 mod metrics;
 mod openapi;
+mod origin;
 mod otlp;
 mod params;
 mod problem;
@@ -39,12 +41,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -53,10 +58,15 @@ pub use auth::Access;
 use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::service::Chatgauge;
-use auth::Gate;
+use gate::Gate;
 use listen::BoundedListener;
 pub(crate) use listen::Limits;
 use state::App;
+
+/// Minimum size of a response that is compressed, in bytes: a smaller one takes one packet anyway.
+const COMPRESSED_BYTES_MIN: u64 = 1_024;
+/// Media types that are compressed.
+const COMPRESSED_TYPES: [&str; 3] = ["application/json", "text/csv", "text/plain"];
 
 /// How long requests under way may take to end when the server shuts down; the last commit comes after,
 /// and both have 5 s.
@@ -73,32 +83,35 @@ fn main_router(app: App) -> Router {
         // Nothing was there before: the state was made above.
         drop(app.openapi().set(document.into()));
     }
-    let router = router
-        .fallback(otlp::fallback)
-        .method_not_allowed_fallback(frame::method_not_allowed)
-        .layer(from_fn(compress::compress));
-    with_frame(router, &app).with_state(app)
+    let router =
+        router.fallback(otlp::fallback).method_not_allowed_fallback(frame::method_not_allowed);
+    frame::around(router, &app).with_state(app)
 }
 
-/// The layers around every router: a panic becomes a problem, and the frame is the outermost.
-fn with_frame<S: Clone + Send + Sync + 'static>(router: Router<S>, app: &App) -> Router<S> {
-    router
-        .layer(CatchPanicLayer::custom(frame::after_panic))
-        .layer(from_fn_with_state(app.clone(), frame::frame))
+/// Compresses results, tables and descriptions for those who read gzip, but not streams: their events must not wait for each
+/// other. It is for routes that read: where nothing is acceptable it answers 406, which would be wrong of a record that is
+/// stored, and of files of the page, which are kept compressed.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_text = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        content_type.is_some_and(|of| COMPRESSED_TYPES.iter().any(|one| of.starts_with(one)))
+    };
+    let layer = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    layer.compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(is_text))
 }
 
 fn routes_of(app: &App) -> OpenApiRouter<App> {
     let gated = |routes: OpenApiRouter<App>, scope| {
         let gate = Gate { app: app.clone(), scope };
-        routes.route_layer(from_fn_with_state(gate, auth::gate))
+        routes.route_layer(from_fn_with_state(gate, gate::gate))
     };
     OpenApiRouter::with_openapi(openapi::base())
-        .merge(open_routes())
+        .merge(open_routes().route_layer(compression()))
         .merge(otlp_routes())
         .merge(gated(ingest_routes(), Scope::Ingest))
-        .merge(gated(read_routes(), Scope::Read))
-        .merge(gated(metrics_routes(), Scope::Metrics))
-        .merge(gated(admin_routes(), Scope::Admin))
+        .merge(gated(read_routes().route_layer(compression()), Scope::Read))
+        .merge(gated(metrics_routes().route_layer(compression()), Scope::Metrics))
+        .merge(gated(admin_routes().route_layer(compression()), Scope::Admin))
 }
 
 fn open_routes() -> OpenApiRouter<App> {
@@ -160,7 +173,7 @@ fn admin_routes() -> OpenApiRouter<App> {
 
 /// Routes of a listener that takes nothing but OpenTelemetry.
 fn otlp_router(app: &App) -> Router {
-    with_frame(Router::new().fallback(otlp::fallback), app).with_state(app.clone())
+    frame::around(Router::new().fallback(otlp::fallback), app).with_state(app.clone())
 }
 
 /// Where a server listens.

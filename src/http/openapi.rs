@@ -4,19 +4,14 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
     RefOr, Response as ResponseDoc, ResponseBuilder, SecurityRequirement,
 };
-use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use super::frame::json_bytes;
-use super::params::{
-    ALERTS, AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL,
-    INCIDENTS, REQUEST, REQUESTS, SILENCES, SQL, SQL_POST, STREAM, openapi_parameters,
-};
 use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
 
@@ -68,56 +63,6 @@ pub(crate) async fn document(State(app): State<App>) -> Result<Response, Problem
     document.map(json_bytes).ok_or_else(|| Problem::internal("the document was not made"))
 }
 
-macro_rules! documented_params {
-    ($($(#[$doc:meta])* $name:ident = $table:expr;)+) => {
-        $(
-            $(#[$doc])*
-            pub(crate) struct $name;
-
-            impl IntoParams for $name {
-                fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-                    openapi_parameters($table)
-                }
-            }
-        )+
-    };
-}
-
-documented_params! {
-    /// Of `/api/metrics/current`.
-    CurrentParams = CURRENT;
-    /// Of `/api/metrics/historical`.
-    HistoricalParams = HISTORICAL;
-    /// Of `/api/metrics/breakdown`.
-    BreakdownParams = BREAKDOWN;
-    /// Of `/api/metrics/heatmap`.
-    HeatmapParams = HEATMAP;
-    /// Of `/api/metrics/dashboard`.
-    DashboardParams = DASHBOARD;
-    /// Of `/api/stream`.
-    StreamParams = STREAM;
-    /// Of `/api/requests/{id}`.
-    RequestParams = REQUEST;
-    /// Of `GET /api/requests`.
-    RequestsParams = REQUESTS;
-    /// Of `/api/dimensions/{name}/values`.
-    DimensionValuesParams = DIMENSION_VALUES;
-    /// Of `GET /api/sql`.
-    SqlParams = SQL;
-    /// Of `POST /api/sql`.
-    SqlPostParams = SQL_POST;
-    /// Of `/api/audit`.
-    AuditParams = AUDIT;
-    /// Of `/api/metrics/alerts`.
-    AlertsParams = ALERTS;
-    /// Of `/api/alerts/incidents`.
-    IncidentsParams = INCIDENTS;
-    /// Of `GET /api/alerts/silences`.
-    SilencesParams = SILENCES;
-    /// Of `/api/alerts/explain`.
-    ExplainParams = EXPLAIN;
-}
-
 fn problems(list: &[(&str, &str)]) -> BTreeMap<String, RefOr<ResponseDoc>> {
     let describe = |(status, description): &(&str, &str)| {
         let content = ContentBuilder::new()
@@ -148,6 +93,12 @@ macro_rules! documented_problems {
 }
 
 documented_problems! {
+    /// What can go wrong with a route that looks at nothing but its parameters.
+    QueryProblems = [("400", "A parameter is unknown.")];
+    /// What a server that is not ready says.
+    NotReadyProblems = [("503", "Not now; the detail says why.")];
+    /// What is wrong with a body that names what is not there.
+    UnknownNameProblems = [("422", "A name in the body is unknown; the detail says which there are.")];
     /// What can go wrong with a question.
     ReadProblems = [
         ("400", "A parameter is unknown or not acceptable."),
@@ -156,12 +107,12 @@ documented_problems! {
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
     ];
-    /// What can go wrong with a question about one request.
-    OneRequestProblems = [
+    /// What can go wrong with a question about one thing.
+    FindProblems = [
         ("400", "A parameter is unknown or not acceptable."),
         ("401", "No token, or one that is not good."),
-        ("403", "The key lacks the scope."),
-        ("404", "No stored request that the key may see has this id."),
+        ("403", "The key lacks the scope, or is bound to other spaces."),
+        ("404", "There is nothing of this name that the key may see."),
         ("429", "Too many requests; `Retry-After` says when to come back."),
         ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
     ];

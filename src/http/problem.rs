@@ -180,6 +180,7 @@ pub(crate) struct ProblemBody<'a> {
     errors: &'a [Violation],
     /// What was stored of a large body of records before something went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     stored: Option<Stored>,
 }
 

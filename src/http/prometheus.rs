@@ -8,15 +8,15 @@ mod alerts;
 mod backup;
 mod render;
 
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::Principal;
+use super::extract::AllSpaces;
 use super::openapi::ReadProblems;
-use super::params::NONE;
+use super::params::NoQuery;
 use super::problem::Problem;
-use super::state::{App, params};
+use super::state::App;
 use render::Snapshot;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,11 +35,9 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 pub(crate) async fn metrics(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    principal.require_all_spaces()?;
-    params(query.as_deref(), NONE)?;
     let text = app.ask(|service| {
         let (totals, status) = (service.prometheus_totals(), service.status()?);
         if let Err(error) = &totals {

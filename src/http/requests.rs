@@ -1,25 +1,28 @@
 //! `GET /api/requests`: stored requests, newest first, page by page.
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Principal;
 use super::csv::{self, Table};
-use super::openapi::{self, OneRequestProblems, ReadProblems};
-use super::params::{Params, REQUEST, REQUESTS, Zone};
+use super::extract::Path;
+use super::openapi::{FindProblems, ReadProblems};
+use super::params::{
+    AllTimeParams, Cursor, FilterParams, FormatParams, Instant, LatencyBoundParams, PageParams,
+    Query, Zone, ZoneParams, route_params,
+};
 use super::problem::{Kind, Problem};
-use super::state::{App, params};
+use super::state::App;
 use crate::model::measures::ratio;
 use crate::model::{Filter, LatencyKind, RequestId, RequestRecord, TimeRange};
 use crate::privacy::session_name;
 use crate::query::{PageCursor, RequestsQuery};
 
-const DEFAULT_LINES: usize = 100;
 /// How to get the requests that a page of CSV lacks.
 const MORE_REQUESTS: &str =
     "there are older ones; raise limit, follow the header Link, or use chatgauge export";
@@ -59,12 +62,42 @@ const COLUMNS: [&str; 31] = [
     "streamed",
 ];
 
+route_params! {
+    /// Which requests, and how many.
+    RequestsParams {
+        range: AllTimeParams,
+        zone: ZoneParams,
+        page: PageParams,
+        format: FormatParams,
+        latency: LatencyBoundParams,
+        filter: FilterParams,
+    }
+}
+
+route_params! {
+    /// When a request started, and how it is shown.
+    RequestParams {
+        start: StartParams,
+        zone: ZoneParams,
+    }
+}
+
+/// When a request started.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StartParams {
+    /// Its start, which finds it at once. Without it the newest request with this id is looked for.
+    #[param(inline)]
+    started_at: Option<Instant>,
+}
+
 /// A page of stored requests.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RequestsBody {
     /// Newest first.
     requests: Vec<RequestBody>,
     /// What to send as `cursor` for the next page; null at the end.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -79,67 +112,93 @@ pub(crate) struct RequestBody {
     /// The route by which it came.
     source: &'static str,
     /// `chat`, `completion`, `responses`, `embedding`, ...
+    #[schema(required)]
     operation: Option<String>,
     /// Pseudonym of the user.
+    #[schema(required)]
     user: Option<String>,
     /// Workspace, project or team.
+    #[schema(required)]
     space: Option<String>,
     /// Keyed hash of the session.
+    #[schema(required)]
     session: Option<String>,
     /// Who ran the model.
+    #[schema(required)]
     provider: Option<String>,
     /// Name of the model.
+    #[schema(required)]
     model: Option<String>,
     /// From the start of the request to its end.
+    #[schema(required)]
     total_latency_ms: Option<f64>,
     /// Time to assemble the context.
+    #[schema(required)]
     context_latency_ms: Option<f64>,
     /// Time inside the LLM call.
+    #[schema(required)]
     llm_latency_ms: Option<f64>,
     /// From the start of the LLM call to the first generated delta.
+    #[schema(required)]
     time_to_first_token_ms: Option<f64>,
     /// Input tokens.
+    #[schema(required)]
     prompt_tokens: Option<u64>,
     /// Output tokens.
+    #[schema(required)]
     completion_tokens: Option<u64>,
     /// The part of the input that the provider had in its prompt cache.
+    #[schema(required)]
     cached_prompt_tokens: Option<u64>,
     /// The part of the input written to the provider's prompt cache.
+    #[schema(required)]
     cache_write_prompt_tokens: Option<u64>,
     /// The part of `cache_write_prompt_tokens` that is cached for an hour.
+    #[schema(required)]
     cache_write_1h_prompt_tokens: Option<u64>,
     /// The part of the output spent on reasoning.
+    #[schema(required)]
     reasoning_tokens: Option<u64>,
     /// Cost.
+    #[schema(required)]
     cost_usd: Option<f64>,
     /// Who said so: client, provider or table.
+    #[schema(required)]
     cost_source: Option<&'static str>,
     /// The app's own answer cache served it.
     cache_hit: bool,
     /// success, error or cancelled.
     outcome: &'static str,
     /// The kind of error.
+    #[schema(required)]
     error_type: Option<&'static str>,
     /// Short code of the error.
+    #[schema(required)]
     error_code: Option<String>,
     /// The caller went away.
     cancelled: bool,
     /// HTTP status of the answer.
+    #[schema(required)]
     http_status: Option<u16>,
     /// Why the model stopped.
+    #[schema(required)]
     finish_reason: Option<String>,
     /// The tier of service that the provider's response names.
+    #[schema(required)]
     service_tier: Option<String>,
     /// Id of the API key that delivered the record.
+    #[schema(required)]
     api_key: Option<String>,
     /// 0 for the first try, 1 for the first retry, ...
     attempt: u32,
     /// Whether the answer was streamed.
+    #[schema(required)]
     streamed: Option<bool>,
     /// The provider's identity of the answer.
+    #[schema(required)]
     provider_response_id: Option<String>,
     /// Short tags.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, required)]
     tags: Option<serde_json::Value>,
 }
 
@@ -199,16 +258,18 @@ fn decode_cursor(bytes: &[u8]) -> Result<PageCursor, &'static str> {
     if bytes.len() == PageCursor::EARLIER_BYTES {
         return Err("is of an earlier version of the server; ask for the first page again");
     }
-    let reason = "is not a cursor of this route; take next_cursor of the page before";
-    PageCursor::from_bytes(bytes).ok_or(reason)
+    PageCursor::from_bytes(bytes).ok_or(Cursor::FOREIGN)
 }
 
 /// The link to the next page; its range is resolved, so that `now` does not move between pages. It is
 /// relative to the address of this one, whatever a proxy has made of that.
-fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<HeaderValue> {
-    let (start, end) = (range.start, range.end);
-    let others = params.to_query(&["start", "end", "cursor"]);
+fn next_link(query: &str, range: TimeRange, cursor: &str) -> Option<HeaderValue> {
+    let is_kept = |name: &str| !["start", "end", "cursor"].contains(&name);
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| is_kept(name)));
+    let others = next.finish();
     let others = if others.is_empty() { others } else { format!("{others}&") };
+    let (start, end) = (range.start, range.end);
     let query = format!("{others}start={start}&end={end}&cursor={cursor}");
     HeaderValue::from_str(&format!("<requests?{query}>; rel=\"next\"")).ok()
 }
@@ -219,7 +280,7 @@ fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<Head
     path = "/api/requests",
     operation_id = "requests_list",
     tag = "requests",
-    params(openapi::RequestsParams),
+    params(RequestsParams),
     responses(
         (status = 200, description = "A page; the header Link names the next, and CSV that has one says so in \
                                       its last row.",
@@ -231,25 +292,29 @@ fn next_link(params: &Params<'_>, range: TimeRange, cursor: &str) -> Option<Head
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<RequestsParams>,
+    RawQuery(sent): RawQuery,
     accepted: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = params(query.as_deref(), REQUESTS)?;
-    let csv = params.csv(&accepted)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    let range = params.range_of_all(app.service().now(), zone.tz)?;
+    let csv = params.format.csv(&accepted)?;
+    let zone = params.zone.zone(app.time_zone());
+    let range = params.range.range(app.service().now(), zone.tz)?;
+    let cursor = params.page.cursor.as_ref().map(|cursor| cursor.decode(decode_cursor));
     let query = RequestsQuery {
         range,
-        filter: app.filter(&params, &principal)?,
-        limit: params.limit()?.unwrap_or(DEFAULT_LINES),
-        cursor: params.cursor_of(decode_cursor)?,
+        filter: Filter {
+            latency: params.latency.bounds()?,
+            ..app.filter(&params.filter, &principal)?
+        },
+        limit: params.page.limit(),
+        cursor: cursor.transpose()?,
     };
     let page = app.ask(move |service| service.requests(&query)).await?;
     let next_cursor = page.next_cursor.as_ref().map(encode_cursor);
     let mut headers = HeaderMap::new();
-    if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&params, range, cursor))
-    {
+    let sent = sent.unwrap_or_default();
+    if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&sent, range, cursor)) {
         headers.insert(header::LINK, link);
     }
     let requests = page.requests.iter().map(|stored| RequestBody::new(&stored.record, zone));
@@ -269,18 +334,19 @@ pub(crate) async fn list(
     path = "/api/requests/{id}",
     operation_id = "requests_get",
     tag = "requests",
-    params(("id" = String, Path, description = "Its `request_id`."), openapi::RequestParams),
-    responses((status = 200, description = "The request.", body = RequestBody), OneRequestProblems),
+    params(("id" = String, Path, description = "Its `request_id`."), RequestParams),
+    responses((status = 200, description = "The request.", body = RequestBody), FindProblems),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    Query(params): Query<RequestParams>,
 ) -> Result<Json<RequestBody>, Problem> {
-    let params = params(query.as_deref(), REQUEST)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    let started_at = params.started_at(app.service().now(), zone.tz)?;
+    let zone = params.zone.zone(app.time_zone());
+    let started_at = params.start.started_at.as_ref();
+    let resolve = |at: &Instant| at.resolve("started_at", app.service().now(), zone.tz);
+    let started_at = started_at.map(resolve).transpose()?;
     let mut filter = Filter::default();
     principal.restrict(&mut filter)?;
     let id = RequestId::parse(&id);
@@ -298,25 +364,25 @@ mod tests {
     #[test]
     fn cursors_read_back_and_others_are_refused_with_words() {
         let cursor = PageCursor::from_bytes(&[0; 9]).unwrap();
-        let query = format!("cursor={}", encode_cursor(&cursor));
-        let params = Params::parse(&query, REQUESTS).unwrap();
-        assert_eq!(params.cursor_of(decode_cursor).unwrap(), Some(cursor));
+        let decoded = |text: &str| {
+            let Query(params) = Query::<PageParams>::read(&format!("cursor={text}")).unwrap();
+            params.cursor.unwrap().decode(decode_cursor)
+        };
+        assert_eq!(decoded(&encode_cursor(&cursor)).unwrap(), cursor);
         for (text, words) in [
             ("AAABogxvKY8AAAAAAAALxg", "of an earlier version"),
             ("AAAAAAAAAAE", "not a cursor of this route"),
             ("!", "not a cursor of this route"),
         ] {
-            let query = format!("cursor={text}");
-            let params = Params::parse(&query, REQUESTS).unwrap();
-            let problem = params.cursor_of(decode_cursor).unwrap_err();
+            let problem = decoded(text).unwrap_err();
             assert!(problem.public_words().contains(words), "{}", problem.public_words());
         }
     }
 
     #[test]
     fn the_next_page_has_the_same_filters_and_a_fixed_range() {
-        let params = Params::parse("space=a+b&start=now-1h&cursor=AA", REQUESTS).unwrap();
-        let link = next_link(&params, TimeRange::from_unix_ms(0, 1), "BB").unwrap();
+        let query = "space=a+b&start=now-1h&cursor=AA";
+        let link = next_link(query, TimeRange::from_unix_ms(0, 1), "BB").unwrap();
         let expected = "<requests?space=a+b&start=1970-01-01T00:00:00Z\
                         &end=1970-01-01T00:00:00.001Z&cursor=BB>; rel=\"next\"";
         assert_eq!(link, expected);

@@ -5,29 +5,23 @@
 //! ends.
 
 use axum::Json;
-use axum::extract::{FromRequest as _, RawQuery, Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use data_encoding::BASE64URL_NOPAD;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::{is_same_origin, peer_of};
-use super::body::{SmallBody, parse_json};
-use super::openapi::SessionProblems;
-use super::params::NONE;
+use super::body::JsonBody;
+use super::gate::peer_of;
+use super::openapi::{QueryProblems, SessionProblems};
+use super::origin::is_same_origin;
+use super::params::NoQuery;
 use super::problem::{Kind, Problem};
-use super::sessions::{NONCE_BYTES, Session};
-use super::state::{App, params};
+use super::sessions::{COOKIE, HOST_PREFIX, NONCE_BYTES, SECURE_PREFIX, Session, cookies};
+use super::state::App;
 use crate::model::AuditAction;
 
-/// What the names of the cookies begin with; the port follows, because cookies do not tell ports apart.
-const COOKIE: &str = "chatgauge_session";
-/// Over HTTPS: only this host, all of its paths, never without TLS.
-const HOST_PREFIX: &str = "__Host-";
-/// Over HTTPS below a path of the host: never without TLS.
-const SECURE_PREFIX: &str = "__Secure-";
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
@@ -47,7 +41,7 @@ pub(crate) struct SessionBody {
     /// The server asks for no token at all.
     open: bool,
     /// When the session ends.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     expires_at: Option<String>,
     /// Version of the program.
     version: &'static str,
@@ -67,14 +61,12 @@ pub(crate) struct SessionBody {
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    params(query.as_deref(), NONE)?;
     only_same_origin(request.headers())?;
     let (peer, headers) = (peer_of(&request), request.headers().clone());
-    let SmallBody(body) = SmallBody::from_request(request, &()).await?;
-    let LoginBody { token } = parse_json(&body)?;
+    let JsonBody(LoginBody { token }) = JsonBody::from_request(request, &()).await?;
     let now_us = app.service().monotonic_us();
     if let Err(problem) = app.auth().admit_admin(token.trim(), &peer, now_us) {
         app.note_bad_token(&peer, now_us, "/api/session");
@@ -106,10 +98,9 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params(query.as_deref(), NONE)?;
     only_same_origin(&headers)?;
     let now = app.service().now();
     for value in cookies(&headers) {
@@ -128,15 +119,14 @@ pub(crate) async fn delete(
     path = "/api/session",
     operation_id = "session_get",
     tag = "session",
-    responses((status = 200, description = "Whether it is.", body = SessionBody)),
+    responses((status = 200, description = "Whether it is.", body = SessionBody), QueryProblems),
     security(()),
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Json<SessionBody>, Problem> {
-    params(query.as_deref(), NONE)?;
     let now = app.service().now();
     let session = cookies(&headers).find_map(|value| app.auth().open_session(value, now));
     let open = app.auth().is_open();
@@ -154,16 +144,6 @@ fn only_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Kind::Forbidden, "a session is made and ended by the server's own page only"))
-}
-
-/// The values of all cookies that may hold a session.
-pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(';')).filter_map(|cookie| {
-        let (name, value) = cookie.trim().split_once('=')?;
-        let plain = [HOST_PREFIX, SECURE_PREFIX].iter().find_map(|one| name.strip_prefix(one));
-        plain.unwrap_or(name).starts_with(COOKIE).then_some(value)
-    })
 }
 
 fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue {
@@ -189,16 +169,6 @@ fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue 
 fn is_path(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~%".contains(&b);
     text.starts_with('/') && text.bytes().all(is_plain)
-}
-
-/// Reads what stands in a cookie.
-pub(super) fn decode(value: &str) -> Option<Vec<u8>> {
-    BASE64URL_NOPAD.decode(value.as_bytes()).ok()
-}
-
-/// Writes what stands in a cookie.
-pub(super) fn encode(bytes: &[u8]) -> String {
-    BASE64URL_NOPAD.encode(bytes)
 }
 
 #[cfg(test)]

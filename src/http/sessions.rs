@@ -2,14 +2,21 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use axum::http::{HeaderMap, header};
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rustc_hash::FxHashMap;
 use sha2::Sha256;
 
-use super::session::{decode, encode};
 use crate::model::Timestamp;
 use crate::model::time::DAY_MS;
 
+/// What the names of the cookies begin with; the port follows, because cookies do not tell ports apart.
+pub(super) const COOKIE: &str = "chatgauge_session";
+/// Over HTTPS: only this host, all of its paths, never without TLS.
+pub(super) const HOST_PREFIX: &str = "__Host-";
+/// Over HTTPS below a path of the host: never without TLS.
+pub(super) const SECURE_PREFIX: &str = "__Secure-";
 /// How long a session lasts.
 const LIFETIME_MS: i64 = 7 * DAY_MS;
 /// Random bytes of a session.
@@ -93,12 +100,12 @@ impl Sessions {
     pub(super) fn seal(&self, session: &Session) -> String {
         let statement = session.statement();
         let signature = self.signed(&statement).finalize().into_bytes();
-        encode(&[&statement[..], &signature[..]].concat())
+        BASE64URL_NOPAD.encode(&[&statement[..], &signature[..]].concat())
     }
 
     /// The session that a text stands for, while it lasts.
     pub(super) fn open(&self, text: &str, now: Timestamp) -> Option<Session> {
-        let bytes = decode(text)?;
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let (statement, signature) = bytes.split_at_checked(STATEMENT_BYTES)?;
         // Compares without stopping at the first difference.
         self.signed(statement).verify_slice(signature).ok()?;
@@ -120,6 +127,16 @@ impl Sessions {
         }
         ended.insert(session.nonce, session.expires_at);
     }
+}
+
+/// The values of all cookies that may hold a session.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        let plain = [HOST_PREFIX, SECURE_PREFIX].iter().find_map(|one| name.strip_prefix(one));
+        plain.unwrap_or(name).starts_with(COOKIE).then_some(value)
+    })
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! `/api/sql`: one read-only statement over the open schema, for administrators.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Principal;
-use super::body::{SmallBody, parse_json};
+use super::body::JsonBody;
 use super::csv::{self, Table};
-use super::openapi::{self, AdminProblems};
-use super::params::{Params, SQL, SQL_POST};
+use super::openapi::AdminProblems;
+use super::params::{FormatParams, Query, route_params};
 use super::problem::Problem;
-use super::state::{App, params};
+use super::state::App;
 use crate::model::AuditAction;
 use crate::model::measures::as_f64;
 use crate::query::SqlValue;
@@ -25,11 +26,29 @@ const AUDITED_CHARS: usize = 200;
 pub(crate) const MORE_ROWS: &str =
     "there are more; narrow the statement, or raise query.sql_max_rows";
 
+route_params! {
+    /// What to run, and how the result is written.
+    SqlParams {
+        statement: StatementParams,
+        format: FormatParams,
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatementParams {
+    /// One read-only statement.
+    #[param(min_length = 1)]
+    sql: String,
+}
+
 /// A statement.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatementBody {
     /// One read-only statement, such as `select * from usage_daily limit 10`.
+    #[schema(min_length = 1)]
     sql: String,
 }
 
@@ -39,12 +58,19 @@ pub(crate) struct RowsBody {
     /// Names of the columns.
     columns: Vec<String>,
     /// The values of each row: null, number or text; bytes are hexadecimal text.
-    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
+    #[schema(schema_with = rows_schema)]
     rows: Vec<Vec<SqlValue>>,
     /// There were more rows than the limit allows.
     truncated: bool,
     /// How long it took.
     elapsed_ms: f64,
+}
+
+/// Rows of cells, each null, a number or text.
+fn rows_schema() -> Array {
+    let kinds = vec![Type::Null, Type::Number, Type::String];
+    let cell = ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds));
+    ArrayBuilder::new().items(ArrayBuilder::new().items(cell)).build()
 }
 
 /// Run a statement given in the query string
@@ -53,7 +79,7 @@ pub(crate) struct RowsBody {
     path = "/api/sql",
     operation_id = "sql_get",
     tag = "admin",
-    params(openapi::SqlParams),
+    params(SqlParams),
     responses(
         (status = 200, description = "The rows; CSV that lacks some says so in its last row.",
          content((RowsBody = "application/json"), (String = "text/csv")),
@@ -63,13 +89,11 @@ pub(crate) struct RowsBody {
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<SqlParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = params(query.as_deref(), SQL)?;
-    let statement = params.one("sql").unwrap_or_default().to_owned();
-    run(&app, &principal, statement, (&params, &headers)).await
+    run(&app, &principal, params.statement.sql, (params.format, &headers)).await
 }
 
 /// Run a statement given in the body
@@ -78,7 +102,7 @@ pub(crate) async fn get(
     path = "/api/sql",
     operation_id = "sql_post",
     tag = "admin",
-    params(openapi::SqlPostParams),
+    params(FormatParams),
     request_body = StatementBody,
     responses(
         (status = 200, description = "The rows; CSV that lacks some says so in its last row.",
@@ -89,23 +113,21 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn post(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(format): Query<FormatParams>,
     headers: HeaderMap,
-    SmallBody(body): SmallBody,
+    JsonBody(StatementBody { sql }): JsonBody<StatementBody>,
 ) -> Result<Response, Problem> {
-    let params = params(query.as_deref(), SQL_POST)?;
-    let StatementBody { sql } = parse_json(&body)?;
-    run(&app, &principal, sql, (&params, &headers)).await
+    run(&app, &principal, sql, (format, &headers)).await
 }
 
 async fn run(
     app: &App,
     principal: &Principal,
     statement: String,
-    (params, headers): (&Params<'_>, &HeaderMap),
+    (format, headers): (FormatParams, &HeaderMap),
 ) -> Result<Response, Problem> {
-    let csv = params.csv(headers)?;
+    let csv = format.csv(headers)?;
     // The text of an administrator's statement can name a user; the trail keeps its shape only.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
     let answer = app.ask_sql(statement).await?;

@@ -7,14 +7,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::auth::{Access, Auth, Principal};
 use super::intake::BodyTurns;
 use super::limit::{Limiter, Policy};
-use super::otlp::OtlpState;
-use super::params::{Param, Params};
+use super::otlp::shared::OtlpState;
+use super::params::FilterParams;
 use super::problem::Problem;
 use super::turn::turn;
 use crate::config::HttpConfig;
 use crate::error::Error;
-use crate::model::dimension::{NONE_NAME, OTHER_NAME};
-use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope, SqlAnswer};
+use crate::model::{AuditAction, AuditEntry, Filter, Name, Scope, SqlAnswer, Tz};
 use crate::service::Chatgauge;
 
 /// Most questions answered at once: more would only wait for the same readers, each holding memory.
@@ -95,6 +94,11 @@ impl App {
     /// The section of the configuration that is about this server.
     pub(crate) fn config(&self) -> &HttpConfig {
         &self.inner.config
+    }
+
+    /// The configured zone.
+    pub(crate) fn time_zone(&self) -> Tz {
+        self.service().config().time_zone
     }
 
     /// Who may come in.
@@ -201,15 +205,10 @@ impl App {
     /// 400 for a value that is not acceptable, 403 for a space that is out of bounds.
     pub(crate) fn filter(
         &self,
-        params: &Params<'_>,
+        params: &FilterParams,
         principal: &Principal,
     ) -> Result<Filter, Problem> {
-        let pseudonymizer = self.service().pseudonymizer();
-        let user = |text: &str| match text {
-            NONE_NAME | OTHER_NAME => Name::new(text),
-            _ => pseudonymizer.user(text),
-        };
-        let mut filter = params.filter(&user, &|text| pseudonymizer.identifier(text))?;
+        let mut filter = params.filter(self.service().pseudonymizer())?;
         principal.restrict(&mut filter)?;
         Ok(filter)
     }
@@ -225,15 +224,4 @@ impl App {
         let (at, actor) = (self.service().now(), Name::new(actor));
         self.service().audit(AuditEntry { at, actor, action, target, detail });
     }
-}
-
-/// The parameters of a request, checked against the table of its route.
-///
-/// # Errors
-/// See [`Params::parse`].
-pub(crate) fn params<'q>(
-    query: Option<&'q str>,
-    allowed: &[&'static Param],
-) -> Result<Params<'q>, Problem> {
-    Params::parse(query.unwrap_or_default(), allowed)
 }

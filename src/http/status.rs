@@ -1,15 +1,15 @@
 //! How the server itself is doing: `/healthz`, `/readyz`, `/api/status`, `/api/telemetry/health`.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Principal;
-use super::openapi::ReadProblems;
-use super::params::NONE;
+use super::extract::AllSpaces;
+use super::openapi::{NotReadyProblems, ReadProblems};
+use super::params::NoQuery;
 use super::problem::{Kind, Problem};
-use super::state::{App, params};
+use super::state::App;
 use crate::error::StorageErrorKind;
 use crate::model::alert::RuleState;
 use crate::model::zone::ZoneData;
@@ -58,6 +58,7 @@ pub(crate) struct StatusBody {
     /// The clocks of senders.
     clock_skew: ClockSkewStatus,
     /// Scheduled backups; `null` when there are none.
+    #[schema(required)]
     backup: Option<BackupStatus>,
     /// Alerts.
     alerts: AlertsStatusBody,
@@ -69,8 +70,10 @@ pub(crate) struct TimeZonesBody {
     /// `system` or `bundled`.
     source: &'static str,
     /// Release of the IANA database, such as `2026b`; null when the system does not say.
+    #[schema(required)]
     version: Option<String>,
     /// The folder, of the system's copy.
+    #[schema(required)]
     path: Option<String>,
     /// Release of the copy in the program.
     bundled_version: &'static str,
@@ -96,7 +99,7 @@ pub(crate) struct AlertsStatusBody {
     /// Whether rules are evaluated.
     enabled: bool,
     /// The last evaluation.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_evaluated_at: Option<String>,
     /// Evaluations since the start.
     evaluations_total: u64,
@@ -105,10 +108,13 @@ pub(crate) struct AlertsStatusBody {
     /// Evaluations that could not be written down.
     failed_evaluations_total: u64,
     /// Rules that fire; `null` while the file cannot be read.
+    #[schema(required)]
     firing_rules: Option<usize>,
     /// Rules that cannot be evaluated for want of a number, or are disabled; `null` while the file cannot be read.
+    #[schema(required)]
     inactive_rules: Option<usize>,
     /// Messages that wait; `null` while the file cannot be read.
+    #[schema(required)]
     outbox_pending: Option<u64>,
     /// Messages given up since the start.
     outbox_dead_total: u64,
@@ -142,11 +148,13 @@ pub(crate) struct HealthBody {
     /// Most records that may wait.
     queue_max_records: u64,
     /// 99th percentile of the time of a transaction of the last minutes.
+    #[schema(required)]
     commit_p99_ms: Option<f64>,
     /// End of the last transaction that succeeded.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_commit_at: Option<String>,
     /// Age of the oldest record that is not rolled up; `null` while the file cannot be read.
+    #[schema(required)]
     compaction_lag_ms: Option<u64>,
     /// Records dropped by the collector or refused because the queue was full, since the start.
     dropped_total: u64,
@@ -219,11 +227,9 @@ impl From<Status> for HealthBody {
 )]
 pub(crate) async fn status(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    _: NoQuery,
 ) -> Result<Json<StatusBody>, Problem> {
-    principal.require_all_spaces()?;
-    params(query.as_deref(), NONE)?;
     let now = app.service().now();
     let both = app.ask(|service| Ok((service.status()?, service.alert_health())));
     let (status, alerts) = both.await?;
@@ -240,11 +246,9 @@ pub(crate) async fn status(
 )]
 pub(crate) async fn health(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    _: NoQuery,
 ) -> Result<Json<HealthBody>, Problem> {
-    principal.require_all_spaces()?;
-    params(query.as_deref(), NONE)?;
     Ok(Json(app.ask(crate::service::Chatgauge::status).await?.into()))
 }
 
@@ -269,7 +273,7 @@ pub(crate) async fn healthz() -> Json<WordBody> {
     tag = "status",
     responses(
         (status = 200, description = "It can.", body = WordBody),
-        (status = 503, description = "Not now; the detail says why.", content_type = "application/problem+json"),
+        NotReadyProblems,
     ),
     security(()),
 )]

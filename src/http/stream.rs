@@ -10,19 +10,23 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
+use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::IntoParams;
 
 use super::auth::Principal;
-use super::openapi::{self, ReadProblems};
-use super::params::{STREAM, TOPICS, Zone};
+use super::openapi::ReadProblems;
+use super::params::{
+    FilterParams, LatencyBoundParams, Query, Zone, ZoneParams, route_params, words,
+};
 use super::problem::{Kind, Problem};
 use super::requests::RequestBody;
-use super::state::{App, params};
+use super::state::App;
 use crate::model::Filter;
 use crate::query::Tail;
 use alerts::{AlertWatch, OpenAlerts};
@@ -43,6 +47,31 @@ const REFUSED_WAIT_S: u32 = 30;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+words! {
+    /// What a stream tells about.
+    TopicName(&'static str), ["requests", "alerts"], std::convert::identity;
+}
+
+/// What a stream tells about.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TopicParams {
+    /// What to tell about: `requests` (default), `alerts`, or both.
+    #[serde(default)]
+    #[param(inline, max_items = 100)]
+    topic: Vec<TopicName>,
+}
+
+route_params! {
+    /// What a stream tells about, and which requests.
+    StreamParams {
+        topics: TopicParams,
+        zone: ZoneParams,
+        latency: LatencyBoundParams,
+        filter: FilterParams,
+    }
+}
+
 /// Requests as they arrive, alerts as they change
 ///
 /// Events are `request` (data: as in `/api/requests`; id: order of arrival) and `gap`, when requests were
@@ -54,7 +83,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
     path = "/api/stream",
     operation_id = "stream",
     tag = "requests",
-    params(openapi::StreamParams),
+    params(StreamParams),
     responses(
         (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
         ReadProblems,
@@ -62,15 +91,15 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 )]
 pub(crate) async fn stream(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<StreamParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = params(query.as_deref(), STREAM)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    let filter = app.filter(&params, &principal)?;
-    let topics = params.words("topic", &TOPICS)?;
-    let wants = |topic| topics.contains(&topic);
+    let zone = params.zone.zone(app.time_zone());
+    let latency = params.latency.bounds()?;
+    let filter = Filter { latency, ..app.filter(&params.filter, &principal)? };
+    let topics = params.topics.topic;
+    let wants = |topic| topics.contains(&TopicName(topic));
     let alerts = wants("alerts").then(AlertWatch::default);
     if alerts.is_some() {
         principal.require_all_spaces()?;

@@ -7,7 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::looks_personal;
+use super::is_sensitive;
 use crate::model::Name;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -96,9 +96,9 @@ impl Pseudonymizer {
         i64::from_be_bytes(first)
     }
 
-    /// The text itself, or `h_` and 16 characters if it [looks personal](looks_personal).
+    /// The text itself, or `h_` and 16 characters if it is [sensitive](is_sensitive).
     pub fn identifier(&self, text: &str) -> Name {
-        if looks_personal(text) {
+        if is_sensitive(text) {
             short_name(IDENTIFIER_PREFIX, &self.keyed.identifier, text)
         } else {
             Name::new(text)
@@ -228,7 +228,7 @@ mod tests {
             let pseudonymizer = pseudonymizer();
             let name = pseudonymizer.user(&text);
             prop_assert!(is_pseudonym(&name));
-            prop_assert!(!looks_personal(&name));
+            prop_assert!(!is_sensitive(&name));
             prop_assert_eq!(pseudonymizer.user(&name), name);
             prop_assert_eq!(pseudonymizer.session(&session_name(session)), session);
             let identifier = pseudonymizer.identifier(&text);

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::alert::{AlertEvent, AlertGroup, AlertIncident, AlertInstance, Rule};
 use crate::model::failure_log::FailureLog;
 use crate::model::time::DAY_MS;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Dimension, TimeRange, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::query::Engine;
 use crate::store::{IncidentQuery, Store, WriteGate};
@@ -51,15 +51,22 @@ pub(super) fn new_monitor(
     Monitor::new(store, engine, settings, rules.collect())
 }
 
-/// Replaces the user ids of a rule by pseudonyms.
+/// Replaces the user ids of a rule by pseudonyms, and its other names by what is stored for them.
 pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
-    for user in &mut rule.filter.users {
+    let filter = &mut rule.filter;
+    for user in &mut filter.users {
         *user = pseudonymizer.user(user).to_string();
     }
+    let names = filter.spaces.iter_mut().chain(&mut filter.models).chain(&mut filter.providers);
+    for name in names.filter(|name| !name.contains('*')) {
+        *name = pseudonymizer.identifier(name).to_string();
+    }
     for limit in &mut rule.limits {
-        if limit.dimension == crate::model::Dimension::User {
-            limit.value = pseudonymizer.user(&limit.value).to_string();
-        }
+        let stored = match limit.dimension {
+            Dimension::User => pseudonymizer.user(&limit.value),
+            _ => pseudonymizer.identifier(&limit.value),
+        };
+        limit.value = stored.to_string();
     }
     rule
 }

@@ -138,7 +138,7 @@ impl Shared {
         let config = &self.config.backup;
         let mut state = self.backups.state();
         let last = state.last_success_at.filter(|at| *at <= now.plus_ms(FUTURE_TOLERANCE_MS));
-        let due = next_due(config.schedule, last, self.started_at, self.config.time_zone);
+        let due = next_due(config.schedule(), last, self.started_at, self.config.time_zone);
         let retry = state.last_failure_at.filter(|_| state.failures > 0).map(|at| {
             let doublings = u32::try_from(state.failures - 1).unwrap_or(u32::MAX).min(16);
             at.plus_ms((RETRY_MIN_MS << doublings).min(RETRY_MAX_MS))

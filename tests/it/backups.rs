@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chatgauge::Config;
-use chatgauge::config::BackupSchedule;
 use chatgauge::model::{TimeRange, Timestamp};
 use chatgauge::query::status::BackupStatus;
 use rand::SeedableRng as _;
@@ -26,7 +25,7 @@ fn noon() -> Timestamp {
 
 fn hourly(config: &mut Config, directory: &Path) {
     config.backup.directory = Some(directory.to_owned());
-    config.backup.schedule = BackupSchedule::Every(Duration::from_secs(3_600));
+    config.backup.every = Some(Duration::from_secs(3_600));
     config.backup.keep = 2;
     config.backup.with_key = true;
 }
@@ -308,7 +307,7 @@ fn a_time_of_day_is_kept_in_the_configured_zone() {
     let service = TestService::start_with(noon(), |config| {
         hourly(config, directory);
         config.time_zone = "Europe/Warsaw".parse().unwrap();
-        config.backup.schedule = BackupSchedule::Daily { minute_of_day: 3 * 60 + 30 };
+        config.backup.at = Some(3 * 60 + 30);
     });
     let due = Some(at("2026-06-02T01:30:00Z"));
     await_backup(&service, "half past three", |status| status.next_at == due);
@@ -323,7 +322,7 @@ fn the_end_of_the_service_does_not_wait_for_a_backup_and_leaves_nothing_of_it() 
     let directory = place.path();
     let mut service = TestService::start_with(noon(), |config| {
         hourly(config, directory);
-        config.backup.schedule = BackupSchedule::Daily { minute_of_day: 13 * 60 };
+        config.backup.at = Some(13 * 60);
         // Half an hour for a file of this size.
         config.backup.max_bytes_per_s = Some(1_000);
     });

@@ -190,7 +190,7 @@ fn a_directory_of_backups_that_is_not_usable_is_refused_by_the_check() {
     for (directory, reason) in [
         ("none", "the directory none does not exist; create it first"),
         ("file", "file is not a directory; name a directory"),
-        ("/proc", "no file can be made in /proc: "),
+        ("/proc", "no file can be created in /proc: "),
     ] {
         let refused = check(directory).fails(2);
         has(&refused, "a.toml, line 2: backup.directory: ");

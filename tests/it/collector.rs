@@ -2,6 +2,7 @@
 //! nothing.
 
 mod sequences;
+mod waiting;
 
 use std::future::Future;
 use std::pin::pin;
@@ -392,6 +393,22 @@ fn too_long_and_unprintable_fields_never_cost_the_request() {
     assert_eq!(record.reasoning_tokens, Some(7));
     assert_eq!((record.cost_nano_usd, record.cost_source, record.http_status), (None, None, None));
     assert_eq!(record.tags.unwrap().matches(':').count(), limits::TAGS);
+}
+
+#[test]
+fn codes_and_tags_are_no_sentences_and_no_half_of_an_address_is_kept() {
+    let mut rig = Rig::new();
+    let far = |text: &str, bytes: usize| format!("{}{text}", "x".repeat(bytes - 10));
+    let info = RequestInfo::new("she said no")
+        .model(far(" alice@example.com", limits::NAME_BYTES))
+        .tag("note", "she said no")
+        .tag("password", "hunter2")
+        .tag("home", far("https://alice:hunter2@host/", limits::LABEL_BYTES))
+        .tag("tier", "pro");
+    rig.telemetry.start_request(info).record_error_code(ErrorType::Other, "no such key: x");
+    let record = rig.record();
+    assert_eq!((record.operation, record.error_code, record.model), (None, None, None));
+    assert_eq!(record.tags.as_deref(), Some(r#"{"tier":"pro"}"#));
 }
 
 #[test]

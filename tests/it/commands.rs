@@ -1,7 +1,7 @@
 //! The shell commands of `README.md` and `docs/manual-tests.md`, run as they stand, and what they print.
 //!
 //! A document has its commands between ```` ```sh ````, and what they print between the ```` ```text ```` that follows. The
-//! commands of a document share one shell. Its ports are replaced by free ones. Without `curl` or `jq` nothing is run.
+//! commands of a document share one shell. Its ports are replaced by free ones. Without `curl`, `jq` or `openssl` nothing is run.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -146,11 +146,10 @@ fn is_like(line: &str, expected: &str) -> bool {
 
 /// Whether the programs that the commands use are installed.
 fn has_programs() -> bool {
-    let has = |program: &str| {
-        let asked = Command::new(program).arg("--version").stdout(Stdio::null()).status();
-        asked.is_ok_and(|status| status.success())
-    };
-    has("curl") && has("jq")
+    ["curl --version", "jq --version", "openssl version"].iter().all(|asked| {
+        let status = Command::new("sh").args(["-c", asked]).stdout(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    })
 }
 
 /// Runs the blocks, with free ports in place of `ports`, and compares what they print.
@@ -183,7 +182,7 @@ fn assert_prints(blocks: impl Iterator<Item = Block>, ports: &[&str]) {
 #[test]
 fn the_manual_tests_print_what_they_say() {
     if !has_programs() {
-        println!("curl or jq is not installed: the commands were not run");
+        println!("curl, jq or openssl is not installed: the commands were not run");
         return;
     }
     // The others need Python, a browser, or minutes.
@@ -197,7 +196,7 @@ fn the_manual_tests_print_what_they_say() {
 #[test]
 fn the_commands_of_the_first_page_print_what_it_says() {
     if !has_programs() {
-        println!("curl or jq is not installed: the commands were not run");
+        println!("curl, jq or openssl is not installed: the commands were not run");
         return;
     }
     let document = include_str!("../../README.md");

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use chatgauge::model::{Filter, RequestRecord, TimeRange};
@@ -18,10 +18,11 @@ use chatgauge::{Chatgauge, Config};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::child;
 use crate::oracle::random_record;
 use crate::store_harness::{at, quiet_config};
 
-/// Tells a child which file to write to; without it the child's test does nothing.
+/// Tells a child which file to write to.
 const DATABASE: &str = "CHATGAUGE_CRASH_DATABASE";
 /// Tells a child which batch to begin with.
 const FIRST_BATCH: &str = "CHATGAUGE_CRASH_FIRST_BATCH";
@@ -49,10 +50,10 @@ fn config(path: &Path) -> Config {
 }
 
 #[test]
+#[ignore = "the process that the test below starts and kills"]
 fn child_that_stores_batches_until_it_is_killed() {
-    let Ok(path) = std::env::var(DATABASE) else { return };
-    let first: u64 = std::env::var(FIRST_BATCH).unwrap().parse().unwrap();
-    let service = Chatgauge::open(config(Path::new(&path))).unwrap();
+    let service = Chatgauge::open(config(Path::new(&child::given(DATABASE)))).unwrap();
+    let first: u64 = child::given(FIRST_BATCH).parse().unwrap();
     for number in first.. {
         service.record(batch(number)).unwrap();
         let mut out = std::io::stdout().lock();
@@ -64,9 +65,7 @@ fn child_that_stores_batches_until_it_is_killed() {
 /// Runs a child until it has acknowledged `enough` batches and `more` has passed; returns what it
 /// acknowledged.
 fn run_and_kill(path: &Path, first: u64, enough: u64, more: Duration) -> Vec<u64> {
-    let name = "crash::child_that_stores_batches_until_it_is_killed";
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+    let mut child = child::command("crash::child_that_stores_batches_until_it_is_killed")
         .env(DATABASE, path)
         .env(FIRST_BATCH, first.to_string())
         .stdout(Stdio::piped())

@@ -187,6 +187,12 @@ fn unpacked(answer: &Answer) -> String {
     text
 }
 
+/// All values of `Vary`.
+fn vary(answer: &Answer) -> String {
+    let values = answer.headers.get_all("vary").iter();
+    values.map(|value| value.to_str().unwrap().to_ascii_lowercase()).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn answers_are_compressed_for_those_who_take_it_and_tags_stay_the_same() {
     let server = server();
@@ -202,8 +208,8 @@ fn answers_are_compressed_for_those_who_take_it_and_tags_stay_the_same() {
         let (plain, packed) = (get(path, &[]), get(path, &[gzip]));
         assert_eq!(plain.header("content-encoding"), None, "{path}");
         assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path}");
-        assert!(packed.header("vary").unwrap().ends_with("Accept-Encoding"), "{path}");
-        assert_eq!(packed.header("vary"), plain.header("vary"), "{path}");
+        assert!(vary(&packed).ends_with("accept-encoding"), "{path}");
+        assert_eq!(vary(&packed), vary(&plain), "{path}");
         assert!(packed.body.len() * 2 < plain.body.len(), "{path}");
         assert_eq!(packed.header("etag"), plain.header("etag"), "{path}");
         let moves = path == dashboard;

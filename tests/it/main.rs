@@ -2,8 +2,10 @@
 
 mod after_retention;
 mod alerts;
+mod api;
 mod backups;
 mod chat;
+mod child;
 mod cli;
 mod client;
 mod clocks;
@@ -28,6 +30,7 @@ mod oracle;
 mod otlp;
 mod paging;
 mod place;
+mod privacy;
 mod properties;
 mod retention;
 mod retention_kept;

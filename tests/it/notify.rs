@@ -2,13 +2,13 @@
 
 mod alertmanager;
 mod crash;
-mod delivery;
+pub(crate) mod delivery;
 mod email;
 mod endings;
 mod faces;
 mod groups;
 mod outbox;
-mod receiver;
+pub(crate) mod receiver;
 mod secrets;
 mod shapes;
 mod together;

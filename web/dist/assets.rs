@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-1dc94914f820.js",
+        path: "assets/app-4a56cc1b7cfa.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "1dc94914f820",
-        plain: include_bytes!("app-1dc94914f820.js"),
-        gzip: include_bytes!("app-1dc94914f820.js.gz"),
-        brotli: include_bytes!("app-1dc94914f820.js.br"),
+        hash: "4a56cc1b7cfa",
+        plain: include_bytes!("app-4a56cc1b7cfa.js"),
+        gzip: include_bytes!("app-4a56cc1b7cfa.js.gz"),
+        brotli: include_bytes!("app-4a56cc1b7cfa.js.br"),
     },
     Asset {
         path: "assets/style-744b1500cefe.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "c761f93cf03f",
+        hash: "5fabe57bfb1b",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -12,6 +12,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+npm ci --prefix schema --ignore-scripts --no-audit --no-fund --loglevel=error
 npm run --silent check
 (cd .. && cargo build --locked --quiet)
 

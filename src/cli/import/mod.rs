@@ -25,7 +25,7 @@ use super::{open, print};
 use crate::error::{Error, Result};
 use crate::ingest::wire::FieldCounts;
 use crate::model::{RequestRecord, Tz};
-use crate::privacy::Pseudonymizer;
+use crate::privacy::{Pseudonymizer, is_sensitive};
 use crate::service::AppendReport;
 
 pub use checkpoint::Checkpoint;
@@ -312,8 +312,10 @@ impl ImportCommand {
         };
         pending.flush(self.dry_run, row, sink, summary)?;
         for column in rows.ignored_columns() {
-            if !summary.ignored_columns.contains(column) {
-                summary.ignored_columns.push(column.clone());
+            // A file without a header begins with what somebody may have written.
+            let shown = if is_sensitive(column) { "(other)" } else { column };
+            if !summary.ignored_columns.iter().any(|known| known == shown) {
+                summary.ignored_columns.push(shown.to_owned());
             }
         }
         ended

@@ -32,7 +32,7 @@ pub struct ImportSummary {
     /// Rows stored in days with pruned raw requests, by the start of the UTC day. A row counts
     /// twice if it had been stored before.
     pub in_pruned_days: BTreeMap<Timestamp, u64>,
-    /// Columns that are ignored.
+    /// Columns that are ignored; `(other)` stands for names that must not be shown.
     pub ignored_columns: Vec<String>,
     /// Ignored fields of NDJSON records, with the number of records that had them.
     pub ignored_fields: BTreeMap<String, u64>,

@@ -1,10 +1,14 @@
-//! From a rule as typed to a checked one.
+//! Checks of rules.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use super::duration::parse_duration;
+use super::AlertingConfig;
 use super::raw_rule::{RawAmount, RawRule, RawRuleFilter};
-use super::{AlertingConfig, LOG_CHANNEL};
+use crate::config::channels::LOG_CHANNEL;
+use crate::config::duration::parse_duration;
+use crate::config::kinds::{Kind, count, duration};
+use crate::config::settings::set;
 use crate::error::{Error, Result};
 use crate::model::alert::{
     AlertCondition, AlertMetric, ErrorScope, EvaluationWindow, GroupLimit, NOT_ONE_LINE, NoData,
@@ -12,20 +16,20 @@ use crate::model::alert::{
 };
 use crate::model::{Dimension, ErrorType, Outcome, Source};
 
-/// Most dimensions of one rule.
-const MOST_DIMENSIONS: usize = 2;
-/// The shortest window: several evaluations see every request.
-const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
-/// The longest window.
-const LONGEST_WINDOW: Duration = Duration::from_secs(35 * 86_400);
-/// Most evaluations in a row.
-const MOST_CONSECUTIVE: i64 = 10_000;
-/// Most requests, or errors, that a window must hold.
-const MOST_SAMPLES: i64 = 1_000_000_000_000;
-/// Confidence of shares by group, of which there are many and each is small.
+/// Maximum number of dimensions of one rule.
+const DIMENSIONS_MAX: usize = 2;
+/// Minimum length of a window, in seconds, so that several evaluations include every request.
+const WINDOW_MIN_S: u64 = 10;
+/// Maximum length of a window, in seconds.
+const WINDOW_MAX_S: u64 = 35 * 86_400;
+/// Maximum number of evaluations in a row.
+const CONSECUTIVE_MAX: i64 = 10_000;
+/// Maximum of the minimum number of requests or errors in a window.
+const SAMPLES_MAX: i64 = 1_000_000_000_000;
+/// Confidence of shares by group: groups are many and small, so that chance alone would make some of them fire.
 const GROUP_CONFIDENCE: f64 = 0.99;
 
-/// Checks one rule; `key` is where it stands, for messages.
+/// Checks one rule; `key` is where it stands, for error messages.
 pub(super) fn check_rule(raw: &RawRule, key: &str, config: &AlertingConfig) -> Result<Rule> {
     let checking = Checking { raw, key, config };
     let id = checking.id()?;
@@ -40,7 +44,7 @@ pub(super) fn check_rule(raw: &RawRule, key: &str, config: &AlertingConfig) -> R
     }
     checking.burn(&mut rule)?;
     checking.spike(&rule)?;
-    checking.telling(&mut rule)?;
+    checking.notifications(&mut rule)?;
     rule.filter = checking.filter(metric)?;
     rule.tz = config.time_zone;
     rule.looks = config.looks(&rule.condition);
@@ -90,20 +94,24 @@ impl Checking<'_> {
             Some(metric) => Ok(metric),
             None => self.wrong(
                 "metric",
-                format!("{name:?} is no metric; there are {}", AlertMetric::allowed()),
+                format!("{name:?} is not a metric; there are {}", AlertMetric::allowed()),
             ),
         }
     }
 
-    fn duration(&self, name: &str, text: &str, from: Duration, to: Duration) -> Result<Duration> {
-        match parse_duration(text) {
-            Some(duration) if from <= duration && duration <= to => Ok(duration),
-            Some(_) => self.wrong(
-                name,
-                format!("{text:?} is not between {} s and {} s", from.as_secs(), to.as_secs()),
-            ),
+    /// The value with this spelling.
+    fn listed<T: Copy>(
+        &self,
+        key: &str,
+        name: &str,
+        all: &[T],
+        spelling: fn(T) -> &'static str,
+    ) -> Result<T> {
+        match all.iter().find(|value| spelling(**value) == name) {
+            Some(value) => Ok(*value),
             None => {
-                self.wrong(name, format!("{text:?} is no length of time such as 30s, 5m, 1h or 7d"))
+                let names = joined(all.iter().map(|value| spelling(*value)));
+                self.wrong(key, format!("{name:?} is none of {names}"))
             }
         }
     }
@@ -116,19 +124,17 @@ impl Checking<'_> {
             if !metric.is_sum() {
                 return self.wrong("period", "only tokens, cost and error_count have budgets");
             }
-            return match Period::parse(name) {
-                Some(period) => Ok(EvaluationWindow::Period(period)),
-                None => self.wrong("period", format!("{name:?} is none of day, week, month")),
-            };
+            let period = self.listed("period", name, &Period::ALL, Period::as_str)?;
+            return Ok(EvaluationWindow::Period(period));
         }
-        let default = match metric {
-            AlertMetric::RequestRate => "1m",
-            AlertMetric::NoTraffic | AlertMetric::Spike => "15m",
-            AlertMetric::BurnRate => "1h",
-            _ => "5m",
+        let default_minutes = match metric {
+            AlertMetric::RequestRate => 1,
+            AlertMetric::NoTraffic | AlertMetric::Spike => 15,
+            AlertMetric::BurnRate => 60,
+            _ => 5,
         };
-        let text = self.raw.window.as_deref().unwrap_or(default);
-        let window = self.duration("window", text, SHORTEST_WINDOW, LONGEST_WINDOW)?;
+        let mut window = Duration::from_secs(default_minutes * 60);
+        set(&mut window, self.key, "window", &self.raw.window, &window_length())?;
         Ok(EvaluationWindow::Rolling(window))
     }
 
@@ -157,17 +163,12 @@ impl Checking<'_> {
         };
         let operator = match raw.op.as_deref() {
             None => default_op,
-            Some(text) => match Operator::parse(text) {
-                Some(operator) => operator,
-                None => {
-                    return self.wrong("op", format!("{text:?} is none of > < >= <= =="));
-                }
-            },
+            Some(text) => self.listed("op", text, &Operator::ALL, Operator::as_str)?,
         };
         let threshold = match (&raw.threshold, default_threshold) {
             (Some(amount), _) => self.amount("threshold", amount, metric)?,
             (None, Some(threshold)) => threshold,
-            (None, None) => return self.missing("threshold", "what the value is held against"),
+            (None, None) => return self.missing("threshold", "the value to compare with"),
         };
         let default_clear = match metric {
             AlertMetric::NoTraffic => threshold,
@@ -178,7 +179,7 @@ impl Checking<'_> {
             Some(amount) => self.amount("clear_threshold", amount, metric)?,
             None => default_clear,
         };
-        // A negative threshold is told as such.
+        // A negative threshold gets its own error later.
         if threshold >= 0.0
             && (operator.is_upward() && clear_threshold > threshold
                 || operator.is_downward() && clear_threshold < threshold)
@@ -188,39 +189,24 @@ impl Checking<'_> {
             return self.wrong("clear_threshold", reason);
         }
         let quick = matches!(metric, AlertMetric::ConsecutiveFailures | AlertMetric::NoTraffic);
-        let times = |name: &str, typed: Option<i64>, default: u32| match typed {
-            Some(typed) => self.count(name, typed, 1, MOST_CONSECUTIVE),
-            None => Ok(default),
-        };
-        let (consecutive, clear) = if quick { (1, 1) } else { (3, 10) };
+        let window = self.window(metric)?;
+        let (mut consecutive, mut clear_consecutive) = if quick { (1, 1) } else { (3, 10) };
+        let times = count(1..=CONSECUTIVE_MAX);
+        set(&mut consecutive, self.key, "consecutive", &raw.consecutive, &times)?;
+        set(&mut clear_consecutive, self.key, "clear_consecutive", &raw.clear_consecutive, &times)?;
         Ok(AlertCondition {
             operator,
             threshold,
-            window: self.window(metric)?,
-            consecutive: times("consecutive", raw.consecutive, consecutive)?,
+            window,
+            consecutive,
             clear_threshold,
-            clear_consecutive: times("clear_consecutive", raw.clear_consecutive, clear)?,
+            clear_consecutive,
         })
-    }
-
-    /// A whole number as typed, within its bounds.
-    fn count<T: TryFrom<i64>>(&self, name: &str, typed: i64, from: i64, to: i64) -> Result<T> {
-        let number = Some(typed).filter(|typed| (from..=to).contains(typed));
-        match number.and_then(|number| T::try_from(number).ok()) {
-            Some(number) => Ok(number),
-            None => self.wrong(name, format!("{typed} is not between {from} and {to}")),
-        }
     }
 
     fn dimensions(&self, rule: &mut Rule) -> Result<()> {
         for name in self.raw.by.iter().flatten() {
-            let Some(dimension) = Dimension::parse(name) else {
-                let reason = format!(
-                    "{name:?} is none of {}",
-                    names(&Dimension::ALL.map(Dimension::as_str))
-                );
-                return self.wrong("by", reason);
-            };
+            let dimension = self.listed("by", name, &Dimension::ALL, Dimension::as_str)?;
             let counts_errors =
                 matches!(rule.metric, AlertMetric::ErrorCount | AlertMetric::ErrorRate);
             if dimension == Dimension::ErrorType && !counts_errors {
@@ -228,48 +214,33 @@ impl Checking<'_> {
                     .wrong("by", "only error_rate and error_count have groups by error_type");
             }
             if rule.by.contains(&dimension) {
-                return self.wrong("by", format!("{name:?} stands there twice"));
+                return self.wrong("by", format!("{name:?} is listed twice"));
             }
             rule.by.push(dimension);
         }
-        if rule.by.len() > MOST_DIMENSIONS {
-            return self.wrong("by", format!("at most {MOST_DIMENSIONS} dimensions"));
+        if rule.by.len() > DIMENSIONS_MAX {
+            return self.wrong("by", format!("at most {DIMENSIONS_MAX} dimensions"));
         }
         Ok(())
     }
 
     fn guards(&self, rule: &mut Rule) -> Result<()> {
         let raw = self.raw;
-        if let Some(typed) = raw.min_samples {
-            rule.min_samples = self.count("min_samples", typed, 0, MOST_SAMPLES)?;
-        }
-        if let Some(typed) = raw.min_events {
-            rule.min_events = self.count("min_events", typed, 0, MOST_SAMPLES)?;
-        }
+        let samples = count(0..=SAMPLES_MAX);
+        set(&mut rule.min_samples, self.key, "min_samples", &raw.min_samples, &samples)?;
+        set(&mut rule.min_events, self.key, "min_events", &raw.min_events, &samples)?;
         let grouped = rule.metric.is_share() && !rule.by.is_empty();
         rule.confidence = raw.confidence.unwrap_or(if grouped { GROUP_CONFIDENCE } else { 0.0 });
         if let Some(name) = &raw.errors {
-            rule.errors = match ErrorScope::parse(name) {
-                Some(scope) => scope,
-                None => {
-                    return self.wrong("errors", format!("{name:?} is neither all nor service"));
-                }
-            };
+            let all = [ErrorScope::All, ErrorScope::Service];
+            rule.errors = self.listed("errors", name, &all, ErrorScope::as_str)?;
         }
         if let Some(name) = &raw.no_data {
-            rule.no_data = match NoData::parse(name) {
-                Some(choice) => choice,
-                None => {
-                    return self.wrong("no_data", format!("{name:?} is none of keep, ok, fire"));
-                }
-            };
+            rule.no_data = self.listed("no_data", name, &NoData::ALL, NoData::as_str)?;
         }
-        if let Some(text) = &raw.no_data_resolve_after {
-            let most = LONGEST_WINDOW;
-            let key = "no_data_resolve_after";
-            rule.no_data_resolve_after = self.duration(key, text, Duration::from_secs(1), most)?;
-        }
-        Ok(())
+        let (key, length) = ("no_data_resolve_after", duration(1..=WINDOW_MAX_S));
+        let resolve_after = &mut rule.no_data_resolve_after;
+        set(resolve_after, self.key, key, &raw.no_data_resolve_after, &length)
     }
 
     fn limits(&self, rule: &mut Rule) -> Result<()> {
@@ -286,7 +257,7 @@ impl Checking<'_> {
         rule.limit = raw.limit.or(raw.capacity);
         for (name, limit) in [("limit", raw.limit), ("capacity", raw.capacity)] {
             if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {
-                return self.wrong(name, format!("{limit} is no {name}; it must be above 0"));
+                return self.wrong(name, format!("{limit} is not a {name}; it must be above 0"));
             }
         }
         for (text, limit) in raw.limits.iter().flatten() {
@@ -296,19 +267,19 @@ impl Checking<'_> {
             let (Some(dimension), Some((_, value))) = (dimension, pair) else {
                 let reason = format!(
                     "{text:?} is not like \"space:acme\": one of {} (those of `by`), and a name",
-                    names(&Dimension::ALL.map(Dimension::as_str))
+                    joined(Dimension::ALL.map(Dimension::as_str))
                 );
                 return self.wrong(&key, reason);
             };
             if !rule.by.contains(&dimension) {
-                let by = rule.by.iter().map(|dimension| dimension.as_str()).collect::<Vec<_>>();
-                let by = if by.is_empty() { "nothing".to_owned() } else { names(&by) };
+                let by = joined(rule.by.iter().map(|dimension| dimension.as_str()));
+                let by = if by.is_empty() { "nothing" } else { &by };
                 let reason =
                     format!("the rule has no limit by {}; `by` names {by}", dimension.as_str());
                 return self.wrong(&key, reason);
             }
             if !(limit.is_finite() && *limit > 0.0) {
-                return self.wrong(&key, format!("{limit} is no limit; it must be above 0"));
+                return self.wrong(&key, format!("{limit} is not a limit; it must be above 0"));
             }
             rule.limits.push(GroupLimit { dimension, value: value.to_owned(), limit: *limit });
         }
@@ -340,14 +311,12 @@ impl Checking<'_> {
             return self.wrong("threshold", reason);
         }
         if !rule.condition.operator.is_upward() {
-            return self.wrong("op", "burn_rate is held against > or >=");
+            return self.wrong("op", "burn_rate is compared with > or >=");
         }
         let window = rule.condition.window.rolling_ms().unwrap_or(0);
         let default_ms = u64::try_from(window / 12).unwrap_or(0).max(10_000);
-        let short = match &self.raw.short_window {
-            None => Duration::from_millis(default_ms),
-            Some(text) => self.duration("short_window", text, SHORTEST_WINDOW, LONGEST_WINDOW)?,
-        };
+        let mut short = Duration::from_millis(default_ms);
+        set(&mut short, self.key, "short_window", &self.raw.short_window, &window_length())?;
         if i64::try_from(short.as_millis()).unwrap_or(i64::MAX) > window {
             return self.wrong("short_window", "must not be longer than the window");
         }
@@ -361,7 +330,7 @@ impl Checking<'_> {
             return Ok(());
         }
         if self.raw.threshold.is_some() {
-            let reason = "a spike is held against its own history; leave the threshold out";
+            let reason = "a spike is compared with its own history; remove the threshold";
             return self.wrong("threshold", reason);
         }
         if !rule.by.is_empty() {
@@ -389,17 +358,11 @@ impl Checking<'_> {
                 .wrong("filter.user", format!("{user:?}: users have no pattern; name them"));
         }
         for name in &raw.error_type {
-            let kind = ErrorType::parse(name);
-            filter.error_types.push(self.listed(
-                "filter.error_type",
-                name,
-                kind,
-                ErrorType::ALL,
-            )?);
+            let kind = self.listed("filter.error_type", name, ErrorType::ALL, ErrorType::as_str)?;
+            filter.error_types.push(kind);
         }
         for name in &raw.source {
-            let source = Source::parse(name);
-            filter.sources.push(self.listed("filter.source", name, source, Source::ALL)?);
+            filter.sources.push(self.listed("filter.source", name, Source::ALL, Source::as_str)?);
         }
         filter.outcomes = self.outcomes(raw)?;
         let no_rows = [AlertMetric::ConsecutiveFailures, AlertMetric::Spike].contains(&metric);
@@ -415,27 +378,12 @@ impl Checking<'_> {
         Ok(filter)
     }
 
-    /// What a name stands for, or that it is none of those that there are.
-    fn listed<T: Copy + std::fmt::Display>(
-        &self,
-        key: &str,
-        name: &str,
-        found: Option<T>,
-        all: &[T],
-    ) -> Result<T> {
-        match found {
-            Some(found) => Ok(found),
-            None => self.wrong(key, format!("{name:?} is none of {}", names(all))),
-        }
-    }
-
     fn outcomes(&self, raw: &RawRuleFilter) -> Result<Vec<&'static str>> {
         let all = [Outcome::Success, Outcome::Error(ErrorType::Other), Outcome::Cancelled]
             .map(Outcome::as_str);
         for (key, list) in [("outcome", &raw.outcome), ("status_not", &raw.status_not)] {
-            if let Some(name) = list.iter().find(|name| !all.contains(&name.as_str())) {
-                let reason = format!("{name:?} is none of {}", names(&all));
-                return self.wrong(&format!("filter.{key}"), reason);
+            for name in list {
+                self.listed(&format!("filter.{key}"), name, &all, |name| name)?;
             }
         }
         if raw.outcome.is_empty() && raw.status_not.is_empty() {
@@ -452,7 +400,7 @@ impl Checking<'_> {
         Ok(left)
     }
 
-    fn telling(&self, rule: &mut Rule) -> Result<()> {
+    fn notifications(&self, rule: &mut Rule) -> Result<()> {
         let raw = self.raw;
         let texts = [("name", &raw.name), ("severity", &raw.severity), ("summary", &raw.summary)];
         let is_one_line = |text: &String| !text.contains(char::is_control);
@@ -460,16 +408,15 @@ impl Checking<'_> {
             return self.wrong(key, NOT_ONE_LINE);
         }
         rule.name = raw.name.clone().unwrap_or_else(|| rule.id.clone());
-        rule.repeat_interval = match &raw.repeat_interval {
-            None => self.config.repeat_interval,
-            Some(text) => self.duration("repeat_interval", text, Duration::ZERO, LONGEST_WINDOW)?,
-        };
+        rule.repeat_interval = self.config.repeat_interval;
+        let (key, length) = ("repeat_interval", duration(0..=WINDOW_MAX_S));
+        set(&mut rule.repeat_interval, self.key, key, &raw.repeat_interval, &length)?;
         for channel in raw.channels.iter().flatten() {
             let known = self.config.channels.iter().any(|known| known.name == *channel);
             if !known && channel != LOG_CHANNEL {
                 let names = self.config.channels.iter().map(|known| known.name.as_str());
-                let names: Vec<&str> = std::iter::once(LOG_CHANNEL).chain(names).collect();
-                let reason = format!("{channel:?} is no channel; there are {}", names.join(", "));
+                let names = joined(std::iter::once(LOG_CHANNEL).chain(names));
+                let reason = format!("{channel:?} is not a channel; there are {names}");
                 return self.wrong("channels", reason);
             }
             if channel != LOG_CHANNEL && !rule.channels.contains(channel) {
@@ -491,7 +438,11 @@ impl Checking<'_> {
     }
 }
 
-/// A list for a message.
-fn names(all: &[impl std::fmt::Display]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn window_length() -> Kind<Duration> {
+    duration(WINDOW_MIN_S..=WINDOW_MAX_S)
+}
+
+/// A list for an error message.
+fn joined(names: impl IntoIterator<Item = impl Display>) -> String {
+    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
 }

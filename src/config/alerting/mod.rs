@@ -1,7 +1,6 @@
-//! `[alerting]`: when alerts are evaluated, their rules, and where messages go.
+//! `[alerting]`: when rules are evaluated, the rules, and the channels of notifications.
 
 mod check_rule;
-mod duration;
 mod raw_rule;
 #[cfg(test)]
 mod tests;
@@ -9,157 +8,130 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::channels::{ChannelConfig, RawChannel, check_channels};
+use super::example::Example;
+use super::kinds::{base_url, count, duration, flag, optional, planned, zone};
+use super::settings::settings;
 use crate::error::{Error, Result};
 use crate::model::Tz;
 use crate::model::alert::{AlertCondition, Rule};
 use check_rule::check_rule;
-pub(super) use duration::duration_text;
-pub use duration::parse_duration;
 pub use raw_rule::{RawAmount, RawRule, RawRuleFilter};
 
-/// The channel that always exists; no other may be called so.
-pub const LOG_CHANNEL: &str = "log";
-/// Why a rule is not evaluated that needs a number which is not given.
+/// Why a rule is inactive that needs a number which is not configured.
 pub const NOT_CONFIGURED: &str = "not configured";
 
-/// The rules that the program comes with, as they would stand in the file.
+/// The default rules, as keys of `[alerting]`.
 pub const DEFAULT_RULES: &str = include_str!("default_rules.toml");
 /// The default rule that needs `daily_token_budget`.
 const BUDGET_RULE: &str = "daily-tokens";
 /// The default rule that needs `capacity_per_minute`.
 const CAPACITY_RULE: &str = "request-rate";
+/// Channels of each type, for the example file.
+const EXAMPLE_CHANNELS: &str = include_str!("example_channels.toml");
 
-/// `[alerting]` as typed.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawAlerting {
-    /// Evaluate rules.
-    pub enabled: Option<bool>,
-    /// Time between two evaluations.
-    pub interval: Option<String>,
-    /// How far windows end before now.
-    pub eval_delay: Option<String>,
-    /// Time after a start before anything may fire.
-    pub startup_grace: Option<String>,
-    /// IANA name of the zone of budgets; empty: that of the configuration.
-    pub timezone: Option<String>,
-    /// Where people reach the dashboard.
-    pub external_url: Option<String>,
-    /// How long the first message about a rule waits for others.
-    pub group_wait: Option<String>,
-    /// Time between reminders.
-    pub repeat_interval: Option<String>,
-    /// Most groups of one rule.
-    pub max_groups: Option<i64>,
-    /// Days that the history is kept.
-    pub history_days: Option<i64>,
-    /// Tokens a local day; 0: not configured.
-    pub daily_token_budget: Option<i64>,
-    /// Requests a minute that are planned for; 0: not configured.
-    pub capacity_per_minute: Option<i64>,
-    /// Have the rules that the program comes with.
-    pub default_rules: Option<bool>,
-    /// Where messages go, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub channels: BTreeMap<String, RawChannel>,
-    /// Rules; one with the id of a default rule changes that one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rule: Vec<RawRule>,
-}
-
-/// `[alerting]`, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlertingConfig {
-    /// Rules are evaluated by themselves.
-    pub enabled: bool,
-    /// Time between two evaluations.
-    pub interval: Duration,
-    /// How far windows end before now: what comes later than this is seen late.
-    pub eval_delay: Duration,
-    /// Time after a start before anything may fire.
-    pub startup_grace: Duration,
-    /// The zone of budgets and of times in messages.
-    pub time_zone: Tz,
-    /// Whether the zone was named here, not only for the whole program.
-    pub has_own_time_zone: bool,
-    /// Where people reach the dashboard, without a slash at the end; empty: messages have no links.
-    pub external_url: String,
-    /// How long the first message about a rule waits for others, to go out together; zero: not at all.
-    pub group_wait: Duration,
-    /// Time between reminders; zero: none.
-    pub repeat_interval: Duration,
-    /// Most groups of one rule; the largest are kept.
-    pub max_groups: usize,
-    /// Days that the history is kept.
-    pub history_days: u32,
-    /// Tokens a local day.
-    pub daily_token_budget: Option<u64>,
-    /// Requests a minute that are planned for.
-    pub capacity_per_minute: Option<u64>,
-    /// Has the rules that the program comes with.
-    pub default_rules: bool,
-    /// Where messages go, in the order of their names.
-    pub channels: Vec<ChannelConfig>,
-    /// The rules as typed, besides the defaults.
-    pub raw_rules: Vec<RawRule>,
-    /// All rules, the defaults first.
-    pub rules: Vec<Rule>,
-}
-
-impl Default for AlertingConfig {
-    fn default() -> Self {
-        let mut config = Self {
-            enabled: true,
-            interval: Duration::from_secs(30),
-            eval_delay: Duration::from_secs(10),
-            startup_grace: Duration::from_secs(60),
-            time_zone: Tz::UTC,
-            has_own_time_zone: false,
-            external_url: String::new(),
-            group_wait: Duration::ZERO,
-            repeat_interval: Duration::from_secs(4 * 3_600),
-            max_groups: 500,
-            history_days: 400,
-            daily_token_budget: None,
-            capacity_per_minute: None,
-            default_rules: true,
-            channels: Vec::new(),
-            raw_rules: Vec::new(),
-            rules: Vec::new(),
-        };
-        // The text is part of the program, and a test reads it.
-        config.rules = config.check_rules().unwrap_or_default();
-        config
+settings! {
+    /// Alerts. Durations are written as "30s", "5m", "1h" or "7d".
+    AlertingConfig, RawAlerting {
+        /// Evaluate rules; docs/alerts.md describes the default rules and how to write others.
+        enabled: bool as flag() = true;
+        /// Time between two evaluations.
+        interval: Duration as duration(1..=240) = Duration::from_secs(30);
+        /// Time by which windows end before now: records that arrive later than this are counted late.
+        eval_delay: Duration as duration(0..=600) = Duration::from_secs(10);
+        /// Time after a start before a rule may fire.
+        startup_grace: Duration as duration(0..=3_600) = Duration::from_secs(60);
+        /// Time zone of budgets ("day" is a day there) and of times in notifications; empty: `time_zone` above.
+        timezone: Option<Tz> as optional(zone()) = None;
+        /// How long the first notification of a rule waits, so that it includes other groups of the rule that fire
+        /// meanwhile; "0s": not at all. Groups that fire in one evaluation are always notified together, so less than
+        /// `interval` is of little use.
+        group_wait: Duration as duration(0..=3_600) = Duration::ZERO;
+        /// Time between reminders of an incident that nobody acknowledged; "0s": none.
+        repeat_interval: Duration as duration(0..=35 * 86_400) = Duration::from_secs(4 * 3_600);
+        /// Maximum number of groups of one rule with `by`; the largest are kept.
+        max_groups: usize as count(1..=100_000) = 500;
+        /// Days that incidents and their history are kept.
+        history_days: u32 as count(1..=36_500) = 400;
+        /// Token budget of a local day; the rule daily-tokens fires at 20 % more. 0: not configured.
+        daily_token_budget: Option<u64> as planned(1_000_000_000_000_000) = None;
+        /// Planned requests per minute; the rule request-rate fires at 50 % more. 0: not configured.
+        capacity_per_minute: Option<u64> as planned(1_000_000_000_000_000) = None;
+        /// Whether the default rules, which are written out below, exist.
+        default_rules: bool as flag() = true;
+        /// Public URL of the dashboard, e.g. `https://chatgauge.example`, for links in notifications; empty: no links.
+        external_url: String as base_url() = String::new();
     }
+    tables {
+        /// Channels, by name.
+        channels: BTreeMap<String, RawChannel> = raw_channels, write_channels;
+        /// Rules; one with the id of a default rule changes that one.
+        rule: Vec<RawRule> = raw_rules, write_rules;
+    }
+    derived {
+        /// The time zone of budgets and of times in notifications.
+        time_zone: Tz = Tz::UTC;
+        /// Channels, in the order of their names.
+        channels: Vec<ChannelConfig> = Vec::new();
+        /// Rules as typed, without the defaults.
+        raw_rules: Vec<RawRule> = Vec::new();
+        /// All rules, the defaults first.
+        rules: Vec<Rule> = Vec::new();
+    }
+    check = AlertingConfig::check;
 }
 
-#[derive(Deserialize)]
-struct DefaultRules {
-    rule: Vec<RawRule>,
+fn raw_channels(config: &AlertingConfig) -> BTreeMap<String, RawChannel> {
+    config.channels.iter().map(|channel| (channel.name.clone(), channel.into())).collect()
+}
+
+fn raw_rules(config: &AlertingConfig) -> Vec<RawRule> {
+    config.raw_rules.clone()
+}
+
+fn write_channels(_: &AlertingConfig, example: &mut Example) {
+    example.commented(EXAMPLE_CHANNELS);
+}
+
+fn write_rules(_: &AlertingConfig, example: &mut Example) {
+    example.commented(&DEFAULT_RULES.replace("[[rule]]", "[[alerting.rule]]"));
 }
 
 fn default_rules() -> Vec<RawRule> {
-    toml::from_str::<DefaultRules>(DEFAULT_RULES).map(|rules| rules.rule).unwrap_or_default()
+    toml::from_str::<RawAlerting>(DEFAULT_RULES).map(|section| section.rule).unwrap_or_default()
 }
 
 impl AlertingConfig {
+    fn check(&mut self, raw: &RawAlerting) -> Result<()> {
+        self.time_zone = self.timezone.unwrap_or(self.time_zone);
+        self.channels = check_channels(&raw.channels)?;
+        self.raw_rules.clone_from(&raw.rule);
+        self.rules = self.check_rules()?;
+        Ok(())
+    }
+
+    /// Uses the time zone of the whole program, unless the section has its own.
+    pub(super) fn follow_time_zone(&mut self, time_zone: Tz) {
+        self.time_zone = self.timezone.unwrap_or(time_zone);
+        for rule in &mut self.rules {
+            rule.tz = self.time_zone;
+        }
+    }
+
     /// Checks a rule as typed, e.g. in a request; one with the id of a default rule changes that one.
     ///
     /// # Errors
-    /// [`InvalidConfig`](Error::InvalidConfig) with the key, and with the allowed values.
+    /// [`InvalidConfig`](Error::InvalidConfig) with the key and the allowed values.
     pub fn check_rule(&self, raw: &RawRule) -> Result<Rule> {
         let base = default_rules().into_iter().find(|rule| rule.id == raw.id);
         self.complete(base, raw, "rule")
     }
 
-    /// A default rule, or none, with what `raw` says over it.
+    /// Checks a rule: `raw` over a default rule, if it has the id of one.
     fn complete(&self, base: Option<RawRule>, raw: &RawRule, key: &str) -> Result<Rule> {
         let is_default = base.is_some();
         let mut whole = base.unwrap_or_default();
-        // What suits the default's threshold and groups is of no use for others.
+        // These suit the threshold and the groups of the default rule only.
         if raw.metric.is_some() || raw.op.is_some() || raw.threshold.is_some() {
             whole.clear_threshold = None;
         }
@@ -208,7 +180,7 @@ impl AlertingConfig {
         Ok(rules)
     }
 
-    /// Evaluations that one request takes part in.
+    /// Number of evaluations whose window contains the same request.
     pub fn looks(&self, condition: &AlertCondition) -> u32 {
         let interval_ms = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX).max(1);
         let window_ms = condition.window.rolling_ms().unwrap_or(interval_ms);
@@ -219,126 +191,4 @@ impl AlertingConfig {
 #[expect(clippy::cast_precision_loss, reason = "budgets, exact up to 2^53")]
 const fn float(number: u64) -> f64 {
     number as f64
-}
-
-impl RawAlerting {
-    /// Takes every key that `over` sets; a channel that both have is taken whole.
-    pub fn overlay(&mut self, over: Self) {
-        macro_rules! take {
-            ($($key:ident)+) => { $(if over.$key.is_some() { self.$key = over.$key; })+ };
-        }
-        take!(enabled interval eval_delay startup_grace timezone external_url group_wait);
-        take!(repeat_interval);
-        take!(max_groups history_days daily_token_budget capacity_per_minute default_rules);
-        self.channels.extend(over.channels);
-        if !over.rule.is_empty() {
-            self.rule = over.rule;
-        }
-    }
-}
-
-/// Checks `[alerting]`; `time_zone` is that of the whole program.
-pub(super) fn check_alerting(
-    raw: &RawAlerting,
-    time_zone: Tz,
-    alerting: &mut AlertingConfig,
-) -> Result<()> {
-    alerting.enabled = raw.enabled.unwrap_or(alerting.enabled);
-    set_time(&mut alerting.interval, "interval", raw.interval.as_ref(), 1, 240)?;
-    set_time(&mut alerting.eval_delay, "eval_delay", raw.eval_delay.as_ref(), 0, 600)?;
-    set_time(&mut alerting.startup_grace, "startup_grace", raw.startup_grace.as_ref(), 0, 3_600)?;
-    set_time(&mut alerting.group_wait, "group_wait", raw.group_wait.as_ref(), 0, 3_600)?;
-    let most = 35 * 86_400;
-    set_time(
-        &mut alerting.repeat_interval,
-        "repeat_interval",
-        raw.repeat_interval.as_ref(),
-        0,
-        most,
-    )?;
-    alerting.time_zone = time_zone;
-    if let Some(name) = raw.timezone.as_ref().filter(|name| !name.is_empty()) {
-        alerting.time_zone = name.parse().map_err(|_| {
-            let reason = format!("{name:?} is not an IANA time zone such as Europe/Warsaw");
-            Error::invalid_config("alerting.timezone", reason)
-        })?;
-        alerting.has_own_time_zone = true;
-    }
-    if let Some(url) = &raw.external_url {
-        url.trim_end_matches('/').clone_into(&mut alerting.external_url);
-    }
-    super::check::set(
-        &mut alerting.max_groups,
-        "alerting.max_groups",
-        raw.max_groups,
-        1..=100_000,
-    )?;
-    let days = 1..=36_500;
-    super::check::set(&mut alerting.history_days, "alerting.history_days", raw.history_days, days)?;
-    let numbers = [
-        ("daily_token_budget", raw.daily_token_budget, &mut alerting.daily_token_budget),
-        ("capacity_per_minute", raw.capacity_per_minute, &mut alerting.capacity_per_minute),
-    ];
-    for (key, typed, number) in numbers {
-        let mut value = 0_u64;
-        super::check::set(
-            &mut value,
-            &format!("alerting.{key}"),
-            typed,
-            0..=1_000_000_000_000_000,
-        )?;
-        *number = (value > 0).then_some(value);
-    }
-    alerting.default_rules = raw.default_rules.unwrap_or(alerting.default_rules);
-    alerting.channels = check_channels(&raw.channels)?;
-    alerting.raw_rules.clone_from(&raw.rule);
-    alerting.rules = alerting.check_rules()?;
-    Ok(())
-}
-
-fn set_time(
-    target: &mut Duration,
-    key: &str,
-    typed: Option<&String>,
-    from_s: u64,
-    to_s: u64,
-) -> Result<()> {
-    let Some(text) = typed else { return Ok(()) };
-    let allowed = Duration::from_secs(from_s)..=Duration::from_secs(to_s);
-    *target =
-        parse_duration(text).filter(|duration| allowed.contains(duration)).ok_or_else(|| {
-            let reason = format!("{text:?} is no length of time between {from_s}s and {to_s}s");
-            Error::invalid_config(format!("alerting.{key}"), reason)
-        })?;
-    Ok(())
-}
-
-/// Everything but the secrets.
-impl From<&AlertingConfig> for RawAlerting {
-    fn from(alerting: &AlertingConfig) -> Self {
-        let channels = alerting.channels.iter();
-        let time = |duration| Some(duration_text(duration));
-        let number =
-            |number: Option<u64>| Some(i64::try_from(number.unwrap_or(0)).unwrap_or(i64::MAX));
-        let zone = if alerting.has_own_time_zone { alerting.time_zone.name() } else { "" };
-        Self {
-            enabled: Some(alerting.enabled),
-            interval: time(alerting.interval),
-            eval_delay: time(alerting.eval_delay),
-            startup_grace: time(alerting.startup_grace),
-            timezone: Some(zone.to_owned()),
-            external_url: Some(alerting.external_url.clone()),
-            group_wait: time(alerting.group_wait),
-            repeat_interval: time(alerting.repeat_interval),
-            max_groups: Some(i64::try_from(alerting.max_groups).unwrap_or(i64::MAX)),
-            history_days: Some(i64::from(alerting.history_days)),
-            daily_token_budget: number(alerting.daily_token_budget),
-            capacity_per_minute: number(alerting.capacity_per_minute),
-            default_rules: Some(alerting.default_rules),
-            channels: channels
-                .map(|channel| (channel.name.clone(), RawChannel::from(channel)))
-                .collect(),
-            rule: alerting.raw_rules.clone(),
-        }
-    }
 }

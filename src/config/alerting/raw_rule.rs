@@ -6,17 +6,19 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A number, or a length of time such as `"5s"`.
+use crate::config::layer::raw_table;
+
+/// A number, or a duration such as `"5s"`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RawAmount {
     /// In the unit of the metric.
     Number(f64),
-    /// A length of time.
+    /// A duration.
     Text(String),
 }
 
-/// By hand, so that what is neither is told in words.
+/// Hand-written for its error message.
 impl<'de> Deserialize<'de> for RawAmount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Amount;
@@ -25,7 +27,7 @@ impl<'de> Deserialize<'de> for RawAmount {
             type Value = RawAmount;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or a length of time such as \"5s\"")
+                f.write_str("a number, or a duration such as \"5s\"")
             }
 
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawAmount, E> {
@@ -51,117 +53,94 @@ impl<'de> Deserialize<'de> for RawAmount {
     }
 }
 
-/// `filter` of a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawRuleFilter {
-    /// Spaces; `*` stands for anything.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub space: Vec<String>,
-    /// Users, as ids or pseudonyms.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub user: Vec<String>,
-    /// Models; `*` stands for anything.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub model: Vec<String>,
-    /// Providers; `*` stands for anything.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub provider: Vec<String>,
-    /// Errors of these types only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub error_type: Vec<String>,
-    /// Kinds of outcome.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub outcome: Vec<String>,
-    /// Kinds of outcome that do not count.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub status_not: Vec<String>,
-    /// Routes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub source: Vec<String>,
+raw_table! {
+    /// `filter` of a rule; `*` in a value matches any text.
+    RawRuleFilter {
+        /// Spaces.
+        space: Vec<String>,
+        /// Users, as ids or pseudonyms, without patterns.
+        user: Vec<String>,
+        /// Models.
+        model: Vec<String>,
+        /// Providers.
+        provider: Vec<String>,
+        /// Types of errors, without patterns.
+        error_type: Vec<String>,
+        /// Outcomes that count.
+        outcome: Vec<String>,
+        /// Outcomes that do not count.
+        status_not: Vec<String>,
+        /// Routes by which records came.
+        source: Vec<String>,
+    }
 }
 
-macro_rules! raw_rule {
-    ($($(#[$doc:meta])* $key:ident: $type:ty,)+) => {
-        /// A rule as typed; the names of the fields are the keys.
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct RawRule {
-            $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $key: Option<$type>,)+
-        }
-
-        impl RawRule {
-            /// Takes every key that `over` sets.
-            pub fn overlay(&mut self, over: Self) {
-                $(if over.$key.is_some() { self.$key = over.$key; })+
-            }
-        }
-    };
-}
-
-raw_rule! {
-    /// Identity.
-    id: String,
-    /// What people call it.
-    name: String,
-    /// What is watched.
-    metric: String,
-    /// The last so long.
-    window: String,
-    /// `day`, `week` or `month` in place of a window: a budget.
-    period: String,
-    /// `>`, `<`, `>=`, `<=` or `==`.
-    op: String,
-    /// What the value is held against.
-    threshold: RawAmount,
-    /// Where the value must be back.
-    clear_threshold: RawAmount,
-    /// Requests that the window must hold.
-    min_samples: i64,
-    /// Errors that a violation needs.
-    min_events: i64,
-    /// Evaluations in violation until it fires.
-    consecutive: i64,
-    /// Evaluations clear until it ends.
-    clear_consecutive: i64,
-    /// 0, or e.g. 0.95.
-    confidence: f64,
-    /// Which requests.
-    filter: RawRuleFilter,
-    /// One alert for each.
-    by: Vec<String>,
-    /// `all` or `service`.
-    errors: String,
-    /// What a budget's threshold is a share of.
-    limit: f64,
-    /// Limits of single groups, `"space:acme" = 5_000_000`.
-    limits: BTreeMap<String, f64>,
-    /// Requests a minute that a request rate's threshold is a multiple of.
-    capacity: f64,
-    /// SLO of a burn rate.
-    slo: f64,
-    /// Short window of a burn rate.
-    short_window: String,
-    /// `keep`, `ok` or `fire`.
-    no_data: String,
-    /// After so long without enough requests an incident ends.
-    no_data_resolve_after: String,
-    /// Time between reminders.
-    repeat_interval: String,
-    /// Keeps back messages of the same metric's rules with `by`.
-    inhibits_groups: bool,
-    /// E.g. `critical`.
-    severity: String,
-    /// Where messages go.
-    channels: Vec<String>,
-    /// Handed on to receivers.
-    labels: BTreeMap<String, String>,
-    /// Where to look.
-    runbook: String,
-    /// Template of the message.
-    summary: String,
-    /// `false`: not evaluated.
-    enabled: bool,
-    /// Evaluated, but nobody is told.
-    dry_run: bool,
+raw_table! {
+    /// A rule as typed; the names of the fields are the keys.
+    RawRule {
+        /// Identity.
+        id: Option<String>,
+        /// Name in notifications and in the dashboard.
+        name: Option<String>,
+        /// Metric to evaluate.
+        metric: Option<String>,
+        /// Length of the window, which ends now.
+        window: Option<String>,
+        /// `day`, `week` or `month` in place of a window: a budget.
+        period: Option<String>,
+        /// `>`, `<`, `>=`, `<=` or `==`.
+        op: Option<String>,
+        /// Value to compare with.
+        threshold: Option<RawAmount>,
+        /// Value at which the incident ends.
+        clear_threshold: Option<RawAmount>,
+        /// Minimum number of requests in the window.
+        min_samples: Option<i64>,
+        /// Minimum number of errors of a violation.
+        min_events: Option<i64>,
+        /// Number of violations in a row until it fires.
+        consecutive: Option<i64>,
+        /// Number of clear evaluations in a row until it ends.
+        clear_consecutive: Option<i64>,
+        /// Confidence that the true share is beyond the threshold, e.g. 0.95; 0: the plain share.
+        confidence: Option<f64>,
+        /// Requests to count.
+        filter: Option<RawRuleFilter>,
+        /// Dimensions to group by.
+        by: Option<Vec<String>>,
+        /// Errors to count: `all` or `service`.
+        errors: Option<String>,
+        /// Budget; the threshold is a share of it.
+        limit: Option<f64>,
+        /// Budgets of single groups, `"space:acme" = 5_000_000`.
+        limits: Option<BTreeMap<String, f64>>,
+        /// Requests per minute; the threshold of a request rate is a multiple of it.
+        capacity: Option<f64>,
+        /// SLO of a burn rate: the share of requests that should succeed.
+        slo: Option<f64>,
+        /// Short window of a burn rate.
+        short_window: Option<String>,
+        /// State with too few requests: `keep`, `ok` or `fire`.
+        no_data: Option<String>,
+        /// Time without enough requests after which an incident ends.
+        no_data_resolve_after: Option<String>,
+        /// Time between reminders.
+        repeat_interval: Option<String>,
+        /// Suppresses notifications of rules of the same metric with `by` while this rule fires.
+        inhibits_groups: Option<bool>,
+        /// Severity, e.g. `critical`.
+        severity: Option<String>,
+        /// Channels to notify.
+        channels: Option<Vec<String>>,
+        /// Labels passed on to receivers.
+        labels: Option<BTreeMap<String, String>>,
+        /// URL or text that helps to resolve the incident.
+        runbook: Option<String>,
+        /// Template of the notification.
+        summary: Option<String>,
+        /// `false`: not evaluated.
+        enabled: Option<bool>,
+        /// Evaluated without notifications.
+        dry_run: Option<bool>,
+    }
 }

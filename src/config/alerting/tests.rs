@@ -1,7 +1,7 @@
 //! Tests of `[alerting]`.
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, RawConfig};
 use crate::model::alert::{AlertMetric, EvaluationWindow, Operator};
 
 fn load(toml: &str) -> Result<AlertingConfig, String> {
@@ -29,7 +29,7 @@ fn the_defaults_are_the_literal_thresholds() {
 }
 
 #[test]
-fn the_name_of_the_rule_that_watches_the_rules_is_taken() {
+fn the_id_of_the_self_evaluation_rule_is_reserved() {
     let refused =
         load("[[alerting.rule]]\nid = \"self-evaluation\"\nmetric = \"tokens\"\nthreshold = 1\n");
     let reason = refused.unwrap_err().to_string();
@@ -37,7 +37,7 @@ fn the_name_of_the_rule_that_watches_the_rules_is_taken() {
 }
 
 #[test]
-fn what_goes_with_the_threshold_or_the_groups_of_a_default_follows_them() {
+fn clear_threshold_and_confidence_of_a_default_rule_follow_its_threshold_and_groups() {
     let config = load(
         "[alerting]\n\
          [[alerting.rule]]\nid = \"error-rate\"\nthreshold = 0.05\nby = [\"space\"]\n\
@@ -123,16 +123,16 @@ fn errors_name_the_file_the_line_and_what_is_allowed() {
     assert_eq!(
         text,
         "\
-chatgauge.toml, line 2: alerting.interval: \"1 fortnight\" is no length of time between 1s and 240s
+chatgauge.toml, line 2: alerting.interval: \"1 fortnight\" is not a duration between \"1s\" and \"4m\"
 chatgauge.toml, line 2: alerting.timezone: \"Mars\" is not an IANA time zone such as Europe/Warsaw
-chatgauge.toml, line 3: alerting.rule[0].metric: \"errors\" is no metric; there are error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
+chatgauge.toml, line 3: alerting.rule[0].metric: \"errors\" is not a metric; there are error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
 chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `metric`: one of error_rate, error_count, request_rate, tokens, cost, cache_hit_rate, consecutive_failures, no_traffic, burn_rate, spike, latency_avg|p50|p95|p99, context_latency_avg|p50|p95|p99, llm_latency_avg|p50|p95|p99, ttft_avg|p50|p95|p99
-chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `threshold`: what the value is held against
+chatgauge.toml, line 1: alerting.rule[0]: rule \"a\" needs `threshold`: the value to compare with
 chatgauge.toml, line 4: alerting.rule[0].threshold: 10 is no share; 0.1 is 10 %, and error_rate is between 0 and 1
-chatgauge.toml, line 5: alerting.rule[0].op: \"=>\" is none of > < >= <= ==
+chatgauge.toml, line 5: alerting.rule[0].op: \"=>\" is none of >, <, >=, <=, ==
 chatgauge.toml, line 5: alerting.rule[0].clear_threshold: 0.2 is on the wrong side of the threshold 0.1
 chatgauge.toml, line 5: alerting.rule[0].by: \"team\" is none of space, user, model, provider, error_type
-chatgauge.toml, line 5: alerting.rule[0].channels: \"ops\" is no channel; there are log
+chatgauge.toml, line 5: alerting.rule[0].channels: \"ops\" is not a channel; there are log
 chatgauge.toml, line 5: alerting.rule[0].summary: {wert} is no field; there are name, rule, group, metric, value, threshold, limit, op, samples, events, window
 chatgauge.toml, line 4: alerting.rule[0].threshold: 14.4 can never happen with an slo of 0.9: errors would have to be 144 %; it must be above 0 and below 10.0
 chatgauge.toml, line 4: alerting.rule[0].threshold: \"5 sec\" is neither milliseconds nor e.g. \"5s\"
@@ -143,14 +143,14 @@ chatgauge.toml, line 6: alerting.rule[1].id: \"a\" is the id of an earlier rule;
     );
 }
 
-/// The message about a file that begins with a rule `a`, or with a channel.
-fn refusal(text: &str) -> String {
+/// The error of a file, without its name.
+fn error_in(text: &str) -> String {
     let message = load(&format!("{text}\n")).unwrap_err();
     message.strip_prefix("chatgauge.toml, ").unwrap_or(&message).to_owned()
 }
 
 #[test]
-fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
+fn errors_in_rules_have_the_line_the_key_and_what_is_allowed() {
     let budget = "metric = \"cost\"\nperiod = \"day\"\nthreshold = 1\nby = [\"space\"]";
     let rate = "metric = \"error_rate\"\nthreshold = 0.1";
     let table = [
@@ -213,7 +213,7 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             rate,
             "clear_threshold = true",
-            "line 5: alerting.rule[0].clear_threshold: invalid type: boolean `true`, expected a number, or a length of time such as \"5s\"",
+            "line 5: alerting.rule[0].clear_threshold: invalid type: boolean `true`, expected a number, or a duration such as \"5s\"",
         ),
         (
             rate,
@@ -223,7 +223,7 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             rate,
             "by = [\"space\", \"space\"]",
-            "line 5: alerting.rule[0].by: \"space\" stands there twice",
+            "line 5: alerting.rule[0].by: \"space\" is listed twice",
         ),
         (
             rate,
@@ -251,7 +251,7 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             "metric = \"spike\"",
             "threshold = 2",
-            "line 4: alerting.rule[0].threshold: a spike is held against its own history",
+            "line 4: alerting.rule[0].threshold: a spike is compared with its own history",
         ),
         (
             budget,
@@ -266,7 +266,7 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             budget,
             "[alerting.rule.limits]\n\"space:a\" = 0",
-            "line 8: alerting.rule[0].limits.space:a: 0 is no limit; it must be above 0",
+            "line 8: alerting.rule[0].limits.space:a: 0 is not a limit; it must be above 0",
         ),
         (
             budget,
@@ -276,19 +276,19 @@ fn every_key_of_a_rule_is_told_with_its_line_and_what_is_allowed() {
         (
             budget,
             "limit = -1",
-            "line 7: alerting.rule[0].limit: -1 is no limit; it must be above 0",
+            "line 7: alerting.rule[0].limit: -1 is not a limit; it must be above 0",
         ),
     ];
     for (rule, line, expected) in table {
-        let told = refusal(&format!("[[alerting.rule]]\nid = \"a\"\n{rule}\n{line}"));
-        assert!(told.starts_with(expected), "{line}:\n{told}\n{expected}");
+        let error = error_in(&format!("[[alerting.rule]]\nid = \"a\"\n{rule}\n{line}"));
+        assert!(error.starts_with(expected), "{line}:\n{error}\n{expected}");
     }
 }
 
 #[test]
-fn channels_are_told_with_their_line() {
+fn errors_in_channels_have_the_line() {
     let table = [
-        ("type = \"slack\"", "line 3: alerting.channels.ops.url: is missing; give the URL"),
+        ("type = \"slack\"", "line 3: alerting.channels.ops.url: is missing; set the URL"),
         (
             "send_resolved = true",
             "line 3: alerting.channels.ops.type: is missing; it is one of webhook",
@@ -297,15 +297,16 @@ fn channels_are_told_with_their_line() {
         ("type = \"email\"", "line 3: alerting.channels.ops.host: is missing"),
     ];
     for (line, expected) in table {
-        let told = refusal(&format!("[alerting]\nenabled = true\n[alerting.channels.ops]\n{line}"));
-        assert!(told.starts_with(expected), "{line}: {told}");
+        let error =
+            error_in(&format!("[alerting]\nenabled = true\n[alerting.channels.ops]\n{line}"));
+        assert!(error.starts_with(expected), "{line}: {error}");
     }
-    let told = refusal("[alerting]\n[alerting.channels.log]\ntype = \"slack\"");
-    assert!(told.starts_with("line 2: alerting.channels.log: the log is always there"), "{told}");
+    let error = error_in("[alerting]\n[alerting.channels.log]\ntype = \"slack\"");
+    assert!(error.starts_with("line 2: alerting.channels.log: the log always exists"), "{error}");
 }
 
 #[test]
-fn few_requests_can_be_watched_without_a_minimum() {
+fn a_lower_bound_on_the_request_rate_needs_no_minimum_of_samples() {
     let config = load(
         "[[alerting.rule]]\nid = \"quiet\"\nmetric = \"request_rate\"\nop = \"<\"\nthreshold = 5\n\
          [[alerting.rule]]\nid = \"hits\"\nmetric = \"cache_hit_rate\"\nthreshold = 0.9\n",
@@ -316,7 +317,7 @@ fn few_requests_can_be_watched_without_a_minimum() {
 }
 
 #[test]
-fn what_is_printed_is_read_back() {
+fn a_printed_section_is_read_back() {
     let config = load(
         "[alerting]\ninterval = \"15s\"\ntimezone = \"Asia/Kathmandu\"\n\
          [[alerting.rule]]\nid = \"a\"\nmetric = \"error_count\"\nthreshold = 1\nfilter = { model = [\"gpt-*\"], status_not = [\"cancelled\"] }\n",
@@ -326,7 +327,7 @@ fn what_is_printed_is_read_back() {
     let printed = toml::to_string(&RawAlerting::from(&config)).unwrap();
     let raw: RawAlerting = toml::from_str(&printed).unwrap();
     let mut again = AlertingConfig::default();
-    check_alerting(&raw, Tz::UTC, &mut again).unwrap();
+    again.set("alerting", &raw).unwrap();
     assert_eq!(again, config);
 }
 
@@ -343,6 +344,12 @@ fn the_example_file_shows_the_default_rules() {
     let shown: toml::Table = toml::from_str(&shown).unwrap();
     let rules: toml::Table = toml::from_str(DEFAULT_RULES).unwrap();
     assert_eq!(shown["alerting"]["rule"], rules["rule"]);
+}
+
+#[test]
+fn the_channels_of_the_example_file_have_known_keys() {
+    let raw: RawConfig = toml::from_str(EXAMPLE_CHANNELS).unwrap();
+    assert_eq!(raw.alerting.channels.len(), 4);
 }
 
 #[test]

@@ -1,103 +1,59 @@
-//! From a channel as typed to one that is trusted; secrets are read from their files here.
+//! Checks of channels; secrets are read from their files here.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::raw::RawChannel;
-use super::{ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, SigningKey};
-use crate::config::layers::HIDDEN;
-use crate::config::secret::Secret;
+use super::{
+    ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint, LOG_CHANNEL, SigningKey, origin,
+};
+use crate::config::kinds::{choice, count};
+use crate::config::secret::{HIDDEN, Secret};
+use crate::config::settings::set;
 use crate::error::{Error, Result};
 
-/// The section of the file.
-const SECTION: &str = "alerting.channels";
-/// What the types are called.
+/// Names of the types.
 const TYPES: &str = "webhook, slack, alertmanager, email";
-/// Longest name of a channel.
+/// Maximum length of a channel's name.
 const NAME_CHARS_MAX: usize = 40;
-/// Largest file that holds a secret, in bytes.
+/// Maximum size of a file with a secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
-/// Most servers, or recipients, of one channel.
+/// Maximum number of servers or recipients of one channel.
 const TARGETS_MAX: usize = 20;
 
 /// Checks every channel.
-///
-/// # Errors
-/// The first key that is not acceptable.
 pub(in crate::config) fn check_channels(
     channels: &BTreeMap<String, RawChannel>,
 ) -> Result<Vec<ChannelConfig>> {
-    channels.iter().map(|(name, raw)| Keys { name, raw }.check()).collect()
-}
-
-/// Sets a secret of a channel from `CHATGAUGE_ALERTING_CHANNELS_<NAME>_<KEY>`; `rest` is what follows
-/// `CHANNELS_`. `None` when no channel or key is meant.
-pub(in crate::config) fn set_from_environment(
-    channels: &mut BTreeMap<String, RawChannel>,
-    rest: &str,
-    value: &str,
-) -> Option<String> {
-    let upper = |name: &str| name.replace('-', "_").to_ascii_uppercase();
-    channels.iter_mut().find_map(|(name, channel)| {
-        let key = rest.strip_prefix(&upper(name))?.strip_prefix('_')?;
-        let slot = match key {
-            "URL" => &mut channel.url,
-            "SECRET" => &mut channel.secret,
-            "SECRET_PREVIOUS" => &mut channel.secret_previous,
-            "BEARER_TOKEN" => &mut channel.bearer_token,
-            "PASSWORD" => &mut channel.password,
-            _ => return None,
-        };
-        *slot = Some(Secret::new(value));
-        Some(format!("{SECTION}.{name}.{}", key.to_ascii_lowercase()))
-    })
-}
-
-/// Scheme, host and port of an HTTP URL without user and password; `None` when it is something else.
-pub(super) fn origin(url: &str) -> Option<&str> {
-    let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
-    let port_is_number =
-        authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']') || is_port(port));
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
-    (!authority.is_empty()
-        && !authority.starts_with(':')
-        && !authority.contains('@')
-        && port_is_number
-        && url.bytes().all(is_plain))
-    .then(|| url.get(..url.len() - after.len() + authority.len()))
-    .flatten()
-}
-
-fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok_and(|port| port > 0)
+    let check = |(name, raw): (&String, &RawChannel)| {
+        Keys { section: format!("alerting.channels.{name}"), name, raw }.check()
+    };
+    channels.iter().map(check).collect()
 }
 
 /// One channel under check.
 struct Keys<'a> {
+    section: String,
     name: &'a str,
     raw: &'a RawChannel,
 }
 
 impl Keys<'_> {
     fn wrong(&self, key: &str, reason: impl Into<String>) -> Error {
-        Error::invalid_config(format!("{SECTION}.{}.{key}", self.name), reason)
+        Error::invalid_config(format!("{}.{key}", self.section), reason)
     }
 
     fn check(&self) -> Result<ChannelConfig> {
         let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        let section = format!("{SECTION}.{}", self.name);
-        if self.name == crate::config::LOG_CHANNEL {
-            let reason = "the log is always there and needs no channel; take another name";
-            return Err(Error::invalid_config(section, reason));
+        if self.name == LOG_CHANNEL {
+            let reason = "the log always exists and needs no channel; choose another name";
+            return Err(Error::invalid_config(&self.section, reason));
         }
-        if self.name.is_empty()
-            || self.name.len() > NAME_CHARS_MAX
-            || !self.name.chars().all(is_part)
-        {
+        let has_length = (1..=NAME_CHARS_MAX).contains(&self.name.len());
+        if !has_length || !self.name.chars().all(is_part) {
             let reason = format!("a channel's name is 1 to {NAME_CHARS_MAX} of a-z, 0-9, - and _");
-            return Err(Error::invalid_config(section, reason));
+            return Err(Error::invalid_config(&self.section, reason));
         }
         let kind = match self.raw.kind.as_deref() {
             Some("webhook") => self.webhook()?,
@@ -109,44 +65,13 @@ impl Keys<'_> {
             }
             None => return Err(self.wrong("type", format!("is missing; it is one of {TYPES}"))),
         };
-        self.refuse_foreign(&kind)?;
+        // A key that the type does not use would silently have no effect.
+        if let Some(key) = self.raw.inapplicable_key(kind.as_str()) {
+            let reason = format!("a channel of type {} has no such key", kind.as_str());
+            return Err(self.wrong(key, reason));
+        }
         let send_resolved = self.raw.send_resolved.unwrap_or(true);
         Ok(ChannelConfig { name: self.name.to_owned(), send_resolved, kind })
-    }
-
-    /// A key that the type does not know would be silently without effect.
-    fn refuse_foreign(&self, kind: &ChannelKind) -> Result<()> {
-        let raw = self.raw;
-        let (web, am, mail) = (
-            matches!(kind, ChannelKind::Webhook { .. } | ChannelKind::Slack { .. }),
-            matches!(kind, ChannelKind::Alertmanager { .. }),
-            matches!(kind, ChannelKind::Email(_)),
-        );
-        let signed = matches!(kind, ChannelKind::Webhook { .. });
-        let keys = [
-            ("url", raw.url.is_some(), web || am),
-            ("url_file", raw.url_file.is_some(), web || am),
-            ("urls", raw.urls.is_some(), am),
-            ("secret", raw.secret.is_some(), signed),
-            ("secret_file", raw.secret_file.is_some(), signed),
-            ("secret_previous", raw.secret_previous.is_some(), signed),
-            ("secret_previous_file", raw.secret_previous_file.is_some(), signed),
-            ("bearer_token", raw.bearer_token.is_some(), !mail),
-            ("bearer_token_file", raw.bearer_token_file.is_some(), !mail),
-            ("host", raw.host.is_some(), mail),
-            ("port", raw.port.is_some(), mail),
-            ("tls", raw.tls.is_some(), mail),
-            ("allow_plaintext", raw.allow_plaintext.is_some(), mail),
-            ("from", raw.from.is_some(), mail),
-            ("to", raw.to.is_some(), mail),
-        ];
-        for (key, is_set, is_known) in keys {
-            if is_set && !is_known {
-                let reason = format!("a channel of type {} has no such key", kind.as_str());
-                return Err(self.wrong(key, reason));
-            }
-        }
-        Ok(())
     }
 
     fn webhook(&self) -> Result<ChannelKind> {
@@ -166,7 +91,7 @@ impl Keys<'_> {
                 self.wrong(
                     key,
                     "is not whsec_ followed by 24 to 64 bytes in base64; \
-                     make one with: echo whsec_$(openssl rand -base64 32)",
+                     generate one with: echo whsec_$(openssl rand -base64 32)",
                 )
             })?;
             secrets.push(signing_key);
@@ -193,7 +118,7 @@ impl Keys<'_> {
             self.wrong(
                 "url",
                 format!(
-                    "is missing; give the URL of {what}, or url_file, or \
+                    "is missing; set the URL of {what}, url_file, or \
                      CHATGAUGE_ALERTING_CHANNELS_{variable}_URL"
                 ),
             )
@@ -204,7 +129,7 @@ impl Keys<'_> {
     fn endpoint_of(&self, key: &str, url: Secret) -> Result<Endpoint> {
         // The value is not repeated: for many services the URL is the secret.
         if origin(url.reveal()).is_none() {
-            let reason = "is not http(s)://host[:port]/path; name and password go into \
+            let reason = "is not http(s)://host[:port]/path; name and password belong in \
                           `username` and `password`";
             return Err(self.wrong(key, reason));
         }
@@ -217,7 +142,7 @@ impl Keys<'_> {
         let basic = self.credentials()?;
         let header = match (token, basic) {
             (Some(_), Some(_)) => {
-                return Err(self.wrong("bearer_token", "give it or `username`, not both"));
+                return Err(self.wrong("bearer_token", "set it or `username`, not both"));
             }
             (Some(token), None) => format!("Bearer {}", token.reveal()),
             (None, Some((name, password))) => {
@@ -248,23 +173,15 @@ impl Keys<'_> {
 
     fn email(&self) -> Result<EmailConfig> {
         let raw = self.raw;
-        let name = raw.tls.as_deref().unwrap_or(EmailTls::StartTls.as_str());
-        let tls = EmailTls::ALL
-            .into_iter()
-            .find(|tls| tls.as_str() == name)
-            .ok_or_else(|| self.wrong("tls", format!("{name:?} is none of tls, starttls, none")))?;
+        let mut tls = EmailTls::StartTls;
+        set(&mut tls, &self.section, "tls", &raw.tls, &choice())?;
         let host = raw.host.clone().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| self.wrong("host", "is missing; name the mail server"))?;
+        let host = host.ok_or_else(|| self.wrong("host", "is missing; set the mail server"))?;
         if tls == EmailTls::Plaintext {
             self.check_plaintext(&host)?;
         }
-        let port = match raw.port {
-            None => tls.default_port(),
-            Some(port) => u16::try_from(port)
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(|| self.wrong("port", format!("{port} is not between 1 and 65535")))?,
-        };
+        let mut port = tls.default_port();
+        set(&mut port, &self.section, "port", &raw.port, &count(1..=65_535))?;
         let from = raw.from.clone().ok_or_else(|| self.wrong("from", "is missing"))?;
         self.check_address("from", &from)?;
         let to = raw.to.clone().unwrap_or_default();
@@ -285,7 +202,7 @@ impl Keys<'_> {
             return Err(self.wrong("tls", reason));
         }
         if self.raw.username.is_some() {
-            return Err(self.wrong("username", "would travel in the clear; use starttls or tls"));
+            return Err(self.wrong("username", "would be sent unencrypted; use starttls or tls"));
         }
         Ok(())
     }
@@ -297,7 +214,7 @@ impl Keys<'_> {
         Err(self.wrong(key, format!("{address:?} is not an address such as ops@example.org")))
     }
 
-    /// A secret that was typed, or lies in a file; not both.
+    /// A secret that is typed or in a file, not both.
     fn secret(
         &self,
         key: &str,
@@ -307,7 +224,7 @@ impl Keys<'_> {
         let typed = typed.clone().filter(|secret| !secret.reveal().is_empty());
         let secret = match (typed, file.as_deref().filter(|path| !path.is_empty())) {
             (Some(_), Some(_)) => {
-                return Err(self.wrong(key, format!("give it or {key}_file, not both")));
+                return Err(self.wrong(key, format!("set it or {key}_file, not both")));
             }
             (Some(secret), None) => secret,
             (None, Some(path)) => self.read_secret(key, path)?,
@@ -345,7 +262,7 @@ fn is_mailbox(address: &str) -> bool {
     address.parse::<lettre::message::Mailbox>().is_ok()
 }
 
-/// Without the server nothing is ever sent there.
+/// The client build sends no mail, and does not contain the parser of addresses.
 #[cfg(not(feature = "server"))]
 fn is_mailbox(address: &str) -> bool {
     address.contains('@')

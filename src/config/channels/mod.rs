@@ -1,39 +1,42 @@
-//! Channels of alerts: where messages go. Every secret comes from here and stays here.
+//! `[alerting.channels.NAME]`: the receivers of notifications. Secrets come from here and stay here.
 
 mod check;
 mod raw;
 
 use std::path::PathBuf;
 
-use super::secret::Secret;
+use super::choice::choice;
+use super::secret::{HIDDEN, Secret};
+pub(super) use check::check_channels;
 pub use raw::RawChannel;
 
-pub(super) use check::{check_channels, set_from_environment};
+/// The log as a channel: it always exists, and no other channel may have this name.
+pub const LOG_CHANNEL: &str = "log";
 
 /// One channel, `[alerting.channels.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
-    /// What rules call it.
+    /// Its name in rules.
     pub name: String,
-    /// Whether the end of an incident is told too.
+    /// Whether the end of an incident is notified too.
     pub send_resolved: bool,
-    /// What it speaks.
+    /// Protocol and receiver.
     pub kind: ChannelKind,
 }
 
-/// What a channel speaks, and to whom.
+/// Protocol and receiver of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelKind {
     /// Alertmanager's webhook payload, signed as Standard Webhooks.
     Webhook {
-        /// Where.
+        /// The receiver.
         endpoint: Endpoint,
-        /// Keys to sign with: the current one first, then the one before, during rotation.
+        /// Signing keys: the current one, then the previous one during rotation.
         secrets: Vec<SigningKey>,
     },
-    /// Slack's incoming webhook, and what imitates it.
+    /// Slack's incoming webhook, and services compatible with it.
     Slack {
-        /// Where.
+        /// The receiver.
         endpoint: Endpoint,
     },
     /// Alertmanager's `/api/v2/alerts`, on every server of a cluster.
@@ -58,7 +61,7 @@ impl ChannelKind {
 }
 
 impl ChannelConfig {
-    /// Where it leads, without anything secret: scheme, host and port.
+    /// The receiver without secrets: scheme, host and port.
     pub fn target(&self) -> String {
         match &self.kind {
             ChannelKind::Webhook { endpoint, .. } | ChannelKind::Slack { endpoint } => {
@@ -72,37 +75,57 @@ impl ChannelConfig {
     }
 }
 
-/// A URL and what its server wants to see.
+/// A URL and how to authenticate there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The URL; for many services it is itself the secret.
     pub url: Secret,
-    /// The whole `Authorization` header.
+    /// The value of the `Authorization` header.
     pub authorization: Option<Secret>,
-    /// A PEM file with the only authorities to trust; `None`: those of the web.
+    /// CA bundle (PEM) that replaces the built-in one.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Endpoint {
     /// Scheme, host and port.
     pub fn origin(&self) -> &str {
-        check::origin(self.url.reveal()).unwrap_or("(no URL)")
+        origin(self.url.reveal()).unwrap_or("(no URL)")
     }
 }
 
-/// A key of Standard Webhooks, decoded.
+/// Scheme, host and port of an HTTP URL without user name and password; `None` for anything else.
+fn origin(url: &str) -> Option<&str> {
+    let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    let port_is_number =
+        authority.rsplit_once(':').is_none_or(|(_, port)| port.ends_with(']') || is_port(port));
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    (!authority.is_empty()
+        && !authority.starts_with(':')
+        && !authority.contains('@')
+        && port_is_number
+        && url.bytes().all(is_plain))
+    .then(|| url.get(..url.len() - after.len() + authority.len()))
+    .flatten()
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// A signing key of Standard Webhooks, decoded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningKey(Vec<u8>);
 
 impl SigningKey {
-    /// The key that `whsec_<base64>` stands for; `None` when it does not, or has not 24 to 64 bytes.
+    /// Decodes `whsec_<base64>`; `None` when it is something else or not 24 to 64 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         let encoded = text.strip_prefix("whsec_")?;
         let key = data_encoding::BASE64.decode(encoded.as_bytes()).ok()?;
         (24..=64).contains(&key.len()).then_some(Self(key))
     }
 
-    /// The bytes.
+    /// The key's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -110,34 +133,23 @@ impl SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(super::layers::HIDDEN)
+        f.write_str(HIDDEN)
     }
 }
 
-/// How the connection to a mail server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmailTls {
-    /// TLS from the first byte (port 465).
-    Tls,
-    /// Begins in the clear and must become TLS (port 587).
-    StartTls,
-    /// Not at all; only to a loopback address, and only when asked for.
-    Plaintext,
+choice! {
+    /// How the connection to a mail server is encrypted.
+    EmailTls {
+        /// TLS from the first byte (port 465).
+        Tls = "tls",
+        /// Starts unencrypted and must upgrade to TLS (port 587).
+        StartTls = "starttls",
+        /// Not encrypted; only to a loopback address, and only with `allow_plaintext`.
+        Plaintext = "none",
+    }
 }
 
 impl EmailTls {
-    /// Every protection.
-    pub const ALL: [Self; 3] = [Self::Tls, Self::StartTls, Self::Plaintext];
-
-    /// The spelling in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tls => "tls",
-            Self::StartTls => "starttls",
-            Self::Plaintext => "none",
-        }
-    }
-
     const fn default_port(self) -> u16 {
         match self {
             Self::Tls => 465,
@@ -147,18 +159,18 @@ impl EmailTls {
     }
 }
 
-/// A mail server, and whom to write to.
+/// A mail server, sender and recipients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailConfig {
     /// Name or address of the server.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How the connection is protected.
+    /// Encryption of the connection.
     pub tls: EmailTls,
-    /// Name to sign in with, and password.
+    /// User name and password.
     pub credentials: Option<(String, Secret)>,
-    /// A PEM file with the only authorities to trust; `None`: those of the web.
+    /// CA bundle (PEM) that replaces the built-in one.
     pub ca_file: Option<PathBuf>,
     /// The sender.
     pub from: String,

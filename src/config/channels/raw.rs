@@ -1,60 +1,103 @@
 //! A channel as typed.
 
-use serde::{Deserialize, Serialize};
-
 use super::{ChannelConfig, ChannelKind, EmailTls, Endpoint};
-use crate::config::secret::Secret;
+use crate::config::kinds::choice;
+use crate::config::layer::raw_table;
+use crate::config::secret::{HIDDEN, Secret};
 
-/// One `[alerting.channels.NAME]`; what is needed depends on `type`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawChannel {
-    /// `webhook`, `slack`, `alertmanager` or `email`.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// Whether the end of an incident is told too.
-    pub send_resolved: Option<bool>,
-    /// Where to post to.
-    pub url: Option<Secret>,
-    /// A file that holds the URL.
-    pub url_file: Option<String>,
-    /// Servers of an Alertmanager cluster.
-    pub urls: Option<Vec<Secret>>,
-    /// Key to sign with, `whsec_...`.
-    pub secret: Option<Secret>,
-    /// A file that holds the key.
-    pub secret_file: Option<String>,
-    /// The key before, while receivers change over.
-    pub secret_previous: Option<Secret>,
-    /// A file that holds the key before.
-    pub secret_previous_file: Option<String>,
-    /// Token of `Authorization: Bearer`.
-    pub bearer_token: Option<Secret>,
-    /// A file that holds the token.
-    pub bearer_token_file: Option<String>,
-    /// Name to sign in with.
-    pub username: Option<String>,
-    /// Password to sign in with.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    pub password_file: Option<String>,
-    /// A PEM file with the only authorities to trust.
-    pub ca_file: Option<String>,
-    /// Mail server.
-    pub host: Option<String>,
-    /// Its port.
-    pub port: Option<i64>,
-    /// `tls`, `starttls` or `none`.
-    pub tls: Option<String>,
-    /// Whether `tls = "none"` is meant.
-    pub allow_plaintext: Option<bool>,
-    /// Sender.
-    pub from: Option<String>,
-    /// Recipients.
-    pub to: Option<Vec<String>>,
+/// Declares the keys of a channel, each with the types of channels that accept it.
+macro_rules! channel_keys {
+    ($($(#[$meta:meta])+ $field:ident: $type:ty, [$($accepted_by:ident)+];)+) => {
+        raw_table! {
+            /// One `[alerting.channels.NAME]`; the required keys depend on `type`.
+            RawChannel { $($(#[$meta])+ $field: Option<$type>,)+ }
+        }
+
+        impl RawChannel {
+            /// The first key that is set and that channels of this type do not accept.
+            pub(super) fn inapplicable_key(&self, channel_type: &str) -> Option<&'static str> {
+                let keys = [$((
+                    stringify!($field),
+                    self.$field.is_some(),
+                    &[$(stringify!($accepted_by)),+][..],
+                ),)+];
+                let is_inapplicable =
+                    |(_, is_set, types): &(_, bool, &[&str])| *is_set && !types.contains(&channel_type);
+                keys.into_iter().find(is_inapplicable).map(|(key, ..)| key)
+            }
+        }
+    };
 }
 
-/// What is in effect, for printing; secrets only as `(hidden)`, files they came from not at all.
+channel_keys! {
+    /// `webhook`, `slack`, `alertmanager` or `email`.
+    #[serde(rename = "type")]
+    kind: String, [webhook slack alertmanager email];
+    /// Whether the end of an incident is notified too.
+    send_resolved: bool, [webhook slack alertmanager email];
+    /// URL to post to.
+    url: Secret, [webhook slack alertmanager];
+    /// A file with the URL.
+    url_file: String, [webhook slack alertmanager];
+    /// URLs of the servers of an Alertmanager cluster.
+    urls: Vec<Secret>, [alertmanager];
+    /// Signing key, `whsec_...`.
+    secret: Secret, [webhook];
+    /// A file with the signing key.
+    secret_file: String, [webhook];
+    /// The previous signing key, while receivers change over.
+    secret_previous: Secret, [webhook];
+    /// A file with the previous signing key.
+    secret_previous_file: String, [webhook];
+    /// Token of `Authorization: Bearer`.
+    bearer_token: Secret, [webhook slack alertmanager];
+    /// A file with the token.
+    bearer_token_file: String, [webhook slack alertmanager];
+    /// User name.
+    username: String, [webhook slack alertmanager email];
+    /// Password.
+    password: Secret, [webhook slack alertmanager email];
+    /// A file with the password.
+    password_file: String, [webhook slack alertmanager email];
+    /// CA bundle (PEM) that replaces the built-in one.
+    ca_file: String, [webhook slack alertmanager email];
+    /// Mail server.
+    host: String, [email];
+    /// Port of the mail server.
+    port: i64, [email];
+    /// `tls`, `starttls` or `none`.
+    tls: String, [email];
+    /// Confirms `tls = "none"`.
+    allow_plaintext: bool, [email];
+    /// Sender.
+    from: String, [email];
+    /// Recipients.
+    to: Vec<String>, [email];
+}
+
+impl RawChannel {
+    /// A secret by its key; environment variables can set it.
+    pub(in crate::config) fn secret_mut(&mut self, key: &str) -> Option<&mut Option<Secret>> {
+        match key {
+            "url" => Some(&mut self.url),
+            "secret" => Some(&mut self.secret),
+            "secret_previous" => Some(&mut self.secret_previous),
+            "bearer_token" => Some(&mut self.bearer_token),
+            "password" => Some(&mut self.password),
+            _ => None,
+        }
+    }
+
+    fn with_access(self, endpoint: &Endpoint) -> Self {
+        Self {
+            bearer_token: endpoint.authorization.clone(),
+            ca_file: endpoint.ca_file.as_ref().map(|path| path.display().to_string()),
+            ..self
+        }
+    }
+}
+
+/// The channel in effect, for printing; secrets only as `(hidden)`, without the files that they came from.
 impl From<&ChannelConfig> for RawChannel {
     fn from(channel: &ChannelConfig) -> Self {
         let base = Self {
@@ -62,11 +105,12 @@ impl From<&ChannelConfig> for RawChannel {
             send_resolved: Some(channel.send_resolved),
             ..Self::default()
         };
+        let hidden = || Secret::new(HIDDEN);
         match &channel.kind {
             ChannelKind::Webhook { endpoint, secrets } => Self {
                 url: Some(endpoint.url.clone()),
-                secret: (!secrets.is_empty()).then(Secret::default),
-                secret_previous: (secrets.len() > 1).then(Secret::default),
+                secret: (!secrets.is_empty()).then(hidden),
+                secret_previous: (secrets.len() > 1).then(hidden),
                 ..base.with_access(endpoint)
             },
             ChannelKind::Slack { endpoint } => {
@@ -83,7 +127,7 @@ impl From<&ChannelConfig> for RawChannel {
             ChannelKind::Email(email) => Self {
                 host: Some(email.host.clone()),
                 port: Some(email.port.into()),
-                tls: Some(email.tls.as_str().to_owned()),
+                tls: Some(choice().write(&email.tls)),
                 allow_plaintext: (email.tls == EmailTls::Plaintext).then_some(true),
                 username: email.credentials.as_ref().map(|(name, _)| name.clone()),
                 password: email.credentials.as_ref().map(|(_, password)| password.clone()),
@@ -92,16 +136,6 @@ impl From<&ChannelConfig> for RawChannel {
                 to: Some(email.to.clone()),
                 ..base
             },
-        }
-    }
-}
-
-impl RawChannel {
-    fn with_access(self, endpoint: &Endpoint) -> Self {
-        Self {
-            bearer_token: endpoint.authorization.clone(),
-            ca_file: endpoint.ca_file.as_ref().map(|path| path.display().to_string()),
-            ..self
         }
     }
 }

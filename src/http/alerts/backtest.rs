@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,11 +12,11 @@ use super::rules::RuleBody;
 use crate::alert::{Backtest, BacktestIncident};
 use crate::config::RawRule;
 use crate::http::auth::Principal;
-use crate::http::body::{SmallBody, parse_json};
+use crate::http::body::JsonBody;
 use crate::http::openapi::AdminProblems;
-use crate::http::params::{NONE, instant};
+use crate::http::params::{NoQuery, instant};
 use crate::http::problem::{Kind, Problem};
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::alert::{EndReason, Rule};
 use crate::model::measures::ratio;
 use crate::model::{AuditAction, TimeRange};
@@ -73,18 +73,22 @@ struct BacktestIncidentBody {
     /// Dimension to value.
     group: BTreeMap<String, String>,
     /// The budget's period.
+    #[schema(required)]
     period: Option<String>,
     /// When it would have begun.
     #[schema(format = DateTime)]
     triggered_at: String,
     /// When it would have ended; null: not within the range.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     ended_at: Option<String>,
     /// Why.
+    #[schema(required)]
     reason: Option<&'static str>,
     /// The value when it fired.
+    #[schema(required)]
     triggered_value: Option<f64>,
     /// The worst value.
+    #[schema(required)]
     peak_value: Option<f64>,
     /// Requests behind the value when it fired.
     samples: u64,
@@ -166,13 +170,11 @@ async fn rule_of(app: &App, rule: Value) -> Result<Rule, Problem> {
 )]
 pub(crate) async fn backtest(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    principal: Principal,
+    _: NoQuery,
+    JsonBody(BacktestBody { rule, start, end }): JsonBody<BacktestBody>,
 ) -> Result<Json<BacktestedBody>, Problem> {
-    params(query.as_deref(), NONE)?;
-    let BacktestBody { rule, start, end } = parse_json(&body)?;
-    let (now, tz) = (app.service().now(), app.service().config().time_zone);
+    let (now, tz) = (app.service().now(), app.time_zone());
     let at = |field: &'static str, text: &str| {
         instant(text, now, tz).map_err(|reason| Problem::field(field, reason))
     };

@@ -1,16 +1,17 @@
 //! `POST /api/alerts/channels/{name}/test`: does a message arrive?
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
 use crate::http::auth::Principal;
+use crate::http::extract::Path;
 use crate::http::openapi::AdminProblems;
-use crate::http::params::NONE;
+use crate::http::params::NoQuery;
 use crate::http::problem::{Kind, Problem};
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::AuditAction;
 use crate::model::measures::ratio;
 
@@ -22,8 +23,10 @@ pub(crate) struct ChannelTestBody {
     /// Whether it took the message.
     delivered: bool,
     /// Status of its answer.
+    #[schema(required)]
     status: Option<u16>,
     /// What went wrong.
+    #[schema(required)]
     error: Option<String>,
     /// Time it took.
     elapsed_ms: f64,
@@ -40,11 +43,10 @@ pub(crate) struct ChannelTestBody {
 )]
 pub(crate) async fn test(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<ChannelTestBody>, Problem> {
-    params(query.as_deref(), NONE)?;
     let channel = name.clone();
     let test = app.ask(move |service| match service.test_channel(&name) {
         Err(Error::InvalidQuery { reason, .. }) => Ok(Err(reason)),

@@ -3,18 +3,50 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::alert::summary::{pair_text, unit_of};
 use crate::alert::{Evaluation, Explanation, Verdict};
-use crate::http::auth::Principal;
-use crate::http::openapi::{self, AdminProblems};
-use crate::http::params::EXPLAIN;
+use crate::http::extract::AllSpaces;
+use crate::http::openapi::FindProblems;
+use crate::http::params::Query;
 use crate::http::problem::{Kind, Problem};
-use crate::http::state::{App, params};
+use crate::http::state::App;
+use crate::model::Dimension;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
+
+/// Which rule, and which of its groups.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExplainParams {
+    /// The id of the rule.
+    #[param(min_length = 1)]
+    rule: String,
+    /// The group, once for each dimension, as `space:acme`. Default: the rule without groups.
+    #[serde(default)]
+    #[param(min_length = 1, max_items = 100, pattern = "^(space|user|model|provider|error_type):")]
+    group: Vec<String>,
+}
+
+impl ExplainParams {
+    /// The values of `group` by their dimensions.
+    fn names(&self) -> Result<BTreeMap<String, String>, Problem> {
+        let mut names = BTreeMap::new();
+        for text in &self.group {
+            let pair = text.split_once(':').filter(|(name, _)| Dimension::parse(name).is_some());
+            let Some((name, value)) = pair else {
+                let reason = format!("{text:?} is not a dimension and a value such as space:acme");
+                return Err(Problem::parameter("group", reason));
+            };
+            if names.insert(name.to_owned(), value.to_owned()).is_some() {
+                return Err(Problem::parameter("group", format!("names {name} twice")));
+            }
+        }
+        Ok(names)
+    }
+}
 
 /// The last evaluations of a rule for one group.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,10 +56,12 @@ pub(crate) struct ExplainBody {
     /// Dimension to value.
     group: BTreeMap<String, String>,
     /// The budget's period.
+    #[schema(required)]
     period: Option<String>,
     /// What it is doing.
     state: &'static str,
     /// Why it is inactive.
+    #[schema(required)]
     state_detail: Option<String>,
     /// Violations in a row.
     violations: u32,
@@ -38,9 +72,10 @@ pub(crate) struct ExplainBody {
     /// As many end it.
     clear_consecutive: u32,
     /// Until when messages are kept back.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     silenced_until: Option<String>,
     /// The open incident.
+    #[schema(required)]
     incident_id: Option<String>,
     /// At most 20 since the start, oldest first.
     evaluations: Vec<EvaluationBody>,
@@ -53,6 +88,7 @@ struct EvaluationBody {
     #[schema(format = DateTime)]
     at: String,
     /// The value.
+    #[schema(required)]
     value: Option<f64>,
     /// What it was held against, in the value's unit.
     threshold: f64,
@@ -157,22 +193,19 @@ impl ExplainBody {
     path = "/api/alerts/explain",
     operation_id = "alerts_explain",
     tag = "alerts",
-    params(openapi::ExplainParams),
-    responses((status = 200, description = "The evaluations.", body = ExplainBody), AdminProblems),
+    params(ExplainParams),
+    responses((status = 200, description = "The evaluations.", body = ExplainBody), FindProblems),
 )]
 pub(crate) async fn explain(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    Query(params): Query<ExplainParams>,
 ) -> Result<Json<ExplainBody>, Problem> {
-    principal.require_all_spaces()?;
-    let params = params(query.as_deref(), EXPLAIN)?;
-    let rule = params.one("rule").unwrap_or_default().to_owned();
-    let group = AlertGroup { names: params.group()?.into(), period: None };
-    let found = app.ask(move |service| service.explain_alert(&rule, &group)).await?;
+    let group = AlertGroup { names: params.names()?.into(), period: None };
+    let found = app.ask(move |service| service.explain_alert(&params.rule, &group)).await?;
     let found = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such rule"))?;
     if let Some(reason) = other_dimensions(&found.rule, &found.group) {
-        return Err(Problem::field("group", reason));
+        return Err(Problem::parameter("group", reason));
     }
     Ok(Json(ExplainBody::new(found)))
 }

@@ -25,6 +25,7 @@ pub(crate) struct IncidentBody {
     /// Dimension to value; empty without groups.
     group: BTreeMap<String, String>,
     /// The budget's period.
+    #[schema(required)]
     period: Option<String>,
     /// firing, recovering, flapping or resolved.
     state: &'static str,
@@ -39,10 +40,13 @@ pub(crate) struct IncidentBody {
     /// What the value was held against when it fired.
     threshold: f64,
     /// The latest value while it is open, afterwards the one that fired.
+    #[schema(required)]
     actual_value: Option<f64>,
     /// The value when it fired.
+    #[schema(required)]
     triggered_value: Option<f64>,
     /// The worst value.
+    #[schema(required)]
     peak_value: Option<f64>,
     /// Requests behind the actual value.
     samples: u64,
@@ -51,6 +55,7 @@ pub(crate) struct IncidentBody {
     /// One sentence, of when it fired.
     message: String,
     /// Where the rule says to look.
+    #[schema(required)]
     runbook: Option<String>,
     /// The rule's own labels.
     labels: BTreeMap<String, String>,
@@ -58,17 +63,19 @@ pub(crate) struct IncidentBody {
     #[schema(format = DateTime)]
     triggered_at: String,
     /// When it ended.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     ended_at: Option<String>,
     /// Why: `recovered`, `no_traffic`, `period_ended`, `rule_removed`, `rule_changed` or `manual`.
+    #[schema(required)]
     reason: Option<&'static str>,
     /// When somebody took care of it.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     acknowledged_at: Option<String>,
     /// Who.
+    #[schema(required)]
     acknowledged_by: Option<String>,
     /// Until when messages are kept back.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     silenced_until: Option<String>,
     /// The rule only tries: nobody is told.
     dry_run: bool,

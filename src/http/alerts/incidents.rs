@@ -1,19 +1,22 @@
 //! What triggered: `/api/metrics/alerts`, `/api/alerts/incidents` and one incident with its history.
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::State;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{IncidentBody, IncidentView, OpenCounts};
 use crate::alert::AckOutcome;
 use crate::http::auth::Principal;
-use crate::http::body::{SmallBody, parse_json};
-use crate::http::openapi::{self, AdminProblems, ReadProblems};
-use crate::http::params::{ALERTS, INCIDENT_STATES, INCIDENTS, NONE, Params};
+use crate::http::body::OptionalJsonBody;
+use crate::http::extract::{AllSpaces, Path};
+use crate::http::openapi::{AdminProblems, FindProblems, ReadProblems};
+use crate::http::params::{
+    Cursor, DuringParams, Instant, Limit, NoQuery, PageParams, Query, distinct, route_params, words,
+};
 use crate::http::problem::{Kind, Problem};
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::alert::{AlertEvent, AlertIncident, NOT_ONE_LINE, StoredMessage};
 use crate::model::{AuditAction, Timestamp};
 use crate::service::Chatgauge;
@@ -26,6 +29,53 @@ const OPEN_MAX: usize = 10_000;
 const CURSOR_BYTES: usize = 16;
 /// Longest note or comment, in characters.
 const NOTE_CHARS_MAX: usize = 500;
+
+words! {
+    /// What an incident may be doing.
+    IncidentState(&'static str), ["open", "firing", "recovering", "flapping", "resolved"], std::convert::identity;
+}
+
+/// Which incidents.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IncidentParams {
+    /// Only incidents in these states; `open` is all but `resolved`.
+    #[serde(default)]
+    #[param(inline, max_items = 100)]
+    state: Vec<IncidentState>,
+    /// Only incidents of the rule with this id.
+    #[param(min_length = 1)]
+    rule: Option<String>,
+}
+
+/// Since when, and how many.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SinceParams {
+    /// Only what triggered at or after this instant, in the forms of `start`. Default: the beginning.
+    #[param(inline)]
+    since: Option<Instant>,
+    /// Maximum number of incidents.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
+}
+
+route_params! {
+    /// What triggered, and since when.
+    AlertsParams {
+        since: SinceParams,
+        incident: IncidentParams,
+    }
+}
+
+route_params! {
+    /// Which incidents, when they were open, and how many.
+    IncidentsParams {
+        during: DuringParams,
+        incident: IncidentParams,
+        page: PageParams,
+    }
+}
 
 /// What triggered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,6 +97,7 @@ pub(crate) struct IncidentsBody {
     /// Newest first.
     incidents: Vec<IncidentBody>,
     /// What to send as `cursor` for the next page; null at the end.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -74,16 +125,21 @@ struct HistoryBody {
     /// Why.
     reason: String,
     /// The value then.
+    #[schema(required)]
     value: Option<f64>,
     /// What it was held against.
+    #[schema(required)]
     threshold: Option<f64>,
     /// Requests behind the value.
+    #[schema(required)]
     samples: Option<u64>,
     /// Those of them that count against it.
+    #[schema(required)]
     events: Option<u64>,
     /// `monitor`, or who did it.
     actor: String,
     /// What they had to say.
+    #[schema(required)]
     note: Option<String>,
 }
 
@@ -93,6 +149,7 @@ struct DeliveryBody {
     /// The same for every attempt; `webhook-id` unless it travelled with others.
     id: String,
     /// The message that it travelled in: `webhook-id`.
+    #[schema(required)]
     message_id: Option<String>,
     /// The channel.
     channel: String,
@@ -104,22 +161,24 @@ struct DeliveryBody {
     /// Attempts so far.
     attempts: u32,
     /// Status of the last answer.
+    #[schema(required)]
     status: Option<u16>,
     /// What went wrong last.
+    #[schema(required)]
     error: Option<String>,
     /// When it was written.
     #[schema(format = DateTime)]
     created_at: String,
     /// End of the last attempt.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     attempted_at: Option<String>,
     /// The next attempt is not before.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     next_attempt_at: Option<String>,
 }
 
 /// What to say about an acknowledgement.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AckBody {
     /// For the history.
@@ -129,7 +188,7 @@ pub(crate) struct AckBody {
 }
 
 /// Why somebody ends an incident.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CloseBody {
     /// For the history and the message.
@@ -181,13 +240,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(params: &Params<'_>) -> Result<Self, Problem> {
-        let query = IncidentQuery {
-            rule_id: params.one("rule").map(str::to_owned),
-            limit: params.limit()?.unwrap_or(DEFAULT_LINES),
-            ..IncidentQuery::default()
-        };
-        Ok(Self { states: params.words("state", &INCIDENT_STATES)?, query })
+    fn new(params: IncidentParams, limit: usize) -> Self {
+        let query = IncidentQuery { rule_id: params.rule, limit, ..IncidentQuery::default() };
+        Self { states: distinct(params.state.iter().map(|state| state.0)), query }
     }
 
     /// Newest first. States of open incidents are known only to the monitor, so that those are filtered
@@ -224,19 +279,18 @@ impl Wanted {
     path = "/api/metrics/alerts",
     operation_id = "metrics_alerts",
     tag = "alerts",
-    params(openapi::AlertsParams),
+    params(AlertsParams),
     responses((status = 200, description = "Newest first.", body = AlertsBody), ReadProblems),
 )]
 pub(crate) async fn triggered(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    Query(AlertsParams { since, incident }): Query<AlertsParams>,
 ) -> Result<Json<AlertsBody>, Problem> {
-    principal.require_all_spaces()?;
-    let params = params(query.as_deref(), ALERTS)?;
     let now = app.service().now();
-    let mut wanted = Wanted::new(&params)?;
-    wanted.query.fired_since = params.since(now, app.service().config().time_zone)?;
+    let mut wanted = Wanted::new(incident, Limit::or(since.limit, DEFAULT_LINES));
+    let resolve = |since: &Instant| since.resolve("since", now, app.time_zone());
+    wanted.query.fired_since = since.since.as_ref().map(resolve).transpose()?;
     let body = app.ask(move |service| {
         let view = IncidentView::load(service)?;
         let open =
@@ -255,20 +309,17 @@ pub(crate) async fn triggered(
     path = "/api/alerts/incidents",
     operation_id = "alerts_incidents",
     tag = "alerts",
-    params(openapi::IncidentsParams),
+    params(IncidentsParams),
     responses((status = 200, description = "A page.", body = IncidentsBody), ReadProblems),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    Query(IncidentsParams { during, incident, page }): Query<IncidentsParams>,
 ) -> Result<Json<IncidentsBody>, Problem> {
-    principal.require_all_spaces()?;
-    let params = params(query.as_deref(), INCIDENTS)?;
-    let mut wanted = Wanted::new(&params)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    wanted.query.during = params.range_if_any(app.service().now(), zone.tz)?;
-    wanted.query.before = params.cursor()?.map(decode_cursor);
+    let mut wanted = Wanted::new(incident, page.limit());
+    wanted.query.during = during.range(app.service().now(), app.time_zone())?;
+    wanted.query.before = page.cursor.as_ref().map(Cursor::bytes).transpose()?.map(decode_cursor);
     let body = app.ask(move |service| {
         let view = IncidentView::load(service)?;
         let found = wanted.find(service, &view)?;
@@ -303,16 +354,14 @@ fn unknown_incident() -> Problem {
     operation_id = "alerts_incident",
     tag = "alerts",
     params(("id" = String, Path, description = "`alert_id` of the incident.")),
-    responses((status = 200, description = "The incident.", body = IncidentDetailBody), AdminProblems),
+    responses((status = 200, description = "The incident.", body = IncidentDetailBody), FindProblems),
 )]
 pub(crate) async fn one(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    _: AllSpaces,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<IncidentDetailBody>, Problem> {
-    principal.require_all_spaces()?;
-    params(query.as_deref(), NONE)?;
     let body = app.ask(move |service| {
         let Some((incident, history)) = service.alert_incident(&id)? else { return Ok(None) };
         let view = IncidentView::load(service)?;
@@ -338,13 +387,11 @@ pub(crate) async fn one(
 )]
 pub(crate) async fn acknowledge(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    _: NoQuery,
+    OptionalJsonBody(AckBody { note }): OptionalJsonBody<AckBody>,
 ) -> Result<Json<IncidentBody>, Problem> {
-    params(query.as_deref(), NONE)?;
-    let AckBody { note } = if body.is_empty() { AckBody::default() } else { parse_json(&body)? };
     let note = checked_note("note", note)?;
     let actor = principal.actor.to_string();
     let incident_id = id.clone();
@@ -369,14 +416,12 @@ pub(crate) async fn acknowledge(
 )]
 pub(crate) async fn close(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    _: NoQuery,
+    OptionalJsonBody(CloseBody { comment }): OptionalJsonBody<CloseBody>,
 ) -> Result<Json<IncidentBody>, Problem> {
-    params(query.as_deref(), NONE)?;
-    let body = if body.is_empty() { CloseBody::default() } else { parse_json(&body)? };
-    let comment = checked_note("comment", body.comment)?;
+    let comment = checked_note("comment", comment)?;
     let actor = principal.actor.to_string();
     let outcome = app.change(move |service| {
         let outcome = service.close_alert(&id, &actor, comment.as_deref())?;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::alert::RuleStatus;
 use crate::alert::summary::unit_of;
-use crate::http::auth::Principal;
+use crate::http::extract::AllSpaces;
 use crate::http::openapi::ReadProblems;
-use crate::http::params::NONE;
+use crate::http::params::NoQuery;
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::Timestamp;
 use crate::model::alert::{EvaluationWindow, Rule};
 use crate::service::{ChannelReport, Chatgauge};
@@ -29,7 +29,7 @@ pub(crate) struct RulesBody {
     /// Time between two evaluations.
     interval_s: u64,
     /// The last evaluation.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_evaluated_at: Option<String>,
     /// Most groups of a rule that are watched.
     max_groups: usize,
@@ -59,10 +59,13 @@ pub(crate) struct RuleBody {
     /// What it must come back to.
     clear_threshold: f64,
     /// What the threshold of a budget or a capacity is a share of.
+    #[schema(required)]
     limit: Option<f64>,
     /// Width of the window; null: a period.
+    #[schema(required)]
     window_s: Option<f64>,
     /// day, week or month; null: a window.
+    #[schema(required)]
     period: Option<&'static str>,
     /// Evaluations in violation to fire.
     consecutive: u32,
@@ -81,6 +84,7 @@ pub(crate) struct RuleBody {
     /// Where messages go, besides the log.
     channels: Vec<String>,
     /// Where to look.
+    #[schema(required)]
     runbook: Option<String>,
     /// Handed on to receivers.
     labels: BTreeMap<String, String>,
@@ -92,6 +96,7 @@ pub(crate) struct RuleBody {
     /// `error`; or `inactive`.
     state: &'static str,
     /// Why it is inactive, or what else is worth saying.
+    #[schema(required)]
     state_detail: Option<String>,
     /// Groups by what they are doing; ok ones are left out.
     #[schema(value_type = BTreeMap<String, usize>)]
@@ -99,14 +104,15 @@ pub(crate) struct RuleBody {
     /// There are more groups than `max_groups`: only the largest are watched.
     is_truncated: bool,
     /// The last value of the worst group, of the largest when all are ok; null: there is no data.
+    #[schema(required)]
     last_value: Option<f64>,
     /// Requests behind it.
     last_samples: u64,
     /// When it was found.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_value_at: Option<String>,
     /// The last evaluation.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_evaluated_at: Option<String>,
 }
 
@@ -135,9 +141,10 @@ pub(crate) struct ChannelBody {
     /// Messages given up since the start.
     dead_total: u64,
     /// The last delivery since the start.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     last_sent_at: Option<String>,
     /// What went wrong last, until the next success.
+    #[schema(required)]
     last_error: Option<String>,
 }
 
@@ -245,11 +252,9 @@ fn body(service: &Chatgauge, now: Timestamp) -> crate::error::Result<RulesBody> 
 )]
 pub(crate) async fn rules(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    _: NoQuery,
 ) -> Result<Json<RulesBody>, Problem> {
-    principal.require_all_spaces()?;
-    params(query.as_deref(), NONE)?;
     let now = app.service().now();
     Ok(Json(app.ask(move |service| body(service, now)).await?))
 }

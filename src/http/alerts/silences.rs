@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
-use crate::http::body::{SmallBody, parse_json};
-use crate::http::openapi::{self, AdminProblems, ReadProblems};
-use crate::http::params::{NONE, SILENCE_STATES, SILENCES};
+use crate::http::body::JsonBody;
+use crate::http::extract::{AllSpaces, Path};
+use crate::http::openapi::{AdminProblems, ReadProblems, UnknownNameProblems};
+use crate::http::params::{NoQuery, Query, words};
 use crate::http::problem::{Kind, Problem};
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::alert::{AlertSilence, NOT_ONE_LINE, NewSilence};
 use crate::model::{AuditAction, Dimension, Timestamp};
 
@@ -22,12 +23,27 @@ const COMMENT_CHARS_MAX: usize = 500;
 /// Longest pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 256;
 
+words! {
+    /// Whether a silence is over.
+    SilenceState(&'static str), ["current", "expired"], std::convert::identity;
+}
+
+/// Which silences.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SilencesParams {
+    /// `current`: active or still to come; `expired`: over.
+    #[param(inline)]
+    state: Option<SilenceState>,
+}
+
 /// A silence to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSilenceBody {
     /// Id of a rule, with `*` for anything. Default: `*`.
     #[serde(default = "anything")]
+    #[schema(min_length = 1, max_length = 256)]
     rule: String,
     /// Dimension to value, with `*` for anything. Default: every group.
     #[serde(default)]
@@ -42,6 +58,7 @@ pub(crate) struct NewSilenceBody {
     ends_at: Option<String>,
     /// For how long; this or `ends_at`.
     #[serde(default)]
+    #[schema(minimum = 1)]
     duration_s: Option<u32>,
     /// Why.
     #[schema(max_length = 500)]
@@ -159,17 +176,15 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
     path = "/api/alerts/silences",
     operation_id = "alerts_silences",
     tag = "alerts",
-    params(openapi::SilencesParams),
+    params(SilencesParams),
     responses((status = 200, description = "Latest end first.", body = SilencesBody), ReadProblems),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    _: AllSpaces,
+    Query(params): Query<SilencesParams>,
 ) -> Result<Json<SilencesBody>, Problem> {
-    principal.require_all_spaces()?;
-    let params = params(query.as_deref(), SILENCES)?;
-    let over = params.words("state", &SILENCE_STATES)?.contains(&"expired");
+    let over = params.state == Some(SilenceState("expired"));
     let now = app.service().now();
     let silences = app.ask(move |service| service.alert_silences(over)).await?;
     let silences = silences.into_iter().map(|silence| SilenceBody::new(silence, now)).collect();
@@ -185,19 +200,18 @@ pub(crate) async fn list(
     request_body = NewSilenceBody,
     responses(
         (status = 201, description = "Made.", body = SilenceBody),
-        (status = 422, description = "No alert of any rule can match.", content_type = "application/problem+json"),
+        UnknownNameProblems,
         AdminProblems,
     ),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    principal: Principal,
+    _: NoQuery,
+    JsonBody(body): JsonBody<NewSilenceBody>,
 ) -> Result<(StatusCode, Json<SilenceBody>), Problem> {
-    params(query.as_deref(), NONE)?;
     let now = app.service().now();
-    let new = check(parse_json(&body)?, now)?;
+    let new = check(body, now)?;
     if let Some((field, reason)) = app.service().unmatchable_silence(&new) {
         return Err(Problem::unknown(field, reason));
     }
@@ -219,11 +233,10 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn end(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    principal: Principal,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    params(query.as_deref(), NONE)?;
     let (actor, silence_id) = (principal.actor.to_string(), id.clone());
     if !app.change(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
         return Err(Problem::new(Kind::NotFound, "there is no such silence that is not over"));

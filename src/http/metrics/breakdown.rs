@@ -1,19 +1,51 @@
 //! `GET /api/metrics/breakdown`: the leading groups of one dimension.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
-use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::BREAKDOWN;
+use crate::http::openapi::ReadProblems;
+use crate::http::params::{
+    DimensionName, FilterParams, Limit, Query, RangeParams, SortName, StatName, ZoneParams,
+    route_params,
+};
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
-use crate::model::MetricType;
+use crate::http::state::App;
 use crate::query::{BreakdownQuery, BreakdownRow};
 
 const DEFAULT_ROWS: usize = 20;
+
+route_params! {
+    /// Which groups, of which requests.
+    BreakdownParams {
+        groups: GroupParams,
+        range: RangeParams,
+        zone: ZoneParams,
+        filter: FilterParams,
+    }
+}
+
+/// Which groups, and how many.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct GroupParams {
+    /// The dimension to break down by.
+    #[param(inline)]
+    by: DimensionName,
+    /// The metric.
+    #[serde(default)]
+    #[param(inline)]
+    metric: SortName,
+    /// The statistic, for latencies.
+    #[serde(default)]
+    #[param(inline)]
+    stat: StatName,
+    /// Maximum number of rows; the rest is `other`.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 20)]
+    limit: Option<Limit>,
+}
 
 /// The leading groups of one dimension; rows and `other` add up to `total`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,7 +68,7 @@ pub(crate) struct BreakdownBody {
     exact: bool,
     /// The first instant from which the answer is complete, when it is not `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
     /// The leading groups.
     rows: Vec<RowBody>,
@@ -52,8 +84,10 @@ pub(crate) struct RowBody {
     /// Its name.
     name: String,
     /// The value of the metric.
+    #[schema(required)]
     value: Option<f64>,
     /// Part of the total in percent; null for metrics that do not add up.
+    #[schema(required)]
     share_percent: Option<f64>,
     /// Its requests.
     requests: i64,
@@ -72,24 +106,24 @@ impl From<BreakdownRow> for RowBody {
     path = "/api/metrics/breakdown",
     operation_id = "metrics_breakdown",
     tag = "metrics",
-    params(openapi::BreakdownParams),
+    params(BreakdownParams),
     responses((status = 200, description = "The groups.", body = BreakdownBody), ReadProblems),
 )]
 pub(crate) async fn breakdown(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<BreakdownParams>,
 ) -> Result<Json<BreakdownBody>, Problem> {
-    let params = params(query.as_deref(), BREAKDOWN)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    let metric = params.metric("metric", MetricType::RequestRate)?;
+    let zone = params.zone.zone(app.time_zone());
+    let GroupParams { by, metric, stat, limit } = params.groups;
+    let metric = metric.0;
     let query = BreakdownQuery {
-        by: params.dimension()?,
+        by: by.0,
         metric,
-        stat: params.stat(metric)?,
-        range: params.range(app.service().now(), zone.tz)?,
-        filter: app.filter(&params, &principal)?,
-        limit: params.limit()?.unwrap_or(DEFAULT_ROWS),
+        stat: stat.of(metric)?,
+        range: params.range.range(app.service().now(), zone.tz)?,
+        filter: app.filter(&params.filter, &principal)?,
+        limit: Limit::or(limit, DEFAULT_ROWS),
     };
     let (by, stat, range) = (query.by, query.stat, query.range);
     let breakdown = app.ask(move |service| service.breakdown(&query)).await?;

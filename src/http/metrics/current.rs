@@ -3,18 +3,36 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
-use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::CURRENT;
+use crate::http::openapi::ReadProblems;
+use crate::http::params::{FilterParams, Query, WindowName, route_params};
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::measures::percent;
 use crate::model::{Count, ErrorStats, LatencyKind, LatencyStats, TimeWindow, TokenUsageStats};
 use crate::query::CurrentMetrics;
+
+route_params! {
+    /// Which window, of which requests.
+    CurrentParams {
+        window: WindowParams,
+        filter: FilterParams,
+    }
+}
+
+/// Which window.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WindowParams {
+    /// The rolling window of everything but the request rates.
+    #[serde(default)]
+    #[param(inline)]
+    window: WindowName,
+}
 
 /// The numbers of this moment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,6 +53,7 @@ pub(crate) struct CurrentBody {
     /// The app's own answer cache.
     cache: Cache,
     /// Sum of the known costs in US dollars; null when none is known.
+    #[schema(required)]
     cost_usd: Option<f64>,
     /// Requests in the window.
     requests: i64,
@@ -71,11 +90,17 @@ struct Latencies {
 /// Statistics of one latency in milliseconds; null over nothing.
 #[derive(Debug, Serialize, ToSchema)]
 struct LatencyBody {
+    #[schema(required)]
     average_ms: Option<f64>,
+    #[schema(required)]
     median_ms: Option<f64>,
+    #[schema(required)]
     p95_ms: Option<f64>,
+    #[schema(required)]
     p99_ms: Option<f64>,
+    #[schema(required)]
     min_ms: Option<f64>,
+    #[schema(required)]
     max_ms: Option<f64>,
 }
 
@@ -91,6 +116,7 @@ struct TokenUsage {
     /// Total of the local day of the configured zone so far.
     today_total: i64,
     /// Total over the requests of which tokens are known; null over nothing.
+    #[schema(required)]
     average_per_request: Option<f64>,
 }
 
@@ -98,6 +124,7 @@ struct TokenUsage {
 #[derive(Debug, Serialize, ToSchema)]
 struct Errors {
     /// Percent of all requests; null over nothing.
+    #[schema(required)]
     rate_percent: Option<f64>,
     /// Number of each type; every type is present.
     #[schema(value_type = BTreeMap<String, i64>)]
@@ -110,6 +137,7 @@ struct Errors {
 #[derive(Debug, Serialize, ToSchema)]
 struct Cache {
     /// Percent of all requests; null over nothing.
+    #[schema(required)]
     hit_rate_percent: Option<f64>,
     /// Requests that it served.
     hits: i64,
@@ -178,17 +206,16 @@ impl CurrentBody {
     path = "/api/metrics/current",
     operation_id = "metrics_current",
     tag = "metrics",
-    params(openapi::CurrentParams),
+    params(CurrentParams),
     responses((status = 200, description = "The numbers.", body = CurrentBody), ReadProblems),
 )]
 pub(crate) async fn current(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<CurrentParams>,
 ) -> Result<Json<CurrentBody>, Problem> {
-    let params = params(query.as_deref(), CURRENT)?;
-    let window = params.window()?;
-    let filter = app.filter(&params, &principal)?;
+    let WindowParams { window: WindowName(window) } = params.window;
+    let filter = app.filter(&params.filter, &principal)?;
     let current = app.ask(move |service| service.current(&filter, window)).await?;
     Ok(Json(CurrentBody::new(&current, window, app.service().in_flight())))
 }

@@ -1,16 +1,42 @@
 //! `GET /api/metrics/heatmap`: how many requests took how long, over time.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
-use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::HEATMAP;
+use crate::http::openapi::ReadProblems;
+use crate::http::params::{
+    AggregationName, FilterParams, LatencyName, Query, RangeParams, ZoneParams, aggregation_for,
+    route_params,
+};
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::query::HeatmapQuery;
+
+route_params! {
+    /// Which latency, of which requests.
+    HeatmapParams {
+        latency: ColumnParams,
+        range: RangeParams,
+        zone: ZoneParams,
+        filter: FilterParams,
+    }
+}
+
+/// Which latency, and the width of the columns.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ColumnParams {
+    /// The latency.
+    #[serde(default)]
+    #[param(inline)]
+    r#type: LatencyName,
+    /// Width of the buckets. Default: the finest that gives at most about 400 buckets.
+    #[param(inline)]
+    aggregation: Option<AggregationName>,
+}
 
 /// Counts of requests by latency over time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +55,7 @@ pub(crate) struct HeatmapBody {
     /// The zone that the columns are cut in.
     tz: &'static str,
     /// Starts of the columns.
+    #[schema(format = DateTime)]
     timestamps: Vec<String>,
     /// Upper bounds of the rows; a row holds what is above the bound before it.
     bounds_ms: Vec<f64>,
@@ -42,20 +69,19 @@ pub(crate) struct HeatmapBody {
     path = "/api/metrics/heatmap",
     operation_id = "metrics_heatmap",
     tag = "metrics",
-    params(openapi::HeatmapParams),
+    params(HeatmapParams),
     responses((status = 200, description = "The counts.", body = HeatmapBody), ReadProblems),
 )]
 pub(crate) async fn heatmap(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<HeatmapParams>,
 ) -> Result<Json<HeatmapBody>, Problem> {
-    let params = params(query.as_deref(), HEATMAP)?;
-    let zone = params.zone(app.service().config().time_zone)?;
-    let range = params.range(app.service().now(), zone.tz)?;
-    let aggregation = params.aggregation(range)?;
-    let kind = params.latency_kind()?;
-    let filter = app.filter(&params, &principal)?;
+    let zone = params.zone.zone(app.time_zone());
+    let range = params.range.range(app.service().now(), zone.tz)?;
+    let aggregation = aggregation_for(params.latency.aggregation, range);
+    let kind = params.latency.r#type.0;
+    let filter = app.filter(&params.filter, &principal)?;
     let query = HeatmapQuery { range, aggregation, tz: zone.tz, kind, filter };
     let heatmap = app.ask(move |service| service.heatmap(&query)).await?;
     let columns = heatmap.boundaries.len().saturating_sub(1);

@@ -1,19 +1,58 @@
 //! `GET /api/metrics/historical`: one metric over time.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
-use serde::Serialize;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::http::auth::Principal;
-use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::{HISTORICAL, Zone};
+use crate::http::openapi::ReadProblems;
+use crate::http::params::{
+    AggregationName, FilterParams, HistoricalCompare, Limit, MetricName, Query, RangeParams,
+    StatName, Zone, ZoneParams, aggregation_for, dimensions, route_params,
+};
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::{Aggregation, Measures, MetricType, Stat, TimeRange, Timestamp};
 use crate::query::types::DEFAULT_MAX_SERIES;
-use crate::query::{Answer, Query};
+use crate::query::{self, Answer};
+
+route_params! {
+    /// Which metric, of which requests.
+    HistoricalParams {
+        series: SeriesParams,
+        range: RangeParams,
+        zone: ZoneParams,
+        filter: FilterParams,
+    }
+}
+
+/// Which metric, and how it is cut.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SeriesParams {
+    /// The metric.
+    #[param(inline)]
+    r#type: MetricName,
+    /// The statistic, for latencies.
+    #[serde(default)]
+    #[param(inline)]
+    stat: StatName,
+    /// Width of the buckets. Default: the finest that gives at most about 400 buckets.
+    #[param(inline)]
+    aggregation: Option<AggregationName>,
+    /// One series for each value of these dimensions (space, user, model, provider, `error_type`), separated by commas.
+    #[serde(default)]
+    #[param(min_length = 1, max_items = 100)]
+    group_by: Vec<String>,
+    /// Maximum number of series, largest first, with `group_by`; the rest becomes one series `(other)`.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 50)]
+    limit: Option<Limit>,
+    /// `previous` adds the range just before: as many months or days of the calendar, else hours.
+    #[param(inline)]
+    compare: Option<HistoricalCompare>,
+}
 
 /// One metric over time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,17 +79,20 @@ pub(crate) struct HistoricalBody {
     /// When part of the range has outlived the rows that would answer it: the first instant from which
     /// the answer is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
     /// One for each bucket, without `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     data_points: Option<Vec<DataPoint>>,
     /// One for each group that has requests, largest first, with `group_by`; beyond `limit`, the others
     /// together are `(other)`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     series: Option<Vec<SeriesBody>>,
     /// The range before, with `compare=previous`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     previous: Option<PreviousBody>,
 }
 
@@ -65,13 +107,15 @@ struct PreviousBody {
     end: String,
     /// As `complete_from` of the answer, for this range.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
     /// One for each bucket, without `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     data_points: Option<Vec<DataPoint>>,
     /// One for each group that has requests, with `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     series: Option<Vec<SeriesBody>>,
 }
 
@@ -92,6 +136,7 @@ struct DataPoint {
     #[schema(format = DateTime)]
     timestamp: String,
     /// The value; null for an average, rate or percentile over nothing.
+    #[schema(required)]
     value: Option<f64>,
     /// Requests that the value is based on.
     count: i64,
@@ -131,7 +176,7 @@ impl View {
         .collect()
     }
 
-    fn figures(&self, query: &Query, answer: &Answer) -> Figures {
+    fn figures(&self, query: &query::Query, answer: &Answer) -> Figures {
         let ends = answer.boundaries.get(1..).unwrap_or_default();
         let starts: Vec<String> =
             answer.boundaries.iter().take(ends.len()).map(|at| self.zone.show(*at)).collect();
@@ -152,9 +197,9 @@ impl View {
 
     fn body(
         &self,
-        query: &Query,
+        query: &query::Query,
         answer: &Answer,
-        before: Option<(&Query, &Answer)>,
+        before: Option<(&query::Query, &Answer)>,
     ) -> HistoricalBody {
         let Figures { data_points, series } = self.figures(query, answer);
         let previous = before.map(|(query, answer)| {
@@ -191,39 +236,33 @@ impl View {
     path = "/api/metrics/historical",
     operation_id = "metrics_historical",
     tag = "metrics",
-    params(openapi::HistoricalParams),
+    params(HistoricalParams),
     responses((status = 200, description = "The values.", body = HistoricalBody), ReadProblems),
 )]
 pub(crate) async fn historical(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<HistoricalParams>,
 ) -> Result<Json<HistoricalBody>, Problem> {
-    let params = params(query.as_deref(), HISTORICAL)?;
     let now = app.service().now();
-    let zone = params.zone(app.service().config().time_zone)?;
-    let range = params.range(now, zone.tz)?;
-    let metric = params.metric("type", MetricType::RequestRate)?;
-    let view = View {
-        metric,
-        stat: params.stat(metric)?,
-        aggregation: params.aggregation(range)?,
-        zone,
-        now,
-    };
+    let zone = params.zone.zone(app.time_zone());
+    let range = params.range.range(now, zone.tz)?;
+    let SeriesParams { r#type: MetricName(metric), stat, aggregation, .. } = params.series;
+    let (stat, aggregation) = (stat.of(metric)?, aggregation_for(aggregation, range));
+    let view = View { metric, stat, aggregation, zone, now };
     let wants_percentile = view.stat.quantile().is_some();
-    let query = Query {
+    let query = query::Query {
         range,
         aggregation: Some(view.aggregation),
         tz: zone.tz,
-        group_by: params.group_by()?,
-        filter: app.filter(&params, &principal)?,
+        group_by: dimensions("group_by", &params.series.group_by)?,
+        filter: app.filter(&params.filter, &principal)?,
         metrics: vec![metric],
-        max_series: params.limit()?.unwrap_or(DEFAULT_MAX_SERIES),
+        max_series: Limit::or(params.series.limit, DEFAULT_MAX_SERIES),
         quantiles: metric.latency().filter(|_| wants_percentile).into_iter().collect(),
     };
-    let before = params.compare()?.range(range, zone.tz);
-    let before = before.map(|range| Query { range, ..query.clone() });
+    let before = params.series.compare.map(|HistoricalCompare(with)| with.range(range, zone.tz));
+    let before = before.map(|range| query::Query { range, ..query.clone() });
     let body = app.ask(move |service| {
         let answer = service.query(&query)?;
         let before = match &before {
@@ -266,8 +305,8 @@ mod tests {
         }
     }
 
-    fn query(group_by: Vec<Dimension>) -> Query {
-        Query { group_by, ..Query::total(TimeRange::from_unix_ms(0, 5_400_000)) }
+    fn query(group_by: Vec<Dimension>) -> query::Query {
+        query::Query { group_by, ..query::Query::total(TimeRange::from_unix_ms(0, 5_400_000)) }
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! `POST /api/metrics/simulate`: made-up traffic, to see how everything looks.
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::auth::Principal;
-use crate::http::body::{SmallBody, parse_json};
+use crate::http::body::OptionalJsonBody;
 use crate::http::openapi::AdminProblems;
-use crate::http::params::NONE;
+use crate::http::params::NoQuery;
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
+use crate::http::state::App;
 use crate::model::simulate::{SIMULATED_MINUTES_MAX, SIMULATED_REQUESTS_MAX};
 use crate::model::{AuditAction, SimulateRequest};
 
@@ -71,18 +71,16 @@ fn check(body: &SimulateBody, seed: u64) -> Result<SimulateRequest, Problem> {
     path = "/api/metrics/simulate",
     operation_id = "metrics_simulate",
     tag = "admin",
-    request_body = SimulateBody,
+    request_body = Option<SimulateBody>,
     responses((status = 200, description = "It is stored.", body = SimulatedBody), AdminProblems),
 )]
 pub(crate) async fn simulate(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
-    SmallBody(body): SmallBody,
+    principal: Principal,
+    _: NoQuery,
+    OptionalJsonBody(body): OptionalJsonBody<SimulateBody>,
 ) -> Result<Json<SimulatedBody>, Problem> {
-    params(query.as_deref(), NONE)?;
-    let body = if body.is_empty() { b"{}" } else { &body[..] };
-    let request = check(&parse_json(body)?, app.service().monotonic_us())?;
+    let request = check(&body, app.service().monotonic_us())?;
     let detail = format!("{} requests over {} minutes", request.requests, request.minutes);
     app.audit(&principal.actor, AuditAction::Simulate, None, Some(detail));
     let report = app.change(move |service| service.simulate(request)).await?;
@@ -94,6 +92,7 @@ pub(crate) async fn simulate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::body::parse_json;
 
     #[test]
     fn the_size_is_limited_and_the_seed_is_optional() {

@@ -7,6 +7,7 @@
 mod answer;
 mod grpc;
 mod resolver;
+pub(super) mod shared;
 mod traces;
 
 use axum::body::Body;
@@ -15,7 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
 use super::assets;
-use super::auth::{Principal, admit};
+use super::auth::Principal;
+use super::gate::admit;
 use super::intake::BodyLimits;
 use super::problem::{Kind, Problem};
 use super::state::App;
@@ -26,7 +28,6 @@ use crate::model::record::limits;
 use crate::model::{Name, Scope};
 use answer::{Code, Failure, Rejected};
 use traces::Encoding;
-pub(crate) use traces::OtlpState;
 
 /// The part that all services of the collector share.
 const SERVICES: &str = "/opentelemetry.proto.collector.";
@@ -91,6 +92,7 @@ pub(crate) async fn fallback(State(app): State<App>, request: Request) -> Respon
         (status = 400, description = "The body cannot be read; do not send it again. All errors are a `google.rpc.Status`."),
         (status = 401, description = "No token, or one that is not good."),
         (status = 403, description = "The key lacks the scope ingest."),
+        (status = 408, description = "The body stopped arriving."),
         (status = 413, description = "The body is too large, as sent or decompressed."),
         (status = 415, description = "The content type or encoding is not supported."),
         (status = 429, description = "Too many requests; send again after `Retry-After`."),

@@ -12,24 +12,9 @@ use crate::http::auth::Principal;
 use crate::http::intake::{self, BatchSink, BodyLimits, Emit, Pieces, RecordSink, body_problem};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
-use crate::ingest::otlp::{DecodeProblem, RecentSpans, Rules, SpanBatch, TraceFormat, read_traces};
+use crate::ingest::otlp::{DecodeProblem, Rules, SpanBatch, TraceFormat, read_traces};
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflated, ParsedRecords, Rejections};
 use crate::model::{Name, Source};
-use crate::service::Chatgauge;
-
-/// What all requests of OpenTelemetry share.
-#[derive(Debug)]
-pub(crate) struct OtlpState {
-    rules: Rules,
-    pub(super) recent: Arc<RecentSpans>,
-}
-
-impl OtlpState {
-    /// The state of a server for `service`.
-    pub(crate) fn new(service: &Chatgauge) -> Self {
-        Self { rules: Rules::new(&service.config().otlp), recent: Arc::default() }
-    }
-}
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

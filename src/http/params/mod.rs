@@ -1,209 +1,129 @@
-//! Strict query strings: what may be given is one literal table, which also describes it in the OpenAPI
-//! document, so that the two cannot differ.
+//! Typed query strings: a struct for the parameters of each route, which also describes them in the OpenAPI document.
+//!
+//! Strict: a parameter that the document does not describe, an empty value and a repeated one are refused.
 
-mod csv;
-mod cursor;
-mod fields;
-mod latency;
-mod table;
+mod filter;
+mod format;
+mod page;
+mod query_string;
+mod range;
 mod time;
+mod values;
+pub(super) mod words;
 
-use std::borrow::Cow;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use utoipa::IntoParams;
+use utoipa::openapi::path::ParameterIn;
 
-use crate::http::problem::Problem;
+use super::problem::Problem;
 
-pub(crate) use fields::Zone;
-#[cfg(test)]
-pub(crate) use table::tables;
-pub(crate) use table::{
-    ALERTS, AUDIT, BREAKDOWN, CURRENT, DASHBOARD, DIMENSION_VALUES, EXPLAIN, HEATMAP, HISTORICAL,
-    INCIDENTS, NONE, REQUEST, REQUESTS, SILENCES, SQL, SQL_POST, STREAM,
+pub(crate) use filter::{FilterParams, LatencyBoundParams};
+pub(crate) use format::FormatParams;
+pub(crate) use page::{Cursor, Limit, PageParams};
+pub(crate) use range::{
+    AllTimeParams, DuringParams, RangeParams, Zone, ZoneParams, aggregation_for,
 };
-pub(crate) use table::{INCIDENT_STATES, SILENCE_STATES, TOPICS};
-pub(crate) use table::{Param, openapi_parameters};
 pub(crate) use time::parse_instant as instant;
+pub(crate) use values::Instant;
+pub(crate) use words::{
+    AggregationName, DashboardCompare, DimensionName, HistoricalCompare, LatencyName, MetricName,
+    SortName, StatName, WindowName, dimensions, distinct, words,
+};
 
-/// Longest value of a parameter, in bytes, after decoding.
-const VALUE_BYTES_MAX: usize = 16 * 1024;
-/// Most values of a repeatable parameter.
-const VALUES_MAX: usize = 100;
-
-/// The parameters of one request, decoded and checked against the table of its route.
-#[derive(Debug)]
-pub(crate) struct Params<'a> {
-    pairs: Vec<(&'static Param, Cow<'a, str>)>,
-}
-
-impl<'a> Params<'a> {
-    /// Decodes a query string (without its `?`).
+/// The parameters of a route, read from its query string.
+pub(crate) trait FromQuery: IntoParams + Sized {
+    /// Reads a query string (without its `?`) that names no other parameters than these.
     ///
     /// # Errors
-    /// An unknown parameter, one given twice that may be given once, a missing one that is required,
-    /// or a value that is empty, too long or not UTF-8.
-    pub(crate) fn parse(query: &'a str, allowed: &[&'static Param]) -> Result<Self, Problem> {
-        let mut pairs: Vec<(&'static Param, Cow<'a, str>)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let Some(param) = allowed.iter().copied().find(|param| param.name == name) else {
-                return Err(unknown(&name, allowed));
+    /// The first value that is not acceptable.
+    fn from_query(query: &str) -> Result<Self, Problem>;
+}
+
+impl<T: DeserializeOwned + IntoParams> FromQuery for T {
+    fn from_query(query: &str) -> Result<Self, Problem> {
+        let values = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        serde_path_to_error::deserialize(values).map_err(|error| {
+            let name = match error.path().iter().next() {
+                Some(Segment::Map { key }) => key.clone(),
+                _ => "(query)".to_owned(),
             };
-            check_value(param, &value)?;
-            let given = pairs.iter().filter(|(other, _)| other.name == param.name).count();
-            if given > 0 && !param.repeated {
-                return Err(Problem::parameter(param.name, "is given more than once"));
-            }
-            if given >= VALUES_MAX {
-                let reason = format!("is given more than {VALUES_MAX} times");
-                return Err(Problem::parameter(param.name, reason));
-            }
-            pairs.push((param, value));
-        }
-        let params = Self { pairs };
-        for param in allowed.iter().filter(|param| param.required) {
-            if params.one(param.name).is_none() {
-                let reason = format!("is required: {}", param.description);
-                return Err(Problem::parameter(param.name, reason));
-            }
-        }
-        Ok(params)
-    }
-
-    /// The value of a parameter.
-    pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(param, _)| param.name == name).map(|(_, value)| &**value)
-    }
-
-    /// The values of a repeatable parameter, in order.
-    pub(crate) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
-        self.pairs.iter().filter(move |(param, _)| param.name == name).map(|(_, value)| &**value)
-    }
-
-    /// The query string again, without the parameters named in `without`.
-    pub(crate) fn to_query(&self, without: &[&str]) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (param, value) in self.pairs.iter().filter(|(param, _)| !without.contains(&param.name))
-        {
-            query.append_pair(param.name, value);
-        }
-        query.finish()
+            Problem::parameter(name, error.into_inner().to_string())
+        })
     }
 }
 
-fn check_value(param: &Param, value: &str) -> Result<(), Problem> {
-    let reason = if value.is_empty() {
-        "is empty; leave it out instead"
-    } else if value.len() > VALUE_BYTES_MAX {
-        "is too long"
-    } else if value.contains(char::REPLACEMENT_CHARACTER) {
-        "is not valid UTF-8"
-    } else if value.contains('\0') {
-        "contains a NUL character"
-    } else {
-        return Ok(());
+/// The parameters of a route as the argument of its handler; the `params` of the route's description name them too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: FromQuery> Query<T> {
+    /// Reads a query string (without its `?`).
+    ///
+    /// # Errors
+    /// 400 for a parameter that is unknown, missing, repeated, empty or not acceptable.
+    pub(crate) fn read(query: &str) -> Result<Self, Problem> {
+        query_string::check(query, &T::into_params(|| Some(ParameterIn::Query)))?;
+        T::from_query(query).map(Self)
+    }
+}
+
+impl<T: FromQuery, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// The argument of a handler whose route has no parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        query_string::check(parts.uri.query().unwrap_or_default(), &[]).map(|()| Self)
+    }
+}
+
+/// Declares the parameters of a route as a struct of groups of parameters, in the order of the document.
+macro_rules! route_params {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $group:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub(crate) struct $name { $($field: $group,)+ }
+
+        impl utoipa::IntoParams for $name {
+            fn into_params(
+                place: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+            ) -> Vec<utoipa::openapi::path::Parameter> {
+                [$(<$group as utoipa::IntoParams>::into_params(&place)),+].concat()
+            }
+        }
+
+        impl $crate::http::params::FromQuery for $name {
+            fn from_query(query: &str) -> Result<Self, $crate::http::problem::Problem> {
+                Ok(Self { $($field: $crate::http::params::FromQuery::from_query(query)?,)+ })
+            }
+        }
     };
-    // The prefix of a search is the one value that may be empty.
-    if value.is_empty() && param.may_be_empty {
-        return Ok(());
-    }
-    Err(Problem::parameter(param.name, reason))
 }
+pub(crate) use route_params;
 
-fn unknown(name: &str, allowed: &[&'static Param]) -> Problem {
-    let shown: String = name.chars().take(64).collect();
-    let names: Vec<&str> = allowed.iter().map(|param| param.name).collect();
-    let reason = if names.is_empty() {
-        "is not a parameter of this route, which has none".to_owned()
-    } else {
-        let meant = match closest(&shown, names.iter().copied()) {
-            Some(name) => format!("did you mean {name}? "),
-            None => String::new(),
-        };
-        format!("is not a parameter of this route; {meant}it has {}", names.join(", "))
-    };
-    Problem::parameter(shown, reason)
-}
-
-/// The candidate that differs least from what was typed, if it is near enough to have been meant.
+/// The candidate that is nearest to what was typed, if it is near enough to have been meant.
 fn closest<'c>(typed: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let typed = typed.to_ascii_lowercase();
-    let most_edits = typed.len().div_ceil(3).max(1);
+    let edits_max = typed.len().div_ceil(3).max(1);
     candidates
-        .map(|candidate| (edits(&typed, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(edits, _)| *edits <= most_edits)
+        .map(|candidate| (strsim::levenshtein(&typed, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(edits, _)| *edits <= edits_max)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and replacements between two short texts (Levenshtein), byte by byte.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, byte) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, other) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_parameter_names_the_allowed_ones() {
-        let problem = Params::parse("spaces=a", CURRENT).unwrap_err();
-        assert_eq!(problem.status().as_u16(), 400);
-        assert!(
-            problem.public_words().contains("did you mean space?"),
-            "{}",
-            problem.public_words()
-        );
-        assert!(problem.public_words().contains("window"), "{}", problem.public_words());
-    }
-
-    #[test]
-    fn filters_repeat_and_nothing_else_does() {
-        let params = Params::parse("space=a&space=b%20c&model=x", CURRENT).unwrap();
-        assert_eq!(params.all("space").collect::<Vec<_>>(), ["a", "b c"]);
-        let problem = Params::parse("window=day&window=hour", CURRENT).unwrap_err();
-        assert_eq!(problem.public_words(), "window: is given more than once");
-    }
-
-    #[test]
-    fn what_cannot_be_meant_is_refused() {
-        for query in ["space=", "space=%ff", "space=%00", "type=x&start", "=", "a=b", "&space=&"] {
-            assert!(Params::parse(query, CURRENT).is_err(), "{query}");
-        }
-        let long = format!("space={}", "x".repeat(VALUE_BYTES_MAX + 1));
-        assert!(Params::parse(&long, CURRENT).is_err());
-        let many = "space=a&".repeat(VALUES_MAX + 1);
-        assert!(Params::parse(&many, CURRENT).is_err());
-    }
-
-    #[test]
-    fn required_parameters_say_what_they_are_for() {
-        let problem = Params::parse("start=now-1h", HISTORICAL).unwrap_err();
-        assert!(
-            problem.public_words().starts_with("type: is required: "),
-            "{}",
-            problem.public_words()
-        );
-    }
-
-    #[test]
-    fn a_query_string_can_be_written_again() {
-        let params = Params::parse("space=a+b&limit=5&cursor=AA&space=%C3%A9", REQUESTS).unwrap();
-        assert_eq!(params.to_query(&["cursor"]), "space=a+b&limit=5&space=%C3%A9");
-    }
-
-    #[test]
-    fn typing_errors_are_recognised() {
-        assert_eq!(closest("strat", ["start", "end"].into_iter()), Some("start"));
-        assert_eq!(closest("qqqq", ["start", "end"].into_iter()), None);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("kitten", "sitting"), 3);
-    }
-}
+mod tests;

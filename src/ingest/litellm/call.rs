@@ -1,7 +1,7 @@
 //! From what LiteLLM tells to the fields of a record.
 
 use super::event::{LitellmEvent, Told};
-use crate::ingest::otlp::fault::{last_part, outcome_of};
+use crate::ingest::otlp::fault::{code_of, outcome_of};
 use crate::ingest::otlp::provider::provider_name;
 use crate::ingest::wire::{Draft, Field, FieldCounts, RecordContext, RecordProblem, Scalar};
 use crate::model::record::limits;
@@ -149,7 +149,7 @@ impl LitellmEvent {
             Outcome::Error(kind) => put(Field::ErrorType, Some(owned(kind.as_str()))),
             Outcome::Success => {}
         }
-        put(Field::ErrorCode, normalized.or(class.map(last_part)).map(owned));
+        put(Field::ErrorCode, normalized.or(class.and_then(code_of)).map(owned));
         put(Field::HttpStatus, status.map(Scalar::Float));
     }
 

@@ -1,6 +1,6 @@
 //! One call of a model, as its span tells it.
 
-use super::fault::{last_part, outcome_of};
+use super::fault::{code_of, outcome_of};
 use super::keys::Slot;
 use super::kind::Kind;
 use super::provider::provider_name;
@@ -285,8 +285,8 @@ fn ending(span: &RawSpan) -> (Outcome, Option<Name>, Option<u16>) {
     if outcome == UNKNOWN && message.is_about_connection {
         outcome = Outcome::Error(ErrorType::Network);
     }
-    let code = name.map(|name| Name::new(last_part(&name)));
-    (outcome, code.filter(|code| code.len() <= limits::LABEL_BYTES), http_status)
+    let code = name.as_deref().and_then(code_of).filter(|code| code.len() <= limits::LABEL_BYTES);
+    (outcome, code.map(Name::new), http_status)
 }
 
 /// A number that is a status.

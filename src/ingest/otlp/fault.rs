@@ -1,10 +1,18 @@
 //! From the names that emitters give to errors to the one type that each error has.
 
 use crate::model::{ErrorType, Outcome};
+use crate::privacy::{is_identifier_text, is_sensitive};
 
 /// The last part of a dotted name: `openai.RateLimitError` is a `RateLimitError`.
-pub(crate) fn last_part(name: &str) -> &str {
+fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
+}
+
+/// The code that the name of an error gives: its last part.
+///
+/// `None` for what is no name: the last part of a sentence or of a token may look like one.
+pub(crate) fn code_of(name: &str) -> Option<&str> {
+    (is_identifier_text(name) && !is_sensitive(name)).then(|| last_part(name))
 }
 
 /// The outcome of a call that failed, by the name of the error, then by the HTTP status.
@@ -85,6 +93,15 @@ pub(crate) fn by_status(status: u16) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_give_a_code() {
+        assert_eq!(code_of("openai.RateLimitError"), Some("RateLimitError"));
+        assert_eq!(code_of("timeout"), Some("timeout"));
+        for text in ["ask alice.smith", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.secret"] {
+            assert_eq!(code_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn names_of_errors_have_one_type_each() {

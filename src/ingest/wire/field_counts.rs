@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::record::limits;
-use crate::privacy::{is_content_field, is_identifier_text, looks_personal};
+use crate::privacy::{is_content_field, is_identifier_text, is_sensitive};
 
 /// Most distinct names counted, `(other)` included: a sender must not make an answer large.
 const MAX_NAMES: usize = 50;
@@ -33,9 +33,9 @@ impl FieldCounts {
     }
 }
 
-/// The name as it may be shown: short, identifier-like and of nobody.
+/// The name as it may be shown: short, identifier-like, and neither of a person nor a secret.
 fn shown(name: &str) -> &str {
-    if !is_identifier_text(name) || looks_personal(name) {
+    if !is_identifier_text(name) || is_sensitive(name) {
         return OTHER;
     }
     name.get(..limits::LABEL_BYTES).unwrap_or(name)

@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 use super::{FieldCounts, RecordProblem, Scalar};
 use crate::model::Name;
 use crate::model::record::limits;
-use crate::privacy::{Pseudonymizer, is_content_field, is_label, looks_personal};
+use crate::privacy::{Pseudonymizer, is_label, is_tag_key};
 
 const FIELD: &str = "tags";
 /// Most tags of one record that are looked at; more are dropped unread.
@@ -61,7 +61,7 @@ fn object(
         if value == Scalar::Null {
             continue;
         }
-        let value = if is_key(key) { value_json(&value, pseudonymizer) } else { None };
+        let value = if is_tag_key(key) { value_json(&value, pseudonymizer) } else { None };
         let has_room = kept.len() < limits::TAGS;
         match (value, kept.iter_mut().find(|(known, _)| known == key)) {
             (Some(value), Some((_, known))) => *known = value,
@@ -97,10 +97,6 @@ fn list(
     (0..more).for_each(|_| counts.dropped(FIELD));
     kept.sort_unstable();
     joined(kept.iter().map(Name::to_string), '[', ']')
-}
-
-fn is_key(key: &str) -> bool {
-    is_label(key) && !is_content_field(key) && !looks_personal(key)
 }
 
 /// The value as JSON, or `None` when it is not a short identifier.

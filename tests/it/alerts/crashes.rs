@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use chatgauge::model::{
     ErrorType, ManualClock, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
 };
 use chatgauge::{Chatgauge, Config};
+
+use crate::child;
 
 /// Names the database to the process that is going to be killed.
 const DATABASE: &str = "CHATGAUGE_TEST_ALERTS_DATABASE";
@@ -28,10 +30,11 @@ fn config(path: &Path) -> Config {
     config
 }
 
-/// Not a test by itself: evaluates for ever, in a process of its own.
+/// Evaluates for ever.
 #[test]
+#[ignore = "the process that the test below starts and kills"]
 fn alerts_that_are_going_to_be_killed() {
-    let Ok(path) = std::env::var(DATABASE) else { return };
+    let path = child::given(DATABASE);
     let start = std::fs::read_to_string(format!("{path}.clock")).unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_ms(start.parse().unwrap())));
     let gauge = Chatgauge::open_with_clock(config(Path::new(&path)), clock.clone()).unwrap();
@@ -56,8 +59,7 @@ fn alerts_that_are_going_to_be_killed() {
 }
 
 fn start(path: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "alerts::crashes::alerts_that_are_going_to_be_killed", "--nocapture"])
+    child::command("alerts::crashes::alerts_that_are_going_to_be_killed")
         .env(DATABASE, path)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

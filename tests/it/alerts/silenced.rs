@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use chatgauge::model::{
 use chatgauge::{Chatgauge, Config};
 
 use super::stage::INTERVAL_MS;
+use crate::child;
 
 /// Names the database and the story to the process that is going to be killed.
 const DATABASE: &str = "CHATGAUGE_TEST_SILENCED_DATABASE";
@@ -108,18 +109,17 @@ fn play(path: &Path, story: &Story, steps: std::ops::RangeInclusive<u32>) {
     }
 }
 
-/// Not a test by itself: plays up to the kill, in a process of its own.
+/// Plays up to the kill.
 #[test]
+#[ignore = "the process that the tests below start and kill"]
 fn a_silence_that_is_going_to_be_killed() {
-    let (Ok(path), Ok(story)) = (std::env::var(DATABASE), std::env::var(STORY)) else { return };
-    let story = &STORIES[story.parse::<usize>().unwrap()];
-    play(Path::new(&path), story, 0..=story.killed);
+    let story = &STORIES[child::given(STORY).parse::<usize>().unwrap()];
+    play(Path::new(&child::given(DATABASE)), story, 0..=story.killed);
 }
 
 fn play_killed(path: &Path, number: usize) {
     let story = &STORIES[number];
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "alerts::silenced::a_silence_that_is_going_to_be_killed", "--nocapture"])
+    let mut child = child::command("alerts::silenced::a_silence_that_is_going_to_be_killed")
         .env(DATABASE, path)
         .env(STORY, number.to_string())
         .stdout(Stdio::null())

@@ -3,22 +3,23 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 
 use super::answers::{ASK_STREAM, DONE, STREAM};
 use super::harness::{TestGateway, wait_until};
 use super::upstream::{PATIENCE, Upstream, stream};
+use crate::child;
 
 /// Tells the child which file to hold.
 const DATABASE: &str = "CHATGAUGE_TEST_HELD_DATABASE";
 const ROOM: usize = 5;
 
-/// Holds the write lock until its input ends; without the variable it is not the child, and nothing is to be done.
+/// Holds the write lock until its input ends.
 #[test]
+#[ignore = "the process that the tests below start"]
 fn child_that_holds_the_write_lock() {
-    let Some(path) = std::env::var_os(DATABASE) else { return };
-    let connection = rusqlite::Connection::open(path).unwrap();
+    let connection = rusqlite::Connection::open(child::given(DATABASE)).unwrap();
     connection.execute_batch("begin immediate").unwrap();
     println!("held");
     std::io::stdout().flush().unwrap();
@@ -28,8 +29,7 @@ fn child_that_holds_the_write_lock() {
 
 /// A process that holds the write lock.
 fn hold(path: &Path) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "gateway::busy::child_that_holds_the_write_lock", "--nocapture"])
+    let mut child = child::command("gateway::busy::child_that_holds_the_write_lock")
         .env(DATABASE, path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

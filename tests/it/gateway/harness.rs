@@ -10,13 +10,50 @@ use chatgauge::{Chatgauge, Config};
 
 use super::upstream::{Message, PATIENCE, Upstream, post};
 
-/// A gateway that stops when it is dropped.
+/// The listener of a gateway; it stops when it is dropped.
+pub(crate) struct GatewayListener {
+    pub(crate) address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl GatewayListener {
+    /// A gateway that records with `service`, on a free port.
+    pub(crate) fn start(serving: Chatgauge) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (tell_address, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                tell_address.send(listener.local_addr().unwrap()).unwrap();
+                let shutdown = async move { drop(stopped.await) };
+                chatgauge::gateway::serve(listener, serving, shutdown).await.unwrap();
+            });
+        });
+        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for GatewayListener {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// A gateway with a service of its own.
 pub(crate) struct TestGateway {
+    _listener: GatewayListener,
     pub(crate) service: Chatgauge,
     pub(crate) address: SocketAddr,
     pub(crate) directory: tempfile::TempDir,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl TestGateway {
@@ -39,24 +76,9 @@ impl TestGateway {
         }
         change(&mut config);
         let service = Chatgauge::open(config).unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let (tell_address, address) = std::sync::mpsc::channel();
-        let serving = service.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell_address.send(listener.local_addr().unwrap()).unwrap();
-                let shutdown = async move { drop(stopped.await) };
-                chatgauge::gateway::serve(listener, serving, shutdown).await.unwrap();
-            });
-        });
-        let address = address.recv().unwrap();
-        Self { service, address, directory, stop: Some(stop), thread: Some(thread) }
+        let listener = GatewayListener::start(service.clone());
+        let address = listener.address;
+        Self { _listener: listener, service, address, directory }
     }
 
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Message {
@@ -113,14 +135,5 @@ pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
         looks += 1;
         assert!(looks < 20_000, "it never came to be");
         std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-}
-
-impl Drop for TestGateway {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
     }
 }

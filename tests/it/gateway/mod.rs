@@ -5,7 +5,7 @@
 mod answers;
 mod busy;
 mod ends;
-mod harness;
+pub(crate) mod harness;
 mod identity;
 mod privacy;
 mod requests;

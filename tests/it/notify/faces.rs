@@ -276,7 +276,7 @@ fn silences_are_made_listed_and_ended() {
         );
         assert_eq!(answer.status, 422, "{unknown}");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(unknown) && detail.contains("there are errors"), "{detail}");
+        assert!(detail.contains(unknown) && detail.contains("the rules are errors"), "{detail}");
     }
     // Known dimensions, of which the rule has no alerts.
     for group in [json!({ "model": "gpt" }), json!({ "space": "acme", "user": "bob" })] {
@@ -461,7 +461,7 @@ fn the_command_line_does_the_same() {
 
     assert_eq!(json(&["test-channel", "ops"])["delivered"], true);
     let (code, text) = run(&["test-channel", "nope"]);
-    assert!(code == 2 && text.contains("there are ops"), "{code} {text}");
+    assert!(code == 2 && text.contains("the channels are ops"), "{code} {text}");
     let (code, text) = run(&["explain", "errors", "--url", "http://127.0.0.1:9"]);
     assert!(code == 1 && text.contains("no server answers"), "{code} {text}");
 }

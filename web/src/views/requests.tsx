@@ -187,6 +187,8 @@ function RequestDialog({ state, zone }: { state: State; zone: string }) {
                         {fact('Prompt tokens', tokens(found.prompt_tokens))}
                         {fact('Completion tokens', tokens(found.completion_tokens))}
                         {fact('Cached prompt tokens', tokens(found.cached_prompt_tokens))}
+                        {fact('Cache write tokens', tokens(found.cache_write_prompt_tokens))}
+                        {fact('Cached for an hour', tokens(found.cache_write_1h_prompt_tokens))}
                         {fact('Reasoning tokens', tokens(found.reasoning_tokens))}
                         {fact('Cost', found.cost_usd === null ? null : show.money(found.cost_usd))}
                         {fact('Cost known from', found.cost_source)}
@@ -198,6 +200,8 @@ function RequestDialog({ state, zone }: { state: State; zone: string }) {
                             ),
                         )}
                         {fact('Session', found.session)}
+                        {fact('Service tier', found.service_tier)}
+                        {fact('API key', found.api_key)}
                         {fact('Operation', found.operation)}
                         {fact('Error code', found.error_code)}
                         {fact('HTTP status', found.http_status === null ? null : String(found.http_status))}

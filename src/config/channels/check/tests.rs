@@ -1,6 +1,7 @@
 //! Tests of channels as typed.
 
 use super::*;
+use crate::config::Config;
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -31,11 +32,11 @@ fn each_type_is_accepted() {
 }
 
 #[test]
-fn what_is_wrong_is_named_without_the_secret() {
+fn errors_name_the_key_and_not_the_secret() {
     let table = [
         ("[ops]\n", "ops.type: is missing"),
         ("[ops]\ntype = \"pager\"", "ops.type: \"pager\" is none of"),
-        ("[log]\ntype = \"slack\"", "log: the log is always there"),
+        ("[log]\ntype = \"slack\"", "log: the log always exists"),
         ("[Ops]\ntype = \"slack\"", "Ops: a channel's name"),
         ("[o-p]\ntype = \"slack\"", "CHATGAUGE_ALERTING_CHANNELS_O_P_URL"),
         ("[ops]\ntype = \"slack\"\nurl = \"ftp://hunter2\"", "ops.url: is not http(s)"),
@@ -49,7 +50,7 @@ fn what_is_wrong_is_named_without_the_secret() {
         ),
         (
             "[ops]\ntype = \"slack\"\nurl = \"http://h\"\nurl_file = \"/x\"",
-            "ops.url: give it or url_file",
+            "ops.url: set it or url_file",
         ),
         ("[ops]\ntype = \"slack\"\nurl_file = \"/nonexistent\"", "ops.url_file: /nonexistent: "),
         (
@@ -97,13 +98,20 @@ fn secrets_come_from_files_and_variables() {
     };
     assert_eq!(of(&check(&toml).unwrap()), "https://hooks.example/from-file");
 
-    let mut channels: BTreeMap<String, RawChannel> =
-        toml::from_str("[ops-1]\ntype = \"slack\"").unwrap();
-    let key = set_from_environment(&mut channels, "OPS_1_URL", "https://h.example/x");
-    assert_eq!(key.as_deref(), Some("alerting.channels.ops-1.url"));
-    assert_eq!(of(&check_channels(&channels).unwrap()), "https://h.example/x");
+    let file = directory.path().join("chatgauge.toml");
+    std::fs::write(&file, "[alerting.channels.ops-1]\ntype = \"slack\"\n").unwrap();
+    let load = |name: &str, value: &str| {
+        let name = format!("CHATGAUGE_ALERTING_CHANNELS_{name}");
+        Config::load(Some(&file), [(name, value.to_owned())], [])
+    };
+    let config = load("OPS_1_URL", "https://h.example/x").unwrap();
+    assert_eq!(of(&config.alerting.channels), "https://h.example/x");
+    let error = load("OPS_1_URL", "nowhere").unwrap_err().to_string();
+    let place = "CHATGAUGE_ALERTING_CHANNELS_OPS_1_URL: alerting.channels.ops-1.url: is not http";
+    assert!(error.starts_with(place), "{error}");
     for other in ["OPS_URL", "OPS_1_HOST", "OPS_1_", "URL"] {
-        assert_eq!(set_from_environment(&mut channels, other, "x"), None, "{other}");
+        let error = load(other, "https://h.example/x").unwrap_err().to_string();
+        assert!(error.contains("there is no such variable"), "{error}");
     }
 }
 

@@ -28,12 +28,13 @@ pub(crate) struct StampBody {
     pub(crate) end: String,
     /// The range compared with, with `compare`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) previous: Option<PreviousBody>,
+    #[schema(nullable = false)]
+    pub(crate) previous: Option<PreviousRangeBody>,
 }
 
 /// The range compared with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PreviousBody {
+pub(crate) struct PreviousRangeBody {
     /// First instant inside.
     #[schema(format = DateTime)]
     pub(crate) start: String,
@@ -42,7 +43,7 @@ pub(crate) struct PreviousBody {
     pub(crate) end: String,
     /// The first instant from which its figures are complete, when it is not `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     pub(crate) complete_from: Option<String>,
 }
 
@@ -53,15 +54,16 @@ pub(crate) struct ContentBody {
     pub(crate) tz: &'static str,
     /// Width of the buckets.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) aggregation: Option<&'static str>,
     /// Percentiles are exact, not within 1 %.
     pub(crate) exact: bool,
     /// The first instant from which the answer is complete, when it is not `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     pub(crate) complete_from: Option<String>,
     /// Start of the bucket that has not ended yet.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, required)]
     pub(crate) incomplete_from: Option<String>,
     /// When the range has no requests: the start of the newest one of the file; null when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,33 +73,43 @@ pub(crate) struct ContentBody {
     pub(crate) now: NowBody,
     /// Starts of the buckets.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
     pub(crate) timestamps: Option<Vec<String>>,
     /// The figures of the whole range.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) tiles: Option<TilesBody>,
     /// Requests over time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) requests: Option<RequestsBody>,
+    #[schema(nullable = false)]
+    pub(crate) requests: Option<RequestSeriesBody>,
     /// The four latencies over time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) latency: Option<LatenciesBody>,
     /// How the latency divides.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) share: Option<ShareBody>,
     /// Errors by type over time: every type, the most frequent first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) errors: Option<Vec<ErrorSeries>>,
     /// Requests by latency over time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) heatmap: Option<HeatmapPartBody>,
     /// Tokens over time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) tokens: Option<TokensBody>,
     /// Cost by local day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) cost: Option<Vec<DayBody>>,
     /// The leading groups.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) top: Option<TopBody>,
 }
 
@@ -107,12 +119,15 @@ pub(crate) struct NowBody {
     /// Requests of the last minute.
     pub(crate) requests_per_minute: i64,
     /// Average total latency of the last hour.
+    #[schema(required)]
     pub(crate) average_ms: Option<f64>,
     /// Errors of the last hour in percent of its requests.
+    #[schema(required)]
     pub(crate) error_rate_percent: Option<f64>,
     /// Tokens of the local day so far.
     pub(crate) today_tokens: i64,
     /// Cost of the local day so far.
+    #[schema(required)]
     pub(crate) today_cost_usd: Option<f64>,
 }
 
@@ -139,6 +154,7 @@ pub(crate) struct TilesBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TileBody {
     /// Over the range; null over nothing.
+    #[schema(required)]
     pub(crate) value: Option<f64>,
     /// Over the range compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,16 +166,18 @@ pub(crate) struct TileBody {
 
 /// Requests over time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RequestsBody {
+pub(crate) struct RequestSeriesBody {
     /// In the bucket.
     pub(crate) count: Vec<i64>,
     /// A minute of the part of the bucket that lies in the range and has happened.
     pub(crate) per_minute: Vec<Option<f64>>,
     /// In the bucket at the same place of the range compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) previous: Option<Vec<Option<i64>>>,
     /// The same a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) previous_per_minute: Option<Vec<Option<f64>>>,
 }
 
@@ -167,18 +185,18 @@ pub(crate) struct RequestsBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LatenciesBody {
     /// Of the whole request.
-    pub(crate) total: LatencyBody,
+    pub(crate) total: LatencySeriesBody,
     /// Of assembling the context.
-    pub(crate) context: LatencyBody,
+    pub(crate) context: LatencySeriesBody,
     /// Of the LLM call.
-    pub(crate) llm: LatencyBody,
+    pub(crate) llm: LatencySeriesBody,
     /// From the start of the LLM call to the first generated delta.
-    pub(crate) time_to_first_token: LatencyBody,
+    pub(crate) time_to_first_token: LatencySeriesBody,
 }
 
 /// One latency over time; null where nothing is known.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LatencyBody {
+pub(crate) struct LatencySeriesBody {
     /// Over the whole range.
     pub(crate) range: LatencyStatsBody,
     /// Sum over count.
@@ -197,14 +215,19 @@ pub(crate) struct LatencyStatsBody {
     /// Requests of which it is known.
     pub(crate) count: i64,
     /// Sum over count.
+    #[schema(required)]
     pub(crate) average_ms: Option<f64>,
     /// 50th percentile.
+    #[schema(required)]
     pub(crate) median_ms: Option<f64>,
     /// 95th percentile.
+    #[schema(required)]
     pub(crate) p95_ms: Option<f64>,
     /// 99th percentile.
+    #[schema(required)]
     pub(crate) p99_ms: Option<f64>,
     /// Greatest.
+    #[schema(required)]
     pub(crate) max_ms: Option<f64>,
 }
 
@@ -227,10 +250,13 @@ pub(crate) struct ShareBody {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PhasesBody {
     /// Assembling the context.
+    #[schema(required)]
     pub(crate) context_ms: Option<f64>,
     /// The LLM call.
+    #[schema(required)]
     pub(crate) llm_ms: Option<f64>,
     /// The rest of the total.
+    #[schema(required)]
     pub(crate) other_ms: Option<f64>,
 }
 
@@ -282,6 +308,7 @@ pub(crate) struct DayBody {
     /// Tokens.
     pub(crate) tokens: i64,
     /// Cost; null when of no request it is known.
+    #[schema(required)]
     pub(crate) cost_usd: Option<f64>,
     /// The day has not ended yet.
     pub(crate) incomplete: bool,
@@ -302,6 +329,7 @@ pub(crate) struct TopBody {
     pub(crate) groups: usize,
     /// Starts of the buckets of the rows' `trend`; absent where only single requests would know it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
     pub(crate) trend_timestamps: Option<Vec<String>>,
     /// The leading groups.
     pub(crate) rows: Vec<TopRowBody>,
@@ -319,22 +347,29 @@ pub(crate) struct TopRowBody {
     /// Requests.
     pub(crate) requests: i64,
     /// In percent of all requests.
+    #[schema(required)]
     pub(crate) requests_share_percent: Option<f64>,
     /// Requests in the range compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) previous_requests: Option<i64>,
     /// Requests in each of at most 48 buckets, of the first ten rows.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) trend: Option<Vec<i64>>,
     /// Errors.
     pub(crate) errors: i64,
     /// In percent of its requests.
+    #[schema(required)]
     pub(crate) error_rate_percent: Option<f64>,
     /// Average total latency.
+    #[schema(required)]
     pub(crate) average_ms: Option<f64>,
     /// Median of the total latency.
+    #[schema(required)]
     pub(crate) median_ms: Option<f64>,
     /// 95th percentile of the total latency.
+    #[schema(required)]
     pub(crate) p95_ms: Option<f64>,
     /// Average times of the phases.
     #[serde(flatten)]
@@ -342,9 +377,12 @@ pub(crate) struct TopRowBody {
     /// Prompt and completion tokens.
     pub(crate) tokens: i64,
     /// Cost; null when of no request it is known.
+    #[schema(required)]
     pub(crate) cost_usd: Option<f64>,
     /// In percent of all cost.
+    #[schema(required)]
     pub(crate) cost_share_percent: Option<f64>,
     /// Requests served by the app's answer cache, in percent of its requests.
+    #[schema(required)]
     pub(crate) cache_hit_rate_percent: Option<f64>,
 }

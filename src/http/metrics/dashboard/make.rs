@@ -2,9 +2,9 @@
 
 use super::Part;
 use super::body::{
-    ContentBody, DayBody, ErrorSeries, HeatmapPartBody, LatenciesBody, LatencyBody,
-    LatencyStatsBody, NowBody, PhasesBody, PreviousBody, RequestsBody, ShareBody, StampBody,
-    TileBody, TilesBody, TokensBody, TopBody, TopRowBody,
+    ContentBody, DayBody, ErrorSeries, HeatmapPartBody, LatenciesBody, LatencySeriesBody,
+    LatencyStatsBody, NowBody, PhasesBody, PreviousRangeBody, RequestSeriesBody, ShareBody,
+    StampBody, TileBody, TilesBody, TokensBody, TopBody, TopRowBody,
 };
 use crate::http::params::Zone;
 use crate::model::dimension::OTHER_NAME;
@@ -55,7 +55,7 @@ impl View {
             as_of: show(query.now),
             start: show(query.range.start),
             end: show(query.range.end),
-            previous: query.previous.map(|range| PreviousBody {
+            previous: query.previous.map(|range| PreviousRangeBody {
                 start: show(range.start),
                 end: show(range.end),
                 complete_from: of_series.max(of_top).map(show),
@@ -121,7 +121,7 @@ impl View {
         answer: &Answer,
         previous: Option<&Answer>,
         query: &DashboardQuery,
-    ) -> RequestsBody {
+    ) -> RequestSeriesBody {
         let shown = buckets(answer).len();
         // The ranges can begin at different places of a bucket; what has no counterpart is unknown.
         let fill = |values: Vec<Option<f64>>| {
@@ -130,7 +130,7 @@ impl View {
             values
         };
         let before = previous.zip(query.previous);
-        RequestsBody {
+        RequestSeriesBody {
             count: buckets(answer).iter().map(Measures::requests).collect(),
             per_minute: per_minute(answer, self.covered),
             previous: before.map(|(answer, _)| {
@@ -205,7 +205,7 @@ fn tiles(answer: &Answer, whole: &Measures, previous: Option<&Answer>) -> TilesB
 fn latencies(buckets: &[Measures], whole: &Measures) -> LatenciesBody {
     let of = |kind: LatencyKind| {
         let stat = |stat: Stat| buckets.iter().map(|b| latency(b, kind, stat)).collect();
-        LatencyBody {
+        LatencySeriesBody {
             range: LatencyStatsBody {
                 count: metric_of(kind).map_or(0, |metric| whole.samples(metric)),
                 average_ms: latency(whole, kind, Stat::Average),

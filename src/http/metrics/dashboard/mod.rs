@@ -6,21 +6,26 @@ mod part;
 mod tables;
 
 use axum::Json;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
-pub(crate) use part::Part;
+use part::Part;
 
 use crate::http::auth::Principal;
 use crate::http::csv;
-use crate::http::openapi::{self, ReadProblems};
-use crate::http::params::{DASHBOARD, Params};
+use crate::http::openapi::ReadProblems;
+use crate::http::params::{
+    AggregationName, DashboardCompare, FilterParams, FormatParams, LatencyName, Limit, Query,
+    RangeParams, SortName, StatName, ZoneParams, aggregation_for, distinct, route_params, words,
+};
 use crate::http::problem::Problem;
-use crate::http::state::{App, params};
-use crate::model::{LatencyKind, MetricType, TimeRange};
+use crate::http::state::App;
+use crate::model::{Dimension, LatencyKind, TimeRange};
 use crate::query::{DashboardQuery, TopQuery};
 use body::{ContentBody, DashboardBody};
 use make::View;
@@ -29,6 +34,74 @@ use make::View;
 const DEFAULT_ROWS: usize = 10;
 /// Bytes of the hash in an `ETag`.
 const TAG_BYTES: usize = 12;
+
+words! {
+    /// A part of a dashboard.
+    PartName(Part), Part::ALL, Part::as_str;
+    /// The dimension of the table; models unless another is named.
+    TopName(Dimension), Dimension::ALL, Dimension::as_str, default Dimension::Model;
+}
+
+route_params! {
+    /// Which parts, of which requests, and how they are written.
+    DashboardParams {
+        range: RangeParams,
+        zone: ZoneParams,
+        parts: PartParams,
+        format: FormatParams,
+        filter: FilterParams,
+    }
+}
+
+/// Which parts, and what they show.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PartParams {
+    /// Width of the buckets. Default: the finest that gives at most about 400 buckets.
+    #[param(inline)]
+    aggregation: Option<AggregationName>,
+    /// `previous` compares with the range just before: as many months or days of the calendar, else hours; `week` with
+    /// the same times a week earlier.
+    #[param(inline)]
+    compare: Option<DashboardCompare>,
+    /// The latency of the heatmap.
+    #[serde(default)]
+    #[param(inline)]
+    latency: LatencyName,
+    /// Only these parts of the result. Default: all. CSV is of one part.
+    #[serde(default)]
+    #[param(inline, max_items = 100)]
+    part: Vec<PartName>,
+    /// The dimension of the table.
+    #[serde(default)]
+    #[param(inline)]
+    top: TopName,
+    /// What the rows of the table are ordered by, largest first.
+    #[serde(default)]
+    #[param(inline)]
+    sort: SortName,
+    /// The statistic, for latencies.
+    #[serde(default)]
+    #[param(inline)]
+    stat: StatName,
+    /// Maximum number of rows of the table; the rest is `other`.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 10)]
+    limit: Option<Limit>,
+}
+
+impl PartParams {
+    /// The parts asked for.
+    fn parts(&self) -> Vec<Part> {
+        let parts = distinct(self.part.iter().map(|part| part.0));
+        if parts.is_empty() { Part::ALL.to_vec() } else { parts }
+    }
+
+    /// The table asked for.
+    fn top(&self) -> Result<TopQuery, Problem> {
+        let (sort, limit) = (self.sort.0, Limit::or(self.limit, DEFAULT_ROWS));
+        Ok(TopQuery { by: self.top.0, sort, stat: self.stat.of(sort)?, limit })
+    }
+}
 
 /// Everything that a dashboard shows, of one moment
 ///
@@ -40,7 +113,7 @@ const TAG_BYTES: usize = 12;
     path = "/api/metrics/dashboard",
     operation_id = "metrics_dashboard",
     tag = "metrics",
-    params(openapi::DashboardParams),
+    params(DashboardParams),
     responses(
         (status = 200, description = "The figures; CSV of one part.", content(
             (DashboardBody = "application/json"), (String = "text/csv"),
@@ -51,13 +124,12 @@ const TAG_BYTES: usize = 12;
 )]
 pub(crate) async fn dashboard(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    RawQuery(query): RawQuery,
+    principal: Principal,
+    Query(params): Query<DashboardParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let params = params(query.as_deref(), DASHBOARD)?;
     let asked = Asked::read(&app, &params, &principal)?;
-    let only = match params.csv(&headers)? {
+    let only = match params.format.csv(&headers)? {
         Some(notes) => Some((single_part(&asked.parts)?, notes)),
         None => None,
     };
@@ -95,35 +167,30 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(app: &App, params: &Params<'_>, principal: &Principal) -> Result<Self, Problem> {
+    fn read(app: &App, params: &DashboardParams, principal: &Principal) -> Result<Self, Problem> {
         let now = app.service().now();
-        let zone = params.zone(app.service().config().time_zone)?;
-        let range = params.range(now, zone.tz)?;
-        let (parts, latency) = (params.parts()?, params.latency_named("latency")?);
+        let zone = params.zone.zone(app.time_zone());
+        let range = params.range.range(now, zone.tz)?;
+        let (parts, latency) = (params.parts.parts(), params.parts.latency.0);
         let wants = |part| parts.contains(&part);
-        let aggregation = params.aggregation(range)?;
+        let aggregation = aggregation_for(params.parts.aggregation, range);
         let aggregation = parts.iter().any(|part| part.is_series()).then_some(aggregation);
+        let compare = params.parts.compare.map(|DashboardCompare(with)| with);
         let query = DashboardQuery {
             range,
-            previous: params.compare()?.range(range, zone.tz),
+            previous: compare.map(|with| with.range(range, zone.tz)),
             aggregation,
             tz: zone.tz,
-            filter: app.filter(params, principal)?,
+            filter: app.filter(&params.filter, principal)?,
             quantiles: quantiles(&parts, latency),
             by_day: wants(Part::Cost),
-            top: if wants(Part::Top) { Some(top(params)?) } else { None },
+            top: wants(Part::Top).then(|| params.parts.top()).transpose()?,
             now,
         };
         let covered = TimeRange::new(range.start, range.end.min(now.plus_ms(1)));
         let view = View { parts: parts.clone(), latency, zone, covered };
         Ok(Self { parts, query, view })
     }
-}
-
-fn top(params: &Params<'_>) -> Result<TopQuery, Problem> {
-    let sort = params.metric("sort", MetricType::RequestRate)?;
-    let limit = params.limit()?.unwrap_or(DEFAULT_ROWS);
-    Ok(TopQuery { by: params.top()?, sort, stat: params.stat(sort)?, limit })
 }
 
 /// The latencies whose distributions the parts need.

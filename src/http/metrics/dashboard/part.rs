@@ -52,11 +52,6 @@ impl Part {
         }
     }
 
-    /// The part with this spelling.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.as_str() == text)
-    }
-
     /// Whether it is made from the buckets of the range.
     pub(crate) const fn is_series(self) -> bool {
         !matches!(self, Self::Cost | Self::Top)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Part;
-use super::body::{ContentBody, LatencyBody, PhasesBody, TileBody, TopRowBody};
+use super::body::{ContentBody, LatencySeriesBody, PhasesBody, TileBody, TopRowBody};
 use crate::http::csv::Table;
 
 /// One part as a table.
@@ -72,7 +72,7 @@ fn requests(content: &ContentBody) -> Option<Table> {
 
 fn latency(content: &ContentBody) -> Option<Table> {
     let latency = content.latency.as_ref()?;
-    let named: [(&str, &LatencyBody); 4] = [
+    let named: [(&str, &LatencySeriesBody); 4] = [
         ("total", &latency.total),
         ("context", &latency.context),
         ("llm", &latency.llm),

@@ -1,0 +1,6156 @@
+// Made by web/schema/generate.mjs; do not edit.
+
+export interface paths {
+    "/api/alerts/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a rule would have done over the stored history */
+        post: operations["alerts_backtest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/channels/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test message through a channel, once */
+        post: operations["alerts_channel_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a rule did or did not fire: its last evaluations for one group */
+        get: operations["alerts_explain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Incidents, newest first */
+        get: operations["alerts_incidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One incident, what happened to it and what was sent */
+        get: operations["alerts_incident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/incidents/{id}/ack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take care of an incident: no more reminders until it ends */
+        post: operations["alerts_ack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/incidents/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End an incident by hand */
+        post: operations["alerts_close"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every rule with what it is doing, and every channel */
+        get: operations["alerts_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/silences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List silences */
+        get: operations["alerts_silences"];
+        put?: never;
+        /** Keep messages back for a while */
+        post: operations["alerts_silence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/silences/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a silence now */
+        delete: operations["alerts_unsilence"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit trail, newest first */
+        get: operations["audit_trail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dimensions/{name}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Values of a dimension, busiest first */
+        get: operations["dimension_values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List keys */
+        get: operations["keys_list"];
+        put?: never;
+        /** Make a key */
+        post: operations["keys_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a key */
+        delete: operations["keys_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What triggered */
+        get: operations["metrics_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/breakdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The leading groups of one dimension */
+        get: operations["metrics_breakdown"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The numbers of this moment
+         * @description Request rates over the last minute, hour and 24 hours; the rest over the rolling window.
+         */
+        get: operations["metrics_current"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything that a dashboard shows, of one moment
+         * @description The parts are read from one snapshot, so they agree. Lists of a series have one value for each of
+         *     `timestamps`. The `ETag` is that of the figures: while they stay the same the answer is 304, although
+         *     the moment moves on.
+         */
+        get: operations["metrics_dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/heatmap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many requests took how long, over time */
+        get: operations["metrics_heatmap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/historical": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One metric over time
+         * @description Empty buckets are present. The first bucket of an unaligned range carries its aligned start but counts
+         *     only from `start`.
+         */
+        get: operations["metrics_historical"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/metrics/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make up traffic */
+        post: operations["metrics_simulate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The OpenAPI document of these routes */
+        get: operations["openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Stored requests, newest first */
+        get: operations["requests_list"];
+        put?: never;
+        /**
+         * Send records
+         * @description One object, an array of objects, or one object on each line. Every record gets its own verdict; a bad
+         *     one never costs the others. The answer comes when the accepted ones are on disk.
+         */
+        post: operations["requests_ingest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/requests/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One stored request */
+        get: operations["requests_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a browser is logged in */
+        get: operations["session_get"];
+        put?: never;
+        /** Log in with the admin token */
+        post: operations["session_create"];
+        /** Log out */
+        delete: operations["session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Run a statement given in the query string */
+        get: operations["sql_get"];
+        put?: never;
+        /** Run a statement given in the body */
+        post: operations["sql_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The state of every part */
+        get: operations["status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Requests as they arrive, alerts as they change
+         * @description Events are `request` (data: as in `/api/requests`; id: order of arrival) and `gap`, when requests were
+         *     left out because too many came at once. Send `Last-Event-ID` to go on where a stream broke off. With
+         *     `topic=alerts` the stream begins with `alerts` (data: as in `/api/metrics/alerts?state=open`), and each
+         *     incident that begins, changes or ends is an `alert`.
+         */
+        get: operations["stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/telemetry/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether telemetry is taken in and answered */
+        get: operations["telemetry_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the process is alive */
+        get: operations["healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ingest/litellm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send LiteLLM's log payloads
+         * @description An array of payloads, one on each line, or a single one. Of each only identifiers, numbers and times are read;
+         *     messages and responses are passed over. A payload that is not acceptable never costs the others.
+         */
+        post: operations["litellm_ingest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Metrics for Prometheus */
+        get: operations["prometheus_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a record can be committed now */
+        get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send OpenTelemetry traces
+         * @description Any path that ends in `/v1/traces` is the same route. Spans of model calls become records, the others
+         *     tell how long the context took to assemble; attributes with content are passed over unread. Metrics and
+         *     logs, at `/v1/metrics` and `/v1/logs`, are accepted and discarded. The key may also come as `x-api-key` or as the
+         *     password of basic authentication. The answer comes when the records are on disk.
+         */
+        post: operations["traces_ingest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description What to say about an acknowledgement. */
+        AckBody: {
+            /** @description For the history. */
+            note?: string | null;
+        };
+        /** @description What triggered. */
+        AlertsBody: {
+            /** @description Newest first. */
+            alerts: components["schemas"]["IncidentBody"][];
+            /**
+             * Format: date-time
+             * @description When this was so.
+             */
+            as_of: string;
+            /** @description Open incidents that are not silenced, whatever was asked for. */
+            open: number;
+            /** @description Open incidents that are silenced, whatever was asked for. */
+            silenced: number;
+        };
+        /** @description How alerting itself is doing. */
+        AlertsStatusBody: {
+            /** @description Whether rules are evaluated. */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description Evaluations since the start.
+             */
+            evaluations_total: number;
+            /**
+             * Format: int64
+             * @description Evaluations that could not be written down.
+             */
+            failed_evaluations_total: number;
+            /** @description Rules that fire; `null` while the file cannot be read. */
+            firing_rules: number | null;
+            /** @description Rules that cannot be evaluated for want of a number, or are disabled; `null` while the file cannot be read. */
+            inactive_rules: number | null;
+            /**
+             * Format: date-time
+             * @description The last evaluation.
+             */
+            last_evaluated_at: string | null;
+            /**
+             * Format: int64
+             * @description Evaluations left out because the one before was still running.
+             */
+            missed_evaluations_total: number;
+            /**
+             * Format: int64
+             * @description Messages given up since the start.
+             */
+            outbox_dead_total: number;
+            /**
+             * Format: int64
+             * @description Messages that wait; `null` while the file cannot be read.
+             */
+            outbox_pending: number | null;
+        };
+        /** @description Lines of the audit trail. */
+        AuditBody: {
+            /** @description Newest first. */
+            entries: components["schemas"]["AuditEntryBody"][];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description One line of the audit trail. */
+        AuditEntryBody: {
+            /** @description What. */
+            action: string;
+            /** @description `admin`, `key:<id>`, `open`, `unknown`, `system` or `cli`. */
+            actor: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description More. */
+            detail: string | null;
+            /** @description What it was done to. */
+            target: string | null;
+        };
+        /** @description What to try. */
+        BacktestBody: {
+            /** @description First instant after. Default: now. */
+            end?: string;
+            /** @description The id of a rule, or a whole rule with the keys of the configuration file. */
+            rule: Record<string, never>;
+            /** @description First instant, in the forms of other routes. Default: `now-7d`. */
+            start?: string;
+        };
+        /** @description An incident that would have been. */
+        BacktestIncidentBody: {
+            /**
+             * Format: date-time
+             * @description When it would have ended; null: not within the range.
+             */
+            ended_at: string | null;
+            /**
+             * Format: int64
+             * @description Those of them that count against it.
+             */
+            events: number;
+            /** @description Dimension to value. */
+            group: {
+                [key: string]: string;
+            };
+            /**
+             * Format: double
+             * @description The worst value.
+             */
+            peak_value: number | null;
+            /** @description The budget's period. */
+            period: string | null;
+            /** @description Why. */
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description Requests behind the value when it fired.
+             */
+            samples: number;
+            /**
+             * Format: date-time
+             * @description When it would have begun.
+             */
+            triggered_at: string;
+            /**
+             * Format: double
+             * @description The value when it fired.
+             */
+            triggered_value: number | null;
+        };
+        /** @description A backtest in numbers. */
+        BacktestSummaryBody: {
+            /** @description Those on fewer than 25 requests. */
+            fewer_than_25_samples: number;
+            /** @description Incidents. */
+            incidents: number;
+            /** @description Those longer than 5 minutes; of those that have not ended, up to the end of the range. */
+            longer_than_5_min: number;
+            /** @description Those that have not ended within the range. */
+            open_at_end: number;
+        };
+        /** @description What the rule would have done. */
+        BacktestedBody: {
+            /**
+             * Format: double
+             * @description Time it took.
+             */
+            elapsed_ms: number;
+            /**
+             * Format: date-time
+             * @description First instant after, resolved.
+             */
+            end: string;
+            /**
+             * Format: int64
+             * @description Evaluations.
+             */
+            evaluations: number;
+            /** @description Whether raw rows answered; otherwise rollups stood in for some. */
+            exact: boolean;
+            /** @description In the order in which they would have begun. */
+            incidents: components["schemas"]["BacktestIncidentBody"][];
+            /** @description The rule. */
+            rule: components["schemas"]["RuleBody"];
+            /**
+             * Format: date-time
+             * @description First instant inside, resolved.
+             */
+            start: string;
+            /** @description In numbers. */
+            summary: components["schemas"]["BacktestSummaryBody"];
+        };
+        /** @description Scheduled backups. */
+        BackupStatus: {
+            /**
+             * Format: date-time
+             * @description When the next backup is due by the schedule.
+             */
+            due_at?: string | null;
+            /**
+             * Format: int64
+             * @description Failed attempts since the last success.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Failed attempts since the start.
+             */
+            failures_total: number;
+            /**
+             * Format: int64
+             * @description Backups of this database that are dated more than an hour after the server's clock: they are neither counted nor
+             *     deleted.
+             */
+            future_files: number;
+            /** @description Whether one is being made. */
+            is_running: boolean;
+            /**
+             * Format: int64
+             * @description Size of the last backup.
+             */
+            last_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Time to copy and verify the last backup; `null` when an earlier run of the server made it.
+             */
+            last_duration_ms?: number | null;
+            /** @description Why the last attempt failed; `null` after a success. */
+            last_error?: string | null;
+            /**
+             * Format: date-time
+             * @description The last failed attempt.
+             */
+            last_failure_at?: string | null;
+            /** @description The file of the last backup. */
+            last_file?: string | null;
+            /**
+             * Format: date-time
+             * @description Moment of the snapshot that the last backup holds; backups of earlier runs of the server count.
+             */
+            last_success_at?: string | null;
+            /** @description The one of them with the latest date. */
+            latest_future_file?: string | null;
+            /**
+             * Format: date-time
+             * @description The next attempt: after a failure later than `due_at`.
+             */
+            next_at?: string | null;
+            /** @description Why old backups could not be deleted; `null` when they were. */
+            prune_error?: string | null;
+        };
+        /** @description The leading groups of one dimension; rows and `other` add up to `total`. */
+        BreakdownBody: {
+            /** @description The dimension. */
+            by: string;
+            /**
+             * Format: date-time
+             * @description The first instant from which the answer is complete, when it is not `start`.
+             */
+            complete_from?: string;
+            /**
+             * Format: date-time
+             * @description First instant after, resolved.
+             */
+            end: string;
+            /** @description Percentiles are exact, not within 1 %. */
+            exact: boolean;
+            /** @description The metric. */
+            metric: string;
+            /** @description All other groups together. */
+            other: components["schemas"]["RowBody"];
+            /** @description The leading groups. */
+            rows: components["schemas"]["RowBody"][];
+            /**
+             * Format: date-time
+             * @description First instant inside, resolved.
+             */
+            start: string;
+            /** @description The statistic, for latencies. */
+            stat: string;
+            /** @description All groups together; by error type, all errors. */
+            total: components["schemas"]["RowBody"];
+            /** @description Unit of the values. */
+            unit: string;
+        };
+        /** @description Answers of the app's own cache over the window. */
+        Cache: {
+            /**
+             * Format: double
+             * @description Percent of all requests; null over nothing.
+             */
+            hit_rate_percent: number | null;
+            /**
+             * Format: int64
+             * @description Requests that it served.
+             */
+            hits: number;
+            /**
+             * Format: int64
+             * @description All others.
+             */
+            misses: number;
+        };
+        /** @description The hot cache. */
+        CacheStatus: {
+            /**
+             * Format: int64
+             * @description Memory in use.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Groups held.
+             */
+            groups: number;
+            /**
+             * Format: int64
+             * @description Answers given.
+             */
+            hits_total: number;
+            /**
+             * Format: int64
+             * @description Most memory it may use.
+             */
+            max_bytes: number;
+            /**
+             * Format: int64
+             * @description Questions passed on to the database.
+             */
+            misses_total: number;
+        };
+        /** @description A channel and what became of its messages. */
+        ChannelBody: {
+            /**
+             * Format: int64
+             * @description Messages given up and still remembered.
+             */
+            dead: number;
+            /**
+             * Format: int64
+             * @description Messages given up since the start.
+             */
+            dead_total: number;
+            /**
+             * Format: int64
+             * @description Attempts that failed and may be repeated, since the start.
+             */
+            failed_attempts_total: number;
+            /** @description What went wrong last, until the next success. */
+            last_error: string | null;
+            /**
+             * Format: date-time
+             * @description The last delivery since the start.
+             */
+            last_sent_at: string | null;
+            /** @description What rules call it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Messages that wait.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Messages delivered since the start.
+             */
+            sent_total: number;
+            /** @description ok, failing, or disabled (the receiver answered 410). */
+            state: string;
+            /** @description Scheme, host and port; never more. */
+            target: string;
+            /** @description log, webhook, slack, alertmanager or email. */
+            type: string;
+            /**
+             * Format: int64
+             * @description Messages kept because the channel is not configured any more; they are sent once it is again.
+             */
+            undeliverable: number;
+        };
+        /** @description What the receiver said. */
+        ChannelTestBody: {
+            /** @description The channel. */
+            channel: string;
+            /** @description Whether it took the message. */
+            delivered: boolean;
+            /**
+             * Format: double
+             * @description Time it took.
+             */
+            elapsed_ms: number;
+            /** @description What went wrong. */
+            error: string | null;
+            /**
+             * Format: int32
+             * @description Status of its answer.
+             */
+            status: number | null;
+        };
+        /** @description The clocks of senders against the server's. */
+        ClockSkewStatus: {
+            /**
+             * Format: int64
+             * @description How far those were ahead, the median; null when there are none.
+             */
+            ahead_median_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Those of them that were dated more than 5 minutes ahead of the server's clock.
+             */
+            ahead_records: number;
+            /**
+             * Format: int64
+             * @description Records of the last hour that other machines sent, the latest 1,000 at most.
+             */
+            records: number;
+        };
+        /** @description The server's clock against the last one that was stored and the time that has passed since. */
+        ClockStatus: {
+            /**
+             * Format: int64
+             * @description How far the clock is ahead; below 0: behind; 0 within a second.
+             */
+            ahead_ms: number;
+            /**
+             * Format: date-time
+             * @description What ages are counted by: never ahead of the time that has passed, until the clock has been ahead for a day.
+             */
+            retention_at: string;
+            /**
+             * Format: int64
+             * @description For how long, at least, nothing is deleted because of its age: the clock was more than an hour past the stored one
+             *     at the start. 0: ages count.
+             */
+            retention_paused_ms: number;
+        };
+        /** @description Why somebody ends an incident. */
+        CloseBody: {
+            /** @description For the history and the message. */
+            comment?: string | null;
+        };
+        /** @description The in-process collector. */
+        CollectorStatus: {
+            /**
+             * Format: int64
+             * @description Requests that were started and never completed.
+             */
+            abandoned_total: number;
+            /**
+             * Format: int64
+             * @description Records dropped because the queue was full.
+             */
+            dropped_total: number;
+            /**
+             * Format: int64
+             * @description Requests started and not completed.
+             */
+            in_flight: number;
+            /**
+             * Format: int64
+             * @description Records that wait to be handed to the writer.
+             */
+            queue_records: number;
+        };
+        /** @description The compactor. */
+        CompactorStatus: {
+            /**
+             * Format: int64
+             * @description Raw rows rolled up.
+             */
+            compacted_total: number;
+            /**
+             * Format: int64
+             * @description Runs that failed and were rolled back.
+             */
+            failed_runs_total: number;
+            /**
+             * Format: int64
+             * @description Age of the oldest raw row after the watermark; `null` while the file cannot be read.
+             */
+            lag_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Raw rows after the watermark; `null` while the file cannot be read.
+             */
+            lag_records?: number | null;
+            /**
+             * Format: int64
+             * @description The last raw row that the rollups include; `null` while the file cannot be read.
+             */
+            watermark_seq?: number | null;
+        };
+        /** @description The figures. */
+        ContentBody: {
+            /** @description Width of the buckets. */
+            aggregation?: string;
+            /**
+             * Format: date-time
+             * @description The first instant from which the answer is complete, when it is not `start`.
+             */
+            complete_from?: string;
+            /** @description Cost by local day. */
+            cost?: components["schemas"]["DayBody"][];
+            /** @description Errors by type over time: every type, the most frequent first. */
+            errors?: components["schemas"]["ErrorSeries"][];
+            /** @description Percentiles are exact, not within 1 %. */
+            exact: boolean;
+            /** @description Requests by latency over time. */
+            heatmap?: components["schemas"]["HeatmapPartBody"];
+            /**
+             * Format: date-time
+             * @description Start of the bucket that has not ended yet.
+             */
+            incomplete_from: string | null;
+            /**
+             * Format: date-time
+             * @description When the range has no requests: the start of the newest one of the file; null when there is none.
+             */
+            last_request_at?: string | null;
+            /** @description The four latencies over time. */
+            latency?: components["schemas"]["LatenciesBody"];
+            /** @description The present. */
+            now: components["schemas"]["NowBody"];
+            /** @description Requests over time. */
+            requests?: components["schemas"]["RequestSeriesBody"];
+            /** @description How the latency divides. */
+            share?: components["schemas"]["ShareBody"];
+            /** @description The figures of the whole range. */
+            tiles?: components["schemas"]["TilesBody"];
+            /** @description Starts of the buckets. */
+            timestamps?: string[];
+            /** @description Tokens over time. */
+            tokens?: components["schemas"]["TokensBody"];
+            /** @description The leading groups. */
+            top?: components["schemas"]["TopBody"];
+            /** @description The zone that buckets and days are cut in. */
+            tz: string;
+        };
+        /** @description A key that was just made. */
+        CreatedKeyBody: {
+            /** @description What is known about it from now on. */
+            key: components["schemas"]["KeyBody"];
+            /** @description The key itself: shown this once, kept nowhere. */
+            token: string;
+        };
+        /** @description The numbers of this moment. */
+        CurrentBody: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            as_of: string;
+            /** @description The app's own answer cache. */
+            cache: components["schemas"]["Cache"];
+            /**
+             * Format: double
+             * @description Sum of the known costs in US dollars; null when none is known.
+             */
+            cost_usd: number | null;
+            /** @description Errors. */
+            errors: components["schemas"]["Errors"];
+            /** @description Percentiles are exact, not within 1 %. */
+            exact: boolean;
+            /**
+             * Format: int64
+             * @description Requests that the in-process collector saw start and not end.
+             */
+            in_flight: number;
+            /** @description Latencies over every request with that latency known, whatever its outcome. */
+            latency: components["schemas"]["Latencies"];
+            /** @description Requests by their start. */
+            request_rate: components["schemas"]["RequestRate"];
+            /**
+             * Format: int64
+             * @description Requests in the window.
+             */
+            requests: number;
+            /** @description Sums over known values. */
+            token_usage: components["schemas"]["TokenUsage"];
+            /** @description The rolling window of everything but the request rates. */
+            window: string;
+        };
+        /** @description Everything that a dashboard shows; parts that were not asked for are absent. */
+        DashboardBody: components["schemas"]["StampBody"] & components["schemas"]["ContentBody"];
+        /** @description One bucket. */
+        DataPoint: {
+            /**
+             * Format: int64
+             * @description Requests that the value is based on.
+             */
+            count: number;
+            /** @description The bucket has not ended yet. */
+            incomplete?: boolean;
+            /**
+             * Format: date-time
+             * @description Start of the bucket.
+             */
+            timestamp: string;
+            /**
+             * Format: double
+             * @description The value; null for an average, rate or percentile over nothing.
+             */
+            value: number | null;
+        };
+        /** @description One local day, or the part of it that lies in the range. */
+        DayBody: {
+            /**
+             * Format: double
+             * @description Cost; null when of no request it is known.
+             */
+            cost_usd: number | null;
+            /**
+             * Format: date
+             * @description The date in the zone.
+             */
+            date: string;
+            /** @description The day has not ended yet. */
+            incomplete: boolean;
+            /**
+             * Format: int64
+             * @description Requests.
+             */
+            requests: number;
+            /**
+             * Format: date-time
+             * @description Its start.
+             */
+            timestamp: string;
+            /**
+             * Format: int64
+             * @description Tokens.
+             */
+            tokens: number;
+        };
+        /** @description A message about an incident. */
+        DeliveryBody: {
+            /**
+             * Format: date-time
+             * @description End of the last attempt.
+             */
+            attempted_at: string | null;
+            /**
+             * Format: int32
+             * @description Attempts so far.
+             */
+            attempts: number;
+            /** @description The channel. */
+            channel: string;
+            /**
+             * Format: date-time
+             * @description When it was written.
+             */
+            created_at: string;
+            /** @description What went wrong last. */
+            error: string | null;
+            /** @description The same for every attempt; `webhook-id` unless it travelled with others. */
+            id: string;
+            /** @description `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`. */
+            kind: string;
+            /** @description The message that it travelled in: `webhook-id`. */
+            message_id: string | null;
+            /**
+             * Format: date-time
+             * @description The next attempt is not before.
+             */
+            next_attempt_at: string | null;
+            /**
+             * @description queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
+             *     configured any more; it is sent once it is again).
+             */
+            state: string;
+            /**
+             * Format: int32
+             * @description Status of the last answer.
+             */
+            status: number | null;
+        };
+        /** @description One value. */
+        DimensionValueBody: {
+            /** @description Its name; a pseudonym for users. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Requests of the last 30 days.
+             */
+            requests: number;
+        };
+        /** @description Values of a dimension, busiest first. */
+        DimensionValuesBody: {
+            /** @description The dimension. */
+            dimension: string;
+            /** @description Its values. */
+            values: components["schemas"]["DimensionValueBody"][];
+        };
+        /** @description Distinct values of the interned dimensions. */
+        DimensionsStatus: {
+            /**
+             * Format: int64
+             * @description Operations, error codes and finish reasons together.
+             */
+            labels: number;
+            /**
+             * Format: int64
+             * @description Pairs of provider and model.
+             */
+            models: number;
+            /**
+             * Format: int64
+             * @description Records of which a value went to `(other)` because a cap was reached.
+             */
+            overflowed_total: number;
+            /**
+             * Format: int64
+             * @description Spaces.
+             */
+            spaces: number;
+            /**
+             * Format: int64
+             * @description Users.
+             */
+            users: number;
+        };
+        /** @description Errors of one type over time. */
+        ErrorSeries: {
+            /** @description Errors in each bucket. */
+            count: number[];
+            /** @description The type. */
+            error_type: string;
+        };
+        /** @description Errors over the window. */
+        Errors: {
+            /** @description Number of each type; every type is present. */
+            by_type: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Percent of all requests; null over nothing.
+             */
+            rate_percent: number | null;
+            /**
+             * Format: int64
+             * @description Number of all types.
+             */
+            total: number;
+        };
+        /** @description One evaluation. */
+        EvaluationBody: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description violation, between, clear, insufficient, failed or closed. */
+            decision: string;
+            /** @description The same in words. */
+            detail: string;
+            /**
+             * Format: int64
+             * @description Those of them that count against it.
+             */
+            events: number;
+            /** @description Messages were kept back. */
+            muted: boolean;
+            /**
+             * Format: int64
+             * @description Requests behind the value.
+             */
+            samples: number;
+            /**
+             * Format: double
+             * @description What it was held against, in the value's unit.
+             */
+            threshold: number;
+            /**
+             * Format: double
+             * @description The value.
+             */
+            value: number | null;
+        };
+        /** @description The last evaluations of a rule for one group. */
+        ExplainBody: {
+            /**
+             * Format: int32
+             * @description As many end it.
+             */
+            clear_consecutive: number;
+            /**
+             * Format: int32
+             * @description Clear evaluations in a row, while an incident is open.
+             */
+            clears: number;
+            /**
+             * Format: int32
+             * @description As many fire.
+             */
+            consecutive: number;
+            /** @description At most 20 since the start, oldest first. */
+            evaluations: components["schemas"]["EvaluationBody"][];
+            /** @description Dimension to value. */
+            group: {
+                [key: string]: string;
+            };
+            /** @description The open incident. */
+            incident_id: string | null;
+            /** @description The budget's period. */
+            period: string | null;
+            /** @description Id of the rule. */
+            rule: string;
+            /**
+             * Format: date-time
+             * @description Until when messages are kept back.
+             */
+            silenced_until: string | null;
+            /** @description What it is doing. */
+            state: string;
+            /** @description Why it is inactive. */
+            state_detail: string | null;
+            /**
+             * Format: int32
+             * @description Violations in a row.
+             */
+            violations: number;
+        };
+        /** @description The pass-through gateway; counters since the start. */
+        GatewayStatus: {
+            /**
+             * Format: double
+             * @description Time from asking the upstream to the head of its answer, all of them, in seconds.
+             */
+            first_byte_seconds_total: number;
+            /**
+             * Format: int64
+             * @description Answers of upstreams that began.
+             */
+            first_bytes_total: number;
+            /**
+             * Format: double
+             * @description Time that the gateway itself took until then, all of them, in seconds.
+             */
+            overhead_seconds_total: number;
+            /**
+             * Format: int64
+             * @description Requests that are only passed on: other paths than the four.
+             */
+            passed_through_total: number;
+            /**
+             * Format: int64
+             * @description Requests that are recorded.
+             */
+            recorded_total: number;
+            /**
+             * Format: int64
+             * @description Requests that went nowhere: an unknown upstream, too large, too many at once.
+             */
+            refused_total: number;
+            /**
+             * Format: int64
+             * @description Answers that were begun.
+             */
+            responses_total: number;
+        };
+        /** @description Whether telemetry is taken in and answered, in short. */
+        HealthBody: {
+            /**
+             * Format: int64
+             * @description Memory of the hot cache.
+             */
+            cache_bytes: number;
+            /**
+             * Format: double
+             * @description 99th percentile of the time of a transaction of the last minutes.
+             */
+            commit_p99_ms: number | null;
+            /**
+             * Format: int64
+             * @description Age of the oldest record that is not rolled up; `null` while the file cannot be read.
+             */
+            compaction_lag_ms: number | null;
+            /**
+             * Format: int64
+             * @description Records dropped by the collector or refused because the queue was full, since the start.
+             */
+            dropped_total: number;
+            /**
+             * Format: date-time
+             * @description End of the last transaction that succeeded.
+             */
+            last_commit_at: string | null;
+            /** @description What is wrong, in words. */
+            problems: string[];
+            /**
+             * Format: int64
+             * @description Most records that may wait.
+             */
+            queue_max_records: number;
+            /**
+             * Format: int64
+             * @description Records that wait for the writer.
+             */
+            queue_records: number;
+            /** @description `ok` or `degraded`. */
+            status: string;
+            /**
+             * Format: int64
+             * @description The database file and its log.
+             */
+            storage_bytes: number;
+        };
+        /** @description Counts of requests by latency over time. */
+        HeatmapBody: {
+            /** @description Width of the columns. */
+            aggregation: string;
+            /** @description Upper bounds of the rows; a row holds what is above the bound before it. */
+            bounds_ms: number[];
+            /** @description One list for each column, one count for each bound. */
+            counts: number[][];
+            /**
+             * Format: date-time
+             * @description First instant after, resolved.
+             */
+            end: string;
+            /**
+             * Format: date-time
+             * @description First instant inside, resolved.
+             */
+            start: string;
+            /** @description Starts of the columns. */
+            timestamps: string[];
+            /** @description The latency. */
+            type: string;
+            /** @description The zone that the columns are cut in. */
+            tz: string;
+        };
+        /** @description Requests by latency over time. */
+        HeatmapPartBody: {
+            /** @description Upper bounds of the rows; a row holds what is above the bound before it. */
+            bounds_ms: number[];
+            /** @description One list for each bucket, one number for each bound. */
+            counts: number[][];
+            /** @description The latency. */
+            type: string;
+        };
+        /** @description One metric over time. */
+        HistoricalBody: {
+            /** @description Width of the buckets. */
+            aggregation: string;
+            /**
+             * Format: date-time
+             * @description When part of the range has outlived the rows that would answer it: the first instant from which
+             *     the answer is complete.
+             */
+            complete_from?: string;
+            /** @description One for each bucket, without `group_by`. */
+            data_points?: components["schemas"]["DataPoint"][];
+            /**
+             * Format: date-time
+             * @description First instant after, resolved.
+             */
+            end: string;
+            /** @description Percentiles are exact, not within 1 %. */
+            exact: boolean;
+            /** @description The range before, with `compare=previous`. */
+            previous?: components["schemas"]["PreviousBody"];
+            /**
+             * @description One for each group that has requests, largest first, with `group_by`; beyond `limit`, the others
+             *     together are `(other)`.
+             */
+            series?: components["schemas"]["SeriesBody"][];
+            /**
+             * Format: date-time
+             * @description First instant inside, resolved.
+             */
+            start: string;
+            /** @description The statistic, for latencies. */
+            stat: string;
+            /** @description The metric. */
+            type: string;
+            /** @description The zone that the buckets are cut in. */
+            tz: string;
+            /** @description Unit of the values: requests (a bucket), ms, tokens, percent or usd. */
+            unit: string;
+        };
+        /** @description Something that happened to an incident. */
+        HistoryBody: {
+            /** @description `monitor`, or who did it. */
+            actor: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Those of them that count against it.
+             */
+            events: number | null;
+            /** @description The state before. */
+            from: string;
+            /** @description What they had to say. */
+            note: string | null;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Requests behind the value.
+             */
+            samples: number | null;
+            /**
+             * Format: double
+             * @description What it was held against.
+             */
+            threshold: number | null;
+            /** @description The state after. */
+            to: string;
+            /**
+             * Format: double
+             * @description The value then.
+             */
+            value: number | null;
+        };
+        /** @description One time that a rule fired for a group. */
+        IncidentBody: {
+            /**
+             * Format: date-time
+             * @description When somebody took care of it.
+             */
+            acknowledged_at: string | null;
+            /** @description Who. */
+            acknowledged_by: string | null;
+            /**
+             * Format: double
+             * @description The latest value while it is open, afterwards the one that fired.
+             */
+            actual_value: number | null;
+            /** @description Identity, the same from firing to end. */
+            alert_id: string;
+            /** @description The rule only tries: nobody is told. */
+            dry_run: boolean;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            ended_at: string | null;
+            /**
+             * Format: int64
+             * @description Those of them that count against it.
+             */
+            events: number;
+            /** @description Dimension to value; empty without groups. */
+            group: {
+                [key: string]: string;
+            };
+            /** @description The rule's own labels. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description One sentence, of when it fired. */
+            message: string;
+            /** @description The metric as the rule spells it. */
+            metric: string;
+            /** @description `>`, `<`, `>=`, `<=` or `==`. */
+            operator: string;
+            /**
+             * Format: double
+             * @description The worst value.
+             */
+            peak_value: number | null;
+            /** @description The budget's period. */
+            period: string | null;
+            /** @description Why: `recovered`, `no_traffic`, `period_ended`, `rule_removed`, `rule_changed` or `manual`. */
+            reason: string | null;
+            /** @description Id of the rule. */
+            rule: string;
+            /** @description What people call the rule. */
+            rule_name: string;
+            /** @description Where the rule says to look. */
+            runbook: string | null;
+            /**
+             * Format: int64
+             * @description Requests behind the actual value.
+             */
+            samples: number;
+            /** @description As the rule says. */
+            severity: string;
+            /**
+             * Format: date-time
+             * @description Until when messages are kept back.
+             */
+            silenced_until: string | null;
+            /** @description firing, recovering, flapping or resolved. */
+            state: string;
+            /**
+             * Format: double
+             * @description What the value was held against when it fired.
+             */
+            threshold: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            triggered_at: string;
+            /**
+             * Format: double
+             * @description The value when it fired.
+             */
+            triggered_value: number | null;
+            /** @description What the values count: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
+            unit: string;
+        };
+        /** @description An incident, what happened to it and what was sent. */
+        IncidentDetailBody: {
+            /** @description Oldest first. */
+            deliveries: components["schemas"]["DeliveryBody"][];
+            /** @description Oldest first. */
+            history: components["schemas"]["HistoryBody"][];
+            /** @description The incident. */
+            incident: components["schemas"]["IncidentBody"];
+        };
+        /** @description A page of incidents. */
+        IncidentsBody: {
+            /** @description Newest first. */
+            incidents: components["schemas"]["IncidentBody"][];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description What became of the records of a body. */
+        IngestReport: {
+            /** @description Records stored: they are on disk. */
+            accepted: number;
+            /** @description Fields that may carry content, by name, with how often they came; they were dropped unread. */
+            dropped_content_fields: {
+                [key: string]: number;
+            };
+            /** @description Records that were stored before. */
+            duplicates: number;
+            /** @description Unknown fields, by name, with how often they came. */
+            ignored_fields: {
+                [key: string]: number;
+            };
+            /** @description The records that were not acceptable, at most the first 1,000. */
+            rejected: components["schemas"]["RejectionBody"][];
+            /** @description All records that were not acceptable, when not all are listed. */
+            rejected_total?: number;
+            /** @description Position of the first record that was not read, because 10,000 in a row before it were rejected. */
+            unread_from?: number;
+        };
+        /** @description The queue and the writer. */
+        IngestStatus: {
+            /**
+             * Format: int64
+             * @description Records stored.
+             */
+            accepted_total: number;
+            /**
+             * Format: double
+             * @description Median time of a transaction of the last minutes.
+             */
+            commit_median_ms?: number | null;
+            /**
+             * Format: double
+             * @description 99th percentile of the time of a transaction of the last minutes.
+             */
+            commit_p99_ms?: number | null;
+            /**
+             * Format: double
+             * @description Sum of the times of all transactions, in seconds.
+             */
+            commit_seconds_total: number;
+            /**
+             * Format: int64
+             * @description Transactions.
+             */
+            commits_total: number;
+            /**
+             * Format: int64
+             * @description Content-like fields dropped unread.
+             */
+            dropped_content_fields_total: number;
+            /**
+             * Format: int64
+             * @description Records that were stored before.
+             */
+            duplicates_total: number;
+            /**
+             * Format: int64
+             * @description Transactions that failed and were rolled back.
+             */
+            failed_commits_total: number;
+            /**
+             * Format: date-time
+             * @description End of the last transaction that succeeded.
+             */
+            last_commit_at?: string | null;
+            /**
+             * Format: int64
+             * @description Records refused because the queue was full.
+             */
+            overloaded_total: number;
+            /**
+             * Format: int64
+             * @description Most records that may wait.
+             */
+            queue_max_records: number;
+            /**
+             * Format: int64
+             * @description Records that wait for the writer.
+             */
+            queue_records: number;
+            /**
+             * Format: int64
+             * @description Those of them whose day's single requests retention has deleted.
+             */
+            rejected_after_retention_total: number;
+            /**
+             * Format: int64
+             * @description Records rejected one by one because of a field.
+             */
+            rejected_total: number;
+        };
+        /** @description What is known about a key. */
+        KeyBody: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description From when on it is refused.
+             */
+            expires_at: string | null;
+            /** @description The public part of the key. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last accepted.
+             */
+            last_used_at: string | null;
+            /** @description What its maker called it. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it was revoked.
+             */
+            revoked_at: string | null;
+            /** @description What it allows. */
+            scopes: string[];
+            /** @description The only spaces it may send to and ask about; null: all. */
+            spaces: string[] | null;
+        };
+        /** @description Every key. */
+        KeysBody: {
+            /** @description Newest first. */
+            keys: components["schemas"]["KeyBody"][];
+        };
+        /** @description Latencies of each kind. */
+        Latencies: {
+            /** @description Time to assemble the context. */
+            context: components["schemas"]["LatencyBody"];
+            /** @description Time inside the LLM call. */
+            llm: components["schemas"]["LatencyBody"];
+            /** @description From the start of the LLM call to the first generated delta. */
+            time_to_first_token: components["schemas"]["LatencyBody"];
+            /** @description From the start of the request to its end. */
+            total: components["schemas"]["LatencyBody"];
+        };
+        /** @description The four latencies over time. */
+        LatenciesBody: {
+            /** @description Of assembling the context. */
+            context: components["schemas"]["LatencySeriesBody"];
+            /** @description Of the LLM call. */
+            llm: components["schemas"]["LatencySeriesBody"];
+            /** @description From the start of the LLM call to the first generated delta. */
+            time_to_first_token: components["schemas"]["LatencySeriesBody"];
+            /** @description Of the whole request. */
+            total: components["schemas"]["LatencySeriesBody"];
+        };
+        /** @description Statistics of one latency in milliseconds; null over nothing. */
+        LatencyBody: {
+            /** Format: double */
+            average_ms: number | null;
+            /** Format: double */
+            max_ms: number | null;
+            /** Format: double */
+            median_ms: number | null;
+            /** Format: double */
+            min_ms: number | null;
+            /** Format: double */
+            p95_ms: number | null;
+            /** Format: double */
+            p99_ms: number | null;
+        };
+        /** @description One latency over time; null where nothing is known. */
+        LatencySeriesBody: {
+            /** @description Sum over count. */
+            average_ms: (number | null)[];
+            /** @description 50th percentile. */
+            median_ms: (number | null)[];
+            /** @description 95th percentile. */
+            p95_ms: (number | null)[];
+            /** @description 99th percentile. */
+            p99_ms: (number | null)[];
+            /** @description Over the whole range. */
+            range: components["schemas"]["LatencyStatsBody"];
+        };
+        /** @description Statistics of one latency over the whole range. */
+        LatencyStatsBody: {
+            /**
+             * Format: double
+             * @description Sum over count.
+             */
+            average_ms: number | null;
+            /**
+             * Format: int64
+             * @description Requests of which it is known.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Greatest.
+             */
+            max_ms: number | null;
+            /**
+             * Format: double
+             * @description 50th percentile.
+             */
+            median_ms: number | null;
+            /**
+             * Format: double
+             * @description 95th percentile.
+             */
+            p95_ms: number | null;
+            /**
+             * Format: double
+             * @description 99th percentile.
+             */
+            p99_ms: number | null;
+        };
+        /** @description How to log in. */
+        LoginBody: {
+            /** @description The admin token. */
+            token: string;
+        };
+        /** @description A key to make. */
+        NewKeyBody: {
+            /**
+             * Format: date-time
+             * @description From when on it is refused (RFC 3339); left out: never.
+             */
+            expires_at?: string | null;
+            /** @description What to call it: letters, digits and `_ . : / -`. */
+            name: string;
+            /** @description What it allows: ingest, read, metrics, admin. */
+            scopes: string[];
+            /** @description The only spaces it may send to and ask about; left out: all. */
+            spaces?: string[] | null;
+        };
+        /** @description A silence to make. */
+        NewSilenceBody: {
+            /** @description Why. */
+            comment: string;
+            /**
+             * Format: int32
+             * @description For how long; this or `ends_at`.
+             */
+            duration_s?: number | null;
+            /**
+             * Format: date-time
+             * @description Until when; this or `duration_s`.
+             */
+            ends_at?: string | null;
+            /** @description Dimension to value, with `*` for anything. Default: every group. */
+            group?: {
+                [key: string]: string;
+            };
+            /** @description Id of a rule, with `*` for anything. Default: `*`. */
+            rule?: string;
+            /**
+             * Format: date-time
+             * @description From when. Default: now.
+             */
+            starts_at?: string | null;
+        };
+        /** @description The present, whatever the range. */
+        NowBody: {
+            /**
+             * Format: double
+             * @description Average total latency of the last hour.
+             */
+            average_ms: number | null;
+            /**
+             * Format: double
+             * @description Errors of the last hour in percent of its requests.
+             */
+            error_rate_percent: number | null;
+            /**
+             * Format: int64
+             * @description Requests of the last minute.
+             */
+            requests_per_minute: number;
+            /**
+             * Format: double
+             * @description Cost of the local day so far.
+             */
+            today_cost_usd: number | null;
+            /**
+             * Format: int64
+             * @description Tokens of the local day so far.
+             */
+            today_tokens: number;
+        };
+        /**
+         * @description Average times of the phases over all requests; one without a phase, such as an answer from a cache without an
+         *     LLM call, counts with none.
+         */
+        PhasesBody: {
+            /**
+             * Format: double
+             * @description Assembling the context.
+             */
+            context_ms: number | null;
+            /**
+             * Format: double
+             * @description The LLM call.
+             */
+            llm_ms: number | null;
+            /**
+             * Format: double
+             * @description The rest of the total.
+             */
+            other_ms: number | null;
+        };
+        /** @description The same figures for the range just before: as many whole months or days by the calendar, else as many hours. */
+        PreviousBody: {
+            /**
+             * Format: date-time
+             * @description As `complete_from` of the answer, for this range.
+             */
+            complete_from?: string;
+            /** @description One for each bucket, without `group_by`. */
+            data_points?: components["schemas"]["DataPoint"][];
+            /**
+             * Format: date-time
+             * @description First instant after.
+             */
+            end: string;
+            /** @description One for each group that has requests, with `group_by`. */
+            series?: components["schemas"]["SeriesBody"][];
+            /**
+             * Format: date-time
+             * @description First instant inside.
+             */
+            start: string;
+        };
+        /** @description The range compared with. */
+        PreviousRangeBody: {
+            /**
+             * Format: date-time
+             * @description The first instant from which its figures are complete, when it is not `start`.
+             */
+            complete_from?: string;
+            /**
+             * Format: date-time
+             * @description First instant after.
+             */
+            end: string;
+            /**
+             * Format: date-time
+             * @description First instant inside.
+             */
+            start: string;
+        };
+        /** @description The wire form of a problem (RFC 9457). */
+        Problem: {
+            /** @description What is wrong this time and what to do about it. */
+            detail: string;
+            /** @description Each thing that is wrong, where it can be told. */
+            errors?: components["schemas"]["Violation"][];
+            /** @description The request's id, as in `X-Request-Id` and the server's log. */
+            instance: string;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+            /** @description What was stored of a large body of records before something went wrong. */
+            stored?: components["schemas"]["Stored"];
+            /** @description The kind of problem in words. */
+            title: string;
+            /** @description Stable identifier of the kind of problem. */
+            type: string;
+        };
+        /** @description Why one record was not acceptable. */
+        RejectionBody: {
+            /** @description Name of the field, or `(record)`. */
+            field: string;
+            /** @description Position in the body, from 0. */
+            index: number;
+            /** @description What is wrong and what would be right. */
+            reason: string;
+        };
+        /** @description One stored request; unknown is null. */
+        RequestBody: {
+            /** @description Id of the API key that delivered the record. */
+            api_key: string | null;
+            /**
+             * Format: int32
+             * @description 0 for the first try, 1 for the first retry, ...
+             */
+            attempt: number;
+            /** @description The app's own answer cache served it. */
+            cache_hit: boolean;
+            /**
+             * Format: int64
+             * @description The part of `cache_write_prompt_tokens` that is cached for an hour.
+             */
+            cache_write_1h_prompt_tokens: number | null;
+            /**
+             * Format: int64
+             * @description The part of the input written to the provider's prompt cache.
+             */
+            cache_write_prompt_tokens: number | null;
+            /**
+             * Format: int64
+             * @description The part of the input that the provider had in its prompt cache.
+             */
+            cached_prompt_tokens: number | null;
+            /** @description The caller went away. */
+            cancelled: boolean;
+            /**
+             * Format: int64
+             * @description Output tokens.
+             */
+            completion_tokens: number | null;
+            /**
+             * Format: double
+             * @description Time to assemble the context.
+             */
+            context_latency_ms: number | null;
+            /** @description Who said so: client, provider or table. */
+            cost_source: string | null;
+            /**
+             * Format: double
+             * @description Cost.
+             */
+            cost_usd: number | null;
+            /** @description Short code of the error. */
+            error_code: string | null;
+            /** @description The kind of error. */
+            error_type: string | null;
+            /** @description Why the model stopped. */
+            finish_reason: string | null;
+            /**
+             * Format: int32
+             * @description HTTP status of the answer.
+             */
+            http_status: number | null;
+            /**
+             * Format: double
+             * @description Time inside the LLM call.
+             */
+            llm_latency_ms: number | null;
+            /** @description Name of the model. */
+            model: string | null;
+            /** @description `chat`, `completion`, `responses`, `embedding`, ... */
+            operation: string | null;
+            /** @description success, error or cancelled. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Input tokens.
+             */
+            prompt_tokens: number | null;
+            /** @description Who ran the model. */
+            provider: string | null;
+            /** @description The provider's identity of the answer. */
+            provider_response_id: string | null;
+            /**
+             * Format: int64
+             * @description The part of the output spent on reasoning.
+             */
+            reasoning_tokens: number | null;
+            /** @description The sender's id, or the one given on arrival. */
+            request_id: string;
+            /** @description The tier of service that the provider's response names. */
+            service_tier: string | null;
+            /** @description Keyed hash of the session. */
+            session: string | null;
+            /** @description The route by which it came. */
+            source: string;
+            /** @description Workspace, project or team. */
+            space: string | null;
+            /**
+             * Format: date-time
+             * @description Start.
+             */
+            started_at: string;
+            /** @description Whether the answer was streamed. */
+            streamed: boolean | null;
+            /** @description Short tags. */
+            tags: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Format: double
+             * @description From the start of the LLM call to the first generated delta.
+             */
+            time_to_first_token_ms: number | null;
+            /**
+             * Format: double
+             * @description From the start of the request to its end.
+             */
+            total_latency_ms: number | null;
+            /** @description Pseudonym of the user. */
+            user: string | null;
+        };
+        /** @description Numbers of requests, whatever `window` says. */
+        RequestRate: {
+            /**
+             * Format: int64
+             * @description In the last 24 hours.
+             */
+            per_day: number;
+            /**
+             * Format: int64
+             * @description In the last hour.
+             */
+            per_hour: number;
+            /**
+             * Format: int64
+             * @description In the last minute.
+             */
+            per_minute: number;
+        };
+        /** @description Requests over time. */
+        RequestSeriesBody: {
+            /** @description In the bucket. */
+            count: number[];
+            /** @description A minute of the part of the bucket that lies in the range and has happened. */
+            per_minute: (number | null)[];
+            /** @description In the bucket at the same place of the range compared with. */
+            previous?: (number | null)[];
+            /** @description The same a minute. */
+            previous_per_minute?: (number | null)[];
+        };
+        /** @description A page of stored requests. */
+        RequestsBody: {
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+            /** @description Newest first. */
+            requests: components["schemas"]["RequestBody"][];
+        };
+        /** @description One group. */
+        RowBody: {
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Its requests.
+             */
+            requests: number;
+            /**
+             * Format: double
+             * @description Part of the total in percent; null for metrics that do not add up.
+             */
+            share_percent: number | null;
+            /**
+             * Format: double
+             * @description The value of the metric.
+             */
+            value: number | null;
+        };
+        /** @description Rows of a statement. */
+        RowsBody: {
+            /** @description Names of the columns. */
+            columns: string[];
+            /**
+             * Format: double
+             * @description How long it took.
+             */
+            elapsed_ms: number;
+            rows: (null | number | string)[][];
+            /** @description There were more rows than the limit allows. */
+            truncated: boolean;
+        };
+        /** @description A rule with what it is doing. */
+        RuleBody: {
+            /** @description One alert for each of these groups. */
+            by: string[];
+            /** @description Where messages go, besides the log. */
+            channels: string[];
+            /**
+             * Format: int32
+             * @description Evaluations at or under the clear threshold to end.
+             */
+            clear_consecutive: number;
+            /**
+             * Format: double
+             * @description What it must come back to.
+             */
+            clear_threshold: number;
+            /**
+             * Format: double
+             * @description 0: the plain share.
+             */
+            confidence: number;
+            /**
+             * Format: int32
+             * @description Evaluations in violation to fire.
+             */
+            consecutive: number;
+            /** @description Evaluated and recorded, but nobody is told. */
+            dry_run: boolean;
+            /** @description Identity. */
+            id: string;
+            /** @description One of those that the program comes with. */
+            is_default: boolean;
+            /** @description There are more groups than `max_groups`: only the largest are watched. */
+            is_truncated: boolean;
+            /** @description Handed on to receivers. */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description The last evaluation.
+             */
+            last_evaluated_at: string | null;
+            /**
+             * Format: int64
+             * @description Requests behind it.
+             */
+            last_samples: number;
+            /**
+             * Format: double
+             * @description The last value of the worst group, of the largest when all are ok; null: there is no data.
+             */
+            last_value: number | null;
+            /**
+             * Format: date-time
+             * @description When it was found.
+             */
+            last_value_at: string | null;
+            /**
+             * Format: double
+             * @description What the threshold of a budget or a capacity is a share of.
+             */
+            limit: number | null;
+            /** @description What is watched. */
+            metric: string;
+            /**
+             * Format: int64
+             * @description Errors that the window must hold.
+             */
+            min_events: number;
+            /**
+             * Format: int64
+             * @description Requests that the window must hold.
+             */
+            min_samples: number;
+            /** @description What people call it. */
+            name: string;
+            /** @description `>`, `<`, `>=`, `<=` or `==`. */
+            operator: string;
+            /** @description day, week or month; null: a window. */
+            period: string | null;
+            /** @description Where to look. */
+            runbook: string | null;
+            /** @description As the rule says. */
+            severity: string;
+            /**
+             * @description The worst of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
+             *     `error`; or `inactive`.
+             */
+            state: string;
+            /** @description Why it is inactive, or what else is worth saying. */
+            state_detail: string | null;
+            /** @description Groups by what they are doing; ok ones are left out. */
+            states: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description What the value is held against.
+             */
+            threshold: number;
+            /** @description What the values count: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
+            unit: string;
+            /**
+             * Format: double
+             * @description Width of the window; null: a period.
+             */
+            window_s: number | null;
+        };
+        /** @description Every rule and channel. */
+        RulesBody: {
+            /**
+             * Format: date-time
+             * @description When this was so.
+             */
+            as_of: string;
+            /** @description In the order of their names. */
+            channels: components["schemas"]["ChannelBody"][];
+            /** @description Whether rules are evaluated at all. */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description Time between two evaluations.
+             */
+            interval_s: number;
+            /**
+             * Format: date-time
+             * @description The last evaluation.
+             */
+            last_evaluated_at: string | null;
+            /** @description Most groups of a rule that are watched. */
+            max_groups: number;
+            /**
+             * Format: int64
+             * @description Evaluations left out since the start because the one before was still running.
+             */
+            missed_evaluations: number;
+            /** @description In the order of the configuration, those that the program comes with first. */
+            rules: components["schemas"]["RuleBody"][];
+        };
+        /** @description The points of one group. */
+        SeriesBody: {
+            /** @description One for each bucket. */
+            data_points: components["schemas"]["DataPoint"][];
+            /** @description The value of each dimension of `group_by`. */
+            group: {
+                [key: string]: string;
+            };
+        };
+        /** @description Whether a browser is logged in. */
+        SessionBody: {
+            /**
+             * Format: date-time
+             * @description When the session ends.
+             */
+            expires_at: string | null;
+            /** @description It may see the dashboard. */
+            logged_in: boolean;
+            /** @description The server asks for no token at all. */
+            open: boolean;
+            /** @description The configured zone. */
+            time_zone: string;
+            /** @description Version of the program. */
+            version: string;
+        };
+        /**
+         * @description How the time of an average request divides into assembling the context, the LLM call and everything else;
+         *     together they are the average total.
+         */
+        ShareBody: {
+            /** @description Assembling the context. */
+            context_ms: (number | null)[];
+            /** @description The LLM call. */
+            llm_ms: (number | null)[];
+            /** @description The rest of the total. */
+            other_ms: (number | null)[];
+            /** @description Over the whole range. */
+            range: components["schemas"]["PhasesBody"];
+        };
+        /** @description A silence. */
+        SilenceBody: {
+            /** @description Why. */
+            comment: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description Who made it. */
+            created_by: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            ends_at: string;
+            /** @description Dimension to value, with `*` for anything. */
+            group: {
+                [key: string]: string;
+            };
+            /** @description Identity. */
+            id: string;
+            /** @description Id of a rule, with `*` for anything. */
+            rule: string;
+            /**
+             * Format: date-time
+             * @description From when.
+             */
+            starts_at: string;
+            /** @description active, pending or expired. */
+            state: string;
+        };
+        /** @description Silences. */
+        SilencesBody: {
+            /** @description Latest end first. */
+            silences: components["schemas"]["SilenceBody"][];
+        };
+        /** @description What traffic to make up. */
+        SimulateBody: {
+            /**
+             * Format: int32
+             * @description They start within this many minutes before now.
+             * @default 60
+             */
+            minutes: number;
+            /**
+             * Format: int32
+             * @description Number of requests.
+             * @default 1000
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description What the randomness starts from: the same seed makes the same traffic.
+             */
+            seed?: number | null;
+        };
+        /** @description What was made up. */
+        SimulatedBody: {
+            /** @description Records stored. */
+            accepted: number;
+            /** @description Records that were stored before. */
+            duplicates: number;
+            /** @description Records rejected because retention has deleted the single requests of their day. */
+            rejected: number;
+            /**
+             * Format: int64
+             * @description The seed, to make the same traffic again.
+             */
+            seed: number;
+        };
+        /** @description When, and over which ranges; what moves on by itself. */
+        StampBody: {
+            /**
+             * Format: date-time
+             * @description The moment of the figures.
+             */
+            as_of: string;
+            /**
+             * Format: date-time
+             * @description First instant after, resolved.
+             */
+            end: string;
+            /** @description The range compared with, with `compare`. */
+            previous?: components["schemas"]["PreviousRangeBody"];
+            /**
+             * Format: date-time
+             * @description First instant inside, resolved.
+             */
+            start: string;
+        };
+        /** @description A statement. */
+        StatementBody: {
+            /** @description One read-only statement, such as `select * from usage_daily limit 10`. */
+            sql: string;
+        };
+        /** @description The state of every part. */
+        StatusBody: {
+            /** @description Alerts. */
+            alerts: components["schemas"]["AlertsStatusBody"];
+            backup: components["schemas"]["BackupStatus"] | null;
+            /** @description The hot cache. */
+            cache: components["schemas"]["CacheStatus"];
+            /** @description The server's clock. */
+            clock: components["schemas"]["ClockStatus"];
+            /** @description The clocks of senders. */
+            clock_skew: components["schemas"]["ClockSkewStatus"];
+            /** @description The in-process collector. */
+            collector: components["schemas"]["CollectorStatus"];
+            /** @description The compactor. */
+            compactor: components["schemas"]["CompactorStatus"];
+            /** @description Distinct values of the interned dimensions. */
+            dimensions: components["schemas"]["DimensionsStatus"];
+            /** @description The pass-through gateway. */
+            gateway: components["schemas"]["GatewayStatus"];
+            /** @description The queue and the writer. */
+            ingest: components["schemas"]["IngestStatus"];
+            /** @description What is wrong, in words. */
+            problems: string[];
+            /**
+             * Format: int32
+             * @description Version of the schema of the file.
+             */
+            schema_version: number;
+            /**
+             * Format: date-time
+             * @description Start of the server.
+             */
+            started_at: string;
+            /** @description `ok` or `degraded`. */
+            status: string;
+            /** @description The file. */
+            storage: components["schemas"]["StorageStatus"];
+            /** @description Where the rules of time zones come from. */
+            time_zones: components["schemas"]["TimeZonesBody"];
+            /**
+             * Format: int64
+             * @description Time since then.
+             */
+            uptime_s: number;
+            /** @description Version of the program. */
+            version: string;
+        };
+        /** @description The file. */
+        StorageStatus: {
+            /**
+             * Format: int64
+             * @description The database file.
+             */
+            database_bytes: number;
+            /** @description The last write failed for want of space. */
+            disk_full: boolean;
+            /**
+             * Format: int64
+             * @description The part of the database file that is free for reuse; `null` while the file cannot be read.
+             */
+            free_bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description Start of the oldest request of which the raw row is kept; `null` when there is none, or the file cannot be read.
+             */
+            oldest_request_at?: string | null;
+            /**
+             * Format: int64
+             * @description Raw rows kept; `null` while the file cannot be read.
+             */
+            requests?: number | null;
+            /**
+             * Format: int64
+             * @description Its write-ahead log.
+             */
+            wal_bytes: number;
+        };
+        /** @description Records that are on disk. */
+        Stored: {
+            /** @description Stored now. */
+            accepted: number;
+            /** @description Stored before. */
+            duplicates: number;
+        };
+        /** @description One figure. */
+        TileBody: {
+            /** @description For each bucket. */
+            buckets: (number | null)[];
+            /**
+             * Format: double
+             * @description Over the range compared with.
+             */
+            previous?: number | null;
+            /**
+             * Format: double
+             * @description Over the range; null over nothing.
+             */
+            value: number | null;
+        };
+        /** @description The figures of the whole range. */
+        TilesBody: {
+            /** @description Average total latency. */
+            average_ms: components["schemas"]["TileBody"];
+            /** @description Requests served by the app's answer cache, in percent of all. */
+            cache_hit_rate_percent: components["schemas"]["TileBody"];
+            /** @description Cost. */
+            cost_usd: components["schemas"]["TileBody"];
+            /** @description Errors in percent of all requests. */
+            error_rate_percent: components["schemas"]["TileBody"];
+            /** @description 95th percentile of the total latency. */
+            p95_ms: components["schemas"]["TileBody"];
+            /** @description Requests. */
+            requests: components["schemas"]["TileBody"];
+            /** @description Prompt and completion tokens. */
+            tokens: components["schemas"]["TileBody"];
+        };
+        /** @description Where the rules of time zones come from: read once, at the first use after the start. */
+        TimeZonesBody: {
+            /** @description Release of the copy in the program. */
+            bundled_version: string;
+            /** @description The folder, of the system's copy. */
+            path: string | null;
+            /** @description `system` or `bundled`. */
+            source: string;
+            /** @description All of it in words, such as `system 2026b at /usr/share/zoneinfo`. */
+            summary: string;
+            /** @description Release of the IANA database, such as `2026b`; null when the system does not say. */
+            version: string | null;
+        };
+        /** @description Tokens over the window. */
+        TokenUsage: {
+            /**
+             * Format: double
+             * @description Total over the requests of which tokens are known; null over nothing.
+             */
+            average_per_request: number | null;
+            /**
+             * Format: int64
+             * @description Output.
+             */
+            completion: number;
+            /**
+             * Format: int64
+             * @description Input.
+             */
+            prompt: number;
+            /**
+             * Format: int64
+             * @description Total of the local day of the configured zone so far.
+             */
+            today_total: number;
+            /**
+             * Format: int64
+             * @description Prompt plus completion.
+             */
+            total: number;
+        };
+        /** @description Tokens over time. */
+        TokensBody: {
+            /** @description The part of the input that the provider had in its prompt cache. */
+            cached_prompt: number[];
+            /** @description Output. */
+            completion: number[];
+            /** @description Input. */
+            prompt: number[];
+            /** @description The part of the output spent on reasoning. */
+            reasoning: number[];
+        };
+        /** @description The leading groups of one dimension; rows and `other` add up to `total`. */
+        TopBody: {
+            /** @description The dimension. */
+            by: string;
+            /** @description Number of groups that have requests. */
+            groups: number;
+            /** @description All other groups together. */
+            other: components["schemas"]["TopRowBody"];
+            /** @description Whether percentiles are known. */
+            percentiles: boolean;
+            /** @description The leading groups. */
+            rows: components["schemas"]["TopRowBody"][];
+            /** @description What the rows are ordered by. */
+            sort: string;
+            /** @description The statistic, for latencies. */
+            stat: string;
+            /** @description All groups together; by error type, all errors. */
+            total: components["schemas"]["TopRowBody"];
+            /** @description Starts of the buckets of the rows' `trend`; absent where only single requests would know it. */
+            trend_timestamps?: string[];
+        };
+        /** @description One group. */
+        TopRowBody: components["schemas"]["PhasesBody"] & {
+            /**
+             * Format: double
+             * @description Average total latency.
+             */
+            average_ms: number | null;
+            /**
+             * Format: double
+             * @description Requests served by the app's answer cache, in percent of its requests.
+             */
+            cache_hit_rate_percent: number | null;
+            /**
+             * Format: double
+             * @description In percent of all cost.
+             */
+            cost_share_percent: number | null;
+            /**
+             * Format: double
+             * @description Cost; null when of no request it is known.
+             */
+            cost_usd: number | null;
+            /**
+             * Format: double
+             * @description In percent of its requests.
+             */
+            error_rate_percent: number | null;
+            /**
+             * Format: int64
+             * @description Errors.
+             */
+            errors: number;
+            /**
+             * Format: double
+             * @description Median of the total latency.
+             */
+            median_ms: number | null;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: double
+             * @description 95th percentile of the total latency.
+             */
+            p95_ms: number | null;
+            /**
+             * Format: int64
+             * @description Requests in the range compared with.
+             */
+            previous_requests?: number;
+            /**
+             * Format: int64
+             * @description Requests.
+             */
+            requests: number;
+            /**
+             * Format: double
+             * @description In percent of all requests.
+             */
+            requests_share_percent: number | null;
+            /**
+             * Format: int64
+             * @description Prompt and completion tokens.
+             */
+            tokens: number;
+            /** @description Requests in each of at most 48 buckets, of the first ten rows. */
+            trend?: number[];
+        };
+        /** @description One thing that is wrong with a request. */
+        Violation: {
+            /** @description What is wrong with it and what would be right. */
+            detail: string;
+            /** @description The parameter, or the field of the body. */
+            parameter: string;
+        };
+        /** @description A short word. */
+        WordBody: {
+            /** @description `ok`. */
+            status: string;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    alerts_backtest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestBody"];
+            };
+        };
+        responses: {
+            /** @description What would have been. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestedBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_channel_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the receiver said. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTestBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_explain: {
+        parameters: {
+            query: {
+                /** @description The id of the rule. */
+                rule: string;
+                /** @description The group, once for each dimension, as `space:acme`. Default: the rule without groups. */
+                group?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The evaluations. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing of this name that the key may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_incidents: {
+        parameters: {
+            query?: {
+                /** @description Only incidents that were open at or after this instant, in the forms of other routes. */
+                start?: string;
+                /** @description Only incidents that were open before this instant, in the forms of `start`. Default: now. */
+                end?: string;
+                /** @description IANA zone in which `start` and `end` without an offset are read. Default: the configured one. */
+                tz?: string;
+                /** @description Only incidents in these states; `open` is all but `resolved`. */
+                state?: ("open" | "firing" | "recovering" | "flapping" | "resolved")[];
+                /** @description Only incidents of the rule with this id. */
+                rule?: string;
+                /** @description Maximum number of lines of the page. */
+                limit?: number;
+                /** @description Where the page before ended: its `next_cursor`. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentsBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_incident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `alert_id` of the incident. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The incident. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetailBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing of this name that the key may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_ack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `alert_id` of the incident. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AckBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Noted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `alert_id` of the incident. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CloseBody"] | null;
+            };
+        };
+        responses: {
+            /** @description It is over. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rules and channels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_silences: {
+        parameters: {
+            query?: {
+                /** @description `current`: active or still to come; `expired`: over. */
+                state?: "current" | "expired";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Latest end first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilencesBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_silence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSilenceBody"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A name in the body is unknown; the detail says which there are. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alerts_unsilence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The silence. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is over. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    audit_trail: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of lines of the page. */
+                limit?: number;
+                /** @description Where the page before ended: its `next_cursor`. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dimension_values: {
+        parameters: {
+            query?: {
+                /** @description What the values start with. Default: anything. */
+                prefix?: string;
+                /** @description Maximum number of values. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description space, user, model, provider or error_type. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The values. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DimensionValuesBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing of this name that the key may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    keys_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    keys_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKeyBody"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKeyBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    keys_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The public part of the key. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_alerts: {
+        parameters: {
+            query?: {
+                /** @description Only what triggered at or after this instant, in the forms of `start`. Default: the beginning. */
+                since?: string;
+                /** @description Maximum number of incidents. */
+                limit?: number;
+                /** @description Only incidents in these states; `open` is all but `resolved`. */
+                state?: ("open" | "firing" | "recovering" | "flapping" | "resolved")[];
+                /** @description Only incidents of the rule with this id. */
+                rule?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertsBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_breakdown: {
+        parameters: {
+            query: {
+                /** @description The dimension to break down by. */
+                by: "space" | "user" | "model" | "provider" | "error_type";
+                /** @description The metric. */
+                metric?: "request_rate" | "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token" | "prompt_tokens" | "completion_tokens" | "total_tokens" | "error_rate" | "cache_hit_rate" | "cost";
+                /** @description The statistic, for latencies. */
+                stat?: "average" | "median" | "p95" | "p99" | "min" | "max";
+                /** @description Maximum number of rows; the rest is `other`. */
+                limit?: number;
+                /**
+                 * @description Start, inclusive: RFC 3339, a date, epoch seconds or milliseconds, or relative such as now-1h or now-7d/d. Default:
+                 *     24 hours before `end`.
+                 */
+                start?: string;
+                /** @description End, exclusive, in the forms of `start`. Default: now. */
+                end?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The groups. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakdownBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_current: {
+        parameters: {
+            query?: {
+                /** @description The rolling window of everything but the request rates. */
+                window?: "minute" | "hour" | "day" | "week" | "month";
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The numbers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_dashboard: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Start, inclusive: RFC 3339, a date, epoch seconds or milliseconds, or relative such as now-1h or now-7d/d. Default:
+                 *     24 hours before `end`.
+                 */
+                start?: string;
+                /** @description End, exclusive, in the forms of `start`. Default: now. */
+                end?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description Width of the buckets. Default: the finest that gives at most about 400 buckets. */
+                aggregation?: "minute" | "15m" | "hourly" | "daily" | "weekly" | "monthly";
+                /**
+                 * @description `previous` compares with the range just before: as many months or days of the calendar, else hours; `week` with
+                 *     the same times a week earlier.
+                 */
+                compare?: "previous" | "week";
+                /** @description The latency of the heatmap. */
+                latency?: "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token";
+                /** @description Only these parts of the result. Default: all. CSV is of one part. */
+                part?: ("tiles" | "requests" | "latency" | "share" | "errors" | "heatmap" | "tokens" | "cost" | "top")[];
+                /** @description The dimension of the table. */
+                top?: "space" | "user" | "model" | "provider" | "error_type";
+                /** @description What the rows of the table are ordered by, largest first. */
+                sort?: "request_rate" | "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token" | "prompt_tokens" | "completion_tokens" | "total_tokens" | "error_rate" | "cache_hit_rate" | "cost";
+                /** @description The statistic, for latencies. */
+                stat?: "average" | "median" | "p95" | "p99" | "min" | "max";
+                /** @description Maximum number of rows of the table; the rest is `other`. */
+                limit?: number;
+                /** @description How the result is written. Default: as the header Accept says, else json. */
+                format?: "json" | "csv";
+                /** @description CSV begins with a byte order mark. */
+                bom?: boolean;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures; CSV of one part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DashboardBody"];
+                    "text/csv": string;
+                };
+            };
+            /** @description The figures are those of the `If-None-Match` sent. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_heatmap: {
+        parameters: {
+            query?: {
+                /** @description The latency. */
+                type?: "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token";
+                /** @description Width of the buckets. Default: the finest that gives at most about 400 buckets. */
+                aggregation?: "minute" | "15m" | "hourly" | "daily" | "weekly" | "monthly";
+                /**
+                 * @description Start, inclusive: RFC 3339, a date, epoch seconds or milliseconds, or relative such as now-1h or now-7d/d. Default:
+                 *     24 hours before `end`.
+                 */
+                start?: string;
+                /** @description End, exclusive, in the forms of `start`. Default: now. */
+                end?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeatmapBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_historical: {
+        parameters: {
+            query: {
+                /** @description The metric. */
+                type: "request_rate" | "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token" | "prompt_tokens" | "completion_tokens" | "total_tokens" | "error_rate" | "cache_hit_rate" | "cost";
+                /** @description The statistic, for latencies. */
+                stat?: "average" | "median" | "p95" | "p99" | "min" | "max";
+                /** @description Width of the buckets. Default: the finest that gives at most about 400 buckets. */
+                aggregation?: "minute" | "15m" | "hourly" | "daily" | "weekly" | "monthly";
+                /** @description One series for each value of these dimensions (space, user, model, provider, `error_type`), separated by commas. */
+                group_by?: string[];
+                /** @description Maximum number of series, largest first, with `group_by`; the rest becomes one series `(other)`. */
+                limit?: number;
+                /** @description `previous` adds the range just before: as many months or days of the calendar, else hours. */
+                compare?: "previous";
+                /**
+                 * @description Start, inclusive: RFC 3339, a date, epoch seconds or milliseconds, or relative such as now-1h or now-7d/d. Default:
+                 *     24 hours before `end`.
+                 */
+                start?: string;
+                /** @description End, exclusive, in the forms of `start`. Default: now. */
+                end?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The values. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoricalBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics_simulate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SimulateBody"] | null;
+            };
+        };
+        responses: {
+            /** @description It is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulatedBody"];
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    requests_list: {
+        parameters: {
+            query?: {
+                /** @description Start, inclusive, in the forms of the other routes. Default: the beginning. */
+                start?: string;
+                /** @description End, exclusive, in the forms of `start`. Default: now. */
+                end?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description Maximum number of lines of the page. */
+                limit?: number;
+                /** @description Where the page before ended: its `next_cursor`. */
+                cursor?: string;
+                /** @description How the result is written. Default: as the header Accept says, else json. */
+                format?: "json" | "csv";
+                /** @description CSV begins with a byte order mark. */
+                bom?: boolean;
+                /** @description The latency that `min_ms` and `max_ms` are about. */
+                latency?: "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token";
+                /** @description Only requests whose latency is known and at least this, in milliseconds. */
+                min_ms?: number;
+                /** @description Only requests whose latency is known and less than this, in milliseconds. */
+                max_ms?: number;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page; the header Link names the next, and CSV that has one says so in its last row. */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"`. */
+                    Link?: string;
+                    /** @description `true` when CSV lacks rows. */
+                    "X-Chatgauge-Truncated"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestsBody"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    requests_ingest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Records; `Content-Encoding` gzip, zstd and deflate are understood. */
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+                "application/x-ndjson": unknown;
+            };
+        };
+        responses: {
+            /** @description At least one record was accepted, or there were none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestReport"];
+                };
+            };
+            /** @description The body cannot be read; `stored`, when present, says what was stored before that. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope ingest. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body stopped arriving. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large, as sent or decompressed. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Every record was rejected. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestReport"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue or the disk is full, or the server is shutting down; nothing of the records that `stored` does not count was stored: send again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    requests_get: {
+        parameters: {
+            query?: {
+                /** @description Its start, which finds it at once. Without it the newest request with this id is looked for. */
+                started_at?: string;
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its `request_id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing of this name that the key may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether it is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description A parameter is unknown. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginBody"];
+            };
+        };
+        responses: {
+            /** @description Logged in; the cookie is set. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is not the admin token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many bad tokens; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Logged out; the cookie is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is not the admin token. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many bad tokens; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sql_get: {
+        parameters: {
+            query: {
+                /** @description One read-only statement. */
+                sql: string;
+                /** @description How the result is written. Default: as the header Accept says, else json. */
+                format?: "json" | "csv";
+                /** @description CSV begins with a byte order mark. */
+                bom?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rows; CSV that lacks some says so in its last row. */
+            200: {
+                headers: {
+                    /** @description `true` when CSV lacks rows. */
+                    "X-Chatgauge-Truncated"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowsBody"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sql_post: {
+        parameters: {
+            query?: {
+                /** @description How the result is written. Default: as the header Accept says, else json. */
+                format?: "json" | "csv";
+                /** @description CSV begins with a byte order mark. */
+                bom?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StatementBody"];
+            };
+        };
+        responses: {
+            /** @description The rows; CSV that lacks some says so in its last row. */
+            200: {
+                headers: {
+                    /** @description `true` when CSV lacks rows. */
+                    "X-Chatgauge-Truncated"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowsBody"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter or field is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope admin. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too late for this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is over 64 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream: {
+        parameters: {
+            query?: {
+                /** @description What to tell about: `requests` (default), `alerts`, or both. */
+                topic?: ("requests" | "alerts")[];
+                /**
+                 * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
+                 *     zone, shown in UTC.
+                 * @example Europe/Warsaw
+                 */
+                tz?: string;
+                /** @description The latency that `min_ms` and `max_ms` are about. */
+                latency?: "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token";
+                /** @description Only requests whose latency is known and at least this, in milliseconds. */
+                min_ms?: number;
+                /** @description Only requests whose latency is known and less than this, in milliseconds. */
+                max_ms?: number;
+                /** @description Only these spaces; `(none)`: without one. */
+                space?: string[];
+                /** @description Only these users: the plain id, hashed on arrival, or the pseudonym. */
+                user?: string[];
+                /** @description Only these models. */
+                model?: string[];
+                /** @description Only these providers. */
+                provider?: string[];
+                /** @description Only errors of these types. */
+                error_type?: ("network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other")[];
+                /** @description Only these outcomes. */
+                outcome?: ("success" | "error" | "cancelled")[];
+                /** @description Only requests that came by these routes. */
+                source?: ("collector" | "rest" | "gateway" | "otlp" | "litellm" | "import")[];
+                /** @description Only streamed requests, or only others. */
+                streamed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    telemetry_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In short. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WordBody"];
+                };
+            };
+        };
+    };
+    litellm_ingest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `StandardLoggingPayload`s. */
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+                "application/x-ndjson": unknown;
+            };
+        };
+        responses: {
+            /** @description What became of the payloads. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestReport"];
+                };
+            };
+            /** @description The body cannot be read; `stored`, when present, says what was stored before that. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope ingest. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body stopped arriving. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large, as sent or decompressed. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The queue or the disk is full, or the server is shutting down; nothing of the records that `stored` does not count was stored: send again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prometheus_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Text format 0.0.4. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain; version=0.0.4": string;
+                };
+            };
+            /** @description A parameter is unknown or not acceptable. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key lacks the scope, or is bound to other spaces. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too busy, too slow or shutting down; `Retry-After` says when to come back. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WordBody"];
+                };
+            };
+            /** @description Not now; the detail says why. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    traces_ingest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An `ExportTraceServiceRequest`; `Content-Encoding` gzip, zstd and deflate are understood. */
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+                "application/x-protobuf": unknown;
+            };
+        };
+        responses: {
+            /** @description An `ExportTraceServiceResponse`; `partialSuccess` says what was not stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body cannot be read; do not send it again. All errors are a `google.rpc.Status`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No token, or one that is not good. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The key lacks the scope ingest. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body stopped arriving. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is too large, as sent or decompressed. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The content type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Too many requests; send again after `Retry-After`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The server is busy, its disk is full or it is shutting down; send again after `Retry-After`. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+}
