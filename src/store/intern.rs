@@ -69,12 +69,14 @@ impl Dictionary {
         Ok(())
     }
 
-    /// The id of a name that is stored, or that the cap has made `(other)`.
+    /// The id of a name that is stored, or `(other)` when the cap leaves no room for it; `None` for a name with room.
     fn find(&self, connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
         if let Some(id) = self.ids.get(name) {
             return Ok(Some(*id));
         }
-        connection.prepare_cached(self.select)?.query_row([name], |row| row.get(0)).optional()
+        let mut select = connection.prepare_cached(self.select)?;
+        let stored = select.query_row([name], |row| row.get(0)).optional()?;
+        Ok(stored.or_else(|| (self.state.distinct >= self.state.cap).then_some(OTHER_ID)))
     }
 
     fn id(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -85,10 +87,9 @@ impl Dictionary {
             return Ok(*id);
         }
         let id = match self.find(connection, name)? {
-            Some(id) => id,
-            None if self.state.distinct >= self.state.cap => {
-                self.state.overflowed += 1;
-                OTHER_ID
+            Some(id) => {
+                self.state.overflowed += u64::from(id == OTHER_ID);
+                id
             }
             None => {
                 connection.prepare_cached(self.insert)?.execute([name])?;

@@ -118,6 +118,26 @@ fn a_record_is_a_duplicate_only_of_one_in_a_space_that_its_sender_may_write() {
 }
 
 #[test]
+fn a_space_past_the_limit_keeps_its_duplicates_over_a_restart() {
+    let mut place = Place::new();
+    place.config.max_spaces = 1;
+    let of = |id: &str, dated_on_arrival| RequestRecord {
+        space: Some(Name::new("past the limit")),
+        sender_spaces: Some([Name::new("past the limit")].into()),
+        dated_on_arrival,
+        ..record(id, start())
+    };
+    let records = [of("r-1", false), of("no-time", true)];
+    let (store, mut writer) = place.open();
+    let first = RequestRecord { space: Some(Name::new("first")), ..record("r-0", start()) };
+    assert_eq!(append(&mut writer, &[first]).accepted, 1);
+    assert_eq!(append(&mut writer, &records).accepted, 2);
+    drop((store, writer));
+    let (_store, mut writer) = place.open();
+    assert_eq!(append(&mut writer, &records).duplicates, [0, 1]);
+}
+
+#[test]
 fn ids_are_distinguished_and_returned_whatever_their_start_is() {
     let place = Place::new();
     let (store, mut writer) = place.open();
