@@ -79,7 +79,7 @@ struct MissingWal {
 
 impl MissingWal {
     fn of(store: &Store) -> Self {
-        // A file of an earlier version has no such state.
+        // A damaged row leaves only the look at the files.
         let state = store.read(|reader| reader.store_state()).ok();
         let once_after = state.and_then(|state| state.wal_missing_after_ms);
         Self {

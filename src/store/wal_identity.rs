@@ -66,7 +66,7 @@ fn find_wal_by(
         (Ok(_), None) if path.metadata().map_or(0, |metadata| metadata.len()) == 0 => {
             return Err(without_database(path, &wal_path));
         }
-        // Nothing to compare with: a file of an earlier version, or one whose first page is damaged.
+        // Nothing to compare with: the first page is damaged.
         (Ok(_), None) => WalFound::Own,
         (Ok(_), Some(alone)) => {
             compare(path, &wal_path, alone, read_through_wal())?;
