@@ -22,7 +22,7 @@ test:
 # Unit tests and the quick integration tests: under a minute after a build.
 test-fast:
     cargo test --locked --lib
-    cargo test --locked --test it -- tidy:: docs:: sql_recipes:: http:: dashboard:: collector:: identity:: paging:: zones:: otlp::spans
+    cargo test --locked --test it -- project::tidy project::docs project::sql_recipes http:: collector:: correctness::identity correctness::zones otlp::spans
 
 # Documentation, with broken links as errors.
 doc:

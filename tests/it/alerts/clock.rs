@@ -7,7 +7,7 @@ use chatgauge::Chatgauge;
 use chatgauge::model::{ErrorType, ManualClock, Outcome};
 
 use super::stage::{Stage, at};
-use crate::store_harness::quiet_config;
+use crate::harness::store::quiet_config;
 
 const NOON: &str = "2026-03-10T12:00:00Z";
 const MINUTE_MS: i64 = 60_000;

@@ -12,7 +12,7 @@ use chatgauge::model::{
 };
 use chatgauge::{Chatgauge, Config};
 
-use crate::child;
+use crate::harness::child;
 
 /// Names the database to the process that is going to be killed.
 const DATABASE: &str = "CHATGAUGE_TEST_ALERTS_DATABASE";

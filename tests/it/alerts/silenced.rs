@@ -15,7 +15,7 @@ use chatgauge::model::{
 use chatgauge::{Chatgauge, Config};
 
 use super::stage::INTERVAL_MS;
-use crate::child;
+use crate::harness::child;
 
 /// Names the database and the story to the process that is going to be killed.
 const DATABASE: &str = "CHATGAUGE_TEST_SILENCED_DATABASE";

@@ -8,8 +8,8 @@ use chatgauge::model::{ManualClock, Timestamp};
 use serde_json::{Value, json};
 
 use super::schema::Document;
+use crate::harness::store::NEVER;
 use crate::harness::{Answer, TestServer};
-use crate::store_harness::NEVER;
 
 /// Noon, at which every request of the tests is sent.
 const NOON: &str = "2026-03-01T12:00:00Z";

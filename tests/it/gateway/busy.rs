@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use super::answers::{ASK_STREAM, DONE, STREAM};
 use super::harness::{TestGateway, wait_until};
 use super::upstream::{PATIENCE, Upstream, stream};
-use crate::child;
+use crate::harness::child;
 
 /// Tells the child which file to hold.
 const DATABASE: &str = "CHATGAUGE_TEST_HELD_DATABASE";

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::delivery::alerting;
 use super::outbox::{enqueue, notification, outgoing};
 use super::receiver::{Receiver, until};
-use crate::store_harness::TestService;
+use crate::harness::store::TestService;
 
 /// What Debian and the project itself call the program.
 const PROGRAMS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];

@@ -13,7 +13,7 @@ use chatgauge::service::{ChannelReport, ChannelState};
 
 use super::outbox::{enqueue, notification, outgoing};
 use super::receiver::{Receiver, Reply, until};
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 const START: &str = "2026-11-23T02:00:00Z";
 

@@ -18,7 +18,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::delivery::alerting;
 use super::outbox::{enqueue, notification, outgoing};
 use super::receiver::until;
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 /// How a mail server of the tests protects its connections.
 #[derive(Clone, Copy, PartialEq)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::delivery::alerting;
 use super::receiver::{Receiver, Reply, until};
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 const START: &str = "2026-11-23T02:00:00Z";
 

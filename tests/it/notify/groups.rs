@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::endings::{drained, errors, pass_window, section, send, start};
 use super::receiver::{Received, Receiver};
-use crate::store_harness::TestService;
+use crate::harness::store::TestService;
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()

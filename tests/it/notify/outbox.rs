@@ -15,7 +15,7 @@ use chatgauge::model::alert::{
 use chatgauge::store::{AlertChanges, Joining, Store, Writer};
 use proptest::prelude::*;
 
-use crate::store_harness::at;
+use crate::harness::store::at;
 
 /// What an incident of the tests looks like.
 pub(crate) fn notification(

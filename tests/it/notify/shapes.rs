@@ -12,7 +12,7 @@ use chatgauge::store::{AlertChanges, InstanceChange, Store};
 use super::delivery::alerting;
 use super::outbox::{enqueue, notification, outgoing};
 use super::receiver::{Receiver, Reply, until};
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_KEY: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

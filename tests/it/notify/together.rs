@@ -7,7 +7,7 @@ use chatgauge::model::{ErrorType, Name, Outcome, RequestId, RequestRecord, Sourc
 
 use super::delivery::alerting;
 use super::receiver::{Received, Receiver};
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 fn service(receiver: &Receiver, wait: &str) -> TestService {
     let section = alerting(&format!(

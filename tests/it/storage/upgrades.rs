@@ -14,7 +14,7 @@ use flate2::Compression;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use crate::store_harness::{at, put_key, quiet_config};
+use crate::harness::store::{at, put_key, quiet_config};
 
 /// A filled file of version 1 of the schema. The torture suite upgrades it too.
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema/v1.db.gz");

@@ -13,10 +13,10 @@ use chatgauge::store::Store;
 use chatgauge::{Chatgauge, RequestInfo};
 use serde_json::{Value, json};
 
+use crate::harness::store::{Pipeline, TestService, at, database_in, quiet_config};
 use crate::harness::{ADMIN_TOKEN, TestServer};
 use crate::otlp::encode::protobuf_of;
 use crate::otlp::grpc::{EXPORT, call, framed};
-use crate::store_harness::{Pipeline, TestService, at, database_in, quiet_config};
 
 const DAY_MS: i64 = 86_400_000;
 const JSON: (&str, &str) = ("Content-Type", "application/json");

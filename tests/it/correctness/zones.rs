@@ -1,6 +1,6 @@
 //! Time zones: local buckets against a walk through the minutes, with offsets of another reading of the database.
 
-#[path = "../fixtures/time_zones/offsets.rs"]
+#[path = "../../fixtures/time_zones/offsets.rs"]
 mod offsets;
 
 use chatgauge::model::zone::ZoneData;
@@ -13,7 +13,7 @@ use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use offsets::Offsets;
 
 use crate::harness::TestServer;
-use crate::store_harness::Pipeline;
+use crate::harness::store::Pipeline;
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -11,7 +11,7 @@ use chatgauge::query::{Query, Status};
 use chatgauge::{Chatgauge, Error, OpenOptions};
 use serde_json::json;
 
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;

@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use crate::harness::TestServer;
+use crate::harness::store::{at, quiet_config};
 use crate::oracle::random_record;
-use crate::store_harness::{at, quiet_config};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);

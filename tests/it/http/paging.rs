@@ -17,8 +17,8 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use crate::harness::TestServer;
+use crate::harness::store::{Pipeline, at};
 use crate::oracle::random_record;
-use crate::store_harness::{Pipeline, at};
 
 const HOUR_MS: i64 = 3_600_000;
 

@@ -9,7 +9,7 @@ use chatgauge::model::{
 };
 use chatgauge::{Chatgauge, Config, SystemClock};
 
-const DOCUMENT: &str = include_str!("../../docs/sql.md");
+const DOCUMENT: &str = include_str!("../../../docs/sql.md");
 
 /// Requests of the generated month: enough for every statement to find something.
 const REQUESTS: u64 = 10_000;

@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod after;
+mod kept;
+
 use chatgauge::model::{LatencyKind, Measures, RequestId, RequestRecord, TimeRange, Timestamp};
 use chatgauge::query::Query;
 use chatgauge::rollup::RetentionReport;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::harness::store::{Pipeline, at};
 use crate::oracle::{Cell, Oracle, Questions, compare, compare_cell, random_record};
-use crate::store_harness::{Pipeline, at};
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -5,8 +5,8 @@ use chatgauge::query::{Answer, Query};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::harness::store::{Pipeline, at};
 use crate::oracle::{Oracle, Questions, compare, random_record};
-use crate::store_harness::{Pipeline, at};
 
 /// Clocks change on 4 October on Lord Howe Island, on 25 October in Warsaw, on 1 November in New York.
 fn autumn() -> TimeRange {

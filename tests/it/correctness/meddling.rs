@@ -12,8 +12,8 @@ use chatgauge::{Result, SystemClock};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::harness::store::{at, database_in, quiet_config};
 use crate::oracle::random_record;
-use crate::store_harness::{at, database_in, quiet_config};
 
 /// Deletes the minutes of a time before the next job, when it is told to.
 struct Meddling {

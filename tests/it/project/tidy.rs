@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 500;
 
 /// A file under `src`.
-struct Source {
+pub(super) struct Source {
     /// Its path below `src`.
-    path: String,
+    pub(super) path: String,
     text: String,
 }
 
 impl Source {
     /// Lines with their numbers, without comments and without the tests at the end of the file.
-    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(super) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text
             .lines()
             .take_while(|line| *line != "#[cfg(test)]")
@@ -31,7 +31,7 @@ impl Source {
     }
 
     /// Separate files of tests may do what tests do.
-    fn is_test(&self) -> bool {
+    pub(super) fn is_test(&self) -> bool {
         self.path.ends_with("/tests.rs")
     }
 }
@@ -47,7 +47,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn sources() -> Vec<Source> {
+pub(super) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);

@@ -15,8 +15,8 @@ use chatgauge::query::{BreakdownQuery, Query, RequestsQuery};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use crate::harness::store::{TestService, at};
 use crate::oracle::{Cell, records_in};
-use crate::store_harness::{TestService, at};
 
 const CASES: u32 = 256;
 const DAY_MS: i64 = 86_400_000;

@@ -9,7 +9,7 @@ use chatgauge::model::{
 use chatgauge::query::Query;
 use serde_json::{Value, json};
 
-use crate::store_harness::{TestService, at};
+use crate::harness::store::{TestService, at};
 
 fn noon() -> Timestamp {
     at("2026-03-01T12:00:00Z")

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use crate::store_harness::{Pipeline, at, put_key, quiet_config, some_key};
+use crate::harness::store::{Pipeline, at, put_key, quiet_config, some_key};
 
 const PAGE: usize = 4_096;
 const REQUESTS: u64 = 40_000;

@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::store_harness::{Pipeline, at, put_key, quiet_config};
+use crate::harness::store::{Pipeline, at, put_key, quiet_config};
 
 const PAGE: usize = 4_096;
 

@@ -1,5 +1,10 @@
 //! The HTTP server over real connections.
 
+mod dashboard;
+mod intake;
+mod paging;
+mod slow_bodies;
+
 use serde_json::json;
 
 use crate::harness::{ADMIN_TOKEN, TestServer};

@@ -14,9 +14,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-use crate::child;
+use crate::harness::child;
+use crate::harness::store::{at, quiet_config};
 use crate::oracle::random_record;
-use crate::store_harness::{at, quiet_config};
 
 fn directory_and_path() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -209,7 +209,7 @@ fn child_that_fills_its_disk() {
 #[test]
 fn a_full_disk_refuses_records_answers_questions_and_loses_nothing() {
     let (_directory, path) = directory_and_path();
-    let name = "files::child_that_fills_its_disk";
+    let name = "storage::files::child_that_fills_its_disk";
     // Files may not grow beyond 4 MiB: writing more fails as on a full disk.
     let child = Command::new("bash")
         .args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""])

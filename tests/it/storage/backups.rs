@@ -14,8 +14,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::harness::TestServer;
+use crate::harness::store::{TestService, at};
 use crate::oracle::random_record;
-use crate::store_harness::{TestService, at};
 
 const HOUR_MS: i64 = 3_600_000;
 

@@ -10,7 +10,7 @@ use chatgauge::generate::Workload;
 use chatgauge::model::TimeRange;
 
 use crate::harness::TestServer;
-use crate::store_harness::{NEVER, at, quiet_config};
+use crate::harness::store::{NEVER, at, quiet_config};
 
 const PAGE: usize = 4_096;
 

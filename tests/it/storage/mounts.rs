@@ -11,7 +11,7 @@ use chatgauge::generate::Workload;
 use chatgauge::model::TimeRange;
 use chatgauge::store::Store;
 
-use crate::store_harness::quiet_config;
+use crate::harness::store::quiet_config;
 
 /// 2026-06-01, a day.
 const DAY: (i64, i64) = (1_780_272_000_000, 1_780_358_400_000);

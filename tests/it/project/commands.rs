@@ -187,7 +187,7 @@ fn the_manual_tests_print_what_they_say() {
     }
     // The others need Python, a browser, or minutes.
     let runs = ["Setup", "1. ", "2. ", "3. ", "4. ", "5. ", "6. ", "7. ", "8. "];
-    let document = include_str!("../../docs/manual-tests.md");
+    let document = include_str!("../../../docs/manual-tests.md");
     let of_these = |block: &Block| runs.iter().any(|start| block.heading.starts_with(start));
     let blocks = blocks(document).into_iter().filter(of_these);
     assert_prints(blocks, &["18089", "18090", "18091", "18092"]);
@@ -199,7 +199,7 @@ fn the_commands_of_the_first_page_print_what_it_says() {
         println!("curl, jq or openssl is not installed: the commands were not run");
         return;
     }
-    let document = include_str!("../../README.md");
+    let document = include_str!("../../../README.md");
     let blocks = blocks(document).into_iter().filter_map(|mut block| {
         // Building is what made this test, and the public trace is not a file of this repository.
         let commands = block.commands.lines().filter(|line| !line.starts_with("cargo "));

@@ -14,8 +14,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
+use crate::harness::store::{Pipeline, at};
 use crate::oracle::{Oracle, Questions, compare, random_record};
-use crate::store_harness::{Pipeline, at};
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
+pub(crate) mod child;
+pub(crate) mod store;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,9 +18,9 @@ use chatgauge::{Chatgauge, Config};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::child;
+use crate::harness::child;
+use crate::harness::store::{at, quiet_config};
 use crate::oracle::random_record;
-use crate::store_harness::{at, quiet_config};
 
 /// Tells a child which file to write to.
 const DATABASE: &str = "CHATGAUGE_CRASH_DATABASE";
@@ -65,7 +65,7 @@ fn child_that_stores_batches_until_it_is_killed() {
 /// Runs a child until it has acknowledged `enough` batches and `more` has passed; returns what it
 /// acknowledged.
 fn run_and_kill(path: &Path, first: u64, enough: u64, more: Duration) -> Vec<u64> {
-    let mut child = child::command("crash::child_that_stores_batches_until_it_is_killed")
+    let mut child = child::command("storage::crash::child_that_stores_batches_until_it_is_killed")
         .env(DATABASE, path)
         .env(FIRST_BATCH, first.to_string())
         .stdout(Stdio::piped())

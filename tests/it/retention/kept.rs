@@ -6,7 +6,7 @@ use chatgauge::generate::Workload;
 use chatgauge::model::{Dimension, Filter, MetricType, Name, Stat, TimeRange, Timestamp};
 use chatgauge::query::{Breakdown, BreakdownQuery};
 
-use crate::store_harness::{Pipeline, at};
+use crate::harness::store::{Pipeline, at};
 
 const DAY_MS: i64 = 86_400_000;
 

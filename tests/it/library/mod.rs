@@ -1,0 +1,4 @@
+//! What a program meets that embeds the library or its client.
+
+mod chat;
+mod client;

@@ -1,0 +1,6 @@
+//! The repository itself: layering rules, documents and their commands.
+
+mod commands;
+mod docs;
+mod sql_recipes;
+mod tidy;
