@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Latency of single records while a backup is made beside the server, its time and the write-ahead log meanwhile.
+# Latency of single records during a backup beside the server; duration of the backup and size of the WAL.
 #
 #   bench/backup.sh DB [MB_PER_S...]     for instance the file of `bench/run 10000000 30 --db ten.db`
 #
-# For each rate (default 256; 0: no limit): a server on DB, 1,000 single records a second for 8 s alone, then for 30 s
-# during which the backup runs. DB takes the records. Prints a JSON line per figure. Linux only; needs curl and python3.
+# For each rate in MB/s (default 256; 0: no limit): a server on DB, 1,000 single records a second for 8 s alone, then for
+# 30 s during which the backup runs. The records are stored in DB. Prints a JSON line per figure. Linux only; needs python3.
 set -euo pipefail
 db=$(realpath "${1:?usage: bench/backup.sh DB [MB_PER_S...]}")
 shift
@@ -40,7 +40,7 @@ for rate in "$@"; do
         kill -0 "$server" 2>/dev/null || { cat "$directory/err" >&2; exit 1; }
         sleep 0.1
     done
-    [[ -n $url ]] || { echo "the server did not say where it listens" >&2; exit 1; }
+    [[ -n $url ]] || { echo "the server did not print its address" >&2; exit 1; }
     load 3000 >/dev/null
     load 8000 >"$directory/alone"
     load 30000 >"$directory/during" &

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Memory of the release server and bytes on disk after 1,000,000 records came over HTTP (seed 7, 30 days).
+# Memory of the release server and bytes on disk after ingest of 1,000,000 records over HTTP (seed 7, 30 days).
 #
 #   bench/memory.sh [RECORDS]
 #
-# Prints one JSON line per figure. Linux only: the figures are those of /proc. Needs curl.
+# Prints one JSON line per figure. Linux only: memory is read from /proc. Needs curl.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,7 +35,7 @@ for _ in $(seq 100); do
     kill -0 "$server" 2>/dev/null || { cat "$directory/err" >&2; exit 1; }
     sleep 0.1
 done
-[[ -n $url ]] || { echo "the server did not say where it listens" >&2; exit 1; }
+[[ -n $url ]] || { echo "the server did not print its address" >&2; exit 1; }
 
 get() {
     curl -sSf -o "${2:-/dev/null}" -H "Authorization: Bearer $CHATGAUGE_ADMIN_TOKEN" "$url$1"
@@ -59,7 +59,7 @@ while :; do
     get /api/status "$directory/status"
     lag=$(sed -n 's/.*"lag_records":\([0-9]*\).*/\1/p' "$directory/status")
     [[ $lag == 0 ]] && break
-    ((SECONDS - started < 300)) || { echo "still $lag records behind after 300 s" >&2; exit 1; }
+    ((SECONDS - started < 300)) || { echo "rollup lag is still $lag records after 300 s" >&2; exit 1; }
     sleep 0.2
 done
 figure memory_ingested_rss "$(megabytes "$(memory_kb VmRSS)")" MB '"< 80"'

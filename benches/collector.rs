@@ -1,4 +1,4 @@
-//! What recording costs the caller, from the start of a request to its end.
+//! The cost of recording for the caller, from the start of a request to its end.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use chatgauge::model::Name;
 use chatgauge::{Config, RequestInfo, SystemClock, TelemetryCollector, Usage};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// Requests measured for the percentiles.
+/// Number of requests measured for the percentiles.
 const SAMPLES: usize = 200_000;
-/// Most requests in one batch of the drain side.
+/// Maximum requests in a batch of the draining thread.
 const BATCH: usize = 5_000;
 
-/// Hashing is the drain side's cost; here it only must not be free.
+/// Identities without hashing, which is a cost of the draining thread.
 struct Plain;
 
 impl Identify for Plain {
@@ -81,7 +81,7 @@ fn full() -> (TelemetryCollector, impl Sized) {
     (telemetry, queue)
 }
 
-/// Everything that a streamed chat tells.
+/// Records everything about a streamed chat.
 fn whole(telemetry: &TelemetryCollector) {
     let info = RequestInfo::chat("gpt-5").user("user-1234").space("sales").session("session-98765");
     let mut request = telemetry.start_request(info.streamed(true));
@@ -95,7 +95,7 @@ fn whole(telemetry: &TelemetryCollector) {
     request.complete();
 }
 
-/// The least that can be told.
+/// Records only that a request happened.
 fn least(telemetry: &TelemetryCollector) {
     telemetry.start_request(RequestInfo::chat("gpt-5")).complete();
 }
@@ -110,7 +110,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Percentiles over single requests, pausing often enough that the queue is drained meanwhile.
+/// Prints percentiles over single requests; pauses often enough for the queue to be drained.
 #[expect(clippy::print_stdout, reason = "the percentiles are the result")]
 fn print_percentiles(title: &str, mut request: impl FnMut()) {
     let mut elapsed_ns: Vec<u128> = Vec::with_capacity(SAMPLES);

@@ -1,4 +1,4 @@
-//! How fast the compactor catches up on stored requests that are not rolled up.
+//! Throughput of the compactor on a backlog of requests that are not rolled up.
 
 mod common;
 

@@ -1,13 +1,13 @@
-//! What the gateway adds to a call, with recording on: direct calls and calls through it to the same fake
-//! provider take turns, 500 of each a second. Then memory over 100,000 calls.
+//! The latency that the gateway adds to a call, with recording on: direct calls and calls through it to the
+//! same fake provider alternate, 500 of each a second. Then memory over 100,000 calls.
 //!
-//! One thread calls, on one kept connection each; caller, gateway and provider share the machine. Added is
-//! the difference of the two medians and of the two 99th percentiles. The first byte of a stream is timed
-//! to the first byte of its body.
+//! One thread calls over two kept-alive connections; caller, gateway and provider share the machine. The added
+//! latency is the difference of the medians and of the 99th percentiles. First-byte times end at the first byte
+//! of the body.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
-#[expect(dead_code, reason = "this one makes no requests of the past")]
+#[expect(dead_code, reason = "this benchmark generates no history")]
 mod common;
 
 use std::io::{Read as _, Write as _};
@@ -18,18 +18,18 @@ use chatgauge::Chatgauge;
 use chatgauge::config::InjectUsage;
 use common::{config, figure, now, print};
 
-/// Calls of each kind that are timed, and before that a tenth of it to warm up.
+/// Number of timed calls of each kind, after a tenth as many to warm up.
 const CALLS: usize = 5_000;
 /// Time between two calls: 500 of each kind a second.
 const TICK: Duration = Duration::from_millis(1);
-/// Calls over which memory must stay flat.
+/// Number of calls over which memory must not grow.
 const MANY: usize = 100_000;
 
-const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-4o-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"Hello from the fake model, which says as much as models say."},"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":45,"prompt_tokens_details":{"cached_tokens":64}}}"#;
+const RESPONSE: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","model":"gpt-4o-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"Hello from the fake model, which says as much as models say."},"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":45,"prompt_tokens_details":{"cached_tokens":64}}}"#;
 const DELTA: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4o-2024-07-18\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello \"},\"finish_reason\":null}]}\n\n";
 const USAGE: &str = "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":45}}\n\n";
 
-fn question(streams: bool) -> String {
+fn request_of(streams: bool) -> String {
     let body = format!(
         r#"{{"model":"gpt-4o","stream":{streams},"user":"user-42","messages":[{{"role":"user","content":"{}"}}]}}"#,
         "What people ask. ".repeat(120)
@@ -41,7 +41,7 @@ fn question(streams: bool) -> String {
     )
 }
 
-/// A provider that answers at once, on a thread for each connection.
+/// A provider that responds immediately, with a thread for each connection.
 fn provider() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -57,8 +57,8 @@ fn serve(mut stream: TcpStream) {
     stream.set_nodelay(true).unwrap();
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
     let whole = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ANSWER}",
-        ANSWER.len()
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{RESPONSE}",
+        RESPONSE.len()
     );
     let begin = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{}",
@@ -67,20 +67,20 @@ fn serve(mut stream: TcpStream) {
     let rest: String = std::iter::repeat_n(chunk(DELTA), 20).collect();
     let end = format!("{rest}{}{}0\r\n\r\n", chunk(USAGE), chunk("data: [DONE]\n\n"));
     let mut buffer = vec![0; 64 << 10];
-    let mut held = 0;
+    let mut filled = 0;
     loop {
-        // The fake knows that each question is one head and one body that ends with `]}` or `}}`.
-        let Ok(length @ 1..) = stream.read(&mut buffer[held..]) else { return };
-        held += length;
-        let Some(head) = memchr::memmem::find(&buffer[..held], b"\r\n\r\n") else { continue };
+        // Each request is one head and one body with `content-length`.
+        let Ok(length @ 1..) = stream.read(&mut buffer[filled..]) else { return };
+        filled += length;
+        let Some(head) = memchr::memmem::find(&buffer[..filled], b"\r\n\r\n") else { continue };
         let text = String::from_utf8_lossy(&buffer[..head]).to_lowercase();
         let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
         let length: usize = length.unwrap().trim().parse().unwrap();
-        if held < head + 4 + length {
+        if filled < head + 4 + length {
             continue;
         }
-        let streams = memchr::memmem::find(&buffer[..held], b"\"stream\":true").is_some();
-        held = 0;
+        let streams = memchr::memmem::find(&buffer[..filled], b"\"stream\":true").is_some();
+        filled = 0;
         let sent = if streams {
             stream.write_all(begin.as_bytes()).and_then(|()| stream.write_all(end.as_bytes()))
         } else {
@@ -92,7 +92,7 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// One kept connection.
+/// One kept-alive connection.
 struct Caller {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -105,22 +105,22 @@ impl Caller {
         Self { stream, buffer: vec![0; 64 << 10] }
     }
 
-    /// Asks; the time to the first byte of the body and to the end.
-    fn call(&mut self, question: &str, streams: bool) -> [Duration; 2] {
+    /// Sends a request; returns the time to the first byte of the body and to the end.
+    fn call(&mut self, request: &str, streams: bool) -> [Duration; 2] {
         let started = now();
-        self.stream.write_all(question.as_bytes()).unwrap();
-        let (mut held, mut first) = (0, None);
+        self.stream.write_all(request.as_bytes()).unwrap();
+        let (mut filled, mut first) = (0, None);
         loop {
-            held += self.stream.read(&mut self.buffer[held..]).unwrap();
-            let seen = &self.buffer[..held];
-            let Some(head) = memchr::memmem::find(seen, b"\r\n\r\n") else { continue };
-            if held > head + 4 {
+            filled += self.stream.read(&mut self.buffer[filled..]).unwrap();
+            let received = &self.buffer[..filled];
+            let Some(head) = memchr::memmem::find(received, b"\r\n\r\n") else { continue };
+            if filled > head + 4 {
                 first = first.or_else(|| Some(started.elapsed()));
             }
             let ends = if streams {
-                seen.ends_with(b"\r\n0\r\n\r\n")
+                received.ends_with(b"\r\n0\r\n\r\n")
             } else {
-                held == head + 4 + ANSWER.len()
+                filled == head + 4 + RESPONSE.len()
             };
             if ends {
                 return [first.unwrap(), started.elapsed()];
@@ -135,21 +135,21 @@ fn percentile_ms(times: &mut [Duration], percent: usize) -> f64 {
     times[rank.clamp(1, times.len()) - 1].as_secs_f64() * 1e3
 }
 
-/// Direct calls and calls through the gateway, taking turns.
+/// Alternates direct calls and calls through the gateway.
 fn compare(direct: SocketAddr, gateway: SocketAddr, streams: bool) {
-    let question = question(streams);
+    let request = request_of(streams);
     let mut callers = [Caller::new(direct), Caller::new(gateway)];
-    // By caller and by what was timed.
+    // By caller (direct, gateway) and timed event (first byte, end).
     let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
     let started = now();
     for turn in 0..2 * (CALLS + CALLS / 10) {
         let due = TICK * u32::try_from(turn).unwrap();
         std::thread::sleep(due.saturating_sub(started.elapsed()));
         let who = turn % 2;
-        let taken = callers[who].call(&question, streams);
+        let elapsed = callers[who].call(&request, streams);
         if turn >= CALLS / 5 {
-            times[who][0].push(taken[0]);
-            times[who][1].push(taken[1]);
+            times[who][0].push(elapsed[0]);
+            times[who][1].push(elapsed[1]);
         }
     }
     let kind = if streams { "stream" } else { "whole" };
@@ -161,7 +161,7 @@ fn compare(direct: SocketAddr, gateway: SocketAddr, streams: bool) {
             let label = format!("gateway_{kind}_{what}_{name}");
             figure(&format!("{label}_direct"), direct, "ms", None);
             figure(&format!("{label}_through"), through, "ms", None);
-            // The end of a stream is the provider's to choose; here all of it comes at once.
+            // No target for the end of a stream: a real provider determines it.
             let bar = (what == "first_byte" || !streams).then_some(bar);
             figure(&format!("{label}_added"), through - direct, "ms", bar);
         }
@@ -175,16 +175,16 @@ fn resident_mb() -> f64 {
     kb * 1_024.0 / 1e6
 }
 
-/// Many calls on several connections, half of them streams.
+/// Makes `calls` calls over several connections, half of them streams.
 fn many(gateway: SocketAddr, calls: usize) {
     const CALLERS: usize = 8;
     std::thread::scope(|scope| {
         for caller in 0..CALLERS {
             scope.spawn(move || {
                 let streams = caller % 2 == 0;
-                let (question, mut caller) = (question(streams), Caller::new(gateway));
+                let (request, mut caller) = (request_of(streams), Caller::new(gateway));
                 for _ in 0..calls / CALLERS {
-                    caller.call(&question, streams);
+                    caller.call(&request, streams);
                 }
             });
         }
@@ -200,7 +200,7 @@ fn main() {
         upstream.inject_usage = InjectUsage::Always;
     }
     let service = Chatgauge::open(config).unwrap();
-    let (tell_address, address) = std::sync::mpsc::channel();
+    let (address_sender, address) = std::sync::mpsc::channel();
     let serving = service.clone();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -210,7 +210,7 @@ fn main() {
             .unwrap();
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            tell_address.send(listener.local_addr().unwrap()).unwrap();
+            address_sender.send(listener.local_addr().unwrap()).unwrap();
             chatgauge::gateway::serve(listener, serving, std::future::pending()).await.unwrap();
         });
     });
@@ -219,7 +219,7 @@ fn main() {
     compare(provider, gateway, false);
     compare(provider, gateway, true);
 
-    // Page caches and rollups of these minutes are filled by then.
+    // These calls fill the page caches and the rollups of these minutes.
     many(gateway, MANY);
     let before = resident_mb();
     let started = now();

@@ -1,5 +1,5 @@
-//! Durable ingest over HTTP beside the bare prepared insert of the same rows, and how long single
-//! requests wait for their acknowledgement.
+//! Durable ingest over HTTP compared with a bare prepared insert of the same rows, and the latency of
+//! acknowledging single records.
 
 mod common;
 
@@ -58,7 +58,7 @@ fn main() -> Result<(), Failure> {
     singles(config(&single))
 }
 
-/// A server of this process on a free port.
+/// A server in this process, on a free port.
 struct Server {
     runtime: tokio::runtime::Runtime,
     service: Chatgauge,
@@ -98,17 +98,17 @@ impl<'a> Client<'a> {
 
     /// Sends records; returns when they are on disk.
     fn post(&self, body: &[u8], records: usize) -> Result<(), Failure> {
-        let mut answer = self
+        let mut response = self
             .agent
             .post(self.url)
             .header("authorization", format!("Bearer {TOKEN}"))
             .content_type("application/x-ndjson")
             .send(body)?;
-        let answer: serde_json::Value = answer.body_mut().read_json()?;
-        if answer["accepted"] == records {
+        let report: serde_json::Value = response.body_mut().read_json()?;
+        if report["accepted"] == records {
             return Ok(());
         }
-        Err(format!("of {records} records not all were new: {answer}").into())
+        Err(format!("not all of {records} records were new: {report}").into())
     }
 }
 
@@ -136,7 +136,7 @@ fn ingest_over_http(config: Config) -> Result<Duration, Failure> {
     Ok(elapsed)
 }
 
-/// The bodies, made before the clock runs.
+/// The bodies, generated before the measurement.
 fn bodies(service: &Chatgauge) -> Vec<Vec<u8>> {
     let end = service.now();
     let range = TimeRange::new(end.plus_ms(-DAYS * DAY_MS), end);
@@ -153,7 +153,7 @@ fn ndjson(records: &[RequestRecord]) -> Vec<u8> {
     body
 }
 
-/// What the server stored, in the order of arrival: the names of the columns and the rows.
+/// The names of the columns and the rows that the server stored, in the order of arrival.
 fn stored_rows(path: &Path) -> Result<(Vec<String>, Vec<Row>), Failure> {
     let connection = Connection::open(path)?;
     let mut select = connection.prepare("select * from requests order by seq")?;
@@ -166,7 +166,7 @@ fn stored_rows(path: &Path) -> Result<(Vec<String>, Vec<Row>), Failure> {
     Ok((columns, rows))
 }
 
-/// The rows through one prepared statement into the same table with the same indexes and pragmas.
+/// Inserts the rows by one prepared statement into the same table with the same indexes and pragmas.
 fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration, Failure> {
     let mut connection = Connection::open(path)?;
     let synchronous: i64 = 2; // FULL
@@ -175,8 +175,8 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.execute_batch(include_str!("../migrations/V1__schema.sql"))?;
-    let places = vec!["?"; columns.len()].join(", ");
-    let insert = format!("insert into requests ({}) values ({places})", columns.join(", "));
+    let placeholders = vec!["?"; columns.len()].join(", ");
+    let insert = format!("insert into requests ({}) values ({placeholders})", columns.join(", "));
     let start = now();
     for batch in rows.chunks(BATCH) {
         let transaction = connection.transaction()?;
@@ -193,7 +193,7 @@ fn bare_insert(path: &Path, columns: &[String], rows: &[Row]) -> Result<Duration
     Ok(start.elapsed())
 }
 
-/// One record a request at a steady rate; a latency counts from the instant the request was due.
+/// Sends one record a request at a steady rate; a latency counts from when the request was due.
 fn singles(config: Config) -> Result<(), Failure> {
     print(format!(
         "single records: {SINGLES} at {SINGLES_PER_SECOND} a second, seed {SEED}, \
@@ -254,11 +254,11 @@ fn send_singles(
     }
 }
 
-/// The name of the threads that are not the server.
+/// Name of the client threads, whose CPU time is not the server's.
 const CLIENT: &str = "bench-client";
 
-/// Processor time of the server's threads: all of the process but the clients and the one that waits
-/// for them. Where the system does not tell, `None`.
+/// CPU time of the server's threads: all threads of the process except the clients and the main thread.
+/// `None` without `/proc`.
 fn server_cpu() -> Option<Duration> {
     let main = std::process::id().to_string();
     let mut total_ns = 0;

@@ -1,5 +1,4 @@
-//! Spans a second over OTLP/HTTP in protobuf, each on disk before its answer, and the memory that
-//! bodies of 64 MiB take.
+//! Durable ingest of spans over OTLP/HTTP in protobuf, and the memory that bodies of 64 MiB take.
 
 mod common;
 
@@ -17,7 +16,7 @@ const SPANS: usize = 204_800;
 const BATCH: usize = 512;
 const CLIENTS: usize = 2;
 const TOKEN: &str = "bench-admin-token-0123456789abcdef";
-/// Prompts and answers of each span, in bytes: passed over, but sent.
+/// Bytes of prompt and response in each span, which the server skips.
 const CONTENT_BYTES: usize = 600;
 const LARGE_BODIES: usize = 8;
 const LARGE_BYTES: u64 = 64 << 20;
@@ -57,13 +56,13 @@ impl Server {
     }
 
     fn post(&self, agent: &ureq::Agent, body: impl ureq::AsSendBody) -> Result<(), Failure> {
-        let mut answer = agent
+        let mut response = agent
             .post(&self.url)
             .header("authorization", format!("Bearer {TOKEN}"))
             .content_type("application/x-protobuf")
             .send(body)?;
-        let message = answer.body_mut().read_to_vec()?;
-        if message.is_empty() { Ok(()) } else { Err("not every span was taken".into()) }
+        let message = response.body_mut().read_to_vec()?;
+        if message.is_empty() { Ok(()) } else { Err("not every span was accepted".into()) }
     }
 }
 
@@ -96,7 +95,7 @@ fn throughput(server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bodies of one span with a prompt of 64 MiB, several at once.
+/// Sends several bodies at once, each with one span whose prompt has 64 MiB.
 fn large_bodies(server: &Server) -> Result<(), Failure> {
     let before = peak_kib();
     std::thread::scope(|scope| -> Result<(), Failure> {
@@ -115,12 +114,12 @@ fn large_bodies(server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A request whose only span says that its prompt is as long as fits.
+/// A request of the maximum size with one span, nearly all of which is its prompt.
 fn large_body(start_ms: i64) -> impl Read {
     let content_bytes = LARGE_BYTES - 256;
     let mut head = Message::default();
     identify(&mut head, 3_000_000_000, start_ms);
-    // An attribute, its key, and a text that goes on to the end.
+    // An attribute with its key, and a text that fills the rest of the body.
     let value_bytes = content_bytes + 1 + length_of(content_bytes);
     let key = b"gen_ai.input.messages";
     let attribute_bytes = 2 + key.len() as u64 + 1 + length_of(value_bytes) + value_bytes;
@@ -148,7 +147,7 @@ const fn length_of(mut value: u64) -> u64 {
     bytes
 }
 
-/// Most memory that this process has had, in KiB; `None` where the system does not tell.
+/// Peak resident memory of this process, in KiB; `None` without `/proc`.
 fn peak_kib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

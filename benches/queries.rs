@@ -1,14 +1,14 @@
-//! The seven dashboard queries and the dashboard itself over a month of requests, inside the process: median, 99th percentile and
-//! the first run after a start, at rest and while requests come in and are rolled up.
+//! The benchmark queries over a month of requests, inside the process: median, 99th percentile and first run after a start,
+//! at rest and during ingest and compaction.
 
-#[path = "common/asked.rs"]
-mod asked;
+#[path = "common/bench_queries.rs"]
+mod bench_queries;
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use asked::{ASKED, Asked, at, timed};
+use bench_queries::{BENCH_QUERIES, BenchQuery, at, timed};
 use chatgauge::generate::{Live, Workload};
 use chatgauge::model::{RequestRecord, TimeRange};
 use chatgauge::{Chatgauge, Config, Result};
@@ -19,7 +19,7 @@ const DAYS: i64 = 30;
 const BATCH: usize = 10_000;
 const RUNS: usize = 300;
 const COLD_RUNS: usize = 5;
-/// Rounds of queries while requests come in; a pause follows each, so that many compactions fall between.
+/// Pause after each round of queries during ingest, so that many compactions happen between rounds.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const BUSY_PER_SECOND: f64 = 200.0;
 const BUSY_TICK: Duration = Duration::from_millis(100);
@@ -31,9 +31,9 @@ fn main() -> Result<()> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = config(directory.path());
     seed(&config)?;
-    // Every cold run has a process of its own, as far as the program's memory goes; the operating
-    // system keeps the file in its page cache.
-    let cold = ASKED.map(|asked| median((0..COLD_RUNS).map(|_| first_run(&config, asked))));
+    // Every cold run opens the file again, with empty caches of the program; the operating system
+    // keeps the file in its page cache.
+    let cold = BENCH_QUERIES.map(|query| median((0..COLD_RUNS).map(|_| first_run(&config, query))));
 
     let service = Chatgauge::open(config)?;
     let quiet = rounds(&service, Duration::ZERO)?;
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
         let traffic = scope.spawn(|| keep_recording(&service, &is_over));
         let busy = rounds(&service, BUSY_PAUSE);
         is_over.store(true, Ordering::Relaxed);
-        traffic.join().expect("the traffic goes on")?;
+        traffic.join().expect("the recording thread does not panic")?;
         busy
     })?;
     service.shutdown()?;
@@ -50,11 +50,11 @@ fn main() -> Result<()> {
     print(
         "query                                     median      p99    first   busy median  busy p99",
     );
-    for (position, asked) in ASKED.iter().enumerate() {
+    for (position, query) in BENCH_QUERIES.iter().enumerate() {
         let (quiet, busy) = (&quiet[position], &busy[position]);
         print(format!(
             "{:<38} {:>6.3} ms {:>5.2} ms {:>5.2} ms {:>10.3} ms {:>6.2} ms",
-            asked.title,
+            query.title,
             at(quiet, 50),
             at(quiet, 99),
             cold[position],
@@ -62,9 +62,9 @@ fn main() -> Result<()> {
             at(busy, 99)
         ));
     }
-    for (position, asked) in ASKED.iter().enumerate() {
+    for (position, query) in BENCH_QUERIES.iter().enumerate() {
         let (quiet, busy) = (&quiet[position], &busy[position]);
-        let name = |what: &str| format!("{}_{what}", asked.name);
+        let name = |what: &str| format!("{}_{what}", query.name);
         figure(&name("median"), at(quiet, 50), "ms", Some(MEDIAN_BAR));
         figure(&name("p99"), at(quiet, 99), "ms", Some(P99_BAR));
         figure(&name("first"), cold[position], "ms", None);
@@ -90,26 +90,26 @@ fn seed(config: &Config) -> Result<()> {
     service.shutdown()
 }
 
-/// The first run after opening the file, in milliseconds.
-fn first_run(config: &Config, asked: Asked) -> f64 {
+/// Duration of the first run after opening the file, in milliseconds.
+fn first_run(config: &Config, query: BenchQuery) -> f64 {
     let run = || -> Result<f64> {
         let service = Chatgauge::open(config.clone())?;
-        let elapsed_ms = timed(&service, asked)?;
+        let elapsed_ms = timed(&service, query)?;
         service.shutdown()?;
         Ok(elapsed_ms)
     };
     run().expect("the file opens again")
 }
 
-/// Asks all in turn, as a dashboard does, with `now` moving on; milliseconds of each query, sorted.
-fn rounds(service: &Chatgauge, pause: Duration) -> Result<[Vec<f64>; ASKED.len()]> {
-    let mut elapsed_ms = ASKED.map(|_| Vec::with_capacity(RUNS));
-    for asked in ASKED {
-        timed(service, asked)?;
+/// Runs all queries in turn, as a dashboard does, at the current time; sorted durations of each query in milliseconds.
+fn rounds(service: &Chatgauge, pause: Duration) -> Result<[Vec<f64>; BENCH_QUERIES.len()]> {
+    let mut elapsed_ms = BENCH_QUERIES.map(|_| Vec::with_capacity(RUNS));
+    for query in BENCH_QUERIES {
+        timed(service, query)?;
     }
     for _ in 0..RUNS {
-        for (asked, elapsed_ms) in ASKED.into_iter().zip(&mut elapsed_ms) {
-            elapsed_ms.push(timed(service, asked)?);
+        for (query, elapsed_ms) in BENCH_QUERIES.into_iter().zip(&mut elapsed_ms) {
+            elapsed_ms.push(timed(service, query)?);
         }
         std::thread::sleep(pause);
     }
@@ -119,7 +119,7 @@ fn rounds(service: &Chatgauge, pause: Duration) -> Result<[Vec<f64>; ASKED.len()
     Ok(elapsed_ms)
 }
 
-/// Stores requests of this moment until told otherwise.
+/// Stores current requests until `is_over`.
 fn keep_recording(service: &Chatgauge, is_over: &AtomicBool) -> Result<()> {
     let mut live = Live::new(SEED);
     let mut last = service.now();

@@ -1,10 +1,9 @@
-//! How often the error-rate alert is wrong, and how soon it is right, with and without its guards.
+//! False incidents and detection delay of the error-rate alert, with and without `confidence`.
 //!
-//! Seeded traffic goes through the very code that runs live: the verdict of a window and the step of the
-//! state machine. `cargo run --release --example alert_simulation [WEEKS]`; it fails when the guards do
-//! not hold what the documentation says.
+//! Seeded traffic passes through the code of the server: the judgement of a window and the state machine.
+//! `cargo run --release --example alert_simulation [WEEKS]`; it fails if a documented limit is exceeded.
 
-#![expect(clippy::print_stdout, reason = "an example tells what it found")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -20,15 +19,15 @@ const INTERVAL_MS: i64 = 30_000;
 const DELAY_MS: i64 = 10_000;
 const WINDOW_MS: i64 = 300_000;
 const WEEK_MS: i64 = 7 * 86_400_000;
-/// An outage that was not noticed by then is not noticed.
+/// Time after which an outage counts as undetected.
 const GIVE_UP_MS: i64 = 30 * 60_000;
-/// False incidents a week that the guards may leave.
-const MOST_FALSE: f64 = 2.0;
-/// By when half of all outages are to be noticed.
-const MEDIAN_MS: i64 = 300_000;
+/// Maximum false incidents a week with `confidence`.
+const FALSE_MAX: f64 = 2.0;
+/// Maximum median delay of detecting an outage.
+const MEDIAN_MS_MAX: i64 = 300_000;
 const OUTAGES: u64 = 400;
 
-/// Requests at random instants, each an error by chance.
+/// Requests at random instants (a Poisson process), each an error with some probability.
 struct Traffic {
     random: Pcg64Mcg,
     per_minute: f64,
@@ -73,7 +72,7 @@ impl Watch {
         }
     }
 
-    /// Evaluates once; whether an incident began.
+    /// Evaluates once; returns whether an incident began.
     fn evaluate(&mut self, traffic: &mut Traffic, at_ms: i64, share: impl Fn(i64) -> f64) -> bool {
         let end_ms = at_ms - DELAY_MS;
         while traffic.started_ms() < end_ms {
@@ -102,14 +101,14 @@ impl Watch {
         };
         let (state, effects) = step(&self.state, &observation, &self.rule);
         self.state = state;
-        // Times of flapping are one incident; each time that it fires counts here.
+        // While an alert flaps it is one incident, but each firing counts here.
         effects.iter().any(|effect| {
             matches!(effect, Effect::Moved { to: "firing", from: "pending" | "ok", .. })
         })
     }
 }
 
-/// False incidents a week.
+/// Number of false incidents a week.
 fn false_alarms(rule: &Rule, per_minute: f64, share: f64, weeks: i64) -> f64 {
     let mut traffic = Traffic::new(7, per_minute, 0);
     let mut watch = Watch::new(rule);
@@ -122,13 +121,13 @@ fn false_alarms(rule: &Rule, per_minute: f64, share: f64, weeks: i64) -> f64 {
     f64::from(fired) / weeks as f64
 }
 
-/// How long outages last until they are noticed, shortest first, in milliseconds.
+/// Delays of detecting an outage in milliseconds, sorted.
 fn delays(rule: &Rule, per_minute: f64, outage: f64) -> Vec<i64> {
     let mut delays: Vec<i64> = (0..OUTAGES)
         .map(|seed| {
             let mut traffic = Traffic::new(seed, per_minute, 0);
             let mut watch = Watch::new(rule);
-            // It begins at no particular moment between two evaluations.
+            // The outage begins at varying times between two evaluations.
             let begins_ms = 2 * WINDOW_MS + i64::try_from(seed).unwrap_or(0) * 997 % INTERVAL_MS;
             let mut at_ms = INTERVAL_MS;
             while at_ms < begins_ms + GIVE_UP_MS {
@@ -168,10 +167,10 @@ fn main() -> ExitCode {
             let plain = false_alarms(&literal, per_minute, share, weeks);
             let quiet = false_alarms(&guarded, per_minute, share, weeks);
             println!("{per_minute:>12} {:>6} % {plain:>12.2} {quiet:>18.2}", share * 100.0);
-            holds &= quiet <= MOST_FALSE;
+            holds &= quiet <= FALSE_MAX;
         }
     }
-    println!("\nSeconds until an outage is noticed, median / 90th percentile (1800: not at all)");
+    println!("\nSeconds until an outage is detected, median / 90th percentile (1800: undetected)");
     println!("{:>12} {:>8} {:>12} {:>18}", "requests/min", "outage", "literal", "confidence 0.95");
     for (per_minute, outage) in [(1.0, 1.0), (5.0, 0.5), (5.0, 0.2), (30.0, 1.0), (30.0, 0.2)] {
         let text = |rule: &Rule| {
@@ -183,7 +182,7 @@ fn main() -> ExitCode {
         let (median, quiet) = text(&guarded);
         println!("{per_minute:>12} {:>6} % {plain:>12} {quiet:>18}", outage * 100.0);
         if (per_minute, outage) == (5.0, 0.5) {
-            holds &= median <= MEDIAN_MS;
+            holds &= median <= MEDIAN_MS_MAX;
         }
     }
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example embedded`
 
-#![expect(clippy::print_stdout, reason = "an example shows what it found")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -20,12 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let telemetry = service.collector();
     for _ in 0..5 {
-        answered_by_the_model(&telemetry);
+        completed_by_the_model(&telemetry);
     }
-    answered_by_the_cache(&telemetry);
-    answered_by_the_second_attempt(&telemetry);
+    served_from_the_cache(&telemetry);
+    completed_by_the_second_attempt(&telemetry);
     refused_by_the_provider(&telemetry);
-    given_up_by_the_user(&telemetry);
+    cancelled_by_the_user(&telemetry);
 
     if !telemetry.flush(Duration::from_secs(5)) {
         println!("some requests are not on disk yet");
@@ -40,17 +40,17 @@ fn chat(user: &str) -> RequestInfo {
     RequestInfo::chat("gpt-5").provider("openai").user(user).space("sales").session("chat-1")
 }
 
-/// Stands for retrieval of documents and history.
+/// Simulates the retrieval of documents and history.
 fn assemble_context() {
     sleep(Duration::from_millis(5));
 }
 
-/// Stands for the wait for the next delta of a streamed answer.
+/// Simulates waiting for the next delta of a streamed response.
 fn next_delta() {
     sleep(Duration::from_millis(2));
 }
 
-fn answered_by_the_model(telemetry: &TelemetryCollector) {
+fn completed_by_the_model(telemetry: &TelemetryCollector) {
     let mut request = telemetry.start_request(chat("alice").streamed(true));
     request.cache_lookup(false);
     assemble_context();
@@ -68,13 +68,13 @@ fn answered_by_the_model(telemetry: &TelemetryCollector) {
     request.complete();
 }
 
-fn answered_by_the_cache(telemetry: &TelemetryCollector) {
+fn served_from_the_cache(telemetry: &TelemetryCollector) {
     let mut request = telemetry.start_request(chat("bob"));
     request.cache_lookup(true);
     request.complete();
 }
 
-fn answered_by_the_second_attempt(telemetry: &TelemetryCollector) {
+fn completed_by_the_second_attempt(telemetry: &TelemetryCollector) {
     let mut request = telemetry.start_request(chat("bob"));
     assemble_context();
     request.context_assembled();
@@ -94,8 +94,8 @@ fn refused_by_the_provider(telemetry: &TelemetryCollector) {
     request.record_error_code(ErrorType::Auth, "invalid_api_key");
 }
 
-/// The guard moves to where the answer is streamed; when the reader goes away it is just dropped.
-fn given_up_by_the_user(telemetry: &TelemetryCollector) {
+/// The guard moves into the response stream; when the client disconnects, the stream drops it.
+fn cancelled_by_the_user(telemetry: &TelemetryCollector) {
     let mut request = telemetry.start_request(chat("dave").streamed(true));
     request.llm_started("openai", "gpt-5");
     let body = (1..100).map(move |delta| {

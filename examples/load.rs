@@ -1,11 +1,11 @@
-//! Sends made-up requests to a running server and tells how fast they were acknowledged.
+//! Sends generated requests to a running server and measures throughput and acknowledgement latency.
 //!
 //! `cargo run --release --example load -- URL TOKEN COUNT BATCH [RATE_PER_SECOND] [--now]`
 //!
-//! Bodies are NDJSON of `BATCH` records over 4 connections that are kept alive. The records spread over
-//! the last 30 days; with `--now` each starts when it is made. With a rate, a body is due at its instant
-//! and its latency counts from there, so that a server that stalls is not spared the requests it delayed.
-//! Prints one JSON object.
+//! Bodies are NDJSON of `BATCH` records over 4 kept-alive connections. The records spread over the last 30
+//! days; with `--now` each starts when it is generated. With a rate, latency counts from when a body was due,
+//! so that a stalled server is charged with the bodies it delayed (no coordinated omission). Prints one JSON
+//! object.
 
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 const SEED: u64 = 7;
 const CONNECTIONS: usize = 4;
-/// Bodies that wait for a connection.
+/// Maximum bodies queued for a connection.
 const BODIES_AHEAD: usize = 8;
 const SPAN_MS: i64 = 30 * 86_400_000;
 const USAGE: &str = "usage: load URL TOKEN COUNT BATCH [RATE_PER_SECOND] [--now]";
@@ -38,15 +38,15 @@ struct Load {
     is_now: bool,
 }
 
-/// A body and when it is to be sent, counted from the start.
+/// A body and when it is due, counted from the start.
 struct Body {
     ndjson: Vec<u8>,
     due: Option<Duration>,
 }
 
-/// What one connection saw.
+/// The results of one connection.
 #[derive(Default)]
-struct Seen {
+struct Results {
     accepted: u64,
     latencies: Vec<Duration>,
 }
@@ -56,14 +56,14 @@ fn main() -> Result<(), Failure> {
     let start = now();
     let (sender, receiver) = sync_channel(BODIES_AHEAD);
     let receiver = Arc::new(Mutex::new(receiver));
-    let seen = std::thread::scope(|scope| -> Result<Vec<Seen>, Failure> {
+    let results = std::thread::scope(|scope| -> Result<Vec<Results>, Failure> {
         let connections: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
                 let (load, receiver) = (&load, Arc::clone(&receiver));
                 scope.spawn(move || load.send_bodies(&receiver, start))
             })
             .collect();
-        // When the last connection has failed, nobody receives and making ends.
+        // When the last connection has failed, sending fails and generating ends.
         drop(receiver);
         load.make_bodies(|body| sender.send(body).is_ok());
         drop(sender);
@@ -72,7 +72,7 @@ fn main() -> Result<(), Failure> {
             .map(|connection| connection.join().map_err(|_| "a connection's thread died")?)
             .collect()
     })?;
-    println!("{}", load.summary(&seen, start.elapsed()));
+    println!("{}", load.summary(&results, start.elapsed()));
     Ok(())
 }
 
@@ -100,8 +100,8 @@ impl Load {
         })
     }
 
-    /// Makes every body in turn until `take` wants no more.
-    fn make_bodies(&self, mut take: impl FnMut(Body) -> bool) {
+    /// Generates every body in turn until `send` returns false.
+    fn make_bodies(&self, mut send: impl FnMut(Body) -> bool) {
         let clock = SystemClock::default();
         let end = clock.now();
         let range = TimeRange::new(end.plus_ms(-SPAN_MS), end);
@@ -119,39 +119,43 @@ impl Load {
             let every = self.per_second.map(|rate| self.batch as f64 / rate);
             let due = every.map(|seconds| Duration::from_secs_f64(seconds) * made);
             made += 1;
-            if !take(Body { ndjson, due }) {
+            if !send(Body { ndjson, due }) {
                 return;
             }
         }
     }
 
-    fn send_bodies(&self, bodies: &Mutex<Receiver<Body>>, start: Instant) -> Result<Seen, Failure> {
+    fn send_bodies(
+        &self,
+        bodies: &Mutex<Receiver<Body>>,
+        start: Instant,
+    ) -> Result<Results, Failure> {
         let agent = ureq::Agent::new_with_defaults();
         let authorization = format!("Bearer {}", self.token);
-        let mut seen = Seen::default();
+        let mut results = Results::default();
         loop {
             let body = bodies.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(body) = body else { return Ok(seen) };
+            let Ok(body) = body else { return Ok(results) };
             let due = body.due.map(|due| start + due);
             if let Some(due) = due {
                 std::thread::sleep(due.saturating_duration_since(now()));
             }
             let sent = due.unwrap_or_else(now);
-            let mut answer = agent
+            let mut response = agent
                 .post(&self.url)
                 .header("authorization", &authorization)
                 .content_type("application/x-ndjson")
                 .send(body.ndjson.as_slice())?;
-            let answer: Value = answer.body_mut().read_json()?;
-            seen.latencies.push(sent.elapsed());
-            seen.accepted += answer["accepted"].as_u64().unwrap_or(0);
+            let report: Value = response.body_mut().read_json()?;
+            results.latencies.push(sent.elapsed());
+            results.accepted += report["accepted"].as_u64().unwrap_or(0);
         }
     }
 
-    fn summary(&self, seen: &[Seen], elapsed: Duration) -> Value {
-        let accepted: u64 = seen.iter().map(|seen| seen.accepted).sum();
+    fn summary(&self, results: &[Results], elapsed: Duration) -> Value {
+        let accepted: u64 = results.iter().map(|one| one.accepted).sum();
         let mut latencies: Vec<Duration> =
-            seen.iter().flat_map(|seen| seen.latencies.iter().copied()).collect();
+            results.iter().flat_map(|one| one.latencies.iter().copied()).collect();
         latencies.sort_unstable();
         let at = |percent: usize| {
             let position = latencies.len().saturating_sub(1) * percent / 100;

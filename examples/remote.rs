@@ -1,10 +1,10 @@
-//! A Rust program that records its requests at a chatgauge server, without the server's dependencies:
+//! A Rust program that sends records of its requests to a chatgauge server, without the server's dependencies:
 //!
 //! ```sh
 //! cargo run --example remote --no-default-features -- http://127.0.0.1:8089 TOKEN
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example shows what it found")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::time::Duration;
 
@@ -19,16 +19,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = remote.collector();
 
     let mut request = telemetry.start_request(RequestInfo::chat("gpt-5").user("me").space("rust"));
-    // ... look up what the answer needs ...
+    // ... assemble the context ...
     request.context_assembled();
     let mut llm = request.llm_call("openai", "gpt-5");
-    // ... ask the model ...
+    // ... call the model ...
     llm.first_token();
     llm.usage(Usage::new(1_200, 85));
     llm.ok();
     request.complete();
 
     let is_stored = remote.shutdown(Duration::from_secs(5));
-    println!("{}", if is_stored { "stored" } else { "the server did not take it in time" });
+    println!(
+        "{}",
+        if is_stored { "stored" } else { "the server did not accept the record in time" }
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A chat application whose answers survive failing providers, with every request recorded.
+//! A chat application that falls back to another model when a provider fails, with every request recorded.
 //!
 //! ```sh
 //! OPENAI_BASE_URL=https://api.openai.com/v1 OPENAI_API_KEY=sk-... \
@@ -7,7 +7,7 @@
 //!
 //! `MODEL` and `FALLBACK_MODEL` name the models, `CHAT_DB` the database.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it found")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::env;
 use std::io::Write as _;
@@ -22,7 +22,7 @@ use chatgauge::chat::{
 use chatgauge::model::{Filter, TimeWindow};
 use chatgauge::{Chatgauge, Config, SystemClock};
 
-/// Where a real application would look up documents and the conversation so far.
+/// The context: a real application would retrieve documents and the conversation so far.
 struct Instructions;
 
 impl AssembleContext for Instructions {
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let question =
         Question { text, user: "me".into(), space: "example".into(), session: "first".into() };
-    // Asked twice: the second answer comes from the cache.
+    // The second response comes from the cache.
     for _ in 0..2 {
         let outcome = flow.ask(&question, &mut |delta| {
             print!("{delta}");

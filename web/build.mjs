@@ -1,6 +1,5 @@
-// Builds the page into dist/: one script, one style sheet, one HTML file, each plain, gzip and brotli, and
-// assets.rs, the list of them that the program includes. `--check` builds beside it and compares,
-// `--watch` builds again at every change.
+// Builds the page into dist/: script, style sheet, icon, licences and HTML, each plain, gzip and brotli, and assets.rs,
+// the list of them that the program includes. `--check` builds elsewhere and compares, `--watch` rebuilds at every change.
 
 import { createHash } from 'node:crypto';
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, watch, writeFileSync } from 'node:fs';
@@ -41,7 +40,7 @@ async function bundle(entry) {
     return Buffer.from(result.outputFiles[0].contents);
 }
 
-/** The licences of what is bundled, as they ask for. */
+/** The licences of the bundled packages. */
 function licences() {
     const of = (name) => {
         const folder = join(root, 'node_modules', name);
@@ -51,7 +50,7 @@ function licences() {
     return Buffer.from(['preact', 'uplot'].map(of).join('\n\n'));
 }
 
-/** Every file of the page by its name: the path it is served under. */
+/** The files of the page, by the path that each is served under. */
 async function files() {
     const named = new Map();
     const add = (stem, extension, bytes) => {
@@ -108,7 +107,7 @@ async function write(folder) {
     let gzipBytes = 0;
     for (const [name, bytes] of named) {
         const gzip = gzipSync(bytes, { level: 9 });
-        gzip[9] = 255; // The system it was made on is nobody's business, and not the same everywhere.
+        gzip[9] = 255; // The operating system, set to "unknown" so that builds are reproducible.
         gzipBytes += gzip.length;
         const brotli = brotliCompressSync(bytes, {
             params: {
@@ -125,7 +124,7 @@ async function write(folder) {
     return gzipBytes;
 }
 
-/** What a file holds; compressors of other versions may make other bytes of the same text. */
+/** A file's decompressed contents: other versions of a compressor may produce other bytes. */
 function contents(folder, name) {
     const bytes = readFileSync(join(folder, name));
     if (name.endsWith('.gz')) return gunzipSync(bytes);

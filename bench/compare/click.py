@@ -11,7 +11,7 @@ from chdb.session import Session
 
 from databases import SHORT, THREADS
 from history import COLUMNS, NAMED
-from questions import Dialect, Row
+from queries import Dialect, Row
 
 
 class ClickHouse:
@@ -61,21 +61,21 @@ class ClickHouse:
         }[kind]
 
     def enumeration(self, name: str, parquet: Path) -> str:
-        """What is missing is empty text: that is faster than a null."""
+        """An enumeration in which empty text is the missing value: faster than a null."""
         found = self.rows(f'select distinct "{name}" from file(\'{parquet}\') where "{name}" is not null order by 1')
         values = ["", *(str(row[0]) for row in found)]
-        return f"Enum16({', '.join(f'{value!r} = {place}' for place, value in enumerate(values))})"
+        return f"Enum16({', '.join(f'{value!r} = {number}' for number, value in enumerate(values))})"
 
     def load(self, parquet: Path) -> None:
         self.session.query(f"insert into requests select * from file('{parquet}')")
 
     def insert(self, rows: pa.RecordBatch) -> None:
-        # Found by its name.
+        # Referenced by name in the statement.
         batch = pa.Table.from_batches([rows])  # noqa: F841
         self.session.query("insert into requests select * from Python(batch)")
 
     def tidy(self) -> float:
-        """One part."""
+        """Merges all parts into one."""
         start = perf_counter()
         self.session.query("optimize table requests final")
         return perf_counter() - start

@@ -1,4 +1,4 @@
-"""What is asked of the other databases, each of which runs inside the process that asks."""
+"""The interface of the other databases, which run inside this process."""
 
 import importlib
 import shutil
@@ -8,10 +8,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from questions import Dialect, Row
+from queries import Dialect, Row
 
 THREADS = 2
-# Numbers that fit into 32 bits; a history in which they do not fails to load.
+# Columns stored as 32 bits; a history with larger values fails to load.
 SHORT = {
     "total_latency_us",
     "context_latency_us",
@@ -32,7 +32,7 @@ class Database(Protocol):
     def version(self) -> str: ...
 
     def create(self, parquet: Path) -> None:
-        """Makes the empty table; names become enumerations of what the file has."""
+        """Creates the empty table; names become enumerations of the values in the file."""
 
     def load(self, parquet: Path) -> None:
         """Stores all rows; they are on disk when this returns."""
@@ -41,16 +41,16 @@ class Database(Protocol):
         """Stores some rows; they are on disk when this returns."""
 
     def tidy(self) -> float:
-        """Brings the table into its best shape; seconds."""
+        """Brings the table into its best layout; returns the seconds taken."""
 
     def disk_bytes(self) -> int:
         """Bytes of the table, after tidying."""
 
     def ways(self) -> dict[str, Callable[[str], object]]:
-        """How a result comes into memory: the fastest is taken."""
+        """Ways to fetch a result into memory; the fastest is used."""
 
     def rows(self, sql: str) -> list[Row]:
-        """The cells of a result, for the comparison of answers."""
+        """The cells of a result, for the comparison."""
 
     def arrow(self, sql: str) -> pa.Table:
         """A large result."""
@@ -58,7 +58,7 @@ class Database(Protocol):
     def close(self) -> None: ...
 
 
-# Module and class of each: a process loads no library but that of its own database.
+# Module and class of each: a process loads only the library of its own database.
 DATABASES = {"duckdb": ("duck", "DuckDb"), "clickhouse": ("click", "ClickHouse")}
 
 
@@ -69,6 +69,6 @@ def maker(name: str) -> Callable[[Path], Database]:
 
 
 def empty(folder: Path) -> Path:
-    """The folder, without what it had."""
+    """The folder, emptied."""
     shutil.rmtree(folder, ignore_errors=True)
     return folder

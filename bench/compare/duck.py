@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from databases import SHORT, THREADS
 from history import COLUMNS, NAMED
-from questions import Dialect, Row
+from queries import Dialect, Row
 
 
 class DuckDb:
@@ -66,12 +66,12 @@ class DuckDb:
         self.connection.execute("checkpoint")
 
     def insert(self, rows: pa.RecordBatch) -> None:
-        # Found by its name.
+        # Referenced by name in the statement.
         batch = pa.Table.from_batches([rows])  # noqa: F841
         self.connection.execute("insert into requests select * from batch")
 
     def tidy(self) -> float:
-        """A copy has no free pages between the rows."""
+        """Copies the database, which removes free pages."""
         start = perf_counter()
         copy = self.path.with_suffix(".copy")
         self.connection.execute(f"attach '{copy}' as copy")

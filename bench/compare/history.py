@@ -1,4 +1,4 @@
-"""The rows of a chatgauge database, as Parquet: what the other databases load."""
+"""Exports the rows of a chatgauge database as Parquet, which the other databases load."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ ROWS_AT_ONCE = 250_000
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `requests`; `names` is the query for what its numbers stand for."""
+    """A column of `requests`; `names` is the query for the names of its ids."""
 
     name: str
     stored: str
@@ -25,12 +25,7 @@ class Column:
 LABELS = "select label_id, nullif(name, '(none)') from labels"
 COLUMNS = [
     Column("started_at", "started_at_ms", pa.timestamp("ms")),
-    # A UUID that begins with the start is stored without it.
-    Column(
-        "request_id",
-        "case length(request_id) when 10 then printf('%012x', started_at_ms) else '' end || hex(request_id)",
-        pa.uuid(),
-    ),
+    Column("request_id", "hex(request_id)", pa.uuid()),
     Column("source", "source", pa.int32(), "select source, name from sources"),
     Column("user", "user_id", pa.int32(), "select user_id, name from users"),
     Column("space", "space_id", pa.int32(), "select space_id, name from spaces"),
@@ -41,19 +36,14 @@ COLUMNS = [
     Column("error_type", "outcome", pa.int32(), "select outcome, error_type from outcomes"),
     Column("error_code", "error_code_id", pa.int32(), LABELS),
     Column("finish_reason", "finish_reason_id", pa.int32(), LABELS),
-    Column("http_status", "case http_status when 0 then 200 else http_status end", pa.int16()),
+    Column("http_status", "http_status", pa.int16()),
     Column("cache_hit", "cache_hit", pa.bool_()),
     Column("streamed", "streamed", pa.bool_()),
     Column("attempt", "attempt", pa.int16()),
     Column("session", "session", pa.int64()),
     Column("total_latency_us", "total_latency_us", pa.int64()),
     Column("context_latency_us", "context_latency_us", pa.int64()),
-    Column(
-        "llm_latency_us",
-        "case when llm_latency_us < 0 then total_latency_us - context_latency_us + llm_latency_us + 1"
-        " else llm_latency_us end",
-        pa.int64(),
-    ),
+    Column("llm_latency_us", "llm_latency_us", pa.int64()),
     Column("time_to_first_token_us", "time_to_first_token_us", pa.int64()),
     Column("prompt_tokens", "prompt_tokens", pa.int64()),
     Column("completion_tokens", "completion_tokens", pa.int64()),
@@ -64,7 +54,7 @@ COLUMNS = [
     Column("provider_response_id", "provider_response_id", pa.string()),
     Column("tags", "tags", pa.string()),
 ]
-# Few enough values for an enumeration; a database that has such types gets them.
+# Columns with few enough values for an enumeration.
 NAMED = [column.name for column in COLUMNS if column.names]
 
 
@@ -72,12 +62,12 @@ def open_read_only(database: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{database}?mode=ro", uri=True)
 
 
-def batches(database: Path, most: int | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows in the order of their arrival, at most `most`."""
+def batches(database: Path, limit: int | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows in the order of their arrival, at most `limit`."""
     connection = open_read_only(database)
     values = {column.name: Names(connection, column.names) for column in COLUMNS if column.names}
     stored = ", ".join(column.stored for column in COLUMNS)
-    rows = connection.execute(f"select {stored} from requests order by seq limit ?", (-1 if most is None else most,))
+    rows = connection.execute(f"select {stored} from requests order by seq limit ?", (-1 if limit is None else limit,))
     while chunk := rows.fetchmany(ROWS_AT_ONCE):
         arrays = [
             array(column, numbers, values.get(column.name))
@@ -87,17 +77,17 @@ def batches(database: Path, most: int | None = None) -> Iterator[pa.RecordBatch]
 
 
 class Names:
-    """What the numbers of a column stand for: places in one list."""
+    """The names of a column's ids, as positions in one sorted list."""
 
     def __init__(self, connection: sqlite3.Connection, query: str) -> None:
         pairs = connection.execute(query).fetchall()
         self.values = pa.array(sorted({name for _, name in pairs if name is not None}), pa.string())
-        place = {name: place for place, name in enumerate(self.values.to_pylist())}
-        self.places = {number: place.get(name) for number, name in pairs}
+        position = {name: position for position, name in enumerate(self.values.to_pylist())}
+        self.positions = {number: position.get(name) for number, name in pairs}
 
     def array(self, numbers: tuple[int, ...]) -> pa.DictionaryArray:
-        places = pa.array(map(self.places.__getitem__, numbers), pa.int32(), size=len(numbers))
-        return pa.DictionaryArray.from_arrays(places, self.values)
+        positions = pa.array(map(self.positions.__getitem__, numbers), pa.int32(), size=len(numbers))
+        return pa.DictionaryArray.from_arrays(positions, self.values)
 
 
 def array(column: Column, values: tuple[Any, ...], names: Names | None) -> pa.Array:
@@ -116,7 +106,7 @@ def schema() -> pa.Schema:
 
 
 def export(database: Path, parquet: Path) -> int:
-    """Writes all rows; their number."""
+    """Writes all rows; returns their number."""
     rows = 0
     with pq.ParquetWriter(parquet, schema(), compression="zstd", compression_level=1) as writer:
         for batch in batches(database):

@@ -25,18 +25,18 @@ Json = dict[str, Any]
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/compare/run", description=__doc__)
-    parser.add_argument("database", type=Path, help="a history; made when it is not there")
+    parser.add_argument("database", type=Path, help="a history; generated if the file is missing")
     parser.add_argument("--requests", type=int, default=1_000_000, help="requests of a new history, over 30 days")
-    parser.add_argument("--rounds", type=int, default=100, help="rounds of questions")
-    parser.add_argument("--data", type=Path, default=TARGET / "compare" / "data", help="folder of everything written")
-    only = f"some of {','.join(PARTS)}; the others stay as they were measured before"
+    parser.add_argument("--rounds", type=int, default=100, help="rounds of queries")
+    parser.add_argument("--data", type=Path, default=TARGET / "compare" / "data", help="directory of all files written")
+    only = f"some of {','.join(PARTS)}; the others keep their earlier figures"
     parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help=only)
     parser.add_argument("--keep", action="store_true", help="keep the rows of the other databases")
     return parser.parse_args()
 
 
 class Run:
-    """A run over one history; every part leaves its figures in a file."""
+    """A run over one history; every part writes its figures to a file."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.database: Path = given.database.resolve()
@@ -51,20 +51,20 @@ class Run:
 
     def part(self, name: str) -> None:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        {"load": self.load, "questions": self.questions, "ingest": self.ingest, "otlp": self.otlp}[name]()
+        {"load": self.load, "questions": self.queries, "ingest": self.ingest, "otlp": self.otlp}[name]()
 
     def load(self) -> None:
-        """Every request into the other databases, and the history itself if it is not there."""
+        """Loads every request into the other databases; generates the history if it is missing."""
         if not self.database.exists():
             self.history(1)
         rows = history.export(self.database, self.parquet)
         for name in OTHERS:
             self.worker("load", name, self.figures(f"load-{name}"))
-        told = self.read("fill") | {"rows": rows, "disk_bytes": self.database.stat().st_size}
-        self.figures(f"load-{GAUGE}").write_text(json.dumps(told))
+        figures = self.read("fill") | {"rows": rows, "disk_bytes": self.database.stat().st_size}
+        self.figures(f"load-{GAUGE}").write_text(json.dumps(figures))
 
     def history(self, rounds: int) -> Json:
-        """The history benchmark: fills the file when it is not there, and asks."""
+        """Runs the history benchmark: fills the file if it is missing, and runs the queries."""
         out = self.figures(f"ask-{GAUGE}")
         options = {"requests": self.requests, "db": self.database, "rounds": rounds, "compare": out}
         printed = cargo("history", *(text for name, value in options.items() for text in (f"--{name}", str(value))))
@@ -72,20 +72,20 @@ class Run:
             self.figures("fill").write_text(json.dumps({"load_s": printed["fill_and_roll_up"]}))
         return self.read(f"ask-{GAUGE}")
 
-    def questions(self) -> None:
+    def queries(self) -> None:
         ours = self.history(self.rounds)
         clock = ["--clock", str(ours["start_ms"]), str(ours["round_ms"]), str(self.rounds)]
         for name in OTHERS:
             self.worker("ask", name, self.figures(f"ask-{name}"), *clock)
 
     def ingest(self) -> None:
-        told: Json = {}
+        figures: Json = {}
         for name in OTHERS:
             self.worker("ingest", name, self.figures(f"ingest-{name}"), "--history", str(self.database))
-            told[name] = self.read(f"ingest-{name}")
+            figures[name] = self.read(f"ingest-{name}")
         printed = cargo("ingest")
-        told |= {"bare": printed["ingest_bare_insert"], "http": printed["ingest_http"]}
-        self.figures("ingest").write_text(json.dumps(told))
+        figures |= {"bare": printed["ingest_bare_insert"], "http": printed["ingest_http"]}
+        self.figures("ingest").write_text(json.dumps(figures))
 
     def worker(self, task: str, name: str, out: Path, *rest: str) -> None:
         folder = self.folder / (f"{name}-ingest" if task == "ingest" else name)
@@ -99,26 +99,26 @@ class Run:
             chatgauge = TARGET / "release" / "chatgauge"
             command = [str(python), str(HERE / "otlp.py"), str(chatgauge), str(out)]
             subprocess.run(command, check=True, timeout=OTLP_WITHIN_S)
-            told = self.read("otlp") | {"version": version_of(python, "arize-phoenix")}
+            figures = self.read("otlp") | {"version": version_of(python, "arize-phoenix")}
         except (OSError, subprocess.SubprocessError) as failure:
-            told = {"failed": f"Phoenix was not measured: {failure}"}
-        out.write_text(json.dumps(told))
+            figures = {"failed": f"Phoenix was not measured: {failure}"}
+        out.write_text(json.dumps(figures))
 
     def result(self) -> Json:
-        """All that is measured so far."""
+        """All figures measured so far."""
         found: Json = {"cores": os.cpu_count(), "system": platform.platform()}
-        asked = {name: self.read(f"ask-{name}") for name in (GAUGE, *OTHERS)}
+        measured = {name: self.read(f"ask-{name}") for name in (GAUGE, *OTHERS)}
         loads = {name: self.read(f"load-{name}") for name in (GAUGE, *OTHERS)}
-        if all(asked.values()):
-            found["rounds"] = len(asked[GAUGE]["questions"]["q1"]["elapsed_ms"])
-            asked[GAUGE]["version"] = f"chatgauge {asked[GAUGE]['version']}"
-            found["versions"] = {name: one["version"] for name, one in asked.items()}
-            found["memory"] = {name: report.memory_text(one) for name, one in asked.items()}
-            found["questions"] = report.questions(asked)
+        if all(measured.values()):
+            found["rounds"] = len(measured[GAUGE]["questions"]["q1"]["elapsed_ms"])
+            measured[GAUGE]["version"] = f"chatgauge {measured[GAUGE]['version']}"
+            found["versions"] = {name: one["version"] for name, one in measured.items()}
+            found["memory"] = {name: report.memory_text(one) for name, one in measured.items()}
+            found["questions"] = report.queries(measured)
         if all(loads.values()):
             loads[GAUGE]["version"] = "chatgauge, 10,000 a batch, with rollups and indexes"
             found["loads"] = loads
-        found |= {name: told for name in ("ingest", "otlp") if (told := self.read(name))}
+        found |= {name: figures for name in ("ingest", "otlp") if (figures := self.read(name))}
         return found
 
     def read(self, name: str) -> Json:
@@ -133,7 +133,7 @@ class Run:
 
 
 def cargo(bench: str, *rest: str) -> dict[str, float]:
-    """Runs one of the benchmarks; the figures that it printed."""
+    """Runs a benchmark; returns the figures that it printed."""
     command = ["cargo", "bench", "--locked", "--bench", bench, "--", *rest]
     printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures = (json.loads(line) for line in printed.splitlines() if line.startswith("{"))
@@ -141,7 +141,7 @@ def cargo(bench: str, *rest: str) -> dict[str, float]:
 
 
 def phoenix() -> Path:
-    """The Python that has Phoenix; installs it the first time."""
+    """The Python of an environment with Phoenix, which is installed the first time."""
     folder = TARGET / "compare" / "phoenix"
     python = folder / "bin" / "python"
     if not python.exists():

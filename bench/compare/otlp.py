@@ -23,10 +23,10 @@ import spans
 SPANS = 10_000
 CLIENTS = 2
 START_WITHIN_S = 90.0
-# Then what is there by then counts.
+# Spans that are shown by then count.
 GIVE_UP_AFTER_S = 120.0
-# Between two looks at what is shown: rare, for a look takes time from the product.
-LOOK_S = 2.0
+# Interval of polling the number of shown spans: long, because polling slows the product down.
+POLL_S = 2.0
 RETRY_S = 0.1
 TOKEN = "bench-admin-token-0123456789abcdef"
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
@@ -35,7 +35,7 @@ BUSY = {429, 503}
 
 @dataclass(frozen=True)
 class Product:
-    """A running server: where it takes spans, and how many it shows."""
+    """A running server: its port, and the number of spans that it shows."""
 
     name: str
     process: subprocess.Popen[str]
@@ -46,27 +46,27 @@ class Product:
 
 def main(chatgauge: Path, out: Path) -> None:
     made = list(spans.bodies(SPANS, round(time.time() * 1e3)))
-    told: dict[str, object] = {"spans": SPANS, "bytes_per_span": sum(map(len, made)) / SPANS}
+    figures: dict[str, object] = {"spans": SPANS, "bytes_per_span": sum(map(len, made)) / SPANS}
     for start in (lambda folder: start_chatgauge(chatgauge, folder), start_phoenix):
         folder = Path(tempfile.mkdtemp(dir=out.parent))
         product = start(folder)
         try:
-            told[product.name] = measure(product, made)
+            figures[product.name] = measure(product, made)
         finally:
             product.process.terminate()
             product.process.wait(30)
             shutil.rmtree(folder, ignore_errors=True)
-    out.write_text(json.dumps(told))
+    out.write_text(json.dumps(figures))
 
 
 def measure(product: Product, made: list[bytes]) -> dict[str, float]:
-    """Spans a second from the first body until all are shown, and what the server then takes."""
+    """Spans a second from the first body until all are shown, and the server's memory and disk then."""
     idle_mb = resident_mb(product.process.pid)
     before = disk_bytes(product.folder)
     start = time.perf_counter()
     accepted_s, refused = send(product.port, made)
     while (shown := product.shown()) < SPANS and time.perf_counter() - start < GIVE_UP_AFTER_S:
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     elapsed_s = time.perf_counter() - start
     return {
         "shown": shown,
@@ -81,13 +81,13 @@ def measure(product: Product, made: list[bytes]) -> dict[str, float]:
 
 
 def send(port: int, made: list[bytes]) -> tuple[float, int]:
-    """Seconds until the last body was accepted, and how often one was refused and sent again."""
-    waiting: Queue[bytes] = Queue()
+    """Seconds until the last body was accepted, and the number of refusals, after which bodies are sent again."""
+    pending: Queue[bytes] = Queue()
     for body in made:
-        waiting.put(body)
+        pending.put(body)
     refused: list[int] = []
     start = time.perf_counter()
-    clients = [Thread(target=send_some, args=(port, waiting, refused, start)) for _ in range(CLIENTS)]
+    clients = [Thread(target=send_some, args=(port, pending, refused, start)) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
@@ -95,23 +95,23 @@ def send(port: int, made: list[bytes]) -> tuple[float, int]:
     return time.perf_counter() - start, len(refused)
 
 
-def send_some(port: int, waiting: Queue[bytes], refused: list[int], start: float) -> None:
+def send_some(port: int, pending: Queue[bytes], refused: list[int], start: float) -> None:
     connection = HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_AFTER_S)
     headers = {**HEADERS, "content-type": "application/x-protobuf"}
     while time.perf_counter() - start < GIVE_UP_AFTER_S:
         try:
-            body = waiting.get_nowait()
+            body = pending.get_nowait()
         except Empty:
             return
         connection.request("POST", "/v1/traces", body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status in BUSY:
-            refused.append(answer.status)
-            waiting.put(body)
+        response = connection.getresponse()
+        response.read()
+        if response.status in BUSY:
+            refused.append(response.status)
+            pending.put(body)
             time.sleep(RETRY_S)
-        elif answer.status != 200:
-            raise RuntimeError(f"status {answer.status}")
+        elif response.status != 200:
+            raise RuntimeError(f"status {response.status}")
 
 
 def start_chatgauge(binary: Path, folder: Path) -> Product:
@@ -128,7 +128,7 @@ def start_chatgauge(binary: Path, folder: Path) -> Product:
 
     def shown() -> int:
         query = "/api/metrics/historical?type=request_rate&start=now-1h&end=now&aggregation=hourly"
-        return round(sum(point["value"] for point in ask(port, "GET", query)["data_points"]))
+        return round(sum(point["value"] for point in call(port, "GET", query)["data_points"]))
 
     return Product("chatgauge", process, port, folder, shown)
 
@@ -150,7 +150,7 @@ def start_phoenix(folder: Path) -> Product:
 
     def shown() -> int:
         query = json.dumps({"query": "{projects{edges{node{recordCount}}}}"})
-        projects = ask(port, "POST", "/graphql", query)["data"]["projects"]["edges"]
+        projects = call(port, "POST", "/graphql", query)["data"]["projects"]["edges"]
         return sum(project["node"]["recordCount"] for project in projects)
 
     await_ready(process, shown)
@@ -169,7 +169,7 @@ def await_ready(process: subprocess.Popen[str], shown: Callable[[], int]) -> Non
     raise RuntimeError(f"Phoenix did not start within {START_WITHIN_S:.0f} s")
 
 
-def ask(port: int, method: str, path: str, body: str | None = None) -> dict:
+def call(port: int, method: str, path: str, body: str | None = None) -> dict:
     connection = HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_AFTER_S)
     connection.request(method, path, body, {**HEADERS, "content-type": "application/json"})
     found = json.loads(connection.getresponse().read())

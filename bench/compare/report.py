@@ -1,16 +1,16 @@
-"""The tables: medians and ratios, answers, storing, spans."""
+"""The tables: medians and ratios, comparison of results, storing, spans."""
 
 from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-import answers
-from questions import TITLES
+import results
+from queries import TITLES
 
 Json = dict[str, Any]
 GAUGE = "chatgauge"
 OTHERS = ("duckdb", "clickhouse")
-# The median of the faster of the others, divided by ours, is to reach this in a history of this many requests.
+# Target for the median of the faster of the others divided by chatgauge's, for histories of at least this many requests.
 BAR = 10.0
 BAR_REQUESTS = 10_000_000
 
@@ -20,16 +20,16 @@ def at(values: list[float], percent: int) -> float:
     return ordered[(len(ordered) - 1) * percent // 100]
 
 
-def questions(asked: dict[str, Json]) -> Json:
-    """For each question everyone's figures, how many times faster chatgauge is, and what differs."""
-    return {question: one_question(question, asked) for question in TITLES}
+def queries(measured: dict[str, Json]) -> Json:
+    """For each query the figures of all databases, how many times faster chatgauge is, and differences of results."""
+    return {query: one_query(query, measured) for query in TITLES}
 
 
-def one_question(question: str, asked: dict[str, Json]) -> Json:
-    told = {name: asked[name]["questions"][question] for name in (GAUGE, *OTHERS)}
-    figures = {name: figures_of(one) for name, one in told.items()}
-    ours = answers.of_chatgauge(question, told[GAUGE]["answer"])
-    exact = told["duckdb"]["exact"]
+def one_query(query: str, measured: dict[str, Json]) -> Json:
+    runs = {name: measured[name]["questions"][query] for name in (GAUGE, *OTHERS)}
+    figures = {name: figures_of(one) for name, one in runs.items()}
+    ours = results.of_chatgauge(query, runs[GAUGE]["answer"])
+    exact = runs["duckdb"]["exact"]
     times_faster = {
         key: min(figures[name][key] for name in OTHERS) / figures[GAUGE][key]
         for key in ("median_ms", "min_ms", "first_ms")
@@ -37,12 +37,12 @@ def one_question(question: str, asked: dict[str, Json]) -> Json:
     return {
         "figures": figures,
         "times_faster": times_faster,
-        "forms": {name: f"{told[name]['form']}, {told[name]['way']}" for name in OTHERS},
+        "forms": {name: f"{runs[name]['form']}, {runs[name]['way']}" for name in OTHERS},
         "parts": len(ours),
-        "differences": {name: answers.differences(question, ours, told[name]["answer"], exact) for name in OTHERS},
-        "percentile_error": answers.largest_error(ours, exact) if exact else None,
+        "differences": {name: results.differences(query, ours, runs[name]["answer"], exact) for name in OTHERS},
+        "percentile_error": results.largest_error(ours, exact) if exact else None,
         "percentile_error_of_others": {
-            name: answers.largest_error_of_rank(told[name]["answer"], exact) for name in OTHERS if exact
+            name: results.largest_error_of_rank(runs[name]["answer"], exact) for name in OTHERS if exact
         },
     }
 
@@ -58,10 +58,10 @@ def figures_of(one: Json) -> Json:
 
 
 def tables(result: Json) -> list[str]:
-    """All that was measured, as Markdown."""
+    """All figures, as Markdown."""
     lines: list[str] = []
     if "questions" in result:
-        lines += question_table(result) + answer_table(result["questions"])
+        lines += query_table(result) + result_table(result["questions"])
     if "loads" in result:
         lines += load_table(result)
     if "ingest" in result:
@@ -71,20 +71,20 @@ def tables(result: Json) -> list[str]:
     return lines
 
 
-def question_table(result: Json) -> list[str]:
+def query_table(result: Json) -> list[str]:
     names = " | ".join(result["versions"].values())
     memory = ", ".join(f"{name} {text}" for name, text in result["memory"].items())
     lines = [
         "",
         f"Median / p99 / min of {result['rounds']} rounds, ms; resident memory: {memory}",
         "",
-        f"| question | {names} | times faster | by the minima | bar |",
+        f"| query | {names} | times faster | by the minima | bar |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
-    for question, one in result["questions"].items():
+    for query, one in result["questions"].items():
         cells = (figures_text(one["figures"][name]) for name in (GAUGE, *OTHERS))
         by_median, by_min = (one["times_faster"][key] for key in ("median_ms", "min_ms"))
-        row = [TITLES[question], *cells, f"{by_median:.1f}", f"{by_min:.1f}", bar_text(result, by_median)]
+        row = [TITLES[query], *cells, f"{by_median:.1f}", f"{by_min:.1f}", bar_text(result, by_median)]
         lines.append(f"| {' | '.join(row)} |")
     return lines + first_table(result["questions"], names)
 
@@ -97,35 +97,35 @@ def bar_text(result: Json, times_faster: float) -> str:
 
 def first_table(found: Json, names: str) -> list[str]:
     lines = ["", f"| first run after opening, ms | {names} | times faster |", "|---|---:|---:|---:|---:|"]
-    for question, one in found.items():
+    for query, one in found.items():
         cells = (f"{one['figures'][name]['first_ms']:.1f}" for name in (GAUGE, *OTHERS))
-        row = [TITLES[question], *cells, f"{one['times_faster']['first_ms']:.1f}"]
+        row = [TITLES[query], *cells, f"{one['times_faster']['first_ms']:.1f}"]
         lines.append(f"| {' | '.join(row)} |")
     return lines
 
 
-def memory_text(asked: Json) -> str:
-    libraries = f", {asked['libraries_mb']:.0f} MB before opening" if "libraries_mb" in asked else ""
-    return f"{asked['memory_mb']:.0f} MB{libraries}"
+def memory_text(measured: Json) -> str:
+    libraries = f", {measured['libraries_mb']:.0f} MB before opening" if "libraries_mb" in measured else ""
+    return f"{measured['memory_mb']:.0f} MB{libraries}"
 
 
 def figures_text(figures: Json) -> str:
     return " / ".join(f"{figures[key]:.2f}" for key in ("median_ms", "p99_ms", "min_ms"))
 
 
-def answer_table(found: Json) -> list[str]:
-    lines = ["", "| answers | compared | differ | percentiles off by at most | asked as |", "|---|---:|---:|---|---|"]
-    for question, one in found.items():
+def result_table(found: Json) -> list[str]:
+    lines = ["", "| results | compared | differ | maximum error of percentiles | form |", "|---|---:|---:|---|---|"]
+    for query, one in found.items():
         differ = sum(map(len, one["differences"].values()))
         off = ""
         if one["percentile_error"] is not None:
-            everyone = {GAUGE: one["percentile_error"], **one["percentile_error_of_others"]}
-            off = ", ".join(f"{name} {100 * error:.2f} %" for name, error in everyone.items())
+            errors = {GAUGE: one["percentile_error"], **one["percentile_error_of_others"]}
+            off = ", ".join(f"{name} {100 * error:.2f} %" for name, error in errors.items())
         forms = "; ".join(f"{name}: {form}" for name, form in one["forms"].items())
-        lines.append(f"| {question} | {one['parts']} | {differ} | {off} | {forms} |")
+        lines.append(f"| {query} | {one['parts']} | {differ} | {off} | {forms} |")
     examples = [
-        f"{question} {name}: {text}"
-        for question, one in found.items()
+        f"{query} {name}: {text}"
+        for query, one in found.items()
         for name, texts in one["differences"].items()
         for text in texts[:3]
     ]

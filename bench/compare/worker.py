@@ -1,4 +1,4 @@
-"""One database in a process of its own, so that its memory is its own: loads the rows, or asks the questions."""
+"""One database in a process of its own, so that its memory can be measured: loads rows or runs the queries."""
 
 import argparse
 import json
@@ -12,12 +12,12 @@ from time import perf_counter
 
 import numpy as np
 
-from answers import PERCENTILE_ERROR, largest_error_of_rank
 from databases import DATABASES, Database, empty, maker
 from history import batches
-from questions import PERCENTILES, TITLES, Answer, Form, exact_percentiles_sql, forms, unix_ms
+from queries import PERCENTILES, TITLES, Form, Result, exact_percentiles_sql, forms, unix_ms
+from results import PERCENTILE_ERROR, largest_error_of_rank
 
-# Runs of each form and way, to find the fastest.
+# Number of runs of each form and way, to find the fastest.
 TRIALS = 7
 INGEST_ROWS = 300_000
 INGEST_BATCHES = (1_000, 10_000)
@@ -25,7 +25,7 @@ INGEST_BATCHES = (1_000, 10_000)
 
 @dataclass(frozen=True)
 class Clock:
-    """The instants at which the questions are asked: the same for everyone."""
+    """The instants at which the queries run: the same for all databases."""
 
     start_ms: int
     round_ms: int
@@ -41,28 +41,28 @@ class Clock:
 
 @dataclass(frozen=True)
 class Choice:
-    """The form of a question that is used, and how its result comes into memory."""
+    """The chosen form of a query, and the way to fetch its result."""
 
-    place: int
+    position: int
     form: str
     way: str
 
 
 def load(database: Database, parquet: Path) -> dict[str, object]:
-    """Stores the rows in one go."""
+    """Stores all rows by one statement."""
     start = perf_counter()
     database.create(parquet)
     database.load(parquet)
     load_s = perf_counter() - start
     tidy_s = database.tidy()
     rows = int(str(database.rows("select count(*) from requests")[0][0]))
-    told = {"version": database.version(), "rows": rows, "disk_bytes": database.disk_bytes()}
+    figures = {"version": database.version(), "rows": rows, "disk_bytes": database.disk_bytes()}
     database.close()
-    return told | {"load_s": load_s, "tidy_s": tidy_s}
+    return figures | {"load_s": load_s, "tidy_s": tidy_s}
 
 
 def ingest(make: Callable[[Path], Database], folder: Path, history: Path, parquet: Path) -> dict[str, object]:
-    """Stores some rows in batches, each of which is on disk before the next begins."""
+    """Stores rows in batches, each on disk before the next begins."""
     chunks = list(batches(history, INGEST_ROWS))
     rates: dict[str, float] = {}
     for size in INGEST_BATCHES:
@@ -82,38 +82,38 @@ def ingest(make: Callable[[Path], Database], folder: Path, history: Path, parque
     return {"version": version, "rows": stored, "rows_per_s": rates}
 
 
-def ask(make: Callable[[Path], Database], folder: Path, clock: Clock) -> dict[str, object]:
-    """Times every question, and what it answers at the last instant."""
+def run_queries(make: Callable[[Path], Database], folder: Path, clock: Clock) -> dict[str, object]:
+    """Times every query, and returns its result at the last instant."""
     libraries_mb = resident_mb()
     database = make(folder)
-    first_ms = {question: first_run_ms(database, question, clock) for question in TITLES}
-    exact = {question: exact_percentiles(database, question, clock.last_ms) for question in ("q2", "q7")}
-    choices = {question: choose(database, question, clock.last_ms, exact.get(question)) for question in TITLES}
-    elapsed_ms: dict[str, list[float]] = {question: [] for question in TITLES}
+    first_ms = {query: first_run_ms(database, query, clock) for query in TITLES}
+    exact = {query: exact_percentiles(database, query, clock.last_ms) for query in ("q2", "q7")}
+    choices = {query: choose(database, query, clock.last_ms, exact.get(query)) for query in TITLES}
+    elapsed_ms: dict[str, list[float]] = {query: [] for query in TITLES}
     for round_number in range(clock.rounds):
-        for question, choice in choices.items():
-            sql = forms(database.dialect, question, clock.instant(round_number))[choice.place].sql
-            elapsed_ms[question].append(timed_ms(database.ways()[choice.way], sql))
+        for query, choice in choices.items():
+            sql = forms(database.dialect, query, clock.instant(round_number))[choice.position].sql
+            elapsed_ms[query].append(timed_ms(database.ways()[choice.way], sql))
     memory_mb = resident_mb()
-    questions = {
-        question: {
-            "first_ms": first_ms[question],
-            "elapsed_ms": elapsed_ms[question],
+    queries = {
+        query: {
+            "first_ms": first_ms[query],
+            "elapsed_ms": elapsed_ms[query],
             "form": choice.form,
             "way": choice.way,
-            "answer": answer(database, forms(database.dialect, question, clock.last_ms)[choice.place]),
-            "exact": exact.get(question),
+            "answer": result(database, forms(database.dialect, query, clock.last_ms)[choice.position]),
+            "exact": exact.get(query),
         }
-        for question, choice in choices.items()
+        for query, choice in choices.items()
     }
     version = database.version()
     database.close()
-    return {"version": version, "memory_mb": memory_mb, "libraries_mb": libraries_mb, "questions": questions}
+    return {"version": version, "memory_mb": memory_mb, "libraries_mb": libraries_mb, "questions": queries}
 
 
-def first_run_ms(database: Database, question: str, clock: Clock) -> float:
+def first_run_ms(database: Database, query: str, clock: Clock) -> float:
     way = next(iter(database.ways().values()))
-    return timed_ms(way, forms(database.dialect, question, clock.start_ms)[0].sql)
+    return timed_ms(way, forms(database.dialect, query, clock.start_ms)[0].sql)
 
 
 def timed_ms(way: Callable[[str], object], sql: str) -> float:
@@ -122,30 +122,30 @@ def timed_ms(way: Callable[[str], object], sql: str) -> float:
     return (perf_counter() - start) * 1e3
 
 
-def choose(database: Database, question: str, now_ms: int, exact: dict[str, list[float]] | None) -> Choice:
-    """The fastest form and way of those whose percentiles are right."""
+def choose(database: Database, query: str, now_ms: int, exact: dict[str, list[float]] | None) -> Choice:
+    """The fastest form and way with correct percentiles."""
     best, best_ms = None, float("inf")
-    for place, form in enumerate(forms(database.dialect, question, now_ms)):
-        error = largest_error_of_rank(answer(database, form), exact) if exact else 0.0
+    for position, form in enumerate(forms(database.dialect, query, now_ms)):
+        error = largest_error_of_rank(result(database, form), exact) if exact else 0.0
         if error > PERCENTILE_ERROR:
-            print(f"  {question} without {form.name}: off by {100 * error:.1f} %", file=sys.stderr)
+            print(f"  {query} without {form.name}: off by {100 * error:.1f} %", file=sys.stderr)
             continue
         for name, way in database.ways().items():
             median_ms = statistics.median(timed_ms(way, form.sql) for _ in range(TRIALS))
             if median_ms < best_ms:
-                best, best_ms = Choice(place, form.name, name), median_ms
+                best, best_ms = Choice(position, form.name, name), median_ms
     if best is None:
-        raise RuntimeError(f"no form of {question} answers rightly")
+        raise RuntimeError(f"no form of {query} is correct")
     return best
 
 
-def answer(database: Database, form: Form) -> Answer:
+def result(database: Database, form: Form) -> Result:
     return form.read(database.rows(form.sql))
 
 
-def exact_percentiles(database: Database, question: str, now_ms: int) -> dict[str, list[float]]:
-    """For each percentile the value at its rank, the one before and the one after, in milliseconds."""
-    table = database.arrow(exact_percentiles_sql(database.dialect, question, now_ms))
+def exact_percentiles(database: Database, query: str, now_ms: int) -> dict[str, list[float]]:
+    """For each percentile the value at its rank, the one before and the one after it, in milliseconds."""
+    table = database.arrow(exact_percentiles_sql(database.dialect, query, now_ms))
     buckets = table.column(0).to_numpy()
     latencies_ms = table.column(1).to_numpy() / 1e3
     starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
@@ -153,10 +153,10 @@ def exact_percentiles(database: Database, question: str, now_ms: int) -> dict[st
     for start, end in zip(starts, [*starts[1:], len(buckets)], strict=True):
         within = latencies_ms[start:end]
         for name, level in PERCENTILES.items():
-            if question == "q7" and name != "p95":
+            if query == "q7" and name != "p95":
                 continue
             rank = ceil(level * len(within)) - 1
-            key = name if question == "q7" else f"{bucket_ms(table.column(0)[int(start)].as_py())} {name}"
+            key = name if query == "q7" else f"{bucket_ms(table.column(0)[int(start)].as_py())} {name}"
             found[key] = [
                 float(within[rank]),
                 float(within[max(rank - 1, 0)]),
@@ -166,7 +166,7 @@ def exact_percentiles(database: Database, question: str, now_ms: int) -> dict[st
 
 
 def bucket_ms(cell: object) -> int:
-    """ClickHouse gives seconds where others give instants."""
+    """A bucket's start in Unix milliseconds; ClickHouse returns seconds."""
     return cell * 1_000 if isinstance(cell, int) else unix_ms(cell)
 
 
@@ -188,12 +188,12 @@ def main() -> None:
     given = parser.parse_args()
     make = maker(given.database)
     if given.task == "load":
-        told = load(make(empty(given.folder)), given.parquet)
+        figures = load(make(empty(given.folder)), given.parquet)
     elif given.task == "ingest":
-        told = ingest(make, given.folder, given.history, given.parquet)
+        figures = ingest(make, given.folder, given.history, given.parquet)
     else:
-        told = ask(make, given.folder, Clock(*given.clock))
-    given.out.write_text(json.dumps(told))
+        figures = run_queries(make, given.folder, Clock(*given.clock))
+    given.out.write_text(json.dumps(figures))
 
 
 if __name__ == "__main__":

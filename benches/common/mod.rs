@@ -1,4 +1,4 @@
-//! What the benchmarks share: the clock, percentiles, and figures as lines of JSON.
+//! Shared by the benchmarks: clock, configuration, and figures as lines of JSON.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 /// The seed of every benchmark's requests.
 pub(crate) const SEED: u64 = 7;
-/// One day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
@@ -29,7 +28,7 @@ pub(crate) fn print(line: impl std::fmt::Display) {
     println!("{line}");
 }
 
-/// Prints a figure as one line of JSON; `bar` is what it must reach, if anything.
+/// Prints a figure as one line of JSON; `bar` is its target, if it has one.
 pub(crate) fn figure(bench: &str, value: f64, unit: &str, bar: Option<&str>) {
     let value = (value * 1_000.0).round() / 1_000.0;
     let bar = bar.map_or(Value::Null, Value::from);

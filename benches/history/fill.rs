@@ -1,4 +1,4 @@
-//! Writing the history at full speed, while the compactor rolls it up.
+//! Writes the history at full speed, with the compactor running.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -12,13 +12,13 @@ use crate::common::{DAY_MS, SEED, now, print};
 use crate::report::Report;
 
 const BATCH: usize = 10_000;
-/// Batches made ahead of the one that is stored.
+/// Maximum number of generated batches that are not stored yet.
 const BATCHES_AHEAD: usize = 4;
 const PROGRESS_EVERY_S: f64 = 10.0;
-/// Parts of the history whose rates are compared.
+/// Number of equal parts of the history whose rates are compared.
 const PARTS: u64 = 10;
 
-/// Writes the history, unless the file has it already.
+/// Writes the history, unless the file already has it.
 pub(crate) fn fill(
     config: &Config,
     requests: u64,
@@ -26,7 +26,7 @@ pub(crate) fn fill(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if stored(&config.store.path)? >= requests {
-        print("  the file has the history already");
+        print("  the file already has the history");
         return Ok(());
     }
     let service = Chatgauge::open(config.clone())?;
@@ -60,7 +60,7 @@ fn stored(path: &Path) -> Result<u64, Failure> {
     Ok(u64::try_from(last.unwrap_or(0))?)
 }
 
-/// Stores the requests; the seconds that each part took.
+/// Stores the requests; returns the seconds that each part took.
 fn store(service: &Chatgauge, requests: u64, days: i64) -> Result<Vec<f64>, Failure> {
     let end = service.now();
     let range = TimeRange::new(end.plus_ms(-days * DAY_MS), end);
@@ -70,13 +70,13 @@ fn store(service: &Chatgauge, requests: u64, days: i64) -> Result<Vec<f64>, Fail
             let mut records = Workload::new(SEED, range, requests).records();
             loop {
                 let batch: Vec<_> = records.by_ref().take(BATCH).collect();
-                // A receiver that is gone has failed and tells so itself.
+                // Without a receiver storing has failed, and the error is reported there.
                 if batch.is_empty() || sender.send(batch).is_err() {
                     return;
                 }
             }
         });
-        let (start, mut told_s, mut part_start_s) = (now(), 0.0, 0.0);
+        let (start, mut printed_s, mut part_start_s) = (now(), 0.0, 0.0);
         let (mut done, mut parts) = (0, Vec::new());
         for batch in receiver {
             done += u64::try_from(batch.len())?;
@@ -86,8 +86,8 @@ fn store(service: &Chatgauge, requests: u64, days: i64) -> Result<Vec<f64>, Fail
                 parts.push(elapsed_s - part_start_s);
                 part_start_s = elapsed_s;
             }
-            if elapsed_s - told_s > PROGRESS_EVERY_S {
-                told_s = elapsed_s;
+            if elapsed_s - printed_s > PROGRESS_EVERY_S {
+                printed_s = elapsed_s;
                 print(format!("  {done} of {requests} stored after {elapsed_s:.0} s"));
             }
         }

@@ -1,15 +1,15 @@
-//! The whole server over a history of any size: how fast it is written and rolled up, what it takes on disk and in
-//! memory, how fast it answers inside the process and over HTTP, and how it starts, recovers, checks and prunes.
+//! The whole server over a history of any size: rates of storing and rolling up, disk and memory use, latency of queries
+//! inside the process and over HTTP, start, recovery, check and retention.
 //!
 //! `cargo bench --bench history -- [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] [--runs N]`
 //!
-//! With `--db` the file is kept, and used as it is when it stands there already. `--only PARTS` measures some parts,
-//! separated by commas: percentiles, sizes, answers, server, load, check, prune; none of them fills the file only. They are measured in
-//! `--runs`, and the table has the medians. `--compare FILE`
-//! fills the database and asks the questions in that many `--rounds`, nothing else: FILE gets the times and the answers.
+//! With `--db` the file is kept, and an existing one is used as it is. `--only PARTS` measures some parts, separated by
+//! commas: percentiles, sizes, answers (queries inside the process), server, load, check, prune; an empty list only fills
+//! the file. answers, server and load are measured `--runs` times, and the table has the medians. `--compare FILE` only
+//! fills the database and runs the queries in `--rounds` rounds; it writes durations and results to FILE.
 
-#[path = "../common/asked.rs"]
-mod asked;
+#[path = "../common/bench_queries.rs"]
+mod bench_queries;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
@@ -23,12 +23,12 @@ mod upkeep;
 use std::error::Error;
 use std::path::PathBuf;
 
-use asked::{ASKED, at, timed};
+use bench_queries::{BENCH_QUERIES, at, timed};
 use chatgauge::{Chatgauge, Config};
 use common::{SEED, now, print};
 use report::Report;
 
-/// Bytes on disk that a request may take with everything, for the announcement.
+/// Bytes on disk per request with indexes and rollups, for the estimate that is printed first.
 const BYTES_PER_REQUEST: u64 = 320;
 const ROUNDS: usize = 200;
 const USAGE: &str = "usage: history [--requests N] [--days N] [--db FILE] [--json FILE] [--only PARTS] \
@@ -70,7 +70,7 @@ impl Arguments {
                 "--runs" => parsed.runs = value()?.parse()?,
                 "--compare" => parsed.compare = Some(value()?.into()),
                 "--rounds" => parsed.rounds = value()?.parse()?,
-                // What `cargo bench` adds.
+                // `cargo bench` adds this flag.
                 "--bench" => {}
                 _ => return Err(USAGE.into()),
             }
@@ -108,16 +108,16 @@ fn main() -> Result<(), Failure> {
         sizes::measure(&config.store.path, arguments.requests, &mut report)?;
     }
     let path = &config.store.path;
-    // What changes the file comes later, many records of one moment last.
+    // Parts that change the file run after the queries.
     if arguments.wants("answers") {
         for run in 1..=arguments.runs {
             print(format!("  run {run} of {}", arguments.runs));
-            answers(&config, &mut report)?;
+            queries(&config, &mut report)?;
         }
     }
     if arguments.wants("server") {
         for run in 1..=arguments.runs {
-            server::answers(path, run, &mut report)?;
+            server::queries(path, run, &mut report)?;
         }
     }
     if arguments.wants("load") {
@@ -138,32 +138,32 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The questions inside the process: the first run after opening, then the median and the 99th percentile.
-fn answers(config: &Config, report: &mut Report) -> Result<(), Failure> {
-    print("  questions inside the process");
+/// Measures the queries inside the process: the first run after opening, then median and 99th percentile.
+fn queries(config: &Config, report: &mut Report) -> Result<(), Failure> {
+    print("  queries inside the process");
     let start = now();
     let service = Chatgauge::open(config.clone())?;
     report.add("open", start.elapsed().as_secs_f64() * 1e3, "ms", Some("< 500"));
-    for asked in ASKED {
-        print(format!("    {}", asked.title));
-        let first_ms = timed(&service, asked)?;
-        report.add(&format!("{}_first", asked.name), first_ms, "ms", None);
+    for query in BENCH_QUERIES {
+        print(format!("    {}", query.title));
+        let first_ms = timed(&service, query)?;
+        report.add(&format!("{}_first", query.name), first_ms, "ms", None);
     }
-    let mut elapsed_ms = ASKED.map(|_| Vec::with_capacity(ROUNDS));
+    let mut elapsed_ms = BENCH_QUERIES.map(|_| Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
-        for (asked, elapsed_ms) in ASKED.into_iter().zip(&mut elapsed_ms) {
-            elapsed_ms.push(timed(&service, asked)?);
+        for (query, elapsed_ms) in BENCH_QUERIES.into_iter().zip(&mut elapsed_ms) {
+            elapsed_ms.push(timed(&service, query)?);
         }
     }
-    for (asked, mut elapsed_ms) in ASKED.into_iter().zip(elapsed_ms) {
+    for (query, mut elapsed_ms) in BENCH_QUERIES.into_iter().zip(elapsed_ms) {
         elapsed_ms.sort_unstable_by(f64::total_cmp);
-        let (median_bar, p99_bar) = if asked.name.starts_with("dashboard") {
+        let (median_bar, p99_bar) = if query.name.starts_with("dashboard") {
             ("< 10", None)
         } else {
             ("< 2", Some("< 10"))
         };
-        report.add(&format!("{}_median", asked.name), at(&elapsed_ms, 50), "ms", Some(median_bar));
-        report.add(&format!("{}_p99", asked.name), at(&elapsed_ms, 99), "ms", p99_bar);
+        report.add(&format!("{}_median", query.name), at(&elapsed_ms, 50), "ms", Some(median_bar));
+        report.add(&format!("{}_p99", query.name), at(&elapsed_ms, 99), "ms", p99_bar);
     }
     service.shutdown()?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The relative error of percentiles out of sketches, against the exact values.
+//! The relative error of percentiles from sketches, against the exact values.
 
 use chatgauge::model::Sketch;
 use rand::{RngExt as _, SeedableRng as _};

@@ -1,4 +1,4 @@
-//! The figures of some runs: a table for people, JSON for machines.
+//! The figures of all runs, as a Markdown table and as JSON.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{figure, print};
 
-/// What was measured, in the order it was first taken.
+/// The figures, in the order of their first measurement.
 pub(crate) struct Report {
     about: Value,
     figures: Vec<Figure>,
@@ -21,7 +21,7 @@ struct Figure {
 }
 
 impl Figure {
-    /// The middle value, or the mean of the two in the middle, with the least and the greatest.
+    /// Median, minimum and maximum.
     fn spread(&self) -> (f64, f64, f64) {
         let mut sorted = self.values.clone();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -36,7 +36,7 @@ impl Figure {
 }
 
 impl Report {
-    /// A report without figures.
+    /// An empty report.
     pub(crate) fn new(requests: u64, days: i64, seed: u64) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let about = json!({
@@ -46,7 +46,7 @@ impl Report {
         Self { about, figures: Vec::new() }
     }
 
-    /// Adds a figure of one run, and prints it at once; `bar` is what it must reach, if anything.
+    /// Adds a figure of one run, and prints it at once; `bar` is its target, if it has one.
     pub(crate) fn add(&mut self, name: &str, value: f64, unit: &str, bar: Option<&str>) {
         let value = (value * 1_000.0).round() / 1_000.0;
         figure(name, value, unit, bar);
@@ -62,15 +62,15 @@ impl Report {
         });
     }
 
-    /// Prints all figures as a Markdown table: medians, and least to greatest where there were several runs.
+    /// Prints all figures as a Markdown table: medians, and minimum to maximum of several runs.
     pub(crate) fn print(&self) {
         print(
-            "\n| figure | median | least to greatest | runs | unit | bar |\n|---|---:|---:|---:|---|---|",
+            "\n| figure | median | minimum to maximum | runs | unit | bar |\n|---|---:|---:|---:|---|---|",
         );
         for figure in &self.figures {
-            let (median, least, greatest) = figure.spread();
+            let (median, minimum, maximum) = figure.spread();
             let runs = figure.values.len();
-            let spread = if runs > 1 { format!("{least} to {greatest}") } else { String::new() };
+            let spread = if runs > 1 { format!("{minimum} to {maximum}") } else { String::new() };
             let (name, unit, bar) = (&figure.name, &figure.unit, figure.bar.as_deref());
             let bar = bar.unwrap_or_default();
             print(format!("| {name} | {median} | {spread} | {runs} | {unit} | {bar} |"));
@@ -83,9 +83,9 @@ impl Report {
             .figures
             .iter()
             .map(|figure| {
-                let (median, least, greatest) = figure.spread();
+                let (median, minimum, maximum) = figure.spread();
                 json!({
-                    "figure": figure.name, "value": median, "least": least, "greatest": greatest,
+                    "figure": figure.name, "value": median, "least": minimum, "greatest": maximum,
                     "values": figure.values, "unit": figure.unit, "bar": figure.bar,
                 })
             })

@@ -1,4 +1,4 @@
-//! The program itself over the history: start, answers over HTTP, ingest, memory, and a start after being killed.
+//! The program over the history: start, queries over HTTP, ingest, memory, and a start after a kill.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -12,32 +12,32 @@ use chatgauge::ingest::wire::write_json;
 use chatgauge::model::{Clock as _, TimeRange};
 
 use crate::Failure;
-use crate::asked::at;
+use crate::bench_queries::at;
 use crate::common::{now, print};
 use crate::report::Report;
 
 const TOKEN: &str = "bench-admin-token-0123456789abcdef";
 const ROUNDS: usize = 100;
 const BATCH: usize = 1_000;
-/// Bodies of that size on each of two connections.
+/// Number of bodies of `BATCH` records on each of two connections.
 const BATCHES: u32 = 200;
 const SINGLE_CLIENTS: usize = 4;
 const SINGLES: u32 = 5_000;
 const SINGLES_PER_SECOND: u32 = 1_000;
-/// Sent while what a killed server left is rolled up.
+/// Single records sent while the killed server's backlog is rolled up.
 const RECOVERY_SINGLES: u32 = 1_000;
-/// The most that may take.
+/// Maximum time for that backlog.
 const ROLLED_UP_WITHIN: Duration = Duration::from_secs(300);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
-/// Between two bodies of 100 records while questions are asked: 1,000 records a second.
+/// Interval of polling the compactor's lag.
+const POLL: Duration = Duration::from_millis(100);
+/// Interval of bodies of 100 records during the queries: 1,000 records a second.
 const TRICKLE: Duration = Duration::from_millis(100);
 const TRICKLE_BATCH: usize = 100;
-/// More than the questions take.
+/// Bodies for five minutes, longer than the queries take.
 const TRICKLE_BODIES: u32 = 3_000;
 
-/// The dashboard's questions, and the page's own one for a day and for a month, as they are asked over HTTP.
-const QUESTIONS: [(&str, &str); 10] = [
+/// The queries over HTTP, and the dashboard's for a day, a week and a month.
+const HTTP_QUERIES: [(&str, &str); 10] = [
     ("dashboard_day", "/api/metrics/dashboard?start=now-24h&end=now&compare=previous&top=model"),
     ("dashboard_week", "/api/metrics/dashboard?start=now-7d&end=now&compare=previous&top=space"),
     ("dashboard_month", "/api/metrics/dashboard?start=now-30d&end=now&compare=previous&top=user"),
@@ -67,14 +67,14 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A server that has ended by itself is what was wanted.
+        // Errors mean that the server has already ended.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
 impl Server {
-    /// Starts the program; the time until it is ready, in milliseconds.
+    /// Starts the program; returns the time until it is ready, in milliseconds.
     pub(crate) fn start(db: &Path, options: &[String]) -> Result<(Self, f64), Failure> {
         let start = now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_chatgauge"))
@@ -108,7 +108,7 @@ impl Server {
         Ok((server, start.elapsed().as_secs_f64() * 1e3))
     }
 
-    /// Asks, and reads the whole answer.
+    /// Sends a GET and reads the whole response.
     pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
         get(&ureq::Agent::new_with_defaults(), &self.url, path)
     }
@@ -124,7 +124,7 @@ impl Server {
             if start.elapsed() > ROLLED_UP_WITHIN {
                 return Err("the compactor did not catch up".into());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL);
         }
     }
 
@@ -142,24 +142,24 @@ pub(crate) fn memory_mb(pid: u32, field: &str) -> Result<f64, Failure> {
 }
 
 fn get(agent: &ureq::Agent, url: &str, path: &str) -> Result<String, Failure> {
-    let mut answer = agent
+    let mut response = agent
         .get(format!("{url}{path}"))
         .header("authorization", format!("Bearer {TOKEN}"))
         .call()?;
-    Ok(answer.body_mut().read_to_string()?)
+    Ok(response.body_mut().read_to_string()?)
 }
 
 fn post(agent: &ureq::Agent, url: &str, body: &[u8]) -> Result<(), Failure> {
-    let mut answer = agent
+    let mut response = agent
         .post(format!("{url}/api/requests"))
         .header("authorization", format!("Bearer {TOKEN}"))
         .content_type("application/x-ndjson")
         .send(body)?;
-    answer.body_mut().read_to_string()?;
+    response.body_mut().read_to_string()?;
     Ok(())
 }
 
-/// Bodies of new records of this moment, made before any clock runs; another `seed` gives other records.
+/// Bodies of current records, generated before the measurement; each `seed` gives different records.
 fn bodies(seed: u64, count: u32, records: usize) -> Vec<Vec<u8>> {
     let end = SystemClock::new().now();
     let range = TimeRange::new(end.plus_ms(-1_000), end);
@@ -175,8 +175,7 @@ fn bodies(seed: u64, count: u32, records: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| next(made.by_ref())).collect()
 }
 
-/// Milliseconds from when each record was due until it was acknowledged, sorted; another `seed` gives other
-/// records.
+/// Sorted milliseconds from when each record was due until it was acknowledged; each `seed` gives different records.
 pub(crate) fn singles(
     url: &str,
     seed: u64,
@@ -195,8 +194,8 @@ pub(crate) fn singles(
                     loop {
                         let position = next.fetch_add(1, Ordering::Relaxed);
                         let Some(body) = bodies.get(position) else { return Ok(elapsed_ms) };
-                        let place = u32::try_from(position).unwrap_or(count);
-                        let due = start + Duration::from_secs(1) / per_second * place;
+                        let number = u32::try_from(position).unwrap_or(count);
+                        let due = start + Duration::from_secs(1) / per_second * number;
                         std::thread::sleep(due.saturating_duration_since(now()));
                         post(&agent, url, body).map_err(|error| error.to_string())?;
                         elapsed_ms.push(due.elapsed().as_secs_f64() * 1e3);
@@ -214,22 +213,22 @@ pub(crate) fn singles(
     Ok(elapsed_ms)
 }
 
-/// Adds what the running server takes and how it answers, with few new records.
+/// Adds start time, memory and query latency of the server during ingest at a low rate.
 ///
-/// Each `run` sends records of its own: those of another would be known already.
-pub(crate) fn answers(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
-    print("  the server answers");
+/// Each `run` sends records of its own: those of another run would be duplicates.
+pub(crate) fn queries(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
+    print("  queries over HTTP");
     let (server, ready_ms) = Server::start(db, &[])?;
     report.add("start", ready_ms, "ms", Some("< 500"));
     report.add("memory_idle", server.memory_mb("VmRSS")?, "MB", None);
-    questions(&server, u64::from(run) * 10_000_000 + 2_000_000, report)
+    queries_during_ingest(&server, u64::from(run) * 10_000_000 + 2_000_000, report)
 }
 
-/// Adds how the running server takes records, many of them, and what it takes itself; it has answered before.
+/// Adds ingest latency and throughput, memory, and the start after a kill; the server runs queries first.
 pub(crate) fn load(db: &Path, run: u32, report: &mut Report) -> Result<(), Failure> {
-    print("  the server takes records");
+    print("  ingest under load");
     let (server, _) = Server::start(db, &[])?;
-    ask_all(&server, 10)?;
+    run_all(&server, 10)?;
     let seed = u64::from(run) * 10_000_000;
     let elapsed_ms = singles(&server.url, seed + 1_000_000, SINGLES, SINGLES_PER_SECOND)?;
     report.add("single_post_median", at(&elapsed_ms, 50), "ms", None);
@@ -237,7 +236,7 @@ pub(crate) fn load(db: &Path, run: u32, report: &mut Report) -> Result<(), Failu
     report.add("ingest_http", ingest(&server, seed)?, "requests/s", None);
     report.add("memory_ingested", server.memory_mb("VmRSS")?, "MB", Some("< 50"));
     report.add("memory_high_water", server.memory_mb("VmHWM")?, "MB", None);
-    // Killed with requests on their way, and the log full of them.
+    // Killed right after ingest, with a full WAL and a rollup backlog.
     drop(server);
     let killed = now();
     let (server, ready_ms) = Server::start(db, &[])?;
@@ -250,8 +249,8 @@ pub(crate) fn load(db: &Path, run: u32, report: &mut Report) -> Result<(), Failu
     Ok(())
 }
 
-/// The questions over HTTP while a thousand records a second come in.
-fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Failure> {
+/// Runs the queries over HTTP during ingest of 1,000 records a second.
+fn queries_during_ingest(server: &Server, seed: u64, report: &mut Report) -> Result<(), Failure> {
     let bodies = bodies(seed, TRICKLE_BODIES, TRICKLE_BATCH);
     let is_over = AtomicBool::new(false);
     let (elapsed_ms, memory_mb) = std::thread::scope(|scope| {
@@ -266,12 +265,12 @@ fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Fail
             }
             Ok(())
         });
-        let asked = ask_all(server, ROUNDS);
+        let measured = run_all(server, ROUNDS);
         is_over.store(true, Ordering::Relaxed);
         trickle.join().map_err(|_| "the records stopped")??;
-        asked
+        measured
     })?;
-    for ((name, _), mut elapsed_ms) in QUESTIONS.into_iter().zip(elapsed_ms) {
+    for ((name, _), mut elapsed_ms) in HTTP_QUERIES.into_iter().zip(elapsed_ms) {
         report.add(&format!("{name}_http_first"), elapsed_ms.remove(0), "ms", Some("< 1000"));
         elapsed_ms.sort_unstable_by(f64::total_cmp);
         let bar = if name.starts_with("dashboard") { "< 10" } else { "< 5" };
@@ -282,13 +281,16 @@ fn questions(server: &Server, seed: u64, report: &mut Report) -> Result<(), Fail
     Ok(())
 }
 
-/// Milliseconds of each question, the first one after the start before the rounds, and the most memory seen between two rounds.
-fn ask_all(server: &Server, rounds: usize) -> Result<([Vec<f64>; QUESTIONS.len()], f64), Failure> {
+/// Milliseconds of each query, with the first run after the start before the rounds, and the maximum memory between rounds.
+fn run_all(
+    server: &Server,
+    rounds: usize,
+) -> Result<([Vec<f64>; HTTP_QUERIES.len()], f64), Failure> {
     let agent = ureq::Agent::new_with_defaults();
-    let mut elapsed_ms = QUESTIONS.map(|_| Vec::with_capacity(rounds + 1));
+    let mut elapsed_ms = HTTP_QUERIES.map(|_| Vec::with_capacity(rounds + 1));
     let mut memory_mb: f64 = 0.0;
     for _ in 0..=rounds {
-        for ((_, path), elapsed_ms) in QUESTIONS.into_iter().zip(&mut elapsed_ms) {
+        for ((_, path), elapsed_ms) in HTTP_QUERIES.into_iter().zip(&mut elapsed_ms) {
             let start = now();
             get(&agent, &server.url, path)?;
             elapsed_ms.push(start.elapsed().as_secs_f64() * 1e3);
@@ -298,7 +300,7 @@ fn ask_all(server: &Server, rounds: usize) -> Result<([Vec<f64>; QUESTIONS.len()
     Ok((elapsed_ms, memory_mb))
 }
 
-/// Records a second in bodies of a thousand, on two connections.
+/// Throughput in records a second, with bodies of 1,000 records on two connections.
 fn ingest(server: &Server, seed: u64) -> Result<f64, Failure> {
     let of_clients = [3_000_000, 4_000_000].map(|part| bodies(seed + part, BATCHES, BATCH));
     let start = now();

@@ -1,4 +1,4 @@
-//! What a request takes on disk: raw rows, their indexes, rollups and sketches apart.
+//! Bytes on disk per request: raw rows, indexes, rollups and sketches separately.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use rusqlite::Connection;
 use crate::Failure;
 use crate::report::Report;
 
-/// Adds the bytes a request takes, by kind of page.
+/// Adds the bytes per request, by kind of page.
 pub(crate) fn measure(path: &Path, requests: u64, report: &mut Report) -> Result<(), Failure> {
     let connection = Connection::open(path)?;
     let mut select = connection.prepare(
         "select case when name = 'requests' then 'disk_rows'
                      when name like 'requests\\_%' escape '\\' then 'disk_indexes'
-                     when name like 'rollup%' then 'disk_rollups'
-                     when name like 'sketch%' then 'disk_sketches'
+                     when name like '\\_rollup%' escape '\\' then 'disk_rollups'
+                     when name like '\\_sketch%' escape '\\' then 'disk_sketches'
                      else 'disk_other' end as kind,
                 sum(pgsize)
          from dbstat('main', 1) group by kind order by kind",

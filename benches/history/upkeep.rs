@@ -1,24 +1,24 @@
-//! What keeps the file well: the comparison of rollups with raw rows, and retention while records come in.
+//! `chatgauge check`, and retention during ingest.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::Failure;
-use crate::asked::at;
+use crate::bench_queries::at;
 use crate::common::{now, print};
 use crate::report::Report;
 use crate::server::{Server, singles};
 
-/// The part of the file that retention is to keep: the oldest eleventh of the rows goes, a month of a year.
+/// Share of the file's size that retention keeps: it deletes about a month of a year.
 const KEPT: f64 = 0.91;
 const SINGLES: u32 = 2_000;
 const SINGLES_PER_SECOND: u32 = 100;
 const GIVE_UP_AFTER: Duration = Duration::from_secs(1_800);
 
-/// Adds how long the check takes.
+/// Adds the duration of the check.
 pub(crate) fn check(db: &Path, report: &mut Report) -> Result<(), Failure> {
-    print("  the check");
+    print("  check");
     let start = now();
     let status =
         Command::new(env!("CARGO_BIN_EXE_chatgauge")).args(["check", "--db"]).arg(db).status()?;
@@ -29,7 +29,7 @@ pub(crate) fn check(db: &Path, report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds what retention does to those who send records.
+/// Adds the latency of single records while retention deletes, and the bytes that it returns.
 pub(crate) fn prune(db: &Path, report: &mut Report) -> Result<(), Failure> {
     print("  retention");
     let before = std::fs::metadata(db)?.len();

@@ -6,20 +6,20 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-4a56cc1b7cfa.js",
+        path: "assets/app-535b16909ec5.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "4a56cc1b7cfa",
-        plain: include_bytes!("app-4a56cc1b7cfa.js"),
-        gzip: include_bytes!("app-4a56cc1b7cfa.js.gz"),
-        brotli: include_bytes!("app-4a56cc1b7cfa.js.br"),
+        hash: "535b16909ec5",
+        plain: include_bytes!("app-535b16909ec5.js"),
+        gzip: include_bytes!("app-535b16909ec5.js.gz"),
+        brotli: include_bytes!("app-535b16909ec5.js.br"),
     },
     Asset {
-        path: "assets/style-744b1500cefe.css",
+        path: "assets/style-9b4ca8431781.css",
         content_type: "text/css; charset=utf-8",
-        hash: "744b1500cefe",
-        plain: include_bytes!("style-744b1500cefe.css"),
-        gzip: include_bytes!("style-744b1500cefe.css.gz"),
-        brotli: include_bytes!("style-744b1500cefe.css.br"),
+        hash: "9b4ca8431781",
+        plain: include_bytes!("style-9b4ca8431781.css"),
+        gzip: include_bytes!("style-9b4ca8431781.css.gz"),
+        brotli: include_bytes!("style-9b4ca8431781.css.br"),
     },
     Asset {
         path: "assets/icon-b861552f8340.svg",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "5fabe57bfb1b",
+        hash: "d9ce25f86e8f",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

@@ -1,4 +1,4 @@
-// Addresses that somebody typed, shortened or kept for too long.
+// Addresses that were typed, shortened or bookmarked long ago.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -18,7 +18,7 @@ after(async () => {
     await server?.stop();
 });
 
-test('a range that cannot be read is said to be wrong, and another one can be chosen', async () => {
+test('an invalid range is reported, and another one can be chosen', async () => {
     for (const path of ['?from=yesterday&to=now', '?from=2026-13-45&to=now', 'requests?from=now-1h&to=soon', 'users?from=now&to=now-1h']) {
         const page = await open(chrome, server, { path, allow: [/400/] });
         await page.getByRole('alert').filter({ hasText: /start|end|instant|range/ }).first().waitFor();
@@ -29,24 +29,24 @@ test('a range that cannot be read is said to be wrong, and another one can be ch
     }
 });
 
-test('a zone that nobody knows is the one of the server', async () => {
+test('an unknown zone is replaced by that of the server', async () => {
     const page = await open(chrome, server, { path: '?tz=Mars/Olympus' });
     await loaded(page);
     await page.getByText('Times in UTC').waitFor();
     await closed(page);
 });
 
-test('requests of earlier pages stand still while more arrive, and one goes back to the newest', async () => {
+test('a list with older requests is frozen while more arrive, and returns to the newest', async () => {
     const page = await open(chrome, server, { path: 'requests?space=some-space' });
     const rows = page.getByRole('region', { name: 'Requests, newest first' }).locator('tbody tr');
     await until('the first page', async () => (await rows.count()) === 50);
     await page.getByRole('button', { name: 'Older requests' }).click();
     await until('the second page', async () => (await rows.count()) === 100);
     const before = await rows.allInnerTexts();
-    // More than a page: the list would have a hole if its first page went on alone.
+    // More than a page of new requests: refreshing only the first page would leave a gap in the list.
     await server.ingest(Array.from({ length: 70 }, () => record(Date.now(), { space: 'some-space' })));
-    const answer = page.waitForResponse((response) => response.url().includes('api/requests?'));
-    await answer;
+    const responded = page.waitForResponse((response) => response.url().includes('api/requests?'));
+    await responded;
     assert.deepEqual(await rows.allInnerTexts(), before);
     await page.getByRole('button', { name: 'Older requests' }).click();
     await until('all', async () => (await rows.count()) === 130);

@@ -1,14 +1,14 @@
-// Alerts as the program itself raises them: a rule that looks every second, and somebody who is told.
+// A server with a rule that is evaluated every second, and a receiver of its notifications.
 
 import { createServer } from 'node:http';
 import { Server, record, until } from './harness.mjs';
 
-/** A space whose name would do harm if it were more than text. */
+/** The name of a space that would be markup if it were not rendered as text. */
 export const SPACE = 'acme <b>';
 
 const MINUTE = 60_000;
 
-/** The shortest times that the configuration allows; the rule keeps the name and the summary of the program's own. */
+/** The shortest times that the configuration allows; the rule inherits name and summary from the built-in one. */
 const configOf = (port, hook) => `
 [alerting]
 interval = "1s"
@@ -38,7 +38,7 @@ limit = 5
 threshold = 1.2
 `;
 
-/** Takes messages of a channel; `messages` are their bodies. */
+/** Receives the messages of a channel; `messages` are their bodies. */
 async function receiver() {
     const messages = [];
     const server = createServer(async (request, response) => {
@@ -51,7 +51,7 @@ async function receiver() {
     return { messages, port: server.address().port, close: () => server.close() };
 }
 
-/** A server with such rules; `messages` are what its channel was told. */
+/** A server with these rules; `messages` are the bodies that its channel received. */
 export async function alertingServer() {
     const hook = await receiver();
     const server = await Server.start({ config: (port) => configOf(port, hook.port) });
@@ -64,19 +64,19 @@ export async function alertingServer() {
     return server;
 }
 
-/** Requests of one space around `at`, of which a share fails. */
+/** `count` requests of one space just before `at`; the first `errors` of them fail. */
 export const traffic = (count, errors, { space = SPACE, at = Date.now() } = {}) =>
     Array.from({ length: count }, (_, i) =>
         record(at - i * 10, { space, error_type: i < errors ? 'server' : undefined }),
     );
 
-/** Makes the rule fire for a space and gives the incident. */
+/** Makes the rule fire for a space and returns the incident. */
 export async function fire(server, space = SPACE) {
     await server.ingest(traffic(20, 8, { space }));
     return until(`an alert of ${space}`, () => openOf(server, space));
 }
 
-/** Lets what fires for a space recover. */
+/** Makes the alert of a space recover. */
 export async function recover(server, space = SPACE) {
     await server.ingest(traffic(400, 0, { space }));
     await until(`the end of the alert of ${space}`, async () => !(await openOf(server, space)));
@@ -88,7 +88,7 @@ export async function openOf(server, space = SPACE) {
     return alerts.find(({ group }) => group.space === space);
 }
 
-/** Two hours of trouble in the past, loaded as history: it never fires, but is there for a backtest. */
+/** Two hours with errors, loaded as history: they never fire, but a backtest finds them. */
 export async function past(server) {
     await server.load([3, 20].flatMap((hours) => traffic(40, 20, { at: Date.now() - hours * 60 * MINUTE })));
 }

@@ -1,4 +1,4 @@
-// Alerts on the page, raised by the real monitor: the strip, what can be done, spans, the trial of a rule.
+// Alerts on the page, raised by the real monitor: the strip and its buttons, spans, backtests.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -30,7 +30,7 @@ const redInChart = (page) =>
 
 const stripOf = (page, space = SPACE) => page.getByRole('alert').filter({ hasText: `space ${space}` });
 
-test('what fires stands above everything, is acknowledged and silenced', async () => {
+test('an open alert is shown above every view, acknowledged and silenced', async () => {
     const page = await open(chrome, server);
     await loaded(page);
     const strip = stripOf(page);
@@ -45,7 +45,7 @@ test('what fires stands above everything, is acknowledged and silenced', async (
     await dialog.getByLabel('Why (required)').fill('deploy');
     await dialog.getByRole('button', { name: 'Silence' }).click();
     await strip.waitFor({ state: 'detached' });
-    // It asks for nobody's attention any more, and is still to be seen.
+    // It is not counted in badge and title, but still listed.
     await page.locator('.tabs .badge').waitFor({ state: 'detached' });
     assert.doesNotMatch(await page.title(), /^\(/);
     const { open: loud, silenced } = await server.json('api/metrics/alerts?state=open');
@@ -68,42 +68,42 @@ test('what fires stands above everything, is acknowledged and silenced', async (
     await page.context().close();
 });
 
-test('the page hears of alerts without asking, on every view', async () => {
+test('alerts reach every view by the stream, without polling', async () => {
     const page = await open(chrome, server, { path: 'status' });
     await page.getByLabel('How often to refresh').selectOption('60');
     await page.getByText('All is well').waitFor();
     const badge = page.getByRole('link', { name: 'Alerts 1 open' });
-    await fire(server, 'heard');
-    let asked = 0;
+    await fire(server, 'badge');
+    let polls = 0;
     page.on('request', (request) => {
-        if (request.url().includes('api/metrics/alerts')) asked += 1;
+        if (request.url().includes('api/metrics/alerts')) polls += 1;
     });
     await badge.waitFor({ timeout: 3_000 });
-    await stripOf(page, 'heard').waitFor();
-    await recover(server, 'heard');
+    await stripOf(page, 'badge').waitFor();
+    await recover(server, 'badge');
     await badge.waitFor({ state: 'detached', timeout: 3_000 });
-    await stripOf(page, 'heard').waitFor({ state: 'detached' });
-    assert.equal(asked, 0);
+    await stripOf(page, 'badge').waitFor({ state: 'detached' });
+    assert.equal(polls, 0);
     page.assertClean();
     await page.context().close();
 });
 
-test('a stream tells what is open, then what changes', async () => {
-    const { alert_id: id } = await fire(server, 'told');
-    const heard = events(server, 'topic=alerts');
-    const first = await heard.next('alerts');
+test('a stream sends the open incidents, then changes', async () => {
+    const { alert_id: id } = await fire(server, 'streamed');
+    const stream = events(server, 'topic=alerts');
+    const first = await stream.next('alerts');
     assert.deepEqual(first.alerts.map((one) => [one.alert_id, one.state]), [[id, 'firing']]);
     await server.post(`api/alerts/incidents/${id}/ack`, {});
-    const acknowledged = await heard.next('alert');
+    const acknowledged = await stream.next('alert');
     assert.equal(acknowledged.alert.acknowledged_by, 'admin');
-    const silence = await server.post('api/alerts/silences', { rule: 'error-rate', group: { space: 'told' }, duration_s: 600, comment: 'x' });
-    assert.equal((await heard.next('alert')).alert.silenced_until, silence.ends_at);
-    await recover(server, 'told');
+    const silence = await server.post('api/alerts/silences', { rule: 'error-rate', group: { space: 'streamed' }, duration_s: 600, comment: 'x' });
+    assert.equal((await stream.next('alert')).alert.silenced_until, silence.ends_at);
+    await recover(server, 'streamed');
     let last;
-    do last = await heard.next('alert');
+    do last = await stream.next('alert');
     while (last.alert.state === 'recovering');
     assert.deepEqual([last.alert.alert_id, last.alert.state, last.open], [id, 'resolved', 0]);
-    await heard.stop();
+    await stream.stop();
 });
 
 test('incidents are spans on the charts', async () => {
@@ -112,8 +112,8 @@ test('incidents are spans on the charts', async () => {
     await loaded(page);
     const before = await redInChart(page);
     await fire(server, 'spans');
-    // At once, not with the next refresh or the next bucket. What begins late in the last bucket is a narrow mark at
-    // the top: two pixels by three.
+    // Immediately, not with the next refresh or bucket. A span that begins late in the last bucket is a narrow mark at the
+    // top: two pixels by three.
     await until('more red in the chart', async () => (await redInChart(page)) > before + 4, 30_000);
     const quiet = await Server.start();
     await quiet.ingest(lately(50, 0.2));
@@ -178,13 +178,13 @@ test('a budget of the day is a line in the cost chart', async () => {
     await page.context().close();
 });
 
-test('the link of a message says why it fired and leads to its time', async () => {
+test('the link of a notification shows why the rule fired and leads to its time', async () => {
     const { alert_id: id } = await fire(server, 'linked');
-    const told = await until('the message', () =>
-        server.messages.flatMap(({ incidents }) => incidents).find(({ incident_id: told }) => told === id),
+    const notified = await until('the message', () =>
+        server.messages.flatMap(({ incidents }) => incidents).find(({ incident_id }) => incident_id === id),
     );
-    assert.equal(told.url, `${server.url}/alerts?incident=${id}`);
-    const page = await open(chrome, server, { path: new URL(told.url).pathname.slice(1) + new URL(told.url).search });
+    assert.equal(notified.url, `${server.url}/alerts?incident=${id}`);
+    const page = await open(chrome, server, { path: new URL(notified.url).pathname.slice(1) + new URL(notified.url).search });
     const dialog = page.getByRole('dialog', { name: 'High error rate' });
     await dialog.getByText(/error rate was \d+\.\d %, > 10\.0 %, over \d+ requests/).waitFor();
     await dialog.getByText(/pending → firing/).waitFor();
@@ -197,18 +197,18 @@ test('the link of a message says why it fired and leads to its time', async () =
     await page.context().close();
 });
 
-test('a rule is tried on the history', async () => {
+test('a rule is backtested on the history', async () => {
     const page = await open(chrome, server, { path: 'alerts' });
     await page.getByRole('button', { name: 'Backtest High error rate' }).click();
     const dialog = page.getByRole('dialog', { name: /^Backtest/ });
-    const answered = page.waitForResponse(
+    const responded = page.waitForResponse(
         (response) => response.url().endsWith('/backtest') && response.request().postDataJSON().start === 'now-1d',
     );
     await dialog.getByLabel('Days').selectOption('1');
-    const { incidents } = await (await answered).json();
+    const { incidents } = await (await responded).json();
     assert.ok(incidents.filter(({ group }) => group.space === SPACE).length >= 2, JSON.stringify(incidents));
     await dialog.getByText(`It would have fired ${incidents.length} times`).waitFor();
-    assert.equal(await dialog.locator('.lane .fired').count(), incidents.length);
+    assert.equal(await dialog.locator('.timeline .fired').count(), incidents.length);
     const rows = await dialog.locator('tbody tr').allInnerTexts();
     assert.equal(rows.length, incidents.length);
     assert.ok(rows.some((row) => row.includes(`space ${SPACE}`)), rows.join('\n'));

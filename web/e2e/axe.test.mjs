@@ -27,9 +27,9 @@ after(async () => {
 });
 
 async function violations(page) {
-    // Where a click has scrolled to, the sticky bar covers something; a reader scrolls on.
+    // After a click has scrolled the page, the sticky bar covers something, which a reader scrolls into view.
     await page.evaluate(() => window.scrollTo(0, 0));
-    // Evaluated, not added as a script: the content policy stays in force.
+    // Evaluated instead of added as a script, so that the content policy stays in force.
     await page.evaluate(AXE);
     const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: tags }), TAGS);
     return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target} ${node.failureSummary}`));

@@ -1,4 +1,4 @@
-// Pointing at charts: what a bucket shows is what it opens.
+// Pointing at charts: a bucket opens the requests that it counts.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -32,7 +32,7 @@ const rangeOf = (page) => {
     return ['from', 'to'].map((name) => new Date(searchParams.get(name)).toISOString());
 };
 
-/** A place in a chart, in shares of its width and of its height from the top. */
+/** A position in a chart, in shares of its width and of its height from the top. */
 async function at(page, panel, x, y) {
     const over = page.locator(`#${panel} .u-over`);
     await over.scrollIntoViewIfNeeded();
@@ -40,7 +40,7 @@ async function at(page, panel, x, y) {
     return { over, position: { x: box.width * x, y: box.height * y } };
 }
 
-test('all of a bar is its bucket, and the last day of summer time opens with its 25 hours', async () => {
+test('the whole bar opens its bucket, and the last day of summer time opens with its 25 hours', async () => {
     const [from, to] = ['2026-10-23T22:00:00Z', '2026-10-25T23:00:00Z'];
     const page = await open(chrome, server, { path: `?from=${from}&to=${to}&tz=Europe/Warsaw` });
     await loaded(page);
@@ -104,7 +104,7 @@ test('the keyboard opens a cell of the heatmap, and says which it is on', async 
     await closed(page);
 });
 
-test('bars are seen however thin they are', async () => {
+test('thin bars are visible', async () => {
     for (const width of [360, 1024, 1440]) {
         const path = '?from=2026-03-06T00:00:00Z&to=2026-03-13T00:00:00Z&tz=UTC';
         const page = await open(chrome, server, { path, viewport: { width, height: 900 }, colorScheme: 'light' });
@@ -115,7 +115,7 @@ test('bars are seen however thin they are', async () => {
             for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 0 && data[i] > data[i + 2] + 60) count += 1;
             return count;
         });
-        // 24 of 168 hours have two errors each, as high as the chart.
+        // 24 of 168 hours have two errors each; their bars are as high as the chart.
         assert.ok(reds > 1_500, `${reds} pixels at ${width} px`);
         await closed(page);
     }

@@ -1,5 +1,5 @@
-// The expressions of the Grafana dashboard over Prometheus, in a Prometheus that scrapes the program. The dashboard
-// over the API is tested with the API.
+// Runs the expressions of the Grafana dashboard for Prometheus in a Prometheus that scrapes the program. The dashboard
+// for the API is tested with the API.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -61,14 +61,14 @@ after(async () => {
 
 async function ask(path, params) {
     const response = await fetch(`${url}/api/v1/${path}?${new URLSearchParams(params)}`);
-    const answer = await response.json();
-    assert.equal(answer.status, 'success', `${JSON.stringify(params)}: ${answer.error}`);
-    return answer.data;
+    const body = await response.json();
+    assert.equal(body.status, 'success', `${JSON.stringify(params)}: ${body.error}`);
+    return body.data;
 }
 
 const filled = (expression) => expression.replaceAll('$__rate_interval', '30s').replaceAll('$model', '.*');
 
-/** Traffic in which everything that a dashboard shows happens. */
+/** Traffic that gives every panel of a dashboard a value. */
 const traffic = () =>
     server.ingest(Array.from({ length: 20 }, (_, i) => record(Date.now() - i, { cache_hit: i % 5 === 0 })));
 
@@ -90,7 +90,7 @@ test('every panel has figures', { skip }, async (t) => {
     }
 });
 
-test('the choices of its variables are there', { skip }, async () => {
+test('its variables have choices', { skip }, async () => {
     await traffic();
     const queries = dashboard.templating.list.filter(({ type }) => type === 'query');
     assert.ok(queries.length > 0);
@@ -110,7 +110,7 @@ for (const name of ['chatgauge-prometheus.json', 'chatgauge-infinity.json']) {
             readFileSync(join(ROOT, 'data/grafana/dashboards', name), 'utf8'),
         );
         assert.ok(uid.length <= 40 && title && time.from && time.to);
-        assert.ok(id === undefined || id === null, 'the number is for Grafana to give');
+        assert.ok(id === undefined || id === null, 'Grafana assigns the id');
         assert.ok(templating.list.some(({ name, type }) => name === 'datasource' && type === 'datasource'));
         const taken = new Set();
         for (const { title, type, gridPos, datasource, targets } of panels) {

@@ -1,5 +1,5 @@
-// A real server with a database of its own, and a browser that reports whatever a reader would not want: errors on
-// the console, violations of the content policy, requests to other hosts.
+// A real server with a database of its own, and a browser that reports errors on the console, violations of the content
+// policy and requests to other hosts.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ export const freePort = () =>
         });
     });
 
-/** Waits until `condition` gives something, and gives it. */
+/** Waits until `condition` returns something truthy, and returns it. */
 export async function until(what, condition, limitMs = 15_000) {
     const end = Date.now() + limitMs;
     for (;;) {
@@ -36,8 +36,8 @@ export async function until(what, condition, limitMs = 15_000) {
 
 export class Server {
     /**
-     * A server on a free port; `args` are more flags of `serve` or, with `command`, of another command, and
-     * `config` makes the text of its configuration from the port.
+     * A server on a free port; `args` are further flags of `serve` or of `command`, and `config` returns the text of its
+     * configuration for the port.
      */
     static async start({ args = [], command = 'serve', token = TOKEN, config } = {}) {
         const server = new Server();
@@ -108,7 +108,7 @@ export class Server {
         return (await this.get(path)).json();
     }
 
-    /** Sends JSON and gives the answer. */
+    /** Posts JSON and returns the response's body. */
     async post(path, body) {
         const response = await fetch(`${this.url}/${path}`, {
             method: 'POST',
@@ -135,13 +135,13 @@ export class Server {
     }
 }
 
-/** A stream: `next(name)` waits for the next event of that name and gives its data. */
+/** A stream: `next(name)` waits for the next event of that name and returns its data. */
 export function events(server, query) {
     const stop = new AbortController();
     const texts = (async () => {
-        const answer = await fetch(`${server.url}/api/stream?${query}`, { headers: server.headers(), signal: stop.signal });
-        assert.equal(answer.status, 200);
-        return answer.body.pipeThrough(new TextDecoderStream()).getReader();
+        const response = await fetch(`${server.url}/api/stream?${query}`, { headers: server.headers(), signal: stop.signal });
+        assert.equal(response.status, 200);
+        return response.body.pipeThrough(new TextDecoderStream()).getReader();
     })();
     let text = '';
     return {
@@ -167,7 +167,7 @@ export function events(server, query) {
 
 let ids = 0;
 
-/** A record like those of an app, with anything else on top. */
+/** A record like those of an app, with `more` overriding its fields. */
 export function record(at, more = {}) {
     ids += 1;
     return {
@@ -204,7 +204,7 @@ export async function browser() {
     });
 }
 
-/** A page that is logged in; `page.assertClean()` tells what went wrong meanwhile. */
+/** A page that is logged in; `page.assertClean()` fails with the errors reported so far. */
 export async function open(chrome, server, { path = '', allow = [], login = true, ...context } = {}) {
     const tab = await chrome.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...context });
     const page = await tab.newPage();
@@ -237,13 +237,13 @@ export async function open(chrome, server, { path = '', allow = [], login = true
     return page;
 }
 
-/** Closes a page that must have nothing to complain of. */
+/** Closes a page after checking that it reported no errors. */
 export async function closed(page) {
     page.assertClean();
     await page.context().close();
 }
 
-/** The figure of a tile as the API gave it. */
+/** The API's value of a tile. */
 export async function tile(page, name) {
     const data = page.getByRole('group', { name, exact: true }).locator('data');
     return Number(await data.getAttribute('value'));
@@ -251,7 +251,7 @@ export async function tile(page, name) {
 
 export const loaded = (page) => page.locator('#panel-requests .chart canvas').waitFor();
 
-/** A panel's table as rows of texts, raw figures where there are any. */
+/** A panel's table as rows of texts, with the API's values in place of formatted figures. */
 export async function twin(page, panel) {
     const button = page.locator(`#${panel}`).getByRole('button', { name: /: (table|chart)$/ });
     if ((await button.getAttribute('aria-pressed')) === 'false') await button.click();

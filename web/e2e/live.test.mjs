@@ -1,4 +1,4 @@
-// What changes while one looks.
+// Updates of an open page: refresh, stream, live tail, session.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -30,17 +30,17 @@ test('figures change within 10 s of new records', async () => {
     await page.context().close();
 });
 
-test('what did not change is not sent again', async () => {
+test('unchanged data is not sent again', async () => {
     const page = await open(chrome, server, { path: '?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z' });
     await page.getByText(/The newest request/).waitFor();
-    const answer = page.waitForResponse((response) => response.url().includes('/dashboard?'));
+    const responded = page.waitForResponse((response) => response.url().includes('/dashboard?'));
     await page.getByRole('button', { name: 'Refresh now (r)' }).click();
-    assert.equal((await answer).status(), 304);
+    assert.equal((await responded).status(), 304);
     page.assertClean();
     await page.context().close();
 });
 
-test('a hidden page asks nothing and asks at once when it is seen again', async () => {
+test('a hidden page sends no requests, and refreshes at once when it is visible again', async () => {
     const page = await open(chrome, server);
     await loaded(page);
     await page.clock.install();
@@ -52,19 +52,19 @@ test('a hidden page asks nothing and asks at once when it is seen again', async 
     await page.reload();
     await loaded(page);
     await hide(true);
-    let asked = 0;
+    let requests = 0;
     page.on('request', (request) => {
-        if (request.url().includes('/api/')) asked += 1;
+        if (request.url().includes('/api/')) requests += 1;
     });
     await page.clock.runFor(120_000);
-    assert.equal(asked, 0);
+    assert.equal(requests, 0);
     await hide(false);
-    await until('a question', () => asked > 0);
+    await until('a request', () => requests > 0);
     page.assertClean();
     await page.context().close();
 });
 
-test('a killed server leaves the figures there, and they go on when it is back', async () => {
+test('figures stay while the server is down and are updated when it is back', async () => {
     const other = await Server.start();
     try {
         await other.ingest(lately(50, 2));
@@ -86,7 +86,7 @@ test('a killed server leaves the figures there, and they go on when it is back',
     }
 });
 
-test('a session that ends asks for the token and goes on where one was', async () => {
+test('after a session has ended, logging in continues on the same view', async () => {
     const other = await Server.start();
     try {
         await other.ingest(lately(30, 2));
@@ -109,7 +109,7 @@ test('a session that ends asks for the token and goes on where one was', async (
     }
 });
 
-test('logging in and out; the cookie is not for scripts, and a change needs the own page', async () => {
+test('logging in and out; scripts cannot read the cookie, and other sites cannot make changes', async () => {
     const page = await open(chrome, server, { login: false, allow: [/401/] });
     await page.getByLabel('Admin token').fill(server.token);
     await page.getByRole('button', { name: 'Log in' }).click();
@@ -132,7 +132,7 @@ test('logging in and out; the cookie is not for scripts, and a change needs the 
     await page.context().close();
 });
 
-test('the live tail shows what arrives, and says when it is too much', async () => {
+test('the live tail shows arriving requests and reports skipped ones', async () => {
     const page = await open(chrome, server, { path: 'requests?tail=on&model=tail-model' });
     const tail = page.locator('#panel-tail');
     await tail.getByText('live', { exact: true }).waitFor();
@@ -170,9 +170,9 @@ test('no more than 32 streams are open, and stopping does not wait for them', as
     }
 });
 
-test('a stream goes on after the last event seen', async () => {
-    const answer = await fetch(`${server.url}/api/stream`, { headers: server.headers() });
-    const lines = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+test('a stream resumes after the last event received', async () => {
+    const stream = await fetch(`${server.url}/api/stream`, { headers: server.headers() });
+    const lines = stream.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
     const read = async (pattern) => {
         while (!pattern.test(text)) text += (await lines.read()).value;

@@ -1,4 +1,4 @@
-// What is on the page, and how one moves in it.
+// The contents of the page, and navigation.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -18,7 +18,7 @@ after(async () => {
     await server?.stop();
 });
 
-/** Numbers as numbers: 1.0 and 1 are the same figure. */
+/** Parses numbers, so that 1.0 and 1 are equal. */
 const figures = (row) => row.map((cell) => (cell === '' || Number.isNaN(Number(cell)) ? cell : Number(cell)));
 
 const opened = (path, options) => open(chrome, server, { path, ...options });
@@ -157,7 +157,7 @@ test('a request shows its numbers and leads to others like it', async () => {
     const dialog = page.getByRole('dialog');
     await dialog.getByText('Total latency').waitFor();
     assert.match(page.url(), /request=e2e-/);
-    // Closed is closed: neither the address nor "back" opens it again.
+    // Neither the address nor "back" reopens a closed dialog.
     await page.keyboard.press('Escape');
     await until('the list', () => page.url().endsWith('/requests'));
     await page.getByRole('link', { name: 'Users', exact: true }).click();
@@ -265,7 +265,7 @@ test('colours and refresh are kept; the comparison is in the address', async () 
     await closed(page);
 });
 
-test('SQL answers, refuses to write and remembers', async () => {
+test('SQL shows results, refuses to write and keeps a history', async () => {
     const page = await opened('sql', { allow: [/400.*api\/sql/] });
     await page.getByLabel('Statement', { exact: true }).fill('select count(*) as n from request_log');
     await page.getByRole('button', { name: 'Run' }).click();

@@ -1,4 +1,4 @@
-// Behind a proxy that shows the server below a path of its own.
+// The page behind a proxy that serves it below a path.
 
 import assert from 'node:assert/strict';
 import { createServer, request as ask } from 'node:http';
@@ -19,7 +19,7 @@ after(async () => {
     await server?.stop();
 });
 
-/** A proxy of /gauge/; `headersOf` makes the headers that the server sees. */
+/** A proxy of /gauge/; `headersOf` returns the headers for the server. */
 async function proxied(headersOf) {
     const outside = [];
     const proxy = createServer((incoming, response) => {
@@ -31,10 +31,10 @@ async function proxied(headersOf) {
         const outgoing = ask(
             server.url + incoming.url.slice('/gauge'.length),
             { method: incoming.method, headers: headersOf(incoming.headers) },
-            (answer) => {
-                response.writeHead(answer.statusCode, answer.headers);
-                answer.pipe(response);
-                answer.on('error', () => response.destroy());
+            (reply) => {
+                response.writeHead(reply.statusCode, reply.headers);
+                reply.pipe(response);
+                reply.on('error', () => response.destroy());
             },
         );
         outgoing.on('error', () => response.destroy());
@@ -47,8 +47,8 @@ async function proxied(headersOf) {
 }
 
 const host = new Map([
-    ['keeps the host and tells its path', (headers) => ({ ...headers, 'x-forwarded-prefix': '/gauge' })],
-    // As without TLS: a browser does not say where a request comes from, and nginx asks for a host of its own.
+    ['keeps the host and sends its path', (headers) => ({ ...headers, 'x-forwarded-prefix': '/gauge' })],
+    // As without TLS: the browser sends no `Sec-Fetch-Site`, and nginx sends a `Host` of its own.
     [
         'asks for another host',
         ({ 'sec-fetch-site': _, host: name, ...headers }) => ({

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the page in a real browser against the real program. Installs what it needs: Debian's Chromium and
-# Prometheus, and the packages of web/package-lock.json. Arguments are test files; without them all run.
+# Tests the page in a real browser against the real program. Installs Debian's Chromium and Prometheus and the packages
+# of web/package-lock.json. Arguments are test files; without them all run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,5 +19,5 @@ npm run --silent check
 if [ $# -eq 0 ]; then
     set -- e2e/*.test.mjs
 fi
-# One after the other: they share two cores and some measure time.
+# One at a time: some tests measure time.
 exec node --test --test-concurrency=1 --test-timeout=300000 "$@"

@@ -1,4 +1,4 @@
-// The pictures of the documents, made from simulated traffic. Only with SCREENSHOTS=1: they differ from run to run.
+// Makes the screenshots of the documents from simulated traffic. Only with SCREENSHOTS=1, because they differ from run to run.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

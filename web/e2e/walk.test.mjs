@@ -1,4 +1,4 @@
-// What somebody does who sees the demo for the first time, by nothing but what is on the page.
+// First tasks of a new user in the demo, with nothing but the page.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -58,7 +58,7 @@ for (const width of [1280, 390]) {
         const page = await open(chrome, server, { viewport: { width, height: 800 } });
         await loaded(page);
         await page.getByRole('link', { name: /^Alerts/ }).click();
-        // In this range, or the last one of all.
+        // An incident of this range, or the last one of all.
         await page.getByRole('link', { name: /^High (error rate|average latency)$/ }).first().click();
         const dialog = page.getByRole('dialog', { name: /^High / });
         await dialog.getByText(/It fired because (error rate|average latency) was .*, > .*, over \d+ requests/).waitFor();

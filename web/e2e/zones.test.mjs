@@ -1,4 +1,4 @@
-// Local days: what the days shown add up to is the total of the range, in every zone and on days of 23 and 25 hours.
+// Local days: the sum of the days shown is the total of the range, in every zone and on days of 23 and 25 hours.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

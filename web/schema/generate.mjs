@@ -1,7 +1,7 @@
 // Writes openapi.d.ts, the types of the API, from the OpenAPI document; `--check` compares with what is committed.
 //
-// The document is the snapshot that tests/it/api compares with the one that the server makes. The generator has packages of
-// its own, because it needs the JavaScript API of TypeScript 5, which version 7 lacks.
+// The document is the snapshot that tests/it/api compares with the server's. The generator has packages of its own,
+// because it needs the JavaScript API of TypeScript 5, which version 7 lacks.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

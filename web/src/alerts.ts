@@ -1,94 +1,28 @@
-// The state of alerts, for the strip above every view and the spans on the charts.
+// The state of alerts: for the strip above every view and for the spans on the charts.
 
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Span } from './chart/frame';
 import * as show from './format';
 import { usePolled } from './poll';
 import { useTopic } from './stream';
-import type { Num } from './types';
-import { type State, question } from './url';
+import type { Num, Schemas } from './types';
+import { type State, apiQuery } from './url';
 
-export type Group = Record<string, string>;
-
-export interface Incident {
-    alert_id: string;
-    rule: string;
-    rule_name: string;
-    group: Group;
-    state: 'firing' | 'recovering' | 'flapping' | 'resolved';
-    severity: string;
-    metric: string;
-    operator: string;
-    unit: string;
-    threshold: number;
-    actual_value: Num;
-    peak_value: Num;
-    samples: Num;
-    events: Num;
-    message: string;
-    runbook: string | null;
-    triggered_at: string;
-    ended_at: string | null;
-    reason: string | null;
-    acknowledged_at: string | null;
-    acknowledged_by: string | null;
-    silenced_until: string | null;
-}
-
-export interface Rule {
-    id: string;
-    name: string;
-    metric: string;
-    operator: string;
-    unit: string;
-    threshold: number;
-    /** The budget or capacity that the threshold is a share of. */
-    limit: number | null;
-    window_s: Num;
-    period: string | null;
-    consecutive: number;
-    by: string[];
-    severity: string;
-    channels: string[];
-    dry_run: boolean;
-    state: string;
-    state_detail: string | null;
-    last_value: Num;
-    last_samples: Num;
-}
-
-export interface Channel {
-    name: string;
-    type: string;
-    target: string | null;
-    state: string;
-    pending: number;
-    undeliverable: number;
-    sent_total: number;
-    dead_total: number;
-    last_sent_at: string | null;
-    last_error: string | null;
-}
-
-export interface RulesAnswer {
-    as_of: string;
-    /** Whether rules are evaluated at all. */
-    enabled: boolean;
-    interval_s: number;
-    last_evaluated_at: string | null;
-    rules: Rule[];
-    channels: Channel[];
-}
+export type Incident = Schemas['IncidentBody'];
+export type Group = Incident['group'];
+export type Rule = Schemas['RuleBody'];
+export type Channel = Schemas['ChannelBody'];
+export type RulesResponse = Schemas['RulesBody'];
 
 export interface AlertsView {
     /** The newest open incidents, silenced ones too. */
     open: Incident[];
-    /** Number of open incidents that are not silenced: what asks for attention. */
+    /** Number of open incidents that are not silenced. */
     loud: number;
-    /** Grows whenever an incident began, changed or ended. */
+    /** Incremented whenever an incident begins, changes or ends. */
     changes: number;
     spans: Span[];
-    /** US dollars a day, from a rule about the cost of a day. */
+    /** US dollars a day, from the rule on the cost of a day. */
     costBudget: number | null;
     refresh: () => void;
 }
@@ -110,7 +44,7 @@ export function inUnit(value: Num | undefined, unit: string): string {
     }
 }
 
-/** A value in its unit beside the one that it is compared with: different values have different texts. */
+/** A value in its unit, shown beside `other`: with all digits if the two would read the same although they differ. */
 export function inUnitBeside(value: Num | undefined, other: Num | undefined, unit: string): string {
     const text = inUnit(value, unit);
     if (typeof value !== 'number' || value === other || text !== inUnit(other, unit)) return text;
@@ -135,7 +69,7 @@ const LATENCIES: Record<string, string> = {
     ttft: 'time to first token',
 };
 
-/** What a rule watches, in words. */
+/** A rule's metric in words. */
 export function metricName(metric: string): string {
     const [, latency = '', stat = ''] = metric.match(/^(\w+)_(avg|p\d+)$/) ?? [];
     const name = LATENCIES[latency];
@@ -148,7 +82,7 @@ export const groupText = (group: Group): string =>
         .map(([dimension, value]) => `${show.words(dimension)} ${value}`)
         .join(', ');
 
-/** What an incident says, without the group that stands beside it. */
+/** An incident's message without its group, which is shown beside it. */
 export function messageOf(incident: Incident): string {
     const group = Object.entries(incident.group).map(([dimension, value]) => `${dimension}=${value}`);
     const prefix = `${group.join(' ')}: `;
@@ -165,15 +99,15 @@ export function spanOf(incident: Incident): Span {
 
 const SPANS_MAX = 200;
 
-/** Open incidents at a moment. */
+/** The open incidents at one instant. */
 interface Open {
     as_of: string;
     alerts: Incident[];
-    /** Number of those that are not silenced, also of those that are not listed. */
+    /** Number of open incidents that are not silenced; `alerts` lists at most 100. */
     open: number;
 }
 
-/** The open incidents with one that began, changed or ended. */
+/** The open incidents after one of them began, changed or ended. */
 function withChange(before: Open, change: { as_of: string; alert: Incident; open: number }): Open {
     const others = before.alerts.filter(({ alert_id }) => alert_id !== change.alert.alert_id);
     const alerts = change.alert.ended_at === null ? [change.alert, ...others] : others;
@@ -181,7 +115,7 @@ function withChange(before: Open, change: { as_of: string; alert: Incident; open
     return { as_of: change.as_of, alerts, open: change.open };
 }
 
-/** Open incidents: told by the stream, asked for when there is none. */
+/** Open incidents: from the stream, polled while it is not open. */
 function useOpen(
     seconds: number,
     onChange: () => void,
@@ -189,17 +123,17 @@ function useOpen(
     const [open, setOpen] = useState<Open>({ as_of: '', alerts: [], open: 0 });
     const [streaming, setStreaming] = useState(false);
     const polled = usePolled<Open>(streaming ? '' : 'api/metrics/alerts?state=open&limit=100', seconds);
-    // An answer that was under way while the stream told more is too old.
-    const take = (next: Open) => setOpen((before) => (Date.parse(next.as_of) < Date.parse(before.as_of) ? before : next));
+    // A polled response can be older than what the stream has sent meanwhile.
+    const update = (next: Open) => setOpen((before) => (Date.parse(next.as_of) < Date.parse(before.as_of) ? before : next));
     useEffect(() => {
-        if (polled.data) take(polled.data);
+        if (polled.data) update(polled.data);
     }, [polled.data]);
     useTopic(
         'alerts',
         seconds > 0 ? '' : null,
         {
             alerts: (data) => {
-                take(data as Open);
+                update(data as Open);
                 onChange();
             },
             alert: (data) => {
@@ -215,22 +149,22 @@ function useOpen(
 export function useAlerts(state: State, zone: string, seconds: number): AlertsView {
     const [changes, setChanges] = useState(0);
     const open = useOpen(seconds, () => setChanges((n) => n + 1));
-    const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
+    const range = new URLSearchParams(apiQuery({ ...state, filters: {} }, zone));
     range.set('limit', String(SPANS_MAX));
     const past = usePolled<{ incidents: Incident[] }>(
         state.tab === 'overview' ? `api/alerts/incidents?${range}` : '',
-        // The stream tells when one begins, changes or ends.
+        // An open stream reports each change, so polling can be slow.
         seconds && (open.streaming ? 60 : seconds),
         !open.streaming,
     );
-    const rules = usePolled<RulesAnswer>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60, false);
+    const rules = usePolled<RulesResponse>(state.tab === 'overview' ? 'api/alerts/rules' : '', seconds && 60, false);
     useEffect(() => {
         if (changes > 0) past.refresh();
     }, [changes]);
     const budget = rules.data?.rules.find(
         (rule) => rule.metric === 'cost' && rule.period === 'day' && rule.by.length === 0,
     );
-    // The same list as long as nothing changed, so that charts are not drawn anew each time.
+    // The same list as long as nothing changed, so that charts are not redrawn at every refresh.
     const fresh = (past.data?.incidents ?? []).map(spanOf);
     const spans = useMemo(() => fresh, [JSON.stringify(fresh)]);
     return {

@@ -1,4 +1,4 @@
-// Talking to the server. A problem is an error with a title and a detail, whatever went wrong.
+// Requests to the server. Every failure is a `Problem`, an error with a title and a detail.
 
 export class Problem extends Error {
     constructor(
@@ -11,7 +11,7 @@ export class Problem extends Error {
     }
 }
 
-/** Called when the server does not know the session any more. */
+/** Called when the server rejects the session. */
 let onLoggedOut: () => void = () => {};
 
 export function whenLoggedOut(listener: () => void): void {
@@ -19,13 +19,13 @@ export function whenLoggedOut(listener: () => void): void {
 }
 
 async function problemOf(response: Response): Promise<Problem> {
-    let [title, detail] = [`The server answered ${response.status}`, response.statusText];
+    let [title, detail] = [`The server returned ${response.status}`, response.statusText];
     try {
         const body = (await response.json()) as { title?: string; detail?: string };
         title = body.title ?? title;
         detail = body.detail ?? detail;
     } catch {
-        // Not one of our answers: a proxy in between, perhaps.
+        // Not a problem document: a proxy may have sent this response.
     }
     const after = Number(response.headers.get('retry-after'));
     return new Problem(response.status, title, detail, Number.isFinite(after) && after > 0 ? after : null);
@@ -49,7 +49,7 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
     return (await response.json()) as T;
 }
 
-/** JSON in which integers that the browser would round stay exact, as texts. */
+/** Parses JSON; integers that the browser would round become strings. */
 function parseExactly(text: string): unknown {
     const keep = (_: string, value: unknown, context?: { source?: string }) =>
         typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source

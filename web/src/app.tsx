@@ -1,4 +1,4 @@
-// The frame of all views: tabs, zone, colours, refresh, filters, and the notes that concern everything.
+// The frame of all views: tabs, zone, colours, refresh, filters, and the notes on the whole range.
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useAlerts } from './alerts';
@@ -11,7 +11,7 @@ import { refreshAll, useClock, usePolled } from './poll';
 import { autoRefresh, browserZone } from './time';
 import type { Dashboard, Session } from './types';
 import { Brand, Dialog, Icon, ProblemNote, Select } from './ui';
-import { TABS, type State, type Tab, follow, go, link, question, useUrl } from './url';
+import { TABS, type State, type Tab, apiQuery, follow, go, link, useUrl } from './url';
 import { Alerts } from './views/alerts';
 import { Groups } from './views/groups';
 import { Overview } from './views/overview';
@@ -56,15 +56,15 @@ const KEYS = [
     ['Esc', 'Close a dialog'],
 ] as const;
 
-/** When the shown answer was last known to be right. */
-interface Answered {
+/** When the displayed data was last confirmed, and whether the latest request failed. */
+interface Loaded {
     at: number;
     failed: boolean;
 }
 
-function Freshness(props: { answered: Answered; seconds: number }) {
+function Freshness(props: { loaded: Loaded; seconds: number }) {
     const now = useClock();
-    const { at, failed } = props.answered;
+    const { at, failed } = props.loaded;
     if (at === 0) return <span class="freshness off">{failed ? 'no data' : 'loading'}</span>;
     const age = now - at;
     const late = failed || (props.seconds > 0 && age > props.seconds * 2_000 + 3_000);
@@ -135,7 +135,7 @@ function useShortcuts(refresh: () => void, help: () => void) {
     });
 }
 
-/** What concerns the whole range: nothing in it, or not all of it kept. */
+/** Notes on the whole range: it is empty, or retention has deleted requests that it needs. */
 function RangeNotes({ data, zone }: { data: Dashboard; zone: string }) {
     const last = data.last_request_at;
     return (
@@ -161,14 +161,14 @@ function RangeNotes({ data, zone }: { data: Dashboard; zone: string }) {
             )}
             {data.complete_from && (
                 <p class="note">
-                    Part of this range has outlived the single requests that would answer it: figures are complete from{' '}
+                    Retention has deleted single requests that part of this range needs: figures are complete from{' '}
                     {show.instant(Date.parse(data.complete_from), zone)} on.
                 </p>
             )}
             {data.previous?.complete_from && (
                 <p class="note">
-                    Part of the range compared with has outlived the single requests that would answer it: its figures are complete
-                    from {show.instant(Date.parse(data.previous.complete_from), zone)} on, so changes are not exact.
+                    Retention has deleted single requests that part of the earlier range needs: its figures are complete from{' '}
+                    {show.instant(Date.parse(data.previous.complete_from), zone)} on, so changes are not exact.
                 </p>
             )}
         </>
@@ -182,15 +182,15 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     const seconds =
         prefs.refresh === 'off' ? 0 : prefs.refresh === 'auto' ? autoRefresh(state.from, state.to) : Number(prefs.refresh);
     const [help, setHelp] = useState(false);
-    const [, setAnswers] = useState(0);
-    const answered = useRef<Answered>({ at: 0, failed: false });
+    const [, setRenders] = useState(0);
+    const loaded = useRef<Loaded>({ at: 0, failed: false });
     const main = useRef<HTMLElement>(null);
     const tabs = useRef<HTMLElement>(null);
     const isOverview = state.tab === 'overview';
     const { sort, stat } = sortOf(state);
     const polled = usePolled<Dashboard>(
         isOverview
-            ? `api/metrics/dashboard?${question(state, zone, {
+            ? `api/metrics/dashboard?${apiQuery(state, zone, {
                   compare: state.compare,
                   latency: metricOf(latencyOf(state)),
                   top: topOf(state),
@@ -201,23 +201,23 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
         seconds,
     );
     const alerts = useAlerts(state, zone, seconds);
-    if (isOverview) answered.current = { at: polled.at, failed: polled.error !== null };
-    /** Views ask by themselves and say how it went. */
-    const onAnswer = (answer: Answered) => {
-        const { at, failed } = answered.current;
-        if (at === answer.at && failed === answer.failed) return;
-        answered.current = { at: answer.at, failed: answer.failed };
-        queueMicrotask(() => setAnswers((n) => n + 1));
+    if (isOverview) loaded.current = { at: polled.at, failed: polled.error !== null };
+    /** The other views poll by themselves and report the outcome here. */
+    const onResult = (result: Loaded) => {
+        const { at, failed } = loaded.current;
+        if (at === result.at && failed === result.failed) return;
+        loaded.current = { at: result.at, failed: result.failed };
+        queueMicrotask(() => setRenders((n) => n + 1));
     };
-    // The figures that an alert speaks of are shown with it. The first change is the state at the start, which tells
-    // something new only if one began after the figures.
+    // Refresh the figures together with the alerts. The first change is the state at the start, which needs a refresh
+    // only if an incident began after the figures.
     useEffect(() => {
         const known = Date.parse(polled.data?.as_of ?? '');
         const newer = alerts.open.some((incident) => Date.parse(incident.triggered_at) > known);
         if (isOverview && (alerts.changes > 1 || newer)) polled.refresh();
     }, [alerts.changes]);
     useShortcuts(refreshAll, () => setHelp(true));
-    // On a phone the tabs scroll sideways: the current one is to be seen.
+    // On a phone the tabs scroll sideways; scroll to the current one.
     useLayoutEffect(() => {
         const current = tabs.current?.querySelector<HTMLElement>('[aria-current]');
         if (current && tabs.current) tabs.current.scrollLeft = current.offsetLeft - 24;
@@ -227,9 +227,9 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
     }, [state.tab, alerts.loud]);
     const data = polled.data;
     const firstRun = isOverview && data !== null && data.last_request_at === null;
-    const shared = { state, zone, seconds, onAnswer };
+    const shared = { state, zone, seconds, onResult };
     const { spans, costBudget } = alerts;
-    // Drawn anew only when what it shows changed, not whenever a question is under way.
+    // Redrawn only when its data changes, not while a request is in flight.
     const overview = useMemo(
         () => <Overview state={state} zone={zone} data={data} spans={spans} budget={costBudget} old={polled.old} />,
         [state, zone, data, spans, costBudget, polled.old],
@@ -270,7 +270,7 @@ function Page({ session, onLogOut }: { session: Session; onLogOut: () => void })
                             </a>
                         ))}
                     </nav>
-                    {state.tab !== 'sql' && <Freshness answered={answered.current} seconds={seconds} />}
+                    {state.tab !== 'sql' && <Freshness loaded={loaded.current} seconds={seconds} />}
                     <button type="button" class="icon" aria-label="Refresh now (r)" title="Refresh now (r)" onClick={refreshAll}>
                         <Icon name="refresh" />
                     </button>

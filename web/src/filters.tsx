@@ -1,4 +1,4 @@
-// The second bar: range, comparison, filters, the link to all of it. The same for every view.
+// The second bar: range, comparison, filters, and the link to the view. The same for every view.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, get } from './api';
@@ -119,8 +119,8 @@ function FilterDialog(props: { state: State; open: boolean; onClose: () => void 
         const timer = window.setTimeout(() => {
             const path = `api/dimensions/${dimension}/values?limit=50&prefix=${encodeURIComponent(text)}`;
             get<DimensionValues>(path, stop.signal).then(
-                (answer) => {
-                    setValues(answer.values);
+                (found) => {
+                    setValues(found.values);
                     setProblem(null);
                 },
                 (error) => {
@@ -188,7 +188,7 @@ function FilterDialog(props: { state: State; open: boolean; onClose: () => void 
     );
 }
 
-/** The link to what is seen, with the range as it is written or fixed to instants. */
+/** The link to this view, with the range as it is written or fixed to instants. */
 function linkTo(state: State, fixed: { start: string; end: string } | null): string {
     const there = fixed
         ? { ...state, from: new Date(fixed.start).toISOString(), to: new Date(fixed.end).toISOString() }
@@ -199,10 +199,10 @@ function linkTo(state: State, fixed: { start: string; end: string } | null): str
 export function FilterBar(props: {
     state: State;
     zone: string;
-    /** The range of the last answer. */
+    /** The range of the last response. */
     resolved: { start: string; end: string } | null;
     comparable: boolean;
-    /** Whether the view looks at the filters. */
+    /** Whether the view applies the filters. */
     filterable: boolean;
 }) {
     const { state } = props;

@@ -1,9 +1,8 @@
-// Numbers and instants as people read them. Everything on the page goes through here, so that a figure
-// looks the same wherever it stands.
+// Formats numbers and instants. Everything on the page uses these functions, so a figure looks the same everywhere.
 
 import type { Num } from './types';
 
-/** What stands for a figure that is not known. */
+/** Shown in place of an unknown figure. */
 export const NONE = '–';
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
@@ -36,7 +35,7 @@ export const compact: Format = known((value) => {
 
 const digits = new Intl.NumberFormat('en', { maximumSignificantDigits: 12 });
 
-/** All digits that a number has, for one that is compared with another. */
+/** All digits of a number, for comparing it with another. */
 export const precise: Format = known((value) => digits.format(value));
 
 export const rate: Format = known((value) =>
@@ -58,7 +57,7 @@ export const duration: Format = known((value) => {
     return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`;
 });
 
-/** For axes, where there is little room and the marks are round. */
+/** A round duration on an axis, in few characters. */
 export function durationMark(value: number): string {
     if (value === 0) return '0';
     if (Math.abs(value) < 1_000) return `${significant.format(value)} ms`;
@@ -137,7 +136,7 @@ export const dated = (at: number, zone: string): string =>
         ? instant(at, zone)
         : `${day(at, zone)} ${year(at, zone)}, ${clock(at, zone)}`;
 
-/** The time alone when it is today's. */
+/** Day and time; the time alone when it is today. */
 export const since = (at: number, zone: string): string =>
     Date.now() - at < 86_400_000 && day(at, zone) === day(Date.now(), zone) ? clock(at, zone) : dated(at, zone);
 
@@ -147,7 +146,7 @@ export function exactInstant(at: number, zone: string): string {
     return `${date}, ${clockSeconds(at, zone)}.${String(Math.abs(at % 1_000)).padStart(3, '0')}`;
 }
 
-/** The start of a bucket of this width, no finer than it needs to be. */
+/** The start of a bucket, as fine as its width needs. */
 export function bucketName(at: number, aggregation: string | undefined, zone: string): string {
     if (aggregation === 'monthly') return month(at, zone);
     if (aggregation === 'daily' || aggregation === 'weekly') return weekday(at, zone);

@@ -1,4 +1,4 @@
-// The filter of the list of requests that other views do not have: from how long to how long they took.
+// The latency filter, minimum and maximum, which only the list of requests has.
 
 import { useEffect, useState } from 'preact/hooks';
 import * as show from './format';

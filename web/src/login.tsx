@@ -1,4 +1,4 @@
-// Logging in, and the first steps of an empty server.
+// The login form, and the first steps with an empty server.
 
 import { useState } from 'preact/hooks';
 import { Problem, post } from './api';

@@ -1,4 +1,4 @@
-// The entry: colours first, then who is there.
+// The entry: applies the colours, loads the session and renders the page.
 
 import { Component, type ComponentChildren, render } from 'preact';
 import { get } from './api';
@@ -14,7 +14,7 @@ function Themed({ first }: { first: Session }) {
     return <App first={first} />;
 }
 
-/** What stands instead of an empty page when drawing it failed. */
+/** Shows an error instead of an empty page when rendering fails. */
 class Safe extends Component<{ children: ComponentChildren }, { broken: string }> {
     override state = { broken: '' };
     override componentDidCatch(error: unknown): void {

@@ -12,7 +12,7 @@ export interface TwinColumn {
 }
 
 export interface Twin {
-    /** What the rows are called. */
+    /** Heading of the column of row labels. */
     head: string;
     rows: { key: string; label: string }[];
     columns: TwinColumn[];
@@ -65,7 +65,7 @@ export function Panel(props: {
     sentence: string;
     wide?: boolean;
     tools?: ComponentChildren;
-    /** Where the same figures are as CSV. */
+    /** Address of the same figures as CSV. */
     csv?: string;
     twin?: () => Twin;
     /** Stays visible beside the table. */
@@ -107,7 +107,7 @@ export function Panel(props: {
     );
 }
 
-/** The place of a panel while its figures are on their way. */
+/** Shown in place of a panel while its figures load. */
 export function PanelSkeleton({ title, wide }: { title: string; wide?: boolean }) {
     return (
         <div class={wide ? 'panel wide' : 'panel'} aria-busy="true">

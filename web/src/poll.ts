@@ -1,35 +1,34 @@
-// Asking again and again: paused while nobody looks, slower while the server fails, and what was known
-// stays on the page.
+// Polling: paused while the page is hidden, slower while the server fails; the last data stays on the page.
 
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, send } from './api';
 
-/** Seconds to wait after one, two, three and more failures. */
+/** Seconds until the retry after the first, second, third and every later failure. */
 const BACK_OFF = [10, 20, 40, 60];
 
 export interface Polled<T> {
     data: T | null;
-    /** The question that `data` answers. */
+    /** The path that `data` was loaded from. */
     of: string;
-    /** `data` answers an earlier question, or is older than it should be. */
+    /** `data` is from an earlier path, or the latest request failed. */
     old: boolean;
     error: Problem | null;
-    /** When `data` was last known to be right. */
+    /** When `data` was last confirmed, in milliseconds. */
     at: number;
     loading: boolean;
     refresh: () => void;
 }
 
-const askers = new Set<() => void>();
+const refreshers = new Set<() => void>();
 
-/** Asks everything that is shown again, now. */
+/** Refreshes everything on the page. */
 export function refreshAll(): void {
-    for (const ask of [...askers]) ask();
+    for (const refresh of [...refreshers]) refresh();
 }
 
 /**
- * Asks `path` every `seconds`; 0: once. An empty path asks nothing. What the stream tells of need not join when all
- * is asked again.
+ * Polls `path` every `seconds`; 0: loads it once. An empty path loads nothing. Without `joins`, `refreshAll` skips it:
+ * for data that the stream keeps current.
  */
 export function usePolled<T>(path: string, seconds: number, joins = true): Polled<T> {
     const [result, setResult] = useState<Omit<Polled<T>, 'refresh' | 'old'>>({
@@ -39,20 +38,20 @@ export function usePolled<T>(path: string, seconds: number, joins = true): Polle
         at: 0,
         loading: path !== '',
     });
-    const ask = useRef<() => void>(() => {});
+    const runLatest = useRef<() => void>(() => {});
     useEffect(() => {
         if (!path) return;
         let [timer, failures, tag, ended] = [0, 0, '', false];
         let request: AbortController | null = null;
-        const later = (wait: number) => {
+        const schedule = (delay: number) => {
             window.clearTimeout(timer);
-            if (!ended && wait > 0 && !document.hidden) timer = window.setTimeout(run, wait * 1_000);
+            if (!ended && delay > 0 && !document.hidden) timer = window.setTimeout(run, delay * 1_000);
         };
         const run = async () => {
             request?.abort();
             const mine = new AbortController();
             request = mine;
-            // What is known stays, and nothing is drawn for a question alone.
+            // Data on the page stays; a refresh alone renders nothing.
             setResult((before) => (before.data || before.loading ? before : { ...before, loading: true }));
             try {
                 const response = await send(path, {
@@ -71,15 +70,15 @@ export function usePolled<T>(path: string, seconds: number, joins = true): Polle
                     at: Date.now(),
                     loading: false,
                 }));
-                later(seconds);
+                schedule(seconds);
             } catch (error) {
                 if (ended || mine.signal.aborted) return;
                 const problem =
-                    error instanceof Problem ? error : new Problem(0, 'The answer cannot be read', String(error));
+                    error instanceof Problem ? error : new Problem(0, 'Unreadable response', String(error));
                 setResult((before) => ({ ...before, error: problem, loading: false }));
-                const wait = BACK_OFF[Math.min(failures, BACK_OFF.length - 1)] ?? 60;
+                const delay = BACK_OFF[Math.min(failures, BACK_OFF.length - 1)] ?? 60;
                 failures += 1;
-                later(Math.max(wait, problem.retryAfter ?? 0));
+                schedule(Math.max(delay, problem.retryAfter ?? 0));
             }
         };
         const onVisibility = () => {
@@ -87,25 +86,25 @@ export function usePolled<T>(path: string, seconds: number, joins = true): Polle
             if (!document.hidden && seconds > 0) void run();
         };
         const now = () => void run();
-        ask.current = now;
-        if (joins) askers.add(now);
+        runLatest.current = now;
+        if (joins) refreshers.add(now);
         document.addEventListener('visibilitychange', onVisibility);
         void run();
         return () => {
             ended = true;
-            askers.delete(now);
-            ask.current = () => {};
+            refreshers.delete(now);
+            runLatest.current = () => {};
             window.clearTimeout(timer);
             request?.abort();
             document.removeEventListener('visibilitychange', onVisibility);
         };
     }, [path, seconds, joins]);
-    const refresh = useCallback(() => ask.current(), []);
+    const refresh = useCallback(() => runLatest.current(), []);
     const old = result.error !== null || (result.data !== null && result.of !== path);
     return { ...result, old, refresh };
 }
 
-/** Renders again every second. */
+/** Renders the component every second and returns the time. */
 export function useClock(): number {
     const [now, set] = useState(Date.now());
     useEffect(() => {

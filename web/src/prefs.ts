@@ -1,4 +1,4 @@
-// What belongs to the reader and not to the link: colours and how often to refresh.
+// Preferences of the reader, which no link contains: colours and refresh interval.
 
 import { useEffect, useState } from 'preact/hooks';
 
@@ -20,7 +20,7 @@ export function keep(key: string, value: string): void {
     try {
         localStorage.setItem(`chatgauge.${key}`, value);
     } catch {
-        // As above: it lasts until the page is closed.
+        // As above: the value lasts until the page is closed.
     }
     memory.set(key, value);
     for (const listener of listeners) listener();
@@ -56,7 +56,7 @@ export function usePrefs(): { theme: Theme; refresh: Refresh } {
     return value;
 }
 
-/** Changes whenever the colours do, for what is drawn by hand. */
+/** The colours in use, `light` or `dark`: canvases are redrawn when this changes. */
 export function useColours(): string {
     const { theme: chosen } = usePrefs();
     const dark = window.matchMedia('(prefers-color-scheme: dark)');

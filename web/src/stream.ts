@@ -1,20 +1,20 @@
-// Server-sent events: one stream for the whole page, only while it is looked at, because browsers open few
-// connections to a host. It is opened anew when somebody wants something else of it.
+// Server-sent events: one stream for the whole page, because browsers open few connections to a host. It is closed
+// while the page is hidden, and reopened when its topics or their queries change.
 
 import { useEffect, useRef } from 'preact/hooks';
 
-export type StreamState = 'connecting' | 'open' | 'waiting for a place';
+export type StreamState = 'connecting' | 'open' | 'refused, retrying';
 
 type Handlers = Record<string, (data: unknown) => void>;
 
 interface Topic {
-    /** What else is asked for. */
+    /** Further parameters of the stream's address. */
     query: string;
     on: () => Handlers;
     onState: (state: StreamState) => void;
 }
 
-/** A refusal ends the browser's own attempts; the next one comes after this. */
+/** Milliseconds until the next attempt after a refusal, which ends the browser's own retries. */
 const REFUSED_WAIT_MS = 10_000;
 const EVENTS = { requests: ['request', 'gap'], alerts: ['alerts', 'alert'] } as const;
 type Name = keyof typeof EVENTS;
@@ -31,7 +31,7 @@ function wanted(): string {
     return `api/stream?${[...names, ...queries].join('&')}`;
 }
 
-function tell(state: StreamState): void {
+function notify(state: StreamState): void {
     for (const topic of topics.values()) topic.onState(state);
 }
 
@@ -41,13 +41,13 @@ function open(): void {
     source = null;
     opened = wanted();
     if (!opened) return;
-    tell('connecting');
+    notify('connecting');
     const made = new EventSource(opened);
     source = made;
-    made.onopen = () => tell('open');
+    made.onopen = () => notify('open');
     made.onerror = () => {
         const refused = made.readyState === EventSource.CLOSED;
-        tell(refused ? 'waiting for a place' : 'connecting');
+        notify(refused ? 'refused, retrying' : 'connecting');
         if (refused) again = window.setTimeout(open, REFUSED_WAIT_MS);
     };
     for (const [name, topic] of topics) {
@@ -57,7 +57,7 @@ function open(): void {
     }
 }
 
-/** Looks once all who come and go at the same time have done so. */
+/** Reopens the stream if needed, once for all topics that are added and removed in the same task. */
 function sync(): void {
     if (due) return;
     due = true;
@@ -69,14 +69,14 @@ function sync(): void {
 
 document.addEventListener('visibilitychange', sync);
 
-/** Hears of a topic; without a query (null) of nothing. */
+/** Subscribes to a topic while `query` is not null. */
 export function useTopic(name: Name, query: string | null, on: Handlers, onState: (state: StreamState) => void): void {
     const latest = useRef({ on, onState });
     latest.current = { on, onState };
     useEffect(() => {
         if (query === null) return;
         topics.set(name, { query, on: () => latest.current.on, onState: (state) => latest.current.onState(state) });
-        // The same address again still has new listeners to serve.
+        // Reopen even for the same address: the new handlers need listeners.
         opened = '';
         sync();
         return () => {

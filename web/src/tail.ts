@@ -1,4 +1,4 @@
-// Requests as they are stored.
+// The live tail: requests as they are stored, from the stream.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type StreamState, useTopic } from './stream';
@@ -10,7 +10,7 @@ const FLUSH_MS = 250;
 export interface TailState {
     requests: StoredRequest[];
     state: StreamState;
-    /** When requests were left out, in milliseconds. */
+    /** When requests were last skipped, in milliseconds. */
     gap: number | null;
 }
 

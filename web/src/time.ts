@@ -1,4 +1,4 @@
-// Ranges as the address writes them: `now-24h`, `now-7d/d`, or instants.
+// Ranges as they are written in the address: `now-24h`, `now-7d/d`, or instants.
 
 export interface Preset {
     from: string;
@@ -38,7 +38,7 @@ const WIDTHS: Record<string, number> = {
     y: 525_600 * MINUTE,
 };
 
-/** About how long a range is, in milliseconds: enough to choose how often to ask. */
+/** Approximate length of a range in milliseconds: enough to choose the refresh interval. */
 export function roughWidth(from: string, to: string): number {
     const at = (text: string): number => {
         if (!isRelative(text)) return Date.parse(text);
@@ -52,7 +52,7 @@ export function roughWidth(from: string, to: string): number {
     return Number.isFinite(width) ? width : 0;
 }
 
-/** Seconds between two refreshes when the reader leaves it to the page. */
+/** Seconds between two refreshes when the reader chose "auto". */
 export function autoRefresh(from: string, to: string): number {
     const width = roughWidth(from, to);
     if (width <= 15 * MINUTE) return 5;
@@ -71,14 +71,14 @@ function fieldFormat(zone: string): Intl.DateTimeFormat {
     return made;
 }
 
-/** What a browser's field for date and time holds for an instant in a zone, and back. */
+/** An instant as the text of a `datetime-local` field in a zone. */
 export const toField = (at: number, zone: string): string => fieldFormat(zone).format(at).replace(' ', 'T');
 
-/** The instant at which a clock of the zone shows what stands in the field. */
+/** The instant of a `datetime-local` field's text in a zone. */
 export function fromField(text: string, zone: string): number {
     const wanted = Date.parse(`${text}:00Z`);
     let [guess, before] = [wanted, wanted];
-    // The offset depends on the answer; two rounds settle it.
+    // The zone's offset depends on the instant; two corrections suffice.
     for (let round = 0; round < 3; round += 1) {
         const shown = Date.parse(`${toField(guess, zone)}:00Z`);
         if (shown === wanted) return guess;

@@ -1,8 +1,8 @@
-// The answers of the server under the names that the page uses; `schema/openapi.d.ts` is made from the OpenAPI document.
+// Names for the server's responses; `schema/openapi.d.ts` is generated from the OpenAPI document.
 
 import type { components } from '../schema/openapi';
 
-type Schemas = components['schemas'];
+export type Schemas = components['schemas'];
 
 export type Num = number | null;
 
@@ -17,5 +17,5 @@ export type TopRow = Schemas['TopRowBody'];
 export type Day = Schemas['DayBody'];
 export type StoredRequest = Schemas['RequestBody'];
 export type RequestsPage = Schemas['RequestsBody'];
-export type SqlAnswer = Schemas['RowsBody'];
+export type SqlResult = Schemas['RowsBody'];
 export type DimensionValues = Schemas['DimensionValuesBody'];

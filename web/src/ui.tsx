@@ -1,4 +1,4 @@
-// Small parts that every view uses. Whatever comes from records is a text node, never markup.
+// Small components that every view uses. Text from records is rendered as text nodes, never as markup.
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
@@ -37,7 +37,7 @@ export function Brand() {
     );
 }
 
-/** One of a few, chosen by a row of buttons. */
+/** A row of buttons that selects one of a few options. */
 export function Segments<T extends string>(props: {
     label: string;
     options: readonly (readonly [T, string])[];
@@ -127,7 +127,7 @@ async function copyText(text: string): Promise<void> {
         await navigator.clipboard.writeText(text);
         return;
     }
-    // Without TLS there is no clipboard of the new kind.
+    // Without TLS the browser has no `navigator.clipboard`.
     const area = document.createElement('textarea');
     area.value = text;
     (document.querySelector('dialog[open]') ?? document.body).append(area);
@@ -154,11 +154,11 @@ export function CopyButton(props: { text: () => string; label: string; class?: s
     );
 }
 
-/** The change against the range compared with: an arrow, a figure and, where one is, good or bad. */
+/** The change against the earlier range: an arrow and a figure, coloured if a rise is good or bad. */
 export function Delta(props: {
     value: Num;
     previous: Num | undefined;
-    /** Requests of the range compared with; few say nothing. */
+    /** Requests in the earlier range; with fewer than 10 no change is shown. */
     base: Num | undefined;
     points?: boolean;
     upIsBad?: boolean;
@@ -188,7 +188,7 @@ export function Delta(props: {
 
 const SPARK_POINTS = 60;
 
-/** The shape of a series, for the eye only. */
+/** A small line without axes that shows the shape of a series; hidden from screen readers. */
 export function Spark({ values }: { values: Num[] }) {
     const step = Math.max(1, Math.ceil(values.length / SPARK_POINTS));
     const points: Num[] = [];
@@ -196,10 +196,10 @@ export function Spark({ values }: { values: Num[] }) {
         const known = values.slice(i, i + step).filter((value): value is number => value !== null);
         points.push(known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : null);
     }
-    const most = Math.max(...points.map((value) => value ?? 0), 0);
-    if (points.length < 2 || most === 0) return <svg class="spark" aria-hidden="true" />;
+    const max = Math.max(...points.map((value) => value ?? 0), 0);
+    if (points.length < 2 || max === 0) return <svg class="spark" aria-hidden="true" />;
     const x = (i: number) => ((i * 100) / (points.length - 1)).toFixed(2);
-    const y = (value: number) => (22 - (value * 20) / most).toFixed(2);
+    const y = (value: number) => (22 - (value * 20) / max).toFixed(2);
     let [path, pen] = ['', 'M'];
     points.forEach((value, i) => {
         if (value === null) pen = 'M';
@@ -260,7 +260,7 @@ export function ProblemNote(props: { problem: Problem; onRetry?: () => void; chi
     );
 }
 
-/** A name from the records: isolated, so that its writing direction stays its own. */
+/** A name from the records, isolated so that its writing direction does not affect the text around it. */
 export function Name({ text }: { text: string }) {
     return (
         <bdi class="name" title={text}>
@@ -269,7 +269,7 @@ export function Name({ text }: { text: string }) {
     );
 }
 
-/** A cell that holds the figure of the API and shows it as people read it. */
+/** A table cell: shows the formatted figure and carries the API's value. */
 export function Figure(props: { value: Num | undefined; text: string; class?: string }) {
     const known = props.value !== null && props.value !== undefined;
     return (

@@ -1,4 +1,4 @@
-// The address is the state: what is seen can be sent to somebody as a link.
+// The address holds the whole state of the page, so a link shows the same view.
 
 import { useEffect, useState } from 'preact/hooks';
 import { DEFAULT_FROM, DEFAULT_TO, isZone } from './time';
@@ -6,7 +6,7 @@ import { DEFAULT_FROM, DEFAULT_TO, isZone } from './time';
 export const TABS = ['overview', 'requests', 'users', 'spaces', 'models', 'alerts', 'status', 'sql'] as const;
 export type Tab = (typeof TABS)[number];
 
-/** What requests can be filtered by, the same everywhere. */
+/** Dimensions that requests can be filtered by, in every view. */
 export const DIMENSIONS = ['space', 'user', 'model', 'provider', 'error_type', 'outcome', 'source', 'streamed'] as const;
 export type DimensionName = (typeof DIMENSIONS)[number];
 
@@ -20,11 +20,11 @@ export interface State {
     tz: string;
     compare: '' | 'previous' | 'week';
     filters: Filters;
-    /** Everything else that a view keeps in the address. */
+    /** Other settings of the view, by `VIEW_KEYS`. */
     view: Record<string, string>;
 }
 
-/** What a view may keep. */
+/** Names of the settings that a view may keep in the address. */
 const VIEW_KEYS = ['latency', 'scale', 'top', 'sort', 'share', 'min_ms', 'max_ms', 'request', 'at', 'tail', 'rule', 'incident', 'q'];
 
 export function parse(location: { pathname: string; search: string }): State {
@@ -94,7 +94,7 @@ function changed(change: Change): State {
     return next;
 }
 
-/** Goes to another state: as a step that "back" undoes, or in place. */
+/** Changes the state: `push` adds a step to the browser's history, `replace` does not. */
 export function go(change: Change, how: 'push' | 'replace' = 'push'): void {
     const next = changed(change);
     const address = format(next);
@@ -104,7 +104,7 @@ export function go(change: Change, how: 'push' | 'replace' = 'push'): void {
     publish(next);
 }
 
-/** Takes out of the address what opened a dialog: as "back" does when it was opened here, so that "back" does not open it again. */
+/** Removes an open dialog from the address; goes back if the dialog was opened on this page, so that "back" does not reopen it. */
 export function closeDialog(change: Change): void {
     if ((history.state as { isDialog?: boolean } | null)?.isDialog) history.back();
     else go(change, 'replace');
@@ -113,7 +113,7 @@ export function closeDialog(change: Change): void {
 /** The address of another state, for links. */
 export const link = (change: Change): string => format(changed(change));
 
-/** Follows a link inside the page, unless the reader wants it elsewhere. */
+/** Follows a link inside the page, unless it is to open in another tab or window. */
 export function follow(event: MouseEvent, change: Change): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
     event.preventDefault();
@@ -132,7 +132,7 @@ export function useUrl(): State {
     return value;
 }
 
-/** The filters with one more value, or without it. */
+/** The filters with one more value. */
 export function withFilter(filters: Filters, dimension: DimensionName, value: string): Filters {
     const values = filters[dimension] ?? [];
     return values.includes(value) ? filters : { ...filters, [dimension]: [...values, value] };
@@ -146,8 +146,8 @@ export function withoutFilter(filters: Filters, dimension: DimensionName, value:
     return next;
 }
 
-/** What the server is asked for: range, zone and filters. */
-export function question(state: State, zone: string, more: Record<string, string | string[] | undefined> = {}): string {
+/** The query string of an API request: range, zone, `more` and filters. */
+export function apiQuery(state: State, zone: string, more: Record<string, string | string[] | undefined> = {}): string {
     const params = new URLSearchParams();
     params.set('start', state.from);
     if (state.to !== 'now') params.set('end', state.to);

@@ -1,4 +1,4 @@
--- What the change does not name stays.
+-- A null parameter leaves its column unchanged.
 update alert_incidents set
     peak_value = coalesce(:peak_value, peak_value),
     ended_at_ms = coalesce(:ended_at_ms, ended_at_ms),

@@ -5,7 +5,7 @@ where (:incident_ids is null or incident_id in (select value from json_each(:inc
   and (:during_start_ms is null or ended_at_ms is null or ended_at_ms >= :during_start_ms)
   and (:during_end_ms is null or fired_at_ms < :during_end_ms)
   and (:fired_since_ms is null or fired_at_ms >= :fired_since_ms)
-  -- The first of these bounds the index, so that no page reads those before it again.
+  -- The first condition bounds the index scan, so that no page reads the rows of earlier pages again.
   and fired_at_ms <= coalesce(:before_ms, 9223372036854775807)
   and (:before_ms is null or (fired_at_ms, incident_id) < (:before_ms, :before_id))
 order by fired_at_ms desc, incident_id desc limit :limit

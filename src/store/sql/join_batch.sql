@@ -1,4 +1,4 @@
--- The message :id and others of its rule and kind that are due become one batch. It sorts before all others that are due.
+-- Joins the message :id and further due messages of its rule and kind to one batch, :id first, then by due time.
 update _alert_outbox set batch_id = :id where id in (
     select o.id from _alert_outbox o, _alert_outbox f
     where f.id = :id and o.kind = f.kind and o.batch_id is null

@@ -1,4 +1,4 @@
--- The same message twice is one: its id says what it is about.
+-- A message that is already queued is ignored: its id is derived from incident, channel, kind and time.
 insert or ignore into _alert_outbox (
     id, incident_id, channel, kind, created_at_ms, not_before_ms, attempts, state, payload)
 values (

@@ -1,4 +1,4 @@
-// Requests by latency over time: the darker a cell, the more of its bucket's requests took that long.
+// Requests by latency over time: the stronger a cell's colour, the larger its share of the bucket's requests.
 
 import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -15,7 +15,7 @@ export function Heatmap(props: {
     /** One list for each bucket, one number for each bound. */
     counts: number[][];
     onZoom?: (from: number, to: number) => void;
-    /** A bucket and a row of it; none where nothing took any time. */
+    /** A bucket and one of its rows; null without rows. */
     onPick?: (index: number, row: number | null) => void;
 }) {
     const { times, bounds, counts } = props;
@@ -25,7 +25,7 @@ export function Heatmap(props: {
     const rows = bounds.length;
     const data = [times.starts.map((at) => at / 1_000), times.starts.map(() => null)] as uPlot.AlignedData;
     const below = (row: number) => (row === 0 ? 'up to' : `${show.duration(bounds[row - 1])} to`);
-    /** The rows of a bucket that hold something, the fullest first. */
+    /** The rows of a bucket that contain requests, the fullest first. */
     const filled = (index: number): number[] => {
         const column = counts[index] ?? [];
         const of = (row: number) => column[row] ?? 0;
@@ -34,7 +34,7 @@ export function Heatmap(props: {
     const read = (index: number, at: number | null): Reading => {
         const column = counts[index] ?? [];
         const sum = column.reduce((total, value) => total + value, 0);
-        // The cell that is pointed at comes first, above the fullest of its bucket.
+        // The cell under the cursor comes first, then the fullest of its bucket.
         const fullest = filled(index)
             .filter((row) => row !== at)
             .slice(0, 4)
@@ -91,20 +91,20 @@ export function Heatmap(props: {
     );
 }
 
-/** Latencies that people have in their heads. */
+/** Preferred marks of the latency axis. */
 const ROUND_MS = [1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000];
 const FINER_MS = ROUND_MS.flatMap((ms) => (ms < 10_000 ? [ms, 2 * ms, 5 * ms] : [ms, 2 * ms, 3 * ms, 5 * ms]));
 
-/** Round latencies and where they stand between the rows; the rows' own bounds are odd numbers. */
+/** Round latencies and their positions between the rows, whose own bounds are not round. */
 function marks(bounds: number[]): { ms: number; at: number }[] {
     const lowest = (bounds[0] ?? 1) / ((bounds[1] ?? 2) / (bounds[0] ?? 1));
-    const place = (ms: number): { ms: number; at: number }[] => {
+    const positionOf = (ms: number): { ms: number; at: number }[] => {
         const row = bounds.findIndex((bound) => ms <= bound);
         const [from, to] = [bounds[row - 1] ?? lowest, bounds[row] ?? 0];
         return row < 0 || ms < lowest ? [] : [{ ms, at: row + Math.log(ms / from) / Math.log(to / from) }];
     };
-    const few = ROUND_MS.flatMap(place);
-    return few.length > 2 ? few : FINER_MS.flatMap(place);
+    const few = ROUND_MS.flatMap(positionOf);
+    return few.length > 2 ? few : FINER_MS.flatMap(positionOf);
 }
 
 function drawCells(plot: uPlot, times: Times, counts: number[][], rows: number, colour: Colours): void {
@@ -118,7 +118,7 @@ function drawCells(plot: uPlot, times: Times, counts: number[][], rows: number, 
         const to = Math.round(plot.valToPos((times.starts[index + 1] ?? times.end) / 1_000, 'x', true));
         column.forEach((value, row) => {
             if (value === 0) return;
-            // A square root, so that rare slow requests are seen beside many fast ones.
+            // The square root keeps rare slow requests visible beside many fast ones.
             ctx.globalAlpha = 0.16 + 0.84 * Math.sqrt(value / sum);
             const [bottom, top] = [y[row] ?? 0, y[row + 1] ?? 0];
             ctx.fillRect(from, top, Math.max(to - from - 1, 1), Math.max(bottom - top - 1, 1));

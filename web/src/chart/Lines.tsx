@@ -15,7 +15,7 @@ export interface Line {
     width?: number;
     /** Filled down to the axis. */
     area?: boolean;
-    /** Filled down to the series at this place. */
+    /** Index of the line down to which the area is filled. */
     bandTo?: number;
 }
 
@@ -23,7 +23,7 @@ export interface Times {
     /** Starts of the buckets, in milliseconds. */
     starts: number[];
     end: number;
-    /** Place of the bucket that has not ended, or -1. */
+    /** Index of the bucket that has not ended, or -1. */
     open: number;
     zone: string;
     name: (index: number) => string;
@@ -42,7 +42,7 @@ export function Lines(props: {
 }) {
     const { times, lines } = props;
     const theme = useColours();
-    // Each line is drawn twice: what is complete, and the dashed way to what is not.
+    // Each line is drawn twice: solid through complete buckets, dashed to the incomplete one.
     const complete = lines.map((line) => line.values.map((value, i) => (i === times.open ? null : value)));
     const open = lines.map((line) =>
         line.values.map((value, i) => (times.open >= 0 && (i === times.open || i === times.open - 1) ? value : null)),
@@ -71,7 +71,7 @@ export function Lines(props: {
             stroke: colour(line.colour),
             width: line.width ?? 1.75,
             spanGaps: false,
-            points: { show: true, filter: (u, place) => alone(u.data[place] ?? []), size: 5, fill: colour(line.colour), stroke: colour(line.colour) },
+            points: { show: true, filter: (u, index) => alone(u.data[index] ?? []), size: 5, fill: colour(line.colour), stroke: colour(line.colour) },
             ...(dashed ? { dash: [3, 3] } : line.dash ? { dash: line.dash } : {}),
             ...(line.area && !dashed ? { fill: `${colour(line.colour)}22` } : {}),
         });
@@ -80,8 +80,8 @@ export function Lines(props: {
                 ? []
                 : [{ series: [i + 1, line.bandTo + 1] as [number, number], fill: `${colour(line.colour)}26` }],
         );
-        // What is not complete may leave the chart: a few seconds make a wild rate.
-        const most = () => {
+        // The incomplete bucket does not count and may leave the chart: the rate of its first seconds is extreme.
+        const max = () => {
             const shown = now.current.complete.flat().filter((value): value is number => value !== null);
             return Math.max(...shown, 0) || 1;
         };
@@ -93,7 +93,7 @@ export function Lines(props: {
                 x: { time: true, range: () => span(now.current.times) },
                 y: props.log
                     ? { distr: 3, log: 10 }
-                    : { range: () => [0, most() * 1.08] },
+                    : { range: () => [0, max() * 1.08] },
             },
             axes: [timeAxis(times.zone, colour), valueAxis(colour, props.axis)],
             series: [{}, ...lines.map((line) => serie(line, false)), ...lines.map((line) => serie(line, true))],
@@ -107,7 +107,7 @@ export function Lines(props: {
             },
         };
     };
-    // Everything else is read when it is drawn.
+    // Everything else is read at drawing time and needs no new plot.
     const shape = [
         theme,
         times.zone,
@@ -127,20 +127,20 @@ export function Lines(props: {
     );
 }
 
-/** Values without a neighbour, which no line reaches. */
+/** Indexes of values without a neighbour, which no line connects. */
 function alone(values: ArrayLike<number | null | undefined>): number[] {
     const known = (i: number) => values[i] !== null && values[i] !== undefined;
     return Array.from({ length: values.length }, (_, i) => i).filter((i) => known(i) && !known(i - 1) && !known(i + 1));
 }
 
-/** The axis of time, in seconds. */
+/** The range of the time axis, in seconds. */
 export const span = (times: Times): [number, number] => [(times.starts[0] ?? 0) / 1_000, times.end / 1_000];
 
 /** Start of the bucket that has not ended. */
 export const openStart = (times: Times): number | null =>
     times.open < 0 ? null : (times.starts[times.open] ?? null);
 
-/** What the lines stand for. */
+/** Colours and names of the lines. */
 export function Legend({ lines }: { lines: { name: string; colour: string; dash?: number[]; block?: boolean }[] }) {
     return (
         <div class="legend" aria-hidden="true">

@@ -1,36 +1,36 @@
-// One chart on a canvas: drawn by uPlot, read by pointer or keyboard. The element that holds it is a slider over
-// its buckets, so that a screen reader says each value; the table beside it has all of them.
+// One chart on a canvas, drawn by uPlot and read by pointer or keyboard. Its element is a slider over the buckets, so
+// that a screen reader reads each value; the panel's table has all of them.
 
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 
 export interface Reading {
-    /** The bucket. */
+    /** Name of the bucket. */
     title: string;
     /** Colour, dash, name and value of each series. */
     lines: { colour: string; dash?: number[]; name: string; value: string }[];
 }
 
 export interface PlotProps {
-    /** What the slider is called. */
+    /** Accessible name of the slider. */
     label: string;
     data: uPlot.AlignedData;
-    /** Made anew whenever `shape` changes; new data alone is only drawn. */
+    /** Called for a new plot whenever `shape` changes; new data alone only redraws. */
     options: (size: { width: number; height: number }) => uPlot.Options;
     shape: string;
     read: (index: number, row: number | null) => Reading;
-    /** A chart of cells: how many rows it has, and which of a bucket's hold something, the fullest first. */
+    /** For a chart of cells: the number of rows, and the rows of a bucket that contain something, the fullest first. */
     rows?: { count: number; of: (index: number) => number[] } | undefined;
-    /** The reader chose a stretch of time, in milliseconds. */
+    /** Called when the reader selects a stretch of time, in milliseconds. */
     onZoom?: ((from: number, to: number) => void) | undefined;
-    /** The reader chose a bucket, and its row where there are any. */
+    /** Called when the reader selects a bucket, and its row in a chart of cells. */
     onPick?: ((index: number, row: number | null) => void) | undefined;
     tall?: boolean;
 }
 
 const DRAG_PX = 6;
 
-/** The bucket that a place on the axis lies in: the last one that begins before it. */
+/** Index of the bucket that contains a position on the axis: the last one that begins at or before it. */
 function bucketAt(times: ArrayLike<number>, at: number): number {
     let [low, high] = [0, times.length];
     while (low < high) {
@@ -76,9 +76,9 @@ export function Plot(props: PlotProps) {
     const at = useRef(-1);
     const row = useRef<number | null>(null);
     const cell = useRef<HTMLDivElement>(null);
-    /** The keyboard moves the cursor, not the pointer. */
+    /** Whether the keyboard moves the cursor, not the pointer. */
     const steered = useRef(false);
-    /** In view, or nearly: what is further away is drawn when it comes. */
+    /** Whether the chart is in view or close to it; otherwise new data is drawn when it scrolls into view. */
     const seen = useRef(true);
     latest.current = props;
 
@@ -119,7 +119,7 @@ export function Plot(props: PlotProps) {
         element.style.height = `${Math.max(Math.round(height), 3)}px`;
     };
 
-    const place = (made: uPlot) => {
+    const updateTip = (made: uPlot) => {
         const element = tip.current;
         if (!element) return;
         const index = under(made);
@@ -157,7 +157,7 @@ export function Plot(props: PlotProps) {
                 },
                 hooks: {
                     ...options.hooks,
-                    setCursor: [place],
+                    setCursor: [updateTip],
                     setSelect: [
                         (u) => {
                             if (u.select.width < DRAG_PX) return;
@@ -231,7 +231,7 @@ export function Plot(props: PlotProps) {
         say(at.current);
     };
 
-    /** To the next row of the bucket that holds something. */
+    /** Moves to the next row of the bucket that contains something. */
     const climb = (up: boolean) => {
         if (at.current < 0) return move(props.data[0].length - 1);
         const from = row.current ?? -1;

@@ -1,4 +1,4 @@
-// Bars over time, one on top of the other.
+// Stacked bars over time.
 
 import { useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -15,7 +15,7 @@ export interface Layer {
     values: Num[];
 }
 
-/** From this width on, bars are set apart by a line. */
+/** Minimum width of a bar, in pixels, for a line between bars. */
 const LINED_BAR_PX = 6;
 
 export function Stack(props: {
@@ -27,11 +27,11 @@ export function Stack(props: {
     axis: (value: number) => string;
     /** A horizontal line, such as a budget. */
     line?: { name: string; value: number } | undefined;
-    /** The tip ends with the sum. */
+    /** Whether the tip ends with the sum. */
     total?: boolean;
     /** Without gaps between the bars. */
     dense?: boolean;
-    /** Each bar is a day, and only days are marked. */
+    /** Each bar is a day; the axis marks only days. */
     days?: boolean;
     onZoom?: (from: number, to: number) => void;
     onPick?: (index: number) => void;
@@ -42,8 +42,8 @@ export function Stack(props: {
     const now = useRef(props);
     now.current = props;
     const tops: number[][] = [];
-    layers.forEach((layer, place) => {
-        const below = tops[place - 1];
+    layers.forEach((layer, level) => {
+        const below = tops[level - 1];
         tops.push(layer.values.map((value, i) => (value ?? 0) + (below?.[i] ?? 0)));
     });
     // The tallest is drawn first and the others over it.
@@ -72,7 +72,7 @@ export function Stack(props: {
             align: 1,
             gap: 0,
         });
-        // Thin bars would be nothing but the line around them; uPlot even fills them with its colour.
+        // The outline would cover thin bars entirely (uPlot even fills them with its colour).
         const paths: uPlot.Series.PathBuilder = (u, series, from, to) => {
             const made = bars?.(u, series, from, to) ?? null;
             const isThin = u.bbox.width / Math.max(u.data[0].length, 1) < LINED_BAR_PX * devicePixelRatio;
@@ -89,8 +89,8 @@ export function Stack(props: {
                 x: { time: true, range: () => span(now.current.times) },
                 y: {
                     range: (_, __, max) => {
-                        const most = Math.max(max ?? 0, now.current.line?.value ?? 0);
-                        return [0, now.current.max ?? (most > 0 ? most * 1.08 : 1)];
+                        const highest = Math.max(max ?? 0, now.current.line?.value ?? 0);
+                        return [0, now.current.max ?? (highest > 0 ? highest * 1.08 : 1)];
                     },
                 },
             },

@@ -1,12 +1,12 @@
-// What all charts share: colours from the style sheet, the axis of time in the reader's zone, the hatching of
-// what is not complete, and the spans of alerts.
+// Shared by all charts: colours from the style sheet, the time axis in the chosen zone, the hatching of the incomplete
+// bucket, and the spans of alerts.
 
 import uPlot from 'uplot';
 import * as show from '../format';
 
 export type Colours = (name: string) => string;
 
-/** Colours as the style sheet has them now. */
+/** Looks up the style sheet's colours by name. */
 export function colours(): Colours {
     const style = getComputedStyle(document.documentElement);
     return (name) => style.getPropertyValue(`--${name}`).trim();
@@ -18,7 +18,7 @@ export interface Span {
     label: string;
 }
 
-/** The axis of time: as much of the date as the distance of the marks needs. */
+/** The time axis: marks show as much of the date as their distance needs. */
 export function timeAxis(zone: string, colour: Colours): uPlot.Axis {
     return {
         stroke: colour('muted'),
@@ -44,7 +44,7 @@ export function timeAxis(zone: string, colour: Colours): uPlot.Axis {
     };
 }
 
-/** Distances of marks on an axis of milliseconds: whole seconds and minutes. */
+/** Distances of marks on an axis of durations, in milliseconds: whole seconds and minutes. */
 const TIME_STEPS = [
     ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
     ...[1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400].map((s) => s * 1_000),
@@ -64,7 +64,7 @@ export function valueAxis(colour: Colours, format: (value: number) => string): u
     };
 }
 
-/** Marks of the time axis fall on whole hours and days of the zone, not of the browser. */
+/** Puts the marks of the time axis on whole hours and days of the zone, not of the browser. */
 export const zoned = (zone: string): ((seconds: number) => Date) => (seconds) =>
     uPlot.tzDate(new Date(seconds * 1_000), zone);
 
@@ -93,7 +93,7 @@ export function drawSpans(plot: uPlot, spans: Span[], colour: Colours): void {
     });
 }
 
-/** Marks the same time at the top, over everything: neither bars nor hatching hide it. */
+/** Marks the same time at the top, over bars and hatching. */
 export function drawSpanEdges(plot: uPlot, spans: Span[], colour: Colours): void {
     eachSpan(plot, spans, colour, (x, width) => {
         plot.ctx.globalAlpha = 0.9;

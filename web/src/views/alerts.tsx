@@ -1,34 +1,26 @@
-// Alerts: rules with their state, incidents, silences, and what a rule would have done.
+// Alerts: rules with their state, incidents, silences, channels and backtests.
 
 import { useEffect, useState } from 'preact/hooks';
-import { type AlertsView, type Group, type Incident, type RulesAnswer, groupText, inUnit } from '../alerts';
+import { type AlertsView, type Incident, type RulesResponse, groupText, inUnit } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
 import { usePolled } from '../poll';
+import type { Schemas } from '../types';
 import { ProblemNote } from '../ui';
-import { type State, follow, go, link, question } from '../url';
+import { type State, apiQuery, follow, go, link } from '../url';
 import { BacktestDialog, NOT_CONFIGURED, condition } from './backtest';
 import { IncidentDialog, Incidents, StateMark } from './incidents';
 import { SilenceDialog } from './strip';
 
-interface Silence {
-    id: string;
-    rule: string;
-    group: Group;
-    state: string;
-    starts_at: string;
-    ends_at: string;
-    created_by: string;
-    comment: string;
-}
+type Silence = Schemas['SilenceBody'];
 
-/** The numbers that the program's own rules wait for. */
+/** Configuration keys without which a built-in rule is inactive. */
 const SETTINGS: Record<string, string> = {
     'daily-tokens': 'alerting.daily_token_budget',
     'request-rate': 'alerting.capacity_per_minute',
 };
 
-/** What to look at when nothing fired in the range. */
+/** A link to the last incident, for a range without any. */
 function LastIncident({ zone }: { zone: string }) {
     const last = usePolled<{ incidents: Incident[] }>('api/alerts/incidents?limit=1', 0).data?.incidents[0];
     if (!last) return <p>Nothing has fired so far. Backtest shows what a rule would have done.</p>;
@@ -44,12 +36,12 @@ function LastIncident({ zone }: { zone: string }) {
     );
 }
 
-function Rules(props: { answer: RulesAnswer; state: State }) {
+function Rules(props: { response: RulesResponse; state: State }) {
     return (
         <section class="panel" aria-label="Rules">
             <div class="panel-head">
                 <h2 class="grow">Rules</h2>
-                <span class="muted">checked every {props.answer.interval_s} s</span>
+                <span class="muted">checked every {props.response.interval_s} s</span>
             </div>
             <div class="scroll" tabIndex={0} role="region" aria-label="Table of rules">
                 <table class="data cards">
@@ -75,7 +67,7 @@ function Rules(props: { answer: RulesAnswer; state: State }) {
                         </tr>
                     </thead>
                     <tbody>
-                        {props.answer.rules.map((rule) => (
+                        {props.response.rules.map((rule) => (
                             <tr key={rule.id}>
                                 <th scope="row">{rule.name}</th>
                                 <td>
@@ -118,11 +110,11 @@ export function Alerts(props: {
     zone: string;
     seconds: number;
     alerts: AlertsView;
-    onAnswer: (answer: { at: number; failed: boolean }) => void;
+    onResult: (result: { at: number; failed: boolean }) => void;
 }) {
     const { state, zone, alerts } = props;
-    const rules = usePolled<RulesAnswer>('api/alerts/rules', props.seconds);
-    const range = new URLSearchParams(question({ ...state, filters: {} }, zone));
+    const rules = usePolled<RulesResponse>('api/alerts/rules', props.seconds);
+    const range = new URLSearchParams(apiQuery({ ...state, filters: {} }, zone));
     range.set('limit', '200');
     const incidents = usePolled<{ incidents: Incident[] }>(`api/alerts/incidents?${range}`, props.seconds);
     const silences = usePolled<{ silences: Silence[] }>('api/alerts/silences', props.seconds);
@@ -132,7 +124,7 @@ export function Alerts(props: {
     }, [alerts.changes]);
     const [silencing, setSilencing] = useState<Incident | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
-    props.onAnswer({ at: rules.at, failed: rules.error !== null });
+    props.onResult({ at: rules.at, failed: rules.error !== null });
     const end = async (silence: Silence) => {
         try {
             await post(`api/alerts/silences/${encodeURIComponent(silence.id)}`, undefined, 'DELETE');
@@ -151,7 +143,7 @@ export function Alerts(props: {
             {rules.data?.enabled === false && (
                 <p class="note">Rules are not evaluated: the configuration says alerting.enabled = false.</p>
             )}
-            {rules.data ? <Rules answer={rules.data} state={state} /> : <div class="panel"><div class="skeleton chart" /></div>}
+            {rules.data ? <Rules response={rules.data} state={state} /> : <div class="panel"><div class="skeleton chart" /></div>}
             <section class="panel" aria-label="Incidents">
                 <div class="panel-head">
                     <h2 class="grow">Incidents in this range</h2>

@@ -1,27 +1,19 @@
-// What a rule would have done over the stored history.
+// Backtests: when a rule would have fired over the stored history.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Group, type Rule, groupText, inUnit, metricName } from '../alerts';
+import { type Rule, groupText, inUnit, metricName } from '../alerts';
 import { Problem, post } from '../api';
 import * as show from '../format';
-import type { Num } from '../types';
+import type { Schemas } from '../types';
 import { Dialog, ProblemNote } from '../ui';
 import { type State, closeDialog } from '../url';
 
-interface Backtest {
-    start: string;
-    end: string;
-    exact: boolean;
-    evaluations: number;
-    elapsed_ms: number;
-    incidents: { group: Group; triggered_at: string; ended_at: string | null; peak_value: Num; samples: Num; events: Num }[];
-    summary: { incidents: number; longer_than_5_min: number; fewer_than_25_samples: number };
-}
+type Backtest = Schemas['BacktestedBody'];
 
-/** Rules that have no window of their own: they count requests, or evaluations, in a row. */
+/** Metrics without a window: they count consecutive requests or evaluations. */
 const WITHOUT_WINDOW = ['consecutive_failures', 'failed_evaluations'];
 
-/** What the server says of a rule that waits for a number in the configuration. */
+/** The `state_detail` of a rule whose budget or capacity is not configured. */
 export const NOT_CONFIGURED = 'not configured';
 
 /** When a rule fires, in words. */
@@ -29,19 +21,19 @@ export const condition = (rule: Rule): string => {
     const window = rule.window_s && !WITHOUT_WINDOW.includes(rule.metric);
     const over = rule.period ? ` in a ${rule.period}` : window ? ` over ${show.span(Number(rule.window_s) * 1_000)}` : '';
     const by = rule.by.length > 0 ? ` by ${rule.by.map(show.words).join(' and ')}` : '';
-    // Of a budget or a capacity the threshold is a share.
+    // For a budget or a capacity the threshold is a share of it.
     const share = rule.limit !== null || rule.period !== null || rule.state_detail === NOT_CONFIGURED;
     const whole = rule.limit === null ? `the ${rule.period ? 'budget' : 'capacity'}` : inUnit(rule.limit, rule.unit);
     const limit = share ? `${show.precise(rule.threshold * 100)} % of ${whole}` : inUnit(rule.threshold, rule.unit);
     return `${metricName(rule.metric)} ${rule.operator} ${limit}${over}${by}`;
 };
 
-/** The spans in which a rule fired, or would have, on a line of time. */
-export function SpanLane(props: { from: number; to: number; spans: { from: number; to: number }[]; label: string }) {
+/** The spans in which a rule would have fired, on a time line. */
+export function SpanTimeline(props: { from: number; to: number; spans: { from: number; to: number }[]; label: string }) {
     const width = props.to - props.from;
     const x = (at: number) => Math.min(1_000, Math.max(0, ((at - props.from) * 1_000) / width));
     return (
-        <svg class="span-lane lane" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label={props.label}>
+        <svg class="span-timeline timeline" viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label={props.label}>
             <rect x="0" y="8" width="1000" height="4" rx="2" />
             {props.spans.map((span, i) => (
                 <rect
@@ -72,11 +64,11 @@ export function BacktestDialog(props: { rules: Rule[]; state: State; zone: strin
         let ended = false;
         setRunning(true);
         const body = { rule: rule.id, start: `now-${days}d`, end: 'now' };
-        // The server runs one at a time: another choice waits for the one before it.
+        // The server runs one backtest at a time, so a new choice starts after the one before it.
         before.current = before.current
             .then(() => (ended ? null : post<Backtest>('api/alerts/backtest', body)))
             .then(
-                (answer) => !ended && setResult(answer),
+                (backtest) => !ended && setResult(backtest),
                 (error) => !ended && error instanceof Problem && setProblem(error),
             )
             .finally(() => !ended && setRunning(false));
@@ -114,7 +106,7 @@ export function BacktestDialog(props: { rules: Rule[]; state: State; zone: strin
                                 `: ${show.count(result.summary.longer_than_5_min)} longer than 5 min, ${show.count(result.summary.fewer_than_25_samples)} with fewer than 25 requests`}
                             . <span class="muted">{show.count(result.evaluations)} evaluations in {show.duration(result.elapsed_ms)}{result.exact ? '' : ', from rollups'}.</span>
                         </p>
-                        <SpanLane
+                        <SpanTimeline
                             from={from}
                             to={to}
                             label="When it would have fired"

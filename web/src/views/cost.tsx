@@ -1,4 +1,4 @@
-// Cost by local day, with the budget and where today is heading.
+// Cost by local day, with the budget and a projection for today.
 
 import { Legend, type Times } from '../chart/Lines';
 import { Stack } from '../chart/Stack';

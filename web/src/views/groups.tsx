@@ -1,11 +1,11 @@
-// Users, Spaces, Models: one table, sorted as the reader likes.
+// Users, Spaces, Models: one table, sorted by the chosen column.
 
 import { useState } from 'preact/hooks';
 import * as show from '../format';
 import { usePolled } from '../poll';
 import type { Dashboard } from '../types';
 import { ProblemNote } from '../ui';
-import { type State, question } from '../url';
+import { type State, apiQuery } from '../url';
 import { TopTable, sortOf } from './top';
 
 const FEW = 50;
@@ -17,16 +17,16 @@ export function Groups(props: {
     by: 'user' | 'space' | 'model';
     title: string;
     seconds: number;
-    onAnswer: (answer: { at: number; data: Dashboard | null; failed: boolean }) => void;
+    onResult: (result: { at: number; data: Dashboard | null; failed: boolean }) => void;
 }) {
     const { state, zone, by } = props;
     const [limit, setLimit] = useState(FEW);
     const { sort, stat } = sortOf(state);
-    const asked = { part: 'top', top: by, sort, stat, limit: String(limit), compare: state.compare };
-    const polled = usePolled<Dashboard>(`api/metrics/dashboard?${question(state, zone, asked)}`, props.seconds);
+    const params = { part: 'top', top: by, sort, stat, limit: String(limit), compare: state.compare };
+    const polled = usePolled<Dashboard>(`api/metrics/dashboard?${apiQuery(state, zone, params)}`, props.seconds);
     const top = polled.data?.top?.by === by ? polled.data.top : null;
-    props.onAnswer({ at: polled.at, data: polled.data, failed: polled.error !== null });
-    const csv = `api/metrics/dashboard?${question(state, zone, { ...asked, limit: String(MANY), format: 'csv' })}`;
+    props.onResult({ at: polled.at, data: polled.data, failed: polled.error !== null });
+    const csv = `api/metrics/dashboard?${apiQuery(state, zone, { ...params, limit: String(MANY), format: 'csv' })}`;
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}

@@ -1,39 +1,15 @@
-// Incidents: the list, and why one of them fired.
+// Incidents: the list, and the cause and history of one of them.
 
 import { useEffect, useState } from 'preact/hooks';
 import { type Incident, groupText, inUnit, inUnitBeside, messageOf, metricName } from '../alerts';
 import { Problem, get } from '../api';
 import * as show from '../format';
-import type { Num } from '../types';
+import type { Schemas } from '../types';
 import { Dialog, ProblemNote } from '../ui';
 import { type State, closeDialog, follow, link } from '../url';
 import { isSilenced } from './strip';
 
-interface IncidentAnswer {
-    incident: Incident;
-    history: {
-        at: string;
-        from: string;
-        to: string;
-        reason: string | null;
-        value: Num;
-        threshold: Num;
-        samples: Num;
-        events: Num;
-        actor: string | null;
-        note: string | null;
-    }[];
-    deliveries: {
-        id: string;
-        channel: string;
-        kind: string;
-        state: string;
-        attempts: number;
-        status: Num;
-        error: string | null;
-        created_at: string;
-    }[];
-}
+type IncidentResponse = Schemas['IncidentDetailBody'];
 
 const STATE_CLASS: Record<string, string> = {
     ok: 'success',
@@ -116,19 +92,19 @@ export function Incidents(props: { incidents: Incident[]; zone: string; onSilenc
 
 export function IncidentDialog({ state, zone }: { state: State; zone: string }) {
     const id = state.view.incident;
-    const [answer, setAnswer] = useState<IncidentAnswer | null>(null);
+    const [details, setDetails] = useState<IncidentResponse | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
     useEffect(() => {
-        setAnswer(null);
+        setDetails(null);
         setProblem(null);
         if (!id) return;
         const stop = new AbortController();
-        get<IncidentAnswer>(`api/alerts/incidents/${encodeURIComponent(id)}`, stop.signal).then(setAnswer, (error) => {
+        get<IncidentResponse>(`api/alerts/incidents/${encodeURIComponent(id)}`, stop.signal).then(setDetails, (error) => {
             if (error instanceof Problem) setProblem(error);
         });
         return () => stop.abort();
     }, [id]);
-    const incident = answer?.incident;
+    const incident = details?.incident;
     const around = incident && {
         tab: 'overview' as const,
         from: new Date(Date.parse(incident.triggered_at) - 3_600_000).toISOString(),
@@ -182,7 +158,7 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
                                 </tr>
                             </thead>
                             <tbody>
-                                {answer.history.map((one, i) => (
+                                {details.history.map((one, i) => (
                                     <tr key={i}>
                                         <th scope="row">{show.exactInstant(Date.parse(one.at), zone).slice(0, -4)}</th>
                                         <td>
@@ -198,11 +174,11 @@ export function IncidentDialog({ state, zone }: { state: State; zone: string }) 
                             </tbody>
                         </table>
                     </div>
-                    {answer.deliveries.length > 0 && (
+                    {details.deliveries.length > 0 && (
                         <>
                             <h3>Messages</h3>
                             <dl class="facts">
-                                {answer.deliveries.map((one) => (
+                                {details.deliveries.map((one) => (
                                     <div key={one.id}>
                                         <dt>
                                             {one.channel}, {show.words(one.kind)}

@@ -1,9 +1,9 @@
-// Overview: everything of one moment, from one answer.
+// Overview: all its figures come from one response, read in one snapshot.
 
 import type { Span } from '../chart/frame';
 import { PanelSkeleton } from '../panel';
 import type { Dashboard } from '../types';
-import { type State, question } from '../url';
+import { type State, apiQuery } from '../url';
 import { CostPanel } from './cost';
 import { ErrorsPanel, HeatmapPanel, LatencyPanel, RequestsPanel, TokensPanel } from './panels';
 import { latencyOf, metricOf, timesOf } from './series';
@@ -51,7 +51,7 @@ export function Overview(props: {
     }
     const times = timesOf(data, props.spans);
     const csv = (part: string) =>
-        `api/metrics/dashboard?${question(state, zone, {
+        `api/metrics/dashboard?${apiQuery(state, zone, {
             part,
             format: 'csv',
             compare: state.compare,

@@ -1,4 +1,4 @@
-// The panels of Overview that show one thing over time.
+// The panels of Overview with one chart over time.
 
 import { Heatmap } from '../chart/Heatmap';
 import { Legend, Lines } from '../chart/Lines';
@@ -168,7 +168,7 @@ export function ErrorsPanel({ data, times, csv }: Props) {
     );
 }
 
-/** The latencies of a row of the heatmap as filter. */
+/** The latency filter of one row of the heatmap. */
 function cellOf(bounds: number[], row: number, latency: string): Record<string, string | undefined> {
     const text = (bound: number | undefined) => (bound === undefined ? undefined : String(Math.round(bound * 1_000) / 1_000));
     return { latency: latency === 'total' ? undefined : latency, min_ms: text(bounds[row - 1]), max_ms: text(bounds[row]) };
@@ -186,7 +186,7 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
         bound,
         sum: heatmap.counts.reduce((total, counts) => total + (counts[row] ?? 0), 0),
     }));
-    const most = rows.reduce<{ bound: number; sum: number } | null>((a, b) => (a && a.sum >= b.sum ? a : b), null);
+    const fullest = rows.reduce<{ bound: number; sum: number } | null>((a, b) => (a && a.sum >= b.sum ? a : b), null);
     const open = (index: number, row: number | null) =>
         go({
             tab: 'requests',
@@ -200,8 +200,8 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
             csv={csv('heatmap')}
             twin={() => twinOf(times, columns, data)}
             sentence={
-                most && most.sum > 0
-                    ? `${LATENCIES.find(([key]) => key === latencyOf(state))?.[1]} latency; most requests take about ${show.duration(most.bound)}.`
+                fullest && fullest.sum > 0
+                    ? `${LATENCIES.find(([key]) => key === latencyOf(state))?.[1]} latency; most requests take about ${show.duration(fullest.bound)}.`
                     : 'No latency is known here.'
             }
         >
@@ -227,7 +227,7 @@ export function HeatmapPanel({ data, times, csv, state }: Props & { state: State
 export function TokensPanel({ data, times, csv }: Props) {
     const tokens = data.tokens;
     if (!tokens) return null;
-    // Cached tokens are a part of the input: drawn apart, they must not be counted twice.
+    // Cached tokens are part of the input and drawn separately, so they are subtracted here.
     const fresh = tokens.prompt.map((prompt, i) => Math.max(0, prompt - (tokens.cached_prompt[i] ?? 0)));
     const layers = [
         { name: 'Input', colour: 'c1', values: fresh },

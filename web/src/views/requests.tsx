@@ -1,4 +1,4 @@
-// Requests: the list, one of them, and what arrives right now.
+// Requests: the list, the details of one request, and the live tail.
 
 import { useEffect, useState } from 'preact/hooks';
 import { Problem, get } from '../api';
@@ -7,7 +7,7 @@ import { usePolled } from '../poll';
 import { useTail } from '../tail';
 import type { RequestsPage, StoredRequest } from '../types';
 import { CopyButton, Dialog, Figure, Name, PhaseBar, ProblemNote } from '../ui';
-import { type DimensionName, type State, closeDialog, go, question, withFilter } from '../url';
+import { type DimensionName, type State, apiQuery, closeDialog, go, withFilter } from '../url';
 import { boundsOf } from './series';
 
 const PAGE = 50;
@@ -108,7 +108,7 @@ const tokensOf = (request: StoredRequest): number | null =>
         ? null
         : (request.prompt_tokens ?? 0) + (request.completion_tokens ?? 0);
 
-/** Fields that another question can begin with. */
+/** Fields shown as links that filter by their value. */
 const LINKED: [DimensionName, keyof StoredRequest][] = [
     ['space', 'space'],
     ['user', 'user'],
@@ -208,7 +208,7 @@ function RequestDialog({ state, zone }: { state: State; zone: string }) {
                         {fact('Finish reason', found.finish_reason)}
                         {fact('Attempt', String(found.attempt))}
                         {fact('Streamed', found.streamed === null ? null : found.streamed ? 'yes' : 'no')}
-                        {fact('Answer cache', found.cache_hit ? 'hit' : 'miss')}
+                        {fact('Response cache', found.cache_hit ? 'hit' : 'miss')}
                         {fact('Provider response id', found.provider_response_id)}
                         {fact('Tags', found.tags === null ? null : JSON.stringify(found.tags))}
                     </dl>
@@ -224,7 +224,7 @@ function TailPanel({ state, zone }: { state: State; zone: string }) {
     const [paused, setPaused] = useState(false);
     const [slow, setSlow] = useState(false);
     const [errors, setErrors] = useState(false);
-    const tail = useTail(wanted ? question({ ...state, from: '', to: 'now' }, zone, boundsOf(state)).replace(/^start=&/, '') : '', paused);
+    const tail = useTail(wanted ? apiQuery({ ...state, from: '', to: 'now' }, zone, boundsOf(state)).replace(/^start=&/, '') : '', paused);
     const shown = tail.requests.filter(
         (request) =>
             (!errors || request.outcome === 'error') && (!slow || (request.total_latency_ms ?? 0) > 5_000),
@@ -272,7 +272,7 @@ function TailPanel({ state, zone }: { state: State; zone: string }) {
             </div>
             {wanted && tail.gap && (
                 <p class="note warn" data-gap>
-                    More requests came than can be shown; some before {show.clockSeconds(tail.gap, zone)} are left out.
+                    More requests arrived than can be shown; some before {show.clockSeconds(tail.gap, zone)} were skipped.
                 </p>
             )}
             {wanted &&
@@ -289,23 +289,23 @@ export function Requests(props: {
     state: State;
     zone: string;
     seconds: number;
-    onAnswer: (answer: { at: number; failed: boolean }) => void;
+    onResult: (result: { at: number; failed: boolean }) => void;
 }) {
     const { state, zone } = props;
-    const path = `api/requests?${question(state, zone, { limit: String(PAGE), ...boundsOf(state) })}`;
+    const path = `api/requests?${apiQuery(state, zone, { limit: String(PAGE), ...boundsOf(state) })}`;
     const polled = usePolled<RequestsPage>(path, props.seconds);
-    const [held, setHeld] = useState<{ of: string; pages: RequestsPage[] }>({ of: '', pages: [] });
+    const [frozen, setFrozen] = useState<{ of: string; pages: RequestsPage[] }>({ of: '', pages: [] });
     const [problem, setProblem] = useState<Problem | null>(null);
-    props.onAnswer({ at: polled.at, failed: polled.error !== null });
-    // Whoever goes back in time sees a list that stands still: newer requests would leave a hole in it.
-    const standing = held.of === path && held.pages.length > 0;
-    const pages = standing ? held.pages : polled.data ? [polled.data] : [];
+    props.onResult({ at: polled.at, failed: polled.error !== null });
+    // After "Older requests" the list is frozen: a refreshed first page would leave a gap before the older ones.
+    const isFrozen = frozen.of === path && frozen.pages.length > 0;
+    const pages = isFrozen ? frozen.pages : polled.data ? [polled.data] : [];
     const requests = pages.flatMap((page) => page.requests);
-    const cursor = standing || polled.of === path ? pages.at(-1)?.next_cursor : null;
+    const cursor = isFrozen || polled.of === path ? pages.at(-1)?.next_cursor : null;
     const more = () => {
         get<RequestsPage>(`${path}&cursor=${cursor}`).then(
             (page) => {
-                setHeld({ of: path, pages: [...pages, page] });
+                setFrozen({ of: path, pages: [...pages, page] });
                 setProblem(null);
             },
             (error) => {
@@ -313,7 +313,7 @@ export function Requests(props: {
             },
         );
     };
-    const csv = `api/requests?${question(state, zone, { limit: '1000', format: 'csv', ...boundsOf(state) })}`;
+    const csv = `api/requests?${apiQuery(state, zone, { limit: '1000', format: 'csv', ...boundsOf(state) })}`;
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}
@@ -322,8 +322,8 @@ export function Requests(props: {
             <section class={polled.old ? 'panel old' : 'panel'} aria-busy={polled.loading && !polled.data}>
                 <div class="panel-head">
                     <h1 class="grow">Requests</h1>
-                    {standing && (
-                        <button type="button" onClick={() => setHeld({ of: '', pages: [] })}>
+                    {isFrozen && (
+                        <button type="button" onClick={() => setFrozen({ of: '', pages: [] })}>
                             Back to the newest
                         </button>
                     )}
@@ -343,7 +343,7 @@ export function Requests(props: {
                     <div class="skeleton chart" />
                 ) : requests.length === 0 ? (
                     <div class="blank">
-                        {cursor ? 'None among the newest requests; older ones were not looked at yet.' : 'No requests here in this range.'}
+                        {cursor ? 'None among the newest requests; older ones have not been searched yet.' : 'No requests here in this range.'}
                     </div>
                 ) : (
                     <RequestRows requests={requests} zone={zone} caption="Requests, newest first" />

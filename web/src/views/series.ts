@@ -1,4 +1,4 @@
-// What the panels of a range share: its times, its tables, zooming into it.
+// Shared by the panels of a range: its times, its tables, zooming into it.
 
 import type { Span } from '../chart/frame';
 import type { Times } from '../chart/Lines';
@@ -19,18 +19,18 @@ export const latencyOf = (state: State): LatencyName => {
     return name === 'context' || name === 'llm' || name === 'time_to_first_token' ? name : 'total';
 };
 
-/** How the API calls a latency. */
+/** The API's name of a latency. */
 export const metricOf = (name: LatencyName): string => (name === 'time_to_first_token' ? name : `${name}_latency`);
 
-/** The bounds of a latency that the list of requests is restricted to, as the API takes them. */
+/** The latency filter of the list of requests as API parameters. */
 export function boundsOf(state: State): Record<string, string | undefined> {
     const { min_ms, max_ms } = state.view;
     return min_ms || max_ms ? { latency: metricOf(latencyOf(state)), min_ms, max_ms } : {};
 }
 
 /**
- * The instants that a bucket counts: at the edges of the range only the part that lies in it, so that its
- * requests are those that were drawn.
+ * The time range of a bucket, cut at the edges of the whole range, so that the requests in it are those that the chart
+ * counts.
  */
 export function bucketRange(times: Times, data: Dashboard, index: number): { from: string; to: string } {
     const from = Math.max(times.starts[index] ?? 0, Date.parse(data.start));
@@ -62,7 +62,7 @@ const ended = (values: Num[], times: Times): { value: number; index: number }[] 
 
 export function peakOf(values: Num[], times: Times): { value: number; index: number } | null {
     return ended(values, times).reduce<{ value: number; index: number } | null>(
-        (most, one) => (most && most.value >= one.value ? most : one),
+        (peak, one) => (peak && peak.value >= one.value ? peak : one),
         null,
     );
 }

@@ -20,10 +20,10 @@ export function SharePanel({ data, times, csv, state }: Props & { state: State }
     }));
     const percents = each.map(phaseShares);
     const colour = { context_ms: 'context', llm_ms: 'llm', other_ms: 'rest' };
-    const layers = [...PHASES].map(([key, label], place) => ({
+    const layers = [...PHASES].map(([key, label], i) => ({
         name: label,
         colour: colour[key],
-        values: inPercent ? percents.map((one) => one[place] ?? null) : share[key],
+        values: inPercent ? percents.map((one) => one[i] ?? null) : share[key],
     }));
     const columns = PHASES.map(([key]) => ({ name: key, values: share[key], format: show.duration }));
     const largest = shares.indexOf(Math.max(...shares));

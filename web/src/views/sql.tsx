@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, post, send } from '../api';
 import * as show from '../format';
 import { keep, kept } from '../prefs';
-import type { SqlAnswer } from '../types';
+import type { SqlResult } from '../types';
 import { ProblemNote } from '../ui';
 import { type State, go } from '../url';
 
@@ -23,7 +23,7 @@ const EXAMPLES: [string, string][] = [
 
 const VIEWS = "select name from sqlite_schema where type = 'view' order by name";
 const HISTORY = 20;
-/** More would keep the page busy for seconds. */
+/** Maximum number of table cells; rendering more blocks the page for seconds. */
 const CELLS_MAX = 10_000;
 
 function history(): string[] {
@@ -35,7 +35,7 @@ function history(): string[] {
     }
 }
 
-/** A problem with the statement, without the words that are for programs. */
+/** A problem with the statement, without the parameter's name in front. */
 const ofStatement = (problem: Problem): Problem =>
     problem.status === 400
         ? new Problem(400, 'The statement cannot be run', problem.detail.replace(/^sql: /, ''))
@@ -45,13 +45,13 @@ export function Sql({ state }: { state: State }) {
     const [text, setText] = useState(state.view.q ?? history()[0] ?? EXAMPLES[0]?.[1] ?? '');
     const [past, setPast] = useState(history());
     const [views, setViews] = useState<string[]>([]);
-    const [answer, setAnswer] = useState<SqlAnswer | null>(null);
+    const [result, setResult] = useState<SqlResult | null>(null);
     const [problem, setProblem] = useState<Problem | null>(null);
     const [running, setRunning] = useState(false);
     const area = useRef<HTMLTextAreaElement>(null);
     useEffect(() => {
-        post<SqlAnswer>('api/sql', { sql: VIEWS }).then(
-            (answer) => setViews(answer?.rows.map((row) => String(row[0])) ?? []),
+        post<SqlResult>('api/sql', { sql: VIEWS }).then(
+            (found) => setViews(found?.rows.map((row) => String(row[0])) ?? []),
             () => {},
         );
     }, []);
@@ -60,7 +60,7 @@ export function Sql({ state }: { state: State }) {
         setRunning(true);
         setProblem(null);
         try {
-            setAnswer(await post<SqlAnswer>('api/sql', { sql: text }));
+            setResult(await post<SqlResult>('api/sql', { sql: text }));
             const next = [text, ...past.filter((one) => one !== text)].slice(0, HISTORY);
             keep('sql', JSON.stringify(next));
             setPast(next);
@@ -87,9 +87,9 @@ export function Sql({ state }: { state: State }) {
             if (error instanceof Problem) setProblem(error);
         }
     };
-    const numeric = useMemo(() => (answer ? numbersIn(answer) : []), [answer]);
+    const numeric = useMemo(() => (result ? numbersIn(result) : []), [result]);
     const shown = Math.min(1_000, Math.max(100, Math.floor(CELLS_MAX / Math.max(numeric.length, 1))));
-    const take = (statement: string) => {
+    const insert = (statement: string) => {
         setText(statement);
         area.current?.focus();
     };
@@ -101,7 +101,7 @@ export function Sql({ state }: { state: State }) {
                     <select
                         aria-label="Examples"
                         value=""
-                        onChange={(event) => take(event.currentTarget.value)}
+                        onChange={(event) => insert(event.currentTarget.value)}
                     >
                         <option value="">Examples</option>
                         {EXAMPLES.map(([name, statement]) => (
@@ -110,7 +110,7 @@ export function Sql({ state }: { state: State }) {
                             </option>
                         ))}
                     </select>
-                    <select aria-label="Views" value="" onChange={(event) => take(event.currentTarget.value)}>
+                    <select aria-label="Views" value="" onChange={(event) => insert(event.currentTarget.value)}>
                         <option value="">Views</option>
                         {views.map((name) => (
                             <option key={name} value={`select * from ${name} limit 20`}>
@@ -118,7 +118,7 @@ export function Sql({ state }: { state: State }) {
                             </option>
                         ))}
                     </select>
-                    <select aria-label="History" value="" onChange={(event) => take(event.currentTarget.value)}>
+                    <select aria-label="History" value="" onChange={(event) => insert(event.currentTarget.value)}>
                         <option value="">History</option>
                         {past.map((statement) => (
                             <option key={statement} value={statement}>
@@ -159,12 +159,12 @@ export function Sql({ state }: { state: State }) {
                 </form>
             </section>
             {problem && <ProblemNote problem={problem} />}
-            {answer && !problem && (
+            {result && !problem && (
                 <section class="panel" aria-label="Rows">
                     <div class="panel-head">
                         <p class="grow muted" role="status">
-                            {show.count(answer.rows.length)} rows in {show.duration(answer.elapsed_ms)}
-                            {answer.truncated && '; there are more'}
+                            {show.count(result.rows.length)} rows in {show.duration(result.elapsed_ms)}
+                            {result.truncated && '; there are more'}
                         </p>
                         <button type="button" class="plain" onClick={() => void download()}>
                             CSV
@@ -174,7 +174,7 @@ export function Sql({ state }: { state: State }) {
                         <table class="data">
                             <thead>
                                 <tr>
-                                    {answer.columns.map((column, i) => (
+                                    {result.columns.map((column, i) => (
                                         <th key={i} scope="col" class={numeric[i] ? 'num' : ''}>
                                             {column}
                                         </th>
@@ -182,8 +182,8 @@ export function Sql({ state }: { state: State }) {
                                 </tr>
                             </thead>
                             <tbody>
-                                {answer.rows.slice(0, shown).map((row, place) => (
-                                    <tr key={place}>
+                                {result.rows.slice(0, shown).map((row, index) => (
+                                    <tr key={index}>
                                         {row.map((value, i) => (
                                             <td
                                                 key={i}
@@ -204,7 +204,7 @@ export function Sql({ state }: { state: State }) {
                             </tbody>
                         </table>
                     </div>
-                    {answer.rows.length > shown && (
+                    {result.rows.length > shown && (
                         <p class="muted">The first {show.count(shown)} are shown; CSV has more.</p>
                     )}
                 </section>
@@ -213,9 +213,9 @@ export function Sql({ state }: { state: State }) {
     );
 }
 
-/** Which columns hold numbers; integers beyond what a browser counts with come as texts. */
-const numbersIn = (answer: SqlAnswer): boolean[] =>
-    answer.columns.map((_, i) => {
-        const known = answer.rows.map((row) => row[i]).filter((value) => value !== null);
+/** Whether each column is numeric; integers that a browser would round are strings of digits. */
+const numbersIn = (result: SqlResult): boolean[] =>
+    result.columns.map((_, i) => {
+        const known = result.rows.map((row) => row[i]).filter((value) => value !== null);
         return known.some((value) => typeof value === 'number') && known.every((value) => /^-?\d+$/.test(String(value)) || typeof value === 'number');
     });

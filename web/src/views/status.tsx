@@ -1,4 +1,4 @@
-// Status: what the operator needs when something is wrong.
+// Status: queue depth, lag, sizes and drops, for the operator.
 
 import * as show from '../format';
 import { usePolled } from '../poll';
@@ -6,7 +6,7 @@ import { ProblemNote } from '../ui';
 
 type Values = Record<string, unknown>;
 
-interface StatusAnswer {
+interface StatusResponse {
     version: string;
     status: string;
     problems: string[];
@@ -18,9 +18,9 @@ interface StatusAnswer {
 }
 
 const TITLES: Record<string, string> = {
-    ingest: 'Taking in',
+    ingest: 'Ingest',
     collector: 'Collector in the process',
-    compactor: 'Rolling up',
+    compactor: 'Compactor',
     alerts: 'Alerts',
     gateway: 'Gateway',
     storage: 'File and retention',
@@ -31,11 +31,11 @@ const TITLES: Record<string, string> = {
     backup: 'Backups',
 };
 
-/** What stands at the top, in the order in which one asks. */
+/** Section, key and label of the tiles at the top, in the order of diagnosis. */
 const VITAL: [string, string, string][] = [
     ['ingest', 'queue_records', 'Queue'],
     ['ingest', 'commit_p99_ms', 'Commit p99'],
-    ['compactor', 'lag_ms', 'Roll-up lag'],
+    ['compactor', 'lag_ms', 'Rollup lag'],
     ['storage', 'database_bytes', 'File'],
     ['collector', 'dropped_total', 'Dropped'],
     ['ingest', 'rejected_total', 'Rejected'],
@@ -65,45 +65,45 @@ const label = (key: string): string =>
 export function Status(props: {
     zone: string;
     seconds: number;
-    onAnswer: (answer: { at: number; failed: boolean }) => void;
+    onResult: (result: { at: number; failed: boolean }) => void;
 }) {
-    const polled = usePolled<StatusAnswer>('api/status', props.seconds);
-    props.onAnswer({ at: polled.at, failed: polled.error !== null });
-    const answer = polled.data;
-    const section = (name: string): Values => (answer?.[name] as Values | null | undefined) ?? {};
-    // What is not configured has no section.
-    const sections = Object.entries(TITLES).filter(([name]) => answer?.[name] !== null);
+    const polled = usePolled<StatusResponse>('api/status', props.seconds);
+    props.onResult({ at: polled.at, failed: polled.error !== null });
+    const status = polled.data;
+    const section = (name: string): Values => (status?.[name] as Values | null | undefined) ?? {};
+    // A part that is not configured is null and has no section.
+    const sections = Object.entries(TITLES).filter(([name]) => status?.[name] !== null);
     return (
         <div class="stack">
             {polled.error && <ProblemNote problem={polled.error} onRetry={polled.refresh} />}
             <div class="row">
                 <h1 class="grow">Status</h1>
-                {answer && (
+                {status && (
                     <span class="muted">
-                        chatgauge {answer.version}, up {show.span(answer.uptime_s * 1_000)}, schema {answer.schema_version}, time
-                        zones: {answer.time_zones.summary}
+                        chatgauge {status.version}, up {show.span(status.uptime_s * 1_000)}, schema {status.schema_version}, time
+                        zones: {status.time_zones.summary}
                     </span>
                 )}
             </div>
-            {answer && answer.problems.length > 0 && (
+            {status && status.problems.length > 0 && (
                 <div class="note bad" role="alert">
                     <ul class="bare">
-                        {answer.problems.map((problem) => (
+                        {status.problems.map((problem) => (
                             <li key={problem}>{problem}</li>
                         ))}
                     </ul>
                 </div>
             )}
-            {answer && answer.problems.length === 0 && (
+            {status && status.problems.length === 0 && (
                 <p class="note good">
-                    <strong>All is well.</strong> Records are stored, rolled up and answered.
+                    <strong>All is well.</strong> Records are stored and rolled up, and queries work.
                 </p>
             )}
-            <div class={polled.old ? 'tiles old' : 'tiles'} aria-busy={!answer}>
+            <div class={polled.old ? 'tiles old' : 'tiles'} aria-busy={!status}>
                 {VITAL.map(([part, key, name]) => (
                     <div class="tile short" key={name} role="group" aria-label={name}>
                         <span class="label">{name}</span>
-                        <span class="value">{answer ? text(key, section(part)[key], props.zone) : show.NONE}</span>
+                        <span class="value">{status ? text(key, section(part)[key], props.zone) : show.NONE}</span>
                         <span class="hint">{hint(part, key, section(part))}</span>
                     </div>
                 ))}
@@ -143,11 +143,11 @@ export function Status(props: {
 function hint(part: string, key: string, values: Values): string {
     if (key === 'queue_records') {
         const refused = Number(values.overloaded_total ?? 0);
-        const most = show.compact(values.queue_max_records as number | undefined);
-        return refused > 0 ? `of ${most}; ${show.compact(refused)} refused` : `of ${most} records`;
+        const limit = show.compact(values.queue_max_records as number | undefined);
+        return refused > 0 ? `of ${limit}; ${show.compact(refused)} refused` : `of ${limit} records`;
     }
     if (key === 'lag_ms') return 'until rolled up';
-    if (key === 'database_bytes') return `and ${show.bytes(values.wal_bytes as number | undefined)} of log`;
+    if (key === 'database_bytes') return `and ${show.bytes(values.wal_bytes as number | undefined)} of WAL`;
     if (key === 'dropped_total') return 'by the collector';
     if (key === 'rejected_total') return 'since the start';
     return part === 'ingest' ? 'of the last minutes' : '';

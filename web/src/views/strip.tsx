@@ -1,4 +1,4 @@
-// The strip of open alerts above every view: what fires, since when, and what can be done.
+// The strip of open alerts above every view: rule, group, message, since when, and buttons to act.
 
 import { useState } from 'preact/hooks';
 import { type AlertsView, type Incident, groupText, messageOf } from '../alerts';

@@ -1,4 +1,4 @@
-// The six figures of the range, and what they were before.
+// The six figures of the range, and their change against the earlier range.
 
 import * as show from '../format';
 import type { Dashboard, Num, Tile as TileData } from '../types';

@@ -3,7 +3,7 @@
 import * as show from '../format';
 import type { Dashboard, Top, TopRow } from '../types';
 import { Delta, Figure, Name, PhaseBar, Segments, Spark } from '../ui';
-import { type DimensionName, type State, follow, go, link, question, withFilter } from '../url';
+import { type DimensionName, type State, apiQuery, follow, go, link, withFilter } from '../url';
 
 interface Column {
     name: string;
@@ -11,14 +11,14 @@ interface Column {
     stat?: string;
     minor?: boolean;
     cell: (row: TopRow, top: Top) => preact.ComponentChild;
-    /** Not shown for errors, of which only numbers are known. */
+    /** Not shown for error types, which only have counts. */
     detail?: boolean;
     percentile?: boolean;
-    /** Only where every row has one. */
+    /** Shown only if every row has a trend. */
     trend?: boolean;
 }
 
-/** Columns that hold pictures. */
+/** Graphical columns, aligned left. */
 const LEFT = ['Trend', 'Share', 'Context / LLM'];
 
 const COLUMNS: Column[] = [
@@ -114,7 +114,7 @@ const COLUMNS: Column[] = [
     },
 ];
 
-/** How a view keeps the order in the address: the metric, and the statistic of latencies. */
+/** The order of a table, from the address: a metric and, for latencies, a statistic. */
 export function sortOf(state: State): { sort: string; stat: string | undefined } {
     const [sort = 'request_rate', stat] = (state.view.sort ?? 'request_rate').split('.');
     return { sort, stat };
@@ -135,7 +135,7 @@ export function TopTable({ top, state, compared }: { top: Top; state: State; com
         <div class="scroll" tabIndex={0} role="region" aria-label={`Table by ${show.words(top.by)}`}>
             <table class="data cards">
                 <caption class="visually-hidden">
-                    {show.count(top.groups)} values of {show.words(top.by)}, greatest first
+                    {show.count(top.groups)} values of {show.words(top.by)}, largest first
                 </caption>
                 <thead>
                     <tr>
@@ -224,7 +224,7 @@ export function TopPanel({ data, state, zone }: { data: Dashboard; state: State;
     const { top } = data;
     if (!top) return null;
     const { sort, stat } = sortOf(state);
-    const csv = `api/metrics/dashboard?${question(state, zone, {
+    const csv = `api/metrics/dashboard?${apiQuery(state, zone, {
         part: 'top',
         top: top.by,
         sort,

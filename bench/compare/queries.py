@@ -1,4 +1,4 @@
-"""The seven questions in SQL over raw rows. Each has several forms; the fastest one that is right counts."""
+"""The seven benchmark queries in SQL over raw rows, each in one or more forms; the fastest correct one counts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ TITLES = {
 }
 
 Row = Sequence[object]
-# What a question comes to: a value for each of its parts, whoever was asked.
-Answer = dict[str, float]
+# The result of a query: a value for each of its parts, with the same names for every database.
+Result = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to ask a question, and how its rows are read."""
+    """One form of a query, and the function that reads its rows."""
 
     name: str
     sql: str
-    read: Callable[[list[Row]], Answer]
+    read: Callable[[list[Row]], Result]
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What two databases spell differently. `percentiles` makes an expression for a list out of a column."""
+    """Expressions that differ between databases. `percentiles` returns an expression for a list of percentiles of a column."""
 
     minute: str
     hour: str
@@ -60,10 +60,10 @@ class Dialect:
         return self.within(today_ms - (DAYS - 1) * DAY_MS, today_ms + DAY_MS)
 
 
-def forms(dialect: Dialect, question: str, now_ms: int) -> list[Form]:
-    """The ways to ask a question at an instant."""
-    month = dialect.last(now_ms, DAYS * DAY_MS) if question.endswith("_ragged") else dialect.whole_days(now_ms)
-    match question.removesuffix("_ragged"):
+def forms(dialect: Dialect, query: str, now_ms: int) -> list[Form]:
+    """The forms of a query at an instant."""
+    month = dialect.last(now_ms, DAYS * DAY_MS) if query.endswith("_ragged") else dialect.whole_days(now_ms)
+    match query.removesuffix("_ragged"):
         case "q1":
             return [by_minute(dialect, dialect.last(now_ms, HOUR_MS))]
         case "q2":
@@ -78,7 +78,7 @@ def forms(dialect: Dialect, question: str, now_ms: int) -> list[Form]:
             return cache_hits(month)
         case "q7":
             return last_day(dialect, dialect.last(now_ms, DAY_MS))
-    raise ValueError(question)
+    raise ValueError(query)
 
 
 def by_minute(dialect: Dialect, within: str) -> Form:
@@ -87,7 +87,7 @@ def by_minute(dialect: Dialect, within: str) -> Form:
 
 
 def percentiles_by_hour(dialect: Dialect, within: str) -> list[Form]:
-    def read(rows: list[Row]) -> Answer:
+    def read(rows: list[Row]) -> Result:
         return {
             f"{unix_ms(bucket)} {name}": number(value) / 1e3
             for bucket, values in rows
@@ -103,7 +103,7 @@ def percentiles_by_hour(dialect: Dialect, within: str) -> list[Form]:
 
 
 def tokens_by_space(dialect: Dialect, within: str) -> list[Form]:
-    def read(rows: list[Row]) -> Answer:
+    def read(rows: list[Row]) -> Result:
         sums = ((space, unix_ms(day), sum(map(number, tokens))) for space, day, *tokens in rows)
         return {f"{space} {day}": tokens for space, day, tokens in sums if tokens}
 
@@ -121,14 +121,14 @@ def tokens_by_space(dialect: Dialect, within: str) -> list[Form]:
 
 
 def errors_by_hour(dialect: Dialect, within: str) -> list[Form]:
-    def read_groups(rows: list[Row]) -> Answer:
+    def read_groups(rows: list[Row]) -> Result:
         requests: dict[int, float] = {}
         for bucket, _, count in rows:
             requests[unix_ms(bucket)] = requests.get(unix_ms(bucket), 0.0) + number(count)
         errors = ((unix_ms(bucket), kind, number(count)) for bucket, kind, count in rows if kind)
         return {f"{kind} {bucket}": 100.0 * count / requests[bucket] for bucket, kind, count in errors}
 
-    def read_columns(rows: list[Row]) -> Answer:
+    def read_columns(rows: list[Row]) -> Result:
         return {
             f"{kind} {unix_ms(bucket)}": 100.0 * number(count) / number(requests)
             for bucket, requests, *counts in rows
@@ -144,7 +144,7 @@ def errors_by_hour(dialect: Dialect, within: str) -> list[Form]:
 
 
 def top_users(within: str) -> list[Form]:
-    def read(rows: list[Row]) -> Answer:
+    def read(rows: list[Row]) -> Result:
         return {str(user): number(tokens) for user, tokens in rows}
 
     def form(name: str, tokens: str) -> Form:
@@ -159,8 +159,8 @@ def top_users(within: str) -> list[Form]:
 
 
 def cache_hits(within: str) -> list[Form]:
-    def read(rows: list[Row]) -> Answer:
-        found: Answer = {}
+    def read(rows: list[Row]) -> Result:
+        found: Result = {}
         for space, requests, hits in rows:
             found[f"{space} requests"] = number(requests)
             found[f"{space} percent"] = 100.0 * number(hits) / number(requests)
@@ -173,7 +173,7 @@ def cache_hits(within: str) -> list[Form]:
 
 
 def last_day(dialect: Dialect, within: str) -> list[Form]:
-    def read(rows: list[Row]) -> Answer:
+    def read(rows: list[Row]) -> Result:
         requests, errors, hits, prompt, completion, cost_nano_usd, average_us, p95_us = map(number, rows[0])
         return {
             "requests": requests,
@@ -195,9 +195,9 @@ def last_day(dialect: Dialect, within: str) -> list[Form]:
     return [form(name, make("total_latency_us", [0.95])) for name, make in dialect.percentiles.items()]
 
 
-def exact_percentiles_sql(dialect: Dialect, question: str, now_ms: int) -> str:
-    """The latencies whose percentiles are asked for, sorted within their buckets."""
-    if question == "q7":
+def exact_percentiles_sql(dialect: Dialect, query: str, now_ms: int) -> str:
+    """The latencies of the query's percentiles, sorted within their buckets."""
+    if query == "q7":
         bucket, within = "0", dialect.last(now_ms, DAY_MS)
     else:
         bucket, within = dialect.hour, dialect.last(now_ms, 7 * DAY_MS)
@@ -206,7 +206,7 @@ def exact_percentiles_sql(dialect: Dialect, question: str, now_ms: int) -> str:
 
 
 def number(value: object) -> float:
-    """A cell; nothing counts as nothing."""
+    """A cell as a number; null is 0."""
     if value is None:
         return 0.0
     if isinstance(value, int | float):
@@ -221,7 +221,7 @@ def sequence(value: object) -> Sequence[object]:
 
 
 def unix_ms(value: object) -> int:
-    """A cell that is an instant or a day, whatever the database makes of it."""
+    """A cell that is an instant or a day, in Unix milliseconds, whatever its type."""
     if isinstance(value, int):
         return value
     if isinstance(value, date) and not isinstance(value, datetime):

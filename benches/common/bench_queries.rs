@@ -1,4 +1,4 @@
-//! The questions that every benchmark of answers asks: the seven dashboard queries and the dashboard itself.
+//! The benchmark queries: the seven dashboard queries and the dashboard itself.
 
 use std::hint::black_box;
 
@@ -12,34 +12,34 @@ use crate::common::{DAY_MS, now};
 
 const DAYS: i64 = 30;
 const HOUR_MS: i64 = 3_600_000;
-/// The percentiles that are read of every latency whose distribution is asked for.
+/// Percentiles that are read of every latency in a query's `quantiles`.
 pub(crate) const PERCENTILES: [Stat; 3] = [Stat::Median, Stat::P95, Stat::P99];
 
-/// One of the queries.
+/// A benchmark query.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct BenchQuery {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// The question as it is asked at an instant.
-    pub(crate) at: fn(Timestamp) -> Question,
+    /// The query with its range relative to an instant.
+    pub(crate) at: fn(Timestamp) -> ServiceCall,
 }
 
-/// What is asked of the service.
-pub(crate) enum Question {
+/// The call of the service that a benchmark query makes.
+pub(crate) enum ServiceCall {
     Series(Query),
     Leaders(BreakdownQuery),
     Dashboard(DashboardQuery),
 }
 
-impl Question {
-    /// Asks, and reads the percentiles.
-    fn ask(&self, service: &Chatgauge) -> Result<()> {
+impl ServiceCall {
+    /// Runs the query and reads the percentiles.
+    fn run(&self, service: &Chatgauge) -> Result<()> {
         match self {
             Self::Leaders(query) => drop(black_box(service.breakdown(query)?)),
             Self::Dashboard(query) => drop(black_box(service.dashboard(query)?)),
             Self::Series(query) => {
-                let answer = black_box(service.query(query)?);
-                for bucket in answer.series.iter().flat_map(|series| &series.buckets) {
+                let result = black_box(service.query(query)?);
+                for bucket in result.series.iter().flat_map(|series| &series.buckets) {
                     for kind in &query.quantiles {
                         for stat in PERCENTILES {
                             black_box(bucket.latency_ms(*kind, stat));
@@ -52,24 +52,23 @@ impl Question {
     }
 }
 
-/// All of them.
-pub(crate) const ASKED: [Asked; 11] = [
-    Asked {
+pub(crate) const BENCH_QUERIES: [BenchQuery; 11] = [
+    BenchQuery {
         name: "q1",
         title: "Q1 last hour by minute",
         at: |now| {
-            Question::Series(Query {
+            ServiceCall::Series(Query {
                 aggregation: Some(Aggregation::Minute),
                 metrics: vec![MetricType::RequestRate],
                 ..Query::total(last_hours(now, 1))
             })
         },
     },
-    Asked {
+    BenchQuery {
         name: "q2",
         title: "Q2 p50/p95/p99 hourly, 7 d",
         at: |now| {
-            Question::Series(Query {
+            ServiceCall::Series(Query {
                 aggregation: Some(Aggregation::Hourly),
                 metrics: vec![MetricType::TotalLatency],
                 quantiles: vec![LatencyKind::Total],
@@ -77,11 +76,11 @@ pub(crate) const ASKED: [Asked; 11] = [
             })
         },
     },
-    Asked {
+    BenchQuery {
         name: "q3",
         title: "Q3 tokens/space/day, 30 d, top 20",
         at: |now| {
-            Question::Series(Query {
+            ServiceCall::Series(Query {
                 aggregation: Some(Aggregation::Daily),
                 metrics: vec![MetricType::TotalTokens],
                 group_by: vec![Dimension::Space],
@@ -90,11 +89,11 @@ pub(crate) const ASKED: [Asked; 11] = [
             })
         },
     },
-    Asked {
+    BenchQuery {
         name: "q4",
         title: "Q4 error rate by type hourly, 7 d",
         at: |now| {
-            Question::Series(Query {
+            ServiceCall::Series(Query {
                 aggregation: Some(Aggregation::Hourly),
                 metrics: vec![MetricType::ErrorRate],
                 group_by: vec![Dimension::ErrorType],
@@ -102,50 +101,50 @@ pub(crate) const ASKED: [Asked; 11] = [
             })
         },
     },
-    Asked {
+    BenchQuery {
         name: "q5",
         title: "Q5 top users by tokens, 30 UTC days",
         at: |now| top_users(whole_days(now)),
     },
-    Asked {
+    BenchQuery {
         name: "q5_ragged",
         title: "Q5 top users by tokens, now-30d",
         at: |now| top_users(last_hours(now, DAYS * 24)),
     },
-    Asked {
+    BenchQuery {
         name: "q6",
         title: "Q6 cache hits by space, 30 UTC days",
         at: |now| cache_hits(whole_days(now)),
     },
-    Asked {
+    BenchQuery {
         name: "q6_ragged",
         title: "Q6 cache hits by space, now-30d",
         at: |now| cache_hits(last_hours(now, DAYS * 24)),
     },
-    Asked {
+    BenchQuery {
         name: "q7",
         title: "Q7 last 24 h with p95",
         at: |now| {
-            Question::Series(Query {
+            ServiceCall::Series(Query {
                 quantiles: vec![LatencyKind::Total],
                 ..Query::total(last_hours(now, 24))
             })
         },
     },
-    Asked {
+    BenchQuery {
         name: "dashboard",
         title: "Dashboard, last 24 h by 15 minutes",
         at: |now| dashboard(now, 24, Aggregation::QuarterHour),
     },
-    Asked {
+    BenchQuery {
         name: "dashboard_week",
         title: "Dashboard, 7 d by hour, compared",
         at: |now| dashboard(now, 7 * 24, Aggregation::Hourly),
     },
 ];
 
-/// All parts of the dashboard, with the range before and the table of models.
-fn dashboard(now: Timestamp, hours: i64, aggregation: Aggregation) -> Question {
+/// All parts of the dashboard, with the previous range and the table of models.
+fn dashboard(now: Timestamp, hours: i64, aggregation: Aggregation) -> ServiceCall {
     let range = last_hours(now, hours);
     let top = TopQuery {
         by: Dimension::Model,
@@ -153,7 +152,7 @@ fn dashboard(now: Timestamp, hours: i64, aggregation: Aggregation) -> Question {
         stat: Stat::Average,
         limit: 10,
     };
-    Question::Dashboard(DashboardQuery {
+    ServiceCall::Dashboard(DashboardQuery {
         range,
         previous: Some(range.previous(Tz::UTC)),
         aggregation: Some(aggregation),
@@ -166,18 +165,18 @@ fn dashboard(now: Timestamp, hours: i64, aggregation: Aggregation) -> Question {
     })
 }
 
-fn top_users(range: TimeRange) -> Question {
+fn top_users(range: TimeRange) -> ServiceCall {
     leaders(range, Dimension::User, MetricType::TotalTokens, 20)
 }
 
-/// Every space has its rate: the limit lies above their number.
-fn cache_hits(range: TimeRange) -> Question {
+/// The rate of every space: the limit exceeds the number of spaces.
+fn cache_hits(range: TimeRange) -> ServiceCall {
     leaders(range, Dimension::Space, MetricType::CacheHitRate, 1_000)
 }
 
-fn leaders(range: TimeRange, by: Dimension, metric: MetricType, limit: usize) -> Question {
+fn leaders(range: TimeRange, by: Dimension, metric: MetricType, limit: usize) -> ServiceCall {
     let filter = Filter::default();
-    Question::Leaders(BreakdownQuery { by, metric, stat: Stat::Average, range, filter, limit })
+    ServiceCall::Leaders(BreakdownQuery { by, metric, stat: Stat::Average, range, filter, limit })
 }
 
 fn last_hours(now: Timestamp, hours: i64) -> TimeRange {
@@ -190,15 +189,15 @@ fn whole_days(now: Timestamp) -> TimeRange {
     TimeRange::new(today.plus_ms(-(DAYS - 1) * DAY_MS), today.plus_ms(DAY_MS))
 }
 
-/// One run, in milliseconds.
-pub(crate) fn timed(service: &Chatgauge, asked: Asked) -> Result<f64> {
-    timed_at(service, asked, service.now())
+/// Duration of one run, in milliseconds.
+pub(crate) fn timed(service: &Chatgauge, query: BenchQuery) -> Result<f64> {
+    timed_at(service, query, service.now())
 }
 
-/// One run at an instant, in milliseconds.
-pub(crate) fn timed_at(service: &Chatgauge, asked: Asked, instant: Timestamp) -> Result<f64> {
+/// Duration of one run at an instant, in milliseconds.
+pub(crate) fn timed_at(service: &Chatgauge, query: BenchQuery, instant: Timestamp) -> Result<f64> {
     let start = now();
-    (asked.at)(instant).ask(service)?;
+    (query.at)(instant).run(service)?;
     Ok(start.elapsed().as_secs_f64() * 1_000.0)
 }
 
