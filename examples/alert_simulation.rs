@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::process::ExitCode;
 
-use chatgauge::alert::{Effect, Facts, Observation, Sums, judge, step};
+use chatgauge::alert::{Effect, GroupFigures, Observation, Sums, judge, step};
 use chatgauge::config::{AlertingConfig, RawRule};
 use chatgauge::model::Timestamp;
 use chatgauge::model::alert::{AlertGroup, AlertInstance, Rule};
@@ -88,7 +88,7 @@ impl Watch {
                 self.total.add(&sums, -1);
             }
         }
-        let facts = Facts { sums: self.total, ..Facts::default() };
+        let facts = GroupFigures { sums: self.total, ..GroupFigures::default() };
         let Some(judgement) = judge(&self.rule, &AlertGroup::default(), &facts) else {
             return false;
         };

@@ -122,7 +122,7 @@ fn print_table(current: &CurrentMetrics) {
     }
     for kind in LatencyKind::ALL {
         let average_ms = window.latency_ms(kind, Stat::Average);
-        println!("  {:<22} {:>10} ms on average", kind.stem(), shown(average_ms));
+        println!("  {:<22} {:>10} ms on average", kind.as_str(), shown(average_ms));
     }
 }
 

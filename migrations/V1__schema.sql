@@ -49,7 +49,7 @@ create table labels (
     name     text not null unique
 ) strict;
 
--- The routes by which records arrive.
+-- The routes by which records arrive; the numbers 0 and 1 take no byte in a row.
 create table sources (
     source integer primary key,
     name   text not null unique
@@ -66,7 +66,7 @@ insert into spaces values (0, '(none)'), (1, '(other)');
 insert into models values (0, '(none)', '(none)'), (1, '(other)', '(other)');
 insert into labels values (0, '(none)'), (1, '(other)');
 insert into sources values
-    (1, 'collector'), (2, 'rest'), (3, 'gateway'), (4, 'otlp'), (5, 'litellm'), (6, 'import');
+    (0, 'rest'), (1, 'collector'), (2, 'gateway'), (3, 'otlp'), (4, 'litellm'), (5, 'import');
 insert into outcomes values
     (0, 'success', null),
     (1, 'error', 'network'),
@@ -84,7 +84,7 @@ insert into outcomes values
 -- One row per request. Values are as they were received: no column depends on another one.
 --
 -- A record is stored once: its key is (started_at_ms, request_id, space_id). The writer looks the key up before it inserts,
--- with requests__started_at_ms, which holds the last two bytes of a UUID (three of another id): a unique index over whole ids
+-- with requests__started_at_ms, which holds the last byte of a UUID (two characters of another id): a unique index over whole ids
 -- would take 20 bytes more per request.
 --
 -- Autoincrement is essential: with a plain rowid an emptied table would start again below the watermark of the rollups, and
@@ -127,7 +127,7 @@ create table requests (
 ) strict;
 
 create index requests__started_at_ms
-    on requests (started_at_ms, substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end));
+    on requests (started_at_ms, substr(request_id, case typeof(request_id) when 'blob' then -1 else -2 end));
 
 -- The requests of one user, in steps of two hours: new rows of any user fall on a few pages at the end of the index.
 create index requests__started_at_ms_user_id on requests (started_at_ms / 7200000, user_id) where user_id > 1;

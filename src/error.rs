@@ -34,7 +34,7 @@ pub enum Error {
         reason: String,
     },
     /// The ingest queue is full; no record was accepted.
-    #[error("the ingest queue is full ({queued_records} records wait); send again in a second")]
+    #[error("the ingest queue is full ({queued_records} records queued); send again in a second")]
     Overloaded {
         /// Records in the queue.
         queued_records: usize,

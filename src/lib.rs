@@ -49,31 +49,30 @@
 //! - [`collector`]: guards that follow a request, and a bounded queue that never blocks the application.
 //! - [`client`]: the same guards with a server elsewhere, and a client that posts records.
 //! - [`chat`]: a resilient chat flow (cache, retries with backoff, circuit breaker, fallback) that records itself.
-//! - [`provider`]: what the responses of model providers mean: usage, events, errors.
 //! - [`model`]: plain values: records, time and time zones, measures, sketches, filters, alert rules.
-//! - [`config`], [`privacy`], [`error`], [`system_clock`]: the configuration, pseudonyms, the one public error, the one
-//!   place that reads the clock.
+//! - [`config`], [`privacy`], [`error`]: the configuration, pseudonyms, the one public error.
 //!
-//! The server, with the feature `server` (on by default), from the disk upwards:
+//! The server, with the feature `server` (on by default):
 //!
-//! - [`store`]: the database file, the only module that names SQLite.
-//! - [`ingest`]: wire formats that end in a record, and the queue with group commit in front of the writer.
-//! - [`rollup`]: the compactor, retention, `check` and `rebuild`.
-//! - [`query`]: the planner, the executor, and the caches of aggregates.
-//! - [`alert`]: rules, their state machine, the monitor, and the channels that notify.
-//! - [`backup`]: backups, restores, and the rotation of dated files.
 //! - [`service`]: [`Chatgauge`], which owns the threads and the clock. Embedding programs start here.
-//! - [`http`], [`gateway`], [`cli`]: the HTTP server, the pass-through gateway, the command line.
-//! - [`generate`]: seeded, lifelike traffic for the demo, tests and benchmarks.
+//! - [`query`]: queries and their results.
+//! - [`rollup`], [`backup`]: the results of maintenance: checks, rebuilds, retention, backups.
+//! - [`generate`]: seeded, realistic traffic for demos, tests and benchmarks.
 //!
-//! `ARCHITECTURE.md` has the data flow, the invariants and the decisions behind them.
+//! The modules `alert`, `cli`, `gateway`, `http`, `ingest`, `provider` and `store` are public for the program and its tests
+//! only. `ARCHITECTURE.md` has the data flow, the invariants and the decisions behind them.
+
+#[macro_use]
+mod debug_fields;
 
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod alert;
 #[cfg(feature = "server")]
 pub mod backup;
 pub mod chat;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod cli;
 pub mod client;
 pub mod collector;
@@ -82,15 +81,19 @@ pub mod config;
 mod csv_file;
 pub mod error;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod gateway;
 #[cfg(feature = "server")]
 pub mod generate;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod http;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod ingest;
 pub mod model;
 pub mod privacy;
+#[doc(hidden)]
 pub mod provider;
 #[cfg(feature = "server")]
 pub mod query;
@@ -99,8 +102,9 @@ pub mod rollup;
 #[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod store;
-pub mod system_clock;
+mod system_clock;
 
 pub use collector::{RequestGuard, RequestInfo, TelemetryCollector, Usage};
 pub use config::Config;

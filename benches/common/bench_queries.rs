@@ -35,10 +35,10 @@ impl ServiceCall {
     /// Runs the query and reads the percentiles.
     fn run(&self, service: &Chatgauge) -> Result<()> {
         match self {
-            Self::Leaders(query) => drop(black_box(service.breakdown(query)?)),
-            Self::Dashboard(query) => drop(black_box(service.dashboard(query)?)),
+            Self::Leaders(query) => drop(black_box(service.engine().breakdown(query)?)),
+            Self::Dashboard(query) => drop(black_box(service.engine().dashboard(query)?)),
             Self::Series(query) => {
-                let result = black_box(service.query(query)?);
+                let result = black_box(service.engine().query(query)?);
                 for bucket in result.series.iter().flat_map(|series| &series.buckets) {
                     for kind in &query.quantiles {
                         for stat in PERCENTILES {

@@ -86,7 +86,7 @@ impl Comparison {
 
 /// Starts of the buckets, and for each group the values of each metric in them.
 fn series(service: &Chatgauge, query: &Query) -> Result<Value, Failure> {
-    let result = service.query(query)?;
+    let result = service.engine().query(query)?;
     let starts: Vec<i64> = result.boundaries.iter().map(|start| start.as_unix_ms()).collect();
     let metrics = if query.metrics.is_empty() { &MetricType::ALL[..] } else { &query.metrics };
     let mut all = Vec::new();
@@ -110,7 +110,7 @@ fn series(service: &Chatgauge, query: &Query) -> Result<Value, Failure> {
 }
 
 fn leaders(service: &Chatgauge, query: &BreakdownQuery) -> Result<Value, Failure> {
-    let breakdown = service.breakdown(query)?;
+    let breakdown = service.engine().breakdown(query)?;
     let row = |row: &BreakdownRow| json!({ "name": row.name, "value": row.value, "requests": row.requests });
     let rows: Vec<Value> = breakdown.rows.iter().map(row).collect();
     Ok(json!({ "rows": rows, "other": row(&breakdown.other), "total": row(&breakdown.total) }))

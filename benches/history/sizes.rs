@@ -26,6 +26,6 @@ pub(crate) fn measure(path: &Path, requests: u64, report: &mut Report) -> Result
         report.add(kind, *bytes as f64 / requests as f64, "bytes/request", None);
     }
     let bytes = std::fs::metadata(path)?.len();
-    report.add("disk", bytes as f64 / requests as f64, "bytes/request", Some("< 160"));
+    report.add("disk", bytes as f64 / requests as f64, "bytes/request", Some("< 170"));
     Ok(())
 }

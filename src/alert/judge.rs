@@ -1,14 +1,15 @@
 //! Derives a verdict from the figures of a window: a pure function.
 
 use super::observation::{Judgement, Verdict};
+use super::streak::is_failure;
 use super::wilson::{lower_bound, quantile_over, upper_bound};
-use crate::model::alert::{AlertGroup, AlertMetric, EndReason, ErrorScope, NoData, Operator, Rule};
+use crate::model::alert::{AlertGroup, AlertMetric, EndReason, NoData, Operator, Rule};
 use crate::model::measures::as_f64;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Column, Count, LatencyKind, Measured, Measures, Stat};
 
 /// Counts and sums over the requests of a window; they can be added and subtracted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sums {
     /// Requests.
     pub requests: i64,
@@ -55,7 +56,7 @@ impl Sums {
         let latency_us = request.latency_us(latency_of(rule));
         Self {
             requests: 1,
-            errors: i64::from(is_counted_error(request, rule.errors)),
+            errors: i64::from(is_failure(request.outcome(), rule.errors) == Some(true)),
             cache_hits: i64::from(request.cache_hit()),
             tokens: tokens.prompt.unwrap_or(0) + tokens.completion.unwrap_or(0),
             cost_nano_usd: request.cost_nano_usd().unwrap_or(0),
@@ -65,25 +66,27 @@ impl Sums {
     }
 
     /// Adds `sign` times `other`; `sign` is 1 or -1.
-    pub const fn add(&mut self, other: &Self, sign: i64) {
-        self.requests += sign * other.requests;
-        self.errors += sign * other.errors;
-        self.cache_hits += sign * other.cache_hits;
-        self.tokens += sign * other.tokens;
-        self.cost_nano_usd += sign * other.cost_nano_usd;
-        self.latency_known += sign * other.latency_known;
-        self.latency_sum_us += sign * other.latency_sum_us;
+    pub fn add(&mut self, other: &Self, sign: i64) {
+        *self = self.zip(other, |own, other| own + sign * other);
     }
-}
 
-/// Whether a request is an error that the scope counts.
-pub fn is_counted_error(request: &impl Measured, scope: ErrorScope) -> bool {
-    request.outcome().error_type().is_some_and(|kind| scope.counts(kind))
+    /// Combines each sum with that of `other`.
+    pub(super) fn zip(&self, other: &Self, combine: impl Fn(i64, i64) -> i64) -> Self {
+        Self {
+            requests: combine(self.requests, other.requests),
+            errors: combine(self.errors, other.errors),
+            cache_hits: combine(self.cache_hits, other.cache_hits),
+            tokens: combine(self.tokens, other.tokens),
+            cost_nano_usd: combine(self.cost_nano_usd, other.cost_nano_usd),
+            latency_known: combine(self.latency_known, other.latency_known),
+            latency_sum_us: combine(self.latency_sum_us, other.latency_sum_us),
+        }
+    }
 }
 
 /// What is known about a group when a rule is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Facts {
+pub struct GroupFigures {
     /// Sums over the window.
     pub sums: Sums,
     /// Sums over the short window of a burn rate.
@@ -104,39 +107,19 @@ pub struct Facts {
     pub failed_evaluations: u32,
 }
 
-impl Facts {
-    /// Whether any request is behind these facts.
-    pub fn has_requests(&self) -> bool {
-        self.sums.requests > 0 || self.run.is_some() || self.had_traffic
-    }
-}
-
-/// A value and the requests behind it.
-struct Figure {
-    value: Option<f64>,
-    threshold: f64,
-    samples: u64,
-    events: u64,
-}
-
 /// Evaluates a rule for a group; `None` if a budget rule has no limit for this group.
-pub fn judge(rule: &Rule, group: &AlertGroup, facts: &Facts) -> Option<Judgement> {
+pub fn judge(rule: &Rule, group: &AlertGroup, facts: &GroupFigures) -> Option<Judgement> {
     let limit = rule.limit_of(group);
     if limit.is_none() && (rule.is_budget() || !rule.limits.is_empty()) {
         return None;
     }
-    let figure = figure(rule, limit, facts);
-    let verdict = verdict(rule, limit, facts, &figure);
-    Some(Judgement {
-        verdict,
-        value: figure.value,
-        threshold: figure.threshold,
-        samples: figure.samples,
-        events: figure.events,
-    })
+    let mut judgement = figures(rule, limit, facts);
+    judgement.verdict = verdict(rule, limit, facts, &judgement);
+    Some(judgement)
 }
 
-fn figure(rule: &Rule, limit: Option<f64>, facts: &Facts) -> Figure {
+/// The figures of a group; the verdict is still open.
+fn figures(rule: &Rule, limit: Option<f64>, facts: &GroupFigures) -> Judgement {
     let sums = &facts.sums;
     let share = |part: i64, whole: i64| (whole > 0).then(|| as_f64(part) / as_f64(whole));
     let requests = unsigned(sums.requests);
@@ -150,7 +133,8 @@ fn figure(rule: &Rule, limit: Option<f64>, facts: &Facts) -> Figure {
         }
         AlertMetric::Latency(..) => (facts.quantile_ms, unsigned(sums.latency_known), 0),
         AlertMetric::RequestRate => {
-            let minutes = as_f64(window_ms(rule)) / as_f64(MINUTE_MS);
+            let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(1);
+            let minutes = as_f64(window_ms) / as_f64(MINUTE_MS);
             (Some(as_f64(sums.requests) / minutes), requests, sums.requests)
         }
         AlertMetric::Tokens => (Some(as_f64(sums.tokens)), requests, 0),
@@ -168,16 +152,13 @@ fn figure(rule: &Rule, limit: Option<f64>, facts: &Facts) -> Figure {
         AlertMetric::FailedEvaluations => (Some(f64::from(facts.failed_evaluations)), 0, 0),
     };
     let threshold = facts.spike_line.unwrap_or(threshold);
-    Figure { value, threshold, samples, events: unsigned(events) }
-}
-
-fn window_ms(rule: &Rule) -> i64 {
-    rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(1)
+    let events = unsigned(events);
+    Judgement { value, threshold, samples, events, ..Judgement::bare(Verdict::Insufficient) }
 }
 
 /// Burn rate of the error budget: the lower of the two windows' error rates divided by the allowed
 /// rate.
-fn burn(rule: &Rule, facts: &Facts) -> Option<f64> {
+fn burn(rule: &Rule, facts: &GroupFigures) -> Option<f64> {
     let allowed = 1.0 - rule.slo.unwrap_or(0.0);
     let burn = |sums: &Sums| {
         (sums.requests > 0).then(|| as_f64(sums.errors) / as_f64(sums.requests) / allowed)
@@ -185,14 +166,14 @@ fn burn(rule: &Rule, facts: &Facts) -> Option<f64> {
     Some(burn(&facts.sums)?.min(burn(&facts.short).unwrap_or(0.0)))
 }
 
-fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> Verdict {
-    let Some(value) = figure.value else { return Verdict::Insufficient };
+fn verdict(rule: &Rule, limit: Option<f64>, facts: &GroupFigures, figures: &Judgement) -> Verdict {
+    let Some(value) = figures.value else { return Verdict::Insufficient };
     if rule.metric == AlertMetric::ConsecutiveFailures
         && let Some(verdict) = stale_run(rule, facts)
     {
         return verdict;
     }
-    let too_few = figure.samples < rule.min_samples;
+    let too_few = figures.samples < rule.min_samples;
     let silent = rule.metric == AlertMetric::NoTraffic && !facts.had_traffic;
     let unknown = rule.metric == AlertMetric::Spike && facts.spike_line.is_none();
     if (rule.metric.needs_samples() && too_few) || silent || unknown {
@@ -202,12 +183,12 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> V
     // Compare shares of the limit, because `tokens * 1.2` may round but `tokens / limit` does not.
     let share = limit.map_or(value, |limit| value / limit);
     let (threshold, clear_threshold) = if rule.metric == AlertMetric::Spike {
-        (figure.threshold, figure.threshold * condition.clear_threshold / condition.threshold)
+        (figures.threshold, figures.threshold * condition.clear_threshold / condition.threshold)
     } else {
         (condition.threshold, condition.clear_threshold)
     };
     let is_beyond = condition.operator.holds(share, threshold);
-    let is_proven = !too_few && figure.events >= rule.min_events && is_significant(rule, figure);
+    let is_proven = !too_few && figures.events >= rule.min_events && is_significant(rule, figures);
     if is_beyond && is_proven {
         Verdict::Violation
     } else if condition.operator.clears(share, clear_threshold) {
@@ -218,7 +199,7 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &Facts, figure: &Figure) -> V
 }
 
 /// The verdict for a run that says nothing about the present.
-fn stale_run(rule: &Rule, facts: &Facts) -> Option<Verdict> {
+fn stale_run(rule: &Rule, facts: &GroupFigures) -> Option<Verdict> {
     let limit_ms = i64::try_from(rule.no_data_resolve_after.as_millis()).unwrap_or(i64::MAX);
     let is_idle = facts.idle_ms >= limit_ms;
     match rule.no_data {
@@ -230,7 +211,7 @@ fn stale_run(rule: &Rule, facts: &Facts) -> Option<Verdict> {
 }
 
 /// Whether the share passes the threshold with the rule's confidence.
-fn is_significant(rule: &Rule, figure: &Figure) -> bool {
+fn is_significant(rule: &Rule, figures: &Judgement) -> bool {
     let operator = rule.condition.operator;
     if rule.confidence <= 0.0 || !rule.metric.is_share() || operator == Operator::Equal {
         return true;
@@ -241,9 +222,9 @@ fn is_significant(rule: &Rule, figure: &Figure) -> bool {
         _ => rule.condition.threshold,
     };
     let bound = if operator.is_upward() {
-        lower_bound(figure.events, figure.samples, z)
+        lower_bound(figures.events, figures.samples, z)
     } else {
-        upper_bound(figure.events, figure.samples, z)
+        upper_bound(figures.events, figures.samples, z)
     };
     operator.holds(bound, threshold)
 }

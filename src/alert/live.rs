@@ -1,24 +1,24 @@
 //! The figures of every group of a rule at one instant, from the same queries as the dashboard.
 
+use std::time::Duration;
+
 use rustc_hash::FxHashMap;
 
-use super::judge::{Facts, Sums};
+use super::judge::{GroupFigures, Sums};
 use crate::error::Result;
 use crate::model::alert::{AlertMetric, EvaluationWindow, Rule, glob_matches};
 use crate::model::measures::as_f64;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{
     Aggregation, Dimension, Filter, LatencyKind, Measures, MetricType, Name, Source, Stat,
-    TimeRange, Timestamp, Tz,
+    TimeRange, Timestamp,
 };
-use crate::query::{Engine, Leading, Query, Wanted, spike_line};
+use crate::query::{Engine, Leading, Query, spike_line};
 use crate::store::{NameTable, Store};
 
 /// Maximum range for which imported requests are excluded, in milliseconds: excluding them from
 /// longer ranges would require reading every raw row.
 const EXCLUDE_IMPORTS_MS: i64 = DAY_MS + HOUR_MS;
-/// A group without requests is missed if it had requests within this time, in milliseconds.
-const KNOWN_MS: i64 = DAY_MS;
 /// Maximum number of windows in the baseline of a spike rule.
 const BASELINE_WINDOWS: i64 = 96;
 /// Maximum number of spaces with the prefix of a glob.
@@ -26,9 +26,9 @@ const MAX_NAMES: usize = 10_000;
 
 /// Figures of a rule's groups.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct RuleFigures {
     /// The values of each group's dimensions, and its figures.
-    pub(super) groups: Vec<(Vec<String>, Facts)>,
+    pub(super) groups: Vec<(Vec<String>, GroupFigures)>,
     /// Name of the budget period.
     pub(super) period: Option<String>,
     /// Whether there were more groups than are evaluated.
@@ -36,11 +36,11 @@ pub(super) struct Found {
 }
 
 /// Callback that returns the values of groups.
-pub(super) type Groups<'a> = &'a dyn Fn() -> Vec<Vec<String>>;
+pub(super) type StatedGroups<'a> = &'a dyn Fn() -> Vec<Vec<String>>;
 
 /// The source of live figures.
 #[derive(Debug)]
-pub(super) struct Live<'a> {
+pub(super) struct LiveFigures<'a> {
     pub(super) engine: &'a Engine,
     pub(super) store: &'a Store,
     /// End of the windows.
@@ -51,11 +51,13 @@ pub(super) struct Live<'a> {
     pub(super) imported_until_ms: i64,
 }
 
-impl Live<'_> {
+impl LiveFigures<'_> {
     /// The figures of the largest groups with requests, and of the groups in `stated` that have
     /// any; the figures of all requests if the rule has no `by`.
-    pub(super) fn facts(&self, rule: &Rule, stated: Groups<'_>) -> Result<Found> {
-        let Some(filter) = self.filter(rule)? else { return Ok(Found::default()) };
+    pub(super) fn facts(&self, rule: &Rule, stated: StatedGroups<'_>) -> Result<RuleFigures> {
+        let Some(filter) = expanded_filter(self.store, rule)? else {
+            return Ok(RuleFigures::default());
+        };
         let window = rule.condition.window;
         match rule.metric {
             AlertMetric::Spike => self.spike(rule, &filter),
@@ -76,7 +78,7 @@ impl Live<'_> {
 
     /// Whether any request of the last `days` days matches the rule's filter.
     pub(super) fn matches_anything(&self, rule: &Rule, days: i64) -> Result<bool> {
-        let Some(filter) = self.filter(rule)? else { return Ok(false) };
+        let Some(filter) = expanded_filter(self.store, rule)? else { return Ok(false) };
         let range = TimeRange::new(self.end.plus_ms(-days * DAY_MS), self.end);
         let metrics = vec![MetricType::RequestRate];
         let query = Query { filter, metrics, ..Query::total(range) };
@@ -88,34 +90,27 @@ impl Live<'_> {
         rule: &Rule,
         filter: &Filter,
         window: EvaluationWindow,
-        also: Groups<'_>,
-    ) -> Result<Found> {
+        also: StatedGroups<'_>,
+    ) -> Result<RuleFigures> {
         let range = window.ending_at(self.end, rule.tz);
         let quantile = quantile_of(rule);
         let query = Query {
-            range,
-            aggregation: None,
-            tz: Tz::UTC,
             group_by: rule.by.clone(),
             filter: self.without_imports(filter, range),
             metrics: metrics_of(rule.metric),
             quantiles: quantile.map(|(kind, _)| kind).into_iter().collect(),
             max_series: self.max_groups,
+            ..Query::total(range)
         };
-        let period = match window {
-            EvaluationWindow::Period(period) => Some(period.name(self.end, rule.tz)),
-            EvaluationWindow::Rolling(_) => None,
-        };
+        let period = window.period_at(self.end, rule.tz);
         let limit = if rule.by.is_empty() { 1 } else { self.max_groups };
         let Leading { groups, is_truncated } =
-            self.engine.leading_groups(&query, &Wanted { most: limit, also }, &|measures| {
-                Facts {
-                    sums: Sums::of_measures(measures, rule),
-                    quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
-                    ..Facts::default()
-                }
+            self.engine.leading_groups(&query, limit, also, &|measures| GroupFigures {
+                sums: Sums::of_measures(measures, rule),
+                quantile_ms: quantile.and_then(|(kind, stat)| measures.latency_ms(kind, stat)),
+                ..GroupFigures::default()
             })?;
-        Ok(Found { groups, period, is_truncated })
+        Ok(RuleFigures { groups, period, is_truncated })
     }
 
     /// The figures of the groups in `found` over another window.
@@ -124,31 +119,34 @@ impl Live<'_> {
         rule: &Rule,
         filter: &Filter,
         window: EvaluationWindow,
-        found: &Found,
-    ) -> Result<FxHashMap<Vec<String>, Facts>> {
+        found: &RuleFigures,
+    ) -> Result<FxHashMap<Vec<String>, GroupFigures>> {
         let also = || found.groups.iter().map(|(group, _)| group.clone()).collect();
         Ok(self.window(rule, filter, window, &also)?.groups.into_iter().collect())
     }
 
     /// Figures over the window for the groups that had requests within the day before it.
-    fn no_traffic(&self, rule: &Rule, filter: &Filter, stated: Groups<'_>) -> Result<Found> {
-        let width_ms = rule.condition.window.rolling_ms().unwrap_or(0).max(KNOWN_MS);
-        let width = std::time::Duration::from_millis(width_ms.unsigned_abs());
+    fn no_traffic(
+        &self,
+        rule: &Rule,
+        filter: &Filter,
+        stated: StatedGroups<'_>,
+    ) -> Result<RuleFigures> {
+        let width = Duration::from_millis(known_ms(rule).unsigned_abs());
         let mut known = self.window(rule, filter, EvaluationWindow::Rolling(width), stated)?;
         let mut recent = self.of_same(rule, filter, rule.condition.window, &known)?;
         for (group, facts) in &mut known.groups {
             let had_traffic = facts.sums.requests > 0;
-            *facts = Facts { had_traffic, ..recent.remove(group).unwrap_or_default() };
+            *facts = GroupFigures { had_traffic, ..recent.remove(group).unwrap_or_default() };
         }
         Ok(known)
     }
 
     /// Errors in the last window, and the spike line from the windows before it.
-    fn spike(&self, rule: &Rule, filter: &Filter) -> Result<Found> {
-        let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
+    fn spike(&self, rule: &Rule, filter: &Filter) -> Result<RuleFigures> {
+        let (window_ms, windows) = spike_windows(rule);
         let end = self.end.floor_to(MINUTE_MS);
-        let windows = (DAY_MS / window_ms).min(BASELINE_WINDOWS);
-        let range = TimeRange::new(end.plus_ms(-(windows + 1) * window_ms), end);
+        let range = TimeRange::new(end.plus_ms(-windows * window_ms), end);
         let query = Query {
             aggregation: Some(Aggregation::Minute),
             filter: self.without_imports(filter, range),
@@ -158,13 +156,8 @@ impl Live<'_> {
         let result = self.engine.query(&query)?;
         let minutes = result.series.first().map_or(&[][..], |series| &series.buckets);
         let width = usize::try_from(window_ms / MINUTE_MS).unwrap_or(1);
-        let mut sums: Vec<Sums> = minutes.chunks(width).map(|chunk| sum(chunk, rule)).collect();
-        let last = sums.pop().unwrap_or_default();
-        // Skip the time before the first request, which has no history.
-        let known = sums.iter().skip_while(|sums| sums.requests == 0);
-        let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
-        let facts = Facts { sums: last, spike_line: spike_line(&earlier), ..Facts::default() };
-        Ok(Found { groups: vec![(Vec::new(), facts)], ..Found::default() })
+        let sums = minutes.chunks(width).map(|chunk| sum(chunk, rule)).collect();
+        Ok(RuleFigures { groups: vec![(Vec::new(), spike_facts(sums))], ..RuleFigures::default() })
     }
 
     /// Excludes imported requests, which never fire alerts.
@@ -180,54 +173,77 @@ impl Live<'_> {
         filter.sources.retain(|source| *source != Source::Import);
         filter
     }
+}
 
-    /// The rule's filter with its globs expanded; `None` if nothing can match.
-    pub(super) fn filter(&self, rule: &Rule) -> Result<Option<Filter>> {
-        let wanted = &rule.filter;
-        let mut filter = Filter {
-            users: wanted.users.iter().map(Name::new).collect(),
-            error_types: wanted.error_types.clone(),
-            outcomes: wanted.outcomes.clone(),
-            sources: wanted.sources.clone(),
-            ..Filter::default()
-        };
-        for (dimension, globs, names) in [
-            (Dimension::Space, &wanted.spaces, &mut filter.spaces),
-            (Dimension::Model, &wanted.models, &mut filter.models),
-            (Dimension::Provider, &wanted.providers, &mut filter.providers),
-        ] {
-            *names = self.names(dimension, globs)?;
-            if names.is_empty() && !globs.is_empty() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(filter))
-    }
+/// Time after which a group without requests is no longer missed, in milliseconds: a day, or the
+/// window if longer.
+pub(super) fn known_ms(rule: &Rule) -> i64 {
+    rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS)
+}
 
-    fn names(&self, dimension: Dimension, globs: &[String]) -> Result<Vec<Name>> {
-        let mut names: Vec<Name> =
-            globs.iter().filter(|glob| !glob.contains('*')).map(Name::new).collect();
-        for glob in globs.iter().filter(|glob| glob.contains('*')) {
-            let prefix = glob.split('*').next().unwrap_or("");
-            let known: Vec<Name> = self.store.read(|reader| {
-                Ok(match dimension {
-                    Dimension::Space => {
-                        let found =
-                            reader.names_with_prefix(NameTable::Spaces, prefix, MAX_NAMES)?;
-                        found.into_iter().map(|(_, name)| Name::from(name)).collect()
-                    }
-                    Dimension::Provider => {
-                        reader.models()?.into_iter().map(|row| row.provider).collect()
-                    }
-                    _ => reader.models()?.into_iter().map(|row| row.name).collect(),
-                })
-            })?;
-            names.extend(known.into_iter().filter(|name| glob_matches(glob, name)));
+/// Width of the windows of a spike rule in milliseconds, and their number: the baseline and the
+/// last window.
+pub(super) fn spike_windows(rule: &Rule) -> (i64, i64) {
+    let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
+    (window_ms, (DAY_MS / window_ms).min(BASELINE_WINDOWS) + 1)
+}
+
+/// The figures of a spike rule from the sums of its windows, oldest first.
+pub(super) fn spike_facts(mut windows: Vec<Sums>) -> GroupFigures {
+    let sums = windows.pop().unwrap_or_default();
+    // Skip the time before the first request, which has no history.
+    let known = windows.iter().skip_while(|sums| sums.requests == 0);
+    let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
+    GroupFigures { sums, spike_line: spike_line(&earlier), ..GroupFigures::default() }
+}
+
+/// The rule's filter with its globs expanded; `None` if nothing can match.
+pub(super) fn expanded_filter(store: &Store, rule: &Rule) -> Result<Option<Filter>> {
+    let wanted = &rule.filter;
+    let mut filter = Filter {
+        users: wanted.users.iter().map(Name::new).collect(),
+        error_types: wanted.error_types.clone(),
+        outcomes: wanted.outcomes.clone(),
+        sources: wanted.sources.clone(),
+        ..Filter::default()
+    };
+    for (dimension, globs, names) in [
+        (Dimension::Space, &wanted.spaces, &mut filter.spaces),
+        (Dimension::Model, &wanted.models, &mut filter.models),
+        (Dimension::Provider, &wanted.providers, &mut filter.providers),
+    ] {
+        *names = expanded_names(store, dimension, globs)?;
+        if names.is_empty() && !globs.is_empty() {
+            return Ok(None);
         }
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
     }
+    Ok(Some(filter))
+}
+
+/// The names of a dimension that match one of the globs; names without `*` need not exist.
+fn expanded_names(store: &Store, dimension: Dimension, globs: &[String]) -> Result<Vec<Name>> {
+    let (globs, plain): (Vec<&String>, Vec<&String>) =
+        globs.iter().partition(|glob| glob.contains('*'));
+    let mut names: Vec<Name> = plain.into_iter().map(Name::new).collect();
+    for glob in globs {
+        let prefix = glob.split('*').next().unwrap_or("");
+        let known: Vec<Name> = store.read(|reader| {
+            Ok(match dimension {
+                Dimension::Space => {
+                    let found = reader.names_with_prefix(NameTable::Spaces, prefix, MAX_NAMES)?;
+                    found.into_iter().map(|(_, name)| Name::from(name)).collect()
+                }
+                Dimension::Provider => {
+                    reader.models()?.into_iter().map(|row| row.provider).collect()
+                }
+                _ => reader.models()?.into_iter().map(|row| row.name).collect(),
+            })
+        })?;
+        names.extend(known.into_iter().filter(|name| glob_matches(glob, name)));
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 fn sum(minutes: &[Measures], rule: &Rule) -> Sums {
@@ -253,12 +269,10 @@ fn metrics_of(metric: AlertMetric) -> Vec<MetricType> {
         | AlertMetric::ErrorCount
         | AlertMetric::BurnRate
         | AlertMetric::Spike => MetricType::ErrorRate,
-        AlertMetric::Latency(kind, _) => match kind {
-            LatencyKind::Total => MetricType::TotalLatency,
-            LatencyKind::Context => MetricType::ContextLatency,
-            LatencyKind::Llm => MetricType::LlmLatency,
-            LatencyKind::TimeToFirstToken => MetricType::TimeToFirstToken,
-        },
+        AlertMetric::Latency(kind, _) => {
+            let latency = MetricType::ALL.iter().find(|metric| metric.latency() == Some(kind));
+            latency.copied().unwrap_or(MetricType::TotalLatency)
+        }
         AlertMetric::Tokens => MetricType::TotalTokens,
         AlertMetric::Cost => MetricType::Cost,
         AlertMetric::CacheHitRate => MetricType::CacheHitRate,

@@ -4,6 +4,7 @@
 //! the next state. Both are pure; live monitoring, backtests and simulations share them.
 
 pub mod backtest;
+pub mod delivery;
 pub mod judge;
 mod live;
 pub mod monitor;
@@ -15,12 +16,14 @@ pub mod step;
 mod streak;
 pub mod summary;
 mod trace;
+pub(crate) mod view;
 pub mod wilson;
 
-pub use backtest::{Backtest, BacktestIncident, BacktestMove, BacktestSettings, backtest};
-pub use judge::{Facts, Sums, judge};
-pub use monitor::{AckOutcome, Explanation, Monitor, MonitorSettings, RuleStatus};
+pub use backtest::{Backtest, BacktestIncident, BacktestMove, backtest};
+pub use delivery::{ChannelReport, ChannelState};
+pub use judge::{GroupFigures, Sums, judge};
+pub use monitor::{AckOutcome, AlertCounts, Explanation, Monitor, RuleStatus};
 pub use notification::{Notification, NotificationKind};
 pub use observation::{Judgement, Observation, Verdict};
-pub use step::{Effect, acknowledge, step};
-pub use trace::{Evaluation, KEPT_EVALUATIONS};
+pub use step::{Effect, step};
+pub use trace::Evaluation;

@@ -4,90 +4,54 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-pub use crate::config::LOG_CHANNEL;
 use crate::model::Timestamp;
+use crate::model::alert::incident::digest;
+use crate::model::spelling::spelled_enum;
 
-/// The event that a notification reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotificationKind {
-    /// The condition held for the required number of evaluations.
-    Firing,
-    /// The incident ended.
-    Resolved,
-    /// The incident is still firing.
-    Reminder,
-    /// The alert fires and ends too often; notifications are suppressed until it is quiet.
-    Flapping,
-    /// The incident fired and ended before its first notification was delivered.
-    FiredAndResolved,
-    /// A test of the channel.
-    Test,
+spelled_enum! {
+    /// The event that a notification reports.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum NotificationKind {
+        /// The condition held for the required number of evaluations.
+        Firing = "firing",
+        /// The incident ended.
+        Resolved = "resolved",
+        /// The incident is still firing.
+        Reminder = "reminder",
+        /// The alert fires and ends too often; notifications are suppressed until it is quiet.
+        Flapping = "flapping",
+        /// The incident fired and ended before its first notification was delivered.
+        FiredAndResolved = "fired_and_resolved",
+        /// A test of the channel.
+        Test = "test",
+    }
 }
 
 impl NotificationKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Firing,
-        Self::Resolved,
-        Self::Reminder,
-        Self::Flapping,
-        Self::FiredAndResolved,
-        Self::Test,
-    ];
-
-    /// The spelling in the outbox, in payloads and in logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Resolved => "resolved",
-            Self::Reminder => "reminder",
-            Self::Flapping => "flapping",
-            Self::FiredAndResolved => "fired_and_resolved",
-            Self::Test => "test",
-        }
-    }
-
-    /// The kind with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
     /// Whether the incident has ended.
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Resolved | Self::FiredAndResolved)
     }
 }
 
-/// The unit of a value and its threshold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// A share: 0.1 is ten percent.
-    Ratio,
-    /// Milliseconds.
-    Ms,
-    /// Requests per minute.
-    PerMinute,
-    /// US dollars.
-    Usd,
-    /// A count without a unit.
-    #[default]
-    Count,
-}
-
-impl Unit {
-    /// The spelling in payloads and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ratio => "ratio",
-            Self::Ms => "ms",
-            Self::PerMinute => "per_minute",
-            Self::Usd => "usd",
-            Self::Count => "count",
-        }
+spelled_enum! {
+    /// The unit of a value and its threshold.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Unit {
+        /// A share: 0.1 is ten percent.
+        Ratio = "ratio",
+        /// Milliseconds.
+        Ms = "ms",
+        /// Requests per minute.
+        PerMinute = "per_minute",
+        /// US dollars.
+        Usd = "usd",
+        /// A count without a unit.
+        #[default]
+        Count = "count",
     }
 }
 
@@ -211,13 +175,9 @@ pub fn message_id(
     at: Timestamp,
 ) -> String {
     const BYTES: usize = 16;
-    let mut hash = Sha256::new();
-    for part in [incident_id, channel, kind.as_str(), &at.as_unix_ms().to_string()] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    let digest = hash.finalize();
-    format!("msg_{}", HEXLOWER.encode(digest.get(..BYTES).unwrap_or(&digest)))
+    let at = at.as_unix_ms().to_string();
+    let hash = digest(&[incident_id, channel, kind.as_str(), &at]);
+    format!("msg_{}", HEXLOWER.encode(&hash[..BYTES]))
 }
 
 #[cfg(test)]

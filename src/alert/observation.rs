@@ -1,7 +1,7 @@
 //! The result of one evaluation of one group.
 
 use crate::model::Timestamp;
-use crate::model::alert::EndReason;
+use crate::model::alert::{EndReason, NoData, Rule};
 
 /// The verdict of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether a group without a state stays without one.
+    pub(super) fn leaves_ok(self, rule: &Rule) -> bool {
+        match self {
+            Self::Violation => false,
+            Self::Insufficient => rule.no_data != NoData::Fire,
+            Self::Between | Self::Clear | Self::Failed | Self::Closed(_) => true,
+        }
+    }
+
     /// The spelling in explanations.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,21 +2,21 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::streak::{FRESH_MS, Streak, late_before};
+use super::streak::{FRESH_MS, Streak, is_failure, late_before};
 use crate::error::Result;
 use crate::model::alert::{ErrorScope, Rule};
-use crate::model::{Dimension, KeyColumn, Name, Outcome, Source, Timestamp};
+use crate::model::{Dimension, KeyColumn, Name, Source, Timestamp};
 use crate::store::{ArrivedRow, ModelRow, Reader, ResolvedFilter, RunsChange, StoredRun};
 
 /// Maximum number of groups per rule.
 const MAX_GROUPS: usize = 100_000;
 
 /// The ids of a group, in the order of the rule's `by`.
-type Ids = [i64; 2];
+type GroupIds = [i64; 2];
 
 /// The run of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct FailureRun {
     streak: Streak,
     /// Whether a failure arrived since the rule is monitored; restored failures were judged before.
     is_new: bool,
@@ -63,41 +63,15 @@ impl LateCutoff {
     }
 }
 
-impl Run {
-    const fn none(is_new: bool) -> Self {
-        Self { streak: Streak::NONE, is_new, is_closed: false, is_over: false }
-    }
+/// For each model id, the id of the first model with the same name, or the same provider.
+pub(super) type FirstIds = FxHashMap<i64, i64>;
 
-    fn stored(&self, ids: Ids) -> StoredRun {
-        let Self { streak: Streak { failures, succeeded_ms, last_ms }, is_new, is_closed, .. } =
-            *self;
-        StoredRun { ids, failures, succeeded_ms, last_ms, is_new, is_closed }
-    }
-}
-
-impl From<&StoredRun> for Run {
-    fn from(stored: &StoredRun) -> Self {
-        let StoredRun { failures, succeeded_ms, last_ms, is_new, is_closed, .. } = *stored;
-        let streak = Streak { failures, succeeded_ms, last_ms };
-        Self { streak, is_new, is_closed, is_over: false }
-    }
-}
-
-/// The model id that represents the provider of each model.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Providers(FxHashMap<i64, i64>);
-
-impl Providers {
-    /// Assigns each provider the id of its first model; `models` must be ordered by id.
-    pub(super) fn new(models: &[ModelRow]) -> Self {
-        let mut first: FxHashMap<&Name, i64> = FxHashMap::default();
-        let mut representatives = FxHashMap::default();
-        for model in models {
-            let representative = *first.entry(&model.provider).or_insert(model.model_id);
-            representatives.insert(model.model_id, representative);
-        }
-        Self(representatives)
-    }
+/// The first ids by the name that `name_of` selects; `models` must be ordered by id.
+pub(super) fn first_ids(models: &[ModelRow], name_of: fn(&ModelRow) -> &Name) -> FirstIds {
+    let mut first: FxHashMap<&Name, i64> = FxHashMap::default();
+    let ids =
+        models.iter().map(|row| (row.model_id, *first.entry(name_of(row)).or_insert(row.model_id)));
+    ids.collect()
 }
 
 /// The failure runs of one rule.
@@ -108,9 +82,9 @@ pub(super) struct Runs {
     filter: ResolvedFilter,
     sources: Vec<Source>,
     errors: ErrorScope,
-    runs: FxHashMap<Ids, Run>,
+    runs: FxHashMap<GroupIds, FailureRun>,
     /// Groups whose stored run is outdated.
-    unsaved: FxHashSet<Ids>,
+    unsaved: FxHashSet<GroupIds>,
     /// Whether nothing is stored for this rule yet, or the stored runs belong to another definition
     /// of it.
     is_unsaved: bool,
@@ -134,7 +108,12 @@ impl Runs {
     /// Restores the stored runs.
     pub(super) fn restore(&mut self, stored: &[StoredRun]) {
         self.is_unsaved = false;
-        self.runs = stored.iter().map(|stored| (stored.ids, Run::from(stored))).collect();
+        let run = |stored: &StoredRun| {
+            let StoredRun { ids, failures, succeeded_ms, last_ms, is_new, is_closed } = *stored;
+            let streak = Streak { failures, succeeded_ms, last_ms };
+            (ids, FailureRun { streak, is_new, is_closed, is_over: false })
+        };
+        self.runs = stored.iter().map(run).collect();
     }
 
     /// Discards every run.
@@ -170,7 +149,7 @@ impl Runs {
     pub(super) fn add(
         &mut self,
         row: &ArrivedRow,
-        providers: &Providers,
+        providers: &FirstIds,
         late_before: Timestamp,
         is_new: bool,
     ) {
@@ -183,17 +162,9 @@ impl Runs {
         if !wanted || !route || is_late {
             return;
         }
-        let mut ids = Ids::default();
-        for (slot, dimension) in ids.iter_mut().zip(&self.by) {
-            *slot = id_of(*dimension, row, providers);
-        }
-        let is_failure = match row.outcome {
-            Outcome::Error(kind) => self.errors.counts(kind).then_some(true),
-            Outcome::Success => Some(false),
-            // A cancelled request is neither a failure nor a success, only traffic.
-            Outcome::Cancelled => None,
-        };
-        let Some(is_failure) = is_failure else {
+        let id = |place: usize| self.by.get(place).map_or(0, |by| id_of(*by, row, providers));
+        let ids: GroupIds = std::array::from_fn(id);
+        let Some(is_failure) = is_failure(row.outcome, self.errors) else {
             if let Some(run) = self.runs.get_mut(&ids) {
                 run.streak.touch(row.started_at_ms);
                 self.unsaved.insert(ids);
@@ -203,7 +174,8 @@ impl Runs {
         if self.runs.len() >= MAX_GROUPS {
             self.retain(|run| run.streak.failures > 0);
         }
-        let run = self.runs.entry(ids).or_insert(Run::none(is_new));
+        let none = FailureRun { streak: Streak::NONE, is_new, is_closed: false, is_over: false };
+        let run = self.runs.entry(ids).or_insert(none);
         if run.streak.add(row.started_at_ms, is_failure) {
             run.is_new |= is_new;
             (run.is_closed, run.is_over) = (false, false);
@@ -211,7 +183,7 @@ impl Runs {
         }
     }
 
-    fn retain(&mut self, mut keeps: impl FnMut(&mut Run) -> bool) {
+    fn retain(&mut self, mut keeps: impl FnMut(&mut FailureRun) -> bool) {
         let unsaved = &mut self.unsaved;
         self.runs.retain(|ids, run| {
             let is_kept = keeps(run);
@@ -235,9 +207,9 @@ impl Runs {
     }
 
     /// The values of every group's dimensions.
-    fn names(&self, reader: &Reader<'_>) -> Result<Vec<(Ids, Vec<String>)>> {
+    fn names(&self, reader: &Reader<'_>) -> Result<Vec<(GroupIds, Vec<String>)>> {
         let present = self.runs.iter().filter(|(_, run)| !run.is_over);
-        let mut named: Vec<(Ids, Vec<String>)> =
+        let mut named: Vec<(GroupIds, Vec<String>)> =
             present.map(|(ids, _)| (*ids, Vec::with_capacity(self.by.len()))).collect();
         for (place, dimension) in self.by.iter().enumerate() {
             let ids: Vec<i64> = named.iter().map(|(ids, _)| ids[place]).collect();
@@ -253,17 +225,17 @@ impl Runs {
     pub(super) fn groups(&self, reader: &Reader<'_>) -> Result<Vec<FoundRun>> {
         // A model of two providers is one group: the run not closed manually wins, then the longer
         // one.
-        let mut groups: FxHashMap<Vec<String>, (Run, i64)> = FxHashMap::default();
+        let mut groups: FxHashMap<Vec<String>, (FailureRun, i64)> = FxHashMap::default();
         for (ids, names) in self.names(reader)? {
             let run = self.runs[&ids];
             let (longest, last_ms) = groups.entry(names).or_insert((run, run.streak.last_ms));
             *last_ms = run.streak.last_ms.max(*last_ms);
-            let rank = |run: &Run| (!run.is_closed, run.streak.failures, run.is_new);
+            let rank = |run: &FailureRun| (!run.is_closed, run.streak.failures, run.is_new);
             if rank(&run) > rank(longest) {
                 *longest = run;
             }
         }
-        let found = |(values, (run, last_ms)): (Vec<String>, (Run, i64))| FoundRun {
+        let found = |(values, (run, last_ms)): (Vec<String>, (FailureRun, i64))| FoundRun {
             values,
             failures: run.streak.failures,
             is_new: run.is_new,
@@ -288,12 +260,16 @@ impl Runs {
 
     /// The changes to store: runs of `rule_id` up to the row `seen_seq`.
     pub(super) fn unsaved(&self, rule_id: &str, seen_seq: i64) -> RunsChange {
-        let stored = |ids: &Ids| (*ids, self.runs.get(ids).map(|run| run.stored(*ids)));
+        let stored = |ids: &GroupIds| {
+            let FailureRun { streak, is_new, is_closed, .. } = *self.runs.get(ids)?;
+            let Streak { failures, succeeded_ms, last_ms } = streak;
+            Some(StoredRun { ids: *ids, failures, succeeded_ms, last_ms, is_new, is_closed })
+        };
         RunsChange {
             rule_id: rule_id.to_owned(),
             kept: Some((self.identity.clone(), seen_seq)),
-            is_anew: self.is_unsaved,
-            runs: self.unsaved.iter().map(stored).collect(),
+            deletes_stored: self.is_unsaved,
+            runs: self.unsaved.iter().map(|ids| (*ids, stored(ids))).collect(),
         }
     }
 
@@ -304,13 +280,13 @@ impl Runs {
     }
 }
 
-fn id_of(dimension: Dimension, row: &ArrivedRow, providers: &Providers) -> i64 {
+fn id_of(dimension: Dimension, row: &ArrivedRow, providers: &FirstIds) -> i64 {
     let [space, user, model] = row.ids;
     match dimension {
         Dimension::Space => space,
         Dimension::User => user,
         Dimension::Model => model,
-        Dimension::Provider => providers.0.get(&model).copied().unwrap_or(model),
+        Dimension::Provider => providers.get(&model).copied().unwrap_or(model),
         Dimension::ErrorType => 0,
     }
 }

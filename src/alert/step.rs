@@ -56,6 +56,14 @@ pub enum Effect {
 /// State name of an alert that fires and ends too often.
 pub(super) const FLAPPING: &str = "flapping";
 
+/// Whether a move is not part of the history: between OK and pending.
+pub(super) fn is_quiet_move(from: &str, to: &str) -> bool {
+    let is_quiet = |state: &str| {
+        matches!(AlertPhase::parse(state), Some(AlertPhase::Ok | AlertPhase::Pending))
+    };
+    is_quiet(from) && is_quiet(to)
+}
+
 /// Processes one evaluation and returns the new state and the effects, in order.
 ///
 /// The time of the step is `observation.at`, or one second after the last step if the wall clock
@@ -65,12 +73,8 @@ pub fn step(
     observation: &Observation<'_>,
     rule: &Rule,
 ) -> (AlertInstance, Vec<Effect>) {
-    let at = match state.evaluated_at {
-        Some(last) if observation.at <= last => last.plus_ms(CLOCK_STEP_MS),
-        _ => observation.at,
-    };
-    let mut next =
-        Step { state: state.clone(), effects: Vec::new(), ended: None, at, observation, rule };
+    let at = after(state.evaluated_at, observation.at);
+    let mut next = Stepping { state: state.clone(), effects: Vec::new(), at, observation, rule };
     next.pass_time(state.evaluated_at);
     next.state.evaluated_at = Some(at);
     if observation.judgement.verdict == Verdict::Failed {
@@ -85,21 +89,15 @@ pub fn step(
     (next.state, next.effects)
 }
 
-/// Acknowledges an open incident, which stops its reminders; `false` if there is none.
-pub fn acknowledge(state: &mut AlertInstance, actor: &str, at: Timestamp) -> bool {
-    if state.incident_id.is_none() {
-        return false;
-    }
-    state.acked_by = Some(actor.to_owned());
-    state.acked_at = Some(at);
-    true
+/// `now`, or one second after the `last` evaluation if the wall clock was set back.
+pub(super) fn after(last: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    last.filter(|last| now <= *last).map_or(now, |last| last.plus_ms(CLOCK_STEP_MS))
 }
 
-struct Step<'a> {
+/// A step in progress.
+struct Stepping<'a> {
     state: AlertInstance,
     effects: Vec<Effect>,
-    /// The end reason of the incident that ended in this step.
-    ended: Option<EndReason>,
     at: Timestamp,
     observation: &'a Observation<'a>,
     rule: &'a Rule,
@@ -109,7 +107,7 @@ fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
     to.as_unix_ms().saturating_sub(from.as_unix_ms())
 }
 
-impl Step<'_> {
+impl Stepping<'_> {
     /// Excludes gaps between evaluations from the time without data.
     fn pass_time(&mut self, last: Option<Timestamp>) {
         let gap_ms = last.map_or(0, |last| elapsed_ms(last, self.at));
@@ -280,7 +278,6 @@ impl Step<'_> {
         if self.state.is_announced {
             self.effects.push(Effect::Notify(NotificationKind::Resolved));
         }
-        self.ended = Some(reason);
         let state = &mut self.state;
         state.incident_id = None;
         state.fired_at = None;

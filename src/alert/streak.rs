@@ -1,7 +1,8 @@
 //! Counts consecutive errors, for both live monitoring and backtests.
 
-use crate::model::Timestamp;
+use crate::model::alert::ErrorScope;
 use crate::model::time::QUARTER_HOUR_MS;
+use crate::model::{Outcome, Timestamp};
 
 /// Maximum time between start and arrival of a request that is not late, in milliseconds.
 pub(super) const FRESH_MS: i64 = QUARTER_HOUR_MS;
@@ -15,6 +16,15 @@ pub(super) fn late_before(now: Timestamp) -> Timestamp {
 /// milliseconds: a sender whose clock is ahead must not make other senders' requests look late.
 pub(super) fn counted_ms(started_ms: i64, seen: Timestamp) -> i64 {
     started_ms.min(seen.as_unix_ms())
+}
+
+/// Whether an outcome continues a streak (`true`) or ends it; `None` if it counts only as traffic.
+pub(super) fn is_failure(outcome: Outcome, scope: ErrorScope) -> Option<bool> {
+    match outcome {
+        Outcome::Success => Some(false),
+        Outcome::Error(kind) => scope.counts(kind).then_some(true),
+        Outcome::Cancelled => None,
+    }
 }
 
 /// A streak of consecutive errors.

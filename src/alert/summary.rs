@@ -2,8 +2,10 @@
 
 use super::notification::{Notification, NotificationKind, Unit};
 use super::observation::Judgement;
+use super::wilson::as_f64;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertGroup, AlertMetric, EndReason, EvaluationWindow, Rule, template};
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 /// The unit of a metric's values.
 pub const fn unit_of(metric: AlertMetric) -> Unit {
@@ -27,11 +29,6 @@ const DECIMALS: usize = 2;
 /// Maximum number of decimals: a billionth of a dollar has nine, and a double about 17 digits.
 const DECIMALS_MAX: usize = 17;
 
-/// Formats a number with thousands separators, two decimals and at least three significant digits.
-pub fn number_text(value: f64) -> String {
-    with_decimals(value, decimals_of(value))
-}
-
 /// Number of decimals for three significant digits, at least two.
 fn decimals_of(value: f64) -> usize {
     let mut decimals = DECIMALS;
@@ -43,6 +40,7 @@ fn decimals_of(value: f64) -> usize {
     decimals
 }
 
+/// Formats a number with thousands separators and at most `decimals` decimals.
 fn with_decimals(value: f64, decimals: usize) -> String {
     let rounded = format!("{value:.decimals$}");
     let (whole, decimals) = rounded.split_once('.').unwrap_or((&rounded, ""));
@@ -61,38 +59,24 @@ fn with_decimals(value: f64, decimals: usize) -> String {
 
 /// A number format: factor, prefix and suffix.
 #[derive(Clone, Copy)]
-struct Style {
+struct NumberFormat {
     scale: f64,
     before: &'static str,
     after: &'static str,
 }
 
-impl Style {
-    const PLAIN: Self = Self { scale: 1.0, before: "", after: "" };
-    const PERCENT: Self = Self { scale: 100.0, before: "", after: " %" };
-    const MS: Self = Self { scale: 1.0, before: "", after: " ms" };
-    const S: Self = Self { scale: 1e-3, before: "", after: " s" };
-    const USD: Self = Self { scale: 1.0, before: "$", after: "" };
-
-    fn of(value: f64, unit: Unit) -> Self {
-        match unit {
-            Unit::Ratio => Self::PERCENT,
-            Unit::Ms if value.abs() >= 1_000.0 => Self::S,
-            Unit::Ms => Self::MS,
-            Unit::Usd => Self::USD,
-            Unit::PerMinute | Unit::Count => Self::PLAIN,
-        }
-    }
-
-    /// The format that a template requests.
-    fn requested(value: f64, unit: Unit, format: Option<&str>) -> Self {
-        match format {
-            Some("pct") => Self::PERCENT,
-            Some("ms") => Self::MS,
-            Some("s") => Self::S,
-            Some(_) => Self::PLAIN,
-            None => Self::of(value, unit),
-        }
+impl NumberFormat {
+    /// The format that a template requests, or that of the unit.
+    fn new(value: f64, unit: Unit, requested: Option<&str>) -> Self {
+        let (scale, before, after) = match (requested, unit) {
+            (Some("pct"), _) | (None, Unit::Ratio) => (100.0, "", " %"),
+            (Some("s"), _) => (1e-3, "", " s"),
+            (None, Unit::Ms) if value.abs() >= 1_000.0 => (1e-3, "", " s"),
+            (Some("ms"), _) | (None, Unit::Ms) => (1.0, "", " ms"),
+            (None, Unit::Usd) => (1.0, "$", ""),
+            (Some(_), _) | (None, Unit::PerMinute | Unit::Count) => (1.0, "", ""),
+        };
+        Self { scale, before, after }
     }
 
     fn text(self, value: f64, more_decimals: usize) -> String {
@@ -113,28 +97,20 @@ impl Style {
 
 /// Formats a value with its unit.
 pub fn value_text(value: f64, unit: Unit) -> String {
-    Style::of(value, unit).text(value, 0)
-}
-
-/// Formats a value with its unit; different values have different texts.
-pub fn value_text_beside(value: f64, other: f64, unit: Unit) -> String {
-    Style::of(value, unit).text_beside(value, other)
+    NumberFormat::new(value, unit, None).text(value, 0)
 }
 
 /// Formats a value, or `no value`, and its limit; different numbers have different texts.
 pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String) {
-    match value {
-        Some(value) => {
-            (value_text_beside(value, limit, unit), value_text_beside(limit, value, unit))
-        }
-        None => ("no value".to_owned(), value_text(limit, unit)),
-    }
+    let Some(value) = value else { return ("no value".to_owned(), value_text(limit, unit)) };
+    let beside = |value, other| NumberFormat::new(value, unit, None).text_beside(value, other);
+    (beside(value, limit), beside(limit, value))
 }
 
 /// Formats a value as the template requests; it differs from `other` if the numbers differ.
 fn formatted(value: Option<f64>, other: Option<f64>, unit: Unit, format: Option<&str>) -> String {
     let Some(value) = value else { return "unknown".to_owned() };
-    let style = Style::requested(value, unit, format);
+    let style = NumberFormat::new(value, unit, format);
     match other {
         Some(other) => style.text_beside(value, other),
         None => style.text(value, 0),
@@ -155,6 +131,20 @@ pub fn window_text(window: EvaluationWindow) -> String {
                 _ => format!("{seconds}s"),
             }
         }
+    }
+}
+
+/// Formats a duration in its largest unit, plus the next one if relevant.
+pub(crate) fn duration_text(ms: i64) -> String {
+    let ms = ms.saturating_abs();
+    let (days, hours, minutes) = (ms / DAY_MS, ms % DAY_MS / HOUR_MS, ms % HOUR_MS / MINUTE_MS);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{} s", ms / 1_000),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, 0) => format!("{hours} h"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        (_, 0, _) => format!("{days} d"),
+        _ => format!("{days} d {hours} h"),
     }
 }
 
@@ -211,16 +201,10 @@ pub fn notification(
         fired_at,
         ended_at: ended.map(|_| at),
         reason: ended.map(|reason| reason.as_str().to_owned()),
-        closed_by: None,
-        comment: None,
         at,
         zone: rule.tz.name().to_owned(),
+        ..Notification::default()
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of requests, exact up to 2^53")]
-const fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
@@ -269,7 +253,7 @@ mod tests {
             (0.2, 0.1, Unit::Ratio, "20 %"),
             (0.1, 0.1, Unit::Ratio, "10 %"),
         ] {
-            assert_eq!(value_text_beside(value, limit, unit), text, "{value}");
+            assert_eq!(pair_text(Some(value), limit, unit).0, text, "{value}");
         }
     }
 

@@ -1,18 +1,17 @@
 //! The latest evaluations of each rule and group, which explain why an alert did or did not fire.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::observation::{Judgement, Verdict};
 use crate::model::Timestamp;
-use crate::model::alert::{AlertInstance, EndReason};
+use crate::model::alert::AlertInstance;
 
 /// Number of evaluations kept per rule and group.
-pub const KEPT_EVALUATIONS: usize = 20;
-const KEPT_EVALUATIONS_U8: u8 = 20;
+const KEPT_EVALUATIONS: u8 = 20;
 /// Maximum number of groups per rule that are kept without a state.
 const QUIET_GROUPS: usize = 1_000;
 
@@ -33,35 +32,21 @@ pub struct Evaluation {
 
 /// Consecutive equal evaluations in compact form, because there are many groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Packed {
+struct EvaluationRun {
     /// Time of the last one; the earlier ones are the preceding instants of the rule.
     last_ms: i64,
+    /// 0 without a value.
     value: f64,
     threshold: f64,
     samples: u32,
     events: u32,
     violations: u16,
     clears: u16,
-    verdict: u8,
-    flags: u8,
+    verdict: Verdict,
+    has_value: bool,
+    is_muted: bool,
     count: u8,
 }
-
-const VERDICTS: [Verdict; 11] = [
-    Verdict::Violation,
-    Verdict::Between,
-    Verdict::Clear,
-    Verdict::Insufficient,
-    Verdict::Failed,
-    Verdict::Closed(EndReason::Recovered),
-    Verdict::Closed(EndReason::NoTraffic),
-    Verdict::Closed(EndReason::PeriodEnded),
-    Verdict::Closed(EndReason::RuleRemoved),
-    Verdict::Closed(EndReason::RuleChanged),
-    Verdict::Closed(EndReason::Manual),
-];
-const HAS_VALUE: u8 = 1;
-const IS_MUTED: u8 = 2;
 
 /// The latest evaluations of one rule.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +54,7 @@ struct RuleTraces {
     /// Times of the evaluations, oldest first.
     instants_ms: VecDeque<i64>,
     /// Evaluations by the hash of the group's key, oldest first.
-    groups: FxHashMap<u64, Vec<Packed>>,
+    groups: FxHashMap<u64, Vec<EvaluationRun>>,
 }
 
 /// The latest evaluations of all rules and groups. Clones share a rule's data until it is evaluated
@@ -93,8 +78,7 @@ impl Traces {
         if !self.rules.contains_key(rule_id) {
             self.rules.insert(rule_id.to_owned(), Arc::default());
         }
-        let Some(rule) = self.rules.get_mut(rule_id) else { return };
-        let rule = Arc::make_mut(rule);
+        let Some(rule) = self.rules.get_mut(rule_id).map(Arc::make_mut) else { return };
         let at_ms = at.as_unix_ms();
         if rule.instants_ms.back() != Some(&at_ms) {
             rule.instants_ms.push_back(at_ms);
@@ -113,7 +97,7 @@ impl Traces {
     pub(super) fn of(&self, rule_id: &str, group_key: &str) -> Vec<Evaluation> {
         let Some(rule) = self.rules.get(rule_id) else { return Vec::new() };
         let runs = rule.groups.get(&hash_of(group_key));
-        runs.into_iter().flatten().flat_map(|packed| rule.evaluations(packed)).collect()
+        runs.into_iter().flatten().flat_map(|run| rule.evaluations(run)).collect()
     }
 
     /// The latest evaluation of every group of a rule.
@@ -136,17 +120,17 @@ impl Traces {
             let is_old = |at_ms: &&i64| **at_ms < since_ms;
             let old = rule.instants_ms.iter().take_while(is_old).count();
             // Keep as many instants as a remaining group may refer to.
-            rule.instants_ms.drain(..old.saturating_sub(KEPT_EVALUATIONS));
+            rule.instants_ms.drain(..old.saturating_sub(usize::from(KEPT_EVALUATIONS)));
             has_rule(rule_id)
         });
     }
 }
 
 impl RuleTraces {
-    fn evaluations(&self, packed: &Packed) -> impl Iterator<Item = Evaluation> + '_ {
-        let end = self.instants_ms.partition_point(|at_ms| *at_ms <= packed.last_ms);
-        let start = end.saturating_sub(usize::from(packed.count));
-        let evaluation = unpack(packed);
+    fn evaluations(&self, run: &EvaluationRun) -> impl Iterator<Item = Evaluation> + '_ {
+        let end = self.instants_ms.partition_point(|at_ms| *at_ms <= run.last_ms);
+        let start = end.saturating_sub(usize::from(run.count));
+        let evaluation = unpack(run);
         let instants = self.instants_ms.range(start..end);
         instants.map(move |at_ms| Evaluation { at: Timestamp::from_unix_ms(*at_ms), ..evaluation })
     }
@@ -154,22 +138,22 @@ impl RuleTraces {
 
 /// Appends an evaluation, merged with the previous one if equal, and drops the oldest beyond
 /// [`KEPT_EVALUATIONS`].
-fn push(runs: &mut Vec<Packed>, found: Packed, before_ms: Option<i64>) {
+fn push(runs: &mut Vec<EvaluationRun>, found: EvaluationRun, before_ms: Option<i64>) {
     match runs.last_mut() {
         Some(last)
             if Some(last.last_ms) == before_ms
-                && (Packed { last_ms: found.last_ms, count: 1, ..*last }) == found =>
+                && (EvaluationRun { last_ms: found.last_ms, count: 1, ..*last }) == found =>
         {
             last.last_ms = found.last_ms;
-            last.count = last.count.saturating_add(1).min(KEPT_EVALUATIONS_U8);
+            last.count = last.count.saturating_add(1).min(KEPT_EVALUATIONS);
         }
         _ => {
             runs.reserve_exact(1);
             runs.push(found);
         }
     }
-    let mut kept: usize = runs.iter().map(|packed| usize::from(packed.count)).sum();
-    while kept > KEPT_EVALUATIONS {
+    let mut kept: usize = runs.iter().map(|run| usize::from(run.count)).sum();
+    while kept > usize::from(KEPT_EVALUATIONS) {
         runs[0].count -= 1;
         kept -= 1;
         if runs[0].count == 0 {
@@ -179,9 +163,7 @@ fn push(runs: &mut Vec<Packed>, found: Packed, before_ms: Option<i64>) {
 }
 
 fn hash_of(group_key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    group_key.hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(group_key)
 }
 
 fn pack(
@@ -189,11 +171,9 @@ fn pack(
     judgement: &Judgement,
     state: Option<&AlertInstance>,
     is_muted: bool,
-) -> Packed {
-    let verdict = VERDICTS.iter().position(|verdict| *verdict == judgement.verdict).unwrap_or(0);
+) -> EvaluationRun {
     let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
-    let has_value = if judgement.value.is_some() { HAS_VALUE } else { 0 };
-    Packed {
+    EvaluationRun {
         last_ms: at.as_unix_ms(),
         value: judgement.value.unwrap_or(0.0),
         threshold: judgement.threshold,
@@ -201,25 +181,26 @@ fn pack(
         events: u32::try_from(judgement.events).unwrap_or(u32::MAX),
         violations: state.map_or(0, |state| small(state.violations)),
         clears: state.map_or(0, |state| small(state.clears)),
-        verdict: u8::try_from(verdict).unwrap_or(0),
-        flags: has_value | if is_muted { IS_MUTED } else { 0 },
+        verdict: judgement.verdict,
+        has_value: judgement.value.is_some(),
+        is_muted,
         count: 1,
     }
 }
 
-fn unpack(packed: &Packed) -> Evaluation {
+fn unpack(run: &EvaluationRun) -> Evaluation {
     Evaluation {
-        at: Timestamp::from_unix_ms(packed.last_ms),
+        at: Timestamp::from_unix_ms(run.last_ms),
         judgement: Judgement {
-            verdict: VERDICTS[usize::from(packed.verdict)],
-            value: (packed.flags & HAS_VALUE != 0).then_some(packed.value),
-            threshold: packed.threshold,
-            samples: u64::from(packed.samples),
-            events: u64::from(packed.events),
+            verdict: run.verdict,
+            value: run.has_value.then_some(run.value),
+            threshold: run.threshold,
+            samples: u64::from(run.samples),
+            events: u64::from(run.events),
         },
-        violations: u32::from(packed.violations),
-        clears: u32::from(packed.clears),
-        is_muted: packed.flags & IS_MUTED != 0,
+        violations: u32::from(run.violations),
+        clears: u32::from(run.clears),
+        is_muted: run.is_muted,
     }
 }
 
@@ -247,7 +228,7 @@ mod tests {
                 if is_looked_at {
                     traces.record("rule", "group", at, &judgement, None, is_muted);
                     expected.push_back((at, samples, is_muted));
-                    if expected.len() > KEPT_EVALUATIONS {
+                    if expected.len() > usize::from(KEPT_EVALUATIONS) {
                         expected.pop_front();
                     }
                 }

@@ -13,28 +13,25 @@
 /// assert!(lower_bound(4, 20, z) < 0.10);
 /// ```
 pub fn lower_bound(events: u64, samples: u64, z: f64) -> f64 {
-    if samples == 0 {
-        return 0.0;
-    }
-    let (center, spread, scale) = parts(events, samples, z);
-    ((center - spread) / scale).max(0.0)
+    interval(events, samples, z).0
 }
 
 /// The one-sided upper bound of the true share; 1 without samples.
 pub fn upper_bound(events: u64, samples: u64, z: f64) -> f64 {
-    if samples == 0 {
-        return 1.0;
-    }
-    let (center, spread, scale) = parts(events, samples, z);
-    ((center + spread) / scale).min(1.0)
+    interval(events, samples, z).1
 }
 
-fn parts(events: u64, samples: u64, z: f64) -> (f64, f64, f64) {
+/// The lower and the upper bound.
+fn interval(events: u64, samples: u64, z: f64) -> (f64, f64) {
+    if samples == 0 {
+        return (0.0, 1.0);
+    }
     let n = as_f64(samples);
     let p = as_f64(events.min(samples)) / n;
     let square = z * z;
     let spread = z * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt();
-    (p + square / (2.0 * n), spread, 1.0 + square / n)
+    let (center, scale) = (p + square / (2.0 * n), 1.0 + square / n);
+    (((center - spread) / scale).max(0.0), ((center + spread) / scale).min(1.0))
 }
 
 /// The quantile of the standard normal distribution at `confidence`, for `0.5 <= confidence < 1`,
@@ -58,7 +55,7 @@ pub fn quantile_over(confidence: f64, looks: u32) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests, exact up to 2^53")]
-const fn as_f64(count: u64) -> f64 {
+pub(super) const fn as_f64(count: u64) -> f64 {
     count as f64
 }
 

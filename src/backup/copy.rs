@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::flow::{Flusher, FreeSpace, Pace};
+use super::flow::{Flusher, FreeSpace, RateLimit};
 use super::staging::Staging;
 use super::{CopyStage, CopyWatch};
 use crate::error::{Error, Result, StorageErrorKind};
-use crate::store::{CopyProgress, ExaminedFile, InUse, Reader, StoreFigures, seal_copy};
+use crate::store::{ExaminedFile, InUse, Reader, StoreFigures, io_error, seal_copy};
 
 /// Size of the buffer for reading a copy back, in bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -29,17 +29,16 @@ pub(super) fn copy_snapshot(
     watch: &mut CopyWatch<'_>,
 ) -> Result<Flusher> {
     let mut flusher = Flusher::new(staging.create_data(source)?, staging.data());
-    let mut pace = Pace::new(max_bytes_per_s, watch.clock.monotonic_us());
-    let copied = reader.copy_to(&staging.data(), &mut |progress: CopyProgress| {
-        let CopyProgress { copied_bytes, total_bytes } = progress;
+    let mut limit = RateLimit::new(max_bytes_per_s, watch.clock.monotonic_us());
+    let copied = reader.copy_to(&staging.data(), &mut |copied_bytes, total_bytes| {
         (watch.progress)(CopyStage::Copying { copied_bytes, total_bytes });
         let before_us = watch.clock.monotonic_us();
         let has_flushed = flusher.flush_if_due(copied_bytes)?;
         let now_us = watch.clock.monotonic_us();
-        let mut rest = pace.rest(copied_bytes, now_us);
+        let mut rest = limit.rest(copied_bytes, now_us);
         if has_flushed {
             free_space.require(total_bytes.saturating_sub(copied_bytes))?;
-            rest = rest.max(pace.rest_after_flush(now_us - before_us));
+            rest = rest.max(limit.rest_after_flush(now_us - before_us));
         }
         watch.rest(rest)
     });
@@ -83,20 +82,20 @@ pub(super) fn finish_copy(
 /// Reads the file from disk sequentially before the check, which follows the B-trees and would take
 /// three times as long with one disk read per page.
 fn read_back(path: &Path, max_bytes_per_s: Option<u64>, watch: &mut CopyWatch<'_>) -> Result<()> {
-    let failed = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let total_bytes = file.metadata().map_err(failed)?.len();
-    let mut pace = Pace::new(max_bytes_per_s, watch.clock.monotonic_us());
+    let failed = io_error(path);
+    let mut file = File::open(path).map_err(&failed)?;
+    let total_bytes = file.metadata().map_err(&failed)?.len();
+    let mut limit = RateLimit::new(max_bytes_per_s, watch.clock.monotonic_us());
     let mut buffer = vec![0; READ_BYTES];
     let mut read_bytes = 0;
     loop {
-        let read = file.read(&mut buffer).map_err(failed)?;
+        let read = file.read(&mut buffer).map_err(&failed)?;
         if read == 0 {
             return Ok(());
         }
         read_bytes += u64::try_from(read).unwrap_or(0);
         (watch.progress)(CopyStage::Verifying { read_bytes, total_bytes });
-        watch.rest(pace.rest(read_bytes, watch.clock.monotonic_us()))?;
+        watch.rest(limit.rest(read_bytes, watch.clock.monotonic_us()))?;
     }
 }
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::names::directory_of;
 use crate::error::{Error, Result, StorageErrorKind};
+use crate::store::{directory_of, io_error};
 
 /// Bytes written between two flushes. Larger flushes would delay the flushes of the server's
 /// commits.
@@ -19,15 +19,15 @@ const CATCH_UP_US: u64 = 50_000;
 
 /// Limits the rate of a copy.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     bytes_per_s: Option<u64>,
     /// When the bytes so far are due, on the monotonic clock.
     due_us: u64,
     paced_bytes: u64,
 }
 
-impl Pace {
-    /// Creates a pace of at most `bytes_per_s`; `None` means no limit.
+impl RateLimit {
+    /// A limit of `bytes_per_s`; `None` means no limit.
     pub(super) const fn new(bytes_per_s: Option<u64>, now_us: u64) -> Self {
         Self { bytes_per_s, due_us: now_us, paced_bytes: 0 }
     }
@@ -81,7 +81,7 @@ impl Flusher {
     }
 
     fn after_sync(&self, synced: std::io::Result<()>) -> Result<()> {
-        synced.map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        synced.map_err(io_error(&self.path))?;
         // This is only advice; afterwards the check reads from the disk.
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed) {
@@ -102,7 +102,7 @@ impl FreeSpace {
     /// The free space for a copy at `target`. If the database `served` is on the same file system,
     /// its server needs some of it.
     pub(super) fn new(target: &Path, served: Option<&Path>) -> Self {
-        let directory = directory_of(target);
+        let directory = directory_of(target).to_owned();
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
         let is_shared = served.is_some_and(|served| device(&directory) == device(served));
         let headroom_bytes = if is_shared { HEADROOM_BYTES } else { 0 };
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn the_rate_is_limited_without_bursts_after_a_stall() {
-        let mut pace = Pace::new(Some(1_000_000), 0);
-        assert_eq!(pace.rest(100_000, 0), Duration::from_millis(100));
+        let mut limit = RateLimit::new(Some(1_000_000), 0);
+        assert_eq!(limit.rest(100_000, 0), Duration::from_millis(100));
         // Half of the rest was spent on the step itself.
-        assert_eq!(pace.rest(200_000, 150_000), Duration::from_millis(50));
+        assert_eq!(limit.rest(200_000, 150_000), Duration::from_millis(50));
         // The copy does not catch up for a stall of ten seconds.
-        assert_eq!(pace.rest(300_000, 10_000_000), Duration::from_millis(50));
-        assert_eq!(pace.rest_after_flush(7_000), Duration::from_millis(7));
-        let mut unlimited = Pace::new(None, 0);
+        assert_eq!(limit.rest(300_000, 10_000_000), Duration::from_millis(50));
+        assert_eq!(limit.rest_after_flush(7_000), Duration::from_millis(7));
+        let mut unlimited = RateLimit::new(None, 0);
         assert_eq!(unlimited.rest(1 << 40, 0), Duration::ZERO);
         assert_eq!(unlimited.rest_after_flush(7_000), Duration::ZERO);
     }

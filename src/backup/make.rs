@@ -6,11 +6,13 @@ use super::CopyWatch;
 use super::copy::{copy_snapshot, finish_copy};
 use super::flow::{Flusher, FreeSpace};
 use super::keys::{Key, check_key, require_key};
-use super::names::{append, check_target, directory_of, key_beside};
-use super::staging::{Staging, sync_directory};
+use super::names::{check_target, key_beside};
+use super::staging::Staging;
 use crate::error::{Error, Result};
 use crate::privacy::{install_key, load_key};
-use crate::store::{Reader, StoreFigures, resolved};
+use crate::store::{
+    Reader, StoreFigures, beside, directory_of, file_bytes, resolved, sync_directory,
+};
 
 /// What is verified before a backup gets its name.
 pub const VERIFIED: [&str; 4] = [
@@ -110,7 +112,7 @@ impl BackupJob {
         self.staging.mark(&figures.state.store_id)?;
         let limit = self.request.max_bytes_per_s;
         let flusher = copy_snapshot(&self.staging, reader, &source, &free_space, limit, watch)?;
-        let wal_bytes = append(&source, "-wal").metadata().map_or(0, |metadata| metadata.len());
+        let wal_bytes = file_bytes(&beside(&source, "-wal"));
         let copying_us = watch.clock.monotonic_us() - started_us;
         Ok(CopiedBackup { job: self, figures, flusher, copying_us, wal_bytes })
     }
@@ -137,7 +139,7 @@ impl CopiedBackup {
         let key = request.with_key.then(|| key_beside(&request.target));
         if let Some(path) = &key {
             install_key(path, &require_key(&request.key)?)?;
-            sync_directory(&directory_of(path))?;
+            sync_directory(directory_of(path))?;
         }
         staging.publish(&request.target, request.overwrite)?;
         Ok(BackupReport {
@@ -156,10 +158,8 @@ impl CopiedBackup {
 fn check_key_beside(target: &Path, key: &Key) -> Result<()> {
     let path = key_beside(target);
     if load_key(&path)?.is_some_and(|other| other != *key) {
-        return Err(Error::database(
-            path,
-            "is a different key; keys are never replaced, so move it away",
-        ));
+        let reason = "is a different key; keys are never replaced, so move it away";
+        return Err(Error::database(path, reason));
     }
     Ok(())
 }

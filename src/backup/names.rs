@@ -1,51 +1,19 @@
 //! File names: the files beside a database, and the valid targets of a backup.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::staging::exists;
 use crate::error::{Error, Result};
-use crate::store::{is_locked, resolved};
+use crate::store::{beside, directory_of, is_locked, is_same_file, require_directory, resolved};
 
 /// Suffixes of the files that SQLite keeps beside a database.
 pub(super) const SQLITE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// Suffixes of the files that this program keeps beside a database.
 const OWN_SUFFIXES: [&str; 3] = [".lock", ".key", ".token"];
 
-/// The path with `suffix` appended to its file name.
-pub(super) fn append(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// The path of a backup's key: the backup's path with `.key` appended.
 pub fn key_beside(backup: &Path) -> PathBuf {
-    append(backup, ".key")
-}
-
-/// The directory of a file.
-pub(super) fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Rejects a file whose directory does not exist.
-pub(super) fn require_directory(path: &Path) -> Result<()> {
-    let directory = directory_of(path);
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let reason = format!("the directory {} does not exist; create it first", directory.display());
-    Err(Error::database(path, reason))
-}
-
-/// Whether two paths refer to the same file.
-pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
-    identity(one).is_some_and(|found| identity(other) == Some(found))
+    beside(backup, ".key")
 }
 
 /// Rejects a target that a backup of `database` cannot have.
@@ -68,14 +36,12 @@ pub(super) fn check_target(
         let database = database.display();
         return refuse(format!("belongs to the database {database}; name another file"));
     }
-    for suffix in ["-wal", "-journal"] {
-        let beside = append(target, suffix);
-        if beside.symlink_metadata().is_ok() {
-            return refuse(format!(
-                "SQLite would read {} as part of the backup; move that file away",
-                beside.display()
-            ));
-        }
+    let logs = ["-wal", "-journal"].map(|suffix| beside(target, suffix));
+    if let Some(log) = logs.iter().find(|log| log.symlink_metadata().is_ok()) {
+        let log = log.display();
+        return refuse(format!(
+            "SQLite would read {log} as part of the backup; move that file away"
+        ));
     }
     let Ok(found) = target.symlink_metadata() else { return Ok(()) };
     if found.is_symlink() {
@@ -102,6 +68,6 @@ fn belongs_to(target: &Path, database: &Path, key: &Path) -> bool {
     let Some(target) = full(target) else { return false };
     let database = resolved(database);
     let own = SQLITE_SUFFIXES.iter().chain(&OWN_SUFFIXES);
-    let mut taken = own.map(|suffix| append(&database, suffix)).chain([key.to_owned()]);
+    let mut taken = own.map(|suffix| beside(&database, suffix)).chain([key.to_owned()]);
     taken.any(|path| full(&path).as_ref() == Some(&target))
 }

@@ -9,15 +9,14 @@ use super::CopyWatch;
 use super::copy::{copy_snapshot, finish_copy};
 use super::flow::FreeSpace;
 use super::keys::{Key, check_key};
-use super::names::{
-    SQLITE_SUFFIXES, append, directory_of, is_same_file, key_beside, require_directory,
-};
-use super::staging::{Staging, rename_new, sync_directory};
+use super::names::{SQLITE_SUFFIXES, key_beside};
+use super::staging::{Staging, remove_file, rename_new};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::privacy::{install_key, load_key};
 use crate::store::{
-    ExaminedFile, ReplaceLock, StoreFigures, interrupted_restore, resolved, set_aside_name,
+    ExaminedFile, ReplaceLock, StoreFigures, beside, directory_of, interrupted_restore, io_error,
+    is_same_file, require_directory, resolved, set_aside_name, sync_directory,
 };
 
 /// The parameters of a restore.
@@ -69,13 +68,7 @@ pub fn restore(
     let database = resolved(&request.database);
     check_target(request, &database)?;
     let lock = ReplaceLock::take(&database)?;
-    match restore_locked(request, &database, now, watch) {
-        Ok(report) => Ok(report),
-        Err(error) => {
-            lock.discard();
-            Err(error)
-        }
-    }
+    restore_locked(request, &database, now, watch).inspect_err(|_| lock.discard())
 }
 
 fn restore_locked(
@@ -87,7 +80,7 @@ fn restore_locked(
     let backup = &request.backup;
     let mut source = ExaminedFile::open(backup)?;
     let figures = source.read(|reader| reader.figures())?;
-    let is_incomplete = source.wal_is_missing();
+    let is_incomplete = source.wal_is_missing;
     if is_incomplete && !request.allow_incomplete {
         let reason = "was copied from a database in use without its write-ahead log (FILE-wal): records \
                       acknowledged just before may be missing. Put the log beside it, or restore what is there \
@@ -104,16 +97,13 @@ fn restore_locked(
         Ok((figures, copy_snapshot(&staging, reader, backup, &free_space, None, watch)?))
     })?;
     drop(source);
-    let figures = finish_copy(&staging, backup, &figures, flusher, None, is_incomplete, watch)
-        .map_err(|error| match error {
-            Error::Database { reason, .. } => Error::database(
-                backup,
-                format!(
-                    "cannot be restored, and nothing was changed: {reason}; use an older backup"
-                ),
-            ),
-            other => other,
-        })?;
+    let finished = finish_copy(&staging, backup, &figures, flusher, None, is_incomplete, watch);
+    let figures = finished.map_err(|error| {
+        let Error::Database { reason, .. } = error else { return error };
+        let reason =
+            format!("cannot be restored, and nothing was changed: {reason}; use an older backup");
+        Error::database(backup, reason)
+    })?;
     if let Some(key) = &key {
         install_key(&request.key, key)?;
     }
@@ -131,50 +121,44 @@ fn restore_locked(
 
 fn check_target(request: &RestoreRequest, database: &Path) -> Result<()> {
     let backup = &request.backup;
-    match fs::metadata(backup) {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Err(Error::database(backup, "is not a file; name a backup")),
-        Err(source) => return Err(Error::Io { path: backup.clone(), source }),
+    if !fs::metadata(backup).map_err(io_error(backup))?.is_file() {
+        return Err(Error::database(backup, "is not a file; name a backup"));
     }
     if is_same_file(backup, database) {
         return Err(Error::database(backup, "is the database itself; name a backup of it"));
     }
     require_directory(database)?;
+    let refuse = |reason: &str| Err(Error::database(database, reason));
     match database.symlink_metadata() {
-        Err(_) => Ok(()),
-        Ok(found) if !found.is_file() => {
-            Err(Error::database(database, "is not a file; name another one with --db"))
-        }
-        Ok(_) if request.replace => Ok(()),
-        Ok(_) => Err(Error::database(
-            database,
+        Ok(found) if !found.is_file() => refuse("is not a file; name another one with --db"),
+        Ok(_) if !request.replace => refuse(
             "exists already; stop its server and add --replace, which keeps it under a name with the date, or name \
              another file with --db",
-        )),
+        ),
+        _ => Ok(()),
     }
 }
 
 /// The key beside the backup if it must be restored. That key and the database's must be the ones
 /// that the backup was written with.
 fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option<Key>> {
-    let beside = key_beside(&request.backup);
-    let there = load_key(&request.key)?;
-    let Some(key) = load_key(&beside)? else {
+    let path = key_beside(&request.backup);
+    let current = load_key(&request.key)?;
+    let Some(key) = load_key(&path)? else {
         if request.with_key {
             let reason = "no such file; put the key there, or omit --with-key";
-            return Err(Error::database(beside, reason));
+            return Err(Error::database(path, reason));
         }
-        if let Some(there) = &there {
-            check_key(&request.key, there, &request.backup, figures)?;
+        if let Some(current) = &current {
+            check_key(&request.key, current, &request.backup, figures)?;
         }
         return Ok(None);
     };
-    check_key(&beside, &key, &request.backup, figures)?;
-    if there.is_some_and(|there| there != key) {
-        let reason = format!(
-            "differs from {}; keys are never replaced, so move one of them away",
-            beside.display()
-        );
+    check_key(&path, &key, &request.backup, figures)?;
+    if current.is_some_and(|current| current != key) {
+        let path = path.display();
+        let reason =
+            format!("differs from {path}; keys are never replaced, so move one of them away");
         return Err(Error::database(&request.key, reason));
     }
     Ok(Some(key))
@@ -188,30 +172,22 @@ fn check_keys(request: &RestoreRequest, figures: &StoreFigures) -> Result<Option
 /// leaves a complete set. The next restore continues with the names of the interrupted one.
 fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
     let dated = interrupted_name(database).unwrap_or_else(|| set_aside_name(database, now));
-    let beside = SQLITE_SUFFIXES.map(|suffix| (append(database, suffix), append(&dated, suffix)));
-    let files: Vec<_> = beside
-        .into_iter()
-        .chain([(database.to_owned(), dated.clone())])
-        .filter(|(path, _)| path.symlink_metadata().is_ok())
-        .collect();
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io { path, source }
-    };
+    let mut files =
+        Vec::from(SQLITE_SUFFIXES.map(|end| (beside(database, end), beside(&dated, end))));
+    files.push((database.to_owned(), dated.clone()));
+    files.retain(|(path, _)| path.symlink_metadata().is_ok());
     for (path, name) in &files {
-        link_or_rename(path, name).map_err(failed(name))?;
+        link_or_rename(path, name).map_err(io_error(name))?;
     }
-    sync_directory(&directory_of(database))?;
+    sync_directory(directory_of(database))?;
     for (path, _) in files.iter().filter(|(path, _)| path != database) {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(path)(error)),
-            _ => {}
-        }
+        remove_file(path).map_err(io_error(path))?;
     }
-    sync_directory(&directory_of(database))?;
-    let beside = SQLITE_SUFFIXES.map(|suffix| append(&dated, suffix));
-    let names = std::iter::once(dated).chain(beside);
-    Ok(names.filter(|name| name.symlink_metadata().is_ok()).collect())
+    sync_directory(directory_of(database))?;
+    let mut names = Vec::from(SQLITE_SUFFIXES.map(|suffix| beside(&dated, suffix)));
+    names.insert(0, dated);
+    names.retain(|name| name.symlink_metadata().is_ok());
+    Ok(names)
 }
 
 /// The name that an interrupted restore gave the database, unless one of the current files would
@@ -219,7 +195,7 @@ fn set_aside(database: &Path, now: Timestamp) -> Result<Vec<PathBuf>> {
 fn interrupted_name(database: &Path) -> Option<PathBuf> {
     let earlier = interrupted_restore(database)?.set_aside;
     let is_free = |suffix: &&str| {
-        let (path, name) = (append(database, suffix), append(&earlier, suffix));
+        let (path, name) = (beside(database, suffix), beside(&earlier, suffix));
         let is_there = |path: &Path| path.symlink_metadata().is_ok();
         !is_there(&path) || !is_there(&name) || is_same_file(&path, &name)
     };

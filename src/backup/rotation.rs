@@ -1,17 +1,18 @@
 //! Scheduled backups in a directory: their names, and which of them are kept.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
-use super::names::{append, key_beside};
-use super::staging::{remove_unfinished, sync_directory};
+use super::names::key_beside;
+use super::staging::{remove_file, remove_unfinished};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::privacy::holds_key;
-use crate::store::{ExaminedFile, InUse, StoreFigures, StoreState, is_locked};
+use crate::store::{
+    ExaminedFile, InUse, StoreFigures, StoreState, beside, io_error, is_locked, sync_directory,
+};
 
 /// The format of the date in a file name: UTC, to the second.
 const DATE: &str = "%Y%m%dT%H%M%SZ";
@@ -49,10 +50,10 @@ impl DatedBackups {
 
     /// All files with such a name, whatever they contain, latest date first.
     fn list(&self) -> Result<Vec<DatedBackup>> {
-        let failed = |source| Error::Io { path: self.directory.clone(), source };
+        let failed = io_error(&self.directory);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in fs::read_dir(&self.directory).map_err(&failed)? {
+            let entry = entry.map_err(&failed)?;
             let Some(at) = entry.file_name().to_str().and_then(|name| self.date(name)) else {
                 continue;
             };
@@ -167,13 +168,10 @@ impl PrunedBackups {
     }
 
     fn try_remove(&mut self, path: &Path) -> bool {
-        match fs::remove_file(path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                self.failed = Some(Error::Io { path: path.to_owned(), source });
-                false
-            }
-            _ => true,
-        }
+        let removed = remove_file(path).map_err(io_error(path));
+        let is_removed = removed.is_ok();
+        self.failed = removed.err().or(self.failed.take());
+        is_removed
     }
 }
 
@@ -181,7 +179,7 @@ impl PrunedBackups {
 /// without a write-ahead log, and of the right size. `None` for any other file.
 fn own_state(backup: &DatedBackup, store_id: &[u8]) -> Option<StoreState> {
     let path = &backup.path;
-    let has_beside = |suffix: &str| append(path, suffix).symlink_metadata().is_ok();
+    let has_beside = |suffix: &str| beside(path, suffix).symlink_metadata().is_ok();
     // Checked before opening: to open and close a file that this process serves under another name
     // would release SQLite's locks.
     if is_locked(path) || ["-wal", "-journal"].iter().any(|suffix| has_beside(suffix)) {

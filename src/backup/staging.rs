@@ -2,13 +2,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::names::{append, directory_of};
 use crate::error::{Error, Result};
+use crate::store::{beside, directory_of, identity, io_error, sync_directory};
 
 /// Suffix of a staging directory; its name is the target's name, a dot, 16 hexadecimal digits, and
 /// this.
@@ -20,10 +20,10 @@ const DATA: &str = "data";
 /// File name of the lock, which is held while the process works in the directory; it contains the
 /// id of the copied database.
 const LOCK: &str = "lock";
-/// All files that may be in the directory besides the lock: the copy, and the files SQLite
-/// temporarily keeps beside it.
-const FILES: [&str; 4] = [DATA, "data-journal", "data-wal", "data-shm"];
-/// Largest number of bytes read from a lock file; an id has 32 characters.
+/// All files that may be in the directory: the copy, the files that SQLite temporarily keeps beside
+/// it, and the lock, which is removed last.
+const FILES: [&str; 5] = [DATA, "data-journal", "data-wal", "data-shm", LOCK];
+/// Maximum number of bytes read from a lock file; an id has 32 characters.
 const OWNER_BYTES: u64 = 256;
 /// Attempts to create a directory: another process may remove it as a leftover before it is locked.
 const ATTEMPTS: usize = 3;
@@ -48,15 +48,15 @@ impl Staging {
         let mut failed = None;
         for _ in 0..ATTEMPTS {
             let random = HEXLOWER.encode(&rand::random::<[u8; RANDOM_BYTES]>());
-            let directory = append(target, &format!(".{random}{SUFFIX}"));
+            let directory = beside(target, &format!(".{random}{SUFFIX}"));
             let made = DirBuilder::new().mode(0o700).create(&directory);
-            made.map_err(|source| Error::Io { path: directory_of(target), source })?;
+            made.map_err(io_error(directory_of(target)))?;
             match lock_new(&directory.join(LOCK)) {
                 Ok(lock) => return Ok(Self { directory, lock }),
                 Err(source) => {
                     // It is empty, or already removed.
                     drop(fs::remove_dir(&directory));
-                    failed = Some(Error::Io { path: directory, source });
+                    failed = Some(io_error(&directory)(source));
                 }
             }
         }
@@ -66,10 +66,9 @@ impl Staging {
     /// Writes the id of the copied database to the lock file before any data is copied, so that
     /// [`remove_unfinished`] recognises the directory if this process is killed.
     pub(super) fn mark(&self, store_id: &[u8]) -> Result<()> {
-        let path = || self.directory.join(LOCK);
         let text = HEXLOWER.encode(store_id);
         let written = (&self.lock).write_all(text.as_bytes()).and_then(|()| self.lock.sync_all());
-        written.map_err(|source| Error::Io { path: path(), source })
+        written.map_err(io_error(&self.directory.join(LOCK)))
     }
 
     /// The path of the copy.
@@ -80,12 +79,11 @@ impl Staging {
     /// Creates the empty file of the copy with the permissions of `like`, plus read and write for
     /// its owner.
     pub(super) fn create_data(&self, like: &Path) -> Result<File> {
-        use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(like).map_or(0o600, |metadata| metadata.permissions().mode());
         let path = self.data();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(mode & 0o666 | 0o600);
-        options.open(&path).map_err(|source| Error::Io { path, source })
+        options.open(&path).map_err(io_error(&path))
     }
 
     /// Renames the copy to its target and makes the rename durable. Without `replace`, an existing
@@ -98,9 +96,9 @@ impl Staging {
         let renamed = if replace { fs::rename(&from, target) } else { rename_new(&from, target) };
         renamed.map_err(|source| match source.kind() {
             ErrorKind::AlreadyExists => exists(target),
-            _ => Error::Io { path: target.to_owned(), source },
+            _ => io_error(target)(source),
         })?;
-        sync_directory(&directory_of(target))
+        sync_directory(directory_of(target))
     }
 }
 
@@ -129,12 +127,8 @@ fn lock_new(path: &Path) -> io::Result<File> {
     }
     // Between creating and locking the file, another process may have removed the directory as a
     // leftover.
-    let (locked, found) = (file.metadata()?, path.symlink_metadata()?);
-    if (locked.dev(), locked.ino()) == (found.dev(), found.ino()) {
-        Ok(file)
-    } else {
-        Err(ErrorKind::NotFound.into())
-    }
+    let is_locked = identity(&file.metadata()?) == identity(&path.symlink_metadata()?);
+    if is_locked { Ok(file) } else { Err(ErrorKind::NotFound.into()) }
 }
 
 /// The target of the staging directory called `name`; `None` for any other name.
@@ -147,8 +141,7 @@ fn target_of(name: &str) -> Option<&str> {
 
 /// The staging directories in `directory` whose target `is_wanted` accepts.
 fn staging_directories(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory)
-        .map_err(|source| Error::Io { path: directory.to_owned(), source })?;
+    let entries = fs::read_dir(directory).map_err(io_error(directory))?;
     let is_staging = |entry: &fs::DirEntry| {
         entry.file_name().to_str().and_then(target_of).is_some_and(&is_wanted)
             && entry.file_type().is_ok_and(|kind| kind.is_dir())
@@ -162,7 +155,7 @@ fn staging_directories(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> Re
 /// [`Error::Busy`] when a running process uses one.
 fn remove_leftovers(target: &Path) -> Result<()> {
     let Some(name) = target.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
-    for directory in staging_directories(&directory_of(target), |found| found == name)? {
+    for directory in staging_directories(directory_of(target), |found| found == name)? {
         remove_leftover(&directory, |_| true)?;
     }
     Ok(())
@@ -206,7 +199,7 @@ fn remove_leftover(directory: &Path, is_own: impl Fn(&str) -> bool) -> Result<()
             drop(fs::remove_dir(directory));
             return Ok(());
         }
-        Err(source) => return Err(Error::Io { path: directory.to_owned(), source }),
+        Err(source) => return Err(io_error(directory)(source)),
     };
     let path = directory.display();
     match lock.try_lock() {
@@ -233,13 +226,16 @@ fn remove_leftover(directory: &Path, is_own: impl Fn(&str) -> bool) -> Result<()
 /// Removes the program's files from a staging directory, and then the directory unless other files
 /// are in it.
 fn remove(directory: &Path) -> io::Result<()> {
-    for name in FILES.into_iter().chain([LOCK]) {
-        match fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
+    FILES.iter().try_for_each(|name| remove_file(&directory.join(name)))?;
     fs::remove_dir(directory)
+}
+
+/// Removes a file, if it exists.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Renames a file unless `to` exists; [`ErrorKind::AlreadyExists`] then.
@@ -258,12 +254,6 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         return Err(ErrorKind::AlreadyExists.into());
     }
     fs::rename(from, to)
-}
-
-/// Makes added and removed names of a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> Result<()> {
-    let synced = File::open(directory).and_then(|opened| opened.sync_all());
-    synced.map_err(|source| Error::Io { path: directory.to_owned(), source })
 }
 
 #[cfg(test)]

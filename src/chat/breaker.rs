@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::clock::as_us;
+
 /// Counts consecutive failures and decides whether a call is allowed. Instants are arguments, in
 /// monotonic microseconds.
 ///
@@ -29,12 +31,7 @@ pub struct CircuitBreaker {
 impl CircuitBreaker {
     /// A breaker that opens for `rest` after `threshold` consecutive failures.
     pub fn new(threshold: u32, rest: Duration) -> Self {
-        Self {
-            threshold: threshold.max(1),
-            rest_us: u64::try_from(rest.as_micros()).unwrap_or(u64::MAX),
-            failures: 0,
-            open_until_us: None,
-        }
+        Self { threshold: threshold.max(1), rest_us: as_us(rest), failures: 0, open_until_us: None }
     }
 
     /// Whether a call is allowed now. After the rest, one trial call is allowed; the next one only
@@ -89,6 +86,6 @@ mod tests {
         breaker.succeeded();
         assert!(breaker.allows_call(204) && breaker.allows_call(204));
         breaker.failed(205);
-        assert!(breaker.allows_call(206), "failures in a row are counted anew");
+        assert!(breaker.allows_call(206), "a success resets the count of failures in a row");
     }
 }

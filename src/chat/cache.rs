@@ -5,39 +5,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Answer, Question};
+use crate::model::clock::as_us;
 
 /// Answers by space and question; the oldest are evicted first. Instants are monotonic
 /// microseconds.
 ///
 /// Answers are never shared between spaces. Letter case and outer whitespace are ignored.
-#[derive(Debug)]
 pub struct AnswerCache {
-    entries: Mutex<Entries>,
+    entries: Mutex<CachedAnswers>,
     max_entries: usize,
     lifetime_us: u64,
 }
 
-type Key = (String, String);
+debug_fields!(AnswerCache { max_entries, lifetime_us });
+
+type QuestionKey = (String, String);
 
 #[derive(Default)]
-struct Entries {
-    by_key: HashMap<Key, (u64, Answer)>,
+struct CachedAnswers {
+    by_key: HashMap<QuestionKey, (u64, Answer)>,
     /// By insertion time; a key that was inserted again occurs twice.
-    order: VecDeque<(u64, Key)>,
-}
-
-/// Omits questions and answers, because `Debug` output ends up in logs.
-impl std::fmt::Debug for Entries {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entries").field("len", &self.by_key.len()).finish()
-    }
+    order: VecDeque<(u64, QuestionKey)>,
 }
 
 impl AnswerCache {
     /// A cache of at most `max_entries` answers, each for at most `lifetime`.
     pub fn new(max_entries: usize, lifetime: Duration) -> Self {
-        let lifetime_us = u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX);
-        Self { entries: Mutex::default(), max_entries, lifetime_us }
+        Self { entries: Mutex::default(), max_entries, lifetime_us: as_us(lifetime) }
     }
 
     /// The cached answer to a question, unless it has expired.
@@ -55,20 +49,19 @@ impl AnswerCache {
         entries.order.push_back((now_us, key));
         while entries.order.len() > self.max_entries {
             let Some((made_us, oldest)) = entries.order.pop_front() else { return };
-            let is_current = entries.by_key.get(&oldest).is_some_and(|(at, _)| *at == made_us);
-            if is_current {
+            if entries.by_key.get(&oldest).is_some_and(|(at, _)| *at == made_us) {
                 entries.by_key.remove(&oldest);
             }
         }
     }
 
     /// Every change is a single step, so a poisoned lock is still usable.
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, CachedAnswers> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn key(question: &Question) -> Key {
+fn key(question: &Question) -> QuestionKey {
     (question.space.clone(), question.text.trim().to_lowercase())
 }
 

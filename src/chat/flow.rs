@@ -10,6 +10,7 @@ use super::{
     OnDelta, ProviderError, Question,
 };
 use crate::collector::{RequestGuard, RequestInfo, TelemetryCollector};
+use crate::model::clock::as_us;
 use crate::model::{Clock, ErrorType};
 
 /// Error code of a request for which every circuit breaker was open.
@@ -43,14 +44,7 @@ impl Route {
     }
 }
 
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route")
-            .field("provider", &self.provider)
-            .field("model", &self.model)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(Route { provider, model });
 
 /// Answers questions, with retries and fallbacks, and records every request exactly once.
 pub struct ChatFlow {
@@ -63,11 +57,7 @@ pub struct ChatFlow {
     pause: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
-impl std::fmt::Debug for ChatFlow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChatFlow").field("routes", &self.routes).finish_non_exhaustive()
-    }
-}
+debug_fields!(ChatFlow { routes });
 
 /// Result of the attempts with one model.
 enum Attempts {
@@ -131,7 +121,12 @@ impl ChatFlow {
         let cached = self.cache.get(question, self.clock.monotonic_us());
         request.cache_lookup(cached.is_some());
         if let Some(answer) = cached {
-            return Self::deliver_cached(request, answer, on_delta);
+            if on_delta(&answer.text).is_break() {
+                // Dropping the guard records the request as cancelled.
+                return Err(ChatError::Stopped);
+            }
+            request.complete();
+            return Ok(answer);
         }
         let messages = match self.context.assemble(question) {
             Ok(messages) => messages,
@@ -142,19 +137,6 @@ impl ChatFlow {
         };
         request.context_assembled();
         self.call_models(request, question, &messages, on_delta)
-    }
-
-    fn deliver_cached(
-        request: RequestGuard,
-        answer: Answer,
-        on_delta: OnDelta<'_>,
-    ) -> Result<Answer, ChatError> {
-        if on_delta(&answer.text).is_break() {
-            // Dropping the guard records the request as cancelled.
-            return Err(ChatError::Stopped);
-        }
-        request.complete();
-        Ok(answer)
     }
 
     fn call_models(
@@ -173,10 +155,7 @@ impl ChatFlow {
                     return Ok(answer);
                 }
                 Attempts::Failed(error) => failure = Some(error),
-                Attempts::Final(error) => {
-                    failure = Some(error);
-                    break;
-                }
+                Attempts::Final(error) => return Err(record_failure(request, Some(error))),
                 Attempts::Open => {}
             }
         }
@@ -222,8 +201,7 @@ impl ChatFlow {
 
     /// Whether the circuit breaker of a model is open and still will be after `wait`.
     fn stays_open(&self, route: &Route, wait: Duration) -> bool {
-        let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
-        let at_us = self.clock.monotonic_us().saturating_add(wait_us);
+        let at_us = self.clock.monotonic_us().saturating_add(as_us(wait));
         route.with_breaker(|breaker| breaker.is_open(at_us))
     }
 

@@ -23,11 +23,13 @@ pub use cache::AnswerCache;
 pub use error::{ChatError, ProviderError};
 pub use flow::{ChatFlow, Route};
 pub use openai::OpenAiClient;
+use serde::Serialize;
 
 use crate::collector::Usage;
 
 /// Author of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The application.
     System,
@@ -37,19 +39,8 @@ pub enum Role {
     Assistant,
 }
 
-impl Role {
-    /// The spelling in provider APIs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// One message of a conversation.
-#[derive(Clone, PartialEq, Eq)]
+/// One message of a conversation, as provider APIs spell it.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// Author of the message.
     pub role: Role,
@@ -57,12 +48,7 @@ pub struct Message {
     pub content: String,
 }
 
-/// Omits the content, because `Debug` output ends up in logs.
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message").field("role", &self.role).finish_non_exhaustive()
-    }
-}
+debug_fields!(Message { role });
 
 impl Message {
     /// A message of `role`.
@@ -84,12 +70,7 @@ pub struct Question {
     pub session: String,
 }
 
-/// Omits the text and the user, because `Debug` output ends up in logs.
-impl std::fmt::Debug for Question {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Question").field("space", &self.space).finish_non_exhaustive()
-    }
-}
+debug_fields!(Question { space });
 
 /// A model's answer.
 #[derive(Clone, Default, PartialEq)]
@@ -104,12 +85,7 @@ pub struct Answer {
     pub response_id: Option<String>,
 }
 
-/// Omits the text, because `Debug` output ends up in logs.
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("usage", &self.usage).finish_non_exhaustive()
-    }
-}
+debug_fields!(Answer { usage });
 
 /// Builds the messages for a model: history, documents, instructions.
 pub trait AssembleContext {

@@ -26,12 +26,7 @@ pub struct OpenAiClient {
     key: Option<String>,
 }
 
-/// Omits the API key.
-impl std::fmt::Debug for OpenAiClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenAiClient").field("url", &self.url).finish_non_exhaustive()
-    }
-}
+debug_fields!(OpenAiClient { url });
 
 impl OpenAiClient {
     /// A client for `base_url`, such as `https://api.openai.com/v1`. `timeout` limits the wait for
@@ -47,11 +42,9 @@ impl OpenAiClient {
     }
 
     fn send(&self, model: &str, messages: &[Message]) -> Result<Response<Body>, ProviderError> {
-        let message =
-            |message: &Message| json!({"role": message.role.as_str(), "content": message.content});
         let body = json!({
             "model": model,
-            "messages": messages.iter().map(message).collect::<Vec<_>>(),
+            "messages": messages,
             "stream": true,
             "stream_options": {"include_usage": true},
         });
@@ -70,11 +63,16 @@ impl AskModel for OpenAiClient {
         messages: &[Message],
         on_delta: OnDelta<'_>,
     ) -> Result<Answer, ProviderError> {
-        let response = self.send(model, messages)?;
-        let (head, body) = response.into_parts();
+        let (head, body) = self.send(model, messages)?.into_parts();
         let status = head.status.as_u16();
         let framing = if status == 200 { Framing::Events } else { Framing::Whole };
-        let mut reading = StreamReader::new(framing);
+        let mut reading = StreamReader {
+            facts: provider::ResponseReader::new(Dialect::Chat, framing),
+            framing,
+            event: Vec::new(),
+            events: provider::EventSplitter::new(),
+            text: String::new(),
+        };
         let mut reader = body.into_reader();
         let mut piece = vec![0; READ_BUFFER_BYTES];
         loop {
@@ -98,16 +96,6 @@ struct StreamReader {
 }
 
 impl StreamReader {
-    fn new(framing: Framing) -> Self {
-        Self {
-            facts: provider::ResponseReader::new(Dialect::Chat, framing),
-            framing,
-            event: Vec::new(),
-            events: provider::EventSplitter::new(),
-            text: String::new(),
-        }
-    }
-
     fn push(&mut self, bytes: &[u8], on_delta: OnDelta<'_>) -> Result<(), ProviderError> {
         self.facts.push(bytes);
         if self.framing == Framing::Whole {
@@ -133,8 +121,7 @@ impl StreamReader {
     }
 
     fn usage(&self) -> crate::collector::Usage {
-        let tokens = self.facts.tokens().unwrap_or_default();
-        tokens.usage(CacheShare::Included)
+        self.facts.tokens().unwrap_or_default().usage(CacheShare::Included)
     }
 
     fn end(mut self, status: u16, headers: &HeaderMap) -> Result<Answer, ProviderError> {
@@ -187,12 +174,10 @@ fn failure(error: &ureq::Error) -> ProviderError {
 }
 
 fn broken(error: &std::io::Error) -> ProviderError {
-    let is_timeout =
-        matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock);
-    let is_timeout = is_timeout
-        || error.get_ref().is_some_and(|inner| {
-            matches!(inner.downcast_ref::<ureq::Error>(), Some(ureq::Error::Timeout(_)))
-        });
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    let is_timeout = matches!(error.kind(), TimedOut | WouldBlock)
+        || matches!(inner, Some(ureq::Error::Timeout(_)));
     ProviderError::of(if is_timeout { ErrorType::Timeout } else { ErrorType::Network })
 }
 

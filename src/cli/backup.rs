@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::config::ConfigArgs;
-use super::{open, print};
+use super::config::CommonArgs;
+use super::open;
 use crate::backup::{
     BackupJob, BackupReport, BackupRequest, CopyStage, CopyWatch, RestoreReport, RestoreRequest,
     VERIFIED, restore,
@@ -33,24 +32,20 @@ backup leaves FILE.<16 digits>.partial, which the next backup to FILE removes. W
 /// Back up the database to a file (the server may keep running)
 #[derive(Clone, Debug, Args)]
 #[command(after_help = BACKUP_EXAMPLES)]
-pub struct BackupCommand {
+pub(super) struct BackupCommand {
     /// Backup file; its directory must exist
-    pub file: PathBuf,
-    /// The configuration.
+    file: PathBuf,
     #[command(flatten)]
-    pub config: ConfigArgs,
+    common: CommonArgs,
     /// Also copy the pseudonym key to FILE.key (mode 0600)
     #[arg(long)]
-    pub with_key: bool,
+    with_key: bool,
     /// Replace FILE after the new backup is verified
     #[arg(long)]
-    pub overwrite: bool,
+    overwrite: bool,
     /// Maximum MB copied per second, 0 for no limit [default: `backup.max_bytes_per_second`, 256]
     #[arg(long, value_name = "N")]
-    pub max_mb_per_s: Option<u64>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    max_mb_per_s: Option<u64>,
 }
 
 impl BackupCommand {
@@ -58,13 +53,13 @@ impl BackupCommand {
     ///
     /// # Errors
     /// If the database cannot be read, or the file exists or cannot be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let config = self.config.load()?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.common.config.load()?;
         let limit = self.max_mb_per_s.map(|mb| (mb > 0).then(|| mb.saturating_mul(1_000_000)));
         let store = Store::open_read_only(&config.store)?;
         let job = BackupJob::begin(BackupRequest {
-            database: config.store.path.clone(),
             key: key_path(&config),
+            database: config.store.path,
             target: self.file.clone(),
             with_key: self.with_key,
             overwrite: self.overwrite,
@@ -72,36 +67,28 @@ impl BackupCommand {
             wal_is_missing: store.wal_is_missing(),
         })?;
         let report = watched("copying", |watch| {
-            let copied = store.read(|reader| job.copy(reader, watch))?;
-            copied.finish(watch)
+            store.read(|reader| job.copy(reader, watch))?.finish(watch)
         })?;
-        print(out, &if self.json { backup_json(&report) } else { backup_text(&report) })
+        self.common.print(out, || backup_json(&report), || backup_text(&report))
     }
 }
 
 /// Runs a copy with a progress bar.
 fn watched<T>(what: &'static str, run: impl FnOnce(&mut CopyWatch<'_>) -> Result<T>) -> Result<T> {
-    let bar = ProgressBar::new(0);
-    let template = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
-    let style = ProgressStyle::with_template(template);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what);
-    let mut progress = |stage: CopyStage| match stage {
-        CopyStage::Copying { copied_bytes, total_bytes } => {
-            bar.set_length(total_bytes);
-            bar.set_position(copied_bytes);
-        }
-        CopyStage::Verifying { read_bytes, total_bytes } => {
-            bar.set_message("verifying");
-            bar.set_length(total_bytes);
-            bar.set_position(read_bytes);
-        }
-    };
+    let bar = open::bar(Some(0), "{msg} {wide_bar} {bytes}/{total_bytes} {eta}").with_message(what);
     let result = run(&mut CopyWatch {
         clock: &SystemClock::default(),
         wait: &mut |duration| std::thread::sleep(duration),
         stop: Arc::new(AtomicBool::new(false)),
-        progress: &mut progress,
+        progress: &mut |stage| match stage {
+            CopyStage::Copying { copied_bytes, total_bytes } => {
+                open::advance(&bar, copied_bytes, total_bytes);
+            }
+            CopyStage::Verifying { read_bytes, total_bytes } => {
+                bar.set_message("verifying");
+                open::advance(&bar, read_bytes, total_bytes);
+            }
+        },
     });
     bar.finish_and_clear();
     result
@@ -111,9 +98,9 @@ fn seconds(us: u64) -> f64 {
     as_f64(i64::try_from(us / 1_000).unwrap_or(i64::MAX)) / 1e3
 }
 
-fn backup_json(report: &BackupReport) -> String {
+fn backup_json(report: &BackupReport) -> Value {
     let figures = &report.figures;
-    let value = json!({
+    json!({
         "file": report.file,
         "bytes": figures.bytes,
         "requests": figures.requests(),
@@ -126,33 +113,27 @@ fn backup_json(report: &BackupReport) -> String {
         "key": report.key,
         "complete": !report.is_incomplete,
         "verified": VERIFIED,
-    });
-    format!("{value}\n")
+    })
 }
 
 fn backup_text(report: &BackupReport) -> String {
-    let figures = &report.figures;
-    let mut text = format!(
-        "{}: {} requests, {} bytes; copied in {:.1} s, verified in {:.1} s\nverified:\n",
-        report.file.display(),
-        figures.requests(),
-        figures.bytes,
-        seconds(report.copying_us),
-        seconds(report.verifying_us),
-    );
-    for line in VERIFIED {
-        text.push_str(&format!("  {line}\n"));
-    }
-    match &report.key {
-        Some(key) => text.push_str(&format!("pseudonym key: {}\n", key.display())),
-        None => text.push_str("the pseudonym key is not included: keep a copy of it\n"),
-    }
-    if report.is_incomplete {
-        text.push_str(
-            "the database's write-ahead log was missing, so its latest records are missing too\n",
-        );
-    }
-    text
+    let (file, requests, bytes) =
+        (report.file.display(), report.figures.requests(), report.figures.bytes);
+    let (copy_s, verify_s) = (seconds(report.copying_us), seconds(report.verifying_us));
+    let key = match &report.key {
+        Some(key) => format!("pseudonym key: {}", key.display()),
+        None => "the pseudonym key is not included: keep a copy of it".to_owned(),
+    };
+    let incomplete = if report.is_incomplete {
+        "the database's write-ahead log was missing, so its latest records are missing too\n"
+    } else {
+        ""
+    };
+    let verified = VERIFIED.join("\n  ");
+    format!(
+        "{file}: {requests} requests, {bytes} bytes; copied in {copy_s:.1} s, verified in {verify_s:.1} s\n\
+         verified:\n  {verified}\n{key}\n{incomplete}"
+    )
 }
 
 const RESTORE_EXAMPLES: &str = "\
@@ -166,24 +147,20 @@ adding the date. A key beside the backup (FILE.key) is installed; an existing di
 /// Restore a database from a backup
 #[derive(Clone, Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
-pub struct RestoreCommand {
+pub(super) struct RestoreCommand {
     /// Backup file
-    pub backup: PathBuf,
-    /// The configuration.
+    backup: PathBuf,
     #[command(flatten)]
-    pub config: ConfigArgs,
+    common: CommonArgs,
     /// Rename an existing database, adding the date to its name
     #[arg(long)]
-    pub replace: bool,
+    replace: bool,
     /// Fail if there is no key beside the backup
     #[arg(long)]
-    pub with_key: bool,
+    with_key: bool,
     /// Restore a copy of a live database that was made without its write-ahead log
     #[arg(long)]
-    pub allow_incomplete: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    allow_incomplete: bool,
 }
 
 impl RestoreCommand {
@@ -191,24 +168,24 @@ impl RestoreCommand {
     ///
     /// # Errors
     /// If the backup is invalid, or the database exists, is in use or cannot be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let config = self.config.load()?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.common.config.load()?;
         let request = RestoreRequest {
             backup: self.backup.clone(),
-            database: config.store.path.clone(),
             key: key_path(&config),
+            database: config.store.path,
             replace: self.replace,
             with_key: self.with_key,
             allow_incomplete: self.allow_incomplete,
         };
         let report = watched("restoring", |watch| restore(&request, open::now(), watch))?;
-        print(out, &if self.json { restore_json(&report) } else { restore_text(&report) })
+        self.common.print(out, || restore_json(&report), || restore_text(&report))
     }
 }
 
-fn restore_json(report: &RestoreReport) -> String {
+fn restore_json(report: &RestoreReport) -> Value {
     let figures = &report.figures;
-    let value = json!({
+    json!({
         "database": report.database,
         "bytes": figures.bytes,
         "requests": figures.requests(),
@@ -220,32 +197,23 @@ fn restore_json(report: &RestoreReport) -> String {
         "key_restored": report.is_key_restored,
         "complete": !report.is_incomplete,
         "verified": VERIFIED,
-    });
-    format!("{value}\n")
+    })
 }
 
 fn restore_text(report: &RestoreReport) -> String {
-    let figures = &report.figures;
-    let mut text = format!(
-        "{}: {} requests, {} bytes, verified\n",
-        report.database.display(),
-        figures.requests(),
-        figures.bytes,
-    );
+    let (database, requests, bytes) =
+        (report.database.display(), report.figures.requests(), report.figures.bytes);
+    let mut text = format!("{database}: {requests} requests, {bytes} bytes, verified\n");
     for file in &report.set_aside {
-        text.push_str(&format!("set aside: {}\n", file.display()));
+        text += &format!("set aside: {}\n", file.display());
     }
-    match &report.key {
-        Some(key) if report.is_key_restored => {
-            text.push_str(&format!("pseudonym key: {}, from the backup\n", key.display()));
-        }
-        Some(key) => {
-            text.push_str(&format!("pseudonym key: {}, already in place\n", key.display()));
-        }
-        None => text.push_str("no pseudonym key: install it before the server starts\n"),
-    }
+    let origin = if report.is_key_restored { "from the backup" } else { "already in place" };
+    text += &match &report.key {
+        Some(key) => format!("pseudonym key: {}, {origin}\n", key.display()),
+        None => "no pseudonym key: install it before the server starts\n".to_owned(),
+    };
     if report.is_incomplete {
-        text.push_str("the last records acknowledged before the copy may be missing\n");
+        text += "the last records acknowledged before the copy may be missing\n";
     }
     text + "run `chatgauge check` to compare its rollups with its requests\n"
 }

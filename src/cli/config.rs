@@ -1,27 +1,27 @@
-//! Configuration flags, and `chatgauge config`.
+//! Flags of most commands, and `chatgauge config`.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use crate::config::{Config, Flag};
-use crate::error::Result;
+use serde_json::{Value, json};
 
 use super::print;
+use crate::config::{Config, ConfigFlag};
+use crate::error::Result;
 
-/// Configuration flags, the same for every command.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ConfigArgs {
+/// Flags that set the configuration.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConfigArgs {
     /// Configuration file (TOML); data/config.example.toml documents every key
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Database file [default: chatgauge.db]
     #[arg(long, value_name = "FILE")]
-    pub db: Option<String>,
+    db: Option<String>,
     /// Set a configuration key, e.g. `retention.raw_days=90`
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE", value_parser = parse_option)]
-    pub options: Vec<(String, String)>,
+    options: Vec<(String, String)>,
 }
 
 impl ConfigArgs {
@@ -29,34 +29,29 @@ impl ConfigArgs {
     ///
     /// # Errors
     /// If the file cannot be read or a key is invalid.
-    pub fn load(&self) -> Result<Config> {
+    pub(super) fn load(&self) -> Result<Config> {
         self.load_with([])
     }
 
     /// Like [`load`](Self::load), with additional flags `(flag, key, value)`; `None` if not given.
-    pub fn load_with<const N: usize>(
+    pub(super) fn load_with<const N: usize>(
         &self,
         more: [(&str, &str, Option<String>); N],
     ) -> Result<Config> {
         Config::load(self.config.as_deref(), environment(), self.flags(more))
     }
 
-    /// The configuration, checked against this machine.
-    ///
-    /// # Errors
-    /// As [`load`](Self::load), and if the backup directory is missing or not writable.
-    pub fn load_usable(&self) -> Result<Config> {
-        Config::load_usable(self.config.as_deref(), environment(), self.flags([]))
+    /// Whether a flag names the database.
+    pub(super) fn names_database(&self) -> bool {
+        self.db.is_some() || self.options.iter().any(|(key, _)| key == "store.path")
     }
 
-    fn flags<const N: usize>(&self, more: [(&str, &str, Option<String>); N]) -> Vec<Flag> {
+    fn flags<const N: usize>(&self, more: [(&str, &str, Option<String>); N]) -> Vec<ConfigFlag> {
         let options = self.options.iter().map(|(key, value)| ("--option", &**key, value.clone()));
         let own = [("--db", "store.path", self.db.clone())];
-        let given = own
-            .into_iter()
-            .chain(more)
-            .filter_map(|(flag, key, value)| value.map(|value| (flag, key, value)));
-        let flags = options.chain(given).map(|(flag, key, value)| Flag {
+        let given = own.into_iter().chain(more);
+        let given = given.filter_map(|(flag, key, value)| Some((flag, key, value?)));
+        let flags = options.chain(given).map(|(flag, key, value)| ConfigFlag {
             flag: flag.to_owned(),
             key: key.to_owned(),
             value,
@@ -75,56 +70,74 @@ fn parse_option(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Flags of commands that print a result.
+#[derive(Clone, Debug, Args)]
+pub(super) struct CommonArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl CommonArgs {
+    /// Prints a result as a line of JSON or as text.
+    pub(super) fn print(
+        &self,
+        out: &mut dyn Write,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        print(out, &if self.json { format!("{}\n", json()) } else { text() })
+    }
+}
+
+/// The value of a flag by its spelling.
+pub(super) fn spelled<T: Copy>(
+    text: &str,
+    all: &[T],
+    spelling: fn(T) -> &'static str,
+) -> Result<T, String> {
+    all.iter().copied().find(|value| spelling(*value) == text).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|value| spelling(*value)).collect();
+        format!("use one of {}", names.join(", "))
+    })
+}
+
 const EXAMPLES: &str = "\
 Examples:
   chatgauge config check --config chatgauge.toml
   CHATGAUGE_RETENTION_RAW_DAYS=90 chatgauge config print";
 
 /// Check or print the configuration
-#[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct ConfigCommand {
-    #[command(subcommand)]
-    action: ConfigAction,
-}
-
 #[derive(Clone, Debug, Subcommand)]
-enum ConfigAction {
+#[command(after_help = EXAMPLES)]
+pub(super) enum ConfigCommand {
     /// Check the configuration
     #[command(after_help = EXAMPLES)]
-    Check(ConfigOutput),
+    Check(CommonArgs),
     /// Print every key with its effective value
     #[command(after_help = EXAMPLES)]
-    Print(ConfigOutput),
-}
-
-#[derive(Clone, Debug, Args)]
-struct ConfigOutput {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    Print(CommonArgs),
 }
 
 impl ConfigCommand {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// If the configuration is invalid.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        match &self.action {
-            ConfigAction::Check(ConfigOutput { config, json }) => {
-                config.load_usable()?;
-                print(out, if *json { "{\"ok\":true}\n" } else { "the configuration is valid\n" })
+    /// Checks the configuration, including the backup directory, or prints it.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        match self {
+            Self::Check(common) => {
+                let args = &common.config;
+                let (file, flags) = (args.config.as_deref(), args.flags([]));
+                // The server starts without the directory, because a missing disk is no reason to lose records.
+                let check = |config: &Config| config.backup.check_directory();
+                Config::load_checked(file, environment(), flags, check)?;
+                let text = || "the configuration is valid\n".to_owned();
+                common.print(out, || json!({ "ok": true }), text)
             }
-            ConfigAction::Print(ConfigOutput { config, json }) => {
-                let toml = config.load()?.to_toml();
-                if !json {
-                    return print(out, &toml);
-                }
-                let value: toml::Table = toml.parse().unwrap_or_default();
-                print(out, &format!("{}\n", serde_json::json!(value)))
+            Self::Print(common) => {
+                let toml = common.config.load()?.to_toml();
+                let table: toml::Table = toml.parse().unwrap_or_default();
+                common.print(out, || json!(table), || toml)
             }
         }
     }

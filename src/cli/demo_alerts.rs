@@ -23,10 +23,15 @@ const INCIDENTS_MAX: usize = 2;
 pub(super) fn replay_alerts(service: &Chatgauge, now: Timestamp) -> Result<()> {
     let config = &service.config().alerting;
     let step_ms = i64::try_from(config.interval.as_millis()).unwrap_or(MINUTE_MS).max(1);
-    let rule = service.alert_rules()?.into_iter().find(|status| status.rule.id == RULE);
+    let rule = service.monitor().rules()?.into_iter().find(|status| status.rule.id == RULE);
     let Some(rule) = rule.filter(|_| config.enabled) else { return Ok(()) };
     let past = TimeRange::new(now.plus_ms(-LOOK_BACK_MS), now.plus_ms(-MARGIN_MS));
     let found = service.backtest_alert(&rule.rule, past)?.incidents;
+    let open = IncidentQuery { is_open: Some(true), limit: 1, ..IncidentQuery::default() };
+    let anything_fires = || {
+        let found = service.store().read(|reader| reader.alert_incidents(&open));
+        found.map(|found| !found.is_empty())
+    };
     // Replayed time never goes back, even if two incidents are close together.
     let mut next = past.start;
     for incident in found.iter().skip(found.len().saturating_sub(INCIDENTS_MAX)) {
@@ -34,15 +39,10 @@ pub(super) fn replay_alerts(service: &Chatgauge, now: Timestamp) -> Result<()> {
         let end = incident.ended_at.map_or(now, |at| at.plus_ms(AROUND_MS));
         next = next.max(incident.fired_at.plus_ms(-AROUND_MS));
         let latest = end.plus_ms(RECOVERY_MS);
-        while next < now && (next < end || (next < latest && anything_fires(service)?)) {
+        while next < now && (next < end || (next < latest && anything_fires()?)) {
             service.check_alerts(next)?;
             next = next.plus_ms(step_ms);
         }
     }
     Ok(())
-}
-
-fn anything_fires(service: &Chatgauge) -> Result<bool> {
-    let open = IncidentQuery { is_open: Some(true), limit: 1, ..IncidentQuery::default() };
-    Ok(!service.alert_incidents(&open)?.is_empty())
 }

@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rustc_hash::FxHashSet;
 
 use super::config::ConfigArgs;
-use super::import::field::{FIELDS, TAGS};
+use super::import::TAGS;
 use super::open;
 use super::window::{FilterArgs, WindowArgs};
 use crate::csv_file::{self, guarded};
 use crate::error::{Error, Result};
-use crate::ingest::wire::{FieldValue, each_field, write_json};
+use crate::ingest::wire::{Field, FieldValue, each_field, write_json};
 use crate::model::time::DAY_MS;
-use crate::model::{Clock, Filter, Name, RequestId, RequestRecord, Source, TimeRange, Timestamp};
+use crate::model::{
+    Clock, Filter, Name, RequestId, RequestRecord, Source, TimeRange, TimeWindow, Timestamp,
+};
 use crate::query::{Engine, NameCache, RequestsQuery, StoredRequest, UnreadRequests};
 use crate::store::{Store, pruned_flag};
 use crate::system_clock::SystemClock;
@@ -38,33 +40,29 @@ error, and make the exit code 1.";
 /// Export requests as NDJSON or CSV
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct ExportCommand {
-    /// The time range.
+pub(super) struct ExportCommand {
     #[command(flatten)]
-    pub window: WindowArgs,
-    /// The filters.
+    window: WindowArgs,
     #[command(flatten)]
-    pub filter: FilterArgs,
-    /// The configuration.
+    filter: FilterArgs,
     #[command(flatten)]
-    pub config: ConfigArgs,
+    config: ConfigArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
-    pub format: ExportFormat,
+    format: ExportFormat,
     /// Same as --format ndjson
     #[arg(long, conflicts_with = "format")]
-    pub json: bool,
+    json: bool,
     /// Start CSV output with a byte order mark, which Excel needs to recognise UTF-8
     #[arg(long)]
-    pub bom: bool,
+    bom: bool,
     /// Output file [default: standard output]
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    output: Option<PathBuf>,
 }
 
-/// Formats of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
+enum ExportFormat {
     /// One JSON object per line
     #[default]
     Ndjson,
@@ -86,55 +84,40 @@ impl ExportCommand {
     ///
     /// # Errors
     /// If the database cannot be opened or the output cannot be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
         let format = if self.json { ExportFormat::Ndjson } else { self.format };
         if self.bom && format != ExportFormat::Csv {
             return Err(Error::invalid_config("--bom", "is for CSV; add --format csv"));
         }
         let config = self.config.load()?;
         let (store, engine) = open::engine(&config)?;
-        let range = self.window.range_or_all(open::now(), config.time_zone)?;
+        let range = self.window.range(open::now(), config.time_zone, None::<TimeWindow>)?;
         let filter = self.filter.resolve(&config)?;
         let bar = progress_bar(&store, range, &filter)?;
         let query = RequestsQuery { range, filter, limit: PAGE, cursor: None };
         // A damaged end of the table must not prevent the export of the rest.
         let upto_seq = or_default_if_damaged(store.read(|reader| reader.last_seq()), i64::MAX)?;
-        let exported = match &self.output {
-            None => {
-                let exporter = Exporter::new(self.begin(out)?, format)?;
-                export(&engine, query, upto_seq, &bar, exporter)
-            }
-            Some(path) => {
-                let file = File::create(path)
-                    .map_err(|source| Error::Io { path: path.clone(), source })?;
-                let exporter = Exporter::new(self.begin(file)?, format)?;
-                export(&engine, query, upto_seq, &bar, exporter)
-            }
+        let mut out: Box<dyn Write + '_> = match &self.output {
+            None => Box::new(out),
+            Some(path) => Box::new(
+                File::create(path).map_err(|source| Error::Io { path: path.clone(), source })?,
+            ),
         };
-        bar.finish_and_clear();
-        let unread = exported?;
-        if unread.is_empty() {
-            return Ok(ExitCode::SUCCESS);
+        if self.bom {
+            out.write_all(csv_file::BOM.as_bytes()).map_err(failed)?;
         }
+        let unread = export(&engine, query, upto_seq, &bar, Exporter::new(out, format)?);
+        bar.finish_and_clear();
+        let unread = unread?;
         log_unread(&config.store.path, &unread);
-        Ok(ExitCode::FAILURE)
-    }
-
-    /// Writes the byte order mark, if requested.
-    fn begin<W: Write>(&self, mut out: W) -> Result<W> {
-        let mark = if self.bom { csv_file::BOM } else { "" };
-        out.write_all(mark.as_bytes()).map_err(failed)?;
-        Ok(out)
+        Ok(if unread.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 /// Progress by all requests in the range; with a filter, the number of matches is unknown.
 fn progress_bar(store: &Store, range: TimeRange, filter: &Filter) -> Result<ProgressBar> {
     if *filter != Filter::default() {
-        let style = ProgressStyle::with_template("{spinner} {pos} requests exported, {per_sec}");
-        let bar = ProgressBar::no_length();
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        return Ok(bar);
+        return Ok(open::bar(None, "{spinner} {pos} requests exported, {per_sec}"));
     }
     let requests = store.read(|reader| {
         let days = reader.days_in(range)?;
@@ -158,12 +141,12 @@ fn or_default_if_damaged<T>(read: Result<T>, default: T) -> Result<T> {
 
 /// Exports page by page, each from its own snapshot. Requests with a higher `seq` than at the start
 /// are skipped, so the export is consistent except for what retention deletes meanwhile.
-fn export<W: Write>(
+fn export(
     engine: &Engine,
     mut query: RequestsQuery,
     upto_seq: i64,
     bar: &ProgressBar,
-    mut exporter: Exporter<W>,
+    mut exporter: Exporter<impl Write>,
 ) -> Result<UnreadRequests> {
     let clock = SystemClock::default();
     let mut names = NameCache::default();
@@ -181,8 +164,12 @@ fn export<W: Write>(
         });
         outcome?;
         bar.inc(written.len() as u64);
-        match read {
-            Ok(cursor) => query.cursor = cursor,
+        let unread = match read {
+            Ok(None) => UnreadRequests::default(),
+            Ok(cursor) => {
+                query.cursor = cursor;
+                continue;
+            }
             // From here on, read requests one by one, because damaged pages are often adjacent.
             Err(error) if error.is_damage() => {
                 let written: FxHashSet<i64> = written.into_iter().collect();
@@ -193,26 +180,24 @@ fn export<W: Write>(
                     bar.inc(1);
                     exporter.write(&stored.record)
                 };
-                let unread = engine.requests_beside_damage(&query, upto_seq, &mut rest)?;
-                exporter.finish()?;
-                return Ok(unread);
+                engine.requests_skipping_damage(&query, upto_seq, &mut rest)?
             }
             Err(error) => return Err(error),
-        }
-        if query.cursor.is_none() {
-            exporter.finish()?;
-            return Ok(UnreadRequests::default());
-        }
+        };
+        exporter.finish()?;
+        return Ok(unread);
     }
 }
 
 fn log_unread(path: &Path, unread: &UnreadRequests) {
-    tracing::error!(
-        path = %path.display(),
-        "the export is incomplete: {} requests are on damaged pages and were skipped; `chatgauge salvage` recovers \
-         readable data into a new file",
-        unread.requests
-    );
+    if !unread.is_empty() {
+        tracing::error!(
+            path = %path.display(),
+            "the export is incomplete: {} requests are on damaged pages and were skipped; `chatgauge salvage` recovers \
+             readable data into a new file",
+            unread.requests
+        );
+    }
     for range in &unread.ranges {
         tracing::error!(
             from = %range.start,
@@ -223,35 +208,29 @@ fn log_unread(path: &Path, unread: &UnreadRequests) {
 }
 
 /// Writes records one by one.
-#[derive(Debug)]
-pub struct Exporter<W: Write>(Output<W>);
-
-#[derive(Debug)]
-enum Output<W: Write> {
+enum Exporter<W: Write> {
     Ndjson { out: W, lines: Vec<u8> },
-    Csv { rows: Box<csv::Writer<W>>, cells: Box<Cells> },
+    Csv { rows: Box<csv::Writer<W>>, cells: Box<CsvCells> },
 }
 
 /// Columns of a CSV export after the record fields.
-const MORE_COLUMNS: [&str; 4] = [TAGS.name, "source", "outcome", "api_key"];
-const COLUMNS: usize = FIELDS.len() + MORE_COLUMNS.len();
+const MORE_COLUMNS: [&str; 4] = [TAGS, "source", "outcome", "api_key"];
+const COLUMNS: usize = Field::ALL.len() + MORE_COLUMNS.len();
 
 impl<W: Write> Exporter<W> {
     /// Starts an export; writes the CSV header.
-    pub fn new(out: W, format: ExportFormat) -> Result<Self> {
+    fn new(out: W, format: ExportFormat) -> Result<Self> {
         if format == ExportFormat::Ndjson {
-            let lines = Vec::with_capacity(BUFFER_BYTES);
-            return Ok(Self(Output::Ndjson { out, lines }));
+            return Ok(Self::Ndjson { out, lines: Vec::with_capacity(BUFFER_BYTES) });
         }
         let mut rows = csv::WriterBuilder::new().buffer_capacity(BUFFER_BYTES).from_writer(out);
         rows.write_record(columns()).map_err(|error| failed(error.into()))?;
-        Ok(Self(Output::Csv { rows: Box::new(rows), cells: Box::new(Cells::new()) }))
+        Ok(Self::Csv { rows: Box::new(rows), cells: Box::new(CsvCells::new()) })
     }
 
-    /// Writes one record.
-    pub fn write(&mut self, record: &RequestRecord) -> Result<()> {
-        match &mut self.0 {
-            Output::Ndjson { out, lines } => {
+    fn write(&mut self, record: &RequestRecord) -> Result<()> {
+        match self {
+            Self::Ndjson { out, lines } => {
                 write_json(record, lines);
                 lines.push(b'\n');
                 if lines.len() >= BUFFER_BYTES {
@@ -260,35 +239,31 @@ impl<W: Write> Exporter<W> {
                 }
                 Ok(())
             }
-            Output::Csv { rows, cells } => {
+            Self::Csv { rows, cells } => {
                 cells.fill(record);
-                rows.write_record(cells.iter()).map_err(|error| failed(error.into()))
+                rows.write_record(&cells.cells).map_err(|error| failed(error.into()))
             }
         }
     }
 
-    /// Finishes the export and flushes it.
-    pub fn finish(self) -> Result<()> {
-        match self.0 {
-            Output::Ndjson { mut out, lines } => {
-                out.write_all(&lines).and_then(|()| out.flush()).map_err(failed)
-            }
-            Output::Csv { mut rows, .. } => rows.flush().map_err(failed),
-        }
+    /// Writes what is buffered.
+    fn finish(self) -> Result<()> {
+        let flushed = match self {
+            Self::Ndjson { mut out, lines } => out.write_all(&lines).and_then(|()| out.flush()),
+            Self::Csv { mut rows, .. } => rows.flush(),
+        };
+        flushed.map_err(failed)
     }
 }
 
-/// The cells of one row in a single buffer.
-#[derive(Debug)]
-struct Cells {
-    bytes: Vec<u8>,
-    /// Start and end of each column's cell.
-    bounds: [(usize, usize); COLUMNS],
+/// The cells of one row.
+struct CsvCells {
+    cells: [Vec<u8>; COLUMNS],
     /// The column of each field, in visiting order.
     column_of: Vec<usize>,
 }
 
-impl Cells {
+impl CsvCells {
     fn new() -> Self {
         let mut column_of = Vec::with_capacity(COLUMNS);
         let record = RequestRecord::new(
@@ -300,35 +275,30 @@ impl Cells {
             let column = columns().position(|column| column == name);
             column_of.push(column.unwrap_or_else(|| unreachable!("{name} has no column")));
         });
-        Self { bytes: Vec::new(), bounds: [(0, 0); COLUMNS], column_of }
+        Self { cells: [const { Vec::new() }; COLUMNS], column_of }
     }
 
     fn fill(&mut self, record: &RequestRecord) {
-        let Self { bytes, bounds, column_of } = self;
-        bytes.clear();
-        let mut columns = column_of.iter();
+        let mut columns = self.column_of.iter();
         each_field(record, &mut |_, value| {
-            let start = bytes.len();
+            let Some(column) = columns.next() else { return };
+            let cell = &mut self.cells[*column];
+            cell.clear();
             match value {
                 Some(FieldValue::Text(text) | FieldValue::Object(text)) => {
-                    bytes.extend_from_slice(guarded(text).as_bytes());
+                    cell.extend_from_slice(guarded(text).as_bytes());
                 }
-                Some(value) => value.write_text(bytes),
+                Some(value) => value.write_text(cell),
                 None => {}
             }
-            if let Some(column) = columns.next() {
-                bounds[*column] = (start, bytes.len());
-            }
         });
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.bounds.iter().map(|(start, end)| &self.bytes[*start..*end])
     }
 }
 
 fn columns() -> impl Iterator<Item = &'static str> {
-    FIELDS.iter().map(|field| field.name).chain(MORE_COLUMNS)
+    let first = [Field::RequestId, Field::StartedAt, Field::Operation];
+    let others = Field::ALL.iter().copied().filter(move |field| !first.contains(field));
+    first.into_iter().chain(others).map(Field::as_str).chain(MORE_COLUMNS)
 }
 
 fn failed(source: std::io::Error) -> Error {

@@ -3,15 +3,15 @@
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::config::ConfigArgs;
+use super::config::{CommonArgs, spelled};
+use super::open;
 use super::table::{Cell, Table};
-use super::{open, print};
 use crate::error::{Error, Result};
 use crate::model::{AuditAction, AuditEntry, KeyInfo, Name, NewKey, Scope, Timestamp};
 use crate::service::make_key;
-use crate::store::{Store, Writer};
+use crate::store::Store;
 
 const KEY_EXAMPLES: &str = "\
 Examples:
@@ -20,76 +20,31 @@ Examples:
   chatgauge key revoke my-app";
 
 /// Create, list and revoke API keys
-#[derive(Clone, Debug, Args)]
-#[command(after_help = KEY_EXAMPLES)]
-pub struct KeyCommand {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: KeyAction,
-}
-
-/// Actions on API keys.
 #[derive(Clone, Debug, Subcommand)]
-pub enum KeyAction {
+#[command(after_help = KEY_EXAMPLES)]
+pub(super) enum KeyCommand {
     /// Create an API key and print it (shown only once)
     #[command(after_help = KEY_EXAMPLES)]
     Create {
         /// Name of the key, e.g. of the program that uses it
         name: String,
         /// Permissions of the key
-        #[arg(long, value_parser = parse_scope, value_delimiter = ',', required = true)]
+        #[arg(long, value_parser = |text: &str| spelled(text, &Scope::ALL, Scope::as_str), value_delimiter = ',', required = true)]
         scope: Vec<Scope>,
-        /// Common flags.
         #[command(flatten)]
-        common: KeyArgs,
+        common: CommonArgs,
     },
     /// List API keys without their secrets
     #[command(after_help = KEY_EXAMPLES)]
-    List {
-        /// Common flags.
-        #[command(flatten)]
-        common: KeyArgs,
-    },
+    List(CommonArgs),
     /// Revoke an API key
     #[command(after_help = KEY_EXAMPLES)]
     Revoke {
         /// Name of the key, or its public part
         name: String,
-        /// Common flags.
         #[command(flatten)]
-        common: KeyArgs,
+        common: CommonArgs,
     },
-}
-
-/// Flags of all key actions.
-#[derive(Clone, Debug, Default, Args)]
-pub struct KeyArgs {
-    /// The configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// An API key in the output of `key list`.
-#[derive(Clone, Debug, Serialize)]
-pub struct ListedKey {
-    /// Name.
-    pub name: String,
-    /// First characters, to recognise the key.
-    pub prefix: String,
-    /// Permissions.
-    pub scopes: Vec<String>,
-    /// Creation time.
-    pub created_at: Timestamp,
-    /// Revocation time.
-    pub revoked_at: Option<Timestamp>,
-}
-
-fn parse_scope(text: &str) -> Result<Scope, String> {
-    let names = Scope::ALL.map(Scope::as_str).join(", ");
-    Scope::parse(text).ok_or_else(|| format!("use one of {names}"))
 }
 
 impl KeyCommand {
@@ -97,27 +52,20 @@ impl KeyCommand {
     ///
     /// # Errors
     /// If there is no such key.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        match &self.action {
-            KeyAction::Create { name, scope, common } => create(name, scope, common, out),
-            KeyAction::List { common } => {
-                let config = common.config.load()?;
-                let store = Store::open_read_only(&config.store)?;
-                let keys: Vec<ListedKey> =
-                    store.read(|reader| reader.keys())?.iter().map(ListedKey::from).collect();
-                let text = if common.json { json_line(&keys) } else { keys_text(&keys) };
-                print(out, &text)
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        match self {
+            Self::Create { name, scope, common } => create(name, scope, common, out),
+            Self::List(common) => {
+                let store = Store::open_read_only(&common.config.load()?.store)?;
+                let keys = store.read(|reader| reader.keys())?;
+                common.print(out, || keys_json(&keys), || keys_text(&keys))
             }
-            KeyAction::Revoke { name, common } => revoke(name, common, out),
+            Self::Revoke { name, common } => revoke(name, common, out),
         }
     }
 }
 
-fn json_line<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default() + "\n"
-}
-
-fn create(name: &str, scopes: &[Scope], common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
+fn create(name: &str, scopes: &[Scope], common: &CommonArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let (_store, mut writer) = if config.store.path.exists() {
         Store::open_beside(&config.store)?
@@ -128,65 +76,55 @@ fn create(name: &str, scopes: &[Scope], common: &KeyArgs, out: &mut dyn Write) -
     let now = open::now();
     let (created, secret_sha256) = make_key(&key, now)?;
     writer.insert_key(&created.info, &secret_sha256)?;
-    note(&mut writer, AuditAction::KeyCreated, &created.info.key_id)?;
-    let text = if common.json {
-        let (id, token) = (created.info.key_id.as_str(), &created.token);
-        json_line(&serde_json::json!({ "key_id": id, "name": name, "token": token }))
-    } else {
-        format!("{}\n", created.token)
-    };
-    print(out, &text)
+    writer.append_audit(&[audit_entry(AuditAction::KeyCreated, &created.info, now)])?;
+    let (key_id, token) = (created.info.key_id.as_str(), &created.token);
+    let json = || json!({ "key_id": key_id, "name": name, "token": token });
+    common.print(out, json, || format!("{token}\n"))
 }
 
-fn revoke(name: &str, common: &KeyArgs, out: &mut dyn Write) -> Result<()> {
+fn revoke(name: &str, common: &CommonArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let (store, mut writer) = Store::open_beside(&config.store)?;
-    let keys = store.read(|reader| reader.keys())?;
-    let matches = |key: &&KeyInfo| key.name == name || key.key_id == name;
-    let live: Vec<&KeyInfo> =
-        keys.iter().filter(matches).filter(|key| key.revoked_at.is_none()).collect();
-    let [key] = live[..] else {
-        let reason = if live.is_empty() {
+    let mut keys = store.read(|reader| reader.keys())?;
+    keys.retain(|key| key.revoked_at.is_none() && (key.name == name || key.key_id == name));
+    let [key] = &keys[..] else {
+        let reason = if keys.is_empty() {
             format!("no active key {name:?}; run `chatgauge key list`")
         } else {
             format!("several keys are named {name:?}; pass the public part of one")
         };
         return Err(Error::invalid_config("name", reason));
     };
-    writer.revoke_key(&key.key_id, open::now())?;
-    note(&mut writer, AuditAction::KeyRevoked, &key.key_id)?;
-    let text = if common.json {
-        json_line(&serde_json::json!({ "key_id": key.key_id.as_str(), "revoked": true }))
-    } else {
-        format!("revoked {} (cg_{}...)\n", key.name, key.key_id)
+    let now = open::now();
+    writer.revoke_key(&key.key_id, now)?;
+    writer.append_audit(&[audit_entry(AuditAction::KeyRevoked, key, now)])?;
+    let json = || json!({ "key_id": key.key_id.as_str(), "revoked": true });
+    common.print(out, json, || format!("revoked {} (cg_{}...)\n", key.name, key.key_id))
+}
+
+fn audit_entry(action: AuditAction, key: &KeyInfo, at: Timestamp) -> AuditEntry {
+    let (actor, target) = (Name::const_new("cli"), Some(key.key_id.to_string()));
+    AuditEntry { at, actor, action, target, detail: None }
+}
+
+fn scope_names(key: &KeyInfo) -> Vec<&'static str> {
+    key.scopes.iter().map(|scope| scope.as_str()).collect()
+}
+
+fn keys_json(keys: &[KeyInfo]) -> Value {
+    let key = |key: &KeyInfo| {
+        json!({
+            "name": key.name,
+            "prefix": format!("cg_{}", key.key_id),
+            "scopes": scope_names(key),
+            "created_at": key.created_at,
+            "revoked_at": key.revoked_at,
+        })
     };
-    print(out, &text)
+    keys.iter().map(key).collect()
 }
 
-fn note(writer: &mut Writer, action: AuditAction, key_id: &str) -> Result<()> {
-    writer.append_audit(&[AuditEntry {
-        at: open::now(),
-        actor: Name::const_new("cli"),
-        action,
-        target: Some(key_id.to_owned()),
-        detail: None,
-    }])
-}
-
-impl From<&KeyInfo> for ListedKey {
-    fn from(key: &KeyInfo) -> Self {
-        Self {
-            name: key.name.to_string(),
-            prefix: format!("cg_{}", key.key_id),
-            scopes: key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-            created_at: key.created_at,
-            revoked_at: key.revoked_at,
-        }
-    }
-}
-
-/// A table of keys.
-pub fn keys_text(keys: &[ListedKey]) -> String {
+fn keys_text(keys: &[KeyInfo]) -> String {
     if keys.is_empty() {
         return "no keys; create one with: chatgauge key create NAME --scope ingest\n".to_owned();
     }
@@ -194,8 +132,8 @@ pub fn keys_text(keys: &[ListedKey]) -> String {
     for key in keys {
         table.push([
             Cell::text(&key.name),
-            Cell::text(format!("{}...", key.prefix)),
-            Cell::text(key.scopes.join(",")),
+            Cell::text(format!("cg_{}...", key.key_id)),
+            Cell::text(scope_names(key).join(",")),
             Cell::text(key.created_at.to_string()),
             Cell::text(key.revoked_at.map(|at| at.to_string()).unwrap_or_default()),
         ]);
@@ -211,36 +149,26 @@ Examples:
 /// Print a user's pseudonym
 #[derive(Clone, Debug, Args)]
 #[command(after_help = PSEUDONYM_EXAMPLES)]
-pub struct PseudonymCommand {
+pub(super) struct PseudonymCommand {
     /// User ids as the application sends them
     #[arg(required = true, value_name = "USER")]
-    pub users: Vec<String>,
-    /// The configuration.
+    users: Vec<String>,
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    common: CommonArgs,
 }
 
 impl PseudonymCommand {
-    /// Prints the pseudonyms. Creates the key if there is neither a database nor a key.
+    /// Prints one pseudonym per line, or a JSON object that maps users to pseudonyms. Creates the key if there is
+    /// neither a database nor a key.
     ///
     /// # Errors
     /// If the key cannot be read.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let pseudonymizer = open::pseudonymizer(&self.config.load()?)?;
-        print(out, &self.output(&|user| pseudonymizer.user(user).to_string()))
-    }
-
-    /// One pseudonym per line, or a JSON object that maps users to pseudonyms.
-    pub fn output(&self, pseudonym: &dyn Fn(&str) -> String) -> String {
-        if self.json {
-            let object: serde_json::Map<String, serde_json::Value> =
-                self.users.iter().map(|user| (user.clone(), pseudonym(user).into())).collect();
-            return format!("{}\n", serde_json::Value::Object(object));
-        }
-        self.users.iter().map(|user| pseudonym(user) + "\n").collect()
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let pseudonymizer = open::pseudonymizer(&self.common.config.load()?)?;
+        let member = |user: &String| (user.clone(), json!(pseudonymizer.user(user)));
+        let json = || Value::Object(self.users.iter().map(member).collect());
+        let line = |user: &String| format!("{}\n", pseudonymizer.user(user));
+        self.common.print(out, json, || self.users.iter().map(line).collect())
     }
 }
 
@@ -250,11 +178,14 @@ mod tests {
 
     #[test]
     fn keys_are_listed_without_their_secrets() {
-        let key = ListedKey {
-            name: "my-app".to_owned(),
-            prefix: "cg_ab12".to_owned(),
-            scopes: vec!["ingest".to_owned(), "read".to_owned()],
+        let key = KeyInfo {
+            key_id: "ab12".into(),
+            name: "my-app".into(),
+            scopes: vec![Scope::Ingest, Scope::Read],
+            spaces: None,
             created_at: Timestamp::from_unix_ms(1_767_323_045_000),
+            expires_at: None,
+            last_used_at: None,
             revoked_at: None,
         };
         assert_eq!(

@@ -52,31 +52,30 @@ pub(super) fn deadline(config: &Config) -> Stop {
     Box::new(move || clock.monotonic_us() > end_us)
 }
 
-/// A progress bar labelled `what`; visible only on a terminal.
-pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what);
-    bar
+/// A progress bar of this form on standard error, if that is a terminal; `None`: the end is unknown.
+pub(super) fn bar(total: Option<u64>, template: &str) -> ProgressBar {
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// A progress bar for requests, with rate and remaining time; visible only on a terminal.
-pub(super) fn progress_of_requests(what: &'static str) -> ProgressBar {
-    let bar = progress(0, what);
-    let template = "{msg} {wide_bar} {human_pos}/{human_len} requests, {per_sec}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
+/// A progress bar labelled `what`.
+pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
+    bar(Some(total), "{msg} {wide_bar} {pos}/{len} {eta}").with_message(what)
+}
+
+/// Moves a bar whose total may change.
+pub(super) fn advance(bar: &ProgressBar, done: u64, total: u64) {
+    bar.set_length(total);
+    bar.set_position(done);
 }
 
 /// Rolls up all stored requests, with a progress bar.
 pub(super) fn roll_up(service: &Chatgauge) -> Result<()> {
     let bar = progress(0, "rolling up");
     let rolled_up = service.compact_watched(&mut |left| {
-        bar.set_length(left.max(bar.length().unwrap_or(0)));
-        bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
+        let total = left.max(bar.length().unwrap_or(0));
+        advance(&bar, total - left, total);
     });
     bar.finish_and_clear();
     rolled_up

@@ -1,22 +1,20 @@
-//! Runs the server: listeners, runtime, signals, shutdown.
+//! Runs the server: listeners, runtime, signals, reload, shutdown.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::print;
-use super::reload::reload_on_hangup;
-use super::token::AdminToken;
+use super::EXIT_STORE_FAILED;
 use crate::config::{Config, OtlpConfig};
 use crate::error::{Error, Result};
 use crate::gateway::FAILED_DRAIN_LIMIT;
 use crate::generate::Live;
 use crate::http::{Access, Listeners, serve_all};
-use crate::model::{TimeRange, Tz};
+use crate::model::{AuditAction, AuditEntry, Name, TimeRange, Tz};
 use crate::service::Chatgauge;
 
 /// Number of async worker threads. Parsing records is the main load, and the writer needs a core
@@ -43,9 +41,8 @@ pub(super) struct Server {
     listeners: Listeners,
     /// The bound address.
     pub(super) address: SocketAddr,
-    gateway: Option<TcpListener>,
-    /// The bound address of the gateway.
-    pub(super) gateway_address: Option<SocketAddr>,
+    /// The gateway's listener and its bound address.
+    pub(super) gateway: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Server {
@@ -54,7 +51,6 @@ impl Server {
     /// # Errors
     /// If an address is in use or not local.
     pub(super) fn bind(config: &Config) -> Result<Self> {
-        let listen = config.http.listen;
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
             .max_blocking_threads(BLOCKING_THREADS)
@@ -62,13 +58,11 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|source| Error::Io { path: "the server threads".into(), source })?;
-        let (main, address) = runtime.block_on(bind(listen, "--listen"))?;
+        let (main, address) = runtime.block_on(bind(config.http.listen, "--listen"))?;
         let gateway = config.gateway.listen.map(|listen| bind(listen, "gateway.listen"));
         let gateway = gateway.map(|binding| runtime.block_on(binding)).transpose()?;
-        let (gateway, gateway_address) = gateway.unzip();
         let otlp = runtime.block_on(bind_otlp(&config.otlp))?;
-        let listeners = Listeners { main, otlp };
-        Ok(Self { runtime, listeners, address, gateway, gateway_address })
+        Ok(Self { runtime, listeners: Listeners { main, otlp }, address, gateway })
     }
 
     /// Serves until SIGTERM or Ctrl-C, then drains, commits and closes the database. Calls
@@ -89,18 +83,23 @@ impl Server {
             tokio::spawn(reload_on_hangup(service.clone(), load)?);
             tracing::info!("time zones: {}", Tz::data());
             announce()?;
-            let (stopping, stopped) = tokio::sync::watch::channel(());
+            let (stopping, mut stopped) = tokio::sync::watch::channel(());
             let failed = failed_store(service.clone(), self.gateway.is_some());
             let stop = async move {
                 tokio::select! { () = stop => {}, () = failed => {} }
                 drop(stopping);
             };
             let serving = serve_all(self.listeners, service.clone(), access, stop);
-            let passing = serve_gateway(self.gateway, service, stopped);
+            let passing = async {
+                let Some((listener, _)) = self.gateway else { return Ok(()) };
+                // The channel carries no values; it only closes.
+                let stopped = async move { drop(stopped.changed().await) };
+                crate::gateway::serve(listener, service.clone(), stopped).await
+            };
             let (served, passed) = tokio::join!(serving, passing);
             served.and(passed)
         });
-        if service.fatal_failure().is_some() {
+        if service.store().health().fatal().is_some() {
             exit_failed(service);
         }
         // Requests still in flight end here, before the collector stops: a gateway request is
@@ -128,9 +127,7 @@ impl Server {
                 match service.submit(records, Box::new(|_| {})) {
                     Ok(()) => {}
                     Err(Error::Closed) => return,
-                    Err(error) => {
-                        tracing::warn!(%error, "simulated requests were rejected; they are dropped")
-                    }
+                    Err(error) => tracing::warn!(%error, "simulated requests dropped"),
                 }
             }
         });
@@ -145,20 +142,6 @@ async fn bind(listen: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)
         .local_addr()
         .map_err(|source| Error::Io { path: "the listener".into(), source })?;
     Ok((listener, address))
-}
-
-/// Serves the gateway, if configured, until the sender of `stopped` is dropped.
-async fn serve_gateway(
-    gateway: Option<TcpListener>,
-    service: &Chatgauge,
-    mut stopped: tokio::sync::watch::Receiver<()>,
-) -> Result<()> {
-    let Some(listener) = gateway else { return Ok(()) };
-    let shutdown = async move {
-        // The channel carries no values; it only closes.
-        drop(stopped.changed().await);
-    };
-    crate::gateway::serve(listener, service.clone(), shutdown).await
 }
 
 /// Binds the OTLP listeners. If a default port is in use, the server starts without that listener
@@ -196,12 +179,13 @@ fn cannot_listen(address: SocketAddr, key: &str, source: &std::io::Error) -> Err
     Error::Io { path: address.to_string().into(), source }
 }
 
+fn handler(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|source| Error::Io { path: "the signal handler".into(), source })
+}
+
 /// Completes at the first SIGTERM or SIGINT. Exits the process at the second one, or if the last
 /// commit takes too long.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
-    let handler = |kind| {
-        signal(kind).map_err(|source| Error::Io { path: "the signal handler".into(), source })
-    };
     let (mut term, mut int) =
         (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     Ok(async move {
@@ -230,7 +214,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
 /// Completes when the store has failed permanently; exits the process some time later, even with
 /// requests in flight.
 async fn failed_store(service: Chatgauge, has_gateway: bool) {
-    while service.fatal_failure().is_none() {
+    while service.store().health().fatal().is_none() {
         tokio::time::sleep(FAILURE_POLL).await;
     }
     tokio::spawn(async move {
@@ -246,29 +230,47 @@ fn exit_failed(service: &Chatgauge) {
     tracing::error!(
         unrecorded = service.status_of_collector().dropped_total,
         "exiting with code {}: the store has failed; start again to recover from the write-ahead log",
-        super::EXIT_STORE_FAILED,
+        EXIT_STORE_FAILED,
     );
     #[expect(clippy::disallowed_methods, reason = "destructors would close the database")]
-    std::process::exit(super::EXIT_STORE_FAILED.into());
+    std::process::exit(EXIT_STORE_FAILED.into());
 }
 
-/// Prints the addresses and the token once `serve` is ready.
-pub(super) fn announce(
-    out: &mut dyn Write,
-    (address, gateway): (SocketAddr, Option<SocketAddr>),
-    config: &Config,
-    token: Option<&AdminToken>,
-) -> Result<()> {
-    let database = config.store.path.display();
-    let access =
-        token.map_or_else(|| "authentication is disabled\n".to_owned(), AdminToken::to_text);
-    let gateway = gateway.map_or_else(String::new, |address| {
-        format!("the gateway is listening on http://{address}\n")
-    });
-    print(
-        out,
-        &format!(
-            "chatgauge is listening on http://{address} (database {database})\n{gateway}{access}"
-        ),
-    )
+/// Reloads the configuration with `load` on every SIGHUP, as long as the returned future is polled.
+///
+/// # Errors
+/// If the signal handler cannot be installed.
+fn reload_on_hangup(
+    service: Chatgauge,
+    load: impl Fn() -> Result<Config> + Clone + Send + 'static,
+) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut hangups = handler(SignalKind::hangup())?;
+    Ok(async move {
+        while hangups.recv().await.is_some() {
+            let (service, load) = (service.clone(), load.clone());
+            // Reading files and waiting for the evaluation lock can block.
+            let reloading = tokio::task::spawn_blocking(move || reload(&service, load));
+            if let Err(error) = reloading.await {
+                tracing::error!(%error, "reloading the configuration panicked");
+            }
+        }
+    })
+}
+
+fn reload(service: &Chatgauge, load: impl Fn() -> Result<Config>) {
+    match load().and_then(|config| service.reload_alert_rules(&config)) {
+        Ok(()) => {
+            tracing::info!("alert rules reloaded; other configuration changes require a restart");
+            service.audit(AuditEntry {
+                at: service.now(),
+                actor: Name::new("system"),
+                action: AuditAction::ConfigChanged,
+                target: Some("alerting.rule".to_owned()),
+                detail: None,
+            });
+        }
+        Err(error) => {
+            tracing::error!(%error, "reloading failed: the configuration is invalid; the current alert rules stay in effect");
+        }
+    }
 }

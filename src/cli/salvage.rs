@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::config::ConfigArgs;
-use super::{open, print};
+use super::config::CommonArgs;
+use super::open;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::rollup::{SalvageStep, salvage};
@@ -28,21 +27,17 @@ nothing readable or was written by a newer version.";
 /// Recover readable data of a damaged database into a new one
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SalvageCommand {
+pub(super) struct SalvageCommand {
     /// Damaged database
-    pub file: PathBuf,
+    file: PathBuf,
     /// New database; it must not exist
     #[arg(long, value_name = "NEW")]
-    pub into: PathBuf,
+    into: PathBuf,
     /// Ignore the write-ahead log beside FILE
     #[arg(long)]
-    pub without_wal: bool,
-    /// The configuration.
+    without_wal: bool,
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    common: CommonArgs,
 }
 
 impl SalvageCommand {
@@ -51,8 +46,8 @@ impl SalvageCommand {
     /// # Errors
     /// If the new file exists, a server has the damaged one open, or one of them cannot be
     /// opened or written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
-        let config = self.config.load()?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let config = self.common.config.load()?;
         let mut source = SalvageSource::beside(&self.file);
         if self.without_wal {
             source.wal_path = None;
@@ -63,56 +58,32 @@ impl SalvageCommand {
                 SalvageStep::Reading => "reading pages",
                 SalvageStep::Recomputing => "recomputing days",
             });
-            bar.set_length(of);
-            bar.set_position(done);
+            open::advance(&bar, done, of);
         };
         let report = salvage(&source, &self.into, &config.store, open::now(), step)?;
         bar.finish_and_clear();
-        print(out, &if self.json { json_of(&report) } else { self.text_of(&report) })?;
-        Ok(ExitCode::SUCCESS)
+        self.common.print(out, || json_of(&report), || self.text_of(&report))
     }
 
     fn text_of(&self, report: &SalvageReport) -> String {
+        let pages = report.pages.saturating_sub(report.pages_missing.unwrap_or(0));
+        let SalvageReport { wal_frames, days_recomputed, days_copied, .. } = report;
         let mut text = format!(
-            "read {} pages and {} frames of the write-ahead log\n",
-            report.pages.saturating_sub(report.pages_missing.unwrap_or(0)),
-            report.wal_frames
+            "read {pages} pages and {wal_frames} frames of the write-ahead log\n\
+             recomputed the rollups of {days_recomputed} days, copied those of {days_copied}\n"
         );
-        text.push_str(&format!(
-            "recomputed the rollups of {} days, copied those of {}\n",
-            report.days_recomputed, report.days_copied
-        ));
         for table in &report.tables {
-            text.push_str(&format!(
-                "{:<24} {:>12} rows{}\n",
-                table.name,
-                table.rows,
-                lost_of(table)
-            ));
+            let (name, rows, losses) = (&table.name, table.rows, losses_of_table(table));
+            text += &format!("{name:<24} {rows:>12} rows{losses}\n");
         }
-        text.push_str(&losses_of_file(report));
-        for day in &report.days {
-            let at = Timestamp::from_unix_ms(day.day_ms);
-            let (lost, expected) = (day.expected - day.found, day.expected);
-            text.push_str(&format!("missing: {lost} of {expected} requests of {at}\n"));
-        }
-        match report.tail_lost_at_most() {
-            Some(0) => {}
-            Some(tail) => text.push_str(&format!(
-                "missing: up to {tail} of the latest requests, which were not rolled up yet\n"
-            )),
-            None => text.push_str("the number of missing requests is unknown\n"),
-        }
-        for (dictionary, names) in &report.lost_names {
-            text.push_str(&format!("missing: {names} names of {dictionary}, shown as (lost N)\n"));
-        }
-        for loss in &report.other_losses {
-            text.push_str(&format!("{loss}\n"));
+        text += &losses_of_file(report);
+        text += &losses_of_requests(report);
+        text.extend(report.other_losses.iter().map(|loss| format!("{loss}\n")));
+        if !report.has_losses() {
+            text += &complete(report);
         }
         let (file, new) = (self.file.display(), self.into.display());
-        text.push_str(&if report.has_losses() { String::new() } else { complete(report) });
-        text.push_str(&format!("wrote {new}; copy {file}.key to {new}.key before serving it\n"));
-        text
+        text + &format!("wrote {new}; copy {file}.key to {new}.key before serving it\n")
     }
 }
 
@@ -129,22 +100,21 @@ fn complete(report: &SalvageReport) -> String {
 
 /// Losses of the file as a whole and their causes.
 fn losses_of_file(report: &SalvageReport) -> String {
-    let mut text = String::new();
-    match report.pages_missing {
-        Some(0) => {}
-        Some(missing) => text.push_str(&format!(
+    let mut text = match report.pages_missing {
+        Some(0) => String::new(),
+        Some(missing) => format!(
             "missing: the last {missing} of {} pages, which are beyond the end of the file\n",
             report.pages
-        )),
+        ),
         None => {
-            text.push_str("the header is unreadable: pages may be missing at the end of the file\n")
+            "the header is unreadable: pages may be missing at the end of the file\n".to_owned()
         }
-    }
+    };
     if report.schema_pages_damaged > 0 {
-        let pages = report.schema_pages_damaged;
-        text.push_str(&format!(
-            "the schema has {pages} unreadable pages: tables on them were searched where a new file has them\n"
-        ));
+        text += &format!(
+            "the schema has {} unreadable pages: tables on them were searched where a new file has them\n",
+            report.schema_pages_damaged
+        );
     }
     let why = match report.wal {
         SalvagedWal::NotNeeded | SalvagedWal::Read => return text,
@@ -158,66 +128,72 @@ fn losses_of_file(report: &SalvageReport) -> String {
             "the write-ahead log is damaged; only the part before the damage was read"
         }
     };
-    text.push_str(&format!("the latest records may be missing: {why}\n"));
+    text + &format!("the latest records may be missing: {why}\n")
+}
+
+/// Missing requests and names.
+fn losses_of_requests(report: &SalvageReport) -> String {
+    let mut text = String::new();
+    for day in &report.days {
+        let at = Timestamp::from_unix_ms(day.day_ms);
+        let (lost, expected) = (day.expected - day.found, day.expected);
+        text += &format!("missing: {lost} of {expected} requests of {at}\n");
+    }
+    text += &match report.tail_lost_at_most() {
+        Some(0) => String::new(),
+        Some(tail) => {
+            format!("missing: up to {tail} of the latest requests, which were not rolled up yet\n")
+        }
+        None => "the number of missing requests is unknown\n".to_owned(),
+    };
+    for (dictionary, names) in &report.lost_names {
+        text += &format!("missing: {names} names of {dictionary}, shown as (lost N)\n");
+    }
     text
 }
 
-fn lost_of(table: &SalvagedTable) -> String {
-    let mut losses = Vec::new();
-    if table.is_missing {
-        losses.push("not found in the file".to_owned());
-    }
-    if table.damaged_pages > 0 {
-        losses.push(format!("{} pages unreadable", table.damaged_pages));
-    }
-    if table.damaged_rows > 0 {
-        losses.push(format!("{} rows unreadable", table.damaged_rows));
-    }
+fn losses_of_table(table: &SalvagedTable) -> String {
+    let (pages, rows) = (table.damaged_pages, table.damaged_rows);
+    let losses = [
+        table.is_missing.then(|| "not found in the file".to_owned()),
+        (pages > 0).then(|| format!("{pages} pages unreadable")),
+        (rows > 0).then(|| format!("{rows} rows unreadable")),
+    ];
+    let losses: Vec<String> = losses.into_iter().flatten().collect();
     if losses.is_empty() { String::new() } else { format!("; {}", losses.join(", ")) }
 }
 
-fn json_of(report: &SalvageReport) -> String {
-    let tables: Vec<Value> = report
-        .tables
-        .iter()
-        .map(|table| {
-            json!({
-                "table": table.name,
-                "rows": table.rows,
-                "damaged_pages": table.damaged_pages,
-                "damaged_rows": table.damaged_rows,
-                "not_found": table.is_missing,
-            })
+fn json_of(report: &SalvageReport) -> Value {
+    let table = |table: &SalvagedTable| {
+        json!({
+            "table": table.name,
+            "rows": table.rows,
+            "damaged_pages": table.damaged_pages,
+            "damaged_rows": table.damaged_rows,
+            "not_found": table.is_missing,
         })
-        .collect();
-    let days: Vec<Value> = report
-        .days
-        .iter()
-        .map(|day| {
-            let at = Timestamp::from_unix_ms(day.day_ms).to_string();
-            json!({ "day": at, "expected": day.expected, "found": day.found })
-        })
-        .collect();
-    let lost_names: serde_json::Map<String, Value> =
-        report.lost_names.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
-    let after = report.wal_missing_after_ms.map(Timestamp::from_unix_ms);
-    let wal_was_missing_after = after.map(|after| after.to_string());
-    let value = json!({
+    };
+    let days = report.days.iter().map(|day| {
+        let at = Timestamp::from_unix_ms(day.day_ms);
+        json!({ "day": at, "expected": day.expected, "found": day.found })
+    });
+    let lost_names = report.lost_names.iter();
+    let lost_names = lost_names.map(|(name, count)| ((*name).to_owned(), json!(count)));
+    json!({
         "complete": !report.has_losses(),
         "pages": report.pages,
         "pages_missing": report.pages_missing,
         "schema_pages_damaged": report.schema_pages_damaged,
-        "wal": report.wal.as_str(),
+        "wal": report.wal,
         "wal_frames": report.wal_frames,
-        "wal_was_missing_after": wal_was_missing_after,
+        "wal_was_missing_after": report.wal_missing_after_ms.map(Timestamp::from_unix_ms),
         "requests_lost": report.requests_lost(),
         "tail_lost_at_most": report.tail_lost_at_most(),
         "days_recomputed": report.days_recomputed,
         "days_copied": report.days_copied,
-        "days_with_missing_requests": days,
-        "lost_names": lost_names,
-        "tables": tables,
+        "days_with_missing_requests": days.collect::<Vec<Value>>(),
+        "lost_names": lost_names.collect::<Map<String, Value>>(),
+        "tables": report.tables.iter().map(table).collect::<Vec<Value>>(),
         "other_losses": report.other_losses,
-    });
-    format!("{value}\n")
+    })
 }

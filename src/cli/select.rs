@@ -10,7 +10,6 @@ use super::table::{Cell, Table};
 use super::{open, print};
 use crate::csv_file::{self, CsvNotes};
 use crate::error::{Error, Result};
-use crate::model::SqlValue;
 use crate::store::{SqlLimits, Store};
 
 /// Hint for a truncated result.
@@ -29,29 +28,27 @@ readable names and units.";
 /// Run a read-only SQL statement
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SqlCommand {
+pub(super) struct SqlCommand {
     /// SQL statement
-    pub statement: String,
-    /// The configuration.
+    statement: String,
     #[command(flatten)]
-    pub config: ConfigArgs,
+    config: ConfigArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
-    pub format: SqlFormat,
+    format: SqlFormat,
     /// Same as --format ndjson
     #[arg(long, conflicts_with = "format")]
-    pub json: bool,
+    json: bool,
     /// Same as --format csv
     #[arg(long, conflicts_with_all = ["format", "json"])]
-    pub csv: bool,
+    csv: bool,
     /// Start CSV output with a byte order mark, which Excel needs to recognise UTF-8
     #[arg(long)]
-    pub bom: bool,
+    bom: bool,
 }
 
-/// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SqlFormat {
+enum SqlFormat {
     /// Aligned columns
     #[default]
     Table,
@@ -66,8 +63,8 @@ impl SqlCommand {
     ///
     /// # Errors
     /// If the statement is invalid or not read-only, or the file cannot be read.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
-        if self.bom && self.chosen() != SqlFormat::Csv {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        if self.bom && self.format() != SqlFormat::Csv {
             return Err(Error::invalid_config("--bom", "is for CSV; add --csv"));
         }
         let config = self.config.load()?;
@@ -75,18 +72,17 @@ impl SqlCommand {
         let limits =
             SqlLimits { max_rows: config.query.sql_max_rows, stop: open::deadline(&config) };
         let result = store.sql(&self.statement, limits)?;
-        let json = |value: SqlValue| serde_json::to_value(value).unwrap_or_default();
+        let json = |value| serde_json::to_value(value).unwrap_or_default();
         let rows: Vec<Vec<Value>> =
             result.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
-        let text = self.output(&result.columns, &rows, result.truncated);
-        print(out, &text)?;
+        print(out, &self.output(&result.columns, &rows, result.truncated))?;
         if result.truncated {
             tracing::warn!("truncated after {} rows: {MORE_ROWS}", rows.len());
         }
         Ok(())
     }
 
-    fn chosen(&self) -> SqlFormat {
+    fn format(&self) -> SqlFormat {
         match (self.json, self.csv) {
             (true, _) => SqlFormat::Ndjson,
             (_, true) => SqlFormat::Csv,
@@ -95,12 +91,16 @@ impl SqlCommand {
     }
 
     /// Formats the rows; a truncated CSV ends with a note.
-    pub fn output(&self, columns: &[String], rows: &[Vec<Value>], truncated: bool) -> String {
-        match self.chosen() {
+    fn output(&self, columns: &[String], rows: &[Vec<Value>], truncated: bool) -> String {
+        match self.format() {
             SqlFormat::Table => as_table(columns, rows),
             SqlFormat::Csv => {
                 let truncated = truncated.then(|| MORE_ROWS.to_owned());
-                as_csv(columns, rows, &CsvNotes { bom: self.bom, truncated })
+                let mut bytes = Vec::new();
+                // Writing to memory cannot fail, and every row has as many columns as the header.
+                let notes = CsvNotes { bom: self.bom, truncated };
+                drop(csv_file::write(&mut bytes, columns, rows.iter(), &notes));
+                String::from_utf8(bytes).unwrap_or_default()
             }
             SqlFormat::Ndjson => as_ndjson(columns, rows),
         }
@@ -112,17 +112,12 @@ fn as_table(columns: &[String], rows: &[Vec<Value>]) -> String {
     for row in rows {
         table.push(row.iter().map(|value| match value {
             Value::Number(number) => Cell::number(number),
-            other => Cell::text(plain(other)),
+            Value::Null => Cell::text(""),
+            Value::String(text) => Cell::text(text),
+            other => Cell::text(other.to_string()),
         }));
     }
     table.to_text()
-}
-
-fn as_csv(columns: &[String], rows: &[Vec<Value>], notes: &CsvNotes) -> String {
-    let mut bytes = Vec::new();
-    // Writing to memory cannot fail, and every row has as many columns as the header.
-    drop(csv_file::write(&mut bytes, columns, rows.iter(), notes));
-    String::from_utf8(bytes).unwrap_or_default()
 }
 
 fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
@@ -131,15 +126,6 @@ fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
         format!("{}\n", Value::Object(members.collect()))
     };
     rows.iter().map(object).collect()
-}
-
-/// A value as plain text; null is empty.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

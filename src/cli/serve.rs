@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::arenas::limit_arenas;
 use super::config::ConfigArgs;
-use super::run_server::{Server, announce};
+use super::run_server::Server;
 use super::token::{AdminToken, admin_token};
 use super::{demo_alerts, open, print};
 use crate::config::Config;
@@ -24,71 +24,65 @@ Examples:
   chatgauge serve --db chatgauge.db --listen 127.0.0.1:8089
   CHATGAUGE_ADMIN_TOKEN=... chatgauge serve --config chatgauge.toml --listen 0.0.0.0:8089";
 
-/// Flags of a server.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ServerArgs {
-    /// The configuration.
+/// Run the server: receive records and serve queries over HTTP
+#[derive(Clone, Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub(super) struct ServeCommand {
     #[command(flatten)]
-    pub config: ConfigArgs,
+    config: ConfigArgs,
     /// IP address and port [default: 127.0.0.1:8089]
     #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<String>,
+    listen: Option<String>,
     /// Disable authentication (loopback only)
     #[arg(long)]
-    pub no_auth: bool,
+    no_auth: bool,
     /// Accept a new or different pseudonym key; every user counts as new from then on
     #[arg(long)]
-    pub new_key: bool,
+    new_key: bool,
     /// Default time zone of queries [default: UTC]
     #[arg(long, value_name = "ZONE")]
-    pub time_zone: Option<String>,
+    time_zone: Option<String>,
 }
 
-impl ServerArgs {
+impl ServeCommand {
     /// The configuration with these flags.
-    pub fn load(&self) -> Result<Config> {
+    fn load(&self) -> Result<Config> {
         self.config.load_with([
             ("--listen", "http.listen", self.listen.clone()),
             ("--no-auth", "http.no_auth", self.no_auth.then(|| "true".to_owned())),
             ("--time-zone", "time_zone", self.time_zone.clone()),
         ])
     }
-}
 
-/// Run the server: receive records and serve queries over HTTP
-#[derive(Clone, Debug, Args)]
-#[command(after_help = SERVE_EXAMPLES)]
-pub struct ServeCommand {
-    /// Flags of the server.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-impl ServeCommand {
     /// Serves until SIGTERM or Ctrl-C.
     ///
     /// # Errors
     /// If the address or the file cannot be used.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         limit_arenas();
-        let config = self.server.load()?;
+        let config = self.load()?;
         let server = Server::bind(&config)?;
-        let service = open::service(&config, self.server.new_key)?;
-        let token = token_of(&config)?;
-        let address = (server.address, server.gateway_address);
-        let announce = || announce(out, address, &config, token.as_ref());
-        let args = self.server.clone();
-        server.run(&service, access(token.as_ref()), move || args.load(), announce)
+        let service = open::service(&config, self.new_key)?;
+        let token = admin_token(&config)?;
+        let text = serve_text(&server, &config, token.as_ref());
+        let command = self.clone();
+        server.run(&service, access(token), move || command.load(), || print(out, &text))
     }
 }
 
-/// The admin token; `None` if authentication is disabled.
-fn token_of(config: &Config) -> Result<Option<AdminToken>> {
-    if config.http.no_auth { Ok(None) } else { admin_token(config).map(Some) }
+fn access(token: Option<AdminToken>) -> Access {
+    token.map_or_else(Access::open, |token| Access::admin_token(&token.token))
 }
 
-fn access(token: Option<&AdminToken>) -> Access {
-    token.map_or_else(Access::open, |token| Access::admin_token(token.as_str()))
+/// What a server prints: addresses, database and the admin token or where it is.
+fn serve_text(server: &Server, config: &Config, token: Option<&AdminToken>) -> String {
+    let (address, database) = (server.address, config.store.path.display());
+    let gateway = match &server.gateway {
+        Some((_, address)) => format!("the gateway is listening on http://{address}\n"),
+        None => String::new(),
+    };
+    let access = token.map_or("authentication is disabled\n", |token| &token.message);
+    format!("chatgauge is listening on http://{address} (database {database})\n{gateway}{access}")
 }
 
 const DEMO_EXAMPLES: &str = "\
@@ -106,31 +100,29 @@ const DEMO_DATABASE: &str = "chatgauge-demo.db";
 /// Serve a demo with a month of generated history and simulated traffic
 #[derive(Clone, Debug, Args)]
 #[command(after_help = DEMO_EXAMPLES)]
-pub struct DemoCommand {
-    /// Flags of the server.
+pub(super) struct DemoCommand {
     #[command(flatten)]
-    pub server: ServerArgs,
+    server: ServeCommand,
     /// Number of history requests
     #[arg(long, value_name = "N", default_value_t = 300_000)]
-    pub requests: u64,
+    requests: u64,
     /// Number of history days
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3_650))]
-    pub days: u16,
+    days: u16,
     /// Simulated requests per second from now on, 0 for none [default: as in the history]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
-    pub per_second: Option<f64>,
+    per_second: Option<f64>,
     /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    seed: u64,
 }
 
 impl DemoCommand {
     /// The configuration, with the demo's own database unless a flag names one. A database from the
     /// environment or a configuration file is ignored, because it may be a real one.
-    pub fn load(&self) -> Result<Config> {
+    fn load(&self) -> Result<Config> {
         let mut config = self.server.load()?;
-        let typed = &self.server.config;
-        if typed.db.is_none() && !typed.options.iter().any(|(key, _)| key == "store.path") {
+        if !self.server.config.names_database() {
             config.store.path = DEMO_DATABASE.into();
             config.store.key_path = None;
         }
@@ -141,36 +133,27 @@ impl DemoCommand {
     ///
     /// # Errors
     /// If the address or the file cannot be used.
-    pub fn run(&self, out: &mut dyn Write) -> Result<()> {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.load()?;
         let server = Server::bind(&config)?;
         let service = open::service(&config, self.server.new_key)?;
-        self.seed(&service, out)?;
-        let token = token_of(&config)?;
+        service.pause_alerts(true);
+        let seeded = self.seed(&service, out);
+        service.pause_alerts(false);
+        seeded?;
+        let token = admin_token(&config)?;
         let url = format!("http://{}", server.address);
-        let text = demo_text(&url, token.as_ref().map(AdminToken::as_str));
+        let text = demo_text(&url, token.as_ref().map(|token| &*token.token));
         server.simulate(&service, self.seed, self.rate());
         let demo = self.clone();
-        server.run(&service, access(token.as_ref()), move || demo.load(), || print(out, &text))
+        server.run(&service, access(token), move || demo.load(), || print(out, &text))
     }
 
-    /// Stores the history, or only the time since the last run.
+    /// Stores the history, or only the time since the last run, while alert evaluation is paused.
     fn seed(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
-        service.pause_alerts(true);
-        let seeded = self.seed_without_alerts(service, out);
-        service.pause_alerts(false);
-        seeded
-    }
-
-    /// Stores the history while alert evaluation is paused.
-    fn seed_without_alerts(&self, service: &Chatgauge, out: &mut dyn Write) -> Result<()> {
         let now = service.now();
-        let newest = RequestsQuery {
-            range: TimeRange::new(Timestamp::from_unix_ms(0), now),
-            filter: Filter::default(),
-            limit: 1,
-            cursor: None,
-        };
+        let range = TimeRange::new(Timestamp::from_unix_ms(0), now);
+        let newest = RequestsQuery { range, filter: Filter::default(), limit: 1, cursor: None };
         let newest = service.requests(&newest)?.requests.into_iter().next();
         let is_first = newest.is_none();
         let history = match newest {
@@ -182,14 +165,10 @@ impl DemoCommand {
         }
         print(out, &format!("storing {} requests of generated history\n", history.requests))?;
         let bar = open::progress(history.requests, "storing");
-        let mut records = history.records();
-        loop {
-            let seeded = records.by_ref().take(SEED_BATCH);
-            let batch: Vec<RequestRecord> =
-                seeded.map(|record| RequestRecord { is_history: true, ..record }).collect();
-            if batch.is_empty() {
-                break;
-            }
+        let mut records =
+            history.records().map(|record| RequestRecord { is_history: true, ..record }).peekable();
+        while records.peek().is_some() {
+            let batch: Vec<RequestRecord> = records.by_ref().take(SEED_BATCH).collect();
             bar.inc(batch.len() as u64);
             service.record(batch)?;
         }
@@ -216,18 +195,17 @@ impl DemoCommand {
     }
 
     /// The history that ends at `now`.
-    pub fn history(&self, now: Timestamp) -> Workload {
+    fn history(&self, now: Timestamp) -> Workload {
         let range = TimeRange::new(now.plus_ms(-i64::from(self.days) * DAY_MS), now);
         Workload { extras: true, ..Workload::new(self.seed, range, self.requests) }
     }
 }
 
 /// What a demo prints: URL, token and example requests.
-pub fn demo_text(base_url: &str, admin_token: Option<&str>) -> String {
+fn demo_text(base_url: &str, admin_token: Option<&str>) -> String {
     let (token, header) = match admin_token {
         Some(token) => {
-            let header = format!(" -H 'Authorization: Bearer {token}'");
-            (format!("Admin token: {token}"), header)
+            (format!("Admin token: {token}"), format!(" -H 'Authorization: Bearer {token}'"))
         }
         None => ("Authentication is disabled.".to_owned(), String::new()),
     };
@@ -257,19 +235,19 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::program::{Cli, Command};
 
     #[test]
     fn flags_reach_the_configuration() {
         let args = ["chatgauge", "serve", "--db", "a.db", "--listen", "[::1]:1", "--no-auth"];
         let Command::Serve(serve) = Cli::try_parse_from(args).unwrap().command else { panic!() };
-        let config = serve.server.load().unwrap();
+        let config = serve.load().unwrap();
         assert_eq!(config.store.path, std::path::Path::new("a.db"));
         assert_eq!(config.http.listen.to_string(), "[::1]:1");
         assert!(config.http.no_auth);
         let args = ["chatgauge", "serve", "--listen", "0.0.0.0:1", "-o", "http.no_auth=true"];
         let Command::Serve(serve) = Cli::try_parse_from(args).unwrap().command else { panic!() };
-        let refused = serve.server.load().unwrap_err().to_string();
+        let refused = serve.load().unwrap_err().to_string();
         assert!(refused.starts_with("--option: http.no_auth: must be false"), "{refused}");
     }
 

@@ -12,53 +12,35 @@ use crate::service::random_text;
 /// Number of random bytes in a token.
 const TOKEN_BYTES: usize = 24;
 
-/// The admin token and its origin.
-#[derive(Debug)]
-pub(super) enum AdminToken {
-    /// From the configuration.
-    Configured(String),
-    /// Read from its file.
-    Stored(String, PathBuf),
-    /// Generated at this start.
-    Generated(String, PathBuf),
+/// The admin token.
+pub(super) struct AdminToken {
+    pub(super) token: String,
+    /// The message printed at startup; it contains the token only once, when it is generated.
+    pub(super) message: String,
 }
 
-impl AdminToken {
-    /// The token itself.
-    pub(super) fn as_str(&self) -> &str {
-        match self {
-            Self::Configured(token) | Self::Stored(token, _) | Self::Generated(token, _) => token,
-        }
-    }
-
-    /// The message printed at startup; it contains the token only once, when generated.
-    pub(super) fn to_text(&self) -> String {
-        match self {
-            Self::Configured(_) => "using the configured admin token\n".to_owned(),
-            Self::Stored(_, path) => format!("the admin token is in {}\n", path.display()),
-            Self::Generated(token, path) => format!(
-                "generated an admin token: {token}\nit is stored in {} and not shown again\n",
-                path.display()
-            ),
-        }
-    }
-}
-
-/// The server's admin token; generates and stores one if there is none.
-pub(super) fn admin_token(config: &Config) -> Result<AdminToken> {
-    if let Some(token) = &config.http.admin_token {
-        return Ok(AdminToken::Configured(token.reveal().to_owned()));
+/// The server's admin token; generates and stores one if there is none. `None` if authentication is disabled.
+pub(super) fn admin_token(config: &Config) -> Result<Option<AdminToken>> {
+    if config.http.no_auth {
+        return Ok(None);
     }
     let path = token_path(config);
-    if let Some(token) = read_private(&path)? {
-        return Ok(AdminToken::Stored(token, path));
+    let file = path.display();
+    if let Some(token) = existing_admin_token(config)? {
+        let message = match config.http.admin_token {
+            Some(_) => "using the configured admin token\n".to_owned(),
+            None => format!("the admin token is in {file}\n"),
+        };
+        return Ok(Some(AdminToken { token, message }));
     }
     let token = random_text::<TOKEN_BYTES>();
     store(&path, &token).map_err(|source| Error::Io { path: path.clone(), source })?;
-    Ok(AdminToken::Generated(token, path))
+    let message =
+        format!("generated an admin token: {token}\nit is stored in {file} and not shown again\n");
+    Ok(Some(AdminToken { token, message }))
 }
 
-/// The admin token of an earlier start; `None` if authentication is disabled or no token was
+/// The admin token of the configuration or of an earlier start; `None` if authentication is disabled or no token was
 /// generated.
 pub(super) fn existing_admin_token(config: &Config) -> Result<Option<String>> {
     if config.http.no_auth {
@@ -78,17 +60,17 @@ fn token_path(config: &Config) -> PathBuf {
 
 /// Reads a token from a file that only its owner may read; `None` if the file does not exist.
 fn read_private(path: &Path) -> Result<Option<String>> {
+    let fail = |source| Error::Io { path: path.to_owned(), source };
     let metadata = match fs::metadata(path) {
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(|source| Error::Io { path: path.to_owned(), source })?,
+        other => other.map_err(fail)?,
     };
     if metadata.permissions().mode() & 0o077 != 0 {
         let reason =
             format!("other users can read this token; run: chmod 600 '{}'", path.display());
         return Err(Error::database(path, reason));
     }
-    let text =
-        fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path).map_err(fail)?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let reason = "contains no token; remove the file to generate a new one";

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::config::ConfigArgs;
-use super::{open, print};
+use super::config::CommonArgs;
+use super::open;
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::rollup::{CheckMode, CheckReport, RebuildReport, rebuild};
@@ -27,19 +27,15 @@ The exit code is 1 if something differs or is damaged.";
 /// Verify the rollups against the raw rows
 #[derive(Clone, Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
-pub struct CheckCommand {
-    /// The configuration.
+pub(super) struct CheckCommand {
     #[command(flatten)]
-    pub config: ConfigArgs,
+    common: CommonArgs,
     /// Check only the file structure and totals
     #[arg(long, conflicts_with = "full")]
-    pub quick: bool,
+    quick: bool,
     /// Recompute and compare everything (default)
     #[arg(long)]
-    pub full: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    full: bool,
 }
 
 impl CheckCommand {
@@ -48,21 +44,19 @@ impl CheckCommand {
     ///
     /// # Errors
     /// If the file cannot be opened or is busy.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
-        let mut config = self.config.load()?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
+        let mut config = self.common.config.load()?;
         let threads = check_threads();
         config.store.readers = config.store.readers.max(threads);
         let store = Store::open_read_only(&config.store)?;
         let mode = if self.quick { CheckMode::Quick } else { CheckMode::Full };
-        let bar = open::progress_of_requests("checking");
-        let report = check(&store, mode, threads, &mut |read, of| {
-            bar.set_length(of);
-            bar.set_position(read);
-        })?;
+        let template =
+            "checking {wide_bar} {human_pos}/{human_len} requests, {per_sec}, {eta} left";
+        let bar = open::bar(Some(0), template);
+        let report = check(&store, mode, threads, &mut |read, of| open::advance(&bar, read, of))?;
         bar.finish_and_clear();
         let wal = MissingWal::of(&store);
-        let printed = if self.json { json_of(&report, &wal) } else { text_of(&report, &wal) };
-        print(out, &printed)?;
+        self.common.print(out, || json_of(&report, &wal), || text_of(&report, &wal))?;
         let is_ok = report.is_ok() && !wal.is_missing;
         Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -79,38 +73,34 @@ struct MissingWal {
 
 impl MissingWal {
     fn of(store: &Store) -> Self {
-        // A damaged row leaves only the look at the files.
+        // If the row is damaged, only the files can tell.
         let state = store.read(|reader| reader.store_state()).ok();
         let once_after = state.and_then(|state| state.wal_missing_after_ms);
-        Self {
-            is_missing: store.wal_is_missing(),
-            once_after: once_after.map(Timestamp::from_unix_ms),
-        }
+        let once_after = once_after.map(Timestamp::from_unix_ms);
+        Self { is_missing: store.wal_is_missing(), once_after }
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
         if self.is_missing {
-            text.push_str(
-                "the last server did not close the file and the write-ahead log is missing: the latest requests are \
-                 missing, unless another tool closed the file; put the log back beside the file before a server starts\n",
-            );
+            text += "the last server did not close the file and the write-ahead log is missing: the latest requests are \
+                     missing, unless another tool closed the file; put the log back beside the file before a server starts\n";
         }
         if let Some(after) = self.once_after {
-            text.push_str(&format!(
+            text += &format!(
                 "a server once started without the previous server's write-ahead log: requests that arrived after \
                  {after} may be missing\n"
-            ));
+            );
         }
         text
     }
 }
 
-fn json_of(report: &CheckReport, wal: &MissingWal) -> String {
-    let value = json!({
+fn json_of(report: &CheckReport, wal: &MissingWal) -> Value {
+    json!({
         "ok": report.is_ok() && !wal.is_missing,
         "wal_missing": wal.is_missing,
-        "wal_was_missing_after": wal.once_after.map(|after| after.to_string()),
+        "wal_was_missing_after": wal.once_after,
         "mode": report.mode.as_str(),
         "days": report.days,
         "skipped_days": report.skipped_days,
@@ -120,43 +110,30 @@ fn json_of(report: &CheckReport, wal: &MissingWal) -> String {
         "tail": { "requests": report.tail_rows, "looked_at": report.tail_check() },
         "mismatches": report.mismatches,
         "damage": report.damage,
-    });
-    format!("{value}\n")
+    })
 }
 
 fn text_of(report: &CheckReport, wal: &MissingWal) -> String {
-    let (rollups, days, requests) = (report.rollup_rows, report.days, report.rows);
+    let CheckReport { days, rows, rollup_rows, index_entries, skipped_days, .. } = report;
     let mut text = match report.mode {
         CheckMode::Full => format!(
-            "compared {rollups} rollup rows of {days} days with {requests} requests, and the requests with {} index \
-             entries\n",
-            report.index_entries
+            "compared {rollup_rows} rollup rows of {days} days with {rows} requests, and the requests with \
+             {index_entries} index entries\n"
         ),
         CheckMode::Quick => format!(
-            "checked the structure of the file, and {rollups} totals of {days} days with {requests} requests\n"
+            "checked the structure of the file, and {rollup_rows} totals of {days} days with {rows} requests\n"
         ),
     };
-    if report.skipped_days > 0 {
-        let days = report.skipped_days;
-        text.push_str(&format!("{days} days have pruned requests: only totals were compared\n"));
+    if *skipped_days > 0 {
+        text += &format!("{skipped_days} days have pruned requests: only totals were compared\n");
     }
     let (tail, method) = (report.tail_rows, report.tail_check());
-    text.push_str(&format!("{tail} requests are not rolled up yet; they were {method}\n"));
-    for line in &report.damage {
-        text.push_str(&format!("the file is damaged: {line}\n"));
-    }
-    for line in &report.mismatches {
-        text.push_str(&format!("differs: {line}\n"));
-    }
-    text.push_str(&wal.text());
-    if wal.is_missing && report.is_ok() {
-        return text + "no other problems found\n";
-    }
-    text + verdict(report)
-}
-
-fn verdict(report: &CheckReport) -> &'static str {
-    match (report.damage.is_empty(), report.mismatches.is_empty()) {
+    text += &format!("{tail} requests are not rolled up yet; they were {method}\n");
+    text += &lines("the file is damaged", &report.damage);
+    text += &lines("differs", &report.mismatches);
+    text += &wal.text();
+    text + match (report.damage.is_empty(), report.mismatches.is_empty()) {
+        (true, true) if wal.is_missing => "no other problems found\n",
         (true, true) => "no problems found\n",
         (true, false) => "run `chatgauge rebuild` to recompute the rollups\n",
         (false, _) => {
@@ -164,6 +141,11 @@ fn verdict(report: &CheckReport) -> &'static str {
              `chatgauge rebuild` rebuilds them\n"
         }
     }
+}
+
+/// One line for each finding.
+fn lines(label: &str, findings: &[String]) -> String {
+    findings.iter().map(|finding| format!("{label}: {finding}\n")).collect()
 }
 
 const REBUILD_EXAMPLES: &str = "\
@@ -176,13 +158,9 @@ nothing. Rollups of pruned requests are kept if readable. The exit code is 1 if 
 /// Rebuild the rollups from the raw rows
 #[derive(Clone, Debug, Args)]
 #[command(after_help = REBUILD_EXAMPLES)]
-pub struct RebuildCommand {
-    /// The configuration.
+pub(super) struct RebuildCommand {
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    common: CommonArgs,
 }
 
 impl RebuildCommand {
@@ -191,8 +169,8 @@ impl RebuildCommand {
     ///
     /// # Errors
     /// If the file is in use, or cannot be read or written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
-        let config = self.config.load()?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
+        let config = self.common.config.load()?;
         let path = &config.store.path;
         if !path.exists() {
             return Err(Error::database(path, "no such file; `chatgauge serve` creates it"));
@@ -200,44 +178,37 @@ impl RebuildCommand {
         let (store, mut writer) = Store::open(&config.store)?;
         let bar = open::progress(0, "rebuilding");
         let report = rebuild(&store, &mut writer, open::now(), &mut |day, days| {
-            bar.set_length(days as u64);
-            bar.set_position(day as u64);
+            open::advance(&bar, day as u64, days as u64);
         })?;
         bar.finish_and_clear();
-        print(out, &if self.json { rebuild_json(&report) } else { rebuild_text(&report) })?;
+        self.common.print(out, || rebuild_json(&report), || rebuild_text(&report))?;
         Ok(if report.lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn rebuild_json(report: &RebuildReport) -> String {
-    let value = json!({
+fn rebuild_json(report: &RebuildReport) -> Value {
+    json!({
         "days": report.days,
         "kept_days": report.kept_days,
         "had_unfinished": report.had_unfinished,
         "vacuumed": report.is_vacuumed,
         "corrected": report.corrected,
         "lost": report.lost,
-    });
-    format!("{value}\n")
+    })
 }
 
 fn rebuild_text(report: &RebuildReport) -> String {
+    let RebuildReport { days, kept_days, .. } = report;
     let mut text = String::new();
     if report.had_unfinished {
-        text.push_str("removed the leftovers of an interrupted rebuild\n");
+        text += "removed the leftovers of an interrupted rebuild\n";
     }
-    text.push_str(&format!("rebuilt the rollups of {} days\n", report.days));
-    if report.kept_days > 0 {
-        text.push_str(&format!("kept the rollups of {} days unchanged\n", report.kept_days));
+    text += &format!("rebuilt the rollups of {days} days\n");
+    if *kept_days > 0 {
+        text += &format!("kept the rollups of {kept_days} days unchanged\n");
     }
     if report.is_vacuumed {
-        text.push_str("rewrote the file without its damaged pages (vacuum)\n");
+        text += "rewrote the file without its damaged pages (vacuum)\n";
     }
-    for line in &report.corrected {
-        text.push_str(&format!("corrected: {line}\n"));
-    }
-    for line in &report.lost {
-        text.push_str(&format!("lost: {line}\n"));
-    }
-    text
+    text + &lines("corrected", &report.corrected) + &lines("lost", &report.lost)
 }

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use clap::Args;
 
+use super::config::spelled;
 use super::import::TimeFormat;
 use super::open;
 use crate::config::Config;
@@ -15,44 +16,37 @@ use crate::service::all_time;
 
 /// Flags for a time range of request starts.
 #[derive(Clone, Debug, Default, Args)]
-pub struct WindowArgs {
+pub(super) struct WindowArgs {
     /// Window that ends now: minute, hour, day, week or month
-    #[arg(value_parser = parse_window, conflicts_with_all = ["start", "end"])]
-    pub window: Option<TimeWindow>,
+    #[arg(value_parser = |text: &str| spelled(text, &TimeWindow::ALL, TimeWindow::as_str), conflicts_with_all = ["start", "end"])]
+    window: Option<TimeWindow>,
     /// Start, inclusive: 2026-01-02, 2026-01-02T03:04:05Z, or epoch seconds or milliseconds
     #[arg(long, value_name = "TIME", requires = "end")]
-    pub start: Option<String>,
+    start: Option<String>,
     /// End, exclusive
     #[arg(long, value_name = "TIME", requires = "start")]
-    pub end: Option<String>,
+    end: Option<String>,
     /// Time zone of days and of times without an offset [default: `time_zone`]
     #[arg(long, value_name = "ZONE")]
-    pub tz: Option<Tz>,
+    pub(super) tz: Option<Tz>,
 }
 
 impl WindowArgs {
-    /// The range; everything if none is given.
-    pub fn range_or_all(&self, now: Timestamp, configured_tz: Tz) -> Result<TimeRange> {
-        if self.window.is_none() && self.start.is_none() {
-            return Ok(all_time());
-        }
-        self.range(now, configured_tz, TimeWindow::Month)
-    }
-
-    /// The range; `default`, ending at `now`, if none is given.
+    /// The range; if none is given, `default`, ending at `now`, or else everything.
     ///
     /// # Errors
     /// [`InvalidConfig`](Error::InvalidConfig) if start or end is not a valid time, or the
     /// range is empty.
-    pub fn range(
+    pub(super) fn range(
         &self,
         now: Timestamp,
         configured_tz: Tz,
-        default: TimeWindow,
+        default: impl Into<Option<TimeWindow>>,
     ) -> Result<TimeRange> {
         let tz = self.tz.unwrap_or(configured_tz);
         let (Some(start), Some(end)) = (&self.start, &self.end) else {
-            return Ok(self.window.unwrap_or(default).ending_at(now));
+            let window = self.window.or(default.into());
+            return Ok(window.map_or_else(all_time, |window| window.ending_at(now)));
         };
         let range =
             TimeRange::new(parse_instant("--start", start, tz)?, parse_instant("--end", end, tz)?);
@@ -65,72 +59,53 @@ impl WindowArgs {
 
 /// Filter flags; several values of the same dimension are alternatives.
 #[derive(Clone, Debug, Default, Args)]
-pub struct FilterArgs {
+pub(super) struct FilterArgs {
     /// Only these spaces
     #[arg(long, value_name = "SPACE")]
-    pub space: Vec<Name>,
+    space: Vec<Name>,
     /// Only these users, as ids or pseudonyms
     #[arg(long, value_name = "USER")]
-    pub user: Vec<Name>,
+    user: Vec<Name>,
     /// Only these models
     #[arg(long, value_name = "MODEL")]
-    pub model: Vec<Name>,
+    model: Vec<Name>,
     /// Only these providers
     #[arg(long, value_name = "PROVIDER")]
-    pub provider: Vec<Name>,
+    provider: Vec<Name>,
     /// Minimum latency in milliseconds, inclusive
     #[arg(long, value_name = "MS")]
-    pub min_ms: Option<f64>,
+    min_ms: Option<f64>,
     /// Maximum latency in milliseconds, exclusive
     #[arg(long, value_name = "MS")]
-    pub max_ms: Option<f64>,
+    max_ms: Option<f64>,
     /// Latency for --min-ms and --max-ms, named as in the API [default: total]
-    #[arg(long, value_name = "LATENCY", value_parser = parse_latency)]
-    pub latency: Option<LatencyKind>,
+    #[arg(long, value_name = "LATENCY", value_parser = |text: &str| spelled(text, &LatencyKind::ALL, LatencyKind::as_str))]
+    latency: Option<LatencyKind>,
 }
 
 impl FilterArgs {
     /// The filter, with users replaced by their pseudonyms.
     ///
     /// # Errors
-    /// If a user is given and the key cannot be read.
-    pub fn resolve(&self, config: &Config) -> Result<Filter> {
-        if self.user.is_empty() {
-            return self.filter(&|user| Name::new(user));
-        }
-        let pseudonymizer = open::pseudonymizer(config)?;
-        self.filter(&|user| pseudonymizer.user(user))
-    }
-
-    /// The filter; `pseudonym` maps user ids to pseudonyms.
-    ///
-    /// # Errors
-    /// If the latency bounds exclude everything.
-    pub fn filter(&self, pseudonym: &dyn Fn(&str) -> Name) -> Result<Filter> {
+    /// If the latency bounds exclude everything, or a user is given and the key cannot be read.
+    pub(super) fn resolve(&self, config: &Config) -> Result<Filter> {
         let kind = self.latency.unwrap_or(LatencyKind::Total);
         let latency = LatencyBounds::from_ms(kind, self.min_ms, self.max_ms)
             .map_err(|reason| Error::invalid_config("--min-ms and --max-ms", reason))?;
+        let mut users = self.user.clone();
+        if !users.is_empty() {
+            let pseudonymizer = open::pseudonymizer(config)?;
+            users.iter_mut().for_each(|user| *user = pseudonymizer.user(user));
+        }
         Ok(Filter {
             latency,
+            users,
             spaces: self.space.clone(),
-            users: self.user.iter().map(|user| pseudonym(user)).collect(),
             models: self.model.clone(),
             providers: self.provider.clone(),
             ..Filter::default()
         })
     }
-}
-
-fn parse_latency(text: &str) -> Result<LatencyKind, String> {
-    LatencyKind::ALL.into_iter().find(|kind| kind.stem() == text).ok_or_else(|| {
-        let names = LatencyKind::ALL.map(LatencyKind::stem).join(", ");
-        format!("use one of {names}")
-    })
-}
-
-fn parse_window(text: &str) -> Result<TimeWindow, String> {
-    let names = TimeWindow::ALL.map(TimeWindow::as_str).join(", ");
-    TimeWindow::parse(text).ok_or_else(|| format!("use one of {names}"))
 }
 
 fn parse_instant(flag: &str, text: &str, tz: Tz) -> Result<Timestamp> {
@@ -184,10 +159,10 @@ mod tests {
     #[test]
     fn latencies_have_bounds_that_enclose_something() {
         let args = |max_ms| FilterArgs { min_ms: Some(5.0), max_ms, ..FilterArgs::default() };
-        let filter = args(None).filter(&|user| Name::new(user)).unwrap();
+        let filter = args(None).resolve(&Config::default()).unwrap();
         let bounds = filter.latency.unwrap();
         assert_eq!((bounds.kind, bounds.min_us), (LatencyKind::Total, 5_000));
-        let error = args(Some(5.0)).filter(&|user| Name::new(user)).unwrap_err();
+        let error = args(Some(5.0)).resolve(&Config::default()).unwrap_err();
         assert!(error.to_string().starts_with("--min-ms and --max-ms: "), "{error}");
     }
 

@@ -12,7 +12,6 @@
 mod record;
 mod remote;
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -44,12 +43,7 @@ pub struct Client {
     authorization: String,
 }
 
-/// Omits the token.
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
-    }
-}
+debug_fields!(Client { url });
 
 /// Result of sending a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -9,67 +9,54 @@ use crate::error::Result;
 use crate::model::measures::as_f64;
 use crate::model::{LatencyKind, Name, Outcome};
 
-/// One request. Every field is optional; unknown values are omitted, never 0.
-///
-/// Users and sessions are sent as they are; the server replaces them by keyed hashes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of the API, documented in docs/api.md")]
-pub struct Record {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+/// Declares [`Record`] with optional fields, which are omitted from the JSON object if unknown.
+macro_rules! record {
+    ($($(#[$doc:meta])? $field:ident: $type:ty,)+) => {
+        /// One request. Every field is optional; unknown values are omitted, never 0.
+        ///
+        /// Users and sessions are sent as they are; the server replaces them by keyed hashes.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+        #[expect(missing_docs, reason = "the fields are those of the API, documented in docs/api.md")]
+        pub struct Record {
+            $(
+                $(#[$doc])?
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )+
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            pub tags: BTreeMap<String, String>,
+        }
+    };
+}
+
+record! {
+    request_id: String,
     /// RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub space: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub operation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total_latency_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub context_latency_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub llm_latency_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_to_first_token_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completion_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_prompt_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_hit: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cancelled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub streamed: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider_response_id: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    started_at: String,
+    user: String,
+    space: String,
+    session: String,
+    provider: String,
+    model: String,
+    operation: String,
+    total_latency_ms: f64,
+    context_latency_ms: f64,
+    llm_latency_ms: f64,
+    time_to_first_token_ms: f64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    cached_prompt_tokens: u64,
+    reasoning_tokens: u64,
+    cost_usd: f64,
+    cache_hit: bool,
+    error_type: String,
+    error_code: String,
+    cancelled: bool,
+    http_status: u16,
+    finish_reason: String,
+    attempt: u32,
+    streamed: bool,
+    provider_response_id: String,
 }
 
 /// Leaves identities unchanged, because the server hashes them with its own key.
@@ -91,7 +78,7 @@ impl Identify for Unhashed {
 
 impl Record {
     /// Converts a request that a collector tracked.
-    pub fn of(request: FinishedRequest) -> Result<Self> {
+    pub(super) fn of(request: FinishedRequest) -> Result<Self> {
         let session = request.session().map(ToOwned::to_owned);
         let record = request.into_record(&Unhashed)?;
         let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);

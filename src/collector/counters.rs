@@ -26,16 +26,19 @@ pub struct CollectorStats {
     pub unknown_ids: u64,
 }
 
-/// Number of times [`Counters::stats`] rereads the exit counters to get a consistent snapshot
+/// Number of times [`Counters::stats`] rereads the counters of ended requests to get a consistent snapshot
 /// before it accepts a slightly inconsistent one.
 const SNAPSHOT_RETRIES: usize = 32;
 
-/// How a request leaves the collector.
+/// What is counted.
 #[derive(Clone, Copy)]
-pub(super) enum Exit {
+pub(super) enum Counted {
+    Started,
     Completed,
     Dropped,
     Discarded,
+    Abandoned,
+    UnknownId,
 }
 
 /// A counter on its own cache line, because starts and ends happen on different cores.
@@ -43,58 +46,44 @@ pub(super) enum Exit {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
+/// By [`Counted`].
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    started: Counter,
-    exits: [Counter; 3],
-    abandoned: Counter,
-    unknown_ids: Counter,
-}
+pub(super) struct Counters([Counter; 6]);
 
 impl Counters {
-    pub(super) fn start(&self) {
-        self.started.0.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count(&self, event: Counted) {
+        // Release: a thread that sees the end of a request also sees its start.
+        self.0[event as usize].0.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn exit(&self, exit: Exit) {
-        // Release: whoever observes this exit also observes the start before it.
-        self.exits[exit as usize].0.fetch_add(1, Ordering::Release);
+    pub(super) fn get(&self, event: Counted) -> u64 {
+        self.0[event as usize].0.load(Ordering::Acquire)
     }
 
-    pub(super) fn abandon(&self) {
-        self.abandoned.0.fetch_add(1, Ordering::Relaxed);
+    /// The requests that are no longer in flight: completed, dropped and discarded.
+    fn ended(&self) -> [u64; 3] {
+        [Counted::Completed, Counted::Dropped, Counted::Discarded].map(|event| self.get(event))
     }
 
-    pub(super) fn unknown_id(&self) {
-        self.unknown_ids.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn dropped(&self) -> u64 {
-        self.exits[Exit::Dropped as usize].0.load(Ordering::Acquire)
-    }
-
-    fn exits(&self) -> [u64; 3] {
-        [0, 1, 2].map(|exit| self.exits[exit].0.load(Ordering::Acquire))
-    }
-
-    /// A consistent snapshot of both, as far as possible without a lock: a thread that is preempted
-    /// between the two reads would otherwise report requests that ended meanwhile as in flight.
-    fn exits_and_starts(&self) -> ([u64; 3], u64) {
-        let mut exits = self.exits();
+    /// A consistent snapshot of ends and starts, as far as possible without a lock: a thread that is
+    /// preempted between the two reads would otherwise report requests that ended meanwhile as in
+    /// flight.
+    fn ended_and_started(&self) -> ([u64; 3], u64) {
+        let mut ended = self.ended();
         for _ in 0..SNAPSHOT_RETRIES {
-            // Exits are read before starts, so that the difference is never negative.
-            let started = self.started.0.load(Ordering::Acquire);
-            let after = self.exits();
-            if after == exits {
-                return (exits, started);
+            // Ends are read before starts, so that the difference is never negative.
+            let started = self.get(Counted::Started);
+            let after = self.ended();
+            if after == ended {
+                return (ended, started);
             }
-            exits = after;
+            ended = after;
         }
-        (exits, self.started.0.load(Ordering::Acquire))
+        (ended, self.get(Counted::Started))
     }
 
     pub(super) fn stats(&self, queued: usize) -> CollectorStats {
-        let ([completed, dropped, discarded], started) = self.exits_and_starts();
+        let ([completed, dropped, discarded], started) = self.ended_and_started();
         CollectorStats {
             started,
             completed,
@@ -102,8 +91,8 @@ impl Counters {
             discarded,
             in_flight: started.saturating_sub(completed + dropped + discarded),
             queued: u64::try_from(queued).unwrap_or(u64::MAX),
-            abandoned: self.abandoned.0.load(Ordering::Relaxed),
-            unknown_ids: self.unknown_ids.0.load(Ordering::Relaxed),
+            abandoned: self.get(Counted::Abandoned),
+            unknown_ids: self.get(Counted::UnknownId),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! A finished request and its conversion to a record.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::info::Usage;
 use super::state::RequestState;
 use crate::error::{Error, Result};
 use crate::model::record::limits;
-use crate::model::{Name, Outcome, RequestId, RequestRecord, Timestamp};
+use crate::model::{Name, RequestId, RequestRecord};
 use crate::privacy::is_tag_key;
 
 /// Replaces identities by what may be stored.
@@ -21,24 +20,10 @@ pub trait Identify {
 }
 
 /// A finished request as the application reported it, not yet pseudonymised; one pointer in size.
+#[derive(Debug)]
 pub struct FinishedRequest(pub(super) Box<RequestState>);
 
 impl FinishedRequest {
-    /// The request id.
-    pub fn request_id(&self) -> &RequestId {
-        &self.0.request_id
-    }
-
-    /// Start of the request.
-    pub fn started_at(&self) -> Timestamp {
-        self.0.started_at
-    }
-
-    /// Outcome of the request.
-    pub fn outcome(&self) -> Outcome {
-        self.0.outcome
-    }
-
     /// The session as the application reported it, not hashed.
     pub(crate) fn session(&self) -> Option<&str> {
         self.0.info.session.as_deref()
@@ -48,7 +33,6 @@ impl FinishedRequest {
     ///
     /// Values beyond a limit are truncated or skipped, so an oversized value never loses the
     /// request.
-    ///
     ///
     /// # Errors
     /// If the wall clock was before the year 2000 at the start, because the request then
@@ -102,17 +86,6 @@ impl FinishedRequest {
             tags: canonical_tags(info.tags, label),
             ..RequestRecord::new(request_id, state.started_at, info.source)
         })
-    }
-}
-
-/// Omits user, session and tags, because `Debug` output ends up in logs.
-impl fmt::Debug for FinishedRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FinishedRequest")
-            .field("request_id", self.request_id())
-            .field("started_at", &self.started_at())
-            .field("outcome", &self.outcome())
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The guards that track a request and its LLM calls.
 
-use std::fmt;
 use std::sync::Arc;
 
-use super::info::{RequestInfo, Usage};
+use super::CollectorCore;
+use super::counters::Counted;
+use super::info::{RequestInfo, Usage, label, name};
 use super::state::RequestState;
-use super::{End, Shared};
 use crate::model::{CostSource, ErrorType, Outcome, RequestId};
 
 /// Error code of a request whose guard was dropped during a panic.
@@ -27,15 +27,16 @@ const NO_ID: RequestId = RequestId::Uuid([0; 16]);
 ///     request.complete();
 /// }
 /// ```
+#[derive(Debug)]
 #[must_use = "a request whose guard is dropped at once counts as cancelled"]
 pub struct RequestGuard {
-    shared: Arc<Shared>,
+    shared: Arc<CollectorCore>,
     /// `None` after the request has ended.
     state: Option<Box<RequestState>>,
 }
 
 impl RequestGuard {
-    pub(super) fn new(shared: Arc<Shared>, state: Box<RequestState>) -> Self {
+    pub(super) fn new(shared: Arc<CollectorCore>, state: Box<RequestState>) -> Self {
         Self { shared, state: Some(state) }
     }
 
@@ -51,7 +52,7 @@ impl RequestGuard {
         self.at_now(RequestState::context_assembled);
     }
 
-    /// Records a lookup in the application's own answer cache (not the provider's prompt cache);
+    /// Records a lookup in the application's own response cache (not the provider's prompt cache);
     /// the last call wins.
     pub fn cache_lookup(&mut self, hit: bool) {
         self.update(|state| state.cache_hit = hit);
@@ -97,7 +98,7 @@ impl RequestGuard {
 
     /// Sets the reason why the model stopped.
     pub fn finish_reason(&mut self, finish_reason: impl AsRef<str>) {
-        self.update(|state| state.set_finish_reason(finish_reason.as_ref()));
+        self.update(|state| state.finish_reason = Some(label(finish_reason.as_ref())));
     }
 
     /// Sets the HTTP status of the response.
@@ -120,7 +121,7 @@ impl RequestGuard {
 
     /// Sets the model that responded, if it differs from the requested one.
     pub fn answered_by(&mut self, model: impl AsRef<str>) {
-        self.update(|state| state.set_model(model.as_ref()));
+        self.update(|state| state.info.model = Some(name(model.as_ref())));
     }
 
     /// Adds information that becomes known only after the start. The request id and the time before
@@ -158,20 +159,20 @@ impl RequestGuard {
     /// Ends the request as cancelled, with a short machine-readable code. Without a code, drop the
     /// guard.
     pub fn cancel_code(mut self, code: impl AsRef<str>) {
-        self.update(|state| state.cancel(Some(code.as_ref())));
+        self.update(|state| state.error_code = Some(label(code.as_ref())));
         self.end();
     }
 
     /// Discards the request without a record, for health checks and tests.
     pub fn discard(mut self) {
         self.state = None;
-        self.shared.exit(End::Discarded);
+        self.shared.counters.count(Counted::Discarded);
     }
 
     fn end(&mut self) {
         if let Some(mut state) = self.state.take() {
             state.end(self.shared.clock.monotonic_us());
-            self.shared.exit(End::Finished(state));
+            self.shared.enqueue(state);
         }
     }
 
@@ -195,14 +196,6 @@ impl Drop for RequestGuard {
             }
             self.end();
         }
-    }
-}
-
-impl fmt::Debug for RequestGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestGuard")
-            .field("request_id", self.request_id())
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,12 @@
 //! What the application reports at the start of a request and about its response.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::model::record::limits;
 use crate::model::{Name, RequestId, Source};
 use crate::privacy::is_sensitive;
 
-/// Bytes beyond the cut that are looked at: what begins before the cut must be recognised as if it were whole.
+/// Number of bytes after the limit that are also checked for sensitive text, which may begin before the limit.
 const BEYOND_CUT_BYTES: usize = 512;
 
 /// What the application knows when a request starts.
@@ -45,7 +44,7 @@ impl RequestInfo {
         Self {
             request_id: None,
             source: Source::Collector,
-            operation: cut(operation.as_ref(), limits::LABEL_BYTES),
+            operation: label(operation.as_ref()),
             user: None,
             space: None,
             session: None,
@@ -71,7 +70,7 @@ impl RequestInfo {
 
     /// The workspace, project or team.
     pub fn space(mut self, space: impl AsRef<str>) -> Self {
-        self.space = Some(cut(space.as_ref(), limits::NAME_BYTES));
+        self.space = Some(name(space.as_ref()));
         self
     }
 
@@ -83,13 +82,13 @@ impl RequestInfo {
 
     /// The provider that runs the model.
     pub fn provider(mut self, provider: impl AsRef<str>) -> Self {
-        self.provider = Some(cut(provider.as_ref(), limits::NAME_BYTES));
+        self.provider = Some(name(provider.as_ref()));
         self
     }
 
     /// The requested model.
     pub fn model(mut self, model: impl AsRef<str>) -> Self {
-        self.model = Some(cut(model.as_ref(), limits::NAME_BYTES));
+        self.model = Some(name(model.as_ref()));
         self
     }
 
@@ -113,8 +112,7 @@ impl RequestInfo {
     /// Adds a short, identifier-like tag; tags beyond [`limits::TAGS`] are dropped.
     pub fn tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         if self.tags.len() < limits::TAGS {
-            let key = cut(key.as_ref(), limits::LABEL_BYTES);
-            self.tags.push((key, cut(value.as_ref(), limits::LABEL_BYTES)));
+            self.tags.push((label(key.as_ref()), label(value.as_ref())));
         }
         self
     }
@@ -140,18 +138,7 @@ impl RequestInfo {
     }
 }
 
-/// Omits user, session and tags, because `Debug` output ends up in logs.
-impl fmt::Debug for RequestInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestInfo")
-            .field("request_id", &self.request_id)
-            .field("operation", &self.operation)
-            .field("space", &self.space)
-            .field("provider", &self.provider)
-            .field("model", &self.model)
-            .finish_non_exhaustive()
-    }
-}
+debug_fields!(RequestInfo { request_id, operation, space, provider, model });
 
 /// Token counts of one response so far; unknown is `None`, never 0.
 ///
@@ -176,9 +163,10 @@ pub struct Usage {
 impl Usage {
     /// Input and output tokens, without details.
     pub const fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        let (prompt_tokens, completion_tokens) = (Some(prompt_tokens), Some(completion_tokens));
         Self {
-            prompt_tokens: Some(prompt_tokens),
-            completion_tokens: Some(completion_tokens),
+            prompt_tokens,
+            completion_tokens,
             cached_prompt_tokens: None,
             reasoning_tokens: None,
         }
@@ -198,7 +186,7 @@ pub struct Completion {
     pub llm_latency: Option<Duration>,
     /// From the start of the LLM call to the first generated delta.
     pub time_to_first_token: Option<Duration>,
-    /// Whether the application's own answer cache served the response.
+    /// Whether the application's own response cache served the response.
     pub cache_hit: bool,
     /// The provider, if it differs from the start.
     pub provider: Option<Name>,
@@ -214,10 +202,20 @@ pub struct Completion {
     pub provider_response_id: Option<Name>,
 }
 
-/// At most the first `max_bytes` bytes, cut at a character boundary: bounds the memory of a queued
-/// request, whatever the caller passes. Empty for a sensitive text that is too long: half an address or half a URL no
-/// longer looks like one.
-pub(super) fn cut(text: &str, max_bytes: usize) -> Name {
+/// A name, truncated to its limit.
+pub(super) fn name(text: &str) -> Name {
+    cut(text, limits::NAME_BYTES)
+}
+
+/// A label, truncated to its limit.
+pub(super) fn label(text: &str) -> Name {
+    cut(text, limits::LABEL_BYTES)
+}
+
+/// At most the first `max_bytes` bytes, truncated at a character boundary, to bound the memory of a
+/// queued request. Empty for a sensitive text that is too long, because half an address or half a
+/// URL does not look like one.
+fn cut(text: &str, max_bytes: usize) -> Name {
     let head = |bytes| text.get(..text.floor_char_boundary(bytes)).unwrap_or_default();
     if text.len() > max_bytes && is_sensitive(head(max_bytes + BEYOND_CUT_BYTES)) {
         return Name::default();

@@ -26,13 +26,14 @@ pub use guard::{LlmGuard, PANIC_CODE, RequestGuard};
 pub use info::{Completion, RequestInfo, Usage};
 pub use queue::{CollectorQueue, Handover};
 
-use counters::{Counters, Exit};
+use counters::{Counted, Counters};
 use ids::IdSource;
 use open::OpenRequests;
-use queue::Progress;
+use queue::FlushBarrier;
 use state::RequestState;
 
 use crate::config::IngestConfig;
+use crate::model::clock::as_us;
 use crate::model::{Clock, ErrorType, Outcome, RequestId};
 
 /// Error code of a request that was started by id and never ended.
@@ -58,69 +59,48 @@ pub const OPEN_BY_ID_MAX: usize = 16_384;
 /// request.complete();
 /// assert_eq!(telemetry.stats().completed, 1);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TelemetryCollector {
-    shared: Arc<Shared>,
+    shared: Arc<CollectorCore>,
 }
 
 /// State shared by all clones, guards and the queue.
-struct Shared {
+struct CollectorCore {
     clock: Arc<dyn Clock>,
     ids: IdSource,
     sender: Sender<FinishedRequest>,
     counters: Counters,
     open: OpenRequests,
     abandoned_after_us: u64,
-    handover: Progress,
+    handover: FlushBarrier,
 }
 
-/// How a request ends.
-enum End {
-    Finished(Box<RequestState>),
-    /// Too many requests are open by id.
-    Rejected,
-    Discarded,
-}
-
-impl Shared {
+impl CollectorCore {
     fn state(&self, mut info: RequestInfo) -> Box<RequestState> {
         let started_at = self.clock.now();
         let request_id = info.request_id.take().unwrap_or_else(|| self.ids.next(started_at));
-        self.counters.start();
+        self.counters.count(Counted::Started);
         Box::new(RequestState::new(info, request_id, started_at, self.clock.monotonic_us()))
     }
 
-    /// The only exit: every request stops being in flight here.
-    fn exit(&self, end: End) {
-        let exit = match end {
-            End::Finished(state) => match self.sender.try_send(FinishedRequest(state)) {
-                Ok(()) => Exit::Completed,
-                Err(_full_or_closed) => Exit::Dropped,
-            },
-            End::Rejected => Exit::Dropped,
-            End::Discarded => Exit::Discarded,
-        };
-        self.counters.exit(exit);
+    /// Queues a request that has ended, or drops it if the queue is full or closed.
+    fn enqueue(&self, state: Box<RequestState>) {
+        let sent = self.sender.try_send(FinishedRequest(state));
+        self.counters.count(if sent.is_ok() { Counted::Completed } else { Counted::Dropped });
     }
 
     /// Ends a request without a total latency, because its end is unknown.
     fn abandon(&self, mut state: Box<RequestState>) {
         state.fail(ErrorType::Other, Some(ABANDONED_CODE));
-        self.counters.abandon();
-        self.exit(End::Finished(state));
+        self.counters.count(Counted::Abandoned);
+        self.enqueue(state);
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for CollectorCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = self.counters.stats(self.sender.len());
-        f.debug_struct("Shared").field("stats", &stats).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for TelemetryCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TelemetryCollector").field("stats", &self.stats()).finish()
+        f.debug_struct("CollectorCore").field("stats", &stats).finish_non_exhaustive()
     }
 }
 
@@ -131,15 +111,14 @@ impl TelemetryCollector {
     pub fn new(config: &IngestConfig, clock: Arc<dyn Clock>) -> (Self, CollectorQueue) {
         let capacity = config.collector_queue_max_records.max(1);
         let (sender, receiver) = crossbeam_channel::bounded(capacity);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(CollectorCore {
             clock,
             ids: IdSource::new(),
             sender,
             counters: Counters::default(),
             open: OpenRequests::new(OPEN_BY_ID_MAX),
-            abandoned_after_us: u64::try_from(config.abandoned_after.as_micros())
-                .unwrap_or(u64::MAX),
-            handover: Progress::default(),
+            abandoned_after_us: as_us(config.abandoned_after),
+            handover: FlushBarrier::default(),
         });
         let queue = CollectorQueue::new(receiver, Arc::clone(&shared));
         (Self { shared }, queue)
@@ -161,7 +140,7 @@ impl TelemetryCollector {
         match self.shared.open.insert(state) {
             Ok(None) => {}
             Ok(Some(earlier)) => self.shared.abandon(earlier),
-            Err(_rejected) => self.shared.exit(End::Rejected),
+            Err(_rejected) => self.shared.counters.count(Counted::Dropped),
         }
         id
     }
@@ -191,12 +170,12 @@ impl TelemetryCollector {
 
     fn end_by_id(&self, id: &RequestId, change: impl FnOnce(&mut RequestState)) -> bool {
         let Some(mut state) = self.shared.open.remove(id) else {
-            self.shared.counters.unknown_id();
+            self.shared.counters.count(Counted::UnknownId);
             return false;
         };
         state.end(self.shared.clock.monotonic_us());
         change(&mut state);
-        self.shared.exit(End::Finished(state));
+        self.shared.enqueue(state);
         true
     }
 

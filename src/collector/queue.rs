@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::{FinishedRequest, Shared};
+use super::counters::Counted;
+use super::{CollectorCore, FinishedRequest};
 
 /// Initial wait between two polls of an empty queue; it doubles up to [`POLL_MAX`].
 const POLL_MIN: Duration = Duration::from_millis(1);
@@ -23,7 +24,7 @@ const DROP_REPORT_INTERVAL_US: u64 = 60_000_000;
 #[derive(Debug)]
 pub struct CollectorQueue {
     receiver: Receiver<FinishedRequest>,
-    shared: Arc<Shared>,
+    shared: Arc<CollectorCore>,
     received: u64,
     poll: Duration,
     reported_drops: u64,
@@ -31,7 +32,7 @@ pub struct CollectorQueue {
 }
 
 impl CollectorQueue {
-    pub(super) fn new(receiver: Receiver<FinishedRequest>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(receiver: Receiver<FinishedRequest>, shared: Arc<CollectorCore>) -> Self {
         Self {
             receiver,
             shared,
@@ -76,7 +77,7 @@ impl CollectorQueue {
 
     /// Logs dropped requests here, so that the application's thread does not pay for it.
     fn report_drops(&mut self) {
-        let dropped = self.shared.counters.dropped();
+        let dropped = self.shared.counters.get(Counted::Dropped);
         if dropped == self.reported_drops {
             return;
         }
@@ -105,7 +106,7 @@ impl Drop for CollectorQueue {
 /// Acknowledges requests received from a [`CollectorQueue`]. Clones share state.
 #[derive(Clone, Debug)]
 pub struct Handover {
-    shared: Arc<Shared>,
+    shared: Arc<CollectorCore>,
 }
 
 impl Handover {
@@ -118,14 +119,14 @@ impl Handover {
 
 /// Synchronises flushing threads with the drain side; requests do not pass through it.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
-    state: Mutex<ProgressState>,
+pub(super) struct FlushBarrier {
+    state: Mutex<BarrierState>,
     flush_requested: Condvar,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct ProgressState {
+struct BarrierState {
     /// Number of flushes requested.
     requested: u64,
     /// Number of flushes whose target is set.
@@ -136,7 +137,7 @@ struct ProgressState {
     closed: bool,
 }
 
-impl Progress {
+impl FlushBarrier {
     /// Waits until every request in the queue is acknowledged; `false` if that takes longer than
     /// `timeout` or the queue is no longer drained.
     ///
@@ -187,12 +188,12 @@ impl Progress {
     }
 
     /// Every change under the lock is a single step, so a poisoned lock is still usable.
-    fn lock(&self) -> MutexGuard<'_, ProgressState> {
+    fn lock(&self) -> MutexGuard<'_, BarrierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_reached(target: Option<u64>, state: &ProgressState) -> bool {
+fn is_reached(target: Option<u64>, state: &BarrierState) -> bool {
     target.is_some_and(|target| state.acknowledged >= target)
 }
 

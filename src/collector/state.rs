@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::info::{Completion, RequestInfo, Usage, cut, whole};
+use super::info::{Completion, RequestInfo, Usage, label, name, whole};
+use crate::model::clock::as_us;
 use crate::model::record::limits;
 use crate::model::{CostSource, ErrorType, LatencyKind, Name, Outcome, RequestId, Timestamp};
 
@@ -28,6 +29,8 @@ pub(super) struct RequestState {
     time_to_first_token_us: Option<u64>,
     llm: LlmCalls,
 }
+
+debug_fields!(RequestState { request_id, started_at, outcome });
 
 /// The attempts of one request; they follow each other and never overlap.
 #[derive(Default)]
@@ -69,11 +72,13 @@ impl RequestState {
         started_at: Timestamp,
         started_us: u64,
     ) -> Self {
-        let context_before = info.context_before;
-        let mut state = Self {
+        let context_us = info.context_before.map(|us| as_us(us).min(limits::LATENCY_US));
+        let before_us = context_us.unwrap_or(0);
+        let before_ms = i64::try_from(before_us / 1_000).unwrap_or(0);
+        Self {
             request_id,
             info,
-            started_at,
+            started_at: started_at.plus_ms(-before_ms),
             started_us,
             usage: Usage::default(),
             cost_usd: None,
@@ -85,15 +90,11 @@ impl RequestState {
             finish_reason: None,
             provider_response_id: None,
             total_us: None,
-            before_us: 0,
-            context_us: None,
+            before_us,
+            context_us,
             time_to_first_token_us: None,
             llm: LlmCalls::default(),
-        };
-        if let Some(context) = context_before {
-            state.move_start_back(context);
         }
-        state
     }
 
     /// Excludes time spent in earlier LLM calls (to rewrite the query, for example), so that
@@ -114,8 +115,8 @@ impl RequestState {
         self.llm.last_failure = None;
         // The user waits for the first token of the attempt that succeeds.
         self.time_to_first_token_us = None;
-        self.info.provider = Some(cut(provider, limits::NAME_BYTES));
-        self.info.model = Some(cut(model, limits::NAME_BYTES));
+        self.info.provider = Some(name(provider));
+        self.info.model = Some(name(model));
     }
 
     pub(super) const fn llm_is_open(&self) -> bool {
@@ -145,55 +146,27 @@ impl RequestState {
         }
     }
 
-    pub(super) fn set_finish_reason(&mut self, finish_reason: &str) {
-        self.finish_reason = Some(cut(finish_reason, limits::LABEL_BYTES));
-    }
-
-    /// Drops an id that is too long, because two truncated ids could be equal.
+    /// Sets the provider's response id. Drops an id that is too long, because two truncated ids could be equal.
     pub(super) fn set_provider_response_id(&mut self, id: &str) {
         self.provider_response_id = whole(id, limits::NAME_BYTES);
     }
 
-    pub(super) fn set_model(&mut self, model: &str) {
-        self.info.model = Some(cut(model, limits::NAME_BYTES));
-    }
-
-    /// Moves the start back by a context that was assembled before it.
-    pub(super) fn move_start_back(&mut self, context: Duration) {
-        let us = u64::try_from(context.as_micros()).unwrap_or(u64::MAX).min(limits::LATENCY_US);
-        self.before_us = us;
-        self.context_us = Some(us);
-        self.started_at = self.started_at.plus_ms(-i64::try_from(us / 1_000).unwrap_or(0));
-    }
-
-    pub(super) fn cancel(&mut self, code: Option<&str>) {
-        self.outcome = Outcome::Cancelled;
-        self.error_code = code.map(|code| cut(code, limits::LABEL_BYTES));
-    }
-
     pub(super) fn fail(&mut self, kind: ErrorType, code: Option<&str>) {
         self.outcome = Outcome::Error(kind);
-        self.error_code = code.map(|code| cut(code, limits::LABEL_BYTES));
+        self.error_code = code.map(label);
     }
 
     pub(super) fn apply(&mut self, completion: &Completion) {
-        let us = |latency: Option<Duration>| {
-            latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX))
-        };
+        let us = |latency: Option<Duration>| latency.map(as_us);
         self.usage = completion.usage;
         self.context_us = us(completion.context_latency);
         self.llm.reported_us = us(completion.llm_latency);
         self.time_to_first_token_us = us(completion.time_to_first_token);
         self.cache_hit = completion.cache_hit;
-        if let Some(provider) = &completion.provider {
-            self.info.provider = Some(cut(provider, limits::NAME_BYTES));
-        }
-        if let Some(model) = &completion.model {
-            self.info.model = Some(cut(model, limits::NAME_BYTES));
-        }
-        if let Some(finish_reason) = &completion.finish_reason {
-            self.set_finish_reason(finish_reason);
-        }
+        let changed = |text: &Option<Name>| text.as_deref().map(name);
+        self.info.provider = changed(&completion.provider).or(self.info.provider.take());
+        self.info.model = changed(&completion.model).or(self.info.model.take());
+        self.finish_reason = completion.finish_reason.as_deref().map(label);
         if let Some(id) = &completion.provider_response_id {
             self.set_provider_response_id(id);
         }

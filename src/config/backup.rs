@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{count, duration, flag, limit, optional, path, time_of_day};
-use super::settings::settings;
+use super::settings::{ensure, settings};
 use crate::error::{Error, Result};
 
 /// Default throughput of a backup, in bytes per second. The WAL grows until the copy is complete (measured under 1,000
@@ -50,16 +50,6 @@ pub enum BackupSchedule {
     },
 }
 
-impl BackupSchedule {
-    /// The time between two backups; daily ones may differ by the hour of a clock change.
-    pub const fn interval(self) -> Duration {
-        match self {
-            Self::Every(interval) => interval,
-            Self::Daily { .. } => Duration::from_secs(DAY_S),
-        }
-    }
-}
-
 impl BackupConfig {
     /// When backups are made: daily at the time of day, if there is one.
     pub const fn schedule(&self) -> BackupSchedule {
@@ -70,19 +60,16 @@ impl BackupConfig {
         }
     }
 
-    /// A time of day takes the place of the default interval, and not of one that was typed.
+    /// A time of day replaces the default interval, but not an interval that was typed.
     fn check(&mut self, raw: &RawBackup) -> Result<()> {
-        if self.at.is_some() {
-            if raw.every.is_some() && self.every.is_some() {
-                let reason = "backup.every is set too; set one of them, and the other to \"\"";
-                return Err(Error::invalid_config("backup.at", reason));
-            }
-            self.every = None;
-        } else if self.every.is_none() {
+        if self.at.is_none() {
             let reason = "is empty; set a duration such as \"24h\", or set backup.at";
-            return Err(Error::invalid_config("backup.every", reason));
+            return ensure(self.every.is_some(), "backup.every", reason);
         }
-        Ok(())
+        let is_single = raw.every.is_none() || self.every.is_none();
+        self.every = None;
+        let reason = "backup.every is set too; set one of them, and the other to \"\"";
+        ensure(is_single, "backup.at", reason)
     }
 
     /// Refuses a directory in which the server could not make backups: one that is missing, which the server does not
@@ -90,31 +77,30 @@ impl BackupConfig {
     pub fn check_directory(&self) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let shown = directory.display();
-        let refuse = |reason: String| Err(Error::invalid_config("backup.directory", reason));
-        match directory.metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => refuse(format!(
-                "the directory {shown} does not exist; create it first, the server does not"
-            )),
-            Err(error) => refuse(format!(
-                "{shown} cannot be inspected: {error}; name a directory that this user can read and write"
-            )),
-            Ok(found) if !found.is_dir() => {
-                refuse(format!("{shown} is not a directory; name a directory"))
+        let reason = match directory.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                format!(
+                    "the directory {shown} does not exist; create it first, the server does not"
+                )
             }
-            Ok(_) => create_and_remove(directory).or_else(|error| {
-                refuse(format!(
-                    "no file can be created in {shown}: {error}; name a directory that this user can write to, or \
-                     change its permissions"
-                ))
-            }),
-        }
+            Err(error) => format!(
+                "{shown} cannot be inspected: {error}; name a directory that this user can read and write"
+            ),
+            Ok(found) if !found.is_dir() => format!("{shown} is not a directory; name a directory"),
+            Ok(_) => {
+                let file = format!(".chatgauge-{:016x}.check", rand::random::<u64>());
+                let path = directory.join(file);
+                match File::create_new(&path).and_then(|_| std::fs::remove_file(path)) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => format!(
+                        "no file can be created in {shown}: {error}; name a directory that this user can write to, or \
+                         change its permissions"
+                    ),
+                }
+            }
+        };
+        Err(Error::invalid_config("backup.directory", reason))
     }
-}
-
-fn create_and_remove(directory: &Path) -> std::io::Result<()> {
-    let path = directory.join(format!(".chatgauge-{:016x}.check", rand::random::<u64>()));
-    File::create_new(&path)?;
-    std::fs::remove_file(path)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::kinds::grouped;
 
 /// Maximum length of a line of comment, in characters.
 const WIDTH: usize = 116;
-/// What precedes the keys.
-const HEADER: &str = "\
+/// The comment at the start of the file.
+pub(super) const HEADER: &str = "\
 # The configuration of chatgauge: every key with its default. Generated from the declarations in src/config
 # (UPDATE_EXAMPLE=1 cargo test --lib config::tests).
 #
@@ -25,20 +25,11 @@ const HEADER: &str = "\
 
 /// The example file, written section by section.
 pub(super) struct Example {
-    text: String,
+    /// The text written so far.
+    pub(super) text: String,
 }
 
 impl Example {
-    /// The file with its header only.
-    pub(super) fn new() -> Self {
-        Self { text: HEADER.to_owned() }
-    }
-
-    /// The text written so far.
-    pub(super) fn into_text(self) -> String {
-        self.text
-    }
-
     /// Writes the head of a section; `""` is the top of the file.
     pub(super) fn section(&mut self, name: &str, description: &[&str]) {
         self.text.push('\n');

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choice::choice;
+#[cfg(test)]
 use super::example::Example;
 use super::kinds::{base_url, choice, count, listener, optional, path, seconds, text};
-use super::settings::settings;
-use crate::error::{Error, Result};
+use super::settings::{ensure, settings};
+use crate::error::Result;
+use crate::model::spelling::spelled_enum;
 
 settings! {
     /// The pass-through gateway (docs/gateway.md). It requires no token: whoever reaches it reaches the upstreams, with
@@ -59,9 +60,9 @@ settings! {
     }
 }
 
-choice! {
+spelled_enum! {
     /// Whether streams of chat completions are asked for their usage.
-    InjectUsage {
+    pub enum InjectUsage {
         /// At hosts known to support it.
         Auto = "auto",
         /// Yes, until the upstream refuses it.
@@ -71,9 +72,9 @@ choice! {
     }
 }
 
-choice! {
+spelled_enum! {
     /// Whether input tokens include cached ones.
-    InputCache {
+    pub enum InputCache {
         /// As in the API of the provider: Anthropic counts them separately.
         Auto = "auto",
         /// Input tokens include them.
@@ -83,9 +84,9 @@ choice! {
     }
 }
 
-choice! {
+spelled_enum! {
     /// What happens to a response whose client went away.
-    OnDisconnect {
+    pub enum OnDisconnect {
         /// The upstream request is cancelled, which ends its cost.
         Abort = "abort",
         /// It is read to its end, so that its usage is known.
@@ -152,6 +153,7 @@ impl GatewayConfig {
     }
 
     /// The first upstream with descriptions, the others without.
+    #[cfg(test)]
     fn write_upstreams(&self, example: &mut Example) {
         for (place, (name, upstream)) in self.upstreams.iter().enumerate() {
             let section = format!("gateway.upstreams.{name}");
@@ -165,15 +167,11 @@ impl GatewayConfig {
 
 /// Checks a name: a path segment, and not one of those that select a default upstream or a space.
 fn check_name(section: &str, name: &str) -> Result<()> {
-    let is_segment = name.bytes().all(|byte| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
-    });
-    if is_segment && !name.is_empty() && !["v1", "s"].contains(&name) {
-        return Ok(());
-    }
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let is_name = !name.is_empty() && name.chars().all(is_part) && !["v1", "s"].contains(&name);
     let reason =
         "the name of an upstream is made of a-z, 0-9, - and _, and neither \"v1\" nor \"s\"";
-    Err(Error::invalid_config(section, reason))
+    ensure(is_name, section, reason)
 }
 
 fn check_url(section: &str, url: &str) -> Result<()> {
@@ -182,11 +180,8 @@ fn check_url(section: &str, url: &str) -> Result<()> {
         let host = rest.split('/').next().unwrap_or_default();
         !host.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\"<>\\".contains(&b))
     };
-    if rest.is_some_and(is_host) {
-        return Ok(());
-    }
     let reason = format!("{url:?} is not a URL such as https://api.openai.com");
-    Err(Error::invalid_config(format!("{section}.url"), reason))
+    ensure(rest.is_some_and(is_host), format!("{section}.url"), reason)
 }
 
 #[cfg(test)]

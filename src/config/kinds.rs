@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choice::Choice;
 use super::duration::{duration_text, parse_duration};
 use super::secret::{HIDDEN, Secret};
 use crate::model::Tz;
+use crate::model::spelling::Spelled;
 
 type Read<V, R> = Box<dyn Fn(&R) -> Result<V, String>>;
 type Write<V, R> = Box<dyn Fn(&V) -> R>;
@@ -17,7 +17,8 @@ type Write<V, R> = Box<dyn Fn(&V) -> R>;
 pub(super) struct Kind<V, R = String> {
     read: Read<V, R>,
     write: Write<V, R>,
-    allowed: String,
+    /// The allowed values as a sentence; empty where the description of the key says it.
+    pub(super) allowed: String,
 }
 
 impl<V: 'static, R: 'static> Kind<V, R> {
@@ -52,18 +53,12 @@ impl<V: 'static, R: 'static> Kind<V, R> {
     pub(super) fn write(&self, value: &V) -> R {
         (self.write)(value)
     }
-
-    /// The allowed values as a sentence; empty where the description of the key says it.
-    pub(super) fn allowed(&self) -> &str {
-        &self.allowed
-    }
 }
 
 /// A whole number within a range.
-pub(super) fn count<T>(range: RangeInclusive<i64>) -> Kind<T, i64>
-where
-    T: Copy + TryFrom<i64> + TryInto<i64> + 'static,
-{
+pub(super) fn count<T: Copy + TryFrom<i64> + TryInto<i64> + 'static>(
+    range: RangeInclusive<i64>,
+) -> Kind<T, i64> {
     let (from, to) = range.into_inner();
     let read = move |raw: &i64| {
         let value = T::try_from(*raw).ok().filter(|_| (from..=to).contains(raw));
@@ -124,18 +119,28 @@ pub(super) fn flag() -> Kind<bool, bool> {
 }
 
 /// One of the named values of an enum.
-pub(super) fn choice<T: Choice>() -> Kind<T> {
+pub(super) fn choice<T: Spelled>() -> Kind<T> {
     let read = |raw: &String| {
-        let found = T::ALL.iter().find(|(_, name, _)| name == raw).map(|(value, ..)| *value);
-        let names: Vec<_> = T::ALL.iter().map(|(_, name, _)| *name).collect();
+        let found = T::VALUES.iter().find(|(_, name, _)| name == raw).map(|(value, ..)| *value);
+        let names: Vec<_> = T::VALUES.iter().map(|(_, name, _)| *name).collect();
         found.ok_or_else(|| format!("{raw:?} is none of {}", names.join(", ")))
     };
     let write = |value: &T| {
-        let found = T::ALL.iter().find(|(other, ..)| other == value);
+        let found = T::VALUES.iter().find(|(other, ..)| other == value);
         found.map_or("", |(_, name, _)| *name).to_owned()
     };
-    let values: Vec<_> = T::ALL.iter().map(|(_, name, doc)| format!("\"{name}\":{doc}")).collect();
+    let values: Vec<_> =
+        T::VALUES.iter().map(|(_, name, doc)| format!("\"{name}\":{doc}")).collect();
     Kind::new(read, write).allowing(values.join(" "))
+}
+
+/// One of a list of words.
+pub(super) fn word(all: &'static [&'static str]) -> Kind<&'static str> {
+    let read = move |raw: &String| {
+        let found = all.iter().copied().find(|word| *word == raw.as_str());
+        found.ok_or_else(|| format!("{raw:?} is none of {}", all.join(", ")))
+    };
+    Kind::new(read, |word| (*word).to_owned())
 }
 
 /// A token that is sent in an HTTP header; empty: none.
@@ -181,39 +186,37 @@ pub(super) fn address() -> Kind<SocketAddr> {
 
 /// IP address and port of a listener that can be switched off: empty or `off`.
 pub(super) fn listener() -> Kind<Option<SocketAddr>> {
-    let address = optional(address());
+    let Kind { read, write, .. } = optional(address());
     let read = move |raw: &String| match raw.trim() {
         "off" => Ok(None),
-        raw => address.read(&raw.to_owned()),
+        raw => read(&raw.to_owned()),
     };
-    Kind::new(read, |address| address.map(|address| address.to_string()).unwrap_or_default())
+    Kind::new(read, write)
 }
 
 /// IANA name of a time zone.
 pub(super) fn zone() -> Kind<Tz> {
     let read = |raw: &String| {
-        let wrong = |_| format!("{raw:?} is not an IANA time zone such as Europe/Warsaw");
-        raw.parse::<Tz>().map_err(wrong)
+        raw.parse::<Tz>()
+            .map_err(|_| format!("{raw:?} is not an IANA time zone such as Europe/Warsaw"))
     };
     Kind::new(read, |zone| zone.name().to_owned())
 }
 
 /// Minutes after midnight, as `HH:MM`.
 pub(super) fn time_of_day() -> Kind<u16> {
-    let read = |raw: &String| {
-        let wrong = || format!("{raw:?} is not a time of day such as \"03:30\"");
-        minute_of_day(raw.trim()).ok_or_else(wrong)
-    };
-    Kind::new(read, |minute| format!("{:02}:{:02}", minute / 60, minute % 60))
-}
-
-fn minute_of_day(text: &str) -> Option<u16> {
-    let parse = |part: &str, below: u16| {
-        let is_number = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let parse = |part: &str, lengths: RangeInclusive<usize>, below: u16| {
+        let is_number = lengths.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         part.parse::<u16>().ok().filter(|number| is_number && *number < below)
     };
-    let (hour, minute) = text.split_once(':')?;
-    Some(parse(hour, 24)? * 60 + parse(minute, 60).filter(|_| minute.len() == 2)?)
+    let read = move |raw: &String| {
+        let parts = raw.trim().split_once(':');
+        let minutes = parts.and_then(|(hour, minute)| {
+            Some(parse(hour, 1..=2, 24)? * 60 + parse(minute, 2..=2, 60)?)
+        });
+        minutes.ok_or_else(|| format!("{raw:?} is not a time of day such as \"03:30\""))
+    };
+    Kind::new(read, |minute| format!("{:02}:{:02}", minute / 60, minute % 60))
 }
 
 /// Names separated by commas.
@@ -226,9 +229,7 @@ pub(super) fn names() -> Kind<Vec<String>> {
         let names = raw.split(',').map(str::trim).filter(|name| !name.is_empty());
         let names: Vec<String> = names.map(str::to_owned).collect();
         if names.len() > NAMES_MAX || names.iter().any(|name| name.len() > NAME_BYTES_MAX) {
-            let reason =
-                format!("takes at most {NAMES_MAX} names of at most {NAME_BYTES_MAX} bytes");
-            return Err(reason);
+            return Err(format!("at most {NAMES_MAX} names of at most {NAME_BYTES_MAX} bytes"));
         }
         Ok(names)
     };

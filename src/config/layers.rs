@@ -7,8 +7,7 @@ use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::channels::RawChannel;
-use super::secret::Secret;
+use super::channels::SECRETS;
 use super::service_links::is_service_link;
 use super::{Config, RawConfig};
 use crate::error::{Error, Result};
@@ -30,7 +29,7 @@ pub const LOG_VARIABLE: &str = "CHATGAUGE_LOG";
 
 /// A key set on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flag {
+pub struct ConfigFlag {
     /// The flag as typed, e.g. `--listen`.
     pub flag: String,
     /// The key, e.g. `http.listen`.
@@ -53,25 +52,35 @@ impl Config {
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
-        flags: impl IntoIterator<Item = Flag>,
+        flags: impl IntoIterator<Item = ConfigFlag>,
     ) -> Result<Self> {
-        Layers::read(file, environment, flags)?.check()
+        Self::load_checked(file, environment, flags, |_| Ok(()))
     }
 
-    /// Like [`load`](Self::load), and refuses a backup directory that is not usable here. The server starts without it,
-    /// because a missing disk is no reason to lose records, and degrades its health.
+    /// Like [`load`](Self::load), with a further check of the whole.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
-    pub fn load_usable(
+    /// As [`load`](Self::load), and those of `check`, with the place where the key was set.
+    pub fn load_checked(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
-        flags: impl IntoIterator<Item = Flag>,
+        flags: impl IntoIterator<Item = ConfigFlag>,
+        check: impl Fn(&Self) -> Result<()>,
     ) -> Result<Self> {
-        let layers = Layers::read(file, environment, flags)?;
-        let config = layers.check()?;
-        config.backup.check_directory().map_err(|error| layers.located(error))?;
-        Ok(config)
+        let environment: BTreeMap<String, String> = environment
+            .into_iter()
+            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
+            .collect();
+        let mut layers = Layers::default();
+        if let Some(path) = file.or(environment.get(FILE_VARIABLE).map(Path::new)) {
+            layers.add_file(path)?;
+        }
+        layers.add_environment(&environment)?;
+        for ConfigFlag { flag, key, value } in flags {
+            layers.add_text(&key, &value, flag)?;
+        }
+        let checked = layers.merged.check().and_then(|config| check(&config).map(|()| config));
+        checked.map_err(|error| layers.located(error))
     }
 
     /// Every key with its value, as TOML; secrets only as `(hidden)`.
@@ -89,28 +98,6 @@ struct Layers {
 }
 
 impl Layers {
-    fn read(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-        flags: impl IntoIterator<Item = Flag>,
-    ) -> Result<Self> {
-        let environment: BTreeMap<String, String> = environment
-            .into_iter()
-            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
-            .collect();
-        let mut layers = Self::default();
-        match (file, environment.get(FILE_VARIABLE)) {
-            (Some(path), _) => layers.add_file(path)?,
-            (None, Some(path)) => layers.add_file(Path::new(path))?,
-            (None, None) => {}
-        }
-        layers.add_environment(&environment)?;
-        for Flag { flag, key, value } in flags {
-            layers.add_text(&key, &value, flag)?;
-        }
-        Ok(layers)
-    }
-
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -122,13 +109,16 @@ impl Layers {
         let table = DeTable::parse(&text).map_err(|error| {
             Error::invalid_config(place(error.span()), error.message().to_owned())
         })?;
-        let keys = leaves(table.get_ref());
+        let mut keys = Vec::new();
+        add_positions("", table.get_ref(), &mut keys);
         let layer: RawConfig = toml::from_str(&text).map_err(|error| {
             let line = error.span().map(|span| line_of(&text, span.start));
             let key = keys.iter().find(|(_, span)| line == Some(line_of(&text, span.start)));
             let place = place(error.span());
             let place = key.map_or_else(|| place.clone(), |(key, _)| format!("{place}: {key}"));
-            Error::invalid_config(place, in_words(error.message()))
+            // Without the names of Rust's types.
+            let reason = error.message().replace("expected i64", "expected a whole number");
+            Error::invalid_config(place, reason.replace("expected f64", "expected a number"))
         })?;
         for (key, span) in keys {
             self.origins.insert(key, place(Some(span)));
@@ -153,7 +143,8 @@ impl Layers {
                 if is_service_link(name, value) {
                     continue;
                 }
-                return Err(unknown_variable(name, &known));
+                let reason = format!("there is no such variable; {}", near(name, known.keys()));
+                return Err(Error::invalid_config(name, reason));
             };
             if let Some(other) = set_by.insert(key.clone(), name) {
                 let reason = format!("{other} sets the same key, {key}; set one of them");
@@ -164,10 +155,18 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets a secret of a channel that the file describes. Returns the key, or `None` if `name` is no such variable.
-    fn set_channel_secret(&mut self, name: &str, value: &str) -> Option<String> {
-        let rest = name.strip_prefix(CHANNEL_PREFIX)?;
-        set_secret(&mut self.merged.alerting.channels, rest, value)
+    /// Sets a secret of a channel that the file describes, `CHATGAUGE_ALERTING_CHANNELS_<NAME>_<KEY>`. Returns the key,
+    /// or `None` if there is no such channel or key.
+    fn set_channel_secret(&mut self, variable: &str, value: &str) -> Option<String> {
+        let rest = variable.strip_prefix(CHANNEL_PREFIX)?;
+        self.merged.alerting.channels.iter_mut().find_map(|(name, channel)| {
+            let prefix = name.replace('-', "_").to_ascii_uppercase();
+            let typed = rest.strip_prefix(&prefix)?.strip_prefix('_')?;
+            let key = SECRETS.into_iter().find(|key| key.eq_ignore_ascii_case(typed))?;
+            let layer = toml::from_str(&format!("{key} = {}", Value::from(value)));
+            channel.overlay(layer.ok()?);
+            Some(format!("alerting.channels.{name}.{key}"))
+        })
     }
 
     /// Sets one key from text, which is read by the type of the key's default.
@@ -188,76 +187,38 @@ impl Layers {
     }
 
     /// Where a key was set, or else the nearest section around it.
-    fn origin(&self, key: &str) -> Option<&String> {
-        let mut outer = Some(key);
-        while let Some(key) = outer {
-            if let Some(origin) = self.origins.get(key) {
-                return Some(origin);
-            }
-            outer = key.rfind(['.', '[']).and_then(|end| key.get(..end));
-        }
-        None
-    }
-
-    fn check(&self) -> Result<Config> {
-        self.merged.check().map_err(|error| self.located(error))
+    fn origin<'k>(&self, key: &'k str) -> Option<&String> {
+        let section = |key: &&'k str| key.rfind(['.', '[']).and_then(|end| key.get(..end));
+        std::iter::successors(Some(key), section).find_map(|key| self.origins.get(key))
     }
 
     /// Adds the place where the key was set to an error.
     fn located(&self, error: Error) -> Error {
         match error {
-            Error::InvalidConfig { key, reason } => {
-                let origin = self.origin(&key);
-                let key = origin.map_or_else(|| key.clone(), |origin| format!("{origin}: {key}"));
-                Error::InvalidConfig { key, reason }
-            }
+            Error::InvalidConfig { key, reason } => match self.origin(&key) {
+                Some(origin) => Error::invalid_config(format!("{origin}: {key}"), reason),
+                None => Error::InvalidConfig { key, reason },
+            },
             other => other,
         }
     }
 }
 
-/// Sets a secret of a channel from `CHATGAUGE_ALERTING_CHANNELS_<NAME>_<KEY>`; `rest` is `<NAME>_<KEY>`. Returns the key, or
-/// `None` if there is no such channel or key.
-fn set_secret(
-    channels: &mut BTreeMap<String, RawChannel>,
-    rest: &str,
-    value: &str,
-) -> Option<String> {
-    channels.iter_mut().find_map(|(name, channel)| {
-        let prefix = name.replace('-', "_").to_ascii_uppercase();
-        let key = rest.strip_prefix(&prefix)?.strip_prefix('_')?.to_ascii_lowercase();
-        *channel.secret_mut(&key)? = Some(Secret::new(value));
-        Some(format!("alerting.channels.{name}.{key}"))
-    })
-}
-
-/// Replaces the names of Rust's types in a message of serde.
-fn in_words(message: &str) -> String {
-    message
-        .replace("expected i64", "expected a whole number")
-        .replace("expected f64", "expected a number")
-}
-
 /// Every key with its default.
 fn known_keys() -> BTreeMap<String, Value> {
     let defaults = toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default();
-    let mut keys = BTreeMap::new();
-    add_keys("", defaults, &mut keys);
-    keys
+    keys_of("", defaults).into_iter().collect()
 }
 
-fn add_keys(prefix: &str, table: toml::Table, keys: &mut BTreeMap<String, Value>) {
-    for (name, value) in table {
-        let key = format!("{prefix}{name}");
-        match value {
-            Value::Table(section) => add_keys(&format!("{key}."), section, keys),
-            // Lists, such as alert rules, cannot be set by a key.
-            Value::Array(_) => {}
-            value => {
-                keys.insert(key, value);
-            }
-        }
-    }
+/// The dotted keys of a table.
+fn keys_of(prefix: &str, table: toml::Table) -> Vec<(String, Value)> {
+    let keys = table.into_iter().flat_map(|(name, value)| match value {
+        Value::Table(section) => keys_of(&format!("{prefix}{name}."), section),
+        // Lists, such as alert rules, cannot be set by a key.
+        Value::Array(_) => Vec::new(),
+        value => vec![(format!("{prefix}{name}"), value)],
+    });
+    keys.collect()
 }
 
 /// The environment variables, each with the key that it sets.
@@ -285,50 +246,35 @@ fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
     }
 }
 
-fn unknown_variable(name: &str, known: &BTreeMap<String, String>) -> Error {
-    let reason = format!("there is no such variable; {}", near(name, known.keys()));
-    Error::invalid_config(name, reason)
-}
-
 /// "did you mean": the known names closest to `name` by edit distance.
 fn near<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     const NAMES_MAX: usize = 3;
     let mut by_distance: Vec<_> =
         known.map(|other| (strsim::levenshtein(name, other), other)).collect();
     by_distance.sort_unstable();
-    let names: Vec<_> =
-        by_distance.into_iter().take(NAMES_MAX).map(|(_, other)| &**other).collect();
+    by_distance.truncate(NAMES_MAX);
+    let names: Vec<_> = by_distance.into_iter().map(|(_, other)| &**other).collect();
     format!("did you mean {}?", names.join(" or "))
 }
 
-/// The dotted keys of a document with their positions; tables of an array are `name[0]`, `name[1]`, ...
-fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
-    let mut found = Vec::new();
-    let mut add = |prefix: &str, section: &DeTable<'_>| {
-        let inner = leaves(section).into_iter();
-        found.extend(inner.map(|(name, span)| (format!("{prefix}.{name}"), span)));
-    };
-    let mut plain = Vec::new();
+/// Adds the dotted keys of a table with their positions, inner ones before outer ones; the tables of an array are
+/// `name[0]`, `name[1]`, ...
+fn add_positions(prefix: &str, table: &DeTable<'_>, found: &mut Vec<(String, Range<usize>)>) {
     for (key, value) in table {
+        let name = format!("{prefix}{}", key.get_ref());
         match value.get_ref() {
-            DeValue::Table(section) => {
-                add(key.get_ref(), section);
-                plain.push((key.get_ref().to_string(), key.span()));
-            }
-            DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
+            DeValue::Table(section) => add_positions(&format!("{name}."), section, found),
+            DeValue::Array(items) => {
                 for (place, item) in items.iter().enumerate() {
-                    let name = format!("{}[{place}]", key.get_ref());
-                    if let DeValue::Table(section) = item.get_ref() {
-                        add(&name, section);
-                    }
-                    plain.push((name, item.span()));
+                    let DeValue::Table(section) = item.get_ref() else { continue };
+                    add_positions(&format!("{name}[{place}]."), section, found);
+                    found.push((format!("{name}[{place}]"), item.span()));
                 }
             }
-            _ => plain.push((key.get_ref().to_string(), key.span())),
+            _ => {}
         }
+        found.push((name, key.span()));
     }
-    found.extend(plain);
-    found
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -7,14 +7,13 @@
 mod alerting;
 mod backup;
 mod channels;
-mod choice;
 mod duration;
+#[cfg(test)]
 mod example;
 mod gateway;
 mod kinds;
 mod layer;
 mod layers;
-mod otlp;
 mod secret;
 mod sections;
 mod service_links;
@@ -22,7 +21,6 @@ mod settings;
 
 use crate::error::Result;
 use crate::model::Tz;
-use example::Example;
 use kinds::zone;
 use settings::settings;
 
@@ -38,12 +36,12 @@ pub use duration::parse_duration;
 pub use gateway::{
     GatewayConfig, InjectUsage, InputCache, OnDisconnect, RawGateway, RawUpstream, UpstreamConfig,
 };
-pub use layers::{Flag, LOG_VARIABLE};
-pub use otlp::{OtlpConfig, RawOtlp};
+pub use layers::{ConfigFlag, LOG_VARIABLE};
 pub use secret::Secret;
 pub use sections::{
-    CompactorConfig, HttpConfig, IngestConfig, QueryConfig, RawCompactor, RawHttp, RawIngest,
-    RawQuery, RawRetention, RawStore, RetentionConfig, StoreConfig, Synchronous,
+    CompactorConfig, HttpConfig, IngestConfig, OtlpConfig, QueryConfig, RawCompactor, RawHttp,
+    RawIngest, RawOtlp, RawQuery, RawRetention, RawStore, RetentionConfig, StoreConfig,
+    Synchronous,
 };
 
 settings! {
@@ -69,13 +67,6 @@ settings! {
 }
 
 impl Config {
-    /// The text of `data/config.example.toml`: every key with its description, its limits and its default.
-    pub fn example() -> String {
-        let mut example = Example::new();
-        Self::default().write_example("", &mut example);
-        example.into_text()
-    }
-
     /// Checks sections against each other.
     fn check(&mut self, _: &RawConfig) -> Result<()> {
         self.alerting.follow_time_zone(self.time_zone);

@@ -1,18 +1,20 @@
-//! The sections of the store, ingestion, rollups, retention, queries and the HTTP server.
+//! The sections of the store, ingestion, rollups, retention, queries, the HTTP server and OpenTelemetry.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choice::choice;
-use super::kinds::{address, choice, count, flag, limit, millis, optional, path, seconds, token};
+use super::kinds::{
+    address, choice, count, flag, limit, listener, millis, names, optional, path, seconds, token,
+};
 use super::secret::Secret;
-use super::settings::settings;
-use crate::error::{Error, Result};
+use super::settings::{ensure, settings};
+use crate::error::Result;
+use crate::model::spelling::spelled_enum;
 
-choice! {
+spelled_enum! {
     /// How durable a commit is.
-    Synchronous {
+    pub enum Synchronous {
         /// Acknowledged records survive a power cut (`synchronous=FULL`).
         Full = "full",
         /// Acknowledged records survive a crash of the program, not a power cut (`synchronous=NORMAL`).
@@ -132,19 +134,62 @@ settings! {
 
 impl HttpConfig {
     fn check(&mut self, _: &RawHttp) -> Result<()> {
-        if self.no_auth && !self.listen.ip().is_loopback() {
+        let (listen, inflated, body) = (self.listen, self.inflated_max_bytes, self.body_max_bytes);
+        let reason = format!(
+            "must be false when http.listen is {listen}, which other machines can reach; listen on 127.0.0.1 or keep \
+             the tokens"
+        );
+        ensure(!self.no_auth || listen.ip().is_loopback(), "http.no_auth", reason)?;
+        let reason = format!("{inflated} is less than http.body_max_bytes, {body}");
+        ensure(inflated >= body, "http.inflated_max_bytes", reason)
+    }
+}
+
+/// The standard port of OTLP over HTTP.
+const HTTP_PORT: u16 = 4318;
+/// The standard port of OTLP over gRPC.
+const GRPC_PORT: u16 = 4317;
+
+settings! {
+    /// OpenTelemetry; the address of `[http]` accepts it too, whatever is set here.
+    OtlpConfig, RawOtlp {
+        /// IP address and port for OTLP over HTTP; empty or "off": no listener of its own. If a standard port (4318, 4317)
+        /// is in use, the server starts without that listener and logs a warning.
+        http_listen: Option<SocketAddr> as listener() = Some(standard(HTTP_PORT));
+        /// IP address and port for OTLP over gRPC; empty or "off": no listener of its own.
+        grpc_listen: Option<SocketAddr> as listener() = Some(standard(GRPC_PORT));
+        /// Maximum size of a request body in bytes, as sent and after decompression.
+        body_max_bytes: u64 as count(1_024..=4_294_967_296) = 64 << 20;
+        /// Attributes of spans and resources that name the space, separated by commas. They take precedence over the
+        /// built-in ones, such as chatgauge.space, openinference.project.name and service.namespace.
+        space_attributes: Vec<String> as names() = Vec::new();
+        /// Instrumentation scopes whose spans are skipped, separated by commas: for an app in which two instrumentations
+        /// report the same call.
+        ignore_scopes: Vec<String> as names() = Vec::new();
+    }
+}
+
+impl OtlpConfig {
+    /// Whether this is a default address. If its port is in use, the server starts without that listener.
+    pub fn is_standard(address: SocketAddr) -> bool {
+        [standard(HTTP_PORT), standard(GRPC_PORT)].contains(&address)
+    }
+
+    /// Refuses addresses that other machines can reach when no token is required.
+    pub(super) fn check_reach(&self, no_auth: bool) -> Result<()> {
+        let listeners =
+            [("otlp.http_listen", self.http_listen), ("otlp.grpc_listen", self.grpc_listen)];
+        for (key, address) in listeners {
+            let Some(address) = address else { continue };
             let reason = format!(
-                "must be false when http.listen is {}, which other machines can reach; \
-                 listen on 127.0.0.1 or keep the tokens",
-                self.listen
+                "other machines can reach {address}, and http.no_auth is true; listen on 127.0.0.1 or keep the tokens"
             );
-            return Err(Error::invalid_config("http.no_auth", reason));
-        }
-        let (inflated, body) = (self.inflated_max_bytes, self.body_max_bytes);
-        if inflated < body {
-            let reason = format!("{inflated} is less than http.body_max_bytes, {body}");
-            return Err(Error::invalid_config("http.inflated_max_bytes", reason));
+            ensure(!no_auth || address.ip().is_loopback(), key, reason)?;
         }
         Ok(())
     }
+}
+
+fn standard(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }

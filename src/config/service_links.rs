@@ -22,10 +22,8 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
 
 /// The rest of a name after each `marker` in it: a service may be called `port` itself.
 fn suffixes<'n>(name: &'n str, marker: &'static str) -> impl Iterator<Item = &'n str> {
-    let has_service = |(at, _): &(usize, &str)| *at > 0;
-    name.match_indices(marker)
-        .filter(has_service)
-        .filter_map(move |(at, _)| name.get(at + marker.len()..))
+    let places = name.match_indices(marker).filter(|(at, _)| *at > 0);
+    places.filter_map(move |(at, _)| name.get(at + marker.len()..))
 }
 
 /// `""`, or `_HTTP`: the name of one of several ports.

@@ -26,7 +26,7 @@ macro_rules! settings {
         $(tables {
             $(
                 $(#[doc = $table_doc:literal])+
-                $table:ident: $table_raw:ty = $to_raw:path, $write_example:path;
+                $table:ident: $table_raw:ty = $to_raw:expr, $write_example:expr;
             )+
         })?
         $(derived {
@@ -69,7 +69,7 @@ macro_rules! settings {
                 raw: &$raw,
             ) -> $crate::error::Result<()> {
                 $(
-                    let key = $crate::config::settings::key_name!($field $($key)?);
+                    let key = [$($key,)? stringify!($field)][0];
                     let kind = $kind($($limit),*);
                     $crate::config::settings::set(&mut self.$field, section, key, &raw.$field, &kind)?;
                 )+
@@ -79,6 +79,7 @@ macro_rules! settings {
             }
 
             /// Writes the section with its descriptions to the example file.
+            #[cfg(test)]
             pub(in crate::config) fn write_example(
                 &self,
                 section: &str,
@@ -86,12 +87,12 @@ macro_rules! settings {
             ) {
                 example.section(section, &[$($title),+]);
                 $({
-                    let key = $crate::config::settings::key_name!($field $($key)?);
+                    let key = [$($key,)? stringify!($field)][0];
                     let kind: $crate::config::kinds::Kind<$type, _> = $kind($($limit),*);
-                    example.key(&[$($doc),+], kind.allowed(), key, kind.write(&self.$field));
+                    example.key(&[$($doc),+], &kind.allowed, key, kind.write(&self.$field));
                 })+
                 $($(self.$section.write_example(stringify!($section), example);)+)?
-                $($($write_example(self, example);)+)?
+                $($(($write_example)(self, example);)+)?
             }
         }
 
@@ -102,7 +103,11 @@ macro_rules! settings {
                     $($($section: $section_config::default(),)+)?
                     $($($derived: $first,)+)?
                 };
-                $(let config = $crate::config::settings::completed(config, $check);)?
+                $(
+                    let mut config = config;
+                    // Completes the derived fields. A test checks that the defaults are accepted.
+                    $check(&mut config, &$raw::default()).ok();
+                )?
                 config
             }
         }
@@ -113,7 +118,7 @@ macro_rules! settings {
                 Self {
                     $($field: Some($kind($($limit),*).write(&config.$field)),)+
                     $($($section: $section_raw::from(&config.$section),)+)?
-                    $($($table: $to_raw(config),)+)?
+                    $($($table: ($to_raw)(config),)+)?
                 }
             }
         }
@@ -150,16 +155,10 @@ macro_rules! raw_type {
 }
 pub(super) use raw_type;
 
-/// The spelling of a key in the file.
-macro_rules! key_name {
-    ($field:ident) => {
-        stringify!($field)
-    };
-    ($field:ident $key:literal) => {
-        $key
-    };
+/// Refuses a key unless a condition holds.
+pub(super) fn ensure(holds: bool, key: impl Into<String>, reason: impl Into<String>) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid_config(key, reason)) }
 }
-pub(super) use key_name;
 
 /// Sets a key that was typed and has an allowed value.
 pub(super) fn set<V: 'static, R: 'static>(
@@ -175,13 +174,4 @@ pub(super) fn set<V: 'static, R: 'static>(
         Error::invalid_config(format!("{section}{dot}{key}"), reason)
     })?;
     Ok(())
-}
-
-/// A section of defaults with its derived fields. A test checks that the defaults are accepted.
-pub(super) fn completed<C, R: Default>(
-    mut config: C,
-    check: impl Fn(&mut C, &R) -> Result<()>,
-) -> C {
-    check(&mut config, &R::default()).ok();
-    config
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::example::{Example, HEADER};
 use super::*;
 use crate::error::Error;
 
@@ -16,7 +17,7 @@ fn load(
     std::fs::write(&path, toml).unwrap();
     let environment =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let flags = flags.iter().map(|(flag, key, value)| Flag {
+    let flags = flags.iter().map(|(flag, key, value)| ConfigFlag {
         flag: (*flag).to_owned(),
         key: (*key).to_owned(),
         value: (*value).to_owned(),
@@ -26,11 +27,13 @@ fn load(
         .map_err(|error| error.to_string().replace(&shorten, ""))
 }
 
-/// `UPDATE_EXAMPLE=1` writes the file anew.
+/// `UPDATE_EXAMPLE=1` rewrites the file.
 #[test]
 fn the_example_file_is_generated_and_has_every_key_with_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/config.example.toml");
-    let example = Config::example();
+    let mut example = Example { text: HEADER.to_owned() };
+    Config::default().write_example("", &mut example);
+    let example = example.text;
     if std::env::var_os("UPDATE_EXAMPLE").is_some() {
         std::fs::write(&path, &example).unwrap();
     }

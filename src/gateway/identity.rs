@@ -15,13 +15,28 @@ use crate::provider::RequestFacts;
 /// Prefix of our own headers, which are not forwarded.
 pub(super) const OWN_PREFIX: &str = "x-chatgauge-";
 
+/// Headers with the user, in the order of precedence; metadata objects come after them.
+const USER_HEADERS: [&str; 4] =
+    ["x-chatgauge-user", "helicone-user-id", "x-litellm-customer-id", "x-litellm-end-user-id"];
+/// Headers with the session, in the order of precedence, before metadata objects.
+const SESSION_HEADERS: [&str; 4] =
+    ["x-chatgauge-session", "helicone-session-id", "x-litellm-trace-id", "x-litellm-session-id"];
+/// Headers with the session, in the order of precedence, after metadata objects.
+const LATE_SESSION_HEADERS: [&str; 3] =
+    ["x-portkey-trace-id", "x-claude-code-session-id", "x-session-id"];
+/// Headers with a JSON object of metadata, in the order of precedence.
+const METADATA_HEADERS: [&str; 2] = ["cf-aig-metadata", "x-portkey-metadata"];
+/// Prefix of headers with a property of Helicone.
+const PROPERTY_PREFIX: &str = "helicone-property-";
+
+/// Members of metadata that name the user, the space and the session.
 const USERS: &[&str] = &["user", "_user", "user_id", "userId"];
 const SPACES: &[&str] = &["space", "workspace", "project", "team", "tenant", "app"];
 const SESSIONS: &[&str] = &["session", "session_id", "sessionId", "conversation_id", "thread_id"];
 
 /// What the headers say about a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct Caller {
     pub(super) user: Option<Name>,
     pub(super) space: Option<Name>,
     pub(super) session: Option<Name>,
@@ -34,34 +49,38 @@ pub(super) struct Identity {
     pub(super) client_timeout: Option<Duration>,
 }
 
-impl Identity {
+impl Caller {
     /// Reads the headers; unknown or malformed values are ignored.
     pub(super) fn of(headers: &HeaderMap) -> Self {
+        let first = |names: &[&str]| names.iter().find_map(|name| text(headers, name));
         let mut identity = Self {
+            user: first(&USER_HEADERS),
+            space: text(headers, "x-chatgauge-space"),
+            session: first(&SESSION_HEADERS),
+            tags: Vec::new(),
             context_latency: number(headers, "x-chatgauge-context-ms").and_then(milliseconds),
             cache_hit: text(headers, "x-chatgauge-cache-hit").is_some_and(|hit| is_true(&hit)),
             earlier_attempts: number(headers, "x-stainless-retry-count").map_or(0, whole),
             client_timeout: number(headers, "x-stainless-read-timeout")
                 .or_else(|| number(headers, "x-stainless-timeout"))
                 .and_then(|seconds| milliseconds(seconds * 1_000.0)),
-            ..Self::default()
         };
-        identity.read_own(headers);
-        identity.read_helicone(headers);
-        identity.read_litellm(headers);
-        identity.read_objects(headers);
-        identity.read_others(headers);
+        identity.read_tags(headers);
+        identity.read_properties(headers);
+        for name in METADATA_HEADERS {
+            let value = headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+            if let Ok(object) = serde_json::from_slice(value) {
+                identity.read_object(&object, true);
+            }
+        }
+        identity.session = identity.session.or_else(|| first(&LATE_SESSION_HEADERS));
+        identity.space = identity.space.or_else(|| referring_host(headers));
         identity
     }
 
-    fn read_own(&mut self, headers: &HeaderMap) {
-        first(&mut self.user, text(headers, "x-chatgauge-user"));
-        first(&mut self.space, text(headers, "x-chatgauge-space"));
-        first(&mut self.session, text(headers, "x-chatgauge-session"));
-        let Some(tags) = headers.get("x-chatgauge-tags").and_then(|value| value.to_str().ok())
-        else {
-            return;
-        };
+    fn read_tags(&mut self, headers: &HeaderMap) {
+        let tags = headers.get("x-chatgauge-tags").and_then(|value| value.to_str().ok());
+        let tags = tags.unwrap_or_default();
         if let Ok(Value::Object(object)) = serde_json::from_str(tags) {
             self.read_object(&object, false);
             return;
@@ -71,51 +90,14 @@ impl Identity {
         }
     }
 
-    fn read_helicone(&mut self, headers: &HeaderMap) {
-        const PROPERTY: &str = "helicone-property-";
-        first(&mut self.user, text(headers, "helicone-user-id"));
-        first(&mut self.session, text(headers, "helicone-session-id"));
-        for name in SPACES {
-            first(&mut self.space, text(headers, &format!("{PROPERTY}{name}")));
-        }
+    fn read_properties(&mut self, headers: &HeaderMap) {
+        let space = |name: &&str| text(headers, &format!("{PROPERTY_PREFIX}{name}"));
+        self.space = self.space.take().or_else(|| SPACES.iter().find_map(space));
         for (name, value) in headers {
-            let property = name.as_str().strip_prefix(PROPERTY);
+            let property = name.as_str().strip_prefix(PROPERTY_PREFIX);
             if let Some(key) = property.filter(|key| !SPACES.contains(key)) {
                 self.tag(key, value.to_str().ok().and_then(decode));
             }
-        }
-    }
-
-    fn read_litellm(&mut self, headers: &HeaderMap) {
-        for name in ["x-litellm-customer-id", "x-litellm-end-user-id"] {
-            first(&mut self.user, text(headers, name));
-        }
-        for name in ["x-litellm-trace-id", "x-litellm-session-id"] {
-            first(&mut self.session, text(headers, name));
-        }
-    }
-
-    fn read_objects(&mut self, headers: &HeaderMap) {
-        for name in ["cf-aig-metadata", "x-portkey-metadata"] {
-            let object = headers.get(name).and_then(|value| {
-                serde_json::from_slice::<Map<String, Value>>(value.as_bytes()).ok()
-            });
-            if let Some(object) = object {
-                self.read_object(&object, true);
-            }
-        }
-        first(&mut self.session, text(headers, "x-portkey-trace-id"));
-    }
-
-    fn read_others(&mut self, headers: &HeaderMap) {
-        for name in ["x-claude-code-session-id", "x-session-id"] {
-            first(&mut self.session, text(headers, name));
-        }
-        if let Some(referer) = text(headers, "http-referer") {
-            let rest = referer.split_once("://").map_or(referer.as_str(), |(_, rest)| rest);
-            let authority = rest.split('/').next().unwrap_or_default();
-            // User and password may stand before the host.
-            first(&mut self.space, authority.rsplit('@').next().and_then(decode));
         }
     }
 
@@ -123,14 +105,18 @@ impl Identity {
     fn read_object(&mut self, object: &Map<String, Value>, names_identities: bool) {
         for (key, value) in object {
             let value = scalar(value);
-            match key.as_str() {
-                key if names_identities && USERS.contains(&key) => first(&mut self.user, value),
-                key if names_identities && SPACES.contains(&key) => first(&mut self.space, value),
-                key if names_identities && SESSIONS.contains(&key) => {
-                    first(&mut self.session, value);
-                }
-                key => self.tag(key, value),
-            }
+            let is_one_of = |names: &[&str]| names_identities && names.contains(&key.as_str());
+            let identity = if is_one_of(USERS) {
+                &mut self.user
+            } else if is_one_of(SPACES) {
+                &mut self.space
+            } else if is_one_of(SESSIONS) {
+                &mut self.session
+            } else {
+                self.tag(key, value);
+                continue;
+            };
+            *identity = identity.take().or(value);
         }
     }
 
@@ -181,17 +167,15 @@ impl Identity {
         if let Some(model) = &facts.model {
             info = info.model(model);
         }
-        match facts.stream {
-            Some(stream) => info.streamed(stream),
-            None => info.streamed(false),
-        }
+        info.streamed(facts.stream.unwrap_or(false))
     }
 }
 
-fn first(target: &mut Option<Name>, value: Option<Name>) {
-    if target.is_none() {
-        *target = value;
-    }
+/// The host of `HTTP-Referer`, without user and password.
+fn referring_host(headers: &HeaderMap) -> Option<Name> {
+    let referer = text(headers, "http-referer")?;
+    let rest = referer.split_once("://").map_or(referer.as_str(), |(_, rest)| rest);
+    rest.split('/').next()?.rsplit('@').next().and_then(decode)
 }
 
 /// Values may be percent-encoded UTF-8, because some clients can send only ASCII.
@@ -230,12 +214,12 @@ fn scalar(value: &Value) -> Option<Name> {
 mod tests {
     use super::*;
 
-    fn identity(headers: &[(&'static str, &str)]) -> Identity {
+    fn identity(headers: &[(&'static str, &str)]) -> Caller {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        Identity::of(&map)
+        Caller::of(&map)
     }
 
     #[test]
@@ -320,6 +304,6 @@ mod tests {
         assert!(found.cache_hit);
         let nonsense =
             identity(&[("x-stainless-retry-count", "-1"), ("x-chatgauge-context-ms", "NaN")]);
-        assert_eq!(nonsense, Identity::default());
+        assert_eq!(nonsense, Caller::default());
     }
 }

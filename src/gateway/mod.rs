@@ -7,7 +7,6 @@
 
 mod headers;
 mod identity;
-mod limited_body;
 mod problem;
 mod proxy;
 mod recording;
@@ -16,6 +15,7 @@ mod route;
 mod upload;
 mod upstream;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use tokio::sync::Semaphore;
 
 use crate::config::GatewayConfig;
 use crate::error::Result;
-use crate::http::{DRAIN_LIMIT, Limits, serve_routers};
+use crate::http::{ConnectionLimits, DRAIN_LIMIT, serve_routers};
 use crate::service::Chatgauge;
-use upstream::Upstreams;
+use upstream::Upstream;
 
 /// State shared by all requests.
 #[derive(Debug)]
-struct Shared {
+struct GatewayState {
     service: Chatgauge,
     config: GatewayConfig,
-    upstreams: Upstreams,
+    upstreams: BTreeMap<String, Upstream>,
     request_permits: Arc<Semaphore>,
     /// Budget of bytes for buffered request bodies.
     buffer_budget: Arc<Semaphore>,
@@ -44,8 +44,8 @@ struct Shared {
 /// The router of the gateway: one handler for every path.
 fn router(service: Chatgauge) -> Result<Router> {
     let config = service.config().gateway.clone();
-    let shared = Shared {
-        upstreams: Upstreams::new(&config)?,
+    let shared = GatewayState {
+        upstreams: upstream::upstreams(&config)?,
         request_permits: Arc::new(Semaphore::new(config.max_concurrent_requests)),
         buffer_budget: Arc::new(Semaphore::new(upload::BUFFER_BUDGET_BYTES)),
         service,
@@ -70,16 +70,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let config = &service.config().gateway;
-    let limits = Limits {
+    let limits = ConnectionLimits {
         // One request per connection, and as many again so that rejected clients get a response.
         connections: config.max_concurrent_requests.saturating_mul(2),
-        // Only connections that are idle or send their head too slowly may reach this limit.
+        // Only connections that are idle or stall while they send their headers may reach this timeout.
         silence: config.first_byte_timeout.max(config.idle_timeout) + config.connect_timeout,
     };
     let routers = vec![(listener, router(service.clone())?)];
     let shutdown = async move {
         shutdown.await;
-        if service.fatal_failure().is_some() { FAILED_DRAIN_LIMIT } else { DRAIN_LIMIT }
+        if service.store().health().fatal().is_some() { FAILED_DRAIN_LIMIT } else { DRAIN_LIMIT }
     };
     serve_routers(routers, limits, shutdown).await
 }

@@ -1,16 +1,15 @@
 //! The gateway's own error responses, in the format of the provider that the client expects.
 
-use axum::body::Body;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::provider::Dialect;
 
 /// Why the gateway rejects a request or cannot complete it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct GatewayProblem {
     pub(super) status: StatusCode,
     /// Machine-readable.
     pub(super) code: &'static str,
@@ -18,72 +17,47 @@ pub(super) struct Problem {
     pub(super) message: &'static str,
 }
 
-impl Problem {
-    pub(super) const NO_UPSTREAM: Self = Self {
-        status: StatusCode::NOT_FOUND,
-        code: "unknown_upstream",
-        message: "no such upstream; use /v1/..., /NAME/v1/... or /s/SPACE/NAME/v1/... with a NAME of \
-                  [gateway.upstreams]",
+/// Declares problems as constants: status, code and message.
+macro_rules! problems {
+    ($($name:ident = $status:ident, $code:literal, $message:literal;)+) => {
+        impl GatewayProblem {
+            $(pub(super) const $name: Self =
+                Self { status: StatusCode::$status, code: $code, message: $message };)+
+        }
     };
-    pub(super) const NO_UPGRADES: Self = Self {
-        status: StatusCode::NOT_IMPLEMENTED,
-        code: "upgrade_not_supported",
-        message: "the gateway does not upgrade connections; use plain HTTP, or call the provider directly",
-    };
-    pub(super) const TOO_LARGE: Self = Self {
-        status: StatusCode::PAYLOAD_TOO_LARGE,
-        code: "request_too_large",
-        message: "the body is larger than gateway.body_max_bytes",
-    };
-    pub(super) const BUSY: Self = Self {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "gateway_busy",
-        message: "too many requests in flight (gateway.max_concurrent_requests); try again",
-    };
-    pub(super) const BAD_BODY: Self = Self {
-        status: StatusCode::BAD_REQUEST,
-        code: "unreadable_body",
-        message: "the request body is incomplete",
-    };
-    pub(super) const SLOW_BODY: Self = Self {
-        status: StatusCode::REQUEST_TIMEOUT,
-        code: "request_timeout",
-        message: "timed out reading the request body (gateway.idle_timeout_seconds)",
-    };
-    pub(super) const BAD_ADDRESS: Self = Self {
-        status: StatusCode::BAD_REQUEST,
-        code: "unreadable_path",
-        message: "the path does not form a valid URL",
-    };
-    pub(super) const NO_CONNECTION: Self = Self {
-        status: StatusCode::BAD_GATEWAY,
-        code: "upstream_unreachable",
-        message: "no response from the upstream: connecting failed or the connection was lost",
-    };
-    pub(super) const TIMED_OUT: Self = Self {
-        status: StatusCode::GATEWAY_TIMEOUT,
-        code: "upstream_timeout",
-        message: "the upstream timed out",
-    };
+}
 
+problems! {
+    NO_UPSTREAM = NOT_FOUND, "unknown_upstream",
+        "no such upstream; use /v1/..., /NAME/v1/... or /s/SPACE/NAME/v1/... with a NAME of \
+         [gateway.upstreams]";
+    NO_UPGRADES = NOT_IMPLEMENTED, "upgrade_not_supported",
+        "the gateway does not upgrade connections; use plain HTTP, or call the provider directly";
+    TOO_LARGE = PAYLOAD_TOO_LARGE, "request_too_large",
+        "the body is larger than gateway.body_max_bytes";
+    BUSY = SERVICE_UNAVAILABLE, "gateway_busy",
+        "too many requests in flight (gateway.max_concurrent_requests); try again";
+    BAD_BODY = BAD_REQUEST, "unreadable_body", "the request body is incomplete";
+    SLOW_BODY = REQUEST_TIMEOUT, "request_timeout",
+        "timed out reading the request body (gateway.idle_timeout_seconds)";
+    BAD_ADDRESS = BAD_REQUEST, "unreadable_path", "the path does not form a valid URL";
+    NO_CONNECTION = BAD_GATEWAY, "upstream_unreachable",
+        "no response from the upstream: connecting failed or the connection was lost";
+    TIMED_OUT = GATEWAY_TIMEOUT, "upstream_timeout", "the upstream timed out";
+}
+
+impl GatewayProblem {
     /// The response.
     pub(super) fn into_response(self, dialect: Option<Dialect>) -> Response {
         let Self { status, code, message } = self;
-        let body = match dialect {
-            Some(Dialect::Messages) => {
-                json!({"type": "error", "error": {"type": "api_error", "message": message, "details": {"error_code": code}}})
-            }
-            _ => {
-                json!({"error": {"message": message, "type": "gateway_error", "param": null, "code": code}})
-            }
+        let body = if dialect == Some(Dialect::Messages) {
+            json!({"type": "error", "error": {"type": "api_error", "message": message, "details": {"error_code": code}}})
+        } else {
+            json!({"error": {"message": message, "type": "gateway_error", "param": null, "code": code}})
         };
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        let headers = [(CONTENT_TYPE, "application/json")];
+        let is_busy = status == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = is_busy.then_some([(RETRY_AFTER, "1")]);
+        (status, headers, retry_after, body.to_string()).into_response()
     }
 }

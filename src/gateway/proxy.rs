@@ -14,15 +14,14 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Shared;
+use super::GatewayState;
 use super::headers::{is_event_stream, to_client, to_upstream};
-use super::identity::Identity;
-use super::limited_body::{LimitedBody, Progress};
-use super::problem::Problem;
+use super::identity::Caller;
+use super::problem::GatewayProblem;
 use super::recording::Recording;
 use super::relay::{ReadAhead, Relay};
-use super::route::{Route, route};
-use super::upload::{self, Upload, Whole};
+use super::route::{Destination, route};
+use super::upload::{self, BufferedBody, Upload, UploadBody, UploadProgress};
 use super::upstream::{Upstream, UpstreamFailure};
 use crate::collector::RequestInfo;
 use crate::model::Source;
@@ -40,32 +39,32 @@ const REFUSAL_BYTES: usize = 64 << 10;
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 /// The handler of every path.
-pub(super) async fn proxy(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(super) async fn proxy(State(shared): State<Arc<GatewayState>>, request: Request) -> Response {
     let arrived_us = shared.service.monotonic_us();
     let (parts, body) = request.into_parts();
     let speaks_anthropic = parts.headers.contains_key(ANTHROPIC_VERSION);
-    let known = |name: &str| shared.upstreams.find(name).is_some();
+    let known = |name: &str| shared.upstreams.contains_key(name);
     let is_post = parts.method == Method::POST;
     let counters = shared.service.gateway();
     let Some(route) = route(is_post, parts.uri.path(), speaks_anthropic, known) else {
         counters.refused();
-        return Problem::NO_UPSTREAM.into_response(None);
+        return GatewayProblem::NO_UPSTREAM.into_response(None);
     };
-    let reject = |problem: Problem| {
+    let reject = |problem: GatewayProblem| {
         counters.refused();
         problem.into_response(route.dialect)
     };
     if parts.version < Version::HTTP_2 && wants_websocket(&parts.headers) {
-        return reject(Problem::NO_UPGRADES);
+        return reject(GatewayProblem::NO_UPGRADES);
     }
     if body.size_hint().lower() > shared.config.body_max_bytes {
-        return reject(Problem::TOO_LARGE);
+        return reject(GatewayProblem::TOO_LARGE);
     }
     let Ok(permit) = Arc::clone(&shared.request_permits).try_acquire_owned() else {
-        return reject(Problem::BUSY);
+        return reject(GatewayProblem::BUSY);
     };
-    let Some(upstream) = shared.upstreams.find(route.upstream) else {
-        return reject(Problem::NO_UPSTREAM);
+    let Some(upstream) = shared.upstreams.get(route.upstream) else {
+        return reject(GatewayProblem::NO_UPSTREAM);
     };
     let exchange = Exchange { shared: &shared, upstream, parts: &parts, route: &route, arrived_us };
     let response = match route.dialect {
@@ -85,10 +84,10 @@ fn wants_websocket(headers: &HeaderMap) -> bool {
 
 /// What is known about a request before its body is read.
 struct Exchange<'r> {
-    shared: &'r Arc<Shared>,
+    shared: &'r Arc<GatewayState>,
     upstream: &'r Upstream,
     parts: &'r Parts,
-    route: &'r Route<'r>,
+    route: &'r Destination<'r>,
     arrived_us: u64,
 }
 
@@ -98,15 +97,12 @@ impl Exchange<'_> {
         &self,
         body: Body,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, GatewayProblem> {
         self.shared.service.gateway().passed_through();
         let config = &self.shared.config;
-        let body = LimitedBody::new(body, config.body_max_bytes, config.idle_timeout);
-        let progress = Arc::clone(body.progress());
-        let headers = to_upstream(self.parts.headers.clone());
-        let head = self.call_upstream(headers, Body::new(body), &progress).await;
-        let head = head.map_err(|failure| failure.problem)?;
-        Ok(self.respond(head, Extras::default(), permit))
+        let body = UploadBody::new(body, config.body_max_bytes, config.idle_timeout);
+        let response = self.send_streamed(body).await.map_err(|failure| failure.problem)?;
+        Ok(self.respond(response, None, None, 0, permit))
     }
 
     async fn recorded(
@@ -114,36 +110,37 @@ impl Exchange<'_> {
         dialect: Dialect,
         body: Body,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, GatewayProblem> {
         self.shared.service.gateway().recorded();
-        let identity = Identity::of(&self.parts.headers);
+        let identity = Caller::of(&self.parts.headers);
         let mut recording = self.start(dialect, &identity);
         let injects = dialect == Dialect::Chat && self.upstream.injects_usage();
         let reading_us = self.now_us();
         let has_space = self.route.space.is_some();
-        let buffer_budget = &self.shared.buffer_budget;
-        let config = &self.shared.config;
-        let limits =
-            upload::Limits { max_bytes: config.body_max_bytes, silence: config.idle_timeout };
-        let upload = upload::read(body, &self.parts.headers, injects, buffer_budget, limits).await;
+        let GatewayState { buffer_budget, config, .. } = &**self.shared;
+        let (max_bytes, silence) = (config.body_max_bytes, config.idle_timeout);
+        let headers = &self.parts.headers;
+        let upload = upload::read(body, headers, injects, buffer_budget, max_bytes, silence).await;
         let read_us = self.now_us() - reading_us;
         // A client that does not send its whole body has gone; dropping the recording records that.
+        let provider = &self.upstream.config.provider;
         let sent = match upload? {
-            Upload::Whole(whole, facts) => {
+            Upload::Buffered(body, facts) => {
                 recording.describe(&identity, &facts, has_space);
-                self.send_whole(&mut recording, whole, facts.model.as_deref()).await
+                recording.sent(provider, facts.model.as_deref().unwrap_or_default());
+                self.send_buffered(body).await
             }
-            Upload::Streamed(body, streamed) => {
-                let sent = self.send_streamed(&mut recording, body, &streamed.progress).await;
-                recording.describe(&identity, &streamed.facts(), has_space);
+            Upload::Streamed(body, facts) => {
+                recording.sent(provider, "");
+                let sent = self.send_streamed(body).await;
+                recording.describe(&identity, &facts.facts(), has_space);
                 sent
             }
         };
         match sent {
             Ok(head) => {
                 let stripper = self.observe(&mut recording, dialect, &head);
-                let extras = Extras { recording: Some(recording), stripper, read_us };
-                Ok(self.respond(head, extras, permit))
+                Ok(self.respond(head, Some(recording), stripper, read_us, permit))
             }
             Err(failure) => {
                 recording.end(failure.end);
@@ -152,7 +149,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn start(&self, dialect: Dialect, identity: &Identity) -> Recording {
+    fn start(&self, dialect: Dialect, identity: &Caller) -> Recording {
         let info = RequestInfo::new(dialect.operation())
             .source(Source::Gateway)
             .provider(&self.upstream.config.provider);
@@ -166,48 +163,37 @@ impl Exchange<'_> {
 
     /// Sends a buffered body. If the upstream rejects the edit, sends the original once; the
     /// rejected request generated nothing.
-    async fn send_whole(
-        &self,
-        recording: &mut Recording,
-        whole: Whole,
-        model: Option<&str>,
-    ) -> Result<Head, UpstreamFailure> {
-        recording.sent(&self.upstream.config.provider, model.unwrap_or_default());
+    async fn send_buffered(&self, body: BufferedBody) -> Result<UpstreamResponse, UpstreamFailure> {
         let headers = to_upstream(self.parts.headers.clone());
         // The memory permit is held until the response starts; then the body is no longer needed.
-        let Whole { original, edited, permit: _permit } = whole;
-        let progress = Progress::default();
-        let Some(edited) = edited else {
-            return self.call_upstream(headers, original.into(), &progress).await;
-        };
-        let mut edited_headers = headers.clone();
-        edited_headers.remove(CONTENT_LENGTH);
-        edited_headers.remove(CONTENT_ENCODING);
-        let mut head = self.call_upstream(edited_headers, edited.into(), &progress).await?;
-        head.is_edited = true;
-        if head.rejects_usage(self.shared.config.idle_timeout).await {
+        let BufferedBody { original, edited, permit: _permit } = body;
+        let progress = UploadProgress::default();
+        if let Some(edited) = edited {
+            let mut headers = headers.clone();
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_ENCODING);
+            let mut response = self.call_upstream(headers, edited.into(), &progress).await?;
+            response.is_edited = true;
+            if !response.rejects_usage(self.shared.config.idle_timeout).await {
+                return Ok(response);
+            }
             self.upstream.note_rejection();
-            return self.call_upstream(headers, original.into(), &progress).await;
         }
-        Ok(head)
+        self.call_upstream(headers, original.into(), &progress).await
     }
 
-    async fn send_streamed(
-        &self,
-        recording: &mut Recording,
-        body: Body,
-        progress: &Progress,
-    ) -> Result<Head, UpstreamFailure> {
-        recording.sent(&self.upstream.config.provider, "");
-        self.call_upstream(to_upstream(self.parts.headers.clone()), body, progress).await
+    async fn send_streamed(&self, body: UploadBody) -> Result<UpstreamResponse, UpstreamFailure> {
+        let progress = Arc::clone(&body.progress);
+        self.call_upstream(to_upstream(self.parts.headers.clone()), Body::new(body), &progress)
+            .await
     }
 
     async fn call_upstream(
         &self,
         headers: HeaderMap,
         body: Body,
-        progress: &Progress,
-    ) -> Result<Head, UpstreamFailure> {
+        progress: &UploadProgress,
+    ) -> Result<UpstreamResponse, UpstreamFailure> {
         let uri = self.upstream.uri(self.route.path, self.parts.uri.query());
         let mut request = hyper::Request::new(body);
         *request.uri_mut() = uri.ok_or(UpstreamFailure::BAD_ADDRESS)?;
@@ -219,7 +205,7 @@ impl Exchange<'_> {
         let upstream_us = self.now_us() - sent_us;
         self.shared.service.gateway().first_byte(upstream_us);
         let read_ahead = ReadAhead::new(self.shared.config.idle_timeout);
-        Ok(Head { response, read_ahead, is_edited: false, upstream_us })
+        Ok(UpstreamResponse { response, read_ahead, is_edited: false, upstream_us })
     }
 
     /// Starts to read the response; returns the stripper if the usage chunk has to be removed.
@@ -227,21 +213,28 @@ impl Exchange<'_> {
         &self,
         recording: &mut Recording,
         dialect: Dialect,
-        head: &Head,
+        head: &UpstreamResponse,
     ) -> Option<Stripper> {
         let (status, headers) = (head.response.status(), head.response.headers());
         let framing = if is_event_stream(headers) { Framing::Events } else { Framing::Whole };
         let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         let is_readable = headers.get(CONTENT_ENCODING).is_none_or(plain);
-        let answer = is_readable.then(|| ResponseReader::new(dialect, framing));
+        let reader = is_readable.then(|| ResponseReader::new(dialect, framing));
         let share = self.upstream.cache_share(dialect);
-        recording.response_started(status.as_u16(), framing, answer, share);
+        recording.response_started(status.as_u16(), framing, reader, share);
         let is_stripped = head.is_edited && is_readable && framing == Framing::Events;
         is_stripped.then(Stripper::default)
     }
 
-    fn respond(&self, head: Head, extras: Extras, permit: OwnedSemaphorePermit) -> Response {
-        let Extras { recording, stripper, read_us } = extras;
+    /// The response to the client. `read_us` is the time the client took to send its body, in microseconds.
+    fn respond(
+        &self,
+        head: UpstreamResponse,
+        recording: Option<Recording>,
+        stripper: Option<Stripper>,
+        read_us: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> Response {
         let (mut parts, upstream) = head.response.into_parts();
         to_client(&mut parts.headers, stripper.is_some());
         parts.version = Version::HTTP_11;
@@ -257,8 +250,8 @@ impl Exchange<'_> {
             parts.headers.append(SERVER_TIMING, timing);
         }
         let on_disconnect = self.upstream.config.on_disconnect;
-        let relay = Relay::new(upstream, head.read_ahead, on_disconnect, permit)
-            .with_recording(recording, stripper);
+        let read_ahead = head.read_ahead;
+        let relay = Relay::new(upstream, read_ahead, recording, stripper, on_disconnect, permit);
         Response::from_parts(parts, Body::new(relay))
     }
 
@@ -267,17 +260,8 @@ impl Exchange<'_> {
     }
 }
 
-/// What a response carries in addition to its head.
-#[derive(Default)]
-struct Extras {
-    recording: Option<Recording>,
-    stripper: Option<Stripper>,
-    /// Time the client took to send its body, in microseconds.
-    read_us: u64,
-}
-
 /// The head of a response.
-struct Head {
+struct UpstreamResponse {
     response: hyper::Response<Incoming>,
     /// Frames of the body that were already read.
     read_ahead: ReadAhead,
@@ -287,7 +271,7 @@ struct Head {
     upstream_us: u64,
 }
 
-impl Head {
+impl UpstreamResponse {
     /// Whether the upstream rejects `stream_options`. The frames read here are kept, including an
     /// end or error.
     async fn rejects_usage(&mut self, idle_timeout: Duration) -> bool {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
-use super::identity::Identity;
+use super::GatewayState;
+use super::identity::Caller;
 use crate::collector::RequestGuard;
 use crate::model::{ErrorType, RequestId};
 use crate::privacy::is_label;
@@ -17,7 +17,7 @@ const CLIENT_TIMEOUT: &str = "client_timeout";
 
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum RequestEnd {
     /// The response is complete.
     Completed,
     /// No response, or an incomplete one.
@@ -32,10 +32,10 @@ pub(super) enum End {
 /// It never blocks: whatever happens to the record, the traffic goes on.
 #[derive(Debug)]
 pub(super) struct Recording {
-    shared: Arc<Shared>,
+    shared: Arc<GatewayState>,
     /// `None` after the request has ended.
     guard: Option<RequestGuard>,
-    answer: Option<ResponseReader>,
+    response: Option<ResponseReader>,
     share: CacheShare,
     /// The request named a model, so failures and responses are counted under the same name.
     has_request_model: bool,
@@ -47,12 +47,12 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(shared: Arc<Shared>, guard: RequestGuard, identity: &Identity) -> Self {
+    pub(super) fn new(shared: Arc<GatewayState>, guard: RequestGuard, identity: &Caller) -> Self {
         let progress_us = shared.service.monotonic_us();
         Self {
             shared,
             guard: Some(guard),
-            answer: None,
+            response: None,
             share: CacheShare::Included,
             has_request_model: false,
             framing: Framing::Whole,
@@ -73,7 +73,7 @@ impl Recording {
     }
 
     /// Adds what the request body says.
-    pub(super) fn describe(&mut self, identity: &Identity, facts: &RequestFacts, has_space: bool) {
+    pub(super) fn describe(&mut self, identity: &Caller, facts: &RequestFacts, has_space: bool) {
         self.has_request_model = facts.model.is_some();
         self.with_guard(|guard| guard.amend(|info| identity.complete(info, facts, has_space)));
     }
@@ -84,18 +84,18 @@ impl Recording {
         self.with_guard(|guard| guard.llm_started(provider, model));
     }
 
-    /// Marks the arrival of the response head; `answer` reads the body, if it is readable.
+    /// Marks the arrival of the response head; `response` reads the body, if it is readable.
     pub(super) fn response_started(
         &mut self,
         status: u16,
         framing: Framing,
-        answer: Option<ResponseReader>,
+        response: Option<ResponseReader>,
         share: CacheShare,
     ) {
         self.progress_us = self.shared.service.monotonic_us();
         self.status = Some(status);
         self.framing = framing;
-        self.answer = answer;
+        self.response = response;
         self.share = share;
         self.with_guard(|guard| guard.http_status(status));
     }
@@ -103,10 +103,10 @@ impl Recording {
     /// Reads a piece of the response; `ended` as in [`ResponseReader::push_with_events`].
     pub(super) fn observe(&mut self, bytes: &[u8], ended: &mut dyn FnMut(usize, bool)) {
         self.progress_us = self.shared.service.monotonic_us();
-        let Some(answer) = &mut self.answer else { return };
-        let (had_token, was_over) = (answer.has_token(), answer.is_over());
-        answer.push_with_events(bytes, ended);
-        let (has_token, is_over) = (answer.has_token(), answer.is_over());
+        let Some(response) = &mut self.response else { return };
+        let (had_token, was_over) = (response.has_token(), response.is_over());
+        response.push_with_events(bytes, ended);
+        let (has_token, is_over) = (response.has_token(), response.is_over());
         self.with_guard(|guard| {
             if has_token && !had_token {
                 guard.first_token();
@@ -119,47 +119,45 @@ impl Recording {
 
     /// Whether the response is complete, even if the connection has not ended yet.
     pub(super) fn is_whole(&self) -> bool {
-        self.answer.as_ref().is_some_and(ResponseReader::is_over)
+        self.response.as_ref().is_some_and(ResponseReader::is_over)
     }
 
     /// Ends the record; only the first call has an effect.
-    pub(super) fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: RequestEnd) {
         let Some(mut guard) = self.guard.take() else { return };
-        if end == End::Completed
-            && let Some(answer) = &mut self.answer
-        {
-            answer.finish();
+        if let (RequestEnd::Completed, Some(response)) = (end, &mut self.response) {
+            response.finish();
         }
         self.report_facts(&mut guard);
         match end {
-            End::Failed(kind, code) => guard.record_error_code(kind, code),
-            End::ClientGone => self.end_cancelled(guard),
-            End::Completed => self.end_completed(guard),
+            RequestEnd::Failed(kind, code) => guard.record_error_code(kind, code),
+            RequestEnd::ClientGone => self.end_cancelled(guard),
+            RequestEnd::Completed => self.end_completed(guard),
         }
     }
 
     fn report_facts(&self, guard: &mut RequestGuard) {
-        let Some(answer) = &self.answer else { return };
-        if let Some(tokens) = answer.tokens() {
+        let Some(response) = &self.response else { return };
+        if let Some(tokens) = response.tokens() {
             guard.usage(tokens.usage(self.share));
             if let Some(cost_usd) = tokens.cost_usd {
                 guard.provider_cost_usd(cost_usd);
             }
         }
-        if let Some(id) = answer.id().filter(|id| is_label(id)) {
+        if let Some(id) = response.id().filter(|id| is_label(id)) {
             guard.provider_response_id(id);
         }
-        if let Some(model) = answer.model().filter(|_| !self.has_request_model) {
+        if let Some(model) = response.model().filter(|_| !self.has_request_model) {
             guard.answered_by(model);
         }
-        if let Some(reason) = answer.finish_reason() {
+        if let Some(reason) = response.finish_reason() {
             guard.finish_reason(reason);
         }
     }
 
     fn end_completed(&self, guard: RequestGuard) {
         let status = self.status.unwrap_or(200);
-        let codes = self.answer.as_ref().and_then(ResponseReader::error);
+        let codes = self.response.as_ref().and_then(ResponseReader::error);
         if codes.is_some() || status >= 400 {
             let codes = codes.cloned().unwrap_or_default();
             let kind = classify(Some(status), &codes);
@@ -167,7 +165,7 @@ impl Recording {
                 Some(code) => guard.record_error_code(kind, code),
                 None => guard.record_error(kind),
             }
-        } else if self.answer.is_some() && self.framing == Framing::Events && !self.is_whole() {
+        } else if self.response.is_some() && self.framing == Framing::Events && !self.is_whole() {
             guard.record_error_code(ErrorType::Network, "incomplete_stream");
         } else {
             guard.complete();
@@ -180,18 +178,15 @@ impl Recording {
         guard.http_status(CLIENT_CLOSED);
         let silent_us = self.shared.service.monotonic_us().saturating_sub(self.progress_us);
         let silent = Duration::from_micros(silent_us);
-        let waits = self.client_timeout.filter(|limit| !limit.is_zero());
-        match waits {
-            Some(limit) if silent.as_secs_f64() >= limit.as_secs_f64() * 0.98 => {
-                guard.cancel_code(CLIENT_TIMEOUT);
-            }
-            _ => drop(guard),
+        let timeout = self.client_timeout.filter(|timeout| !timeout.is_zero());
+        if timeout.is_some_and(|timeout| silent.as_secs_f64() >= timeout.as_secs_f64() * 0.98) {
+            guard.cancel_code(CLIENT_TIMEOUT);
         }
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.end(if self.is_whole() { End::Completed } else { End::ClientGone });
+        self.end(if self.is_whole() { RequestEnd::Completed } else { RequestEnd::ClientGone });
     }
 }

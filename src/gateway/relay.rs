@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -11,7 +11,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
-use super::recording::{End, Recording};
+use super::recording::{Recording, RequestEnd};
+use super::upload::PolledFrame;
 use crate::config::OnDisconnect;
 use crate::model::ErrorType;
 use crate::provider::Stripper;
@@ -38,6 +39,10 @@ impl ReadAhead {
     /// Stores a frame, or the error that ended the response.
     pub(super) fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) {
         self.frames.push_back(frame);
+        self.restart_timeout();
+    }
+
+    fn restart_timeout(&mut self) {
         self.idle.set(tokio::time::sleep(self.idle_timeout));
     }
 }
@@ -49,16 +54,15 @@ impl ReadAhead {
 pub(super) struct Relay {
     upstream: Option<Incoming>,
     /// Frames that come before the rest of `upstream`.
-    read_ahead: VecDeque<Result<Frame<Bytes>, hyper::Error>>,
+    read_ahead: ReadAhead,
     recording: Option<Recording>,
+    /// Removes the usage chunk.
     stripper: Option<Stripper>,
     out: VecDeque<Bytes>,
     /// Ends of events in the current piece; reused to avoid allocations.
     ends: Vec<(usize, bool)>,
     /// The error that ended the response and the time to report it to the client.
     broken: Option<(BoxError, Pin<Box<Sleep>>)>,
-    idle: Pin<Box<Sleep>>,
-    idle_timeout: Duration,
     on_disconnect: OnDisconnect,
     _permit: OwnedSemaphorePermit,
 }
@@ -67,32 +71,22 @@ impl Relay {
     pub(super) fn new(
         upstream: Incoming,
         read_ahead: ReadAhead,
+        recording: Option<Recording>,
+        stripper: Option<Stripper>,
         on_disconnect: OnDisconnect,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             upstream: Some(upstream),
-            read_ahead: read_ahead.frames,
-            recording: None,
-            stripper: None,
+            read_ahead,
+            recording,
+            stripper,
             out: VecDeque::new(),
             ends: Vec::new(),
             broken: None,
-            idle: read_ahead.idle,
-            idle_timeout: read_ahead.idle_timeout,
             on_disconnect,
             _permit: permit,
         }
-    }
-
-    /// Attaches the record, and the stripper that removes the usage chunk.
-    pub(super) fn with_recording(
-        mut self,
-        recording: Option<Recording>,
-        stripper: Option<Stripper>,
-    ) -> Self {
-        (self.recording, self.stripper) = (recording, stripper);
-        self
     }
 
     /// Forwards the next bytes of the response.
@@ -113,7 +107,12 @@ impl Relay {
         }
     }
 
-    fn end(&mut self, end: End) {
+    /// Whether the rest of the response is exactly the rest of the upstream.
+    fn is_transparent(&self) -> bool {
+        self.out.is_empty() && self.read_ahead.frames.is_empty() && self.stripper.is_none()
+    }
+
+    fn end(&mut self, end: RequestEnd) {
         self.upstream = None;
         if let Some(mut recording) = self.recording.take() {
             recording.end(end);
@@ -121,37 +120,33 @@ impl Relay {
     }
 
     /// The next frame, error or end of the upstream.
-    fn poll_upstream(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_upstream(&mut self, context: &mut Context<'_>) -> PolledFrame {
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(None) };
-        let polled = match self.read_ahead.pop_front() {
+        let polled = match self.read_ahead.frames.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(upstream).poll_frame(context),
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.idle.set(tokio::time::sleep(self.idle_timeout));
+                self.read_ahead.restart_timeout();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.end(End::Failed(ErrorType::Network, "connection_lost"));
+                self.end(RequestEnd::Failed(ErrorType::Network, "connection_lost"));
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
                 if let Some(mut stripper) = self.stripper.take() {
                     stripper.finish(&mut |piece| self.out.push_back(piece));
                 }
-                self.end(End::Completed);
+                self.end(RequestEnd::Completed);
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                std::task::ready!(self.idle.as_mut().poll(context));
-                self.end(End::Failed(ErrorType::Timeout, "idle_timeout"));
-                Poll::Ready(Some(Err(
-                    "the upstream sent nothing for gateway.idle_timeout_seconds".into()
-                )))
+                ready!(self.read_ahead.idle.as_mut().poll(context));
+                self.end(RequestEnd::Failed(ErrorType::Timeout, "idle_timeout"));
+                let words = "the upstream sent nothing for gateway.idle_timeout_seconds";
+                Poll::Ready(Some(Err(words.into())))
             }
         }
     }
@@ -161,10 +156,7 @@ impl Body for Relay {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> PolledFrame {
         let this = self.get_mut();
         loop {
             if let Some(bytes) = this.out.pop_front() {
@@ -177,7 +169,7 @@ impl Body for Relay {
                 }
                 return Poll::Ready(Some(Err(error)));
             }
-            match std::task::ready!(this.poll_upstream(context)) {
+            match ready!(this.poll_upstream(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => this.take(bytes),
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -193,20 +185,12 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         let is_over = self.upstream.as_ref().is_none_or(Body::is_end_stream);
-        let has_nothing =
-            self.out.is_empty() && self.read_ahead.is_empty() && self.broken.is_none();
-        has_nothing && self.stripper.is_none() && is_over
+        self.is_transparent() && self.broken.is_none() && is_over
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.upstream {
-            Some(upstream)
-                if self.stripper.is_none() && self.out.is_empty() && self.read_ahead.is_empty() =>
-            {
-                upstream.size_hint()
-            }
-            _ => SizeHint::default(),
-        }
+        let upstream = self.upstream.as_ref().filter(|_| self.is_transparent());
+        upstream.map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 
@@ -215,8 +199,8 @@ impl Drop for Relay {
         let Some(upstream) = self.upstream.take() else { return };
         let Some(mut recording) = self.recording.take() else { return };
         // hyper may drop a fully read body without polling for its end.
-        if self.read_ahead.is_empty() && upstream.is_end_stream() {
-            recording.end(End::Completed);
+        if self.read_ahead.frames.is_empty() && upstream.is_end_stream() {
+            recording.end(RequestEnd::Completed);
             return;
         }
         if recording.is_whole() {
@@ -225,7 +209,7 @@ impl Drop for Relay {
         if self.on_disconnect == OnDisconnect::Drain
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(drain(upstream, recording, self.idle_timeout));
+            runtime.spawn(drain(upstream, recording, self.read_ahead.idle_timeout));
         }
     }
 }
@@ -239,5 +223,5 @@ async fn drain(mut upstream: Incoming, mut recording: Recording, idle_timeout: D
             recording.observe(bytes, &mut |_, _| {});
         }
     }
-    recording.end(End::ClientGone);
+    recording.end(RequestEnd::ClientGone);
 }

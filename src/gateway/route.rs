@@ -6,7 +6,7 @@ use crate::provider::Dialect;
 
 /// The destination of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route<'p> {
+pub(super) struct Destination<'p> {
     /// The space in the path.
     pub(super) space: Option<Name>,
     /// Name of the upstream.
@@ -28,7 +28,7 @@ pub(super) fn route<'p>(
     path: &'p str,
     speaks_anthropic: bool,
     is_upstream: impl Fn(&str) -> bool,
-) -> Option<Route<'p>> {
+) -> Option<Destination<'p>> {
     let (space, path) = match path.strip_prefix("/s/") {
         Some(rest) => {
             let (space, _) = rest.split_once('/')?;
@@ -45,7 +45,7 @@ pub(super) fn route<'p>(
     };
     let path = if path.is_empty() { "/" } else { path };
     let dialect = if is_post { dialect(path) } else { None };
-    is_upstream(upstream).then_some(Route { space, upstream, path, dialect })
+    is_upstream(upstream).then_some(Destination { space, upstream, path, dialect })
 }
 
 /// The dialect, by the end of the path, so that the prefixes of compatible providers work.

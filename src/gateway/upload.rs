@@ -1,7 +1,9 @@
-//! Reads the request body on its way to the upstream.
+//! Reads the client's request body and forwards it to the upstream: buffers it or streams it, enforces limits, reports
+//! progress, and extracts the facts of the request, such as its model.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,41 +13,44 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
-use super::limited_body::{LimitedBody, Progress};
-use super::problem::Problem;
+use super::problem::GatewayProblem;
 use crate::ingest::wire::{BodyProblem, ContentEncoding, Inflater};
 use crate::provider::{RequestFacts, RequestReader};
 
-/// Maximum size of a buffered body. A body is buffered to read its model and to ask for usage;
-/// longer ones are forwarded as they arrive.
+/// The result of polling a body.
+pub(super) type PolledFrame = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+/// Maximum size of a buffered body, in bytes. Buffering yields the model before the request is sent, and permits the
+/// edit that requests usage; a longer body is streamed.
 const MAX_BUFFERED_BYTES: usize = 8 << 20;
 /// Memory limit of all buffered bodies together, in bytes.
 pub(super) const BUFFER_BUDGET_BYTES: usize = 64 << 20;
-/// Maximum decompressed size that is read.
+/// Maximum number of decompressed bytes that are read for the facts of a request.
 const INFLATED_BYTES: u64 = 64 << 20;
 
-/// Reads the request in a body, compressed or not.
+/// Extracts the facts of the request from the bytes of its body, compressed or not.
 #[derive(Debug)]
-struct Peek {
-    ask: RequestReader,
-    /// `None` if the body cannot be decompressed.
+struct BodyObserver {
+    request: RequestReader,
+    /// `None` if the body cannot be decompressed, and after its end.
     inflater: Option<Inflater>,
-    /// Decompressed bytes, if the body may be edited.
+    /// The decompressed bytes, if the body is compressed and may be edited.
     plain: Option<Vec<u8>>,
-    /// The request was not read completely.
+    /// Part of the decompressed body is not available, so it cannot be edited.
     is_damaged: bool,
 }
 
-impl Peek {
+impl BodyObserver {
     fn new(headers: &HeaderMap, keeps_plain: bool) -> Self {
         let name = headers.get(CONTENT_ENCODING).map_or(Some(""), |value| value.to_str().ok());
         let encoding = name.and_then(ContentEncoding::parse);
         let inflater = encoding.and_then(|encoding| Inflater::new(encoding, INFLATED_BYTES).ok());
         let is_plain = encoding == Some(ContentEncoding::Identity);
         Self {
-            ask: RequestReader::default(),
+            request: RequestReader::default(),
             is_damaged: inflater.is_none(),
             inflater,
             plain: (keeps_plain && !is_plain).then(Vec::new),
@@ -69,7 +74,7 @@ impl Peek {
     }
 
     fn read(&mut self, piece: &[u8]) -> Result<(), BodyProblem> {
-        self.ask.push(piece);
+        self.request.push(piece);
         if let Some(kept) = &mut self.plain {
             kept.extend_from_slice(piece);
             if kept.len() > MAX_BUFFERED_BYTES {
@@ -80,160 +85,217 @@ impl Peek {
         Ok(())
     }
 
-    /// The body with the edit that asks for usage.
+    /// Returns the uncompressed body with the edit that requests usage in the response; `None` if no edit applies.
     fn edited(&self, original: &[u8]) -> Option<Bytes> {
         if self.is_damaged {
             return None;
         }
         let plain = self.plain.as_deref().unwrap_or(original);
-        Some(self.ask.splice(plain)?.apply(plain).into())
+        Some(self.request.splice(plain)?.apply(plain).into())
     }
 }
 
-/// A buffered body.
+/// A request body that is completely in memory.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct BufferedBody {
     /// The body as received.
     pub(super) original: Bytes,
-    /// The body with the edit that asks for usage, uncompressed.
+    /// The uncompressed body with the edit that requests usage in the response; `None` if no edit applies.
     pub(super) edited: Option<Bytes>,
-    /// The memory permit, held until this is dropped.
+    /// The permit for its memory, a share of [`BUFFER_BUDGET_BYTES`]; dropping it releases the memory.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A request body and what is known about its request.
+/// A request body and the facts of its request.
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// A fully buffered body.
-    Whole(Whole, RequestFacts),
-    /// A body that is too long to buffer.
-    Streamed(Body, Streamed),
+    Buffered(BufferedBody, RequestFacts),
+    /// A body that is too long to buffer, or for which the memory budget has no room.
+    Streamed(UploadBody, StreamedFacts),
 }
 
-/// What a streamed body has said so far.
+/// Shared access to the facts of a streamed body, as far as it has been read.
 #[derive(Clone, Debug)]
-pub(super) struct Streamed {
-    peek: Arc<Mutex<Peek>>,
-    /// Progress of the body.
-    pub(super) progress: Arc<Progress>,
-}
+pub(super) struct StreamedFacts(Arc<Mutex<BodyObserver>>);
 
-impl Streamed {
+impl StreamedFacts {
+    fn observer(&self) -> MutexGuard<'_, BodyObserver> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn facts(&self) -> RequestFacts {
-        self.peek.lock().unwrap_or_else(PoisonError::into_inner).ask.facts()
+        self.observer().request.facts()
     }
 }
 
-/// Limits of a request body.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) max_bytes: u64,
-    /// Maximum wait for the next bytes.
-    pub(super) silence: Duration,
-}
-
-/// Buffers a body if it is short enough and memory permits; otherwise streams it.
+/// Buffers a body of at most [`MAX_BUFFERED_BYTES`] if the memory budget permits; otherwise returns it as a stream that
+/// begins with the bytes already read. `max_bytes` limits a streamed body; `silence` is the idle timeout. With
+/// `adds_usage`, a buffered body is edited to request usage.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     adds_usage: bool,
     buffer_budget: &Arc<Semaphore>,
-    limits: Limits,
-) -> Result<Upload, Problem> {
-    let mut peek = Peek::new(headers, adds_usage);
+    max_bytes: u64,
+    silence: Duration,
+) -> Result<Upload, GatewayProblem> {
+    let mut observer = BodyObserver::new(headers, adds_usage);
     let mut buffered: Vec<Bytes> = Vec::new();
     let mut buffered_bytes = 0;
     let mut reserved: Option<OwnedSemaphorePermit> = None;
     let next = async |body: &mut Body| {
-        let next = tokio::time::timeout(limits.silence, body.frame()).await;
-        next.map_err(|_| Problem::SLOW_BODY)
+        let next = tokio::time::timeout(silence, body.frame()).await;
+        next.map_err(|_| GatewayProblem::SLOW_BODY)
     };
     while let Some(frame) = next(&mut body).await? {
-        let Ok(bytes) = frame.map_err(|_| Problem::BAD_BODY)?.into_data() else { continue };
-        peek.push(&bytes);
+        let Ok(bytes) = frame.map_err(|_| GatewayProblem::BAD_BODY)?.into_data() else { continue };
+        observer.push(&bytes);
         buffered_bytes += bytes.len();
         let has_memory = reserve_memory(buffer_budget, &mut reserved, bytes.len());
         buffered.push(bytes);
         if buffered_bytes > MAX_BUFFERED_BYTES || !has_memory {
-            peek.plain = None;
-            let left = limits.max_bytes.saturating_sub(buffered_bytes as u64);
-            let body = LimitedBody::new(body, left, limits.silence);
-            let progress = Arc::clone(body.progress());
-            let streamed = Streamed { peek: Arc::new(Mutex::new(peek)), progress };
-            let (buffered, passed) = (buffered.into_iter(), streamed.clone());
-            let rest = Rest { buffered, body, streamed: passed, _permit: reserved };
-            return Ok(Upload::Streamed(Body::new(rest), streamed));
+            observer.plain = None;
+            let observer = StreamedFacts(Arc::new(Mutex::new(observer)));
+            let left = max_bytes.saturating_sub(buffered_bytes as u64);
+            let body = UploadBody {
+                buffered: buffered.into_iter(),
+                observer: Some(observer.clone()),
+                _permit: reserved,
+                ..UploadBody::new(body, left, silence)
+            };
+            return Ok(Upload::Streamed(body, observer));
         }
     }
     let original = match <[Bytes; 1]>::try_from(buffered) {
         Ok([only]) => only,
         Err(pieces) => pieces.concat().into(),
     };
-    peek.finish();
-    let edited = if adds_usage { peek.edited(&original) } else { None };
-    Ok(Upload::Whole(Whole { original, edited, permit: reserved }, peek.ask.facts()))
+    observer.finish();
+    let edited = if adds_usage { observer.edited(&original) } else { None };
+    let body = BufferedBody { original, edited, permit: reserved };
+    Ok(Upload::Buffered(body, observer.request.facts()))
 }
 
-/// Reserves memory for `bytes` more bytes.
+/// Adds `bytes` to the reserved memory; returns `false` if the budget is exhausted.
 fn reserve_memory(
     buffer_budget: &Arc<Semaphore>,
     reserved: &mut Option<OwnedSemaphorePermit>,
     bytes: usize,
 ) -> bool {
     let Ok(bytes) = u32::try_from(bytes) else { return false };
-    match Arc::clone(buffer_budget).try_acquire_many_owned(bytes) {
-        Ok(permit) => {
-            match reserved {
-                Some(reserved) => reserved.merge(permit),
-                None => *reserved = Some(permit),
-            }
-            true
-        }
-        Err(_) => false,
+    let Ok(permit) = Arc::clone(buffer_budget).try_acquire_many_owned(bytes) else { return false };
+    match reserved {
+        Some(reserved) => reserved.merge(permit),
+        None => *reserved = Some(permit),
+    }
+    true
+}
+
+/// Progress of a request body, shared with the task that waits for the response and enforces the first-byte timeout.
+#[derive(Debug, Default)]
+pub(super) struct UploadProgress {
+    /// Notified when the connection to the upstream polls a piece of the body, or its end.
+    pub(super) advanced: Notify,
+    /// The connection waits for more bytes from the client, so the first-byte timeout of the upstream does not apply.
+    pub(super) awaits_client: AtomicBool,
+    /// Why the body ended early, if the client is the cause.
+    pub(super) failure: OnceLock<GatewayProblem>,
+}
+
+impl UploadProgress {
+    /// Records progress and restarts the first-byte timeout.
+    fn note_progress(&self) {
+        self.awaits_client.store(false, Ordering::Relaxed);
+        self.advanced.notify_one();
+    }
+
+    fn fail(&self, problem: GatewayProblem) -> PolledFrame {
+        // Keeps the first failure, which caused all later ones.
+        let _earlier = self.failure.set(problem);
+        Poll::Ready(Some(Err(problem.message.into())))
     }
 }
 
-/// The buffered start of a body, followed by the rest.
+/// A body that is forwarded as it arrives, with a size limit and an idle timeout.
 #[derive(Debug)]
-struct Rest {
+pub(super) struct UploadBody {
+    /// The start of the body, which was read before streaming began.
     buffered: std::vec::IntoIter<Bytes>,
-    body: LimitedBody,
-    streamed: Streamed,
+    body: Body,
+    /// Number of bytes that may still arrive within the size limit.
+    left: u64,
+    /// Maximum wait for the client's next bytes.
+    silence: Duration,
+    /// The timer of the current wait; `None` while bytes arrive.
+    waiting: Option<Pin<Box<Sleep>>>,
+    pub(super) progress: Arc<UploadProgress>,
+    observer: Option<StreamedFacts>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl HttpBody for Rest {
+impl UploadBody {
+    /// Creates a stream of at most `max_bytes` whose content is not read.
+    pub(super) fn new(body: Body, max_bytes: u64, silence: Duration) -> Self {
+        Self {
+            buffered: Vec::new().into_iter(),
+            body,
+            left: max_bytes,
+            silence,
+            waiting: None,
+            progress: Arc::default(),
+            observer: None,
+            _permit: None,
+        }
+    }
+}
+
+impl HttpBody for UploadBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> PolledFrame {
         let this = self.get_mut();
         if let Some(bytes) = this.buffered.next() {
-            this.streamed.progress.note_progress();
+            this.progress.note_progress();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        let mut peek = this.streamed.peek.lock().unwrap_or_else(PoisonError::into_inner);
-        match &frame {
-            None => peek.finish(),
-            Some(Ok(frame)) => {
-                if let Some(bytes) = frame.data_ref() {
-                    peek.push(bytes);
-                }
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            this.progress.awaits_client.store(true, Ordering::Relaxed);
+            let silence = this.silence;
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+            ready!(waiting.as_mut().poll(context));
+            return this.progress.fail(GatewayProblem::SLOW_BODY);
+        };
+        this.waiting = None;
+        this.progress.note_progress();
+        let mut observer = this.observer.as_ref().map(StreamedFacts::observer);
+        let Some(frame) = frame else {
+            if let Some(observer) = &mut observer {
+                observer.finish();
             }
-            Some(Err(_)) => {}
+            return Poll::Ready(None);
+        };
+        let Ok(frame) = frame else { return this.progress.fail(GatewayProblem::BAD_BODY) };
+        let length = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+        let Some(left) = this.left.checked_sub(length) else {
+            return this.progress.fail(GatewayProblem::TOO_LARGE);
+        };
+        this.left = left;
+        if let (Some(observer), Some(bytes)) = (&mut observer, frame.data_ref()) {
+            observer.push(bytes);
         }
-        drop(peek);
-        Poll::Ready(frame)
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // With an observer, the body must be polled to its end, so that `finish` is called.
+        self.observer.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
         let buffered: u64 = self.buffered.as_slice().iter().map(|bytes| bytes.len() as u64).sum();
-        let mut hint = SizeHint::default();
-        if let Some(rest) = self.body.size_hint().exact() {
+        if let Some(rest) = hint.exact() {
             hint.set_exact(buffered + rest);
         }
         hint

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::fmt;
-use std::future::Future;
 use std::path::Path;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -20,11 +17,13 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::time::error::Elapsed;
 use tower::Service;
+use tower::util::BoxCloneSyncService;
 
-use super::limited_body::Progress;
-use super::problem::Problem;
-use super::recording::End;
+use super::problem::GatewayProblem;
+use super::recording::RequestEnd;
+use super::upload::UploadProgress;
 use crate::config::{GatewayConfig, InputCache, UpstreamConfig};
 use crate::error::{Error, Result};
 use crate::model::ErrorType;
@@ -42,8 +41,12 @@ const HEADERS_MAX: usize = 1_024;
 /// Maximum size of HTTP/2 response headers in bytes; HTTP/1 headers are limited by a 400 KB buffer.
 const HEADER_BYTES_MAX: u32 = 256 << 10;
 
+/// A connector with a timeout that includes the TLS handshake.
+type TimeoutConnector =
+    BoxCloneSyncService<Uri, <HttpsConnector<HttpConnector> as Service<Uri>>::Response, BoxError>;
+
 /// The HTTP client of one or more upstreams.
-type HttpClient = Client<TimeoutConnector, Body>;
+type GatewayClient = Client<TimeoutConnector, Body>;
 
 /// One upstream.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub(super) struct Upstream {
     pub(super) config: UpstreamConfig,
     /// The upstream has rejected `stream_options`.
     rejects_usage: AtomicBool,
-    client: HttpClient,
+    client: GatewayClient,
 }
 
 impl Upstream {
@@ -84,19 +87,19 @@ impl Upstream {
         &self,
         request: hyper::Request<Body>,
         first_byte_timeout: Duration,
-        progress: &Progress,
+        progress: &UploadProgress,
     ) -> Result<hyper::Response<hyper::body::Incoming>, UpstreamFailure> {
         let mut response = pin!(self.client.request(request));
         loop {
             tokio::select! {
                 response = &mut response => {
-                    let of = |error| UpstreamFailure::of(&error, progress.failure());
+                    let of = |error| UpstreamFailure::of(&error, progress.failure.get().copied());
                     return response.map_err(of);
                 }
-                () = progress.advanced() => {}
+                () = progress.advanced.notified() => {}
                 // The body itself limits how long the client may be silent.
                 () = tokio::time::sleep(first_byte_timeout) => {
-                    if !progress.awaits_client() {
+                    if !progress.awaits_client.load(Ordering::Relaxed) {
                         return Err(UpstreamFailure::FIRST_BYTE_TIMEOUT);
                     }
                 }
@@ -111,78 +114,65 @@ impl Upstream {
     }
 }
 
-/// All configured upstreams, by name.
-#[derive(Debug)]
-pub(super) struct Upstreams(BTreeMap<String, Upstream>);
-
-impl Upstreams {
-    /// The upstreams of a configuration.
-    ///
-    /// # Errors
-    /// If a CA bundle cannot be read.
-    pub(super) fn new(config: &GatewayConfig) -> Result<Self> {
-        let shared = client(config.connect_timeout, None)?;
-        let upstream = |(name, upstream): (&String, &UpstreamConfig)| {
-            let client = match &upstream.ca_file {
-                Some(path) => client(config.connect_timeout, Some((name, path)))?,
-                None => shared.clone(),
-            };
-            let config = upstream.clone();
-            let rejects_usage = AtomicBool::new(false);
-            Ok((name.clone(), Upstream { config, rejects_usage, client }))
+/// The upstreams of a configuration, by name.
+///
+/// # Errors
+/// If a CA bundle cannot be read.
+pub(super) fn upstreams(config: &GatewayConfig) -> Result<BTreeMap<String, Upstream>> {
+    let shared = client(config.connect_timeout, None)?;
+    let upstream = |(name, upstream): (&String, &UpstreamConfig)| {
+        let client = match &upstream.ca_file {
+            Some(path) => client(config.connect_timeout, Some((name, path)))?,
+            None => shared.clone(),
         };
-        config.upstreams.iter().map(upstream).collect::<Result<_>>().map(Self)
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<&Upstream> {
-        self.0.get(name)
-    }
+        let config = upstream.clone();
+        let rejects_usage = AtomicBool::new(false);
+        Ok((name.clone(), Upstream { config, rejects_usage, client }))
+    };
+    config.upstreams.iter().map(upstream).collect()
 }
 
 /// Why there is no response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UpstreamFailure {
     /// The response to the client.
-    pub(super) problem: Problem,
+    pub(super) problem: GatewayProblem,
     /// The end of the record.
-    pub(super) end: End,
+    pub(super) end: RequestEnd,
 }
 
 impl UpstreamFailure {
     pub(super) const BAD_ADDRESS: Self =
-        Self::failed(Problem::BAD_ADDRESS, ErrorType::Validation, "unreadable_path");
+        Self::failed(GatewayProblem::BAD_ADDRESS, ErrorType::Validation, "unreadable_path");
     const FIRST_BYTE_TIMEOUT: Self =
-        Self::failed(Problem::TIMED_OUT, ErrorType::Timeout, "first_byte_timeout");
+        Self::failed(GatewayProblem::TIMED_OUT, ErrorType::Timeout, "first_byte_timeout");
 
-    const fn failed(problem: Problem, kind: ErrorType, code: &'static str) -> Self {
-        Self { problem, end: End::Failed(kind, code) }
+    const fn failed(problem: GatewayProblem, kind: ErrorType, code: &'static str) -> Self {
+        Self { problem, end: RequestEnd::Failed(kind, code) }
     }
 
     /// Classifies a client error; `failure` is the reason why the body ended early.
-    fn of(error: &ClientError, failure: Option<Problem>) -> Self {
+    fn of(error: &ClientError, failure: Option<GatewayProblem>) -> Self {
         match failure {
-            Some(Problem::TOO_LARGE) => {
-                let problem = Problem::TOO_LARGE;
+            Some(GatewayProblem::TOO_LARGE) => {
+                let problem = GatewayProblem::TOO_LARGE;
                 return Self::failed(problem, ErrorType::Validation, problem.code);
             }
             // A client that does not send its whole body has gone.
-            Some(problem) => return Self { problem, end: End::ClientGone },
+            Some(problem) => return Self { problem, end: RequestEnd::ClientGone },
             None => {}
         }
-        let mut cause = error.source();
-        while let Some(found) = cause {
-            if found.is::<ConnectTimeout>() {
-                return Self::failed(Problem::TIMED_OUT, ErrorType::Timeout, "connect_timeout");
-            }
-            cause = found.source();
+        let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+        if causes.any(|cause| cause.is::<Elapsed>()) {
+            return Self::failed(GatewayProblem::TIMED_OUT, ErrorType::Timeout, "connect_timeout");
         }
         let code = if error.is_connect() { "connect_failed" } else { "connection_lost" };
-        Self::failed(Problem::NO_CONNECTION, ErrorType::Network, code)
+        Self::failed(GatewayProblem::NO_CONNECTION, ErrorType::Network, code)
     }
 }
 
 /// A client that trusts the built-in roots, or only the CA bundle of one upstream.
-fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Result<HttpClient> {
+fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Result<GatewayClient> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -195,6 +185,10 @@ fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Resu
         })?),
     };
     let https = builder.https_or_http().enable_all_versions().wrap_connector(http);
+    let connect = move |uri: Uri| {
+        let connecting = https.clone().call(uri);
+        async move { tokio::time::timeout(connect_timeout, connecting).await? }
+    };
     Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -204,7 +198,7 @@ fn client(connect_timeout: Duration, authorities: Option<(&str, &Path)>) -> Resu
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(PING_INTERVAL)
-        .build(TimeoutConnector { inner: https, limit: connect_timeout }))
+        .build(TimeoutConnector::new(tower::service_fn(connect))))
 }
 
 /// A TLS configuration that trusts only the CA bundle at `path`.
@@ -220,46 +214,4 @@ fn trusting(path: &Path) -> Result<rustls::ClientConfig, BoxError> {
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(authorities).with_no_client_auth())
-}
-
-/// A connector with a timeout that includes the TLS handshake.
-#[derive(Clone, Debug)]
-struct TimeoutConnector {
-    inner: HttpsConnector<HttpConnector>,
-    limit: Duration,
-}
-
-/// Connecting timed out.
-#[derive(Debug)]
-struct ConnectTimeout;
-
-impl fmt::Display for ConnectTimeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("timed out connecting")
-    }
-}
-
-impl StdError for ConnectTimeout {}
-
-type Connected = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
-
-impl Service<Uri> for TimeoutConnector {
-    type Response = Connected;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Connected, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Service::poll_ready(&mut self.inner, context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = Service::call(&mut self.inner, uri);
-        let limit = self.limit;
-        Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected,
-                Err(_) => Err(ConnectTimeout.into()),
-            }
-        })
-    }
 }

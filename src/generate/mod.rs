@@ -20,7 +20,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::model::{RequestRecord, TimeRange, Timestamp};
 use records::RecordMaker;
-use rhythm::{Slot, Slots};
+use rhythm::{TrafficMinute, TrafficMinutes};
 
 /// An exact number of requests over a range.
 ///
@@ -57,17 +57,17 @@ impl Workload {
     /// The records, ordered by `started_at`; none when the range is empty.
     pub fn records(&self) -> Records {
         let range = TimeRange { start: self.start, end: self.end };
-        let slots = Slots::new(self.seed, range);
-        let total_weight = slots.clone().map(|slot| u128::from(slot.weight)).sum();
+        let minutes = TrafficMinutes::new(self.seed, range);
+        let total_weight = minutes.clone().map(|minute| u128::from(minute.weight)).sum();
         Records {
             maker: RecordMaker::new(self.seed, self.extras),
             rng: seeded(self.seed, self.start),
-            slots,
-            slot: None,
+            minutes,
+            minute: None,
             requests: if total_weight == 0 { 0 } else { self.requests },
             made: 0,
-            made_at_slot_start: 0,
-            made_at_slot_end: 0,
+            made_before_minute: 0,
+            made_after_minute: 0,
             weight_so_far: 0,
             total_weight,
         }
@@ -79,29 +79,29 @@ impl Workload {
 pub struct Records {
     maker: RecordMaker,
     rng: Pcg64Mcg,
-    slots: Slots,
-    slot: Option<Slot>,
+    minutes: TrafficMinutes,
+    minute: Option<TrafficMinute>,
     requests: u64,
     made: u64,
-    made_at_slot_start: u64,
-    made_at_slot_end: u64,
+    made_before_minute: u64,
+    made_after_minute: u64,
     weight_so_far: u128,
     total_weight: u128,
 }
 
 impl Records {
-    /// Moves to the next slot that has requests. A slot ends at the rounded-down cumulative share
-    /// of the weights, so the counts of all slots add up to `requests`.
-    fn next_slot(&mut self) -> Option<Slot> {
+    /// Moves to the next minute that has requests. A minute ends at the rounded-down cumulative share
+    /// of the weights, so the counts of all minutes total `requests`.
+    fn next_minute(&mut self) -> Option<TrafficMinute> {
         loop {
-            let slot = self.slots.next()?;
-            self.weight_so_far += u128::from(slot.weight);
+            let minute = self.minutes.next()?;
+            self.weight_so_far += u128::from(minute.weight);
             let upto = u128::from(self.requests) * self.weight_so_far / self.total_weight;
-            self.made_at_slot_start = self.made;
-            self.made_at_slot_end = u64::try_from(upto).unwrap_or(self.requests);
-            if self.made_at_slot_end > self.made {
-                self.slot = Some(slot);
-                return Some(slot);
+            self.made_before_minute = self.made;
+            self.made_after_minute = u64::try_from(upto).unwrap_or(self.requests);
+            if self.made_after_minute > self.made {
+                self.minute = Some(minute);
+                return Some(minute);
             }
         }
     }
@@ -114,17 +114,13 @@ impl Iterator for Records {
         if self.made >= self.requests {
             return None;
         }
-        let slot = match self.slot {
-            Some(slot) if self.made < self.made_at_slot_end => slot,
-            _ => self.next_slot()?,
+        let minute = match self.minute {
+            Some(minute) if self.made < self.made_after_minute => minute,
+            _ => self.next_minute()?,
         };
-        let position = self.made - self.made_at_slot_start;
-        let at = spread(
-            &mut self.rng,
-            slot.range,
-            position,
-            self.made_at_slot_end - self.made_at_slot_start,
-        );
+        let position = self.made - self.made_before_minute;
+        let count = self.made_after_minute - self.made_before_minute;
+        let at = spread(&mut self.rng, minute.range, position, count);
         self.made += 1;
         Some(self.maker.make(&mut self.rng, at))
     }

@@ -6,7 +6,7 @@ use rand::distr::Distribution as _;
 use rand_distr::weighted::WeightedAliasIndex;
 use rand_pcg::Pcg64Mcg;
 
-use super::catalog::{MODELS, SPACES, space_name};
+use super::catalog::{MODELS, Model, SPACES, space_name};
 use crate::model::Name;
 
 /// Number of users.
@@ -23,7 +23,6 @@ pub(super) struct Population {
     user_shares: WeightedAliasIndex<u64>,
     spaces: Vec<Name>,
     space_shares: WeightedAliasIndex<u64>,
-    models: Vec<ModelNames>,
     model_shares: WeightedAliasIndex<u64>,
 }
 
@@ -34,14 +33,6 @@ struct User {
     home_count: usize,
 }
 
-/// The names of a model, in a form that is cheap to clone.
-#[derive(Debug)]
-pub(super) struct ModelNames {
-    pub(super) provider: Name,
-    pub(super) name: Name,
-    pub(super) operation: Name,
-}
-
 impl Population {
     pub(super) fn new(seed: u64) -> Self {
         let space_shares = zipf(SPACES as u64);
@@ -50,14 +41,6 @@ impl Population {
             users: (0..USERS).map(user).collect(),
             user_shares: zipf(USERS),
             spaces: (0..SPACES).map(|rank| Name::new(space_name(rank))).collect(),
-            models: MODELS
-                .iter()
-                .map(|model| ModelNames {
-                    provider: Name::const_new(model.provider),
-                    name: Name::const_new(model.name),
-                    operation: Name::const_new(model.operation),
-                })
-                .collect(),
             model_shares: shares(MODELS.iter().map(|model| model.weight)),
             space_shares,
         }
@@ -87,10 +70,9 @@ impl Population {
         self.spaces[space].clone()
     }
 
-    /// The index of a random model in [`MODELS`] and its names.
-    pub(super) fn model(&self, rng: &mut Pcg64Mcg) -> (usize, &ModelNames) {
-        let index = self.model_shares.sample(rng);
-        (index, &self.models[index])
+    /// A random model.
+    pub(super) fn model(&self, rng: &mut Pcg64Mcg) -> &'static Model {
+        &MODELS[self.model_shares.sample(rng)]
     }
 }
 

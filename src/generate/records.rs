@@ -6,7 +6,7 @@ use rand::distr::Distribution as _;
 use rand_distr::weighted::WeightedAliasIndex;
 use rand_pcg::Pcg64Mcg;
 
-use super::catalog::{FAILURES, Failure, MODELS, Model};
+use super::catalog::{FAILURES, FailureKind, Model};
 use super::lognormal::{LogNormal, as_f64, as_u64};
 use super::population::{Population, mix, shares};
 use super::rhythm::is_incident;
@@ -83,11 +83,10 @@ impl RecordMaker {
         if happens(rng, chance::SESSION) {
             record.session = Some(session(self.seed, user, at));
         }
-        let (index, names) = self.population.model(rng);
-        record.provider = Some(names.provider.clone());
-        record.model = Some(names.name.clone());
-        record.operation = Some(names.operation.clone());
-        let model = &MODELS[index];
+        let model = self.population.model(rng);
+        record.provider = Some(model.provider.clone());
+        record.model = Some(model.name.clone());
+        record.operation = Some(model.operation.clone());
         record.streamed = Some(model.token_us > 0.0 && happens(rng, chance::STREAMED));
         self.conclude(rng, &mut record, model);
         if self.extras {
@@ -169,7 +168,7 @@ impl RecordMaker {
         &self,
         rng: &mut Pcg64Mcg,
         record: &mut RequestRecord,
-        failure: &Failure,
+        failure: &FailureKind,
         context_us: u64,
     ) {
         let llm_us = failure.llm_ms.map(|ms| self.narrow.sample(rng, ms * 1_000.0));

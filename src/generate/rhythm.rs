@@ -29,29 +29,29 @@ const INCIDENT_SALT: u64 = 0x696e_6369;
 
 /// A minute, or its part inside the range, and its share of the requests.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(super) struct TrafficMinute {
     pub(super) range: TimeRange,
     pub(super) weight: u64,
 }
 
-/// The slots of a range, in order.
+/// The minutes of a range, in order.
 #[derive(Clone, Debug)]
-pub(super) struct Slots {
+pub(super) struct TrafficMinutes {
     seed: u64,
     next: Timestamp,
     end: Timestamp,
 }
 
-impl Slots {
+impl TrafficMinutes {
     pub(super) const fn new(seed: u64, range: TimeRange) -> Self {
         Self { seed, next: range.start, end: range.end }
     }
 }
 
-impl Iterator for Slots {
-    type Item = Slot;
+impl Iterator for TrafficMinutes {
+    type Item = TrafficMinute;
 
-    fn next(&mut self) -> Option<Slot> {
+    fn next(&mut self) -> Option<TrafficMinute> {
         if self.next >= self.end {
             return None;
         }
@@ -60,7 +60,7 @@ impl Iterator for Slots {
         self.next = end;
         let length_ms = end.as_unix_ms().saturating_sub(start.as_unix_ms()).unsigned_abs();
         let weight = length_ms * calendar(start) * minute(self.seed, start);
-        Some(Slot { range: TimeRange { start, end }, weight })
+        Some(TrafficMinute { range: TimeRange { start, end }, weight })
     }
 }
 

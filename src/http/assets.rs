@@ -1,10 +1,10 @@
-//! The dashboard's page: files made by `web/build.mjs`, committed, and part of the program.
+//! The dashboard's page: files built by `web/build.mjs`, committed, and part of the program.
 //!
-//! The page has one file for each of its addresses; which view it shows it reads from the address.
+//! All addresses of the page have the same file, which chooses the view by the address.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::frame;
@@ -28,70 +28,54 @@ include!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/dist/assets.rs"));
 const PAGES: [&str; 9] =
     ["/", "/overview", "/requests", "/users", "/spaces", "/models", "/alerts", "/status", "/sql"];
 
-/// What the page may do: load its own files and talk to this server.
+/// The content security policy of the page: it loads only its own files and calls only this server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'";
 /// The name of a file changes with its contents.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// The page itself has one name and names the newest files.
-const ASK_AGAIN: &str = "no-cache";
+/// The page itself has a fixed name and refers to the current files.
+const REVALIDATE: &str = "no-cache";
 
-/// A file of the page, or the answer where there is nothing.
+/// A file of the page, or 404.
 pub(crate) async fn page_or_not_found(request: Request) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
     let wanted = if PAGES.contains(&path) { INDEX } else { path.trim_start_matches('/') };
     match ASSETS.iter().find(|asset| asset.path == wanted && is_read) {
-        Some(asset) => answer(asset, request.headers()),
+        Some(asset) => respond(asset, request.headers()),
         None => frame::not_found().await.into_response(),
     }
 }
 
-fn answer(asset: &'static Asset, headers: &HeaderMap) -> Response {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (encoding, bytes) = encoded(asset, headers);
-    // One tag for each form, as caches that mix them up would do harm.
-    let tag = format!("\"{}-{}\"", asset.hash, encoding.unwrap_or("plain"));
-    let known = text(header::IF_NONE_MATCH).is_some_and(|known| known.contains(&tag));
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        Body::from(Bytes::from_static(bytes)).into_response()
-    };
-    let is_page = asset.path == INDEX;
-    let made = response.headers_mut();
-    let cache = if is_page { ASK_AGAIN } else { FOR_EVER };
-    for (name, value) in [
-        (header::CONTENT_TYPE, asset.content_type),
-        (header::CACHE_CONTROL, cache),
-        (header::VARY, "Accept-Encoding"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-    ] {
-        made.insert(name, HeaderValue::from_static(value));
-    }
-    if let Some(encoding) = encoding.filter(|_| !known) {
-        made.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        made.insert(header::ETAG, tag);
-    }
-    response
-}
-
-/// The smallest form that the reader understands.
-fn encoded(asset: &'static Asset, headers: &HeaderMap) -> (Option<&'static str>, &'static [u8]) {
-    let takes = |wanted: &str| accepts(headers, wanted);
-    if takes("br") {
+fn respond(asset: &'static Asset, headers: &HeaderMap) -> Response {
+    // The smallest form that the client accepts.
+    let (encoding, bytes) = if accepts(headers, "br") {
         (Some("br"), asset.brotli)
-    } else if takes("gzip") {
+    } else if accepts(headers, "gzip") {
         (Some("gzip"), asset.gzip)
     } else {
         (None, asset.plain)
+    };
+    // One tag for each form, because a cache must not mix them up.
+    let tag = format!("\"{}-{}\"", asset.hash, encoding.unwrap_or("plain"));
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let is_known = known.is_some_and(|known| known.contains(&tag));
+    let headers = [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::CACHE_CONTROL, if asset.path == INDEX { REVALIDATE } else { FOR_EVER }),
+        (header::VARY, "Accept-Encoding"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::ETAG, tag.as_str()),
+    ];
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
+    let encoding = encoding.map(|encoding| [(header::CONTENT_ENCODING, encoding)]);
+    (headers, encoding, Bytes::from_static(bytes)).into_response()
 }
 
-/// Whether `Accept-Encoding` names this encoding and does not refuse it.
+/// Whether `Accept-Encoding` lists this encoding with a weight above 0.
 fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).into_iter();
     lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')).any(|one| {
@@ -105,12 +89,14 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
 mod tests {
     use std::io::Read as _;
 
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn sent(asset: &'static Asset, name: header::HeaderName, value: &str) -> Response {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_str(value).unwrap());
-        answer(asset, &headers)
+        respond(asset, &headers)
     }
 
     #[test]

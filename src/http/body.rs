@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 
 /// Maximum size of a body of a request that is not ingest, in bytes.
 const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -20,7 +20,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A JSON object of at most 64 KiB; no body and `null` stand for an object without members.
+/// A JSON object of at most 64 KiB; an empty body and `null` mean an empty object.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
 
@@ -36,20 +36,21 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for OptionalJsonBody<T> {
 
 async fn read(request: Request) -> Result<axum::body::Bytes, Problem> {
     axum::body::to_bytes(request.into_body(), SMALL_BODY_BYTES_MAX).await.map_err(|_| {
-        // Either too long or broken off, and then nobody is there to read the answer.
-        Problem::new(Kind::BodyTooLarge, format!("at most {SMALL_BODY_BYTES_MAX} bytes"))
+        // The body is too long, or the client has disconnected and does not read the response.
+        Problem::new(ProblemKind::BodyTooLarge, format!("at most {SMALL_BODY_BYTES_MAX} bytes"))
     })
 }
 
 /// Reads a small JSON object.
 ///
 /// # Errors
-/// 400 with the place of the mistake.
+/// 400 with the position of the mistake.
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    // An array would be taken for the fields in their order.
+    // serde would read an array as the fields in order.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::new(Kind::InvalidBody, "send a JSON object"));
+        return Err(Problem::new(ProblemKind::InvalidBody, "send a JSON object"));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::new(Kind::InvalidBody, format!("not the JSON expected: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::new(ProblemKind::InvalidBody, format!("not the JSON expected: {error}"))
+    })
 }

@@ -1,4 +1,4 @@
-//! `GET /api/dimensions/{name}/values`: what can be filtered by.
+//! `GET /api/dimensions/{name}/values`: the values of a dimension.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,25 +6,27 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{AllSpaces, Path};
-use super::openapi::FindProblems;
-use super::params::{Limit, Query};
-use super::problem::{Kind, Problem};
+use super::openapi::{NotFoundProblems, ReadProblems};
+use super::params::{Query, limit};
+use super::problem::Problem;
 use super::state::App;
 use crate::model::Dimension;
 use crate::query::DimensionValue;
 
+/// Default number of values.
 const DEFAULT_VALUES: usize = 50;
 
 /// Which values, and how many.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DimensionValuesParams {
-    /// What the values start with. Default: anything.
+    /// Prefix of the values. Default: all values.
     #[serde(default)]
     prefix: String,
     /// Maximum number of values.
+    #[serde(default, deserialize_with = "limit")]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 50)]
-    limit: Option<Limit>,
+    limit: Option<usize>,
 }
 
 /// Values of a dimension, busiest first.
@@ -49,12 +51,11 @@ struct DimensionValueBody {
 #[utoipa::path(
     get,
     path = "/api/dimensions/{name}/values",
-    operation_id = "dimension_values",
     tag = "requests",
     params(("name" = String, Path, description = "space, user, model, provider or error_type."), DimensionValuesParams),
-    responses((status = 200, description = "The values.", body = DimensionValuesBody), FindProblems),
+    responses((status = 200, description = "The values.", body = DimensionValuesBody), NotFoundProblems, ReadProblems),
 )]
-pub(crate) async fn values(
+pub(crate) async fn dimension_values(
     State(app): State<App>,
     _: AllSpaces,
     Path(name): Path<String>,
@@ -62,12 +63,13 @@ pub(crate) async fn values(
 ) -> Result<Json<DimensionValuesBody>, Problem> {
     let dimension = Dimension::parse(&name).ok_or_else(|| {
         let names: Vec<&str> = Dimension::ALL.iter().map(|dimension| dimension.as_str()).collect();
-        Problem::new(Kind::NotFound, format!("the dimensions are {}", names.join(", ")))
+        Problem::not_found(format!("the dimensions are {}", names.join(", ")))
     })?;
-    let limit = Limit::or(params.limit, DEFAULT_VALUES);
-    let values =
-        app.ask(move |service| service.dimension_values(dimension, &params.prefix, limit)).await?;
+    let limit = params.limit.unwrap_or(DEFAULT_VALUES);
+    let values = app.queries.run(move |service| {
+        service.engine().dimension_values(dimension, &params.prefix, limit, service.now())
+    });
     let body = |DimensionValue { name, requests }| DimensionValueBody { name, requests };
-    let values = values.into_iter().map(body).collect();
+    let values = values.await?.into_iter().map(body).collect();
     Ok(Json(DimensionValuesBody { dimension: dimension.as_str(), values }))
 }

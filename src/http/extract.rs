@@ -1,11 +1,11 @@
-//! Arguments of handlers that are neither parameters nor bodies.
+//! Arguments of handlers other than parameters and bodies.
 
 use axum::extract::{FromRequestParts, Path as AxumPath};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::auth::Principal;
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = Problem;
@@ -16,7 +16,7 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-/// Who is asking, when that one may see all spaces: for results that cannot be narrowed.
+/// Admits only principals that may see all spaces: for results that cannot be narrowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AllSpaces;
 
@@ -36,9 +36,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match AxumPath::from_request_parts(parts, state).await {
-            Ok(AxumPath(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::new(Kind::InvalidQuery, rejection.body_text())),
-        }
+        let path = AxumPath::from_request_parts(parts, state).await;
+        path.map(|AxumPath(value)| Self(value))
+            .map_err(|rejection| Problem::new(ProblemKind::InvalidQuery, rejection.body_text()))
     }
 }

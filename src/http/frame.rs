@@ -1,5 +1,5 @@
-//! What surrounds every router: request ids, headers that every response has, problems in their final form, and the one
-//! place where failures are logged.
+//! The layers around every router: request ids, headers of every response, bodies of problems, and the only place where
+//! failures are logged.
 
 use axum::Router;
 use axum::body::Body;
@@ -14,37 +14,36 @@ use tower_http::request_id::{
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::problem::{self, Kind, Problem};
+use super::problem::{self, Problem, ProblemKind};
 use super::state::App;
 use crate::service::Chatgauge;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The content security policy of all responses but the page: nothing is loaded or framed.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// Maximum length of a request id that is taken over from the caller, in bytes.
+/// Maximum length of a request id of the client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Puts the layers around a router, from the outermost: the request gets its id, the response the headers that it lacks;
-/// a problem, which may come of a panic, gets its body.
+/// Adds the layers to a router, the outermost first: the request gets an id, the response its missing headers, and a
+/// problem, which may come from a panic, its body.
 pub(crate) fn around<S: Clone + Send + Sync + 'static>(router: Router<S>, app: &App) -> Router<S> {
     let default =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     let layers = ServiceBuilder::new()
         .map_request(without_unfit_id)
-        .layer(SetRequestIdLayer::new(REQUEST_ID, RequestIds(app.service().clone())))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, RequestIds(app.service.clone())))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(default(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default(header::REFERRER_POLICY, "no-referrer"))
         .layer(default(header::CACHE_CONTROL, "private, no-cache"))
-        .layer(default(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ))
-        .layer(from_fn_with_state(app.clone(), frame))
+        .layer(default(header::CONTENT_SECURITY_POLICY, POLICY))
+        .layer(from_fn_with_state(App::clone(app), frame))
         .layer(CatchPanicLayer::custom(after_panic));
     router.layer(layers)
 }
 
-/// Makes ids of requests that bring none.
+/// Generates ids for requests without one.
 #[derive(Clone, Debug)]
 struct RequestIds(Chatgauge);
 
@@ -58,7 +57,7 @@ impl MakeRequestId for RequestIds {
     }
 }
 
-/// The request without an id that is not identifier-like, so that nothing else gets into logs by this way.
+/// Removes an id that is not identifier-like, so that it cannot inject text into logs.
 fn without_unfit_id(mut request: Request) -> Request {
     let is_fit = |id: &HeaderValue| {
         let is_of_id = |b: &u8| b.is_ascii_alphanumeric() || b"_.:/-".contains(b);
@@ -70,40 +69,39 @@ fn without_unfit_id(mut request: Request) -> Request {
     request
 }
 
-/// Gives problems their bodies, and logs what became of the request.
+/// Writes the bodies of problems and logs the outcome of the request.
 async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
-    let started_us = app.service().monotonic_us();
+    let started_us = app.service.monotonic_us();
     let id = request.extensions().get::<RequestId>().cloned();
     let id = id.as_ref().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
     let method = request.method().clone();
-    // The route, not the path or query as sent: those can name users.
+    // The route, because the path and the query as sent can name users.
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        log(&problem, id, &method, route.as_ref());
+        log(&problem, id, &method, route);
         write_problem(&mut response, &problem, id);
     }
-    let elapsed_us = app.service().monotonic_us().saturating_sub(started_us);
-    let route = route.as_ref().map_or("-", MatchedPath::as_str);
-    tracing::debug!(%method, route, status = response.status().as_u16(), elapsed_us, id, "answered");
+    let elapsed_us = app.service.monotonic_us().saturating_sub(started_us);
+    tracing::debug!(%method, route, status = response.status().as_u16(), elapsed_us, id, "request completed");
     if method == Method::GET {
         write_timing(response.headers_mut(), elapsed_us);
     }
     response
 }
 
-/// What is answered where there is no route.
+/// The response where there is no route.
 pub(crate) async fn not_found() -> Problem {
-    Problem::new(Kind::NotFound, "no such route; /api/openapi.json lists them all")
+    Problem::not_found("no such route; /api/openapi.json lists them all")
 }
 
-/// What is answered where there is a route for other methods.
+/// The response where there is a route, but for other methods.
 pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(Kind::MethodNotAllowed, "the header Allow lists the methods of this route")
+    Problem::new(ProblemKind::MethodNotAllowed, "the header Allow lists the methods of this route")
 }
 
-/// The response when a handler has panicked: a 500 with the id of the request, under which the log has the panic. Its words
-/// stay in the log.
+/// The response after a panic of a handler: a 500 with the id of the request. The message of the panic goes only to the log.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
@@ -111,16 +109,15 @@ fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal(format!("a handler panicked: {words}")).into_response()
 }
 
-fn log(problem: &Problem, id: &str, method: &Method, route: Option<&MatchedPath>) {
-    let route = route.map_or("-", MatchedPath::as_str);
+fn log(problem: &Problem, id: &str, method: &Method, route: &str) {
     let (slug, status) = (problem.slug(), problem.status().as_u16());
-    match problem.cause() {
-        _ if problem.is_logged_at_its_source() => {
-            let cause = problem.cause().unwrap_or_default();
+    match problem.cause.as_deref() {
+        cause if problem.is_logged_at_its_source() => {
+            let cause = cause.unwrap_or_default();
             tracing::debug!(%method, route, status, id, cause, "{slug}");
         }
         Some(cause) => tracing::error!(%method, route, status, id, cause, "{slug}"),
-        // Only the kind: the detail repeats what the caller sent.
+        // Without the detail, which can repeat text of the client.
         None if status >= 500 => tracing::warn!(%method, route, status, id, "{slug}"),
         None => tracing::debug!(%method, route, status, id, "{slug}"),
     }
@@ -131,9 +128,7 @@ fn write_problem(response: &mut Response, problem: &Problem, id: &str) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     *response.body_mut() = Body::from(body);
 }
 
@@ -142,11 +137,6 @@ fn write_timing(headers: &mut HeaderMap, elapsed_us: u64) {
     if let Ok(timing) = HeaderValue::from_str(&format!("total;dur={ms}.{us:03}")) {
         headers.entry(SERVER_TIMING).or_insert(timing);
     }
-}
-
-/// JSON made elsewhere.
-pub(crate) fn json_bytes(body: axum::body::Bytes) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 #[cfg(test)]
@@ -174,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_problem_becomes_a_body_with_the_id() {
-        let mut response = Problem::new(Kind::NotFound, "no").into_response();
+        let mut response = Problem::not_found("no").into_response();
         let problem = response.extensions_mut().remove::<Problem>().unwrap();
         write_problem(&mut response, &problem, "id-1");
         assert_eq!(response.headers()[header::CONTENT_TYPE], problem::MEDIA_TYPE);
@@ -187,8 +177,8 @@ mod tests {
             let mut response = after_panic(panic);
             let problem = response.extensions_mut().remove::<Problem>().unwrap();
             assert_eq!(problem.status().as_u16(), 500);
-            assert!(problem.cause().unwrap().contains("panicked"));
             let body = String::from_utf8(problem.body("id-1")).unwrap();
+            assert!(problem.cause.unwrap().contains("panicked"));
             assert!(body.contains("id-1") && !body.contains("secret"), "{body}");
         }
     }

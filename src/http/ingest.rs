@@ -1,29 +1,31 @@
-//! `POST /api/requests`: records in, an answer for each of them out.
+//! `POST /api/requests`: receives records and reports a verdict for each.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Principal;
 use super::intake::{
-    self, BATCH_RECORDS_MAX, BodyLimits, Emit, Pieces, RecordSink, body_problem, too_large,
+    BATCH_RECORDS_MAX, BodyLimits, BodyPieces, Emit, RecordSink, content_encoding, media_type,
+    too_large, unsupported,
 };
 use super::openapi::IngestProblems;
 use super::params::NoQuery;
-use super::problem::{Kind, Problem, Stored};
+use super::problem::{Problem, Stored};
+use super::record_schema::Records;
 use super::state::App;
 use crate::config::HttpConfig;
 use crate::ingest::wire::{
-    BatchReport, BodyProblem, ContentEncoding, FieldCounts, Framing, Inflated, ParsedRecords,
-    RecordContext, Rejection, Rejections, read_records,
+    BatchReport, ContentEncoding, FieldCounts, Framing, Inflated, ParsedRecords, Rejection,
+    Rejections, read_records,
 };
 use crate::model::Source;
 
-/// What became of the records of a body.
+/// Outcome of each record of a body.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IngestReport {
     /// Records stored: they are on disk.
@@ -47,8 +49,13 @@ pub(crate) struct IngestReport {
 }
 
 impl IngestReport {
-    /// What became of the records of a body.
-    pub(crate) fn new(stored: Stored, rejections: Rejections, unread_from: Option<usize>) -> Self {
+    /// The report of a body; `fields` were not stored.
+    pub(crate) fn new(
+        stored: Stored,
+        rejections: Rejections,
+        unread_from: Option<usize>,
+        fields: FieldCounts,
+    ) -> Self {
         let (listed, total) = (rejections.listed().len(), rejections.total());
         let body = |Rejection { index, field, reason }| RejectionBody { index, field, reason };
         Self {
@@ -57,21 +64,9 @@ impl IngestReport {
             rejected: rejections.into_listed().into_iter().map(body).collect(),
             rejected_total: Some(total).filter(|total| *total != listed),
             unread_from,
-            ignored_fields: BTreeMap::new(),
-            dropped_content_fields: BTreeMap::new(),
+            ignored_fields: fields.ignored,
+            dropped_content_fields: fields.dropped_content,
         }
-    }
-
-    /// With the fields that were not kept.
-    fn with_fields(mut self, fields: FieldCounts) -> Self {
-        self.ignored_fields = fields.ignored;
-        self.dropped_content_fields = fields.dropped_content;
-        self
-    }
-
-    /// Whether there were records and none was acceptable.
-    const fn all_rejected(&self) -> bool {
-        !self.rejected.is_empty() && self.accepted + self.duplicates == 0
     }
 }
 
@@ -82,48 +77,34 @@ pub(crate) struct RejectionBody {
     index: usize,
     /// Name of the field, or `(record)`.
     field: &'static str,
-    /// What is wrong and what would be right.
+    /// The fault and its remedy.
     reason: String,
 }
 
-/// How a body is to be read.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Format {
+struct RecordFormat {
     framing: Framing,
     encoding: ContentEncoding,
 }
 
-fn format_of(headers: &HeaderMap) -> Result<Format, Problem> {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let content_type = text(header::CONTENT_TYPE).unwrap_or("application/json");
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let framing = match essence.as_str() {
-        // `curl -d` says that it sends a form; what it is asked to send here is JSON.
-        "application/json" | "application/x-www-form-urlencoded" => Framing::Auto,
-        "application/x-ndjson"
-        | "application/ndjson"
-        | "application/jsonl"
-        | "application/x-jsonlines" => Framing::Lines,
-        _ => {
+fn format_of(headers: &HeaderMap) -> Result<RecordFormat, Problem> {
+    let framing = match media_type(headers).as_deref() {
+        // `curl -d` announces a form by default.
+        None | Some("application/json" | "application/x-www-form-urlencoded") => Framing::Auto,
+        Some(
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines",
+        ) => Framing::Lines,
+        Some(_) => {
             let detail = "send Content-Type: application/json or application/x-ndjson";
-            return Err(unsupported(
-                detail,
-                header::ACCEPT,
-                "application/json, application/x-ndjson",
-            ));
+            let accepted = "application/json, application/x-ndjson";
+            return Err(unsupported(detail, header::ACCEPT, accepted));
         }
     };
-    let encoding = text(header::CONTENT_ENCODING).unwrap_or("identity");
-    let encoding = ContentEncoding::parse(encoding).ok_or_else(|| {
-        let detail = format!("the content encodings are {}", ContentEncoding::ACCEPTED);
-        unsupported(&detail, header::ACCEPT_ENCODING, ContentEncoding::ACCEPTED)
-    })?;
-    Ok(Format { framing, encoding })
-}
-
-fn unsupported(detail: &str, name: HeaderName, accepted: &'static str) -> Problem {
-    let accepted = HeaderValue::from_static(accepted);
-    Problem::new(Kind::UnsupportedMediaType, detail).with_header(name, accepted)
+    Ok(RecordFormat { framing, encoding: content_encoding(headers)? })
 }
 
 fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
@@ -137,14 +118,13 @@ fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
 /// Send records
 ///
 /// One object, an array of objects, or one object on each line. Every record gets its own verdict; a bad
-/// one never costs the others. The answer comes when the accepted ones are on disk.
+/// one never costs the others. The response is sent when the accepted ones are on disk.
 #[utoipa::path(
     post,
     path = "/api/requests",
-    operation_id = "requests_ingest",
     tag = "requests",
     request_body(
-        content(("application/json"), ("application/x-ndjson")),
+        content((Records = "application/json"), (String = "application/x-ndjson")),
         description = "Records; `Content-Encoding` gzip, zstd and deflate are understood.",
     ),
     responses(
@@ -154,70 +134,54 @@ fn check_length(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
         IngestProblems,
     ),
 )]
-pub(crate) async fn ingest(
+pub(crate) async fn requests_ingest(
     State(app): State<App>,
     principal: Principal,
     _: NoQuery,
     request: Request,
 ) -> Result<(StatusCode, Json<IngestReport>), Problem> {
     let format = format_of(request.headers())?;
-    check_length(request.headers(), app.config().body_max_bytes)?;
-    let service = app.service();
-    let context = service
-        .record_context(Source::Rest)
-        .within(principal.spaces())
-        .delivered_by(principal.api_key());
-    let mut sink = RecordSink::new(service.clone(), service.config().ingest.queue_max_records);
-    let limits = limits_of(app.config(), format.encoding);
-    let inflated_bytes_max = app.config().inflated_max_bytes;
-    let decode = move |pieces: Pieces, emit: &mut Emit<ParsedRecords>| {
-        decode(pieces, format, inflated_bytes_max, context, emit)
-            .map_err(|problem| body_problem(&problem))
+    let service = &app.service;
+    let config = &service.config().http;
+    check_length(request.headers(), config.body_max_bytes)?;
+    let context = app.record_context(Source::Rest, &principal);
+    let inflated_bytes_max = config.inflated_max_bytes;
+    let decode = move |pieces: BodyPieces, emit: &mut Emit<ParsedRecords>| {
+        let inflated = Inflated::new(pieces, format.encoding, inflated_bytes_max)?;
+        let mut on_records = |batch| emit.send(batch);
+        read_records(inflated, context, format.framing, BATCH_RECORDS_MAX, &mut on_records)
+            .map_err(Problem::from)
     };
-    let read = intake::read(app.body_turns(), request.into_body(), limits, decode, &mut sink).await;
-    let settled = sink.settle().await;
-    let stored = sink.stored();
-    let BatchReport { rejections, unread_from, fields, .. } = read
-        .and_then(|report| settled.map(|()| report))
-        .map_err(|problem| problem.with_stored(stored))?;
+    let limits = limits_of(config, format.encoding);
+    let mut sink = RecordSink::new(service.clone(), service.config().ingest.queue_max_records);
+    let stored = sink.store(&app.uploads, request.into_body(), limits, decode).await;
+    let BatchReport { rejections, unread_from, fields, .. } = stored?;
     service.note_refused(
-        // The writer has counted its own.
+        // The writer has counted its own rejections.
         u64::try_from(rejections.total()).unwrap_or(u64::MAX),
         fields.dropped_content.values().sum(),
     );
-    let rejections = rejections.merged(sink.into_rejections());
-    let report = IngestReport::new(stored, rejections, unread_from).with_fields(fields);
-    let status =
-        if report.all_rejected() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let rejections = rejections.merged(sink.rejections);
+    let report = IngestReport::new(sink.stored, rejections, unread_from, fields);
+    let all_rejected = !report.rejected.is_empty() && report.accepted + report.duplicates == 0;
+    let status = if all_rejected { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, Json(report)))
 }
 
 fn limits_of(config: &HttpConfig, encoding: ContentEncoding) -> BodyLimits {
+    let HttpConfig { body_max_bytes, inflated_max_bytes, body_timeout, .. } = *config;
     let is_compressed = encoding != ContentEncoding::Identity;
-    let sent_bytes_max = if is_compressed {
-        config.body_max_bytes
-    } else {
-        config.body_max_bytes.min(config.inflated_max_bytes)
-    };
-    BodyLimits { sent_bytes_max, silence_max: config.body_timeout, is_compressed }
-}
-
-fn decode(
-    pieces: Pieces,
-    format: Format,
-    inflated_bytes_max: u64,
-    context: RecordContext,
-    emit: &mut Emit<ParsedRecords>,
-) -> Result<BatchReport, BodyProblem> {
-    let inflated = Inflated::new(pieces, format.encoding, inflated_bytes_max)?;
-    let mut on_records =
-        |batch| emit.send(batch).map_err(|_| BodyProblem::unreadable("its records are not stored"));
-    read_records(inflated, context, format.framing, BATCH_RECORDS_MAX, &mut on_records)
+    let plain_bytes_max = if is_compressed { u64::MAX } else { inflated_max_bytes };
+    let sent_bytes_max = body_max_bytes.min(plain_bytes_max);
+    BodyLimits { sent_bytes_max, silence_max: body_timeout, is_compressed }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
+    use crate::http::problem::ProblemKind;
 
     fn headers(content_type: &'static str, encoding: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -233,11 +197,11 @@ mod tests {
     #[test]
     fn known_types_and_encodings_are_read() {
         let of = |content_type, encoding| format_of(&headers(content_type, encoding)).unwrap();
-        let plain = Format { framing: Framing::Auto, encoding: ContentEncoding::Identity };
+        let plain = RecordFormat { framing: Framing::Auto, encoding: ContentEncoding::Identity };
         assert_eq!(of("", ""), plain);
         assert_eq!(of("Application/JSON; charset=utf-8", "identity"), plain);
         assert_eq!(of("application/x-www-form-urlencoded", ""), plain);
-        let lines = Format { framing: Framing::Lines, encoding: ContentEncoding::Zstd };
+        let lines = RecordFormat { framing: Framing::Lines, encoding: ContentEncoding::Zstd };
         assert_eq!(of("application/x-ndjson", "zstd"), lines);
     }
 
@@ -263,6 +227,6 @@ mod tests {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("10"));
         assert!(check_length(&headers, 10).is_ok());
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("11"));
-        assert_eq!(check_length(&headers, 10).unwrap_err().kind(), Kind::BodyTooLarge);
+        assert_eq!(check_length(&headers, 10).unwrap_err().kind, ProblemKind::BodyTooLarge);
     }
 }

@@ -1,8 +1,9 @@
-//! `/api/keys` and `/api/audit`: who may come in, and who did what.
+//! `/api/keys` and `/api/audit`: API keys and the audit trail.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,47 +11,48 @@ use super::auth::Principal;
 use super::body::JsonBody;
 use super::extract::Path;
 use super::openapi::AdminProblems;
-use super::params::{Cursor, NoQuery, PageParams, Query};
-use super::problem::{Kind, Problem};
+use super::params::{NoQuery, PageParams, Query, distinct, encode_cursor};
+use super::problem::Problem;
 use super::state::App;
 use crate::model::record::limits;
 use crate::model::{AuditAction, AuditEntry, KeyInfo, Name, NewKey, Scope, Timestamp};
 use crate::privacy::is_label;
 
+/// Maximum number of spaces of a key.
 const SPACES_MAX: usize = 100;
 
 /// A key to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKeyBody {
-    /// What to call it: letters, digits and `_ . : / -`.
+    /// Its name: letters, digits and `_ . : / -`.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.:/-]+$")]
     name: String,
-    /// What it allows: ingest, read, metrics, admin.
+    /// Its scopes: ingest, read, metrics, admin.
     #[schema(min_items = 1)]
     scopes: Vec<String>,
-    /// The only spaces it may send to and ask about; left out: all.
+    /// The only spaces it may send to and query; all by default.
     #[serde(default)]
     spaces: Option<Vec<String>>,
-    /// From when on it is refused (RFC 3339); left out: never.
+    /// Instant of expiry (RFC 3339); never by default.
     #[serde(default)]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
-/// What is known about a key.
+/// An API key without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyBody {
     /// The public part of the key.
     id: String,
-    /// What its maker called it.
+    /// The name given at its creation.
     name: String,
-    /// What it allows.
+    /// Its scopes.
     scopes: Vec<&'static str>,
-    /// The only spaces it may send to and ask about; null: all.
+    /// The only spaces it may send to and query; null: all.
     #[schema(required)]
     spaces: Option<Vec<String>>,
-    /// When it was made.
+    /// Time of its creation.
     #[schema(format = DateTime)]
     created_at: String,
     /// From when on it is refused.
@@ -64,12 +66,12 @@ pub(crate) struct KeyBody {
     revoked_at: Option<String>,
 }
 
-/// A key that was just made.
+/// A new key with its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CreatedKeyBody {
     /// The key itself: shown this once, kept nowhere.
     token: String,
-    /// What is known about it from now on.
+    /// The key without its secret.
     key: KeyBody,
 }
 
@@ -85,7 +87,7 @@ pub(crate) struct KeysBody {
 pub(crate) struct AuditBody {
     /// Newest first.
     entries: Vec<AuditEntryBody>,
-    /// What to send as `cursor` for the next page; null at the end.
+    /// Value of `cursor` for the next page; null at the end.
     #[schema(required)]
     next_cursor: Option<String>,
 }
@@ -98,9 +100,9 @@ struct AuditEntryBody {
     at: String,
     /// `admin`, `key:<id>`, `open`, `unknown`, `system` or `cli`.
     actor: String,
-    /// What.
+    /// The action.
     action: &'static str,
-    /// What it was done to.
+    /// Target of the action.
     #[schema(required)]
     target: Option<String>,
     /// More.
@@ -111,7 +113,7 @@ struct AuditEntryBody {
 impl From<KeyInfo> for KeyBody {
     fn from(info: KeyInfo) -> Self {
         let show = |at: Option<Timestamp>| at.map(|at| at.to_string());
-        let names = |names: Vec<Name>| names.iter().map(ToString::to_string).collect();
+        let names = |names: Vec<Name>| names.into_iter().map(String::from).collect();
         Self {
             id: info.key_id.to_string(),
             name: info.name.to_string(),
@@ -125,71 +127,53 @@ impl From<KeyInfo> for KeyBody {
     }
 }
 
-impl From<AuditEntry> for AuditEntryBody {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            at: entry.at.to_string(),
-            actor: entry.actor.to_string(),
-            action: entry.action.as_str(),
-            target: entry.target,
-            detail: entry.detail,
-        }
-    }
-}
-
 fn check(body: &NewKeyBody, now: Timestamp) -> Result<NewKey, Problem> {
     if !is_label(&body.name) {
         let reason =
             format!("must be 1 to {} letters, digits and any of _ . : / -", limits::LABEL_BYTES);
         return Err(Problem::field("name", reason));
     }
-    let mut scopes = Vec::new();
-    for text in &body.scopes {
-        let scope = Scope::parse(text).ok_or_else(|| {
-            Problem::field("scopes", "each must be one of ingest, read, metrics, admin")
-        })?;
-        if !scopes.contains(&scope) {
-            scopes.push(scope);
-        }
-    }
+    let unknown = || Problem::field("scopes", "each must be one of ingest, read, metrics, admin");
+    let scopes = body.scopes.iter().map(|text| Scope::parse(text).ok_or_else(unknown));
+    let scopes = distinct(scopes.collect::<Result<Vec<_>, _>>()?);
     if scopes.is_empty() {
         return Err(Problem::field("scopes", "must name at least one"));
     }
     let spaces = body.spaces.as_deref().map(|spaces| check_spaces(spaces, &scopes)).transpose()?;
-    let expires_at = body.expires_at.as_deref().map(|text| check_expiry(text, now)).transpose()?;
+    let expiry = |text: &String| {
+        let at = Timestamp::parse_rfc3339(text).filter(|at| *at > now);
+        at.ok_or_else(|| Problem::field("expires_at", "must be an RFC 3339 instant in the future"))
+    };
+    let expires_at = body.expires_at.as_ref().map(expiry).transpose()?;
     Ok(NewKey { name: Name::new(&body.name), scopes, spaces, expires_at })
 }
 
 fn check_spaces(spaces: &[String], scopes: &[Scope]) -> Result<Vec<Name>, Problem> {
-    if scopes.contains(&Scope::Admin) {
-        return Err(Problem::field("spaces", "an admin key cannot be bound to spaces"));
-    }
-    if !(1..=SPACES_MAX).contains(&spaces.len()) {
-        return Err(Problem::field("spaces", format!("must name 1 to {SPACES_MAX}")));
-    }
     let fits = |space: &String| (1..=limits::NAME_BYTES).contains(&space.len());
-    if !spaces.iter().all(fits) {
-        let reason = format!("each must be 1 to {} bytes long", limits::NAME_BYTES);
-        return Err(Problem::field("spaces", reason));
-    }
-    Ok(spaces.iter().map(Name::new).collect())
-}
-
-fn check_expiry(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
-    let at = Timestamp::parse_rfc3339(text).filter(|at| *at > now);
-    at.ok_or_else(|| Problem::field("expires_at", "must be an RFC 3339 instant in the future"))
+    let reason = if scopes.contains(&Scope::Admin) {
+        "an admin key cannot be bound to spaces".to_owned()
+    } else if !(1..=SPACES_MAX).contains(&spaces.len()) {
+        format!("must name 1 to {SPACES_MAX}")
+    } else if !spaces.iter().all(fits) {
+        format!("each must be 1 to {} bytes long", limits::NAME_BYTES)
+    } else {
+        return Ok(spaces.iter().map(Name::new).collect());
+    };
+    Err(Problem::field("spaces", reason))
 }
 
 /// List keys
 #[utoipa::path(
     get,
     path = "/api/keys",
-    operation_id = "keys_list",
     tag = "admin",
     responses((status = 200, description = "Every key.", body = KeysBody), AdminProblems),
 )]
-pub(crate) async fn list(State(app): State<App>, _: NoQuery) -> Result<Json<KeysBody>, Problem> {
-    let keys = app.ask(crate::service::Chatgauge::keys).await?;
+pub(crate) async fn keys_list(
+    State(app): State<App>,
+    _: NoQuery,
+) -> Result<Json<KeysBody>, Problem> {
+    let keys = app.queries.run(|service| service.store().read(|reader| reader.keys())).await?;
     Ok(Json(KeysBody { keys: keys.into_iter().map(KeyBody::from).collect() }))
 }
 
@@ -197,56 +181,46 @@ pub(crate) async fn list(State(app): State<App>, _: NoQuery) -> Result<Json<Keys
 #[utoipa::path(
     post,
     path = "/api/keys",
-    operation_id = "keys_create",
     tag = "admin",
     request_body = NewKeyBody,
     responses((status = 201, description = "Made.", body = CreatedKeyBody), AdminProblems),
 )]
-pub(crate) async fn create(
+pub(crate) async fn keys_create(
     State(app): State<App>,
     principal: Principal,
     _: NoQuery,
     JsonBody(body): JsonBody<NewKeyBody>,
-) -> Result<(StatusCode, HeaderMap, Json<CreatedKeyBody>), Problem> {
-    let mut key = check(&body, app.service().now())?;
-    let pseudonymizer = app.service().pseudonymizer();
+) -> Result<Response, Problem> {
+    let mut key = check(&body, app.service.now())?;
+    let pseudonymizer = app.service.pseudonymizer();
     for space in key.spaces.iter_mut().flatten() {
         *space = pseudonymizer.identifier(space);
     }
-    let created = app.change(move |service| service.create_key(&key)).await?;
-    let info = &created.info;
-    let scopes: Vec<&str> = info.scopes.iter().map(|scope| scope.as_str()).collect();
-    app.audit(
-        &principal.actor,
-        AuditAction::KeyCreated,
-        Some(info.key_id.to_string()),
-        Some(scopes.join(",")),
-    );
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let body = CreatedKeyBody { token: created.token, key: created.info.into() };
-    Ok((StatusCode::CREATED, headers, Json(body)))
+    let created = app.changes.run(move |service| service.create_key(&key)).await?;
+    let key = KeyBody::from(created.info);
+    let scopes = key.scopes.join(",");
+    app.audit(&principal.actor, AuditAction::KeyCreated, Some(&key.id), Some(&scopes));
+    let body = CreatedKeyBody { token: created.token, key };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
 /// Revoke a key
 #[utoipa::path(
     delete,
     path = "/api/keys/{id}",
-    operation_id = "keys_revoke",
     tag = "admin",
     params(("id" = String, Path, description = "The public part of the key.")),
     responses((status = 200, description = "Revoked.", body = KeyBody), AdminProblems),
 )]
-pub(crate) async fn revoke(
+pub(crate) async fn keys_revoke(
     State(app): State<App>,
     principal: Principal,
     Path(id): Path<String>,
     _: NoQuery,
 ) -> Result<Json<KeyBody>, Problem> {
-    let revoked = app.change(move |service| service.revoke_key(&id)).await?;
-    let info = revoked.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such key"))?;
-    let id = Some(info.key_id.to_string());
-    app.audit(&principal.actor, AuditAction::KeyRevoked, id, None);
+    let revoked = app.changes.run(move |service| service.revoke_key(&id)).await?;
+    let info = revoked.ok_or_else(|| Problem::not_found("there is no such key"))?;
+    app.audit(&principal.actor, AuditAction::KeyRevoked, Some(&info.key_id), None);
     Ok(Json(info.into()))
 }
 
@@ -254,22 +228,30 @@ pub(crate) async fn revoke(
 #[utoipa::path(
     get,
     path = "/api/audit",
-    operation_id = "audit_trail",
     tag = "admin",
     params(PageParams),
     responses((status = 200, description = "A page.", body = AuditBody), AdminProblems),
 )]
-pub(crate) async fn audit(
+pub(crate) async fn audit_trail(
     State(app): State<App>,
     Query(page): Query<PageParams>,
 ) -> Result<Json<AuditBody>, Problem> {
-    let before = page.cursor.as_ref().map(Cursor::bytes).transpose()?.map(i64::from_be_bytes);
+    let before = page.cursor(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)))?;
     let limit = page.limit();
-    let lines = app.ask(move |service| service.audit_trail(before, limit)).await?;
+    let lines = app
+        .queries
+        .run(move |service| service.store().read(|reader| reader.audit(before, limit)))
+        .await?;
     let last = lines.last().filter(|_| lines.len() == limit);
-    let next_cursor = last.map(|(id, _)| data_encoding::BASE64URL_NOPAD.encode(&id.to_be_bytes()));
-    let entries = lines.into_iter().map(|(_, entry)| entry.into()).collect();
-    Ok(Json(AuditBody { entries, next_cursor }))
+    let next_cursor = last.map(|(id, _)| encode_cursor(&id.to_be_bytes()));
+    let body = |(_, entry): (i64, AuditEntry)| AuditEntryBody {
+        at: entry.at.to_string(),
+        actor: entry.actor.to_string(),
+        action: entry.action.as_str(),
+        target: entry.target,
+        detail: entry.detail,
+    };
+    Ok(Json(AuditBody { entries: lines.into_iter().map(body).collect(), next_cursor }))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Taking connections: not too many, and none that is silent for ever.
+//! Accepts connections, with limits of their number and of their silence.
 
 use std::future::Future;
 use std::io;
@@ -16,16 +16,16 @@ use tokio::time::{Instant, Sleep};
 
 /// Limits of the connections of a listener.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Most connections at once; more wait in the backlog of the system. One takes about 20 KiB.
+pub(crate) struct ConnectionLimits {
+    /// Maximum number of open connections; more wait in the backlog of the system. One takes about 20 KiB.
     pub(crate) connections: usize,
-    /// A connection on which nothing moved for this long is closed.
+    /// Maximum time without a transferred byte, after which a connection is closed.
     pub(crate) silence: Duration,
 }
 
-impl Limits {
-    /// For questions and records: longer than the longest query, so that only idle connections and ones
-    /// that send their headers too slowly are met.
+impl ConnectionLimits {
+    /// The timeout is longer than the longest query, so that it closes only idle connections and connections that stall
+    /// while they send their headers.
     pub(super) const SERVER: Self = Self { connections: 1_024, silence: Duration::from_secs(75) };
 }
 
@@ -38,8 +38,8 @@ pub(super) struct BoundedListener {
 }
 
 impl BoundedListener {
-    /// Takes the connections of `listener`.
-    pub(super) fn new(listener: TcpListener, limits: Limits) -> Self {
+    /// Accepts the connections of `listener`.
+    pub(super) fn new(listener: TcpListener, limits: ConnectionLimits) -> Self {
         let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         Self { listener, permits, silence_limit: limits.silence }
     }
@@ -52,10 +52,10 @@ impl Listener for BoundedListener {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        // Errors of `accept` are logged, waited out and retried in there.
+        // axum logs errors of `accept` and retries.
         let (stream, address) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
-            // Small answers may then wait for the acknowledgement of the ones before.
+            // Small responses may then wait for the acknowledgement of earlier ones (Nagle).
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let silence_limit = self.silence_limit;
@@ -68,7 +68,7 @@ impl Listener for BoundedListener {
     }
 }
 
-/// A connection that ends when it is silent for too long.
+/// A connection that times out when it is silent for too long.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
@@ -78,8 +78,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn note_movement(&mut self) {
-        self.silence.as_mut().reset(Instant::now() + self.silence_limit);
+    /// Restarts the timeout if bytes have moved.
+    fn note<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + self.silence_limit);
+        }
+        polled
     }
 }
 
@@ -90,8 +94,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(context, buffer) {
-            this.note_movement();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Poll::Ready(result) = this.note(polled) {
             return Poll::Ready(result);
         }
         ready!(this.silence.as_mut().poll(context));
@@ -106,9 +110,8 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes));
-        this.note_movement();
-        Poll::Ready(written)
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.note(polled)
     }
 
     fn poll_write_vectored(
@@ -117,9 +120,8 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices));
-        this.note_movement();
-        Poll::Ready(written)
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.note(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -151,10 +153,13 @@ mod tests {
         run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let mut listener = BoundedListener::new(listener, Limits::SERVER);
+            let mut listener = BoundedListener::new(listener, ConnectionLimits::SERVER);
             let mut client = TcpStream::connect(address).await.unwrap();
             let (mut server, _) = listener.accept().await;
-            assert_eq!(listener.permits.available_permits(), Limits::SERVER.connections - 1);
+            assert_eq!(
+                listener.permits.available_permits(),
+                ConnectionLimits::SERVER.connections - 1
+            );
             client.write_all(b"ping").await.unwrap();
             let mut bytes = [0; 4];
             server.read_exact(&mut bytes).await.unwrap();
@@ -162,7 +167,7 @@ mod tests {
             client.read_exact(&mut bytes).await.unwrap();
             assert_eq!(&bytes, b"pong");
             drop(server);
-            assert_eq!(listener.permits.available_permits(), Limits::SERVER.connections);
+            assert_eq!(listener.permits.available_permits(), ConnectionLimits::SERVER.connections);
         });
     }
 
@@ -171,7 +176,7 @@ mod tests {
         run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let mut listener = BoundedListener::new(listener, Limits::SERVER);
+            let mut listener = BoundedListener::new(listener, ConnectionLimits::SERVER);
             let _client = TcpStream::connect(address).await.unwrap();
             let (mut server, _) = listener.accept().await;
             server.silence.as_mut().reset(Instant::now());

@@ -1,9 +1,10 @@
-//! The OpenAPI 3.1 document, from the code of the routes.
+//! The OpenAPI 3.1 document, generated from the routes.
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
@@ -11,13 +12,12 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use super::frame::json_bytes;
 use super::problem::{self, Problem, ProblemBody, Stored, Violation};
 use super::state::App;
 
 const BEARER: &str = "bearer";
 
-/// The document without routes: title, licence, the token, and how problems look.
+/// The document without routes: title, licence, the token and the schemas of problems.
 pub(crate) fn base() -> OpenApi {
     let info = InfoBuilder::new()
         .title("chatgauge")
@@ -53,14 +53,14 @@ pub(crate) fn base() -> OpenApi {
 #[utoipa::path(
     get,
     path = "/api/openapi.json",
-    operation_id = "openapi",
     tag = "status",
     responses((status = 200, description = "OpenAPI 3.1.", content_type = "application/json")),
     security(()),
 )]
-pub(crate) async fn document(State(app): State<App>) -> Result<Response, Problem> {
-    let document = app.openapi().get().cloned();
-    document.map(json_bytes).ok_or_else(|| Problem::internal("the document was not made"))
+pub(crate) async fn openapi(State(app): State<App>) -> Result<Response, Problem> {
+    let document = app.openapi.get().cloned();
+    let document = document.ok_or_else(|| Problem::internal("the document was not generated"))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response())
 }
 
 fn problems(list: &[(&str, &str)]) -> BTreeMap<String, RefOr<ResponseDoc>> {
@@ -92,31 +92,30 @@ macro_rules! documented_problems {
     };
 }
 
+const BAD_TOKEN: (&str, &str) = ("401", "No token, or an invalid one.");
+const RATE_LIMITED: (&str, &str) =
+    ("429", "Too many requests; `Retry-After` says when to come back.");
+const BUSY: (&str, &str) =
+    ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back.");
+
 documented_problems! {
-    /// What can go wrong with a route that looks at nothing but its parameters.
+    /// Problems of a route that reads nothing but its parameters.
     QueryProblems = [("400", "A parameter is unknown.")];
-    /// What a server that is not ready says.
+    /// The problem of a server that is not ready.
     NotReadyProblems = [("503", "Not now; the detail says why.")];
-    /// What is wrong with a body that names what is not there.
+    /// The problem of a body with an unknown name.
     UnknownNameProblems = [("422", "A name in the body is unknown; the detail says which there are.")];
-    /// What can go wrong with a question.
+    /// The problem of a read of one thing.
+    NotFoundProblems = [("404", "There is nothing of this name that the key may see.")];
+    /// Problems of a read.
     ReadProblems = [
         ("400", "A parameter is unknown or not acceptable."),
-        ("401", "No token, or one that is not good."),
+        BAD_TOKEN,
         ("403", "The key lacks the scope, or is bound to other spaces."),
-        ("429", "Too many requests; `Retry-After` says when to come back."),
-        ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
+        RATE_LIMITED,
+        BUSY,
     ];
-    /// What can go wrong with a question about one thing.
-    FindProblems = [
-        ("400", "A parameter is unknown or not acceptable."),
-        ("401", "No token, or one that is not good."),
-        ("403", "The key lacks the scope, or is bound to other spaces."),
-        ("404", "There is nothing of this name that the key may see."),
-        ("429", "Too many requests; `Retry-After` says when to come back."),
-        ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
-    ];
-    /// What can go wrong with logging in.
+    /// Problems of a login.
     SessionProblems = [
         ("400", "The body is not acceptable."),
         ("401", "The token is not the admin token."),
@@ -124,26 +123,26 @@ documented_problems! {
         ("413", "The body is over 64 KiB."),
         ("429", "Too many bad tokens; `Retry-After` says when to come back."),
     ];
-    /// What can go wrong with an administrative request.
+    /// Problems of an administrative request.
     AdminProblems = [
         ("400", "A parameter or field is unknown or not acceptable."),
-        ("401", "No token, or one that is not good."),
+        BAD_TOKEN,
         ("403", "The key lacks the scope admin."),
         ("404", "There is no such thing."),
-        ("409", "It is too late for this."),
+        ("409", "The current state does not allow this."),
         ("413", "The body is over 64 KiB."),
-        ("429", "Too many requests; `Retry-After` says when to come back."),
-        ("503", "Too busy, too slow or shutting down; `Retry-After` says when to come back."),
+        RATE_LIMITED,
+        BUSY,
     ];
-    /// What can go wrong with a batch of records as a whole.
+    /// Problems of a batch of records as a whole.
     IngestProblems = [
-        ("400", "The body cannot be read; `stored`, when present, says what was stored before that."),
-        ("401", "No token, or one that is not good."),
+        ("400", "The body cannot be read; `stored`, when present, counts the records stored before that."),
+        BAD_TOKEN,
         ("403", "The key lacks the scope ingest."),
         ("408", "The body stopped arriving."),
         ("413", "The body is too large, as sent or decompressed."),
         ("415", "The content type or encoding is not supported."),
-        ("429", "Too many requests; `Retry-After` says when to come back."),
+        RATE_LIMITED,
         ("503", "The queue or the disk is full, or the server is shutting down; nothing of the records \
                  that `stored` does not count was stored: send again."),
     ];

@@ -1,43 +1,47 @@
-//! Which page a request comes from, as far as browsers tell.
+//! The origin of a request, as reported by browsers.
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Without tokens, whatever page a browser on this machine shows could use the server: a request from
-/// another site, or through a name that somebody made point here, is refused.
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Rejects requests from other sites and through names that point here (DNS rebinding): without tokens, any page in a
+/// browser on this machine could use the server.
+///
+/// # Errors
+/// 403.
 pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let from_other_site =
-        text(FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    let host = text(header::HOST).unwrap_or("localhost");
-    if from_other_site || !is_local_name(host) {
+    let site = text(headers, FETCH_SITE);
+    let from_other_site = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    if from_other_site || !is_local_name(text(headers, header::HOST).unwrap_or("localhost")) {
         let detail = "the server runs without tokens and takes requests for localhost only";
-        return Err(Problem::new(Kind::Forbidden, detail));
+        return Err(Problem::forbidden(detail));
     }
     Ok(())
 }
 
-/// Whether a request comes from a page of this server: what a browser says of it cannot be forged by a page.
+/// Whether a request comes from a page of this server. A page cannot forge these headers.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(FETCH_SITE), text(header::ORIGIN)) {
+    match (text(headers, FETCH_SITE), text(headers, header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
-        // Browsers that do not say where a request comes from, as without TLS, send the origin with every
-        // write. A proxy may have another host in its request; no page can set the header that tells of it.
+        // Browsers that do not send Sec-Fetch-Site, as without TLS, send the origin with every write. A proxy may
+        // replace the host; no page can set X-Forwarded-Host.
         (None, Some(origin)) => {
             let of = origin.split_once("://").map(|(_, of)| of);
-            let hosts = [text(FORWARDED_HOST), text(header::HOST)];
+            let hosts = [text(headers, FORWARDED_HOST), text(headers, header::HOST)];
             of.is_some_and(|of| hosts.iter().flatten().any(|host| of.eq_ignore_ascii_case(host)))
         }
         (None, None) => false,
     }
 }
 
-/// Whether a `Host` header is `localhost` or an address, which no name server can redirect.
+/// Whether a `Host` header is `localhost` or an address, which DNS cannot redirect.
 fn is_local_name(host: &str) -> bool {
     let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
     let name = authority.host();

@@ -1,4 +1,4 @@
-//! RFC 9457 problems: what the caller hears when a request fails, and what the log hears.
+//! Failed requests as RFC 9457 problems: a public part for the client and a cause for the log.
 
 use std::borrow::Cow;
 
@@ -12,120 +12,46 @@ use crate::error::{Error, StorageErrorKind};
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "urn:chatgauge:problem:";
 
-/// The kinds of problems; their names and meanings are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    InvalidQuery,
-    InvalidBody,
-    InvalidRecord,
-    UnknownName,
-    Unauthorized,
-    Forbidden,
-    NotFound,
-    Conflict,
-    MethodNotAllowed,
-    BodyTimeout,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    RateLimited,
-    Overloaded,
-    ShuttingDown,
-    DiskFull,
-    StoreFailed,
-    QueryTimeout,
-    Unavailable,
-    Internal,
+/// Declares the kinds of problems: the last part of their `type`, their `title` and their status.
+macro_rules! problem_kinds {
+    ($($kind:ident = $slug:literal, $title:literal, $status:ident;)+) => {
+        /// The kind of a problem; its type, title and status are stable.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum ProblemKind { $($kind,)+ }
+
+        impl ProblemKind {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$kind,)+];
+
+            /// Last part of the `type`, `title` and status.
+            const fn facts(self) -> (&'static str, &'static str, StatusCode) {
+                match self { $(Self::$kind => ($slug, $title, StatusCode::$status),)+ }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// Every kind.
-    #[cfg(test)]
-    const ALL: [Self; 20] = [
-        Self::InvalidQuery,
-        Self::InvalidBody,
-        Self::InvalidRecord,
-        Self::UnknownName,
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Conflict,
-        Self::MethodNotAllowed,
-        Self::BodyTimeout,
-        Self::BodyTooLarge,
-        Self::UnsupportedMediaType,
-        Self::RateLimited,
-        Self::Overloaded,
-        Self::ShuttingDown,
-        Self::DiskFull,
-        Self::StoreFailed,
-        Self::QueryTimeout,
-        Self::Unavailable,
-        Self::Internal,
-    ];
-
-    /// Last part of the problem's `type`, its `title` and its status.
-    const fn facts(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::InvalidQuery => {
-                ("invalid-query", "A parameter is not acceptable", StatusCode::BAD_REQUEST)
-            }
-            Self::InvalidBody => {
-                ("invalid-body", "The body cannot be read", StatusCode::BAD_REQUEST)
-            }
-            Self::InvalidRecord => {
-                ("invalid-record", "A record is not acceptable", StatusCode::BAD_REQUEST)
-            }
-            Self::UnknownName => {
-                ("unknown-name", "A name stands for nothing", StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Self::Unauthorized => {
-                ("unauthorized", "A valid token is needed", StatusCode::UNAUTHORIZED)
-            }
-            Self::Forbidden => {
-                ("forbidden", "The token does not allow this", StatusCode::FORBIDDEN)
-            }
-            Self::NotFound => ("not-found", "There is nothing here", StatusCode::NOT_FOUND),
-            Self::Conflict => ("conflict", "It is too late for this", StatusCode::CONFLICT),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                "The method is not supported here",
-                StatusCode::METHOD_NOT_ALLOWED,
-            ),
-            Self::BodyTimeout => {
-                ("body-timeout", "The body stopped arriving", StatusCode::REQUEST_TIMEOUT)
-            }
-            Self::BodyTooLarge => {
-                ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE)
-            }
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                "The type or encoding of the body is not supported",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::RateLimited => {
-                ("rate-limited", "Too many requests", StatusCode::TOO_MANY_REQUESTS)
-            }
-            Self::Overloaded => {
-                ("overloaded", "The server is busy", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::ShuttingDown => {
-                ("shutting-down", "The server is shutting down", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::DiskFull => {
-                ("disk-full", "The server's disk is full", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::StoreFailed => {
-                ("store-failed", "Storage failure", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::QueryTimeout => {
-                ("query-timeout", "The query took too long", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Unavailable => {
-                ("unavailable", "The server cannot do this now", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Internal => ("internal", "The server failed", StatusCode::INTERNAL_SERVER_ERROR),
-        }
-    }
+problem_kinds! {
+    InvalidQuery = "invalid-query", "Invalid parameter", BAD_REQUEST;
+    InvalidBody = "invalid-body", "Invalid body", BAD_REQUEST;
+    InvalidRecord = "invalid-record", "Invalid record", BAD_REQUEST;
+    UnknownName = "unknown-name", "Unknown name", UNPROCESSABLE_ENTITY;
+    Unauthorized = "unauthorized", "Unauthorized", UNAUTHORIZED;
+    Forbidden = "forbidden", "Forbidden", FORBIDDEN;
+    NotFound = "not-found", "Not found", NOT_FOUND;
+    Conflict = "conflict", "Conflict", CONFLICT;
+    MethodNotAllowed = "method-not-allowed", "Method not allowed", METHOD_NOT_ALLOWED;
+    BodyTimeout = "body-timeout", "Body timeout", REQUEST_TIMEOUT;
+    BodyTooLarge = "body-too-large", "Body too large", PAYLOAD_TOO_LARGE;
+    UnsupportedMediaType = "unsupported-media-type", "Unsupported media type", UNSUPPORTED_MEDIA_TYPE;
+    RateLimited = "rate-limited", "Too many requests", TOO_MANY_REQUESTS;
+    Overloaded = "overloaded", "Server overloaded", SERVICE_UNAVAILABLE;
+    ShuttingDown = "shutting-down", "Server shutting down", SERVICE_UNAVAILABLE;
+    DiskFull = "disk-full", "Disk full", SERVICE_UNAVAILABLE;
+    StoreFailed = "store-failed", "Storage failure", SERVICE_UNAVAILABLE;
+    QueryTimeout = "query-timeout", "Query timeout", SERVICE_UNAVAILABLE;
+    Unavailable = "unavailable", "Service unavailable", SERVICE_UNAVAILABLE;
+    Internal = "internal", "Internal server error", INTERNAL_SERVER_ERROR;
 }
 
 /// One thing that is wrong with a request.
@@ -133,7 +59,7 @@ impl Kind {
 pub(crate) struct Violation {
     /// The parameter, or the field of the body.
     pub(crate) parameter: Cow<'static, str>,
-    /// What is wrong with it and what would be right.
+    /// The fault and its remedy.
     pub(crate) detail: String,
 }
 
@@ -146,18 +72,18 @@ pub(crate) struct Stored {
     pub(crate) duplicates: usize,
 }
 
-/// A failed request: a public part for the caller and a cause for the log.
+/// A failed request: a public part for the client and a cause for the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem(Box<Details>);
-
-#[derive(Clone, Debug)]
-struct Details {
-    kind: Kind,
-    detail: String,
+pub(crate) struct Problem {
+    pub(crate) kind: ProblemKind,
+    /// The fault and its remedy, for the client.
+    pub(crate) detail: String,
     errors: Vec<Violation>,
-    headers: HeaderMap,
+    /// Headers of the response.
+    pub(crate) headers: Box<HeaderMap>,
     stored: Option<Stored>,
-    cause: Option<String>,
+    /// Cause, which is logged but not sent to the client.
+    pub(crate) cause: Option<String>,
 }
 
 /// The wire form of a problem (RFC 9457).
@@ -171,14 +97,14 @@ pub(crate) struct ProblemBody<'a> {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong this time and what to do about it.
+    /// The fault of this request and its remedy.
     detail: &'a str,
     /// The request's id, as in `X-Request-Id` and the server's log.
     instance: &'a str,
-    /// Each thing that is wrong, where it can be told.
+    /// Each violation, if the position is known.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Violation],
-    /// What was stored of a large body of records before something went wrong.
+    /// Counts of the records of a large body that were stored before the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stored: Option<Stored>,
@@ -186,173 +112,147 @@ pub(crate) struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem of this kind.
-    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Details {
-            kind,
-            detail: detail.into(),
-            errors: Vec::new(),
-            headers: HeaderMap::new(),
-            stored: None,
-            cause: None,
-        }))
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        let (detail, headers) = (detail.into(), Box::default());
+        Self { kind, detail, errors: Vec::new(), headers, stored: None, cause: None }
     }
 
-    /// A parameter that is not acceptable.
+    /// The client may not do this.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Forbidden, detail)
+    }
+
+    /// Nothing has this name, or nothing that the client may see.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::NotFound, detail)
+    }
+
+    /// An invalid parameter.
     pub(crate) fn parameter(
         parameter: impl Into<Cow<'static, str>>,
         reason: impl Into<String>,
     ) -> Self {
-        Self::violation(Kind::InvalidQuery, parameter.into(), reason.into())
+        Self::violation(ProblemKind::InvalidQuery, parameter, reason)
     }
 
-    /// A field of the body that is not acceptable.
+    /// An invalid field of the body.
     pub(crate) fn field(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        Self::violation(Kind::InvalidBody, field.into(), reason.into())
+        Self::violation(ProblemKind::InvalidBody, field, reason)
     }
 
-    /// A field of the body that names what is not there.
-    pub(crate) fn unknown(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        Self::violation(Kind::UnknownName, field.into(), reason.into())
+    /// A problem with one parameter or field.
+    pub(crate) fn violation(
+        kind: ProblemKind,
+        parameter: impl Into<Cow<'static, str>>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let violation = Violation { parameter: parameter.into(), detail: reason.into() };
+        let detail = format!("{}: {}", violation.parameter, violation.detail);
+        Self { errors: vec![violation], ..Self::new(kind, detail) }
     }
 
-    fn violation(kind: Kind, parameter: Cow<'static, str>, reason: String) -> Self {
-        let mut problem = Self::new(kind, format!("{parameter}: {reason}"));
-        problem.0.errors.push(Violation { parameter, detail: reason });
-        problem
-    }
-
-    /// A failure that the caller is told nothing about; the cause goes to the log.
+    /// A failure of the server; its cause goes only to the log.
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
         let public = "the cause is in the server's log under this request id";
-        Self::new(Kind::Internal, public).with_cause(cause)
+        Self { cause: Some(cause.into()), ..Self::new(ProblemKind::Internal, public) }
     }
 
-    /// Asks the caller to come back after this many seconds.
+    /// Sets `Retry-After`, in seconds.
     #[must_use]
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.headers.insert(name, value);
+        self.headers.insert(name, value);
         self
     }
 
-    /// Says what was stored all the same, if anything was.
+    /// Adds the number of records that were stored before the failure, unless it is 0.
     #[must_use]
-    pub(crate) fn with_stored(mut self, stored: Stored) -> Self {
-        self.0.stored = Some(stored).filter(|stored| *stored != Stored::default());
-        self
+    pub(crate) fn with_stored(self, stored: Stored) -> Self {
+        Self { stored: Some(stored).filter(|stored| *stored != Stored::default()), ..self }
     }
 
-    fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.0.cause = Some(cause.into());
-        self
-    }
-
-    /// The status of the answer.
+    /// The status of the response.
     pub(crate) fn status(&self) -> StatusCode {
-        self.0.kind.facts().2
+        self.kind.facts().2
     }
 
-    /// The kind of problem.
-    #[cfg(test)]
-    pub(crate) fn kind(&self) -> Kind {
-        self.0.kind
-    }
-
-    /// The public words, for answers in another form.
-    pub(crate) fn public_words(&self) -> &str {
-        &self.0.detail
-    }
-
-    /// Headers of the answer.
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.0.headers
-    }
-
-    /// What the log is told beside the public words.
-    pub(crate) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
-    }
-
-    /// Whether the part that failed writes its own line to the log, for the first of many failures in a row.
-    pub(crate) const fn is_logged_at_its_source(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::DiskFull
-                | Kind::StoreFailed
-                | Kind::Unavailable
-                | Kind::Overloaded
-                | Kind::ShuttingDown
-        )
+    /// Whether the part that failed writes its own log line, for the first of many failures in a row: all 503 except query
+    /// timeouts.
+    pub(crate) fn is_logged_at_its_source(&self) -> bool {
+        let is_unavailable = self.status() == StatusCode::SERVICE_UNAVAILABLE;
+        is_unavailable && self.kind != ProblemKind::QueryTimeout
     }
 
     /// The last part of the problem's type.
     pub(crate) fn slug(&self) -> &'static str {
-        self.0.kind.facts().0
+        self.kind.facts().0
     }
 
-    /// The body, for the request with this id.
+    /// The body of the response to the request with this id.
     pub(crate) fn body(&self, instance: &str) -> Vec<u8> {
-        let (slug, title, status) = self.0.kind.facts();
+        let (slug, title, status) = self.kind.facts();
         let body = ProblemBody {
             kind: format!("{TYPE_PREFIX}{slug}"),
             title,
             status: status.as_u16(),
-            detail: &self.0.detail,
+            detail: &self.detail,
             instance,
-            errors: &self.0.errors,
-            stored: self.0.stored,
+            errors: &self.errors,
+            stored: self.stored,
         };
-        // Strings and numbers only: this cannot fail, and an empty body is still an error status.
+        // Strings and numbers always serialize.
         serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 
-/// The one mapping from the library's errors.
+/// The only mapping from the library's errors.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match &error {
-            Error::InvalidQuery { parameter, reason } => Self::parameter(*parameter, reason),
+        use ProblemKind as Kind;
+        let words = error.to_string();
+        let (kind, detail, retry_after_s) = match &error {
+            Error::InvalidQuery { parameter, reason } => {
+                return Self::parameter(*parameter, reason);
+            }
             Error::InvalidRecord { field, reason } => {
-                Self::violation(Kind::InvalidRecord, (*field).into(), reason.clone())
+                return Self::violation(Kind::InvalidRecord, *field, reason);
             }
-            Error::InvalidConfig { key, reason } => Self::field(key.clone(), reason),
+            Error::InvalidConfig { key, reason } => return Self::field(key.clone(), reason),
             Error::Overloaded { .. } | Error::Busy { .. } => {
-                Self::new(Kind::Overloaded, error.to_string()).retry_after(1)
+                return Self::new(Kind::Overloaded, words).retry_after(1);
             }
-            Error::Closed => Self::new(Kind::ShuttingDown, error.to_string()).retry_after(5),
+            Error::Closed => return Self::new(Kind::ShuttingDown, words).retry_after(5),
+            Error::Database { .. } | Error::PseudonymKey { .. } | Error::Io { .. } => {
+                return Self::internal(words);
+            }
             Error::Storage { source, .. } => match source.kind {
-                StorageErrorKind::DiskFull => Self::new(
+                StorageErrorKind::DiskFull => (
                     Kind::DiskFull,
                     "nothing was stored; free some space on the disk of the database and send again",
-                )
-                .retry_after(30),
-                StorageErrorKind::Interrupted => Self::new(
+                    30,
+                ),
+                StorageErrorKind::Interrupted => (
                     Kind::QueryTimeout,
                     "the time limit was reached; ask for a shorter range or fewer groups",
-                )
-                .retry_after(1),
-                StorageErrorKind::Busy => {
-                    Self::new(Kind::Unavailable, source.kind.public_words()).retry_after(1)
-                }
+                    1,
+                ),
+                StorageErrorKind::Busy => (Kind::Unavailable, source.kind.public_words(), 1),
                 StorageErrorKind::Io
                 | StorageErrorKind::SyncFailed
                 | StorageErrorKind::Misplaced
                 | StorageErrorKind::ReadOnly
-                | StorageErrorKind::Damaged => {
-                    Self::new(Kind::StoreFailed, source.kind.public_words()).retry_after(10)
-                }
+                | StorageErrorKind::Damaged => (Kind::StoreFailed, source.kind.public_words(), 10),
                 StorageErrorKind::Statement | StorageErrorKind::Other => {
-                    return Self::internal(error.to_string());
+                    return Self::internal(words);
                 }
-            }
-            .with_cause(error.to_string()),
-            Error::Database { .. } | Error::PseudonymKey { .. } | Error::Io { .. } => Self::internal(error.to_string()),
-        }
+            },
+        };
+        Self { cause: Some(words), ..Self::new(kind, detail) }.retry_after(retry_after_s)
     }
 }
 
@@ -360,7 +260,7 @@ impl From<Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        response.headers_mut().extend(self.0.headers.clone());
+        response.headers_mut().extend((*self.headers).clone());
         response.extensions_mut().insert(self);
         response
     }
@@ -399,7 +299,7 @@ mod tests {
             let body = String::from_utf8(problem.body("id-1")).unwrap();
             assert!(!body.contains("secret words") && !body.contains("/private"), "{body}");
             if status == 500 {
-                assert_eq!(problem.cause(), Some(text.as_str()));
+                assert_eq!(problem.cause.as_deref(), Some(text.as_str()));
             }
             let response = problem.into_response();
             let header = response.headers().get(header::RETRY_AFTER);
@@ -415,7 +315,7 @@ mod tests {
             body,
             serde_json::json!({
                 "type": "urn:chatgauge:problem:invalid-query",
-                "title": "A parameter is not acceptable",
+                "title": "Invalid parameter",
                 "status": 400,
                 "detail": "tz: there is no such zone",
                 "instance": "id-1",
@@ -427,7 +327,7 @@ mod tests {
     #[test]
     fn kinds_are_told_apart() {
         let slugs: std::collections::HashSet<_> =
-            Kind::ALL.into_iter().map(|kind| kind.facts().0).collect();
-        assert_eq!(slugs.len(), Kind::ALL.len());
+            ProblemKind::ALL.iter().map(|kind| kind.facts().0).collect();
+        assert_eq!(slugs.len(), ProblemKind::ALL.len());
     }
 }

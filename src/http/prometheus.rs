@@ -1,15 +1,14 @@
 //! `/metrics`: the Prometheus text format 0.0.4.
 //!
-//! Counters come from the database, so that they survive restarts; what cannot be read is left out, and
-//! `chatgauge_scrape_errors` says so. There is no user label, and no space label: their number is not bounded by
-//! anything the scraper would like.
+//! Counters come from the database, so they survive restarts. Parts that cannot be read are omitted, and
+//! `chatgauge_scrape_errors` is 1. There is no user or space label, because their cardinality is unbounded.
 
 mod alerts;
-mod backup;
 mod render;
+mod text;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::extract::AllSpaces;
@@ -17,7 +16,6 @@ use super::openapi::ReadProblems;
 use super::params::NoQuery;
 use super::problem::Problem;
 use super::state::App;
-use render::Snapshot;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -25,7 +23,6 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[utoipa::path(
     get,
     path = "/metrics",
-    operation_id = "prometheus_metrics",
     tag = "status",
     responses(
         (status = 200, description = "Text format 0.0.4.", body = String,
@@ -33,20 +30,17 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
         ReadProblems,
     ),
 )]
-pub(crate) async fn metrics(
+pub(crate) async fn prometheus_metrics(
     State(app): State<App>,
     _: AllSpaces,
     _: NoQuery,
 ) -> Result<Response, Problem> {
-    let text = app.ask(|service| {
+    let text = app.queries.run(|service| {
         let (totals, status) = (service.prometheus_totals(), service.status()?);
         if let Err(error) = &totals {
-            tracing::debug!(%error, "the totals of a scrape cannot be read; they are left out");
+            tracing::debug!(%error, "cannot read the totals of a scrape; they are omitted");
         }
-        let (totals, alerts) = (totals.ok(), service.alert_health());
-        let totals = totals.as_deref();
-        Ok(render::render(Snapshot { totals, status: &status, alerts: &alerts }))
+        Ok(render::render(totals.ok().as_deref(), &status, &service.alert_health()))
     });
-    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-    Ok(([content_type], text.await?).into_response())
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text.await?).into_response())
 }

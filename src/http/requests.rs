@@ -4,63 +4,32 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Principal;
-use super::csv::{self, Table};
+use super::csv::{self, CsvTable};
 use super::extract::Path;
-use super::openapi::{FindProblems, ReadProblems};
+use super::openapi::{NotFoundProblems, ReadProblems};
 use super::params::{
-    AllTimeParams, Cursor, FilterParams, FormatParams, Instant, LatencyBoundParams, PageParams,
-    Query, Zone, ZoneParams, route_params,
+    AllTimeParams, FilterParams, FormatParams, Instant, LatencyBoundParams, PageParams, Query,
+    ZoneParams, ZoneView, encode_cursor, resolve, route_params,
 };
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::state::App;
 use crate::model::measures::ratio;
-use crate::model::{Filter, LatencyKind, RequestId, RequestRecord, TimeRange};
+use crate::model::{
+    Filter, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp,
+};
 use crate::privacy::session_name;
 use crate::query::{PageCursor, RequestsQuery};
 
-/// How to get the requests that a page of CSV lacks.
+/// How to get the requests after a page of CSV.
 const MORE_REQUESTS: &str =
     "there are older ones; raise limit, follow the header Link, or use chatgauge export";
 
-/// The fields of a request as columns.
-const COLUMNS: [&str; 31] = [
-    "request_id",
-    "started_at",
-    "source",
-    "operation",
-    "user",
-    "space",
-    "session",
-    "provider",
-    "model",
-    "total_latency_ms",
-    "context_latency_ms",
-    "llm_latency_ms",
-    "time_to_first_token_ms",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_prompt_tokens",
-    "cache_write_prompt_tokens",
-    "cache_write_1h_prompt_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-    "cost_source",
-    "cache_hit",
-    "outcome",
-    "error_type",
-    "error_code",
-    "http_status",
-    "finish_reason",
-    "service_tier",
-    "api_key",
-    "attempt",
-    "streamed",
-];
+/// Fields of a request that CSV does not have.
+const JSON_ONLY_FIELDS: [&str; 3] = ["cancelled", "provider_response_id", "tags"];
 
 route_params! {
     /// Which requests, and how many.
@@ -75,14 +44,14 @@ route_params! {
 }
 
 route_params! {
-    /// When a request started, and how it is shown.
+    /// The start of the request, and the zone of shown instants.
     RequestParams {
         start: StartParams,
         zone: ZoneParams,
     }
 }
 
-/// When a request started.
+/// The start of the request.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StartParams {
@@ -96,7 +65,7 @@ pub(crate) struct StartParams {
 pub(crate) struct RequestsBody {
     /// Newest first.
     requests: Vec<RequestBody>,
-    /// What to send as `cursor` for the next page; null at the end.
+    /// Value of `cursor` for the next page; null at the end.
     #[schema(required)]
     next_cursor: Option<String>,
 }
@@ -165,7 +134,7 @@ pub(crate) struct RequestBody {
     /// Who said so: client, provider or table.
     #[schema(required)]
     cost_source: Option<&'static str>,
-    /// The app's own answer cache served it.
+    /// The app's own response cache served it.
     cache_hit: bool,
     /// success, error or cancelled.
     outcome: &'static str,
@@ -177,7 +146,7 @@ pub(crate) struct RequestBody {
     error_code: Option<String>,
     /// The caller went away.
     cancelled: bool,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     #[schema(required)]
     http_status: Option<u16>,
     /// Why the model stopped.
@@ -191,10 +160,10 @@ pub(crate) struct RequestBody {
     api_key: Option<String>,
     /// 0 for the first try, 1 for the first retry, ...
     attempt: u32,
-    /// Whether the answer was streamed.
+    /// Whether the response was streamed.
     #[schema(required)]
     streamed: Option<bool>,
-    /// The provider's identity of the answer.
+    /// The provider's id of the response.
     #[schema(required)]
     provider_response_id: Option<String>,
     /// Short tags.
@@ -203,9 +172,10 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    pub(crate) fn new(record: &RequestRecord, zone: Zone) -> Self {
-        let latency = |kind| record.latency(kind).map(us_to_ms);
-        let text = |name: &Option<crate::model::Name>| name.as_ref().map(ToString::to_string);
+    pub(crate) fn new(record: &RequestRecord, zone: ZoneView) -> Self {
+        let ms = |us| ratio(i64::try_from(us).unwrap_or(i64::MAX), 1_000);
+        let latency = |kind| record.latency(kind).map(ms);
+        let text = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
         Self {
             request_id: record.request_id.to_string(),
             started_at: zone.show(record.started_at),
@@ -223,8 +193,8 @@ impl RequestBody {
             prompt_tokens: record.prompt_tokens,
             completion_tokens: record.completion_tokens,
             cached_prompt_tokens: record.cached_prompt_tokens,
-            cache_write_prompt_tokens: record.cache_write_prompt_tokens,
-            cache_write_1h_prompt_tokens: record.cache_write_1h_prompt_tokens,
+            cache_write_prompt_tokens: record.cache_write_prompt_tokens.map(u64::from),
+            cache_write_1h_prompt_tokens: record.cache_write_1h_prompt_tokens.map(u64::from),
             reasoning_tokens: record.reasoning_tokens,
             cost_usd: record.cost_nano_usd.map(|nano| ratio(nano, 1_000_000_000)),
             cost_source: record.cost_source.map(|source| source.as_str()),
@@ -232,11 +202,11 @@ impl RequestBody {
             outcome: record.outcome.as_str(),
             error_type: record.outcome.error_type().map(|kind| kind.as_str()),
             error_code: text(&record.error_code),
-            cancelled: record.outcome == crate::model::Outcome::Cancelled,
+            cancelled: record.outcome == Outcome::Cancelled,
             http_status: record.http_status,
             finish_reason: text(&record.finish_reason),
             service_tier: text(&record.service_tier),
-            api_key: text(&record.api_key),
+            api_key: text(&record.api_key().cloned()),
             attempt: record.attempt,
             streamed: record.streamed,
             provider_response_id: text(&record.provider_response_id),
@@ -245,24 +215,16 @@ impl RequestBody {
     }
 }
 
-fn us_to_ms(us: u64) -> f64 {
-    ratio(i64::try_from(us).unwrap_or(i64::MAX), 1_000)
+/// The columns of CSV, in the order of the fields.
+fn columns(zone: ZoneView) -> Vec<String> {
+    let any = RequestRecord::new(RequestId::parse(""), Timestamp::from_unix_ms(0), Source::Rest);
+    let body = serde_json::to_value(RequestBody::new(&any, zone)).unwrap_or_default();
+    let names = body.as_object().into_iter().flat_map(serde_json::Map::keys).cloned();
+    names.filter(|name| !JSON_ONLY_FIELDS.contains(&name.as_str())).collect()
 }
 
-fn encode_cursor(cursor: &PageCursor) -> String {
-    BASE64URL_NOPAD.encode(&cursor.to_bytes())
-}
-
-/// What is wrong with a cursor, or the cursor.
-fn decode_cursor(bytes: &[u8]) -> Result<PageCursor, &'static str> {
-    if bytes.len() == PageCursor::EARLIER_BYTES {
-        return Err("is of an earlier version of the server; ask for the first page again");
-    }
-    PageCursor::from_bytes(bytes).ok_or(Cursor::FOREIGN)
-}
-
-/// The link to the next page; its range is resolved, so that `now` does not move between pages. It is
-/// relative to the address of this one, whatever a proxy has made of that.
+/// The link to the next page. Its range is resolved, so that `now` does not move between pages. It is relative to the
+/// address of this page, which a proxy may have changed.
 fn next_link(query: &str, range: TimeRange, cursor: &str) -> Option<HeaderValue> {
     let is_kept = |name: &str| !["start", "end", "cursor"].contains(&name);
     let mut next = form_urlencoded::Serializer::new(String::new());
@@ -278,7 +240,6 @@ fn next_link(query: &str, range: TimeRange, cursor: &str) -> Option<HeaderValue>
 #[utoipa::path(
     get,
     path = "/api/requests",
-    operation_id = "requests_list",
     tag = "requests",
     params(RequestsParams),
     responses(
@@ -290,7 +251,7 @@ fn next_link(query: &str, range: TimeRange, cursor: &str) -> Option<HeaderValue>
         ReadProblems,
     ),
 )]
-pub(crate) async fn list(
+pub(crate) async fn requests_list(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<RequestsParams>,
@@ -299,8 +260,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let csv = params.format.csv(&accepted)?;
     let zone = params.zone.zone(app.time_zone());
-    let range = params.range.range(app.service().now(), zone.tz)?;
-    let cursor = params.page.cursor.as_ref().map(|cursor| cursor.decode(decode_cursor));
+    let range = params.range.range(app.service.now(), zone.tz)?;
     let query = RequestsQuery {
         range,
         filter: Filter {
@@ -308,10 +268,10 @@ pub(crate) async fn list(
             ..app.filter(&params.filter, &principal)?
         },
         limit: params.page.limit(),
-        cursor: cursor.transpose()?,
+        cursor: params.page.cursor(PageCursor::from_bytes)?,
     };
-    let page = app.ask(move |service| service.requests(&query)).await?;
-    let next_cursor = page.next_cursor.as_ref().map(encode_cursor);
+    let page = app.queries.run(move |service| service.requests(&query)).await?;
+    let next_cursor = page.next_cursor.map(|cursor| encode_cursor(&cursor.to_bytes()));
     let mut headers = HeaderMap::new();
     let sent = sent.unwrap_or_default();
     if let Some(link) = next_cursor.as_deref().and_then(|cursor| next_link(&sent, range, cursor)) {
@@ -321,61 +281,55 @@ pub(crate) async fn list(
     if let Some(mut notes) = csv {
         notes.truncated = next_cursor.is_some().then(|| MORE_REQUESTS.to_owned());
         let objects = requests.filter_map(|request| serde_json::to_value(request).ok()).collect();
-        let table = Table::of_objects(&COLUMNS, objects);
+        let table = CsvTable::of_objects(&columns(zone), objects);
         return Ok((headers, csv::response("requests", &table, &notes)).into_response());
     }
-    let requests = requests.collect();
-    Ok((headers, Json(RequestsBody { requests, next_cursor })).into_response())
+    let body = RequestsBody { requests: requests.collect(), next_cursor };
+    Ok((headers, Json(body)).into_response())
 }
 
 /// One stored request
 #[utoipa::path(
     get,
     path = "/api/requests/{id}",
-    operation_id = "requests_get",
     tag = "requests",
     params(("id" = String, Path, description = "Its `request_id`."), RequestParams),
-    responses((status = 200, description = "The request.", body = RequestBody), FindProblems),
+    responses((status = 200, description = "The request.", body = RequestBody), NotFoundProblems, ReadProblems),
 )]
-pub(crate) async fn get(
+pub(crate) async fn requests_get(
     State(app): State<App>,
     principal: Principal,
     Path(id): Path<String>,
     Query(params): Query<RequestParams>,
 ) -> Result<Json<RequestBody>, Problem> {
     let zone = params.zone.zone(app.time_zone());
-    let started_at = params.start.started_at.as_ref();
-    let resolve = |at: &Instant| at.resolve("started_at", app.service().now(), zone.tz);
-    let started_at = started_at.map(resolve).transpose()?;
+    let (started_at, now) = (params.start.started_at.as_ref(), app.service.now());
+    let started_at = resolve("started_at", started_at, now, zone.tz)?;
     let mut filter = Filter::default();
     principal.restrict(&mut filter)?;
     let id = RequestId::parse(&id);
-    let found = app.ask(move |service| service.request(&id, started_at, &filter)).await?;
-    let missing = || Problem::new(Kind::NotFound, "no stored request has this id");
-    let stored = found.ok_or_else(missing)?;
+    let found =
+        app.queries.run(move |service| service.engine().request(&id, started_at, &filter)).await?;
+    let stored = found.ok_or_else(|| Problem::not_found("no stored request has this id"))?;
     Ok(Json(RequestBody::new(&stored.record, zone)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ErrorType, Outcome, Source, Timestamp, Tz};
+    use crate::model::{ErrorType, Tz};
 
     #[test]
     fn cursors_read_back_and_others_are_refused_with_words() {
         let cursor = PageCursor::from_bytes(&[0; 9]).unwrap();
         let decoded = |text: &str| {
             let Query(params) = Query::<PageParams>::read(&format!("cursor={text}")).unwrap();
-            params.cursor.unwrap().decode(decode_cursor)
+            params.cursor(PageCursor::from_bytes)
         };
-        assert_eq!(decoded(&encode_cursor(&cursor)).unwrap(), cursor);
-        for (text, words) in [
-            ("AAABogxvKY8AAAAAAAALxg", "of an earlier version"),
-            ("AAAAAAAAAAE", "not a cursor of this route"),
-            ("!", "not a cursor of this route"),
-        ] {
+        assert_eq!(decoded(&encode_cursor(&cursor.to_bytes())).unwrap(), Some(cursor));
+        for text in ["AAABogxvKY8AAAAAAAALxg", "AAAAAAAAAAE", "!"] {
             let problem = decoded(text).unwrap_err();
-            assert!(problem.public_words().contains(words), "{}", problem.public_words());
+            assert!(problem.detail.contains("not a cursor of this route"), "{}", problem.detail);
         }
     }
 
@@ -396,7 +350,7 @@ mod tests {
         record.latency_us[0] = Some(1_500);
         record.cost_nano_usd = Some(2_500_000);
         record.tags = Some(r#"{"env":"prod"}"#.into());
-        let zone = Zone { tz: Tz::UTC, shown: Tz::UTC };
+        let zone = ZoneView { tz: Tz::UTC, shown: Tz::UTC };
         let body = serde_json::to_value(RequestBody::new(&record, zone)).unwrap();
         assert_eq!(body["total_latency_ms"], 1.5);
         assert_eq!(body["cost_usd"], 0.0025);
@@ -406,8 +360,9 @@ mod tests {
         );
         assert_eq!(body["tags"]["env"], "prod");
         assert_eq!(body["prompt_tokens"], serde_json::Value::Null);
-        let missing: Vec<&str> =
-            COLUMNS.into_iter().filter(|name| body.get(name).is_none()).collect();
-        assert!(missing.is_empty(), "columns that are no fields: {missing:?}");
+        assert!(JSON_ONLY_FIELDS.iter().all(|name| body.get(name).is_some()), "{body}");
+        let columns = columns(zone);
+        assert_eq!((columns[0].as_str(), columns[30].as_str()), ("request_id", "streamed"));
+        assert_eq!(columns.len(), 31);
     }
 }

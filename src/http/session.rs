@@ -1,8 +1,7 @@
-//! Logging in with a browser: the admin token once, then a cookie that scripts cannot read.
+//! Login of a browser: the admin token once, then a cookie that scripts cannot read.
 //!
-//! A session is a signed statement of when it ends, not a row: the key is made from the admin token, so
-//! it survives a restart and ends when the token changes. One that was logged out is remembered until it
-//! ends.
+//! A session is a signed statement of its expiry, not a row. The signing key is derived from the admin token, so a
+//! session survives a restart and ends when the token changes. A logged-out session is remembered until it expires.
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
@@ -13,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::JsonBody;
-use super::gate::peer_of;
+use super::gate::{audit_rejection, peer_of};
 use super::openapi::{QueryProblems, SessionProblems};
 use super::origin::is_same_origin;
 use super::params::NoQuery;
-use super::problem::{Kind, Problem};
-use super::sessions::{COOKIE, HOST_PREFIX, NONCE_BYTES, SECURE_PREFIX, Session, cookies};
+use super::problem::{Problem, ProblemKind};
+use super::sessions::{COOKIE, HOST_PREFIX, LoginSession, NONCE_BYTES, SECURE_PREFIX};
 use super::state::App;
 use crate::model::AuditAction;
 
@@ -38,7 +37,7 @@ pub(crate) struct LoginBody {
 pub(crate) struct SessionBody {
     /// It may see the dashboard.
     logged_in: bool,
-    /// The server asks for no token at all.
+    /// The server requires no token.
     open: bool,
     /// When the session ends.
     #[schema(format = DateTime, required)]
@@ -53,13 +52,12 @@ pub(crate) struct SessionBody {
 #[utoipa::path(
     post,
     path = "/api/session",
-    operation_id = "session_create",
     tag = "session",
     request_body = LoginBody,
     responses((status = 204, description = "Logged in; the cookie is set."), SessionProblems),
     security(()),
 )]
-pub(crate) async fn create(
+pub(crate) async fn session_create(
     State(app): State<App>,
     _: NoQuery,
     request: Request,
@@ -67,23 +65,18 @@ pub(crate) async fn create(
     only_same_origin(request.headers())?;
     let (peer, headers) = (peer_of(&request), request.headers().clone());
     let JsonBody(LoginBody { token }) = JsonBody::from_request(request, &()).await?;
-    let now_us = app.service().monotonic_us();
-    if let Err(problem) = app.auth().admit_admin(token.trim(), &peer, now_us) {
-        app.note_bad_token(&peer, now_us, "/api/session");
-        return Err(problem);
-    }
-    app.audit(
-        "admin",
-        AuditAction::Read,
-        Some("/api/session".to_owned()),
-        Some("login".to_owned()),
-    );
+    let now_us = app.service.monotonic_us();
+    app.auth
+        .authenticate(Some(token.trim()), &peer, now_us, |_| Ok(None))
+        .inspect_err(|_| audit_rejection(&app, &peer, now_us, "/api/session"))?;
+    app.audit("admin", AuditAction::Read, Some("/api/session"), Some("login"));
     let nonce: [u8; NONCE_BYTES] = rand::rng().random();
-    let session = Session::new(app.service().now(), nonce);
-    let Some(value) = app.auth().seal(&session) else {
-        return Err(Problem::new(Kind::Unauthorized, "the server asks for no token"));
+    let now = app.service.now();
+    let session = LoginSession::new(now, nonce);
+    let Some(sessions) = &app.auth.sessions else {
+        return Err(Problem::new(ProblemKind::Unauthorized, "the server requires no token"));
     };
-    let cookie = set_cookie(&headers, &value, session.lifetime_s(app.service().now()));
+    let cookie = set_cookie(&headers, &sessions.seal(&session), session.lifetime_s(now));
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
@@ -91,22 +84,20 @@ pub(crate) async fn create(
 #[utoipa::path(
     delete,
     path = "/api/session",
-    operation_id = "session_delete",
     tag = "session",
     responses((status = 204, description = "Logged out; the cookie is gone."), SessionProblems),
     security(()),
 )]
-pub(crate) async fn delete(
+pub(crate) async fn session_delete(
     State(app): State<App>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     only_same_origin(&headers)?;
-    let now = app.service().now();
-    for value in cookies(&headers) {
-        if let Some(session) = app.auth().open_session(value, now) {
-            // A jump of the clock must not make the end of another session forgotten.
-            app.auth().end(&session, app.service().trusted_now());
+    for session in app.auth.sessions_of(&headers, app.service.now()) {
+        if let Some(sessions) = &app.auth.sessions {
+            // The trusted time: a jump of the clock must not drop the logout of another session.
+            sessions.end(&session, app.service.trusted_now());
         }
     }
     let cookie = set_cookie(&headers, "", 0);
@@ -117,25 +108,23 @@ pub(crate) async fn delete(
 #[utoipa::path(
     get,
     path = "/api/session",
-    operation_id = "session_get",
     tag = "session",
     responses((status = 200, description = "Whether it is.", body = SessionBody), QueryProblems),
     security(()),
 )]
-pub(crate) async fn get(
+pub(crate) async fn session_get(
     State(app): State<App>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Json<SessionBody>, Problem> {
-    let now = app.service().now();
-    let session = cookies(&headers).find_map(|value| app.auth().open_session(value, now));
-    let open = app.auth().is_open();
+    let session = app.auth.sessions_of(&headers, app.service.now()).next();
+    let open = app.auth.is_open();
     Ok(Json(SessionBody {
         logged_in: open || session.is_some(),
         open,
-        expires_at: session.map(|session| session.expires_at().to_string()),
+        expires_at: session.map(|session| session.expires_at.to_string()),
         version: env!("CARGO_PKG_VERSION"),
-        time_zone: app.service().config().time_zone.name(),
+        time_zone: app.time_zone().name(),
     }))
 }
 
@@ -143,7 +132,7 @@ fn only_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
     if is_same_origin(headers) {
         return Ok(());
     }
-    Err(Problem::new(Kind::Forbidden, "a session is made and ended by the server's own page only"))
+    Err(Problem::forbidden("a session is made and ended by the server's own page only"))
 }
 
 fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue {
@@ -161,11 +150,11 @@ fn set_cookie(headers: &HeaderMap, value: &str, lifetime_s: i64) -> HeaderValue 
     let cookie = format!(
         "{prefix}{COOKIE}{port}={value}; Path={path}; Max-Age={lifetime_s}; HttpOnly; SameSite=Lax{attribute}"
     );
-    // The value is base64 and the rest is made here.
+    // The value is base64, so the header is valid.
     HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Whether a proxy may have this for the path below which it shows the server.
+/// Whether `X-Forwarded-Prefix` is a plain path.
 fn is_path(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~%".contains(&b);
     text.starts_with('/') && text.bytes().all(is_plain)
@@ -202,6 +191,9 @@ mod tests {
         let sent = "other=1; chatgauge_session_8089=abc; __Host-chatgauge_session=def; \
                     __Secure-chatgauge_session=ghi";
         headers.insert(header::COOKIE, HeaderValue::from_static(sent));
-        assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["abc", "def", "ghi"]);
+        assert_eq!(
+            crate::http::sessions::cookies(&headers).collect::<Vec<_>>(),
+            ["abc", "def", "ghi"]
+        );
     }
 }

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Principal;
 use super::body::JsonBody;
-use super::csv::{self, Table};
+use super::csv::{self, CsvTable};
 use super::openapi::AdminProblems;
 use super::params::{FormatParams, Query, route_params};
 use super::problem::Problem;
@@ -19,15 +20,14 @@ use crate::model::AuditAction;
 use crate::model::measures::as_f64;
 use crate::query::SqlValue;
 
-/// Longest part of a statement that the audit trail keeps, in characters.
+/// Maximum length of a statement in the audit trail, in bytes.
 const AUDITED_CHARS: usize = 200;
 
-/// How to get the rows that a truncated result lacks.
-pub(crate) const MORE_ROWS: &str =
-    "there are more; narrow the statement, or raise query.sql_max_rows";
+/// How to get the missing rows of a truncated result.
+const MORE_ROWS: &str = "there are more; narrow the statement, or raise query.sql_max_rows";
 
 route_params! {
-    /// What to run, and how the result is written.
+    /// Statement and format of the result.
     SqlParams {
         statement: StatementParams,
         format: FormatParams,
@@ -62,7 +62,7 @@ pub(crate) struct RowsBody {
     rows: Vec<Vec<SqlValue>>,
     /// There were more rows than the limit allows.
     truncated: bool,
-    /// How long it took.
+    /// Duration of the statement.
     elapsed_ms: f64,
 }
 
@@ -77,7 +77,6 @@ fn rows_schema() -> Array {
 #[utoipa::path(
     get,
     path = "/api/sql",
-    operation_id = "sql_get",
     tag = "admin",
     params(SqlParams),
     responses(
@@ -87,7 +86,7 @@ fn rows_schema() -> Array {
         AdminProblems,
     ),
 )]
-pub(crate) async fn get(
+pub(crate) async fn sql_get(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<SqlParams>,
@@ -100,7 +99,6 @@ pub(crate) async fn get(
 #[utoipa::path(
     post,
     path = "/api/sql",
-    operation_id = "sql_post",
     tag = "admin",
     params(FormatParams),
     request_body = StatementBody,
@@ -111,7 +109,7 @@ pub(crate) async fn get(
         AdminProblems,
     ),
 )]
-pub(crate) async fn post(
+pub(crate) async fn sql_post(
     State(app): State<App>,
     principal: Principal,
     Query(format): Query<FormatParams>,
@@ -128,27 +126,21 @@ async fn run(
     (format, headers): (FormatParams, &HeaderMap),
 ) -> Result<Response, Problem> {
     let csv = format.csv(headers)?;
-    // The text of an administrator's statement can name a user; the trail keeps its shape only.
-    app.audit(&principal.actor, AuditAction::Sql, None, Some(shape(&statement)));
-    let answer = app.ask_sql(statement).await?;
+    // A literal can name a user; the audit trail keeps only the shape of the statement.
+    app.audit(&principal.actor, AuditAction::Sql, None, Some(&shape(&statement)));
+    let result = app.statements.run(move |service| service.sql(&statement)).await?;
+    let (columns, truncated) = (result.columns, result.truncated);
     if let Some(mut notes) = csv {
-        notes.truncated = answer.truncated.then(|| MORE_ROWS.to_owned());
-        let values =
-            |row: Vec<SqlValue>| row.iter().map(|value| serde_json::json!(value)).collect();
-        let rows = answer.rows.into_iter().map(values).collect();
-        return Ok(csv::response("sql", &Table { columns: answer.columns, rows }, &notes));
+        notes.truncated = truncated.then(|| MORE_ROWS.to_owned());
+        let row = |row: Vec<SqlValue>| row.iter().map(|value| json!(value)).collect();
+        let table = CsvTable { columns, rows: result.rows.into_iter().map(row).collect() };
+        return Ok(csv::response("sql", &table, &notes));
     }
-    let elapsed_us = i64::try_from(answer.elapsed_us).unwrap_or(i64::MAX);
-    let body = RowsBody {
-        columns: answer.columns,
-        rows: answer.rows,
-        truncated: answer.truncated,
-        elapsed_ms: as_f64(elapsed_us) / 1_000.0,
-    };
-    Ok(Json(body).into_response())
+    let elapsed_ms = as_f64(i64::try_from(result.elapsed_us).unwrap_or(i64::MAX)) / 1_000.0;
+    Ok(Json(RowsBody { columns, rows: result.rows, truncated, elapsed_ms }).into_response())
 }
 
-/// The statement without what stands between quotes, on one line and not too long.
+/// The statement without the text between quotes, on one line and truncated.
 fn shape(statement: &str) -> String {
     let mut shape = String::new();
     let mut quote = None;

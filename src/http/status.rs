@@ -1,4 +1,4 @@
-//! How the server itself is doing: `/healthz`, `/readyz`, `/api/status`, `/api/telemetry/health`.
+//! The state of the server: `/healthz`, `/readyz`, `/api/status`, `/api/telemetry/health`.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::extract::AllSpaces;
 use super::openapi::{NotReadyProblems, ReadProblems};
 use super::params::NoQuery;
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::state::App;
 use crate::error::StorageErrorKind;
 use crate::model::alert::RuleState;
@@ -19,7 +19,7 @@ use crate::query::status::{
     BackupStatus, CacheStatus, ClockSkewStatus, ClockStatus, CollectorStatus, CompactorStatus,
     DimensionsStatus, GatewayStatus, IngestStatus, StorageStatus,
 };
-use crate::service::AlertHealth;
+use crate::service::{AlertHealth, Chatgauge};
 
 /// The state of every part.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,7 @@ pub(crate) struct StatusBody {
     version: &'static str,
     /// `ok` or `degraded`.
     status: &'static str,
-    /// What is wrong, in words.
+    /// Reasons for the degraded state, as text.
     problems: Vec<String>,
     /// Start of the server.
     #[schema(format = DateTime)]
@@ -81,18 +81,6 @@ pub(crate) struct TimeZonesBody {
     summary: String,
 }
 
-impl From<&ZoneData> for TimeZonesBody {
-    fn from(data: &ZoneData) -> Self {
-        Self {
-            source: data.source().as_str(),
-            version: data.version().map(str::to_owned),
-            path: data.folder().map(|folder| folder.display().to_string()),
-            bundled_version: ZoneData::bundled_version(),
-            summary: data.to_string(),
-        }
-    }
-}
-
 /// How alerting itself is doing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlertsStatusBody {
@@ -103,7 +91,7 @@ pub(crate) struct AlertsStatusBody {
     last_evaluated_at: Option<String>,
     /// Evaluations since the start.
     evaluations_total: u64,
-    /// Evaluations left out because the one before was still running.
+    /// Evaluations skipped because the previous one was still running.
     missed_evaluations_total: u64,
     /// Evaluations that could not be written down.
     failed_evaluations_total: u64,
@@ -120,32 +108,16 @@ pub(crate) struct AlertsStatusBody {
     outbox_dead_total: u64,
 }
 
-impl From<AlertHealth> for AlertsStatusBody {
-    fn from(health: AlertHealth) -> Self {
-        Self {
-            enabled: health.enabled,
-            last_evaluated_at: health.counts.evaluated_at.map(|at| at.to_string()),
-            evaluations_total: health.counts.evaluations_total,
-            missed_evaluations_total: health.counts.missed_total,
-            failed_evaluations_total: health.counts.failed_total,
-            firing_rules: health.rules_in(RuleState::Firing),
-            inactive_rules: health.rules_in(RuleState::Inactive),
-            outbox_pending: health.pending(),
-            outbox_dead_total: health.channels.iter().map(|channel| channel.dead_total).sum(),
-        }
-    }
-}
-
-/// Whether telemetry is taken in and answered, in short.
+/// Whether the server accepts telemetry and responds to queries, in short.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthBody {
     /// `ok` or `degraded`.
     status: &'static str,
-    /// What is wrong, in words.
+    /// Reasons for the degraded state, as text.
     problems: Vec<String>,
     /// Records that wait for the writer.
     queue_records: u64,
-    /// Most records that may wait.
+    /// Maximum number of waiting records.
     queue_max_records: u64,
     /// 99th percentile of the time of a transaction of the last minutes.
     #[schema(required)]
@@ -176,14 +148,21 @@ fn word(status: &Status) -> &'static str {
 }
 
 impl StatusBody {
-    fn new(status: Status, alerts: AlertHealth, now: Timestamp) -> Self {
+    fn new(status: Status, alerts: &AlertHealth, now: Timestamp) -> Self {
+        let zones = Tz::data();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             status: word(&status),
             started_at: status.started_at.to_string(),
             uptime_s: (now.as_unix_ms() - status.started_at.as_unix_ms()) / 1_000,
             schema_version: status.schema_version,
-            time_zones: Tz::data().into(),
+            time_zones: TimeZonesBody {
+                source: zones.source().as_str(),
+                version: zones.version().map(str::to_owned),
+                path: zones.folder().map(|folder| folder.display().to_string()),
+                bundled_version: ZoneData::bundled_version(),
+                summary: zones.to_string(),
+            },
             problems: status.problems,
             ingest: status.ingest,
             collector: status.collector,
@@ -195,24 +174,17 @@ impl StatusBody {
             clock: status.clock,
             clock_skew: status.clock_skew,
             backup: status.backup,
-            alerts: alerts.into(),
-        }
-    }
-}
-
-impl From<Status> for HealthBody {
-    fn from(status: Status) -> Self {
-        Self {
-            status: word(&status),
-            queue_records: status.ingest.queue_records,
-            queue_max_records: status.ingest.queue_max_records,
-            commit_p99_ms: status.ingest.commit_p99_ms,
-            last_commit_at: status.ingest.last_commit_at.map(|at| at.to_string()),
-            compaction_lag_ms: status.compactor.lag_ms,
-            dropped_total: status.collector.dropped_total + status.ingest.overloaded_total,
-            storage_bytes: status.storage.database_bytes + status.storage.wal_bytes,
-            cache_bytes: status.cache.bytes,
-            problems: status.problems,
+            alerts: AlertsStatusBody {
+                enabled: alerts.enabled,
+                last_evaluated_at: alerts.counts.evaluated_at.map(|at| at.to_string()),
+                evaluations_total: alerts.counts.evaluations_total,
+                missed_evaluations_total: alerts.counts.missed_total,
+                failed_evaluations_total: alerts.counts.failed_total,
+                firing_rules: alerts.rules_in(RuleState::Firing),
+                inactive_rules: alerts.rules_in(RuleState::Inactive),
+                outbox_pending: alerts.pending(),
+                outbox_dead_total: alerts.channels.iter().map(|channel| channel.dead_total).sum(),
+            },
         }
     }
 }
@@ -221,7 +193,6 @@ impl From<Status> for HealthBody {
 #[utoipa::path(
     get,
     path = "/api/status",
-    operation_id = "status",
     tag = "status",
     responses((status = 200, description = "The state.", body = StatusBody), ReadProblems),
 )]
@@ -230,33 +201,44 @@ pub(crate) async fn status(
     _: AllSpaces,
     _: NoQuery,
 ) -> Result<Json<StatusBody>, Problem> {
-    let now = app.service().now();
-    let both = app.ask(|service| Ok((service.status()?, service.alert_health())));
-    let (status, alerts) = both.await?;
-    Ok(Json(StatusBody::new(status, alerts, now)))
+    let now = app.service.now();
+    let body = app
+        .queries
+        .run(move |service| Ok(StatusBody::new(service.status()?, &service.alert_health(), now)));
+    Ok(Json(body.await?))
 }
 
-/// Whether telemetry is taken in and answered
+/// Whether the server accepts telemetry and responds to queries
 #[utoipa::path(
     get,
     path = "/api/telemetry/health",
-    operation_id = "telemetry_health",
     tag = "status",
     responses((status = 200, description = "In short.", body = HealthBody), ReadProblems),
 )]
-pub(crate) async fn health(
+pub(crate) async fn telemetry_health(
     State(app): State<App>,
     _: AllSpaces,
     _: NoQuery,
 ) -> Result<Json<HealthBody>, Problem> {
-    Ok(Json(app.ask(crate::service::Chatgauge::status).await?.into()))
+    let status = app.queries.run(Chatgauge::status).await?;
+    Ok(Json(HealthBody {
+        status: word(&status),
+        queue_records: status.ingest.queue_records,
+        queue_max_records: status.ingest.queue_max_records,
+        commit_p99_ms: status.ingest.commit_p99_ms,
+        last_commit_at: status.ingest.last_commit_at.map(|at| at.to_string()),
+        compaction_lag_ms: status.compactor.lag_ms,
+        dropped_total: status.collector.dropped_total + status.ingest.overloaded_total,
+        storage_bytes: status.storage.database_bytes + status.storage.wal_bytes,
+        cache_bytes: status.cache.bytes,
+        problems: status.problems,
+    }))
 }
 
 /// Whether the process is alive
 #[utoipa::path(
     get,
     path = "/healthz",
-    operation_id = "healthz",
     tag = "status",
     responses((status = 200, description = "It is.", body = WordBody)),
     security(()),
@@ -269,7 +251,6 @@ pub(crate) async fn healthz() -> Json<WordBody> {
 #[utoipa::path(
     get,
     path = "/readyz",
-    operation_id = "readyz",
     tag = "status",
     responses(
         (status = 200, description = "It can.", body = WordBody),
@@ -278,12 +259,10 @@ pub(crate) async fn healthz() -> Json<WordBody> {
     security(()),
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<WordBody>, Problem> {
-    match app.service().ready() {
-        Ok(()) => Ok(Json(WordBody { status: "ok" })),
-        Err(error) => {
-            // Open to all, so without words about files and disks; those are in the log.
-            let words = error.storage_kind().map_or("not ready", StorageErrorKind::public_words);
-            Err(Problem::new(Kind::Unavailable, words).retry_after(1))
-        }
-    }
+    app.service.ready().map_err(|error| {
+        // The route is open to all, so paths and causes are only in the log.
+        let words = error.storage_kind().map_or("not ready", StorageErrorKind::public_words);
+        Problem::new(ProblemKind::Unavailable, words).retry_after(1)
+    })?;
+    Ok(healthz().await)
 }

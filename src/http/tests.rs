@@ -109,7 +109,7 @@ fn the_document_describes_what_is_accepted_and_answered() {
         assert!(operation["summary"].is_string(), "{route} has no summary");
         let responses = operation["responses"].as_object().unwrap();
         let is_open = operation["security"] == serde_json::json!([{}]);
-        // Whoever logs in is asked for the token by the body.
+        // A login sends its token in the body.
         let logs_in = route.ends_with(" /api/session") && !route.starts_with("GET");
         assert_eq!(responses.contains_key("401"), !is_open || logs_in, "{route}");
     }
@@ -186,7 +186,7 @@ fn a_panicking_handler_is_answered_with_a_problem_and_its_connection_goes_on() {
     let mut config = crate::Config::default();
     config.store.path = directory.path().join("chat.db");
     let service = Chatgauge::open(config).unwrap();
-    let app = App::new(service.clone(), Access::open());
+    let app = AppState::new(service.clone(), Access::open());
     let router = frame::around(Router::new().fallback(panics), &app);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

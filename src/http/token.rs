@@ -1,49 +1,48 @@
-//! Where a request carries its token.
+//! Extracts the token of a request.
 
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
 
-/// Longest token looked at, in bytes.
+/// Maximum length of a token, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
-/// Where clients of other servers put their key.
+/// Headers in which clients of other servers send their key.
 const OTHER_TOKEN_HEADERS: [&str; 3] = ["x-api-key", "api_key", "api-key"];
 
 /// The token of `Authorization: Bearer`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim();
-    let plausible = scheme.eq_ignore_ascii_case("bearer")
-        && !token.is_empty()
-        && token.len() <= TOKEN_BYTES_MAX;
-    plausible.then_some(token)
+    plausible(authorization(headers, "bearer")?)
 }
 
-/// The token as other programs' clients send it: as a bearer, as the password of basic authentication, or
-/// in a header of its own.
+/// The token as clients of other servers send it: as a bearer token, as the password of basic authentication, or in a
+/// header of its own.
 pub(crate) fn any_token(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    if let Some(token) = bearer(headers) {
-        return Some(Cow::Borrowed(token));
-    }
-    if let Some(token) = basic_password(headers) {
-        return Some(Cow::Owned(token));
-    }
-    OTHER_TOKEN_HEADERS.iter().find_map(|name| {
-        let token = headers.get(*name)?.to_str().ok()?.trim();
-        (!token.is_empty() && token.len() <= TOKEN_BYTES_MAX).then_some(Cow::Borrowed(token))
-    })
+    let of_header = |name: &&str| plausible(headers.get(*name)?.to_str().ok()?);
+    bearer(headers)
+        .map(Cow::Borrowed)
+        .or_else(|| basic_password(headers).map(Cow::Owned))
+        .or_else(|| OTHER_TOKEN_HEADERS.iter().find_map(of_header).map(Cow::Borrowed))
 }
 
 fn basic_password(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 2 * TOKEN_BYTES_MAX {
+    let encoded = authorization(headers, "basic")?;
+    if encoded.len() > 2 * TOKEN_BYTES_MAX {
         return None;
     }
     let decoded = data_encoding::BASE64.decode(encoded.trim().as_bytes()).ok()?;
     let (_, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
-    (!password.is_empty() && password.len() <= TOKEN_BYTES_MAX).then(|| password.to_owned())
+    (1..=TOKEN_BYTES_MAX).contains(&password.len()).then(|| password.to_owned())
+}
+
+/// The credentials of `Authorization` if they are of this scheme.
+fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let (sent, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    sent.eq_ignore_ascii_case(scheme).then_some(credentials)
+}
+
+/// The trimmed token, unless it is empty or too long.
+fn plausible(token: &str) -> Option<&str> {
+    Some(token.trim()).filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()))
 }
 
 #[cfg(test)]

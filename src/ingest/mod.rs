@@ -1,12 +1,7 @@
-//! Taking records in: the bounded queue, the group commit, and the wire formats that end in records.
+//! The wire formats: decoders that end in records.
 
-mod after_retention;
+mod fault;
 pub mod litellm;
 pub mod otlp;
-mod pace;
-mod queue;
-mod skew;
+mod provider_name;
 pub mod wire;
-
-pub use queue::{AppendReport, IngestStats, OnCommitted, Queue, QueueConsumer};
-pub use skew::ClockSkew;

@@ -1,66 +1,31 @@
 //! The audit trail: reads and changes. It contains no addresses, user ids or tokens.
 
+use super::spelling::spelled_enum;
 use super::{Name, Timestamp};
 
-/// The action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AuditAction {
-    /// Figures were read; recorded once an hour per actor.
-    Read,
-    /// A token was rejected; recorded once a minute per peer.
-    AuthFailed,
-    /// A statement was run through `/api/sql`.
-    Sql,
-    /// Traffic was simulated.
-    Simulate,
-    /// A key was created.
-    KeyCreated,
-    /// A key was revoked.
-    KeyRevoked,
-    /// The database's pseudonym key was replaced.
-    PseudonymKeyReplaced,
-    /// A configuration value was changed.
-    ConfigChanged,
-    /// An alert fired, was resolved or acknowledged.
-    Alert,
-    /// A user's records were deleted.
-    UserForgotten,
-}
-
-impl AuditAction {
-    /// Every action.
-    pub const ALL: [Self; 10] = [
-        Self::Read,
-        Self::AuthFailed,
-        Self::Sql,
-        Self::Simulate,
-        Self::KeyCreated,
-        Self::KeyRevoked,
-        Self::PseudonymKeyReplaced,
-        Self::ConfigChanged,
-        Self::Alert,
-        Self::UserForgotten,
-    ];
-
-    /// The spelling in the API and the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::AuthFailed => "auth_failed",
-            Self::Sql => "sql",
-            Self::Simulate => "simulate",
-            Self::KeyCreated => "key_created",
-            Self::KeyRevoked => "key_revoked",
-            Self::PseudonymKeyReplaced => "pseudonym_key_replaced",
-            Self::ConfigChanged => "config_changed",
-            Self::Alert => "alert",
-            Self::UserForgotten => "user_forgotten",
-        }
-    }
-
-    /// The action with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == text)
+spelled_enum! {
+    /// The action.
+    pub enum AuditAction {
+        /// Figures were read; recorded once an hour per actor.
+        Read = "read",
+        /// A token was rejected; recorded once a minute per peer.
+        AuthFailed = "auth_failed",
+        /// A statement was run through `/api/sql`.
+        Sql = "sql",
+        /// Traffic was simulated.
+        Simulate = "simulate",
+        /// A key was created.
+        KeyCreated = "key_created",
+        /// A key was revoked.
+        KeyRevoked = "key_revoked",
+        /// The database's pseudonym key was replaced.
+        PseudonymKeyReplaced = "pseudonym_key_replaced",
+        /// A configuration value was changed.
+        ConfigChanged = "config_changed",
+        /// An alert fired, was resolved or acknowledged.
+        Alert = "alert",
+        /// A user's records were deleted.
+        UserForgotten = "user_forgotten",
     }
 }
 

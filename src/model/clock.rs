@@ -1,8 +1,14 @@
 //! The clock as a value, so that tests can control time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use super::Timestamp;
+
+/// A duration in microseconds; the maximum if it is longer.
+pub(crate) fn as_us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// A source of wall-clock time and of monotonic time.
 ///

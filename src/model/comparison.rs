@@ -2,7 +2,8 @@
 
 use chrono::{Datelike, Days, Months};
 
-use super::time::{Aggregation, DAY_MS, TimeRange, Timestamp, day_start, local_date};
+use super::Timestamp;
+use super::time::{Aggregation, DAY_MS, TimeRange, day_start, local_date};
 use super::zone::Tz;
 
 /// Days of a week.

@@ -1,41 +1,21 @@
 //! Dimensions to group by, and filters.
 
+use super::spelling::spelled_enum;
 use super::{ErrorType, LatencyKind, Name, Source};
 
-/// A dimension of a request to group by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dimension {
-    /// Workspace, project or team.
-    Space,
-    /// Pseudonymous user.
-    User,
-    /// Model name, independent of the provider.
-    Model,
-    /// Provider of the model.
-    Provider,
-    /// Error type; groups only errors.
-    ErrorType,
-}
-
-impl Dimension {
-    /// Every dimension.
-    pub const ALL: [Self; 5] =
-        [Self::Space, Self::User, Self::Model, Self::Provider, Self::ErrorType];
-
-    /// The spelling in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Space => "space",
-            Self::User => "user",
-            Self::Model => "model",
-            Self::Provider => "provider",
-            Self::ErrorType => "error_type",
-        }
-    }
-
-    /// The dimension with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dimension| dimension.as_str() == text)
+spelled_enum! {
+    /// A dimension of a request to group by.
+    pub enum Dimension {
+        /// Workspace, project or team.
+        Space = "space",
+        /// Pseudonymous user.
+        User = "user",
+        /// Model name, independent of the provider.
+        Model = "model",
+        /// Provider of the model.
+        Provider = "provider",
+        /// Error type; groups only errors.
+        ErrorType = "error_type",
     }
 }
 
@@ -124,7 +104,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether only raw rows can answer, because rollups do not contain the filtered fields.
+    /// Whether the query needs raw rows, because rollups do not contain the filtered fields.
     pub fn needs_raw_rows(&self) -> bool {
         !self.outcomes.is_empty()
             || !self.error_types.is_empty()

@@ -1,7 +1,7 @@
 //! The distribution of a latency: exact values from raw rows, or a sketch from rollups.
 
 use super::Sketch;
-use super::stats::exact_quantile;
+use super::quantile::exact_quantile;
 
 /// Values for quantiles.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +78,6 @@ impl Distribution {
     /// The value at quantile `q` by nearest rank, in microseconds; `None` when empty.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "a day in µs is far below 2^53")]
             Self::Exact(values) => exact_quantile(&mut values.clone(), q).map(|value| value as f64),
             Self::Sketch(sketch) => sketch.quantile(q),
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::Result;
+
 /// Delay between the first and the second log line, in microseconds; it doubles with each line.
 const FIRST_DELAY_US: u64 = 10_000_000;
 /// Maximum delay between log lines about a continuing failure, in microseconds.
@@ -51,16 +53,10 @@ impl FailureLog {
     }
 
     /// Records a failure; returns the number of failures in the series if a log line is due.
-    pub(crate) const fn failed(&mut self, now_us: u64) -> Option<u64> {
+    pub(crate) fn failed(&mut self, now_us: u64) -> Option<u64> {
         if self.failures == 0 || now_us.saturating_sub(self.last_us) > self.quiet_us {
-            *self = Self {
-                quiet_us: self.quiet_us,
-                failures: 0,
-                since_us: now_us,
-                last_us: now_us,
-                next_line_us: now_us,
-                delay_us: FIRST_DELAY_US,
-            };
+            (self.failures, self.delay_us) = (0, FIRST_DELAY_US);
+            (self.since_us, self.next_line_us) = (now_us, now_us);
         }
         self.failures += 1;
         self.last_us = now_us;
@@ -68,11 +64,31 @@ impl FailureLog {
             return None;
         }
         self.next_line_us = now_us.saturating_add(self.delay_us);
-        self.delay_us *= 2;
-        if self.delay_us > MAX_DELAY_US {
-            self.delay_us = MAX_DELAY_US;
-        }
+        self.delay_us = MAX_DELAY_US.min(self.delay_us * 2);
         Some(self.failures)
+    }
+
+    /// Records an outcome: logs a failure as an error unless it is throttled, and the first success
+    /// after failures.
+    pub(crate) fn report<T>(
+        &mut self,
+        now_us: u64,
+        outcome: &Result<T>,
+        failure: &str,
+        recovery: &str,
+    ) {
+        match outcome {
+            Ok(_) => {
+                if let Some(Ended { failures, lasted_s }) = self.succeeded(now_us) {
+                    tracing::info!(failures, seconds = lasted_s, "{recovery}");
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = self.failed(now_us) {
+                    tracing::error!(%error, failures, "{failure}");
+                }
+            }
+        }
     }
 
     /// Records a success; returns the series of failures that it ended, if any.

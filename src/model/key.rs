@@ -2,37 +2,11 @@
 
 use serde::Serialize;
 
+use super::spelling::spelled_enum;
 use super::{Name, Timestamp};
 
-/// A permission of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Send records.
-    Ingest,
-    /// Run queries.
-    Read,
-    /// Scrape `/metrics`.
-    Metrics,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Metrics, Self::Admin];
-
-    /// The spelling in the API, the command line and the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Read => "read",
-            Self::Metrics => "metrics",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The scope with this spelling.
+spelled_enum! {
+    /// A permission of a key.
     ///
     /// # Example
     /// ```
@@ -40,10 +14,21 @@ impl Scope {
     /// assert_eq!(Scope::parse("read"), Some(Scope::Read));
     /// assert_eq!(Scope::parse("Read"), None);
     /// ```
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Scope {
+        /// Send records.
+        Ingest = "ingest",
+        /// Run queries.
+        Read = "read",
+        /// Scrape `/metrics`.
+        Metrics = "metrics",
+        /// Everything.
+        Admin = "admin",
     }
+}
 
+impl Scope {
     /// Whether a key with this scope has the permission `needed`.
     ///
     /// Admin implies all; read implies metrics, because a scrape reveals nothing more.

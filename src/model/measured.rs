@@ -16,11 +16,11 @@ pub struct Tokens {
     pub reasoning: Option<i64>,
 }
 
-/// Input of [`Measures::add`](super::Measures::add): one request, received or read from disk.
+/// Input of `Measures::add`: one request, received or read from disk.
 pub trait Measured {
     /// The outcome.
     fn outcome(&self) -> Outcome;
-    /// Whether the application's answer cache served it.
+    /// Whether the application's response cache served it.
     fn cache_hit(&self) -> bool;
     /// Token counts.
     fn tokens(&self) -> Tokens;

@@ -1,82 +1,60 @@
-//! The measures of a rollup row, a result bucket or a hot-cache slot.
+//! The measures of a rollup row, a result bucket or a minute of the hot cache.
 
 use super::distribution::Distribution;
 use super::measured::Measured;
-use super::{ErrorType, LatencyKind, LatencyStats, MetricType, Outcome, Stat};
+use super::spelling::spelled_enum;
+use super::{ErrorType, LatencyKind, MetricType, Outcome, Stat};
 
-/// A counter or sum of [`Measures`]; its name is the column name in rollup tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Count {
-    /// All requests.
-    Requests,
-    /// Errors of type network; the other error types follow in the order of their codes.
-    ErrorsNetwork,
-    /// Errors of type timeout.
-    ErrorsTimeout,
-    /// Errors of type `rate_limit`.
-    ErrorsRateLimit,
-    /// Errors of type server.
-    ErrorsServer,
-    /// Errors of type validation.
-    ErrorsValidation,
-    /// Errors of type auth.
-    ErrorsAuth,
-    /// Errors of type `content_filter`.
-    ErrorsContentFilter,
-    /// Errors of any other type.
-    ErrorsOther,
-    /// Cancelled requests.
-    Cancelled,
-    /// Requests served from the application's answer cache.
-    CacheHits,
-    /// Requests with known prompt tokens.
-    PromptTokensKnown,
-    /// Sum of prompt tokens.
-    PromptTokens,
-    /// Requests with known completion tokens.
-    CompletionTokensKnown,
-    /// Sum of completion tokens.
-    CompletionTokens,
-    /// Requests with known prompt or completion tokens.
-    TotalTokensKnown,
-    /// Sum of cached prompt tokens.
-    CachedPromptTokens,
-    /// Sum of reasoning tokens.
-    ReasoningTokens,
-    /// Requests with known cost.
-    CostKnown,
-    /// Sum of costs in nano-USD.
-    CostNanoUsd,
+spelled_enum! {
+    /// A counter or sum of [`Measures`], spelled like its column in rollup tables.
+    pub enum Count {
+        /// All requests.
+        Requests = "requests",
+        /// Errors of type network; the other error types follow in the order of their codes.
+        ErrorsNetwork = "errors_network",
+        /// Errors of type timeout.
+        ErrorsTimeout = "errors_timeout",
+        /// Errors of type `rate_limit`.
+        ErrorsRateLimit = "errors_rate_limit",
+        /// Errors of type server.
+        ErrorsServer = "errors_server",
+        /// Errors of type validation.
+        ErrorsValidation = "errors_validation",
+        /// Errors of type auth.
+        ErrorsAuth = "errors_auth",
+        /// Errors of type `content_filter`.
+        ErrorsContentFilter = "errors_content_filter",
+        /// Errors of any other type.
+        ErrorsOther = "errors_other",
+        /// Cancelled requests.
+        Cancelled = "cancelled",
+        /// Requests served from the application's response cache.
+        CacheHits = "cache_hits",
+        /// Requests with known prompt tokens.
+        PromptTokensKnown = "prompt_tokens_known",
+        /// Sum of prompt tokens.
+        PromptTokens = "prompt_tokens",
+        /// Requests with known completion tokens.
+        CompletionTokensKnown = "completion_tokens_known",
+        /// Sum of completion tokens.
+        CompletionTokens = "completion_tokens",
+        /// Requests with known prompt or completion tokens.
+        TotalTokensKnown = "total_tokens_known",
+        /// Sum of cached prompt tokens.
+        CachedPromptTokens = "cached_prompt_tokens",
+        /// Sum of reasoning tokens.
+        ReasoningTokens = "reasoning_tokens",
+        /// Requests with known cost.
+        CostKnown = "cost_known",
+        /// Sum of costs in nano-USD.
+        CostNanoUsd = "cost_nano_usd",
+    }
 }
 
 impl Count {
-    /// All counters in column order.
-    pub const ALL: [Self; 20] = [
-        Self::Requests,
-        Self::ErrorsNetwork,
-        Self::ErrorsTimeout,
-        Self::ErrorsRateLimit,
-        Self::ErrorsServer,
-        Self::ErrorsValidation,
-        Self::ErrorsAuth,
-        Self::ErrorsContentFilter,
-        Self::ErrorsOther,
-        Self::Cancelled,
-        Self::CacheHits,
-        Self::PromptTokensKnown,
-        Self::PromptTokens,
-        Self::CompletionTokensKnown,
-        Self::CompletionTokens,
-        Self::TotalTokensKnown,
-        Self::CachedPromptTokens,
-        Self::ReasoningTokens,
-        Self::CostKnown,
-        Self::CostNanoUsd,
-    ];
-
     /// The counter of one error type.
     pub const fn of_error(kind: ErrorType) -> Self {
-        Self::ALL[kind as usize]
+        Self::ALL[Self::ErrorsNetwork as usize + kind as usize]
     }
 }
 
@@ -95,30 +73,12 @@ pub enum Combine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column(u8);
 
+/// Number of counters, which are the first columns.
+const COUNTS: u8 = Count::CostNanoUsd as u8 + 1;
 /// Number of plain columns.
-pub const COLUMNS: usize = COLUMN_NAMES.len();
+pub const COLUMNS: usize = COUNTS as usize + LATENCY_COLUMNS.len();
 
-const COLUMN_NAMES: [&str; 36] = [
-    "requests",
-    "errors_network",
-    "errors_timeout",
-    "errors_rate_limit",
-    "errors_server",
-    "errors_validation",
-    "errors_auth",
-    "errors_content_filter",
-    "errors_other",
-    "cancelled",
-    "cache_hits",
-    "prompt_tokens_known",
-    "prompt_tokens",
-    "completion_tokens_known",
-    "completion_tokens",
-    "total_tokens_known",
-    "cached_prompt_tokens",
-    "reasoning_tokens",
-    "cost_known",
-    "cost_nano_usd",
+const LATENCY_COLUMNS: [&str; 16] = [
     "total_latency_known",
     "total_latency_sum_us",
     "total_latency_min_us",
@@ -150,7 +110,7 @@ impl Column {
 
     /// The four columns of a latency: known, sum, min, max.
     pub const fn latency(kind: LatencyKind) -> [Self; 4] {
-        let first = 20 + 4 * kind as u8;
+        let first = COUNTS + 4 * kind as u8;
         [Self(first), Self(first + 1), Self(first + 2), Self(first + 3)]
     }
 
@@ -161,12 +121,15 @@ impl Column {
 
     /// The column name.
     pub const fn name(self) -> &'static str {
-        COLUMN_NAMES[self.index()]
+        match self.0.checked_sub(COUNTS) {
+            Some(latency) => LATENCY_COLUMNS[latency as usize],
+            None => Count::ALL[self.index()].as_str(),
+        }
     }
 
     /// How two values are merged.
     pub const fn combine(self) -> Combine {
-        match self.0.checked_sub(20) {
+        match self.0.checked_sub(COUNTS) {
             Some(offset) if offset % 4 == 2 => Combine::Min,
             Some(offset) if offset % 4 == 3 => Combine::Max,
             _ => Combine::Sum,
@@ -201,22 +164,10 @@ pub fn columns_of(metric: MetricType) -> Vec<Column> {
         MetricType::TotalTokens => {
             &[Count::TotalTokensKnown, Count::PromptTokens, Count::CompletionTokens]
         }
-        MetricType::ErrorRate => &[
-            Count::ErrorsNetwork,
-            Count::ErrorsTimeout,
-            Count::ErrorsRateLimit,
-            Count::ErrorsServer,
-            Count::ErrorsValidation,
-            Count::ErrorsAuth,
-            Count::ErrorsContentFilter,
-            Count::ErrorsOther,
-        ],
+        MetricType::ErrorRate => &ErrorType::ALL.map(Count::of_error),
         MetricType::CacheHitRate => &[Count::CacheHits],
         MetricType::Cost => &[Count::CostKnown, Count::CostNanoUsd],
-        MetricType::TotalLatency
-        | MetricType::ContextLatency
-        | MetricType::LlmLatency
-        | MetricType::TimeToFirstToken => &[],
+        _ => &[],
     };
     let latency = metric.latency().map(Column::latency).into_iter().flatten();
     counts.iter().copied().map(Column::count).chain(latency).collect()
@@ -264,16 +215,16 @@ impl Measures {
 
     /// Adds `amount` to one counter.
     pub fn bump(&mut self, count: Count, amount: i64) {
-        let slot = &mut self.values[count as usize];
-        *slot = slot.saturating_add(amount);
+        let value = &mut self.values[count as usize];
+        *value = value.saturating_add(amount);
     }
 
     /// Adds one request.
     pub fn add(&mut self, request: &impl Measured) {
         add_request(&mut self.values, request);
         for kind in LatencyKind::ALL {
-            let slot = &mut self.distributions[kind.index()];
-            if let (Some(distribution), Some(value_us)) = (slot, request.latency_us(kind)) {
+            let distribution = &mut self.distributions[kind.index()];
+            if let (Some(distribution), Some(value_us)) = (distribution, request.latency_us(kind)) {
                 distribution.add(value_us);
             }
         }
@@ -343,12 +294,7 @@ impl Measures {
             MetricType::CompletionTokens => self.get(Count::CompletionTokensKnown),
             MetricType::TotalTokens => self.get(Count::TotalTokensKnown),
             MetricType::Cost => self.get(Count::CostKnown),
-            MetricType::TotalLatency
-            | MetricType::ContextLatency
-            | MetricType::LlmLatency
-            | MetricType::TimeToFirstToken => {
-                metric.latency().map_or(0, |kind| self.latency_columns(kind)[0])
-            }
+            _ => metric.latency().map_or(0, |kind| self.latency_columns(kind)[0]),
         }
     }
 
@@ -365,12 +311,7 @@ impl Measures {
             MetricType::ErrorRate => percent(self.errors(), self.requests()),
             MetricType::CacheHitRate => percent(self.get(Count::CacheHits), self.requests()),
             MetricType::Cost => self.cost_usd(),
-            MetricType::TotalLatency
-            | MetricType::ContextLatency
-            | MetricType::LlmLatency
-            | MetricType::TimeToFirstToken => {
-                metric.latency().and_then(|kind| self.latency_ms(kind, stat))
-            }
+            _ => metric.latency().and_then(|kind| self.latency_ms(kind, stat)),
         }
     }
 
@@ -405,34 +346,21 @@ impl Measures {
             }
         }
     }
-
-    /// All statistics of a latency.
-    pub fn latency_stats(&self, kind: LatencyKind) -> LatencyStats {
-        let stat = |stat| self.latency_ms(kind, stat);
-        LatencyStats {
-            average_ms: stat(Stat::Average),
-            median_ms: stat(Stat::Median),
-            p95_ms: stat(Stat::P95),
-            p99_ms: stat(Stat::P99),
-            min_ms: stat(Stat::Min),
-            max_ms: stat(Stat::Max),
-        }
-    }
 }
 
 /// Merges two rows of plain values.
 pub fn merge_values(mine: &mut [i64; COLUMNS], theirs: &[i64; COLUMNS]) {
     for column in Column::all() {
-        let slot = &mut mine[column.index()];
-        *slot = column.merge(*slot, theirs[column.index()]);
+        let value = &mut mine[column.index()];
+        *value = column.merge(*value, theirs[column.index()]);
     }
 }
 
 /// Adds one request to a row of plain values.
 pub fn add_request(values: &mut [i64; COLUMNS], request: &impl Measured) {
     each_amount(request, |column, amount| {
-        let slot = &mut values[column.index()];
-        *slot = column.merge(*slot, amount);
+        let value = &mut values[column.index()];
+        *value = column.merge(*value, amount);
     });
 }
 
@@ -488,7 +416,6 @@ pub const fn ratio(dividend: i64, divisor: i64) -> f64 {
 }
 
 /// Converts to the nearest float; exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "figures for people; exact up to 2^53")]
 pub const fn as_f64(value: i64) -> f64 {
     value as f64
 }

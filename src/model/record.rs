@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use super::spelling::spelled_enum;
 use super::{LatencyKind, Timestamp};
 
 /// A short identifier: a pseudonym, space or model. Up to 24 bytes need no allocation.
@@ -43,90 +44,55 @@ pub mod limits {
     pub const ROUNDING_US: u64 = 1_000;
 }
 
-macro_rules! spelled_enum {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$doc])* $variant = $code,)+ }
-
-        impl $name {
-            /// Every value, in the order of their codes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The code in the database.
-            pub const fn code(self) -> i64 { self as i64 }
-
-            /// The value with this code in the database.
-            pub fn from_code(code: i64) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.code() == code)
-            }
-
-            /// The spelling in the API, the views and the configuration.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
-            /// The value with this spelling.
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == text)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
-        }
-    };
-}
-
 spelled_enum! {
     /// The route by which a record arrived.
-    Source {
+    pub enum Source {
         /// The in-process collector.
-        Collector = 1, "collector";
+        Collector = 1 => "collector",
         /// `POST /api/requests`.
-        Rest = 2, "rest";
+        Rest = 0 => "rest",
         /// The pass-through gateway.
-        Gateway = 3, "gateway";
+        Gateway = 2 => "gateway",
         /// OTLP.
-        Otlp = 4, "otlp";
+        Otlp = 3 => "otlp",
         /// LiteLLM's webhook.
-        Litellm = 5, "litellm";
+        Litellm = 4 => "litellm",
         /// An imported file.
-        Import = 6, "import";
+        Import = 5 => "import",
     }
 }
 
 spelled_enum! {
     /// The type of an error; every error has exactly one.
-    ErrorType {
+    pub enum ErrorType {
         /// Connecting failed or the connection broke.
-        Network = 1, "network";
+        Network = 1 => "network",
         /// A timeout.
-        Timeout = 2, "timeout";
+        Timeout = 2 => "timeout",
         /// The provider limited the rate.
-        RateLimit = 3, "rate_limit";
+        RateLimit = 3 => "rate_limit",
         /// The provider failed.
-        Server = 4, "server";
+        Server = 4 => "server",
         /// The request was invalid.
-        Validation = 5, "validation";
+        Validation = 5 => "validation",
         /// The credentials were rejected.
-        Auth = 6, "auth";
+        Auth = 6 => "auth",
         /// A content policy blocked it.
-        ContentFilter = 7, "content_filter";
+        ContentFilter = 7 => "content_filter",
         /// None of the others.
-        Other = 8, "other";
+        Other = 8 => "other",
     }
 }
 
 spelled_enum! {
     /// The source of a request's cost.
-    CostSource {
+    pub enum CostSource {
         /// The sender of the record.
-        Client = 1, "client";
+        Client = 1 => "client",
         /// The provider.
-        Provider = 2, "provider";
+        Provider = 2 => "provider",
         /// The price table.
-        Table = 3, "table";
+        Table = 3 => "table",
     }
 }
 
@@ -229,6 +195,15 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// Who sent a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// The id of the API key.
+    pub api_key: Option<Name>,
+    /// The only spaces that the sender may write; `None`: all. A record is a duplicate only of one in these spaces.
+    pub spaces: Option<Vec<Name>>,
+}
+
 /// One validated AI chat request.
 ///
 /// Unknown is `None`, never 0. Identities of people are pseudonyms, and no field can hold content.
@@ -247,10 +222,8 @@ pub struct RequestRecord {
     /// Whether to store the record even if the raw rows of its UTC day are pruned; a duplicate then
     /// counts twice. Only imports with the matching flag set it.
     pub allow_pruned_day: bool,
-    /// The only spaces that its sender may write; `None`: all. A record is a duplicate only of one in these spaces.
-    pub sender_spaces: Option<Arc<[Name]>>,
-    /// The id of the API key that delivered it.
-    pub api_key: Option<Name>,
+    /// What is known of its sender; records of one body share it.
+    pub sender: Option<Arc<Sender>>,
     /// The route by which it arrived.
     pub source: Source,
     /// `chat`, `completion`, `responses`, `embedding`, ...
@@ -274,16 +247,16 @@ pub struct RequestRecord {
     /// The part of `prompt_tokens` served from the provider's prompt cache.
     pub cached_prompt_tokens: Option<u64>,
     /// The part of `prompt_tokens` written to the provider's prompt cache.
-    pub cache_write_prompt_tokens: Option<u64>,
+    pub cache_write_prompt_tokens: Option<u32>,
     /// The part of `cache_write_prompt_tokens` that is cached for an hour.
-    pub cache_write_1h_prompt_tokens: Option<u64>,
+    pub cache_write_1h_prompt_tokens: Option<u32>,
     /// The part of `completion_tokens` spent on reasoning.
     pub reasoning_tokens: Option<u64>,
     /// Cost in nano-USD.
     pub cost_nano_usd: Option<i64>,
     /// Source of the cost; present exactly if `cost_nano_usd` is.
     pub cost_source: Option<CostSource>,
-    /// Whether the application's own answer cache served it.
+    /// Whether the application's own response cache served it.
     pub cache_hit: bool,
     /// The outcome.
     pub outcome: Outcome,
@@ -293,7 +266,7 @@ pub struct RequestRecord {
     pub http_status: Option<u16>,
     /// Why the model stopped.
     pub finish_reason: Option<Name>,
-    /// The tier of service that the provider's answer names.
+    /// The service tier named in the provider's response.
     pub service_tier: Option<Name>,
     /// 0 for the first attempt, 1 for the first retry, and so on.
     pub attempt: u32,
@@ -314,8 +287,7 @@ impl RequestRecord {
             dated_on_arrival: false,
             is_history: false,
             allow_pruned_day: false,
-            sender_spaces: None,
-            api_key: None,
+            sender: None,
             source,
             operation: None,
             user: None,
@@ -348,6 +320,11 @@ impl RequestRecord {
     /// One latency, in microseconds.
     pub const fn latency(&self, kind: LatencyKind) -> Option<u64> {
         self.latency_us[kind.index()]
+    }
+
+    /// The id of the API key that delivered the record.
+    pub fn api_key(&self) -> Option<&Name> {
+        self.sender.as_ref()?.api_key.as_ref()
     }
 
     /// Prompt plus completion tokens; `None` if both are unknown, otherwise an unknown part counts

@@ -89,7 +89,6 @@ impl Sketch {
             return 0;
         }
         #[expect(
-            clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float-to-int cast saturates, and 2^64 µs falls in bin 2,219"
@@ -118,8 +117,7 @@ impl Sketch {
 
     /// Number of values.
     pub fn count(&self) -> u64 {
-        let pending = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
-        self.folded.saturating_add(pending)
+        self.folded.saturating_add(self.pending.len() as u64)
     }
 
     /// Bytes on the heap.
@@ -188,7 +186,7 @@ impl Sketch {
             folded.fold();
             return folded.quantile(q);
         }
-        let rank = super::stats::nearest_rank(self.folded, q)?;
+        let rank = super::quantile::nearest_rank(self.folded, q)?;
         let above = self.folded - 1 - rank;
         let bin = if above < rank {
             nth_value(self.bins.iter().rev(), above)
@@ -322,7 +320,7 @@ mod tests {
             let mut sketch = Sketch::default();
             values.iter().for_each(|value| sketch.add(*value));
             values.sort_unstable();
-            let rank = super::super::stats::nearest_rank(values.len() as u64, q).unwrap();
+            let rank = super::super::quantile::nearest_rank(values.len() as u64, q).unwrap();
             let exact = values[usize::try_from(rank).unwrap()] as f64;
             let answer = sketch.quantile(q).unwrap();
             prop_assert!((answer - exact).abs() <= exact * RELATIVE_ERROR * 1.000_001, "{answer} {exact}");

@@ -22,7 +22,7 @@ pub(super) fn encode(bins: &[Bin]) -> Vec<u8> {
         return Vec::new();
     };
     let (first, last) = (first.index, last.index);
-    let mut bits = Writer { bytes: Vec::with_capacity(bins.len() + 4), held: 0, length: 0 };
+    let mut bits = BitWriter { bytes: Vec::with_capacity(bins.len() + 4), held: 0, length: 0 };
     let order = order(bins.len(), first, last);
     bits.put(u64::from(order), ORDER_BITS);
     bits.put(u64::from(first), FIRST_BITS);
@@ -42,7 +42,7 @@ pub(super) fn encode(bins: &[Bin]) -> Vec<u8> {
 
 /// The best order for the mean step.
 fn order(bins: usize, first: u16, last: u16) -> u32 {
-    let steps = u64::try_from(bins).unwrap_or(u64::MAX).saturating_sub(1);
+    let steps = (bins as u64).saturating_sub(1);
     let mean = u64::from(last - first).checked_div(steps).unwrap_or(1);
     mean.max(1).ilog2().min(7)
 }
@@ -53,7 +53,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Bin>> {
         return Some(Vec::new());
     }
     let mut bins = Vec::with_capacity(bytes.len() * 2);
-    let mut bits = Reader { bytes, held: 0, length: 0 };
+    let mut bits = BitReader { bytes, held: 0, length: 0 };
     let order = u32::try_from(bits.take(ORDER_BITS)?).ok()?;
     let mut index = u16::try_from(bits.take(FIRST_BITS)?).ok()?;
     bins.push(Bin::new(index, bits.gamma()?));
@@ -72,13 +72,13 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Bin>> {
     Some(bins)
 }
 
-struct Writer {
+struct BitWriter {
     bytes: Vec<u8>,
     held: u64,
     length: u32,
 }
 
-impl Writer {
+impl BitWriter {
     /// Appends the lowest `length` bits of `value`, at most 56; higher bits must be zero.
     fn put(&mut self, value: u64, length: u32) {
         self.held |= value << self.length;
@@ -107,13 +107,13 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
+struct BitReader<'a> {
     bytes: &'a [u8],
     held: u64,
     length: u32,
 }
 
-impl Reader<'_> {
+impl BitReader<'_> {
     /// Buffers at least 57 bits, or all remaining ones.
     fn refill(&mut self) {
         if let Some(next) = self.bytes.first_chunk() {

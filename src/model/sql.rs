@@ -16,7 +16,8 @@ pub struct SqlAnswer {
 }
 
 /// An SQLite value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum SqlValue {
     /// NULL.
     Null,
@@ -27,19 +28,10 @@ pub enum SqlValue {
     /// Text.
     Text(String),
     /// A blob; serialised as lower-case hexadecimal text.
+    #[serde(serialize_with = "as_hex")]
     Blob(Vec<u8>),
 }
 
-impl Serialize for SqlValue {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Integer(value) => serializer.serialize_i64(*value),
-            Self::Real(value) => serializer.serialize_f64(*value),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Blob(bytes) => {
-                serializer.collect_str(&data_encoding::HEXLOWER.encode_display(bytes))
-            }
-        }
-    }
+fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&data_encoding::HEXLOWER.encode_display(bytes))
 }

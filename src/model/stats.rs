@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measures::{as_f64, percent, ratio};
-use super::{Count, ErrorType, Measures, Timestamp};
+use super::measures::{percent, ratio};
+use super::{Count, ErrorType, LatencyKind, Measures, Stat, Timestamp};
 
 /// The value of a metric at one time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,6 +42,21 @@ pub struct LatencyStats {
     pub min_ms: Option<f64>,
     /// Maximum.
     pub max_ms: Option<f64>,
+}
+
+impl Measures {
+    /// All statistics of a latency.
+    pub fn latency_stats(&self, kind: LatencyKind) -> LatencyStats {
+        let stat = |stat| self.latency_ms(kind, stat);
+        LatencyStats {
+            average_ms: stat(Stat::Average),
+            median_ms: stat(Stat::Median),
+            p95_ms: stat(Stat::P95),
+            p99_ms: stat(Stat::P99),
+            min_ms: stat(Stat::Min),
+            max_ms: stat(Stat::Max),
+        }
+    }
 }
 
 /// Token usage over a window.
@@ -104,34 +119,4 @@ impl From<&Measures> for ErrorStats {
             total_requests: requests,
         }
     }
-}
-
-/// The 0-based position of quantile `q` among `count` sorted values by nearest rank, `ceil(q *
-/// count) - 1`; `None` without values.
-///
-/// # Example
-/// ```
-/// use chatgauge::model::stats::nearest_rank;
-/// assert_eq!(nearest_rank(100, 0.95), Some(94));
-/// assert_eq!(nearest_rank(1, 0.5), Some(0));
-/// assert_eq!(nearest_rank(0, 0.5), None);
-/// ```
-pub fn nearest_rank(count: u64, q: f64) -> Option<u64> {
-    let last = count.checked_sub(1)?;
-    let exact = q * as_f64(i64::try_from(count).unwrap_or(i64::MAX));
-    // In floating point, 0.95 * 100 is 95.00000000000001, but the intended rank is 95.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float-to-int cast saturates, and the result is clamped"
-    )]
-    let rank = (exact - 1e-9 * exact.max(1.0)).ceil() as u64;
-    Some(rank.saturating_sub(1).min(last))
-}
-
-/// The value at quantile `q` of unsorted `values` by nearest rank; `None` without values.
-pub fn exact_quantile(values: &mut [u64], q: f64) -> Option<u64> {
-    let rank = nearest_rank(u64::try_from(values.len()).ok()?, q)?;
-    let index = usize::try_from(rank).ok()?;
-    Some(*values.select_nth_unstable(index).1)
 }

@@ -1,10 +1,10 @@
-//! Instants, half-open ranges, rolling windows, rollup levels and calendar buckets.
+//! Half-open ranges, rolling windows, rollup levels and calendar buckets.
 
-use std::fmt;
-
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
+use super::spelling::spelled_enum;
 use super::zone::Tz;
 
 /// One minute, in milliseconds.
@@ -18,78 +18,6 @@ pub const QUARTER_HOUR_MS: i64 = 15 * MINUTE_MS;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// One UTC day, in milliseconds.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// An instant in Unix milliseconds (UTC).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
-
-impl Timestamp {
-    /// The instant `ms` milliseconds after the Unix epoch.
-    pub const fn from_unix_ms(ms: i64) -> Self {
-        Self(ms)
-    }
-
-    /// Milliseconds since the Unix epoch.
-    pub const fn as_unix_ms(self) -> i64 {
-        self.0
-    }
-
-    /// This instant plus `ms` milliseconds, saturating at the ends of `i64`.
-    pub const fn plus_ms(self, ms: i64) -> Self {
-        Self(self.0.saturating_add(ms))
-    }
-
-    /// Start of the aligned interval of `width_ms` that contains this instant.
-    pub const fn floor_to(self, width_ms: i64) -> Self {
-        Self(self.0.saturating_sub(self.0.rem_euclid(width_ms)))
-    }
-
-    /// The first aligned boundary of `width_ms` at or after this instant.
-    pub const fn ceil_to(self, width_ms: i64) -> Self {
-        let floor = self.floor_to(width_ms);
-        if floor.0 == self.0 { floor } else { floor.plus_ms(width_ms) }
-    }
-
-    /// Parses an RFC 3339 date-time, e.g. `2026-01-02T03:04:05.678Z`; `None` if it is invalid.
-    pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_millis()))
-    }
-
-    /// Converts to a `chrono` date-time, clamped to the years that chrono supports.
-    pub fn to_utc(self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.0).unwrap_or(if self.0 < 0 {
-            DateTime::<Utc>::MIN_UTC
-        } else {
-            DateTime::<Utc>::MAX_UTC
-        })
-    }
-
-    /// Formats as RFC 3339 with the offset of `tz`; milliseconds only if not zero.
-    pub fn to_rfc3339_in(self, tz: Tz) -> String {
-        let local = self.to_utc().with_timezone(&tz.offset(self));
-        local.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_rfc3339_in(Tz::UTC))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse_rfc3339(&text)
-            .ok_or_else(|| serde::de::Error::custom("not an RFC 3339 date-time"))
-    }
-}
 
 /// A half-open interval `[start, end)`; empty when `end <= start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +46,7 @@ impl TimeRange {
 
     /// Length in milliseconds; 0 if empty.
     pub fn width_ms(self) -> i64 {
-        self.end.0.saturating_sub(self.start.0).max(0)
+        self.end.as_unix_ms().saturating_sub(self.start.as_unix_ms()).max(0)
     }
 
     /// Whether the range contains `at`.
@@ -132,26 +60,25 @@ impl TimeRange {
     }
 }
 
-/// A rolling window that ends now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TimeWindow {
-    /// The last 60 seconds.
-    Minute,
-    /// The last 60 minutes.
-    Hour,
-    /// The last 24 hours.
-    Day,
-    /// The last 7 times 24 hours.
-    Week,
-    /// The last 30 times 24 hours.
-    Month,
+spelled_enum! {
+    /// A rolling window that ends now.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum TimeWindow {
+        /// The last 60 seconds.
+        Minute = "minute",
+        /// The last 60 minutes.
+        Hour = "hour",
+        /// The last 24 hours.
+        Day = "day",
+        /// The last 7 times 24 hours.
+        Week = "week",
+        /// The last 30 times 24 hours.
+        Month = "month",
+    }
 }
 
 impl TimeWindow {
-    /// Every window, shortest first.
-    pub const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month];
-
     /// Length in milliseconds.
     pub const fn width_ms(self) -> i64 {
         match self {
@@ -161,22 +88,6 @@ impl TimeWindow {
             Self::Week => 7 * DAY_MS,
             Self::Month => 30 * DAY_MS,
         }
-    }
-
-    /// The spelling in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
-    /// The window with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|window| window.as_str() == text)
     }
 
     /// `[now - width, now]`, which includes a record of this very millisecond.
@@ -216,46 +127,26 @@ impl Level {
     }
 }
 
-/// Calendar buckets of a query result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Aggregation {
-    /// One minute.
-    Minute,
-    /// Fifteen minutes.
-    QuarterHour,
-    /// One local hour.
-    Hourly,
-    /// One local day: from the first instant with its date to the first instant with the next date;
-    /// 23 or 25 hours long when clocks change by an hour.
-    Daily,
-    /// Seven local days from Monday.
-    Weekly,
-    /// One local calendar month.
-    Monthly,
+spelled_enum! {
+    /// Calendar buckets of a query result.
+    pub enum Aggregation {
+        /// One minute.
+        Minute = "minute",
+        /// Fifteen minutes.
+        QuarterHour = "15m",
+        /// One local hour.
+        Hourly = "hourly",
+        /// One local day: from the first instant with its date to the first instant with the next date;
+        /// 23 or 25 hours long when clocks change by an hour.
+        Daily = "daily",
+        /// Seven local days from Monday.
+        Weekly = "weekly",
+        /// One local calendar month.
+        Monthly = "monthly",
+    }
 }
 
 impl Aggregation {
-    /// Every aggregation, finest first.
-    pub const ALL: [Self; 6] =
-        [Self::Minute, Self::QuarterHour, Self::Hourly, Self::Daily, Self::Weekly, Self::Monthly];
-
-    /// The spelling in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::QuarterHour => "15m",
-            Self::Hourly => "hourly",
-            Self::Daily => "daily",
-            Self::Weekly => "weekly",
-            Self::Monthly => "monthly",
-        }
-    }
-
-    /// The aggregation with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|aggregation| aggregation.as_str() == text)
-    }
-
     /// Width of the shortest bucket in milliseconds, if clocks change by an hour on the hour.
     pub const fn min_width_ms(self) -> i64 {
         match self {
@@ -389,7 +280,7 @@ fn local_hour_end(start: Timestamp, tz: Tz) -> Timestamp {
 /// `end`. Each clock change is looked up once, not once per hour.
 fn hour_boundaries(start: Timestamp, end: Timestamp, tz: Tz) -> Vec<Timestamp> {
     let last = end.plus_ms(HOUR_MS);
-    let change_after = |at| tz.next_change(at, last).unwrap_or(Timestamp(i64::MAX));
+    let change_after = |at| tz.next_change(at, last).unwrap_or(Timestamp::MAX);
     let (mut boundary, mut change) = (start, change_after(start));
     let mut boundaries = vec![boundary];
     let mut hour_end = shown_hour_end(boundary, tz);
@@ -418,7 +309,8 @@ mod tests {
         let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         let range = TimeRange::new(at("2026-03-28T23:00:00Z"), at("2026-03-30T22:00:00Z"));
         let days = Aggregation::Daily.boundaries(range, tz);
-        let widths: Vec<i64> = days.windows(2).map(|w| (w[1].0 - w[0].0) / HOUR_MS).collect();
+        let widths: Vec<i64> =
+            days.windows(2).map(|w| (w[1].as_unix_ms() - w[0].as_unix_ms()) / HOUR_MS).collect();
         assert_eq!(widths, [23, 24]);
         let autumn = TimeRange::new(at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z"));
         let hours = Aggregation::Hourly.boundaries(autumn, tz);
@@ -438,7 +330,11 @@ mod tests {
         let tz = "Australia/Lord_Howe".parse::<Tz>().unwrap();
         let range = TimeRange::new(at("2026-04-03T00:00:00Z"), at("2026-04-06T00:00:00Z"));
         let hours = Aggregation::Hourly.boundaries(range, tz);
-        assert!(hours.windows(2).all(|w| w[0] < w[1] && w[1].0 - w[0].0 <= HOUR_MS));
+        assert!(
+            hours
+                .windows(2)
+                .all(|w| w[0] < w[1] && w[1].as_unix_ms() - w[0].as_unix_ms() <= HOUR_MS)
+        );
         for pair in hours.windows(2) {
             assert_eq!(Aggregation::Hourly.bucket_start(pair[0], tz), pair[0]);
             assert_eq!(Aggregation::Hourly.bucket_start(pair[1].plus_ms(-1), tz), pair[0]);

@@ -8,7 +8,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::Pseudonymizer;
+use super::pseudonym::Pseudonymizer;
 use crate::error::{Error, Result};
 
 /// Length of the key in bytes.
@@ -40,10 +40,7 @@ pub fn load_key(path: &Path) -> Result<Option<[u8; KEY_BYTES]>> {
 /// # Errors
 /// If others can read the file, it does not hold a key, or it cannot be read or created.
 pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_BYTES]> {
-    match load_key(path)? {
-        Some(key) => Ok(key),
-        None => create_key(path),
-    }
+    load_key(path)?.map_or_else(|| create_key(path), Ok)
 }
 
 /// Writes a key to `path`, readable only by its owner; an existing key is never replaced.

@@ -62,29 +62,8 @@ const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii() || byte == b'_'
 }
 
-const fn ends_local_part(byte: u8) -> bool {
-    is_word(byte)
-        || matches!(
-            byte,
-            b'.' | b'%'
-                | b'+'
-                | b'-'
-                | b'\''
-                | b'"'
-                | b'!'
-                | b'#'
-                | b'$'
-                | b'&'
-                | b'*'
-                | b'='
-                | b'?'
-                | b'^'
-                | b'`'
-                | b'{'
-                | b'|'
-                | b'}'
-                | b'~'
-        )
+fn ends_local_part(byte: u8) -> bool {
+    is_word(byte) || b".%+-'\"!#$&*=?^`{|}~".contains(&byte)
 }
 
 /// Whether `bytes` start with a label followed by a dot and a plausible top-level domain.

@@ -1,11 +1,10 @@
-//! Telling what people wrote from names.
+//! Recognises prose, as opposed to names.
 
-/// Fewest words of a text that was written rather than given as a name: the longest names of models and departments have
-/// fewer.
+/// Minimum number of words of prose; the longest names of models and departments have fewer.
 const PROSE_WORDS: usize = 6;
-/// Fewest words of a text in which a question or exclamation mark ends a sentence.
+/// Minimum number of words of prose with a question or exclamation mark.
 const ASKING_WORDS: usize = 3;
-/// Marks of sentences in scripts that write without spaces, or with marks of their own.
+/// Sentence marks of scripts without spaces or with their own marks.
 const MARKS: [char; 6] = ['。', '，', '？', '！', '؟', '।'];
 
 /// Whether `text` reads like a sentence: it has six words, or three and a question or exclamation mark.

@@ -7,7 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::is_sensitive;
+use super::identifier::is_sensitive;
 use crate::model::Name;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -157,9 +157,7 @@ fn short_name(prefix: &[u8; PREFIX_CHARS], state: &HmacSha256, text: &str) -> Na
 /// Fills `out` with the first bytes of the hash of `text`.
 fn fill(out: &mut [u8], state: &HmacSha256, text: &str) {
     let hash = state.clone().chain_update(text.as_bytes()).finalize().into_bytes();
-    for (out, byte) in out.iter_mut().zip(hash) {
-        *out = byte;
-    }
+    out.copy_from_slice(&hash[..out.len()]);
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! Telling keys, tokens and passwords from identifiers.
+//! Recognises keys, tokens and passwords in identifiers.
 
 use memchr::memchr;
 use memchr::memmem::find;
 
-/// Shortest key that is recognised by its prefix, in bytes.
+/// Minimum length of a key that is recognised by its prefix, in bytes.
 const KEY_BYTES: usize = 19;
-/// Fewest bytes after the prefix of a key.
+/// Minimum number of bytes after the prefix of a key.
 const KEY_TAIL_BYTES: usize = 16;
-/// Fewest alphanumeric bytes in a row that are random rather than a word: with letters and digits among them.
+/// Minimum length of an alphanumeric run with letters and digits that counts as random rather than as a word, in bytes.
 const RANDOM_RUN_BYTES: usize = 8;
-/// Fewest bytes of the token after `Bearer`.
+/// Minimum length of the token after `Bearer`, in bytes.
 const BEARER_BYTES: usize = 16;
-/// Fewest bytes of a value after `password=`.
+/// Minimum length of the value after `password=`, in bytes.
 const ASSIGNED_BYTES: usize = 4;
 
-/// Prefixes of the keys that services issue, in lower case: some emitters change the case of a name.
+/// Prefixes of the keys of known services, in lower case, because some emitters change the case.
 const KEY_PREFIXES: [&[u8]; 28] = [
     b"sk-",
     b"sk_",
@@ -45,7 +45,7 @@ const KEY_PREFIXES: [&[u8]; 28] = [
     b"whsec_",
     b"cg_",
 ];
-/// Names whose value is a secret, in lower case, as they end before `=`.
+/// Suffixes of names whose value is a secret, in lower case.
 const ASSIGNED_NAMES: [&[u8]; 9] = [
     b"password",
     b"passwd",
@@ -58,10 +58,10 @@ const ASSIGNED_NAMES: [&[u8]; 9] = [
     b"access_key",
 ];
 
-/// Whether `text` contains what grants access: a key with the prefix of a known service, a JSON web token, a bearer
+/// Whether `text` contains credentials: a key with the prefix of a known service, a JSON web token, a bearer
 /// token, a URL with a password, or an assignment such as `api_key=...`.
 ///
-/// Keys without any mark of their own, such as 40 random characters, are not recognised.
+/// Keys without a characteristic prefix, such as 40 random characters, are not recognised.
 ///
 /// # Example
 /// ```
@@ -78,7 +78,7 @@ pub fn looks_secret(text: &str) -> bool {
         || (memchr(b' ', bytes).is_some() && contains_credentials(bytes))
 }
 
-/// A key begins where a word does: `task-` holds no `sk-`.
+/// Whether a key begins at the start of a word: `task-` contains no `sk-`.
 fn contains_key(bytes: &[u8]) -> bool {
     if bytes.len() < KEY_BYTES {
         return false;
@@ -145,13 +145,9 @@ fn contains_assignment(bytes: &[u8]) -> bool {
     })
 }
 
-fn is_name_of_secret(name: &[u8]) -> bool {
+/// Whether the value of a field with this name is a secret: `api_key`, `DB_PASSWORD`, `access_token`.
+pub(super) fn is_name_of_secret(name: &[u8]) -> bool {
     ASSIGNED_NAMES.iter().any(|known| ends_with(name, known))
-}
-
-/// Whether the value of a field of this name is a secret: `api_key`, `DB_PASSWORD`, `access_token`.
-pub(super) fn names_secret(name: &str) -> bool {
-    is_name_of_secret(name.as_bytes())
 }
 
 fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
@@ -209,10 +205,10 @@ mod tests {
     #[test]
     fn names_tell_what_their_values_are() {
         for name in ["password", "DB_PASSWORD", "api_key", "openai.api-key", "access_token"] {
-            assert!(names_secret(name), "{name}");
+            assert!(is_name_of_secret(name.as_bytes()), "{name}");
         }
         for name in ["", "key", "tokens", "tier", "max_tokens", "secretary"] {
-            assert!(!names_secret(name), "{name}");
+            assert!(!is_name_of_secret(name.as_bytes()), "{name}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Values of one document or event of a response.
 
-use super::json::{Span, Value};
-use super::table::Leaf;
-use super::tokens::Tokens;
-use super::{Dialect, ErrorCodes};
+use super::dialect::Dialect;
+use super::error::ErrorCodes;
+use super::json::{ByteSpan, JsonValue};
+use super::table::{ResponseLeaf, ResponseLeaf as L};
+use super::tokens::ReportedTokens;
 use crate::model::Name;
 use crate::privacy::is_label;
 
@@ -12,14 +13,14 @@ const NAME_BYTES: usize = 256;
 
 /// Values of one document or event.
 #[derive(Debug, Default)]
-pub(super) struct Event {
+pub(super) struct ResponseEvent {
     pub(super) id: Option<Name>,
     pub(super) model: Option<Name>,
     pub(super) kind: Option<Name>,
     pub(super) finish: Option<Name>,
     pub(super) incomplete: Option<Name>,
-    pub(super) usage: Option<Tokens>,
-    pub(super) start_usage: Option<Tokens>,
+    pub(super) usage: Option<ReportedTokens>,
+    pub(super) start_usage: Option<ReportedTokens>,
     pub(super) codes: ErrorCodes,
     pub(super) has_error: bool,
     pub(super) has_delta: bool,
@@ -28,53 +29,52 @@ pub(super) struct Event {
     has_choice: bool,
 }
 
-impl Event {
+impl ResponseEvent {
     /// Stores the value found at `leaf`.
-    pub(super) fn set(&mut self, leaf: Leaf, value: Value<'_>, _: Span) {
-        let is_open = value == Value::Open;
+    pub(super) fn set(&mut self, leaf: ResponseLeaf, value: JsonValue<'_>, _: ByteSpan) {
+        let is_open = value == JsonValue::Open;
         match leaf {
-            Leaf::Id => set(&mut self.id, value),
-            Leaf::Model => set(&mut self.model, value),
-            Leaf::Kind => set(&mut self.kind, value),
-            Leaf::Finish => self.set_finish(value),
-            Leaf::IncompleteReason => set(&mut self.incomplete, value),
-            Leaf::Usage if is_open => self.usage = Some(Tokens::default()),
-            Leaf::StartUsage if is_open => self.start_usage = Some(Tokens::default()),
-            Leaf::Choices => self.has_choices |= is_open,
-            Leaf::Choice => self.has_choice = true,
-            Leaf::Delta => self.has_delta |= is_something(value),
-            Leaf::ReasoningText => self.has_reasoning |= is_something(value),
+            L::Id => set(&mut self.id, value),
+            L::Model => set(&mut self.model, value),
+            L::Kind => set(&mut self.kind, value),
+            L::Finish => self.set_finish(value),
+            L::IncompleteReason => set(&mut self.incomplete, value),
+            L::Usage if is_open => self.usage = Some(ReportedTokens::default()),
+            L::StartUsage if is_open => self.start_usage = Some(ReportedTokens::default()),
+            L::Choices => self.has_choices |= is_open,
+            L::Choice => self.has_choice = true,
+            L::Delta => self.has_delta |= is_something(value),
+            L::ReasoningText => self.has_reasoning |= is_something(value),
             // An error that is plain text counts as an error, but its text is not stored.
-            Leaf::Error => self.has_error |= is_open || is_something(value),
-            Leaf::ErrorType => set(&mut self.codes.kind, value),
-            Leaf::ErrorCode => set(&mut self.codes.code, value),
-            Leaf::InnerErrorCode => set(&mut self.codes.inner, value),
+            L::Error => self.has_error |= is_open || is_something(value),
+            L::ErrorType => set(&mut self.codes.kind, value),
+            L::ErrorCode => set(&mut self.codes.code, value),
+            L::InnerErrorCode => set(&mut self.codes.inner, value),
             number => self.set_number(number, value),
         }
     }
 
-    fn set_number(&mut self, leaf: Leaf, value: Value<'_>) {
-        let (usage, start) = (&mut self.usage, &mut self.start_usage);
+    fn set_number(&mut self, leaf: ResponseLeaf, value: JsonValue<'_>) {
         let tokens = match leaf {
-            Leaf::StartInput | Leaf::StartOutput | Leaf::StartCached | Leaf::StartCacheWrite => {
-                start
+            L::StartInput | L::StartOutput | L::StartCached | L::StartCacheWrite => {
+                &mut self.start_usage
             }
-            _ => usage,
+            _ => &mut self.usage,
         };
         let Some(tokens) = tokens else { return };
         match leaf {
-            Leaf::Input | Leaf::StartInput => tokens.input = value.count(),
-            Leaf::Output | Leaf::StartOutput => tokens.output = value.count(),
-            Leaf::Cached | Leaf::StartCached => tokens.cached = value.count(),
-            Leaf::CacheWrite | Leaf::StartCacheWrite => tokens.cache_write = value.count(),
-            Leaf::Reasoning => tokens.reasoning = value.count(),
-            Leaf::Cost => tokens.cost_usd = value.decimal(),
+            L::Input | L::StartInput => tokens.input = value.count(),
+            L::Output | L::StartOutput => tokens.output = value.count(),
+            L::Cached | L::StartCached => tokens.cached = value.count(),
+            L::CacheWrite | L::StartCacheWrite => tokens.cache_write = value.count(),
+            L::Reasoning => tokens.reasoning = value.count(),
+            L::Cost => tokens.cost_usd = value.decimal(),
             _ => {}
         }
     }
 
     /// Of several choices, the one stopped by a content policy wins.
-    fn set_finish(&mut self, value: Value<'_>) {
+    fn set_finish(&mut self, value: JsonValue<'_>) {
         if self.finish.as_deref() != Some("content_filter") {
             set(&mut self.finish, value);
         }
@@ -87,12 +87,10 @@ impl Event {
 
     /// Whether the event contains generated output.
     pub(super) fn has_token(&self, dialect: Dialect) -> bool {
-        match dialect {
-            Dialect::Responses => {
-                self.has_delta && self.kind.as_ref().is_some_and(|kind| kind.ends_with(".delta"))
-            }
-            _ => self.has_delta || self.has_reasoning,
+        if dialect != Dialect::Responses {
+            return self.has_delta || self.has_reasoning;
         }
+        self.has_delta && self.kind.as_ref().is_some_and(|kind| kind.ends_with(".delta"))
     }
 
     /// Whether this is the last event of its stream.
@@ -129,14 +127,14 @@ impl Event {
     }
 }
 
-fn is_something(value: Value<'_>) -> bool {
-    matches!(value, Value::SomeText(true))
+fn is_something(value: JsonValue<'_>) -> bool {
+    matches!(value, JsonValue::SomeText(true))
 }
 
 /// Numbers are stored as text, because some relays send codes as numbers. `null` is ignored.
-fn set(target: &mut Option<Name>, value: Value<'_>) {
+fn set(target: &mut Option<Name>, value: JsonValue<'_>) {
     let text = match value {
-        Value::Number(raw) => std::str::from_utf8(raw).ok().map(Name::new),
+        JsonValue::Number(raw) => std::str::from_utf8(raw).ok().map(Name::new),
         _ => value.text().map(Name::new),
     };
     if let Some(text) = text.filter(|text| text.len() <= NAME_BYTES && !text.is_empty()) {

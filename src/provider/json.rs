@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// Maximum length of a stored string in bytes, escapes included; longer ones are [`Value::Other`].
+/// Maximum length of a stored string in bytes, escapes included; longer ones are [`JsonValue::Other`].
 const KEPT_BYTES: usize = 1_024;
 /// Maximum length of a compared key, number or literal in bytes; longer keys match nothing.
 const KEY_BYTES: usize = 40;
@@ -51,7 +51,7 @@ impl<L> Node<L> {
 
 /// A value found at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
+pub(crate) enum JsonValue<'a> {
     /// A string, as written between its quotes.
     Text(&'a [u8]),
     /// A string that is not stored; `true` if it is not empty.
@@ -70,7 +70,7 @@ pub(crate) enum Value<'a> {
     Other,
 }
 
-impl<'a> Value<'a> {
+impl<'a> JsonValue<'a> {
     /// The string without escapes.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let Self::Text(raw) = self else { return None };
@@ -96,15 +96,15 @@ impl<'a> Value<'a> {
 
 /// Position of a value in the document, in bytes; `end` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct ByteSpan {
     /// Offset of the first byte.
     pub(crate) start: u64,
-    /// Offset after the last byte; `start` + 1 for [`Value::Open`].
+    /// Offset after the last byte; `start` + 1 for [`JsonValue::Open`].
     pub(crate) end: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ScanState {
     BeforeValue,
     BeforeKey,
     Key { escaped: bool },
@@ -130,9 +130,9 @@ struct Frame<L: 'static> {
 /// Memory is bounded by the depth of the table and one stored string, whatever the size of the
 /// document. This is not a validator: skipped values only need balanced brackets.
 #[derive(Debug)]
-pub(crate) struct Scanner<L: 'static> {
+pub(crate) struct JsonScanner<L: 'static> {
     root: &'static Node<L>,
-    state: State,
+    state: ScanState,
     stack: Vec<Frame<L>>,
     /// The node of the value that is next or being read.
     place: Option<&'static Node<L>>,
@@ -147,14 +147,14 @@ pub(crate) struct Scanner<L: 'static> {
 }
 
 /// Callback for extracted values.
-pub(crate) type Found<'f, L> = &'f mut dyn FnMut(L, Value<'_>, Span);
+pub(crate) type OnValue<'f, L> = &'f mut dyn FnMut(L, JsonValue<'_>, ByteSpan);
 
-impl<L: Copy> Scanner<L> {
+impl<L: Copy> JsonScanner<L> {
     /// A scanner for the nodes of `root`; the key of `root` is ignored.
     pub(crate) fn new(root: &'static Node<L>) -> Self {
         Self {
             root,
-            state: State::BeforeValue,
+            state: ScanState::BeforeValue,
             stack: Vec::new(),
             place: Some(root),
             skipped: 0,
@@ -169,7 +169,7 @@ impl<L: Copy> Scanner<L> {
 
     /// Prepares for the next document.
     pub(crate) fn reset(&mut self) {
-        self.state = State::BeforeValue;
+        self.state = ScanState::BeforeValue;
         self.stack.clear();
         self.place = Some(self.root);
         self.skipped = 0;
@@ -180,7 +180,7 @@ impl<L: Copy> Scanner<L> {
 
     /// Whether the document has ended and was well-formed as far as it was read.
     pub(crate) fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ScanState::Done
     }
 
     /// Whether a compared key contained escapes and therefore could not match.
@@ -189,7 +189,7 @@ impl<L: Copy> Scanner<L> {
     }
 
     /// Reads the next bytes.
-    pub(crate) fn push(&mut self, bytes: &[u8], found: Found<'_, L>) {
+    pub(crate) fn push(&mut self, bytes: &[u8], found: OnValue<'_, L>) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             let run = self.plain_run(rest);
@@ -199,7 +199,7 @@ impl<L: Copy> Scanner<L> {
                 rest = rest.get(run..).unwrap_or_default();
                 continue;
             }
-            if self.state == State::Broken {
+            if self.state == ScanState::Broken {
                 return;
             }
             // A number or literal ends at the byte after it, which is then read again.
@@ -213,46 +213,48 @@ impl<L: Copy> Scanner<L> {
     /// Number of next bytes that belong to a string that is not stored.
     fn plain_run(&self, bytes: &[u8]) -> usize {
         let unwanted = match self.state {
-            State::SkipText { escaped: false } => true,
-            State::Text { escaped: false } => self.lost,
+            ScanState::SkipText { escaped: false } => true,
+            ScanState::Text { escaped: false } => self.lost,
             _ => false,
         };
         if unwanted { memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len()) } else { 0 }
     }
 
     /// Reads one byte; `false` if it must be read again.
-    fn step(&mut self, byte: u8, found: Found<'_, L>) -> bool {
+    fn step(&mut self, byte: u8, found: OnValue<'_, L>) -> bool {
         match self.state {
-            State::BeforeValue => self.before_value(byte, found),
-            State::BeforeKey => self.before_key(byte, found),
-            State::Key { escaped } => self.in_key(byte, escaped),
-            State::BeforeColon => match byte {
-                b':' => self.state = State::BeforeValue,
+            ScanState::BeforeValue => self.before_value(byte, found),
+            ScanState::BeforeKey => self.before_key(byte, found),
+            ScanState::Key { escaped } => self.in_key(byte, escaped),
+            ScanState::BeforeColon => match byte {
+                b':' => self.state = ScanState::BeforeValue,
                 _ => self.expect_space(byte),
             },
-            State::Text { escaped } => self.in_text(byte, escaped, found),
-            State::Word => return self.in_word(byte, found),
-            State::AfterValue => self.after_value(byte, found),
-            State::Skip => self.skip(byte),
-            State::SkipText { escaped: true } => self.state = State::SkipText { escaped: false },
-            State::SkipText { escaped: false } => match byte {
-                b'"' => self.state = State::Skip,
-                b'\\' => self.state = State::SkipText { escaped: true },
+            ScanState::Text { escaped } => self.in_text(byte, escaped, found),
+            ScanState::Word => return self.in_word(byte, found),
+            ScanState::AfterValue => self.after_value(byte, found),
+            ScanState::Skip => self.skip(byte),
+            ScanState::SkipText { escaped: true } => {
+                self.state = ScanState::SkipText { escaped: false }
+            }
+            ScanState::SkipText { escaped: false } => match byte {
+                b'"' => self.state = ScanState::Skip,
+                b'\\' => self.state = ScanState::SkipText { escaped: true },
                 _ => {}
             },
-            State::Done => self.expect_space(byte),
-            State::Broken => {}
+            ScanState::Done => self.expect_space(byte),
+            ScanState::Broken => {}
         }
         true
     }
 
     fn expect_space(&mut self, byte: u8) {
         if !byte.is_ascii_whitespace() {
-            self.state = State::Broken;
+            self.state = ScanState::Broken;
         }
     }
 
-    fn before_value(&mut self, byte: u8, found: Found<'_, L>) {
+    fn before_value(&mut self, byte: u8, found: OnValue<'_, L>) {
         self.start = self.offset;
         match byte {
             b'{' | b'[' => self.open(byte == b'[', found),
@@ -260,58 +262,58 @@ impl<L: Copy> Scanner<L> {
                 self.kept.clear();
                 self.any = false;
                 self.lost = self.place.is_none_or(|place| !place.kept);
-                self.state = State::Text { escaped: false };
+                self.state = ScanState::Text { escaped: false };
             }
             b']' if self.stack.last().is_some_and(|frame| frame.is_array) => self.close(found),
             b'-' | b'0'..=b'9' | b'a'..=b'z' => {
                 self.kept.clear();
                 self.kept.push(byte);
-                self.state = State::Word;
+                self.state = ScanState::Word;
             }
             _ => self.expect_space(byte),
         }
     }
 
-    fn open(&mut self, is_array: bool, found: Found<'_, L>) {
+    fn open(&mut self, is_array: bool, found: OnValue<'_, L>) {
         let Some(node) = self.place else {
             self.skipped = 1;
-            self.state = State::Skip;
+            self.state = ScanState::Skip;
             return;
         };
         if let Some(leaf) = node.leaf {
-            found(leaf, Value::Open, Span { start: self.offset, end: self.offset + 1 });
+            found(leaf, JsonValue::Open, ByteSpan { start: self.offset, end: self.offset + 1 });
         }
         self.stack.push(Frame { node, is_array, start: self.offset });
         self.place = None;
         self.state = if is_array {
             self.place = child(node, ANY.as_bytes());
-            State::BeforeValue
+            ScanState::BeforeValue
         } else {
-            State::BeforeKey
+            ScanState::BeforeKey
         };
     }
 
-    fn close(&mut self, found: Found<'_, L>) {
+    fn close(&mut self, found: OnValue<'_, L>) {
         let Some(frame) = self.stack.pop() else {
-            self.state = State::Broken;
+            self.state = ScanState::Broken;
             return;
         };
         if let Some(leaf) = frame.node.leaf {
-            found(leaf, Value::Close, Span { start: frame.start, end: self.offset + 1 });
+            found(leaf, JsonValue::Close, ByteSpan { start: frame.start, end: self.offset + 1 });
         }
         self.value_ended();
     }
 
     fn value_ended(&mut self) {
-        self.state = if self.stack.is_empty() { State::Done } else { State::AfterValue };
+        self.state = if self.stack.is_empty() { ScanState::Done } else { ScanState::AfterValue };
     }
 
-    fn before_key(&mut self, byte: u8, found: Found<'_, L>) {
+    fn before_key(&mut self, byte: u8, found: OnValue<'_, L>) {
         match byte {
             b'"' => {
                 self.kept.clear();
                 self.lost = false;
-                self.state = State::Key { escaped: false };
+                self.state = ScanState::Key { escaped: false };
             }
             b'}' => self.close(found),
             _ => self.expect_space(byte),
@@ -320,32 +322,32 @@ impl<L: Copy> Scanner<L> {
 
     fn in_key(&mut self, byte: u8, escaped: bool) {
         match byte {
-            _ if escaped => self.state = State::Key { escaped: false },
+            _ if escaped => self.state = ScanState::Key { escaped: false },
             b'\\' => {
                 self.lost = true;
                 self.has_escaped_key = true;
-                self.state = State::Key { escaped: true };
+                self.state = ScanState::Key { escaped: true };
             }
             b'"' => {
                 let parent = self.stack.last().map(|frame| frame.node);
                 let key = (!self.lost).then_some(self.kept.as_slice());
                 self.place = parent.zip(key).and_then(|(node, key)| child(node, key));
-                self.state = State::BeforeColon;
+                self.state = ScanState::BeforeColon;
             }
             _ if self.kept.len() < KEY_BYTES => self.kept.push(byte),
             _ => self.lost = true,
         }
     }
 
-    fn in_text(&mut self, byte: u8, escaped: bool, found: Found<'_, L>) {
+    fn in_text(&mut self, byte: u8, escaped: bool, found: OnValue<'_, L>) {
         if byte == b'"' && !escaped {
             if let Some(leaf) = self.place.and_then(|place| place.leaf) {
                 let value = match self.place {
-                    Some(place) if !place.kept => Value::SomeText(self.any),
-                    _ if self.lost => Value::Other,
-                    _ => Value::Text(&self.kept),
+                    Some(place) if !place.kept => JsonValue::SomeText(self.any),
+                    _ if self.lost => JsonValue::Other,
+                    _ => JsonValue::Text(&self.kept),
                 };
-                found(leaf, value, Span { start: self.start, end: self.offset + 1 });
+                found(leaf, value, ByteSpan { start: self.start, end: self.offset + 1 });
             }
             self.value_ended();
             return;
@@ -358,11 +360,11 @@ impl<L: Copy> Scanner<L> {
                 self.lost = true;
             }
         }
-        self.state = State::Text { escaped: byte == b'\\' && !escaped };
+        self.state = ScanState::Text { escaped: byte == b'\\' && !escaped };
     }
 
     /// Reads numbers and literals; `false` at the byte after the word.
-    fn in_word(&mut self, byte: u8, found: Found<'_, L>) -> bool {
+    fn in_word(&mut self, byte: u8, found: OnValue<'_, L>) -> bool {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') {
             if self.kept.len() < KEY_BYTES {
                 self.kept.push(byte);
@@ -371,29 +373,29 @@ impl<L: Copy> Scanner<L> {
         }
         if let Some(leaf) = self.place.and_then(|place| place.leaf) {
             let value = match self.kept.as_slice() {
-                b"true" => Value::Bool(true),
-                b"false" => Value::Bool(false),
-                b"null" => Value::Null,
-                word if word.first().is_some_and(u8::is_ascii_lowercase) => Value::Other,
-                word => Value::Number(word),
+                b"true" => JsonValue::Bool(true),
+                b"false" => JsonValue::Bool(false),
+                b"null" => JsonValue::Null,
+                word if word.first().is_some_and(u8::is_ascii_lowercase) => JsonValue::Other,
+                word => JsonValue::Number(word),
             };
-            found(leaf, value, Span { start: self.start, end: self.offset });
+            found(leaf, value, ByteSpan { start: self.start, end: self.offset });
         }
         self.value_ended();
         false
     }
 
-    fn after_value(&mut self, byte: u8, found: Found<'_, L>) {
+    fn after_value(&mut self, byte: u8, found: OnValue<'_, L>) {
         let Some(frame) = self.stack.last() else {
-            self.state = State::Broken;
+            self.state = ScanState::Broken;
             return;
         };
         match byte {
             b',' if frame.is_array => {
                 self.place = child(frame.node, ANY.as_bytes());
-                self.state = State::BeforeValue;
+                self.state = ScanState::BeforeValue;
             }
-            b',' => self.state = State::BeforeKey,
+            b',' => self.state = ScanState::BeforeKey,
             b']' if frame.is_array => self.close(found),
             b'}' if !frame.is_array => self.close(found),
             _ => self.expect_space(byte),
@@ -402,7 +404,7 @@ impl<L: Copy> Scanner<L> {
 
     fn skip(&mut self, byte: u8) {
         match byte {
-            b'"' => self.state = State::SkipText { escaped: false },
+            b'"' => self.state = ScanState::SkipText { escaped: false },
             b'{' | b'[' => self.skipped = self.skipped.saturating_add(1),
             b'}' | b']' => {
                 self.skipped -= 1;

@@ -4,6 +4,7 @@
 //! document or server-sent events, and [`RequestReader`] reads a request. Both extract a few identifiers and
 //! numbers; everything else is skipped byte by byte and never copied.
 
+mod dialect;
 mod error;
 mod events;
 mod json;
@@ -14,33 +15,10 @@ mod strip;
 mod table;
 mod tokens;
 
+pub use dialect::Dialect;
 pub use error::{ErrorCodes, classify};
 pub use request::{INCLUDE_USAGE, RequestFacts, RequestReader, Splice};
 pub use response::{Framing, ResponseReader};
-pub(crate) use sse::{Splitter as EventSplitter, Step};
+pub(crate) use sse::{EventSplitter, Step};
 pub use strip::Stripper;
-pub use tokens::{CacheShare, Tokens};
-
-/// The supported API formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// OpenAI chat completions and compatible APIs.
-    Chat,
-    /// OpenAI responses.
-    Responses,
-    /// OpenAI embeddings.
-    Embeddings,
-    /// Anthropic messages.
-    Messages,
-}
-
-impl Dialect {
-    /// The operation in the record.
-    pub const fn operation(self) -> &'static str {
-        match self {
-            Self::Chat | Self::Messages => "chat",
-            Self::Responses => "responses",
-            Self::Embeddings => "embeddings",
-        }
-    }
-}
+pub use tokens::{CacheShare, ReportedTokens};

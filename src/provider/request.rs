@@ -1,6 +1,6 @@
-//! Reads a request while it passes through: model, identities, and the place to ask for usage.
+//! Reads a request while it passes through: model, identities, and where to ask for usage.
 
-use super::json::{Node, Scanner, Span, Value};
+use super::json::{ByteSpan, JsonScanner, JsonValue, Node};
 use crate::model::Name;
 use crate::model::record::limits;
 
@@ -8,7 +8,7 @@ use crate::model::record::limits;
 pub const INCLUDE_USAGE: &str = r#""include_usage":true"#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaf {
+enum RequestLeaf {
     Root,
     Model,
     Stream,
@@ -22,29 +22,30 @@ enum Leaf {
     MetadataSpace,
 }
 
-static PLACES: Node<Leaf> = Node::both(
+use RequestLeaf as L;
+
+const METADATA: &[Node<L>] = &[
+    Node::kept("user_id", L::MetadataUserId),
+    Node::kept("user", L::MetadataUser),
+    Node::kept("session_id", L::MetadataSession),
+    Node::kept("session", L::MetadataSession),
+    Node::kept("space", L::MetadataSpace),
+];
+
+static REQUEST: Node<L> = Node::both(
     "",
-    Leaf::Root,
+    L::Root,
     &[
-        Node::kept("model", Leaf::Model),
-        Node::kept("stream", Leaf::Stream),
+        Node::kept("model", L::Model),
+        Node::kept("stream", L::Stream),
         Node::both(
             "stream_options",
-            Leaf::StreamOptions,
-            &[Node::kept("include_usage", Leaf::IncludeUsage)],
+            L::StreamOptions,
+            &[Node::kept("include_usage", L::IncludeUsage)],
         ),
-        Node::kept("user", Leaf::User),
-        Node::kept("safety_identifier", Leaf::SafetyIdentifier),
-        Node::step(
-            "metadata",
-            &[
-                Node::kept("user_id", Leaf::MetadataUserId),
-                Node::kept("user", Leaf::MetadataUser),
-                Node::kept("session_id", Leaf::MetadataSession),
-                Node::kept("session", Leaf::MetadataSession),
-                Node::kept("space", Leaf::MetadataSpace),
-            ],
-        ),
+        Node::kept("user", L::User),
+        Node::kept("safety_identifier", L::SafetyIdentifier),
+        Node::step("metadata", METADATA),
     ],
 );
 
@@ -80,10 +81,10 @@ impl Splice {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Options {
+enum UsageOption {
     #[default]
     Absent,
-    Null(Span),
+    Null(ByteSpan),
     /// An object that starts at this offset.
     Object(u64),
     Other,
@@ -92,27 +93,25 @@ enum Options {
 /// Reads the body of a request in pieces.
 #[derive(Debug)]
 pub struct RequestReader {
-    scanner: Scanner<Leaf>,
-    found: Found,
+    scanner: JsonScanner<RequestLeaf>,
+    found: RequestValues,
 }
 
 #[derive(Debug, Default)]
-struct Found {
-    model: Option<Name>,
-    stream: Option<bool>,
+struct RequestValues {
+    /// Without the user.
+    facts: RequestFacts,
     /// In ascending order of precedence.
     users: [Option<Name>; 4],
-    session: Option<Name>,
-    space: Option<Name>,
-    options: Options,
+    options: UsageOption,
     options_seen: u32,
-    include_usage: Option<bool>,
+    sets_include_usage: bool,
     root_end: Option<u64>,
 }
 
 impl Default for RequestReader {
     fn default() -> Self {
-        Self { scanner: Scanner::new(&PLACES), found: Found::default() }
+        Self { scanner: JsonScanner::new(&REQUEST), found: RequestValues::default() }
     }
 }
 
@@ -125,19 +124,13 @@ impl RequestReader {
 
     /// What the request has said so far.
     pub fn facts(&self) -> RequestFacts {
-        let found = &self.found;
-        let user = found.users.iter().rev().flatten().next().cloned();
-        let (user, session) = match user {
-            Some(user) => user_and_session(&user),
-            None => (None, None),
-        };
-        RequestFacts {
-            model: found.model.clone(),
-            stream: found.stream,
-            user,
-            session: found.session.clone().or(session),
-            space: found.space.clone(),
+        let mut facts = self.found.facts.clone();
+        if let Some(user) = self.found.users.iter().rev().flatten().next() {
+            let (user, session) = user_and_session(user);
+            facts.user = user;
+            facts.session = facts.session.or(session);
         }
+        facts
     }
 
     /// The edit that makes the stream of `body` report its usage; `body` must have been pushed
@@ -146,94 +139,85 @@ impl RequestReader {
     ///
     /// Invalid JSON is not edited, so that the provider's error refers to the body the client sent.
     pub fn splice(&self, body: &[u8]) -> Option<Splice> {
-        self.find_splice(body).filter(|_| is_json(body))
+        // A separate check, because the scanner does not validate the values that it skips.
+        let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        self.find_splice(body).filter(|_| std::str::from_utf8(body).is_ok_and(is_json))
     }
 
     fn find_splice(&self, body: &[u8]) -> Option<Splice> {
         let found = &self.found;
         let is_clear = self.scanner.is_done()
             && !self.scanner.has_escaped_key()
-            && found.stream == Some(true)
-            && found.include_usage.is_none()
+            && found.facts.stream == Some(true)
+            && !found.sets_include_usage
             && found.options_seen <= 1;
         if !is_clear {
             return None;
         }
         let offset = |at: u64| usize::try_from(at).ok();
         match found.options {
-            Options::Absent => {
+            UsageOption::Absent => {
                 let end = offset(found.root_end?.checked_sub(1)?)?;
                 let text = format!(",\"stream_options\":{{{INCLUDE_USAGE}}}");
                 Some(Splice { start: end, end, text })
             }
-            Options::Null(span) => {
+            UsageOption::Null(span) => {
                 let text = format!("{{{INCLUDE_USAGE}}}");
                 Some(Splice { start: offset(span.start)?, end: offset(span.end)?, text })
             }
             // Some clients send an empty array instead of an empty object.
-            Options::Object(start) if body.get(offset(start)?) != Some(&b'{') => None,
-            Options::Object(start) => {
+            UsageOption::Object(start) if body.get(offset(start)?) != Some(&b'{') => None,
+            UsageOption::Object(start) => {
                 let at = offset(start + 1)?;
                 let next = body.get(at..)?.iter().find(|byte| !byte.is_ascii_whitespace());
                 let comma = if next == Some(&b'}') { "" } else { "," };
                 Some(Splice { start: at, end: at, text: format!("{INCLUDE_USAGE}{comma}") })
             }
-            Options::Other => None,
+            UsageOption::Other => None,
         }
     }
-
-    /// Whether the client itself asked for usage at the end of the stream.
-    pub fn asks_for_usage(&self) -> bool {
-        self.found.include_usage == Some(true)
-    }
 }
 
-/// A separate check, because the scanner does not validate the values that it skips.
-fn is_json(body: &[u8]) -> bool {
-    std::str::from_utf8(body)
-        .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
-}
-
-impl Found {
-    fn take(&mut self, leaf: Leaf, value: Value<'_>, span: Span) {
+impl RequestValues {
+    fn take(&mut self, leaf: RequestLeaf, value: JsonValue<'_>, span: ByteSpan) {
         match leaf {
-            Leaf::Root if value == Value::Close => self.root_end = Some(span.end),
-            Leaf::Root => {}
-            Leaf::Model => set(&mut self.model, value),
-            Leaf::Stream => self.stream = boolean(value),
-            Leaf::StreamOptions => self.take_options(value, span),
-            Leaf::IncludeUsage => self.include_usage = Some(boolean(value) == Some(true)),
-            Leaf::MetadataUser => set(&mut self.users[0], value),
-            Leaf::MetadataUserId => set(&mut self.users[1], value),
-            Leaf::User => set(&mut self.users[2], value),
-            Leaf::SafetyIdentifier => set(&mut self.users[3], value),
-            Leaf::MetadataSession => set(&mut self.session, value),
-            Leaf::MetadataSpace => set(&mut self.space, value),
+            L::Root if value == JsonValue::Close => self.root_end = Some(span.end),
+            L::Root => {}
+            L::Model => set(&mut self.facts.model, value),
+            L::Stream => self.facts.stream = boolean(value),
+            L::StreamOptions => self.take_options(value, span),
+            L::IncludeUsage => self.sets_include_usage = true,
+            L::MetadataUser => set(&mut self.users[0], value),
+            L::MetadataUserId => set(&mut self.users[1], value),
+            L::User => set(&mut self.users[2], value),
+            L::SafetyIdentifier => set(&mut self.users[3], value),
+            L::MetadataSession => set(&mut self.facts.session, value),
+            L::MetadataSpace => set(&mut self.facts.space, value),
         }
     }
 
-    fn take_options(&mut self, value: Value<'_>, span: Span) {
-        if value == Value::Close {
+    fn take_options(&mut self, value: JsonValue<'_>, span: ByteSpan) {
+        if value == JsonValue::Close {
             return;
         }
         self.options_seen += 1;
         self.options = match value {
-            Value::Null => Options::Null(span),
-            Value::Open => Options::Object(span.start),
-            _ => Options::Other,
+            JsonValue::Null => UsageOption::Null(span),
+            JsonValue::Open => UsageOption::Object(span.start),
+            _ => UsageOption::Other,
         };
     }
 }
 
-fn set(target: &mut Option<Name>, value: Value<'_>) {
+fn set(target: &mut Option<Name>, value: JsonValue<'_>) {
     if let Some(text) = value.text().filter(|text| !text.trim().is_empty()) {
         *target = Some(Name::new(text.trim()));
     }
 }
 
-const fn boolean(value: Value<'_>) -> Option<bool> {
+const fn boolean(value: JsonValue<'_>) -> Option<bool> {
     match value {
-        Value::Bool(value) => Some(value),
+        JsonValue::Bool(value) => Some(value),
         _ => None,
     }
 }

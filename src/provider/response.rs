@@ -1,11 +1,12 @@
 //! Reads a provider's response while it passes through.
 
-use super::events::Event;
-use super::json::Scanner;
-use super::sse::{Splitter, Step};
-use super::table::{Leaf, places};
-use super::tokens::Tokens;
-use super::{Dialect, ErrorCodes};
+use super::dialect::Dialect;
+use super::error::ErrorCodes;
+use super::events::ResponseEvent;
+use super::json::JsonScanner;
+use super::sse::{EventSplitter, Step};
+use super::table::{ResponseLeaf, places};
+use super::tokens::ReportedTokens;
 use crate::model::Name;
 
 /// The form of a response body.
@@ -26,22 +27,22 @@ const DONE: &[u8] = b"[DONE]";
 #[derive(Debug)]
 pub struct ResponseReader {
     dialect: Dialect,
-    splitter: Option<Splitter>,
-    scanner: Scanner<Leaf>,
-    event: Event,
+    splitter: Option<EventSplitter>,
+    scanner: JsonScanner<ResponseLeaf>,
+    event: ResponseEvent,
     /// Number of bytes of [`DONE`] matched by the current event's data; `DONE.len()` + 1 if it
     /// differs.
     done: usize,
-    facts: Facts,
+    facts: ResponseFacts,
 }
 
 #[derive(Debug, Default)]
-struct Facts {
+struct ResponseFacts {
     id: Option<Name>,
     model: Option<Name>,
     finish: Option<Name>,
-    start_usage: Tokens,
-    usage: Option<Tokens>,
+    start_usage: ReportedTokens,
+    usage: Option<ReportedTokens>,
     codes: ErrorCodes,
     has_error: bool,
     has_token: bool,
@@ -54,11 +55,11 @@ impl ResponseReader {
     pub fn new(dialect: Dialect, framing: Framing) -> Self {
         Self {
             dialect,
-            splitter: (framing == Framing::Events).then(Splitter::new),
-            scanner: Scanner::new(places(dialect)),
-            event: Event::default(),
+            splitter: (framing == Framing::Events).then(EventSplitter::new),
+            scanner: JsonScanner::new(places(dialect)),
+            event: ResponseEvent::default(),
             done: 0,
-            facts: Facts::default(),
+            facts: ResponseFacts::default(),
         }
     }
 
@@ -101,10 +102,7 @@ impl ResponseReader {
             }
             Step::End(at) => {
                 let is_usage_only = self.event.is_usage_only();
-                if self.done == DONE.len() {
-                    self.facts.is_over = true;
-                }
-                self.facts.is_over |= self.event.is_last(self.dialect);
+                self.facts.is_over |= self.done == DONE.len() || self.event.is_last(self.dialect);
                 self.end_event();
                 self.done = 0;
                 self.scanner.reset();
@@ -130,17 +128,14 @@ impl ResponseReader {
     fn end_event(&mut self) {
         let event = std::mem::take(&mut self.event);
         let facts = &mut self.facts;
-        if let Some(finish) = event.finish_reason() {
-            facts.finish = Some(finish);
-        }
-        let is_error_event = event.kind.as_deref() == Some("error");
-        facts.has_error |= event.has_error || is_error_event;
-        facts.has_error |= event.kind.as_deref() == Some("response.failed");
-        if event.has_error || is_error_event {
+        facts.finish = event.finish_reason().or(facts.finish.take());
+        let kind = event.kind.as_deref().unwrap_or_default();
+        let has_codes = event.has_error || kind == "error";
+        facts.has_error |= has_codes || kind == "response.failed";
+        facts.has_reasoning |= event.has_reasoning || kind.contains("reasoning");
+        if has_codes {
             facts.codes = event.codes;
         }
-        facts.has_reasoning |= event.has_reasoning
-            || event.kind.as_ref().is_some_and(|kind| kind.contains("reasoning"));
         facts.start_usage = event.start_usage.unwrap_or(facts.start_usage);
         facts.usage = event.usage.or(facts.usage);
         facts.id = event.id.or(facts.id.take());
@@ -164,10 +159,10 @@ impl ResponseReader {
     }
 
     /// The last reported token counts, if any.
-    pub fn tokens(&self) -> Option<Tokens> {
-        let Facts { usage, start_usage, .. } = &self.facts;
+    pub fn tokens(&self) -> Option<ReportedTokens> {
+        let ResponseFacts { usage, start_usage, .. } = &self.facts;
         if self.dialect == Dialect::Messages {
-            let knows_anything = usage.is_some() || *start_usage != Tokens::default();
+            let knows_anything = usage.is_some() || *start_usage != ReportedTokens::default();
             // The output count at the start of a stream is a placeholder.
             return knows_anything.then(|| usage.unwrap_or_default().after(start_usage));
         }

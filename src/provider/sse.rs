@@ -26,7 +26,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits bytes at `\n`, `\r\n` and `\r`, wherever the pieces end; buffers nothing.
 #[derive(Debug)]
-pub(crate) struct Splitter {
+pub(crate) struct EventSplitter {
     line: Line,
     /// The last byte was `\r`; a `\n` that follows belongs to it.
     after_return: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Splitter {
     mark: usize,
 }
 
-impl Splitter {
+impl EventSplitter {
     /// A splitter at the start of a stream.
     pub(crate) const fn new() -> Self {
         Self {
@@ -159,7 +159,7 @@ mod tests {
 
     /// The data of each event, and its end in the whole stream.
     fn events(pieces: &[&[u8]]) -> Vec<(String, usize)> {
-        let mut splitter = Splitter::new();
+        let mut splitter = EventSplitter::new();
         let (mut events, mut data, mut before) = (Vec::new(), Vec::new(), 0);
         let mut take = |step: Step<'_>, before: usize| match step {
             Step::Data(piece) => data.extend_from_slice(piece),

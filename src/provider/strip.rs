@@ -26,9 +26,10 @@ impl Stripper {
             if goes && !self.stays {
                 pass(bytes, from, kept, out);
                 from = end;
-                self.drop_held();
+                self.held_bytes = 0;
+                self.held.clear();
             } else {
-                self.release(out);
+                self.finish(out);
             }
             kept = end;
             self.stays = false;
@@ -44,25 +45,16 @@ impl Stripper {
             self.held_bytes += rest.len();
             self.held.push(rest);
             if self.held_bytes > BUFFER_BYTES {
-                self.release(out);
+                self.finish(out);
                 self.stays = true;
             }
         }
     }
 
-    /// Marks the end of the stream and forwards the buffered bytes.
+    /// Forwards the buffered bytes, because the event stays or the stream has ended.
     pub fn finish(&mut self, out: &mut dyn FnMut(Bytes)) {
-        self.release(out);
-    }
-
-    fn release(&mut self, out: &mut dyn FnMut(Bytes)) {
         self.held_bytes = 0;
         self.held.drain(..).for_each(out);
-    }
-
-    fn drop_held(&mut self) {
-        self.held_bytes = 0;
-        self.held.clear();
     }
 }
 

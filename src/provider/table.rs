@@ -1,11 +1,11 @@
 //! Paths of the numbers and identifiers in responses, by dialect.
 
-use super::Dialect;
+use super::dialect::Dialect;
 use super::json::{ANY, Node};
 
 /// Meaning of an extracted value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaf {
+pub(super) enum ResponseLeaf {
     Id,
     Model,
     /// The type of a document or event.
@@ -37,66 +37,67 @@ pub(super) enum Leaf {
     InnerErrorCode,
 }
 
-type Places = Node<Leaf>;
+use ResponseLeaf as L;
+
+type Places = Node<ResponseLeaf>;
 
 const ERROR: Places = Node::both(
     "error",
-    Leaf::Error,
+    L::Error,
     &[
-        Node::kept("type", Leaf::ErrorType),
-        Node::kept("code", Leaf::ErrorCode),
-        Node::step("innererror", &[Node::kept("code", Leaf::InnerErrorCode)]),
-        Node::step("details", &[Node::kept("error_code", Leaf::ErrorCode)]),
+        Node::kept("type", L::ErrorType),
+        Node::kept("code", L::ErrorCode),
+        Node::step("innererror", &[Node::kept("code", L::InnerErrorCode)]),
+        Node::step("details", &[Node::kept("error_code", L::ErrorCode)]),
     ],
 );
 
 const CHAT_USAGE: Places = Node::both(
     "usage",
-    Leaf::Usage,
+    L::Usage,
     &[
-        Node::kept("prompt_tokens", Leaf::Input),
-        Node::kept("completion_tokens", Leaf::Output),
+        Node::kept("prompt_tokens", L::Input),
+        Node::kept("completion_tokens", L::Output),
         Node::step(
             "prompt_tokens_details",
             &[
-                Node::kept("cached_tokens", Leaf::Cached),
-                Node::kept("cache_write_tokens", Leaf::CacheWrite),
+                Node::kept("cached_tokens", L::Cached),
+                Node::kept("cache_write_tokens", L::CacheWrite),
             ],
         ),
-        Node::step("completion_tokens_details", &[Node::kept("reasoning_tokens", Leaf::Reasoning)]),
-        Node::kept("cost", Leaf::Cost),
+        Node::step("completion_tokens_details", &[Node::kept("reasoning_tokens", L::Reasoning)]),
+        Node::kept("cost", L::Cost),
     ],
 );
 
-const FUNCTION: &[Places] =
-    &[Node::seen("arguments", Leaf::Delta), Node::seen("name", Leaf::Delta)];
+const FUNCTION: &[Places] = &[Node::seen("arguments", L::Delta), Node::seen("name", L::Delta)];
 
 const CHAT_DELTA: &[Places] = &[
-    Node::seen("content", Leaf::Delta),
-    Node::seen("refusal", Leaf::Delta),
-    Node::seen("reasoning_content", Leaf::ReasoningText),
-    Node::seen("reasoning", Leaf::ReasoningText),
+    Node::seen("content", L::Delta),
+    Node::seen("refusal", L::Delta),
+    Node::seen("reasoning_content", L::ReasoningText),
+    Node::seen("reasoning", L::ReasoningText),
     Node::step("tool_calls", &[Node::step(ANY, &[Node::step("function", FUNCTION)])]),
     Node::step("function_call", FUNCTION),
-    Node::step("audio", &[Node::seen("data", Leaf::Delta), Node::seen("transcript", Leaf::Delta)]),
+    Node::step("audio", &[Node::seen("data", L::Delta), Node::seen("transcript", L::Delta)]),
 ];
 
 static CHAT: Places = Node::step(
     "",
     &[
-        Node::kept("id", Leaf::Id),
-        Node::kept("model", Leaf::Model),
+        Node::kept("id", L::Id),
+        Node::kept("model", L::Model),
         CHAT_USAGE,
         Node::both(
             "choices",
-            Leaf::Choices,
+            L::Choices,
             &[Node::both(
                 ANY,
-                Leaf::Choice,
+                L::Choice,
                 &[
-                    Node::kept("finish_reason", Leaf::Finish),
+                    Node::kept("finish_reason", L::Finish),
                     Node::step("delta", CHAT_DELTA),
-                    Node::seen("text", Leaf::Delta),
+                    Node::seen("text", L::Delta),
                 ],
             )],
         ),
@@ -105,27 +106,27 @@ static CHAT: Places = Node::step(
 );
 
 const RESPONSE: &[Places] = &[
-    Node::kept("id", Leaf::Id),
-    Node::kept("model", Leaf::Model),
-    Node::kept("status", Leaf::Finish),
+    Node::kept("id", L::Id),
+    Node::kept("model", L::Model),
+    Node::kept("status", L::Finish),
     Node::both(
         "usage",
-        Leaf::Usage,
+        L::Usage,
         &[
-            Node::kept("input_tokens", Leaf::Input),
-            Node::kept("output_tokens", Leaf::Output),
+            Node::kept("input_tokens", L::Input),
+            Node::kept("output_tokens", L::Output),
             Node::step(
                 "input_tokens_details",
                 &[
-                    Node::kept("cached_tokens", Leaf::Cached),
-                    Node::kept("cache_write_tokens", Leaf::CacheWrite),
+                    Node::kept("cached_tokens", L::Cached),
+                    Node::kept("cache_write_tokens", L::CacheWrite),
                 ],
             ),
-            Node::step("output_tokens_details", &[Node::kept("reasoning_tokens", Leaf::Reasoning)]),
-            Node::kept("cost", Leaf::Cost),
+            Node::step("output_tokens_details", &[Node::kept("reasoning_tokens", L::Reasoning)]),
+            Node::kept("cost", L::Cost),
         ],
     ),
-    Node::step("incomplete_details", &[Node::kept("reason", Leaf::IncompleteReason)]),
+    Node::step("incomplete_details", &[Node::kept("reason", L::IncompleteReason)]),
     ERROR,
 ];
 
@@ -138,9 +139,9 @@ const RESPONSE_OR_EVENT: &[Places] = &[
     RESPONSE[4],
     RESPONSE[5],
     Node::step("response", RESPONSE),
-    Node::kept("type", Leaf::Kind),
-    Node::kept("code", Leaf::ErrorCode),
-    Node::seen("delta", Leaf::Delta),
+    Node::kept("type", L::Kind),
+    Node::kept("code", L::ErrorCode),
+    Node::seen("delta", L::Delta),
 ];
 
 static RESPONSES: Places = Node::step("", RESPONSE_OR_EVENT);
@@ -148,37 +149,34 @@ static RESPONSES: Places = Node::step("", RESPONSE_OR_EVENT);
 static MESSAGES: Places = Node::step(
     "",
     &[
-        Node::kept("type", Leaf::Kind),
-        Node::kept("id", Leaf::Id),
-        Node::kept("model", Leaf::Model),
-        Node::kept("stop_reason", Leaf::Finish),
+        Node::kept("type", L::Kind),
+        Node::kept("id", L::Id),
+        Node::kept("model", L::Model),
+        Node::kept("stop_reason", L::Finish),
         Node::both(
             "usage",
-            Leaf::Usage,
+            L::Usage,
             &[
-                Node::kept("input_tokens", Leaf::Input),
-                Node::kept("output_tokens", Leaf::Output),
-                Node::kept("cache_read_input_tokens", Leaf::Cached),
-                Node::kept("cache_creation_input_tokens", Leaf::CacheWrite),
-                Node::step(
-                    "output_tokens_details",
-                    &[Node::kept("thinking_tokens", Leaf::Reasoning)],
-                ),
+                Node::kept("input_tokens", L::Input),
+                Node::kept("output_tokens", L::Output),
+                Node::kept("cache_read_input_tokens", L::Cached),
+                Node::kept("cache_creation_input_tokens", L::CacheWrite),
+                Node::step("output_tokens_details", &[Node::kept("thinking_tokens", L::Reasoning)]),
             ],
         ),
         Node::step(
             "message",
             &[
-                Node::kept("id", Leaf::Id),
-                Node::kept("model", Leaf::Model),
+                Node::kept("id", L::Id),
+                Node::kept("model", L::Model),
                 Node::both(
                     "usage",
-                    Leaf::StartUsage,
+                    L::StartUsage,
                     &[
-                        Node::kept("input_tokens", Leaf::StartInput),
-                        Node::kept("output_tokens", Leaf::StartOutput),
-                        Node::kept("cache_read_input_tokens", Leaf::StartCached),
-                        Node::kept("cache_creation_input_tokens", Leaf::StartCacheWrite),
+                        Node::kept("input_tokens", L::StartInput),
+                        Node::kept("output_tokens", L::StartOutput),
+                        Node::kept("cache_read_input_tokens", L::StartCached),
+                        Node::kept("cache_creation_input_tokens", L::StartCacheWrite),
                     ],
                 ),
             ],
@@ -186,10 +184,10 @@ static MESSAGES: Places = Node::step(
         Node::step(
             "delta",
             &[
-                Node::kept("stop_reason", Leaf::Finish),
-                Node::seen("text", Leaf::Delta),
-                Node::seen("thinking", Leaf::ReasoningText),
-                Node::seen("partial_json", Leaf::Delta),
+                Node::kept("stop_reason", L::Finish),
+                Node::seen("text", L::Delta),
+                Node::seen("thinking", L::ReasoningText),
+                Node::seen("partial_json", L::Delta),
             ],
         ),
         ERROR,

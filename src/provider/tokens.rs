@@ -13,7 +13,7 @@ pub enum CacheShare {
 
 /// Tokens and cost of one usage report; unknown is `None`, never 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tokens {
+pub struct ReportedTokens {
     /// Input tokens.
     pub input: Option<u64>,
     /// Output tokens.
@@ -28,7 +28,7 @@ pub struct Tokens {
     pub cost_usd: Option<f64>,
 }
 
-impl Tokens {
+impl ReportedTokens {
     fn input_group(&self) -> u64 {
         [self.input, self.cached, self.cache_write]
             .into_iter()

@@ -1,21 +1,21 @@
-//! `MetricsAggregator`: the questions that programs ask most, over rolling windows.
+//! `MetricsAggregator`: the most common queries of embedding programs, over rolling windows.
 
 use std::sync::Arc;
 
 use super::engine::Engine;
-use super::trend::{data_points, spike_query, spikes, trend};
-use super::types::{Answer, BreakdownQuery, Query, SpikeReport, Trend};
+use super::trend::{data_points, spikes, trend};
+use super::types::{Query, QueryResult, SpikeReport, Trend};
 use crate::error::Result;
 use crate::model::measures::percent;
 use crate::model::{
-    Aggregation, Clock, Count, Dimension, ErrorStats, Filter, LatencyKind, LatencyStats, Measures,
+    Aggregation, Clock, Count, Dimension, ErrorStats, LatencyKind, LatencyStats, Measures,
     MetricDataPoint, MetricType, Stat, TimeRange, TimeWindow, TokenUsageStats, Tz,
 };
 
-/// Groups named in [`TokenUsageStats`]; the rest is left out of its maps, not of its totals.
-const NAMED_GROUPS: usize = 1_000;
+/// Maximum number of groups in the maps of [`TokenUsageStats`]; its totals include all.
+const MAX_GROUPS: usize = 1_000;
 
-/// Answers over [`TimeWindow`]s that end now.
+/// Metrics over [`TimeWindow`]s that end now.
 #[derive(Clone, Debug)]
 pub struct MetricsAggregator {
     engine: Arc<Engine>,
@@ -31,21 +31,21 @@ impl MetricsAggregator {
     fn over(&self, window: TimeWindow, metrics: Vec<MetricType>) -> Result<Measures> {
         let range = window.ending_at(self.clock.now());
         let query = Query { metrics, ..Query::total(range) };
-        self.engine.query(&query).map(Answer::into_total)
+        self.engine.query(&query).map(QueryResult::into_total)
     }
 
     /// Requests in the window.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn current_request_rate(&self, window: TimeWindow) -> Result<i64> {
         Ok(self.over(window, vec![MetricType::RequestRate])?.requests())
     }
 
-    /// Average of a latency in milliseconds; `None` over nothing.
+    /// Average of a latency in milliseconds; `None` without requests.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn average_latency(&self, kind: LatencyKind, window: TimeWindow) -> Result<Option<f64>> {
         let metric = MetricType::ALL.into_iter().find(|metric| metric.latency() == Some(kind));
         let measures = self.over(window, metric.into_iter().collect())?;
@@ -55,7 +55,7 @@ impl MetricsAggregator {
     /// All statistics of a latency.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn latency_stats(&self, kind: LatencyKind, window: TimeWindow) -> Result<LatencyStats> {
         let range = window.ending_at(self.clock.now());
         let query = Query { quantiles: vec![kind], ..Query::total(range) };
@@ -65,7 +65,7 @@ impl MetricsAggregator {
     /// Tokens in the window, by user and by space.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn token_usage(&self, window: TimeWindow) -> Result<TokenUsageStats> {
         let range = window.ending_at(self.clock.now());
         let total = Query { metrics: vec![MetricType::TotalTokens], ..Query::total(range) };
@@ -73,7 +73,7 @@ impl MetricsAggregator {
         for (dimension, map) in
             [(Dimension::User, &mut stats.by_user), (Dimension::Space, &mut stats.by_space)]
         {
-            let by = Query { group_by: vec![dimension], max_series: NAMED_GROUPS, ..total.clone() };
+            let by = Query { group_by: vec![dimension], max_series: MAX_GROUPS, ..total.clone() };
             for series in self.engine.query(&by)?.series {
                 let tokens = series.buckets.iter().map(Measures::total_tokens).sum();
                 map.extend(series.group.into_iter().next().map(|name| (name, tokens)));
@@ -82,10 +82,10 @@ impl MetricsAggregator {
         Ok(stats)
     }
 
-    /// Errors as percent of all requests; `None` over nothing.
+    /// Errors as percent of all requests; `None` without requests.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn error_rates(&self, window: TimeWindow) -> Result<Option<f64>> {
         Ok(self.error_stats(window)?.total_error_rate)
     }
@@ -93,15 +93,15 @@ impl MetricsAggregator {
     /// Errors by type.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn error_stats(&self, window: TimeWindow) -> Result<ErrorStats> {
         Ok(ErrorStats::from(&self.over(window, vec![MetricType::ErrorRate])?))
     }
 
-    /// Cache hits as percent of all requests; `None` over nothing.
+    /// Cache hits as percent of all requests; `None` without requests.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn cache_hit_rate(&self, window: TimeWindow) -> Result<Option<f64>> {
         let measures = self.over(window, vec![MetricType::CacheHitRate])?;
         Ok(percent(measures.get(Count::CacheHits), measures.requests()))
@@ -113,21 +113,21 @@ impl MetricsAggregator {
         stat: Stat,
         range: TimeRange,
         aggregation: Aggregation,
-    ) -> Query {
+    ) -> Result<QueryResult> {
         let quantiles = metric.latency().filter(|_| stat.quantile().is_some());
-        Query {
+        self.engine.query(&Query {
             aggregation: Some(aggregation),
             tz: self.tz,
             metrics: vec![metric],
             quantiles: quantiles.into_iter().collect(),
             ..Query::total(range)
-        }
+        })
     }
 
     /// The values of a metric over time; empty buckets are present.
     ///
     /// # Errors
-    /// When the range has too many buckets or the file cannot be read.
+    /// If the range has too many buckets or the file cannot be read.
     pub fn historical_metrics(
         &self,
         metric: MetricType,
@@ -135,12 +135,11 @@ impl MetricsAggregator {
         range: TimeRange,
         aggregation: Aggregation,
     ) -> Result<Vec<MetricDataPoint>> {
-        let answer = self.engine.query(&self.history(metric, stat, range, aggregation))?;
-        let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-        Ok(data_points(&answer.boundaries, buckets, metric, stat, self.clock.now()))
+        let result = self.history(metric, stat, range, aggregation)?;
+        Ok(data_points(&result, metric, stat, self.clock.now()))
     }
 
-    /// The values of a metric over time, and where they are heading.
+    /// The values of a metric over time, and their direction.
     ///
     /// # Errors
     /// As [`Self::historical_metrics`].
@@ -151,8 +150,8 @@ impl MetricsAggregator {
         range: TimeRange,
         aggregation: Aggregation,
     ) -> Result<Trend> {
-        let query = self.history(metric, stat, range, aggregation);
-        trend(&self.engine, &query, metric, stat, self.clock.now())
+        let result = self.history(metric, stat, range, aggregation)?;
+        Ok(trend(&result, metric, stat, self.clock.now()))
     }
 
     /// Sudden rises of errors above their baseline, in buckets of `aggregation`.
@@ -164,31 +163,8 @@ impl MetricsAggregator {
         range: TimeRange,
         aggregation: Aggregation,
     ) -> Result<Vec<SpikeReport>> {
-        let answer = self.engine.query(&spike_query(range, aggregation))?;
-        let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-        Ok(spikes(&answer.boundaries, buckets))
-    }
-
-    /// The leading groups of a dimension in a window, as name and value.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn leading(
-        &self,
-        by: Dimension,
-        metric: MetricType,
-        window: TimeWindow,
-        limit: usize,
-    ) -> Result<Vec<(String, Option<f64>)>> {
-        let query = BreakdownQuery {
-            by,
-            metric,
-            stat: Stat::Average,
-            range: window.ending_at(self.clock.now()),
-            filter: Filter::default(),
-            limit,
-        };
-        let breakdown = self.engine.breakdown(&query)?;
-        Ok(breakdown.rows.into_iter().map(|row| (row.name, row.value)).collect())
+        let (aggregation, metrics) = (Some(aggregation), vec![MetricType::ErrorRate]);
+        let query = Query { aggregation, metrics, ..Query::total(range) };
+        Ok(spikes(&self.engine.query(&query)?))
     }
 }

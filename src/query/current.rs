@@ -1,7 +1,7 @@
-//! The numbers of this moment.
+//! The metrics of the current moment.
 
 use super::engine::Engine;
-use super::types::{Answer, CurrentMetrics, Query};
+use super::types::{CurrentMetrics, Query, QueryResult};
 use crate::error::Result;
 use crate::model::time::{day_start, local_date};
 use crate::model::{
@@ -9,52 +9,53 @@ use crate::model::{
 };
 
 impl Engine {
-    /// Answers from one snapshot what a status line shows.
+    /// The metrics of a status line, from one snapshot.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn current(
+    /// If the file cannot be read.
+    pub(crate) fn current(
         &self,
         filter: &Filter,
         window: TimeWindow,
         tz: Tz,
         now: Timestamp,
     ) -> Result<CurrentMetrics> {
-        let total = |range: TimeRange, metrics: Vec<MetricType>| Query {
-            filter: filter.clone(),
-            metrics,
-            ..Query::total(range)
+        let only = |metric: MetricType, range: TimeRange| Query {
+            metrics: vec![metric],
+            ..Query::filtered(range, filter)
         };
-        let rate = |window: TimeWindow| total(window.ending_at(now), vec![MetricType::RequestRate]);
-        let today = TimeRange::new(day_start(local_date(now, tz), tz), now.plus_ms(1));
-        let everything = Query {
-            quantiles: LatencyKind::ALL.to_vec(),
-            ..total(window.ending_at(now), Vec::new())
-        };
+        let rate = |window: TimeWindow| only(MetricType::RequestRate, window.ending_at(now));
+        let quantiles = LatencyKind::ALL.to_vec();
         let queries = [
             rate(TimeWindow::Minute),
             rate(TimeWindow::Hour),
             rate(TimeWindow::Day),
-            total(today, vec![MetricType::TotalTokens]),
-            total(window.ending_at(now), vec![MetricType::ErrorRate]),
-            everything,
+            only(MetricType::TotalTokens, today(now, tz)),
+            only(MetricType::ErrorRate, window.ending_at(now)),
+            Query { quantiles, ..Query::filtered(window.ending_at(now), filter) },
         ];
-        let mut answers = self.query_all(&queries)?.into_iter();
-        let mut next = || answers.next().map_or_else(Measures::default, Answer::into_total);
-        let (minute, hour, day, today, errors) = (next(), next(), next(), next(), next());
-        let last = answers.next();
-        let exact = last.as_ref().is_none_or(|answer| answer.exact);
-        let window = last.map_or_else(Measures::default, Answer::into_total);
-        Ok(CurrentMetrics {
-            as_of: now,
-            requests_per_minute: minute.requests(),
-            requests_per_hour: hour.requests(),
-            requests_per_day: day.requests(),
-            latency: LatencyKind::ALL.map(|kind| window.latency_stats(kind)),
-            today_total_tokens: today.total_tokens(),
-            window,
-            errors,
-            exact,
+        self.query_all(&queries, |_, results| {
+            let exact = results.last().is_none_or(|result| result.exact);
+            let mut totals = results.into_iter().map(QueryResult::into_total);
+            let mut next = || totals.next().unwrap_or_default();
+            let [minute, hour, day]: [Measures; 3] = std::array::from_fn(|_| next());
+            let (today, errors, window) = (next(), next(), next());
+            Ok(CurrentMetrics {
+                as_of: now,
+                requests_per_minute: minute.requests(),
+                requests_per_hour: hour.requests(),
+                requests_per_day: day.requests(),
+                latency: LatencyKind::ALL.map(|kind| window.latency_stats(kind)),
+                today_total_tokens: today.total_tokens(),
+                window,
+                errors,
+                exact,
+            })
         })
     }
+}
+
+/// The local day so far.
+pub(super) fn today(now: Timestamp, tz: Tz) -> TimeRange {
+    TimeRange::new(day_start(local_date(now, tz), tz), now.plus_ms(1))
 }

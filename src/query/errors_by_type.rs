@@ -1,9 +1,27 @@
-//! Errors grouped by type, read off the counters of the rollups.
+//! Errors grouped by type, from the counters of rollups instead of raw rows.
 
-use super::types::{Answer, Query, Series};
+use std::cmp::Reverse;
+
+use super::types::{Query, QueryResult, Series};
 use crate::model::{Count, Dimension, ErrorType, Filter, Measures, MetricType};
 
-/// Whether counters answer a query grouped by error type, perhaps among other dimensions.
+/// The error types that occurred, each with its number of errors.
+pub(super) fn error_counts(measures: &Measures) -> impl Iterator<Item = (ErrorType, i64)> {
+    let counts = ErrorType::ALL.iter().map(|kind| (*kind, measures.get(Count::of_error(*kind))));
+    counts.filter(|(_, errors)| *errors > 0)
+}
+
+/// The errors of some types, as the only requests.
+pub(super) fn errors_only(measures: &Measures, kinds: &[ErrorType]) -> Measures {
+    let mut only = Measures::default();
+    for kind in kinds.iter().map(|kind| Count::of_error(*kind)) {
+        only.bump(kind, measures.get(kind));
+        only.bump(Count::Requests, measures.get(kind));
+    }
+    only
+}
+
+/// Whether counters suffice for a query grouped by error type, possibly among other dimensions.
 pub(super) fn expands(query: &Query) -> bool {
     let counted = matches!(query.metrics[..], [MetricType::ErrorRate | MetricType::RequestRate]);
     query.group_by.contains(&Dimension::ErrorType)
@@ -12,7 +30,7 @@ pub(super) fn expands(query: &Query) -> bool {
         && query.filter.outcomes.is_empty()
 }
 
-/// The query whose groups `query` cuts further by error type.
+/// The query for the groups that `query` divides further by error type.
 pub(super) fn groups_with_errors(query: &Query) -> Query {
     let is_other = |dimension: &&Dimension| **dimension != Dimension::ErrorType;
     Query {
@@ -23,7 +41,7 @@ pub(super) fn groups_with_errors(query: &Query) -> Query {
     }
 }
 
-/// The errors of the types that a query asks for.
+/// The number of errors of the types that a query asks for.
 pub(super) fn wanted_errors(query: &Query, measures: &Measures) -> i64 {
     wanted(query).map(|kind| measures.get(Count::of_error(kind))).sum()
 }
@@ -33,27 +51,33 @@ fn wanted(query: &Query) -> impl Iterator<Item = ErrorType> {
     ErrorType::ALL.iter().copied().filter(move |kind| kinds.is_empty() || kinds.contains(kind))
 }
 
-/// A series for each error type that occurred in each group: for rates over all requests of the group,
-/// for counts over its own.
+/// A series for each error type that occurred in each group. The base of a rate is all requests of the group; for counts,
+/// the errors are the requests.
 ///
-/// Groups with few errors are one group `(other)`. Error types are few and are not folded: rates over
-/// the same requests do not add up.
-pub(super) fn by_error_type(query: &Query, mut groups: Answer) -> Answer {
-    let as_count = query.metrics == [MetricType::RequestRate];
-    let mut series: Vec<(bool, i64, Series)> = Vec::new();
+/// Groups with few errors are grouped as `(other)`. Error types are few and always have a series: rates over the same
+/// requests do not add up.
+pub(super) fn by_error_type(query: &Query, mut groups: QueryResult) -> QueryResult {
+    let as_requests = query.metrics == [MetricType::RequestRate];
+    let mut series: Vec<(bool, Reverse<i64>, Series)> = Vec::new();
     for (place, all) in std::mem::take(&mut groups.series).into_iter().enumerate() {
-        let is_folded = place >= query.max_series.max(1);
+        let is_other = place >= query.max_series.max(1);
         for kind in wanted(query) {
-            let buckets: Vec<Measures> =
-                all.buckets.iter().map(|bucket| only(bucket, kind, as_count)).collect();
+            let only = |bucket: &Measures| {
+                let mut measures = errors_only(bucket, &[kind]);
+                if !as_requests {
+                    measures.values[Count::Requests as usize] = bucket.requests();
+                }
+                measures
+            };
+            let buckets: Vec<Measures> = all.buckets.iter().map(only).collect();
             let errors = buckets.iter().map(Measures::errors).sum();
             if errors > 0 {
                 let group = names(query, &all.group, kind);
-                series.push((is_folded, errors, Series { group, buckets }));
+                series.push((is_other, Reverse(errors), Series { group, buckets }));
             }
         }
     }
-    series.sort_by_key(|(is_folded, errors, _)| (*is_folded, std::cmp::Reverse(*errors)));
+    series.sort_by_key(|(is_other, errors, _)| (*is_other, *errors));
     groups.series = series.into_iter().map(|(_, _, series)| series).collect();
     groups
 }
@@ -62,17 +86,8 @@ pub(super) fn by_error_type(query: &Query, mut groups: Answer) -> Answer {
 fn names(query: &Query, group: &[String], kind: ErrorType) -> Vec<String> {
     let mut others = group.iter().cloned();
     let name = |dimension: &Dimension| match dimension {
-        Dimension::ErrorType => kind.as_str().to_owned(),
+        Dimension::ErrorType => kind.to_string(),
         _ => others.next().unwrap_or_default(),
     };
     query.group_by.iter().map(name).collect()
-}
-
-/// The measures of one error type; requests are its errors, or stay all requests as the base of a rate.
-fn only(bucket: &Measures, kind: ErrorType, as_count: bool) -> Measures {
-    let mut measures = Measures::default();
-    let errors = bucket.get(Count::of_error(kind));
-    measures.bump(Count::of_error(kind), errors);
-    measures.bump(Count::Requests, if as_count { errors } else { bucket.requests() });
-    measures
 }

@@ -1,62 +1,55 @@
 //! Counts of requests by latency over time, from the same distributions as the percentiles.
 
 use super::engine::Engine;
-use super::types::{Answer, Heatmap, HeatmapQuery, Query};
+use super::types::{Heatmap, HeatmapQuery, Query, QueryResult};
 use crate::error::Result;
 use crate::model::sketch::bin_bounds_us;
-use crate::model::{LatencyKind, Measures};
+use crate::model::{LatencyKind, Measures, MetricType};
 
-/// Rows of a heatmap: each bound is about 1.5 times the one before.
+/// Sketch bins per row of a heatmap: each bound is about 1.5 times the previous one.
 const BINS_PER_ROW: u16 = 20;
 
 impl Engine {
-    /// Answers a heatmap of one latency.
+    /// The heatmap of one latency.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
-        let kind = query.kind;
-        let query = Query {
+    /// If the file cannot be read.
+    pub(crate) fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
+        let plain = Query {
             aggregation: Some(query.aggregation),
             tz: query.tz,
-            filter: query.filter.clone(),
-            quantiles: vec![kind],
-            metrics: vec![crate::model::MetricType::RequestRate],
-            ..Query::total(query.range)
+            quantiles: vec![query.kind],
+            metrics: vec![MetricType::RequestRate],
+            ..Query::filtered(query.range, &query.filter)
         };
-        let answer = self.query(&query)?;
-        Ok(heatmap_of(&answer, kind))
+        Ok(heatmap_of(&self.query(&plain)?, query.kind))
     }
 }
 
-/// The heatmap of the first series of an answer that has distributions of `kind`.
-pub fn heatmap_of(answer: &Answer, kind: LatencyKind) -> Heatmap {
-    let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-    let rows: Vec<Vec<(u16, u64)>> = buckets.iter().map(|bucket| rows_of(bucket, kind)).collect();
-    let used = || rows.iter().flatten().map(|(row, _)| *row);
-    let boundaries = answer.boundaries.clone();
+/// The heatmap of the first series of a result that has distributions of `kind`.
+pub(crate) fn heatmap_of(result: &QueryResult, kind: LatencyKind) -> Heatmap {
+    let boundaries = result.boundaries.clone();
+    let by_bucket: Vec<Vec<(u16, u64)>> =
+        result.first_series().iter().map(|bucket| rows_of(bucket, kind)).collect();
+    let used = || by_bucket.iter().flatten().map(|(row, _)| *row);
     let (Some(first), Some(last)) = (used().min(), used().max()) else {
-        let counts = vec![Vec::new(); buckets.len()];
-        return Heatmap { boundaries, bounds_ms: Vec::new(), counts };
+        return Heatmap {
+            boundaries,
+            bounds_ms: Vec::new(),
+            counts: vec![Vec::new(); by_bucket.len()],
+        };
     };
+    let upper_bin = |row: u16| row * BINS_PER_ROW + BINS_PER_ROW - 1;
     let bounds_ms = (first..=last).map(|row| bin_bounds_us(upper_bin(row)).1 / 1_000.0).collect();
-    let counts = rows
-        .into_iter()
-        .map(|rows| {
-            let mut counts = vec![0; usize::from(last - first) + 1];
-            for (row, count) in rows {
-                counts[usize::from(row - first)] += count;
-            }
-            counts
-        })
-        .collect();
-    Heatmap { boundaries, bounds_ms, counts }
+    let dense = |rows: &Vec<(u16, u64)>| {
+        let mut counts = vec![0; usize::from(last - first) + 1];
+        rows.iter().for_each(|(row, count)| counts[usize::from(row - first)] += count);
+        counts
+    };
+    Heatmap { boundaries, bounds_ms, counts: by_bucket.iter().map(dense).collect() }
 }
 
-const fn upper_bin(row: u16) -> u16 {
-    row * BINS_PER_ROW + BINS_PER_ROW - 1
-}
-
+/// The rows of a bucket with their counts; a row may occur several times.
 fn rows_of(bucket: &Measures, kind: LatencyKind) -> Vec<(u16, u64)> {
     let Some(mut distribution) = bucket.distributions[kind.index()].clone() else {
         return Vec::new();

@@ -1,84 +1,76 @@
-//! The groups of a query with the most requests, and those that are asked for by name.
+//! The groups of a query with the most requests, and groups that are requested by name.
 
-use rustc_hash::FxHashSet;
+use std::cmp::Reverse;
 
-use super::answer::group_names;
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::engine::Engine;
 use super::execute::Executed;
-use super::table::GroupKey;
+use super::result::group_names;
+use super::sorted_run::GroupKey;
 use super::types::{Query, Series};
 use crate::error::Result;
-use crate::model::{Column, Count, Dimension, Filter, KeyColumn, Measures, Name};
+use crate::model::{Dimension, Filter, KeyColumn, Measures, Name};
 use crate::store::Reader;
 
 /// The groups of a query with the most requests.
 #[derive(Debug)]
-pub struct Leading<T> {
-    /// The values of the group's dimensions, with what was read of its measures.
-    pub groups: Vec<(Vec<String>, T)>,
-    /// There were more, apart from those that were asked for by name.
-    pub is_truncated: bool,
-}
-
-/// Which groups are wanted.
-#[derive(Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The most of those with the most requests.
-    pub most: usize,
-    /// The values of those that are wanted however few requests they have; asked for only when there are
-    /// more groups than `most`.
-    pub also: &'a dyn Fn() -> Vec<Vec<String>>,
-}
-
-impl std::fmt::Debug for Wanted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} groups", self.most)
-    }
+pub(crate) struct Leading<T> {
+    /// The names of each group, with what was read of its measures.
+    pub(crate) groups: Vec<(Vec<String>, T)>,
+    /// Whether there were more groups, apart from those requested by name.
+    pub(crate) is_truncated: bool,
 }
 
 impl Engine {
-    /// The values of the groups that are wanted, each with what `read` makes of its measures, and whether
-    /// there were more; for a query without aggregation. Groups are read one by one, so that very many
-    /// take little memory. Without grouping there is one group without values.
+    /// The `limit` groups with the most requests, each with what `read` makes of its measures; for a query without
+    /// aggregation. Without grouping, the only group has no names.
     ///
-    /// Groups with as many requests as each other come in the order in which their values were first seen.
+    /// If there are more groups, those named by `also` are included, however few requests they have. Groups with the same
+    /// number of requests are in the order in which their values were first seen.
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn leading_groups<T>(
+    pub(crate) fn leading_groups<T>(
         &self,
         query: &Query,
-        wanted: &Wanted<'_>,
+        limit: usize,
+        also: &dyn Fn() -> Vec<Vec<String>>,
         read: &dyn Fn(&Measures) -> T,
     ) -> Result<Leading<T>> {
         if query.group_by.contains(&Dimension::ErrorType) {
-            return self.leading_error_types(query, wanted, read);
+            return self.leading_error_types(query, limit, also, read);
         }
-        let mut leading = self.with_snapshot(query, |reader, executed| {
-            let Executed { gathered, errors, .. } = executed;
-            let table = gathered.into_table();
-            let requests = |row: usize| table.value(row, Column::count(Count::Requests));
-            let mut rows: Vec<(GroupKey, usize)> = table.groups().collect();
-            rows.sort_unstable_by_key(|(key, row)| (std::cmp::Reverse(requests(*row)), *key));
-            let is_truncated = rows.len() > wanted.most;
-            if is_truncated {
-                let also = Named::new(reader, &query.group_by, (wanted.also)())?;
-                let smaller = rows.split_off(wanted.most);
-                let keys: Vec<GroupKey> = smaller.iter().map(|(key, _)| *key).collect();
-                let is_wanted = also.among(reader, &query.group_by, &keys)?;
-                let also = smaller.into_iter().zip(is_wanted).filter(|(_, is_wanted)| *is_wanted);
-                rows.extend(also.map(|(row, _)| row));
-            }
-            let keys: Vec<GroupKey> = rows.iter().map(|(key, _)| *key).collect();
-            let names = group_names(reader, &query.group_by, &keys)?;
-            let facts = rows.iter().map(|(_, row)| {
-                let mut measures = table.measures(*row);
-                if let Some(errors) = &errors {
-                    errors.apply(&mut measures);
-                }
-                read(&measures)
+        let mut leading = self.with_executed(query, |reader, executed| {
+            let Executed { mut table, errors, .. } = executed;
+            let mut measures = Measures::default();
+            let mut ranked: Vec<(Reverse<i64>, GroupKey)> = Vec::new();
+            table.each(|_, key, row| {
+                row.copy_values_to(&mut measures);
+                ranked.push((Reverse(measures.requests()), key));
             });
-            Ok(Leading { groups: names.into_iter().zip(facts).collect(), is_truncated })
+            ranked.sort_unstable();
+            let mut keys: Vec<GroupKey> = ranked.into_iter().map(|(_, key)| key).collect();
+            let is_truncated = keys.len() > limit;
+            if is_truncated {
+                let smaller = keys.split_off(limit);
+                let named = NamedGroups::new(reader, &query.group_by, also())?;
+                keys.extend(named.among(reader, &query.group_by, smaller)?);
+            }
+            let mut facts: FxHashMap<GroupKey, Option<T>> =
+                keys.iter().map(|key| (*key, None)).collect();
+            table.each(|_, key, row| {
+                if let Some(facts) = facts.get_mut(&key) {
+                    let mut measures = Measures::default();
+                    row.move_to(&mut measures);
+                    errors.apply(&mut measures);
+                    *facts = Some(read(&measures));
+                }
+            });
+            let names = group_names(reader, &query.group_by, &keys)?;
+            let groups = names.into_iter().zip(&keys);
+            let groups = groups.filter_map(|(names, key)| Some((names, facts.remove(key)??)));
+            Ok(Leading { groups: groups.collect(), is_truncated })
         })?;
         if leading.groups.is_empty() && query.group_by.is_empty() {
             leading.groups.push((Vec::new(), read(&Measures::default())));
@@ -86,20 +78,21 @@ impl Engine {
         Ok(leading)
     }
 
-    /// Of groups by error type, which are read off the counters of other groups: those with the most errors.
+    /// The groups with the most errors, of a query grouped by error type, from the counters of other groups.
     fn leading_error_types<T>(
         &self,
         query: &Query,
-        wanted: &Wanted<'_>,
+        limit: usize,
+        also: &dyn Fn() -> Vec<Vec<String>>,
         read: &dyn Fn(&Measures) -> T,
     ) -> Result<Leading<T>> {
-        // None are folded into one, which would be no group to watch.
+        // `(other)` would not be a group to watch.
         let whole = Query { max_series: self.max_points, ..query.clone() };
         let mut series = self.query(&whole)?.series;
-        let is_truncated = series.len() > wanted.most;
+        let is_truncated = series.len() > limit;
         if is_truncated {
-            let also: FxHashSet<Vec<String>> = (wanted.also)().into_iter().collect();
-            let smaller = series.split_off(wanted.most);
+            let also: FxHashSet<Vec<String>> = also().into_iter().collect();
+            let smaller = series.split_off(limit);
             series.extend(smaller.into_iter().filter(|series| also.contains(&series.group)));
         }
         let total = |buckets: Vec<Measures>| buckets.into_iter().next().unwrap_or_default();
@@ -108,33 +101,34 @@ impl Engine {
     }
 }
 
-/// Groups that are asked for by the names of their values.
-struct Named {
-    groups: FxHashSet<Vec<String>>,
-    /// The ids of the values, in the order of the dimensions: few groups have to be named to be compared.
+/// Groups that are requested by the names of their values.
+struct NamedGroups {
+    names: FxHashSet<Vec<String>>,
+    /// The ids of the values of each dimension, so that only a few other groups need to be named to compare them.
     ids: Vec<FxHashSet<i64>>,
 }
 
-impl Named {
+impl NamedGroups {
     fn new(reader: &Reader<'_>, by: &[Dimension], groups: Vec<Vec<String>>) -> Result<Self> {
         let ids = by.iter().enumerate().map(|(place, dimension)| {
             let names = groups.iter().filter_map(|group| group.get(place));
             ids_of(reader, *dimension, names.map(Name::from).collect())
         });
         let ids = ids.collect::<Result<_>>()?;
-        Ok(Self { ids, groups: groups.into_iter().collect() })
+        Ok(Self { ids, names: groups.into_iter().collect() })
     }
 
-    /// Which of the groups with these ids are asked for.
-    fn among(&self, reader: &Reader<'_>, by: &[Dimension], keys: &[GroupKey]) -> Result<Vec<bool>> {
-        let may_be = |key: &GroupKey| key.iter().zip(&self.ids).all(|(id, ids)| ids.contains(id));
-        let mut is_asked_for: Vec<bool> = keys.iter().map(may_be).collect();
-        let places: Vec<usize> = (0..keys.len()).filter(|place| is_asked_for[*place]).collect();
-        let named: Vec<GroupKey> = places.iter().map(|place| keys[*place]).collect();
-        for (place, names) in places.into_iter().zip(group_names(reader, by, &named)?) {
-            is_asked_for[place] = self.groups.contains(&names);
-        }
-        Ok(is_asked_for)
+    /// Those of `keys` whose groups are requested.
+    fn among(
+        &self,
+        reader: &Reader<'_>,
+        by: &[Dimension],
+        mut keys: Vec<GroupKey>,
+    ) -> Result<Vec<GroupKey>> {
+        keys.retain(|key| key.iter().zip(&self.ids).all(|(id, ids)| ids.contains(id)));
+        let names = group_names(reader, by, &keys)?;
+        let named = keys.into_iter().zip(names).filter(|(_, names)| self.names.contains(names));
+        Ok(named.map(|(key, _)| key).collect())
     }
 }
 
@@ -148,13 +142,19 @@ fn ids_of(
     let Some(key) = KeyColumn::of(dimension).filter(|_| !names.is_empty()) else {
         return Ok(FxHashSet::default());
     };
-    let mut filter = Filter::default();
+    let resolved = reader.resolve(&restricted(&Filter::default(), dimension, names))?;
+    Ok(resolved.ids(key).unwrap_or(&[]).iter().copied().collect())
+}
+
+/// The filter, for these values of a dimension only.
+pub(super) fn restricted(filter: &Filter, dimension: Dimension, names: Vec<Name>) -> Filter {
+    let mut filter = filter.clone();
     match dimension {
         Dimension::Space => filter.spaces = names,
         Dimension::User => filter.users = names,
+        Dimension::Model => filter.models = names,
         Dimension::Provider => filter.providers = names,
-        Dimension::Model | Dimension::ErrorType => filter.models = names,
+        Dimension::ErrorType => {}
     }
-    let resolved = reader.resolve(&filter)?;
-    Ok(resolved.ids(key).unwrap_or(&[]).iter().copied().collect())
+    filter
 }

@@ -1,70 +1,66 @@
-//! Planning, purely: which levels, which raw rows.
+//! The planner, a pure function: which rollup levels and which raw rows serve a query.
 //!
-//! A range is cut into the fewest buckets that cover it exactly: days inside, then quarter hours, then
-//! minutes, raw rows at the ragged edges. Rows after the watermark (the tail) are always read raw.
+//! A range is cut into the fewest buckets that cover it exactly: days inside, then quarter hours, then minutes, and raw rows
+//! at its ragged edges. Rows after the watermark (the tail) are always read raw.
 
 use crate::model::time::DAY_MS;
-use crate::model::{Dimension, Grouping, KeyColumn, Level, ROLLUPS, TimeRange, Timestamp};
+use crate::model::{Dimension, Filter, Grouping, KeyColumn, Level, ROLLUPS, TimeRange, Timestamp};
 use crate::store::{DayRow, pruned_flag};
 
-/// Where a part of the answer comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SegmentSource {
-    /// Rollup rows whose bucket starts inside the segment.
-    Level(Level),
-    /// Raw rows that the rollups include.
-    Raw,
-}
-
-/// A part of the range, answered from one source.
+/// A part of a range that is read from one rollup level or from raw rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// The source.
-    pub source: SegmentSource,
-    /// The part.
-    pub range: TimeRange,
+pub(super) struct Segment {
+    /// Rollup rows whose bucket starts in the range; `None`: raw rows up to the watermark.
+    pub(super) level: Option<Level>,
+    pub(super) range: TimeRange,
 }
 
-/// How a query is answered.
+/// How a query is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub(super) enum Plan {
     /// Everything from raw rows, those after the watermark included.
     Raw,
     /// Segments from rollups and raw rows up to the watermark, then the tail.
     Rollups {
-        /// The rollup.
         grouping: Grouping,
         /// In order of time; together they cover the range.
         segments: Vec<Segment>,
-        /// Part of the range has outlived the rows that would answer it exactly.
+        /// Whether retention deleted rows that an exact result needs.
         incomplete: bool,
     },
 }
 
-/// What the planner needs to know of a query.
+/// What the planner needs to know about a query.
 #[derive(Clone, Debug)]
-pub struct Shape<'a> {
-    /// The range.
-    pub range: TimeRange,
-    /// Instants that no bucket may straddle, in order: the boundaries of the answer's buckets.
-    pub boundaries: &'a [Timestamp],
-    /// Key columns of the dimensions grouped by and filtered by.
-    pub keys: Vec<KeyColumn>,
-    /// Distributions are wanted.
-    pub sketches: bool,
-    /// Only raw rows know the answer.
-    pub raw_only: bool,
+pub(super) struct Shape<'a> {
+    pub(super) range: TimeRange,
+    /// Instants that no bucket may straddle, in order: the boundaries of the result's buckets.
+    pub(super) boundaries: &'a [Timestamp],
+    /// Key columns of the dimensions that the query groups or filters by.
+    pub(super) keys: Vec<KeyColumn>,
+    /// Whether the query needs distributions.
+    pub(super) sketches: bool,
+    /// Whether only raw rows have what the query needs.
+    pub(super) raw_only: bool,
 }
 
-/// The key columns of some dimensions, each once.
-pub fn key_columns(dimensions: impl Iterator<Item = Dimension>) -> Vec<KeyColumn> {
-    let mut keys: Vec<KeyColumn> = dimensions.filter_map(KeyColumn::of).collect();
+/// The key columns of the dimensions that a query groups or filters by, sorted, each once.
+pub(super) fn key_columns(filter: &Filter, group_by: &[Dimension]) -> Vec<KeyColumn> {
+    let filtered = [
+        (KeyColumn::Space, &filter.spaces),
+        (KeyColumn::User, &filter.users),
+        (KeyColumn::Model, &filter.models),
+        (KeyColumn::Model, &filter.providers),
+    ];
+    let filtered = filtered.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key);
+    let grouped = group_by.iter().filter_map(|dimension| KeyColumn::of(*dimension));
+    let mut keys: Vec<KeyColumn> = grouped.chain(filtered).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
 }
 
-/// The cheapest grouping that carries the keys, with distributions when they are wanted.
+/// The cheapest rollup with these keys, and with sketches if they are needed.
 fn grouping_for(keys: &[KeyColumn], sketches: bool) -> Option<Grouping> {
     ROLLUPS
         .iter()
@@ -73,174 +69,130 @@ fn grouping_for(keys: &[KeyColumn], sketches: bool) -> Option<Grouping> {
         .map(|rollup| rollup.grouping)
 }
 
-/// Whether asking for distributions by these keys changes nothing of where the answer comes from: a rollup
-/// has them, or raw rows are read anyway.
+/// Whether distributions by these keys cost no further reads: a rollup has them, or raw rows are read anyway.
 pub(super) fn sketches_are_cheap(keys: &[KeyColumn]) -> bool {
     grouping_for(keys, true).is_some() || grouping_for(keys, false).is_none()
 }
 
 /// Plans a query over the days that have data.
-pub fn plan(shape: &Shape<'_>, days: &[DayRow]) -> Plan {
+pub(super) fn plan(shape: &Shape<'_>, days: &[DayRow]) -> Plan {
     if shape.raw_only {
         return Plan::Raw;
     }
     let Some(grouping) = grouping_for(&shape.keys, shape.sketches) else { return Plan::Raw };
-    let mut cover = Cover { grouping, segments: Vec::new(), incomplete: false };
-    let range = widen_to_data(shape.range, days);
-    for run in runs(range, days) {
-        for piece in cut(run.range, shape.boundaries) {
-            cover.add(piece, run.pruned);
+    let mut cover = Cover { segments: Vec::new(), incomplete: false };
+    for (range, pruned) in equally_pruned(widen_to_data(shape.range, days), days) {
+        let levels = grouping.rollup().levels.iter().rev().map(|level| Some(*level));
+        let kept: Vec<Option<Level>> =
+            levels.chain([None]).filter(|level| pruned & pruned_flag(*level) == 0).collect();
+        let finest = kept.iter().rev().find_map(|level| *level);
+        for range in cut(range, shape.boundaries) {
+            cover.add(range, &kept, finest);
         }
     }
     Plan::Rollups { grouping, segments: cover.segments, incomplete: cover.incomplete }
 }
 
-/// Moves an edge that lies beyond the data of its day to the edge of the day: nothing is added, and
-/// whole buckets answer where raw rows would have to.
+/// Moves an edge outside the data of its day to the edge of the day. This adds no rows, and whole buckets replace raw rows.
 fn widen_to_data(range: TimeRange, days: &[DayRow]) -> TimeRange {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else {
-        return TimeRange::new(range.start, range.start);
-    };
-    let data = TimeRange::from_unix_ms(first.day_ms, last.day_ms + DAY_MS);
-    let clamped = range.intersect(data);
-    if clamped.is_empty() {
-        return TimeRange::new(range.start, range.start);
+    let empty = TimeRange::new(range.start, range.start);
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return empty };
+    let TimeRange { start, end } =
+        range.intersect(TimeRange::from_unix_ms(first.day_ms, last.day_ms + DAY_MS));
+    if end <= start {
+        return empty;
     }
-    let day_of = |at: Timestamp| {
-        let day_ms = at.floor_to(DAY_MS).as_unix_ms();
-        days.binary_search_by_key(&day_ms, |day| day.day_ms).ok().map(|found| &days[found])
+    // The edge `at` of the day that contains `inside`; `without_data` if that day has no rows.
+    let widened = |at: Timestamp, inside: Timestamp, without_data: Timestamp| {
+        let day_ms = inside.floor_to(DAY_MS).as_unix_ms();
+        match days.binary_search_by_key(&day_ms, |day| day.day_ms).map(|found| &days[found]) {
+            Ok(day) if at.as_unix_ms() <= day.min_started_at_ms => Timestamp::from_unix_ms(day_ms),
+            Ok(day) if at.as_unix_ms() > day.max_started_at_ms => {
+                Timestamp::from_unix_ms(day_ms + DAY_MS)
+            }
+            Ok(_) => at,
+            Err(_) => without_data,
+        }
     };
-    let start = match day_of(clamped.start) {
-        Some(day) if clamped.start.as_unix_ms() <= day.min_started_at_ms => {
-            Timestamp::from_unix_ms(day.day_ms)
-        }
-        Some(day) if clamped.start.as_unix_ms() > day.max_started_at_ms => {
-            Timestamp::from_unix_ms(day.day_ms + DAY_MS)
-        }
-        Some(_) => clamped.start,
-        None => clamped.start.floor_to(DAY_MS),
-    };
-    let end = match day_of(clamped.end.plus_ms(-1)) {
-        Some(day) if clamped.end.as_unix_ms() > day.max_started_at_ms => {
-            Timestamp::from_unix_ms(day.day_ms + DAY_MS)
-        }
-        Some(day) if clamped.end.as_unix_ms() <= day.min_started_at_ms => {
-            Timestamp::from_unix_ms(day.day_ms)
-        }
-        Some(_) => clamped.end,
-        None => clamped.end.ceil_to(DAY_MS),
-    };
+    let end = widened(end, end.plus_ms(-1), end.ceil_to(DAY_MS));
+    let start = widened(start, start, start.floor_to(DAY_MS));
     TimeRange::new(start, end.max(start))
 }
 
-/// Neighbouring days of which the same levels are left.
-struct Run {
-    range: TimeRange,
-    pruned: i64,
+/// Cuts a range where the pruned levels change from one day to the next.
+fn equally_pruned(range: TimeRange, days: &[DayRow]) -> Vec<(TimeRange, i64)> {
+    let start_of = |day: &DayRow| Timestamp::from_unix_ms(day.day_ms);
+    let first = days.partition_point(|day| start_of(day).plus_ms(DAY_MS) <= range.start);
+    let after = days.partition_point(|day| start_of(day) < range.end);
+    let days = days.get(first..after).unwrap_or_default();
+    let mut parts: Vec<(TimeRange, i64)> = Vec::new();
+    for day in days.chunk_by(|a, b| a.pruned == b.pruned).filter_map(|chunk| chunk.first()) {
+        let start = start_of(day).max(range.start);
+        if let Some((before, _)) = parts.last_mut() {
+            before.end = start;
+        }
+        let start = if parts.is_empty() { range.start } else { start };
+        parts.push((TimeRange::new(start, range.end), day.pruned));
+    }
+    parts
 }
 
-fn runs(range: TimeRange, days: &[DayRow]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    if range.is_empty() {
-        return runs;
-    }
-    let mut start = range.start;
-    let mut pruned = None;
-    for day in days.iter().filter(|day| day.day_ms + DAY_MS > range.start.as_unix_ms()) {
-        let day_start = Timestamp::from_unix_ms(day.day_ms);
-        if day_start >= range.end {
-            break;
-        }
-        if pruned.is_some_and(|before| before != day.pruned) {
-            let cut = day_start.max(start);
-            runs.push(Run { range: TimeRange::new(start, cut), pruned: pruned.unwrap_or(0) });
-            start = cut;
-        }
-        pruned = Some(day.pruned);
-    }
-    runs.push(Run { range: TimeRange::new(start, range.end), pruned: pruned.unwrap_or(0) });
-    runs
-}
-
-/// Cuts a range at the boundaries that lie inside it.
+/// Cuts a range at the boundaries inside it, except the first and the last boundary, beyond which there is no data.
 fn cut(range: TimeRange, boundaries: &[Timestamp]) -> Vec<TimeRange> {
-    let first = boundaries.partition_point(|boundary| *boundary <= range.start);
-    // The last boundary ends the last bucket; what lies beyond it is free of data.
-    let inner = &boundaries[first.min(boundaries.len())
-        ..boundaries.len().saturating_sub(1).max(first.min(boundaries.len()))];
+    let boundaries = &boundaries[..boundaries.len().saturating_sub(1)];
     let mut pieces = Vec::new();
     let mut start = range.start;
-    for boundary in inner.iter().take_while(|boundary| **boundary < range.end) {
-        pieces.push(TimeRange::new(start, *boundary));
-        start = *boundary;
+    for at in boundaries.iter().filter(|at| range.start < **at && **at < range.end) {
+        pieces.push(TimeRange::new(start, *at));
+        start = *at;
     }
     pieces.push(TimeRange::new(start, range.end));
     pieces
 }
 
+/// The segments that cover a range.
 struct Cover {
-    grouping: Grouping,
     segments: Vec<Segment>,
     incomplete: bool,
 }
 
 impl Cover {
-    fn add(&mut self, range: TimeRange, pruned: i64) {
-        let levels: Vec<Level> = self
-            .grouping
-            .rollup()
-            .levels
-            .iter()
-            .rev()
-            .copied()
-            .filter(|level| pruned & pruned_flag(Some(*level)) == 0)
-            .collect();
-        let raw_left = pruned & pruned_flag(None) == 0;
-        self.cover(range, &levels, levels.last().copied(), raw_left);
-    }
-
-    /// Covers with the coarsest level first, its edges with the finer ones.
-    fn cover(&mut self, range: TimeRange, levels: &[Level], finest: Option<Level>, raw_left: bool) {
+    /// Covers a range with the first of `levels`, coarsest first, and its edges with the others.
+    fn add(&mut self, range: TimeRange, levels: &[Option<Level>], finest: Option<Level>) {
         if range.is_empty() {
             return;
         }
-        let Some((level, finer)) = levels.split_first() else {
-            return self.ragged(range, finest, raw_left);
-        };
-        let inner = TimeRange::new(
-            range.start.ceil_to(level.width_ms()),
-            range.end.floor_to(level.width_ms()),
-        );
-        if inner.is_empty() {
-            return self.cover(range, finer, finest, raw_left);
-        }
-        self.cover(TimeRange::new(range.start, inner.start), finer, finest, raw_left);
-        self.push(SegmentSource::Level(*level), inner);
-        self.cover(TimeRange::new(inner.end, range.end), finer, finest, raw_left);
-    }
-
-    /// Part of one bucket. Where the raw rows are gone, the bucket counts where it starts: every
-    /// request counts once in neighbouring ranges, though not to the millisecond.
-    fn ragged(&mut self, range: TimeRange, finest: Option<Level>, raw_left: bool) {
-        match finest {
-            _ if raw_left => self.push(SegmentSource::Raw, range),
-            Some(level) => {
-                self.incomplete = true;
-                self.push(SegmentSource::Level(level), range);
+        match levels {
+            [Some(level), finer @ ..] => {
+                let width_ms = level.width_ms();
+                let inner =
+                    TimeRange::new(range.start.ceil_to(width_ms), range.end.floor_to(width_ms));
+                if inner.is_empty() {
+                    return self.add(range, finer, finest);
+                }
+                self.add(TimeRange::new(range.start, inner.start), finer, finest);
+                self.push(Segment { level: Some(*level), range: inner });
+                self.add(TimeRange::new(inner.end, range.end), finer, finest);
             }
-            None => self.incomplete = true,
+            [None, ..] => self.push(Segment { level: None, range }),
+            // Part of a bucket without raw rows: the bucket counts where it starts, so that each request counts once in
+            // adjacent ranges, though not to the millisecond.
+            [] => {
+                self.incomplete = true;
+                if finest.is_some() {
+                    self.push(Segment { level: finest, range });
+                }
+            }
         }
     }
 
-    fn push(&mut self, source: SegmentSource, range: TimeRange) {
-        if let Some(last) = self.segments.last_mut()
-            && last.source == source
-            && last.range.end == range.start
-        {
-            last.range.end = range.end;
-            return;
+    fn push(&mut self, segment: Segment) {
+        match self.segments.last_mut() {
+            Some(last) if last.level == segment.level && last.range.end == segment.range.start => {
+                last.range.end = segment.range.end;
+            }
+            _ => self.segments.push(segment),
         }
-        self.segments.push(Segment { source, range });
     }
 }
 
@@ -280,19 +232,10 @@ mod tests {
     fn a_ragged_range_is_days_inside_and_finer_towards_its_edges() {
         let days = [day("2026-03-01", 0), day("2026-03-02", 0), day("2026-03-03", 0)];
         let found = segments("2026-03-01T10:07:30.5Z", "2026-03-03T00:16:00Z", Vec::new(), &days);
-        let sources: Vec<SegmentSource> = found.iter().map(|segment| segment.source).collect();
-        use SegmentSource::{Level as L, Raw};
-        assert_eq!(
-            sources,
-            [
-                Raw,
-                L(Level::Minute),
-                L(Level::QuarterHour),
-                L(Level::Day),
-                L(Level::QuarterHour),
-                L(Level::Minute)
-            ]
-        );
+        let levels: Vec<Option<Level>> = found.iter().map(|segment| segment.level).collect();
+        let finer = [Some(Level::QuarterHour), Some(Level::Minute)];
+        assert_eq!(levels[..4], [None, finer[1], finer[0], Some(Level::Day)]);
+        assert_eq!(levels[4..], finer);
         assert!(found.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
         assert_eq!(found[0].range.start, at("2026-03-01T10:07:30.5Z"));
         assert_eq!(found[5].range.end, at("2026-03-03T00:16:00Z"));
@@ -309,7 +252,7 @@ mod tests {
             &[day("2026-03-01", 0), today],
         );
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].source, SegmentSource::Level(Level::Day));
+        assert_eq!(found[0].level, Some(Level::Day));
     }
 
     #[test]
@@ -337,9 +280,8 @@ mod tests {
         let gone = pruned_flag(None) | pruned_flag(Some(Level::Minute));
         let days = [day("2026-03-01", gone), day("2026-03-02", 0)];
         let found = segments("2026-03-01T10:07:00Z", "2026-03-02T00:01:00Z", Vec::new(), &days);
-        let levels: Vec<SegmentSource> = found.iter().map(|segment| segment.source).collect();
-        use SegmentSource::Level as L;
-        assert_eq!(levels, [L(Level::QuarterHour), L(Level::Minute)]);
+        let levels: Vec<Option<Level>> = found.iter().map(|segment| segment.level).collect();
+        assert_eq!(levels, [Some(Level::QuarterHour), Some(Level::Minute)]);
     }
 
     #[test]

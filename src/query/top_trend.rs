@@ -1,96 +1,77 @@
-//! How the requests of leading groups went over the range, in a few buckets: for the eye only.
+//! The requests of leading groups over the range, in a few buckets, for small charts.
 
-use std::collections::BTreeMap;
-
-use super::dashboard::DashboardQuery;
-use super::engine::{Engine, keys_of_dimensions};
-use super::plan::sketches_are_cheap;
-use super::types::Query;
+use super::engine::Engine;
+use super::leading::restricted;
+use super::plan::{key_columns, sketches_are_cheap};
+use super::types::{DashboardQuery, Query, TopTrend};
 use crate::error::Result;
-use crate::model::{
-    Aggregation, Count, Dimension, ErrorType, Filter, Measures, MetricType, Timestamp, Tz,
-};
+use crate::model::{Aggregation, Count, Dimension, ErrorType, Measures, MetricType, Name, Tz};
 use crate::store::Reader;
 
-/// Most groups with a trend.
-pub(super) const TREND_ROWS: usize = 10;
-/// Most buckets of a trend.
-const BUCKETS_MAX: i64 = 48;
-/// Fewer buckets show nothing.
-const BUCKETS_MIN: i64 = 4;
+/// Maximum number of groups with a trend.
+const MAX_GROUPS: usize = 10;
+/// Maximum number of buckets of a trend.
+const MAX_BUCKETS: i64 = 48;
+/// Minimum number of buckets; fewer show nothing.
+const MIN_BUCKETS: i64 = 4;
 
-/// Requests of each leading group in each bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopTrend {
-    /// Starts of the buckets followed by the end of the last one.
-    pub boundaries: Vec<Timestamp>,
-    /// Requests in each bucket, by the name of the group.
-    pub requests: BTreeMap<String, Vec<i64>>,
+impl Engine {
+    /// The trend of the first of the named groups; `None` if rollups do not have it.
+    pub(super) fn trend_of_groups(
+        &self,
+        reader: &Reader<'_>,
+        query: &DashboardQuery,
+        by: Dimension,
+        names: &[String],
+    ) -> Result<Option<TopTrend>> {
+        let Some(plain) = in_buckets(query, &[by]).filter(|_| !names.is_empty()) else {
+            return Ok(None);
+        };
+        let names = names.iter().take(MAX_GROUPS).map(Name::from).collect();
+        let filter = restricted(&plain.filter, by, names);
+        let metrics = vec![MetricType::RequestRate];
+        let grouped =
+            Query { group_by: vec![by], filter, metrics, max_series: MAX_GROUPS, ..plain };
+        let result = self.result(reader, &grouped, None)?;
+        let requests = result.series.into_iter().filter_map(|mut series| {
+            let counts = series.buckets.iter().map(Measures::requests).collect();
+            Some((series.group.pop()?, counts))
+        });
+        Ok(Some(TopTrend { boundaries: result.boundaries, requests: requests.collect() }))
+    }
+
+    /// The trend of every error type.
+    pub(super) fn trend_of_errors(
+        &self,
+        reader: &Reader<'_>,
+        query: &DashboardQuery,
+    ) -> Result<Option<TopTrend>> {
+        let Some(plain) = in_buckets(query, &[]) else { return Ok(None) };
+        let metrics = vec![MetricType::ErrorRate];
+        let result = self.result(reader, &Query { metrics, ..plain }, None)?;
+        let of_kind = |kind: &ErrorType| {
+            let errors = |bucket: &Measures| bucket.get(Count::of_error(*kind));
+            (kind.to_string(), result.first_series().iter().map(errors).collect())
+        };
+        let requests = ErrorType::ALL.iter().map(of_kind).collect();
+        Ok(Some(TopTrend { boundaries: result.boundaries, requests }))
+    }
 }
 
-/// The trend of the groups that `leaders` restricts to; `None` where it would cost more than buckets.
-pub(super) fn of_groups(
-    engine: &Engine,
-    reader: &Reader<'_>,
-    query: &DashboardQuery,
-    by: Dimension,
-    leaders: Filter,
-) -> Result<Option<TopTrend>> {
-    let Some((aggregation, tz)) = buckets(query, by) else { return Ok(None) };
-    let asked = Query {
-        aggregation: Some(aggregation),
-        tz,
-        group_by: vec![by],
-        filter: leaders,
-        metrics: vec![MetricType::RequestRate],
-        max_series: TREND_ROWS,
-        ..Query::total(query.range)
-    };
-    let answer = engine.answer(reader, &asked, None)?;
-    let requests = answer.series.into_iter().filter_map(|mut series| {
-        let counts = series.buckets.iter().map(Measures::requests).collect();
-        Some((series.group.pop()?, counts))
-    });
-    Ok(Some(TopTrend { boundaries: answer.boundaries, requests: requests.collect() }))
-}
-
-/// The trend of every type of error.
-pub(super) fn of_errors(
-    engine: &Engine,
-    reader: &Reader<'_>,
-    query: &DashboardQuery,
-) -> Result<Option<TopTrend>> {
-    let Some((aggregation, tz)) = buckets(query, Dimension::ErrorType) else { return Ok(None) };
-    let asked = Query {
-        aggregation: Some(aggregation),
-        tz,
-        filter: query.filter.clone(),
-        metrics: vec![MetricType::ErrorRate],
-        ..Query::total(query.range)
-    };
-    let answer = engine.answer(reader, &asked, None)?;
-    let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-    let of_kind = |kind: &ErrorType| {
-        let counts = buckets.iter().map(|bucket| bucket.get(Count::of_error(*kind)));
-        (kind.as_str().to_owned(), counts.collect())
-    };
-    let requests = ErrorType::ALL.iter().map(of_kind).collect();
-    Ok(Some(TopTrend { boundaries: answer.boundaries, requests }))
-}
-
-/// The finest buckets that are few and that rollups have; `None` where only single requests would answer.
-fn buckets(query: &DashboardQuery, by: Dimension) -> Option<(Aggregation, Tz)> {
-    let filter = &query.filter;
+/// The query in the finest buckets that are few and that rollups have; `None` if it needs raw rows.
+fn in_buckets(query: &DashboardQuery, group_by: &[Dimension]) -> Option<Query> {
+    let (range, filter) = (query.range, &query.filter);
     if filter.needs_raw_rows() {
         return None;
     }
-    let group_by = if by == Dimension::ErrorType { vec![] } else { vec![by] };
-    // Groups without buckets of a quarter of an hour have those of days in UTC.
-    let by_quarters = sketches_are_cheap(&keys_of_dimensions(filter, &group_by));
-    let fits = |aggregation: &&Aggregation| aggregation.max_buckets(query.range) <= BUCKETS_MAX;
-    let finest = if by_quarters { Aggregation::QuarterHour } else { Aggregation::Daily };
-    let mut coarser = Aggregation::ALL.iter().skip_while(|one| **one != finest);
-    let aggregation = *coarser.find(fits)?;
-    let tz = if by_quarters { query.tz } else { Tz::UTC };
-    (aggregation.max_buckets(query.range) >= BUCKETS_MIN + 2).then_some((aggregation, tz))
+    // Rollups without quarter hours have days in UTC.
+    let (finest, tz) = match sketches_are_cheap(&key_columns(filter, group_by)) {
+        true => (Aggregation::QuarterHour, query.tz),
+        false => (Aggregation::Daily, Tz::UTC),
+    };
+    let mut coarser = Aggregation::ALL.into_iter().skip_while(|one| *one != finest);
+    let aggregation = coarser.find(|one| one.max_buckets(range) <= MAX_BUCKETS)?;
+    let has_enough = aggregation.max_buckets(range) >= MIN_BUCKETS + 2;
+    let aggregation = Some(aggregation);
+    has_enough.then(|| Query { aggregation, tz, ..Query::filtered(range, filter) })
 }

@@ -1,58 +1,38 @@
-//! Where a metric is heading, and sudden rises of errors.
+//! The direction of a metric, and sudden rises of errors.
 
-use std::collections::BTreeMap;
-
-use super::engine::Engine;
-use super::types::{Answer, Query, SpikeReport, Trend, TrendDirection};
-use crate::error::Result;
+use super::errors_by_type::error_counts;
+use super::types::{QueryResult, SpikeReport, Trend, TrendDirection};
 use crate::model::measures::as_f64;
 use crate::model::stats::PointMetadata;
-use crate::model::{
-    Count, ErrorType, Measures, MetricDataPoint, MetricType, Stat, TimeRange, Timestamp,
-};
+use crate::model::{Measures, MetricDataPoint, MetricType, Stat, Timestamp};
 
-/// A change of less than this, in percent, is flat.
+/// Change below which a metric is flat, in percent.
 const FLAT_PERCENT: f64 = 5.0;
 
-/// The data points of a series.
-pub fn data_points(
-    boundaries: &[Timestamp],
-    buckets: &[Measures],
+/// The data points of the first series.
+pub(super) fn data_points(
+    result: &QueryResult,
     metric: MetricType,
     stat: Stat,
     now: Timestamp,
 ) -> Vec<MetricDataPoint> {
-    let edges = boundaries.windows(2);
-    edges
-        .zip(buckets)
-        .map(|(edge, bucket)| MetricDataPoint {
-            timestamp: edge[0],
-            value: bucket.value(metric, stat),
-            metadata: PointMetadata { count: bucket.samples(metric), incomplete: edge[1] > now },
-        })
-        .collect()
+    let point = |(edges, bucket): (&[Timestamp], &Measures)| MetricDataPoint {
+        timestamp: edges[0],
+        value: bucket.value(metric, stat),
+        metadata: PointMetadata { count: bucket.samples(metric), incomplete: edges[1] > now },
+    };
+    result.boundaries.windows(2).zip(result.first_series()).map(point).collect()
 }
 
-/// The trend of a metric: its points, and the second half of the complete ones against the first.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn trend(
-    engine: &Engine,
-    query: &Query,
-    metric: MetricType,
-    stat: Stat,
-    now: Timestamp,
-) -> Result<Trend> {
-    let answer: Answer = engine.query(query)?;
-    let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-    let points = data_points(&answer.boundaries, buckets, metric, stat, now);
+/// The points of the first series, and the second half of the complete ones compared with the first.
+pub(super) fn trend(result: &QueryResult, metric: MetricType, stat: Stat, now: Timestamp) -> Trend {
+    let buckets = result.first_series();
+    let points = data_points(result, metric, stat, now);
     let complete = points.iter().filter(|point| !point.metadata.incomplete).count();
-    // With an odd number of buckets the middle one belongs to neither half.
+    // Of an odd number of buckets, the middle one belongs to neither half.
     let half = complete / 2;
-    let value = |buckets: &[Measures]| mean(buckets, metric, stat);
-    let before = value(&buckets[..half]);
-    let after = value(&buckets[complete - half..complete]);
+    let before = mean(&buckets[..half], metric, stat);
+    let after = mean(&buckets[complete - half..complete], metric, stat);
     let change_percent = match (before, after) {
         (Some(before), Some(after)) if before != 0.0 => Some((after - before) * 100.0 / before),
         _ => None,
@@ -60,15 +40,14 @@ pub(super) fn trend(
     let direction = match (change_percent, before, after) {
         (Some(change), ..) if change >= FLAT_PERCENT => TrendDirection::Up,
         (Some(change), ..) if change <= -FLAT_PERCENT => TrendDirection::Down,
-        (Some(_), ..) => TrendDirection::Flat,
         (None, Some(_), Some(after)) if after > 0.0 => TrendDirection::Up,
-        (None, Some(_), Some(_)) => TrendDirection::Flat,
-        (None, ..) => TrendDirection::Unknown,
+        (_, Some(_), Some(_)) => TrendDirection::Flat,
+        _ => TrendDirection::Unknown,
     };
-    Ok(Trend { points, direction, change_percent })
+    Trend { points, direction, change_percent }
 }
 
-/// The value over some buckets together; sums are per bucket, so that halves compare.
+/// The value over some buckets together, per bucket if it is additive.
 fn mean(buckets: &[Measures], metric: MetricType, stat: Stat) -> Option<f64> {
     let (first, rest) = buckets.split_first()?;
     let mut total = first.clone();
@@ -78,72 +57,73 @@ fn mean(buckets: &[Measures], metric: MetricType, stat: Stat) -> Option<f64> {
     Some(if metric.is_additive() { value / buckets } else { value })
 }
 
-/// Fewest errors of a spike.
-const SPIKE_FLOOR: f64 = 5.0;
-/// Robust standard deviations above the median.
+/// Minimum number of errors of a spike.
+const SPIKE_MIN_ERRORS: f64 = 5.0;
+/// Minimum distance of a spike from the median, in robust standard deviations.
 const SPIKE_SIGMAS: f64 = 5.0;
 /// A spike is at least this many times the median.
 const SPIKE_RATIO: f64 = 2.0;
-/// Chance of as many errors at the baseline.
+/// Maximum probability of as many errors at the baseline.
 const SPIKE_P_VALUE: f64 = 1e-4;
-/// Fewest buckets that make a baseline.
+/// Minimum number of buckets of a baseline.
 const BASELINE_BUCKETS: usize = 8;
 
-/// The buckets of `range` whose errors rise suddenly above the buckets before them.
+/// The buckets of the first series whose errors rise suddenly above those of the other buckets.
 ///
-/// A bucket is a spike when its errors pass `max(med + 5 * 1.4826 * MAD, 2 * med, 5)` over the other
-/// buckets of the range, scaled to the bucket's requests, and the Poisson chance of as many errors is
-/// at most 1e-4 (median absolute deviation: Rousseeuw and Croux, "Alternatives to the Median Absolute
-/// Deviation", JASA 1993, for the factor 1.4826).
-pub fn spikes(boundaries: &[Timestamp], buckets: &[Measures]) -> Vec<SpikeReport> {
+/// A bucket is a spike if it has at least `max(median + 5 * 1.4826 * MAD, 2 * median, 5)` errors, over the buckets of the range,
+/// and the Poisson probability of as many errors is at most 1e-4 (MAD, the median absolute deviation, and the factor
+/// 1.4826: Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", JASA 1993).
+pub(super) fn spikes(result: &QueryResult) -> Vec<SpikeReport> {
+    let buckets = result.first_series();
     if buckets.len() <= BASELINE_BUCKETS {
         return Vec::new();
     }
     let counts: Vec<f64> = buckets.iter().map(|bucket| as_f64(bucket.errors())).collect();
-    let (median_errors, line) = baseline(&counts);
-    let is_spike = |errors: f64| {
-        errors >= line && poisson_tail(errors, median_errors.max(0.5)) <= SPIKE_P_VALUE
-    };
-    let rows = boundaries.iter().zip(buckets).zip(&counts);
-    rows.filter(|(_, errors)| is_spike(**errors))
-        .map(|((started_at, bucket), _)| report(*started_at, bucket, median_errors))
+    let baseline = Baseline::of(&counts);
+    let rows = result.boundaries.iter().zip(buckets).zip(&counts);
+    rows.filter(|(_, errors)| **errors >= baseline.line && baseline.is_unlikely(**errors))
+        .map(|((started_at, bucket), _)| SpikeReport {
+            started_at: *started_at,
+            errors: bucket.errors(),
+            requests: bucket.requests(),
+            expected_errors: baseline.median,
+            by_type: error_counts(bucket).map(|(kind, n)| (kind.as_str(), n)).collect(),
+        })
         .collect()
 }
 
-/// The median of some counts, and the count that stands out from them.
-fn baseline(counts: &[f64]) -> (f64, f64) {
-    let middle = median(counts);
-    let deviations: Vec<f64> = counts.iter().map(|count| (count - middle).abs()).collect();
-    let sigma = 1.4826 * median(&deviations);
-    (middle, (middle + SPIKE_SIGMAS * sigma).max(SPIKE_RATIO * middle).max(SPIKE_FLOOR))
-}
-
-/// The errors from which on a window is a spike, by the rule of [`spikes`], after `earlier` windows;
-/// `None` when they are too few to tell.
-pub fn spike_line(earlier: &[f64]) -> Option<f64> {
+/// The number of errors from which on a window is a spike, by the rule of [`spikes`], after `earlier` windows; `None` if
+/// they are too few for a baseline.
+pub(crate) fn spike_line(earlier: &[f64]) -> Option<f64> {
     if earlier.len() < BASELINE_BUCKETS {
         return None;
     }
-    let (middle, line) = baseline(earlier);
-    let mut least = line.ceil();
-    while poisson_tail(least, middle.max(0.5)) > SPIKE_P_VALUE {
-        least += 1.0;
+    let baseline = Baseline::of(earlier);
+    let mut errors = baseline.line.ceil();
+    while !baseline.is_unlikely(errors) {
+        errors += 1.0;
     }
-    Some(least)
+    Some(errors)
 }
 
-fn report(started_at: Timestamp, bucket: &Measures, expected_errors: f64) -> SpikeReport {
-    let by_type: BTreeMap<&'static str, i64> = ErrorType::ALL
-        .iter()
-        .map(|kind| (kind.as_str(), bucket.get(Count::of_error(*kind))))
-        .filter(|(_, errors)| *errors > 0)
-        .collect();
-    SpikeReport {
-        started_at,
-        errors: bucket.errors(),
-        requests: bucket.requests(),
-        expected_errors,
-        by_type,
+/// The usual number of errors in a bucket.
+struct Baseline {
+    median: f64,
+    /// Minimum number of errors that stands out.
+    line: f64,
+}
+
+impl Baseline {
+    fn of(counts: &[f64]) -> Self {
+        let middle = median(counts);
+        let deviations: Vec<f64> = counts.iter().map(|count| (count - middle).abs()).collect();
+        let sigma = 1.4826 * median(&deviations);
+        let line = (middle + SPIKE_SIGMAS * sigma).max(SPIKE_RATIO * middle).max(SPIKE_MIN_ERRORS);
+        Self { median: middle, line }
+    }
+
+    fn is_unlikely(&self, errors: f64) -> bool {
+        poisson_tail(errors, self.median.max(0.5)) <= SPIKE_P_VALUE
     }
 }
 
@@ -158,7 +138,7 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The chance of at least `count` events where `mean` are expected.
+/// The probability of at least `count` events if `mean` are expected.
 fn poisson_tail(count: f64, mean: f64) -> f64 {
     let mut term = (-mean).exp();
     let mut below = 0.0;
@@ -171,20 +151,15 @@ fn poisson_tail(count: f64, mean: f64) -> f64 {
     (1.0 - below).max(0.0)
 }
 
-/// The range that a spike search looks at, of whole buckets.
-pub(super) fn spike_query(range: TimeRange, aggregation: crate::model::Aggregation) -> Query {
-    Query {
-        aggregation: Some(aggregation),
-        metrics: vec![MetricType::ErrorRate],
-        ..Query::total(range)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn buckets(errors: &[i64]) -> (Vec<Timestamp>, Vec<Measures>) {
+    use super::*;
+    use crate::model::Count;
+    use crate::query::Series;
+
+    fn spikes_of(errors: &[i64]) -> Vec<SpikeReport> {
         let measures = errors.iter().map(|errors| {
             let mut measures = Measures::default();
             measures.bump(Count::Requests, 100);
@@ -192,18 +167,21 @@ mod tests {
             measures
         });
         let starts = (0..=i64::try_from(errors.len()).unwrap()).map(Timestamp::from_unix_ms);
-        (starts.collect(), measures.collect())
+        spikes(&QueryResult {
+            boundaries: starts.collect(),
+            series: vec![Series { group: Vec::new(), buckets: measures.collect() }],
+            exact: true,
+            complete_from: None,
+        })
     }
 
     #[test]
     fn a_sudden_rise_is_found_and_ordinary_noise_is_not() {
-        let (starts, measures) = buckets(&[3, 2, 4, 3, 5, 2, 3, 4, 40, 3, 2]);
-        let found = spikes(&starts, &measures);
+        let found = spikes_of(&[3, 2, 4, 3, 5, 2, 3, 4, 40, 3, 2]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].started_at.as_unix_ms(), found[0].errors), (8, 40));
         assert_eq!(found[0].by_type, BTreeMap::from([("server", 40)]));
-        let (starts, measures) = buckets(&[3, 2, 4, 3, 5, 2, 3, 4, 9, 3, 2]);
-        assert!(spikes(&starts, &measures).is_empty());
+        assert!(spikes_of(&[3, 2, 4, 3, 5, 2, 3, 4, 9, 3, 2]).is_empty());
     }
 
     #[test]
@@ -215,8 +193,7 @@ mod tests {
 
     #[test]
     fn a_quiet_history_needs_more_than_a_handful() {
-        let (starts, measures) = buckets(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 7]);
-        let found = spikes(&starts, &measures);
+        let found = spikes_of(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 7]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].errors, 7);
     }

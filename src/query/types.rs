@@ -1,37 +1,37 @@
-//! The shapes of questions and answers.
+//! Queries and their results.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::model::{
-    Aggregation, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricType, RequestRecord,
-    Stat, TimeRange, Timestamp, Tz,
+    Aggregation, Dimension, Filter, LatencyKind, LatencyStats, Measures, MetricDataPoint,
+    MetricType, RequestRecord, Stat, TimeRange, Timestamp, Tz,
 };
 use crate::store::PageCursor;
 
-/// Which requests, cut into which buckets and groups, with which distributions.
+/// Which requests, by which buckets and groups, with which distributions.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Requests that started in here.
+    /// Requests that started in this range.
     pub range: TimeRange,
     /// The calendar buckets; `None`: the whole range is one bucket.
     pub aggregation: Option<Aggregation>,
-    /// The zone that hours, days, weeks and months are cut in.
+    /// The time zone of hours, days, weeks and months.
     pub tz: Tz,
     /// Dimensions to group by; empty: one series.
     pub group_by: Vec<Dimension>,
     /// Which requests.
     pub filter: Filter,
-    /// Metrics that will be read from the answer; empty: all.
+    /// Metrics that will be read from the result; empty: all.
     pub metrics: Vec<MetricType>,
-    /// Latencies whose percentiles are wanted.
+    /// Latencies whose percentiles are needed.
     pub quantiles: Vec<LatencyKind>,
-    /// Most series of a grouped answer; the smaller groups become one series `(other)`.
+    /// Maximum number of series of a grouped result; the smaller groups become one series `(other)`.
     pub max_series: usize,
 }
 
-/// Series of a grouped answer unless the query says otherwise.
+/// Maximum number of series of a grouped result, unless the query sets another.
 pub const DEFAULT_MAX_SERIES: usize = 50;
 
 impl Query {
@@ -48,33 +48,41 @@ impl Query {
             max_series: DEFAULT_MAX_SERIES,
         }
     }
+
+    /// As [`total`](Self::total), of the requests that match `filter`.
+    pub(super) fn filtered(range: TimeRange, filter: &Filter) -> Self {
+        Self { filter: filter.clone(), ..Self::total(range) }
+    }
 }
 
 /// The measures of every bucket and group.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct QueryResult {
     /// Starts of the buckets followed by the end of the last one; for a query without aggregation
     /// `[range.start, range.end]`.
     pub boundaries: Vec<Timestamp>,
     /// One series without grouping; else one for each group that has requests, largest first.
     pub series: Vec<Series>,
-    /// Percentiles are exact (computed from raw rows), not within the error of the sketch.
+    /// Whether percentiles are exact, computed from raw rows, and not from sketches.
     pub exact: bool,
-    /// When part of the range has outlived the rows that would answer it, the first instant from
-    /// which the answer is complete.
+    /// If retention deleted rows that an exact result for the range needs, the first instant from which the result is
+    /// complete.
     pub complete_from: Option<Timestamp>,
 }
 
-impl Answer {
-    /// The single bucket of the single series of a query without grouping and aggregation.
+impl QueryResult {
+    /// The measures of all buckets and series together.
     pub fn into_total(self) -> Measures {
         let mut total = Measures::default();
-        for series in self.series {
-            for measures in series.buckets {
-                if total.requests() == 0 { total = measures } else { total.merge(&measures) }
-            }
+        for measures in self.series.into_iter().flat_map(|series| series.buckets) {
+            if total.requests() == 0 { total = measures } else { total.merge(&measures) }
         }
         total
+    }
+
+    /// The buckets of the first series, the only one without grouping.
+    pub(super) fn first_series(&self) -> &[Measures] {
+        self.series.first().map_or(&[], |series| &series.buckets)
     }
 }
 
@@ -87,20 +95,20 @@ pub struct Series {
     pub buckets: Vec<Measures>,
 }
 
-/// The groups of one dimension that lead in one metric.
+/// The leading groups of one dimension by one metric.
 #[derive(Clone, Debug)]
 pub struct BreakdownQuery {
     /// The dimension.
     pub by: Dimension,
-    /// What the groups are ordered by.
+    /// The metric that orders the groups.
     pub metric: MetricType,
     /// The statistic, for latencies.
     pub stat: Stat,
-    /// Requests that started in here.
+    /// Requests that started in this range.
     pub range: TimeRange,
     /// Which requests.
     pub filter: Filter,
-    /// Most rows; the rest is `other`.
+    /// Maximum number of rows; the rest is `other`.
     pub limit: usize,
 }
 
@@ -113,9 +121,9 @@ pub struct Breakdown {
     pub other: BreakdownRow,
     /// All groups; by error type, all errors.
     pub total: BreakdownRow,
-    /// See [`Answer::exact`].
+    /// See [`QueryResult::exact`].
     pub exact: bool,
-    /// See [`Answer::complete_from`].
+    /// See [`QueryResult::complete_from`].
     pub complete_from: Option<Timestamp>,
 }
 
@@ -126,18 +134,18 @@ pub struct BreakdownRow {
     pub name: String,
     /// Value of the metric in its unit.
     pub value: Option<f64>,
-    /// Part of the total in percent; `None` for metrics that do not add up.
+    /// Share of the total in percent; `None` for metrics that are not additive.
     pub share_percent: Option<f64>,
     /// Requests of the group.
     pub requests: i64,
 }
 
-/// The numbers of this moment.
+/// The metrics of the current moment.
 #[derive(Clone, Debug)]
 pub struct CurrentMetrics {
-    /// When.
+    /// The time of the query.
     pub as_of: Timestamp,
-    /// Requests in the last minute, hour and 24 hours.
+    /// Requests in the last minute.
     pub requests_per_minute: i64,
     /// Requests in the last hour.
     pub requests_per_hour: i64,
@@ -147,23 +155,23 @@ pub struct CurrentMetrics {
     pub latency: [LatencyStats; 4],
     /// Counts and sums over the window.
     pub window: Measures,
-    /// Errors over the window. Their rate is a part of all requests also when the filter names error
-    /// types, which then say which errors count.
+    /// Errors over the window. The base of their rate is all requests, also if the filter names error types; these only
+    /// restrict which errors count.
     pub errors: Measures,
     /// Total tokens of the local day so far.
     pub today_total_tokens: i64,
-    /// See [`Answer::exact`].
+    /// See [`QueryResult::exact`].
     pub exact: bool,
 }
 
-/// Which requests, by which latency, cut into which buckets.
+/// Which requests, by which latency and which buckets.
 #[derive(Clone, Debug)]
 pub struct HeatmapQuery {
-    /// Requests that started in here.
+    /// Requests that started in this range.
     pub range: TimeRange,
     /// The calendar buckets.
     pub aggregation: Aggregation,
-    /// The zone that hours, days, weeks and months are cut in.
+    /// The time zone of hours, days, weeks and months.
     pub tz: Tz,
     /// The latency.
     pub kind: LatencyKind,
@@ -176,22 +184,122 @@ pub struct HeatmapQuery {
 pub struct Heatmap {
     /// Starts of the buckets followed by the end of the last one.
     pub boundaries: Vec<Timestamp>,
-    /// Upper bounds of the latency rows in milliseconds; a row holds what is above the bound before it.
+    /// Upper bounds of the latency rows in milliseconds; a row holds what is above the previous bound.
     pub bounds_ms: Vec<f64>,
     /// One row for each bucket of time, one count for each bound.
     pub counts: Vec<Vec<u64>>,
 }
 
+/// What a dashboard shows.
+#[derive(Clone, Debug)]
+pub struct DashboardQuery {
+    /// Requests that started in this range.
+    pub range: TimeRange,
+    /// The range to compare with.
+    pub previous: Option<TimeRange>,
+    /// The buckets of the series; `None`: no series.
+    pub aggregation: Option<Aggregation>,
+    /// The time zone of hours and days.
+    pub tz: Tz,
+    /// Which requests.
+    pub filter: Filter,
+    /// Latencies whose percentiles the series need.
+    pub quantiles: Vec<LatencyKind>,
+    /// Whether to include the range by local day.
+    pub by_day: bool,
+    /// The table of leading groups.
+    pub top: Option<TopQuery>,
+    /// The end of the last minute, the last hour and today.
+    pub now: Timestamp,
+}
+
+/// Which groups lead, by which metric.
+#[derive(Clone, Debug)]
+pub struct TopQuery {
+    /// The dimension.
+    pub by: Dimension,
+    /// The metric that orders the groups, highest first.
+    pub sort: MetricType,
+    /// The statistic, for latencies.
+    pub stat: Stat,
+    /// Maximum number of rows; the rest is `other`.
+    pub limit: usize,
+}
+
+/// The parts of a dashboard, from one snapshot.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// The range in buckets, one series.
+    pub series: Option<QueryResult>,
+    /// The range to compare with, in buckets of the same width.
+    pub previous: Option<QueryResult>,
+    /// The range by local day.
+    pub days: Option<QueryResult>,
+    /// The leading groups.
+    pub top: Option<Top>,
+    /// The last hour.
+    pub last_hour: Measures,
+    /// Requests in the last minute.
+    pub last_minute_requests: i64,
+    /// The local day so far.
+    pub today: Measures,
+    /// If the range is empty, the start of the newest request in the file, whatever the filter.
+    pub newest: Option<Timestamp>,
+}
+
+/// Leading groups with all their measures: rows + other = total.
+#[derive(Clone, Debug)]
+pub struct Top {
+    /// The leading groups, in order.
+    pub rows: Vec<TopRow>,
+    /// The remaining groups together, without minima and maxima.
+    pub other: Measures,
+    /// All groups together; by error type, errors only.
+    pub total: Measures,
+    /// Number of groups with requests.
+    pub groups: usize,
+    /// Requests of the first leading groups over time, if rollups have them.
+    pub trend: Option<TopTrend>,
+    /// Whether percentiles are known: if no rollup has them, they would require reading every raw row.
+    pub percentiles: bool,
+    /// See [`QueryResult::exact`].
+    pub exact: bool,
+    /// See [`QueryResult::complete_from`].
+    pub complete_from: Option<Timestamp>,
+    /// The same for the range to compare with.
+    pub previous_complete_from: Option<Timestamp>,
+}
+
+/// One leading group.
+#[derive(Clone, Debug)]
+pub struct TopRow {
+    /// Its name.
+    pub name: String,
+    /// Its measures.
+    pub measures: Measures,
+    /// Its measures in the range to compare with; empty if it had no requests there.
+    pub previous: Option<Measures>,
+}
+
+/// Requests of leading groups over time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopTrend {
+    /// Starts of the buckets followed by the end of the last one.
+    pub boundaries: Vec<Timestamp>,
+    /// Requests in each bucket, by the name of the group.
+    pub requests: BTreeMap<String, Vec<i64>>,
+}
+
 /// Which stored requests to list, newest first.
 #[derive(Clone, Debug)]
 pub struct RequestsQuery {
-    /// Requests that started in here.
+    /// Requests that started in this range.
     pub range: TimeRange,
     /// Which requests.
     pub filter: Filter,
-    /// Most requests of the page.
+    /// Maximum number of requests of the page.
     pub limit: usize,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<PageCursor>,
 }
 
@@ -200,12 +308,12 @@ pub struct RequestsQuery {
 pub struct RequestsPage {
     /// Newest first.
     pub requests: Vec<StoredRequest>,
-    /// Where the next page begins; `None` at the end. A page with a next one may have fewer requests than its limit,
-    /// even none: then the time of the query was over before enough requests matched.
+    /// Where the next page begins; `None` at the end. A page with a next one may have fewer requests than its limit, even
+    /// none, if the query's time ended before enough requests matched.
     pub next_cursor: Option<PageCursor>,
 }
 
-/// A stored request with its place in the order of arrival.
+/// A stored request with its position in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct StoredRequest {
     /// Order of arrival.
@@ -214,14 +322,14 @@ pub struct StoredRequest {
     pub record: RequestRecord,
 }
 
-/// What arrived lately.
+/// The latest arrivals.
 #[derive(Clone, Debug)]
 pub struct Tail {
     /// In order of arrival.
     pub requests: Vec<StoredRequest>,
-    /// The last arrival that was looked at, whether the filter took it or not.
+    /// The last arrival that was read, whether or not it matched the filter.
     pub upto: i64,
-    /// Requests before these were left out because there were too many.
+    /// Whether earlier requests were skipped because there were too many.
     pub missed: bool,
 }
 
@@ -234,13 +342,13 @@ pub struct DimensionValue {
     pub requests: i64,
 }
 
-/// Where a metric is heading.
+/// The direction of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrendDirection {
-    /// The second half lies at least 5 % above the first.
+    /// The second half is at least 5 % above the first.
     Up,
-    /// The second half lies at least 5 % below the first.
+    /// The second half is at least 5 % below the first.
     Down,
     /// Neither.
     Flat,
@@ -248,12 +356,12 @@ pub enum TrendDirection {
     Unknown,
 }
 
-/// The values of a metric over a range, and where they are heading.
+/// The values of a metric over a range, and their direction.
 #[derive(Clone, Debug)]
 pub struct Trend {
-    /// One point a bucket.
-    pub points: Vec<crate::model::MetricDataPoint>,
-    /// Where it is heading.
+    /// One point per bucket.
+    pub points: Vec<MetricDataPoint>,
+    /// Whether the metric rises or falls.
     pub direction: TrendDirection,
     /// Change from the first half to the second, in percent.
     pub change_percent: Option<f64>,
@@ -268,7 +376,7 @@ pub struct SpikeReport {
     pub errors: i64,
     /// Requests in the bucket.
     pub requests: i64,
-    /// Errors that the baseline would lead to expect.
+    /// Errors to be expected from the baseline.
     pub expected_errors: f64,
     /// Errors of each type that occurred.
     pub by_type: BTreeMap<&'static str, i64>,

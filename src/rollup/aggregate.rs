@@ -1,57 +1,23 @@
 //! Aggregates raw rows into the rows of every rollup.
 
-use std::hash::Hash;
-
 use rustc_hash::FxHashMap;
 
-use crate::model::measures::{COLUMNS, add_request, merge_values};
+use crate::model::measures::{add_request, merge_values};
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{Grouping, LatencyKind, Level, Measured, Measures, PackedMeasures, Sketch};
 use crate::store::{
     DayDelta, EncodedSketch, RequestRow, RollupDelta, RollupKey, RollupPart, SketchRow,
 };
 
-type Values = [i64; COLUMNS];
-
-/// Measures with one sketch per latency.
-#[derive(Debug)]
-struct Sketched {
-    values: Values,
-    sketches: [Sketch; 4],
-}
-
-impl Default for Sketched {
-    fn default() -> Self {
-        Self { values: Measures::default().values, sketches: <[Sketch; 4]>::default() }
-    }
-}
-
-impl Sketched {
-    fn add(&mut self, row: &RequestRow, bins: [Option<u16>; 4]) {
-        add_request(&mut self.values, row);
-        for (sketch, bin) in self.sketches.iter_mut().zip(bins) {
-            if let Some(bin) = bin {
-                sketch.add_bin(bin);
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        merge_values(&mut self.values, &other.values);
-        for (mine, theirs) in self.sketches.iter_mut().zip(&other.sketches) {
-            mine.merge(theirs);
-        }
-    }
-}
-
-/// Rollup rows without sketches, by bucket start and up to two ids.
+/// Rollup rows without sketches.
 type Plain = FxHashMap<RollupKey, Box<PackedMeasures>>;
-type WithSketches = FxHashMap<RollupKey, Box<Sketched>>;
+/// Rollup rows with a sketch of every latency.
+type WithSketches = FxHashMap<RollupKey, Box<Measures>>;
 
 /// Aggregates raw rows at the finest level of each rollup; [`finish`](Self::finish) derives the
 /// coarser levels.
 #[derive(Debug, Default)]
-pub struct Aggregate {
+pub(super) struct Aggregate {
     all_by_minute: WithSketches,
     space_by_quarter: WithSketches,
     model_by_quarter: WithSketches,
@@ -64,23 +30,33 @@ const fn key(at_ms: i64, width_ms: i64, ids: [i64; 2]) -> RollupKey {
     RollupKey { bucket_ms: at_ms - at_ms.rem_euclid(width_ms), ids }
 }
 
-fn add_plain(map: &mut Plain, key: RollupKey, row: &RequestRow) {
-    map.entry(key).or_default().add(row);
+/// The row with this key, empty if it is new.
+fn row_with_sketches(map: &mut WithSketches, key: RollupKey) -> &mut Measures {
+    map.entry(key).or_insert_with(|| Box::new(Measures::with_sketches()))
 }
 
 impl Aggregate {
     /// Adds one row.
-    pub fn add(&mut self, row: &RequestRow) {
+    pub(super) fn add(&mut self, row: &RequestRow) {
         let at = row.started_at_ms;
+        // Shared by three rows, because the logarithm of a latency is most of the cost of adding it.
         let bins = LatencyKind::ALL.map(|kind| row.latency_us(kind).map(Sketch::bin_of));
         let (space, user, model) = (row.space_id, row.user_id, row.model_id);
-        self.all_by_minute.entry(key(at, MINUTE_MS, [0, 0])).or_default().add(row, bins);
-        let by_space = key(at, QUARTER_HOUR_MS, [space, 0]);
-        self.space_by_quarter.entry(by_space).or_default().add(row, bins);
-        let by_model = key(at, QUARTER_HOUR_MS, [model, 0]);
-        self.model_by_quarter.entry(by_model).or_default().add(row, bins);
-        add_plain(&mut self.space_user_by_day, key(at, DAY_MS, [space, user]), row);
-        add_plain(&mut self.space_model_by_day, key(at, DAY_MS, [space, model]), row);
+        for (map, key) in [
+            (&mut self.all_by_minute, key(at, MINUTE_MS, [0, 0])),
+            (&mut self.space_by_quarter, key(at, QUARTER_HOUR_MS, [space, 0])),
+            (&mut self.model_by_quarter, key(at, QUARTER_HOUR_MS, [model, 0])),
+        ] {
+            let measures = row_with_sketches(map, key);
+            add_request(&mut measures.values, row);
+            for (distribution, bin) in measures.distributions.iter_mut().zip(bins) {
+                if let (Some(distribution), Some(bin)) = (distribution, bin) {
+                    distribution.as_sketch_mut().add_bin(bin);
+                }
+            }
+        }
+        self.space_user_by_day.entry(key(at, DAY_MS, [space, user])).or_default().add(row);
+        self.space_model_by_day.entry(key(at, DAY_MS, [space, model])).or_default().add(row);
         self.add_day(at);
     }
 
@@ -98,7 +74,7 @@ impl Aggregate {
     }
 
     /// All rollup rows, sorted by key.
-    pub fn finish(self) -> RollupDelta {
+    pub(super) fn finish(self) -> RollupDelta {
         let all_by_quarter = coarser(&self.all_by_minute, QUARTER_HOUR_MS);
         let all_by_day = coarser(&all_by_quarter, DAY_MS);
         let space_by_day = coarser(&self.space_by_quarter, DAY_MS);
@@ -129,16 +105,14 @@ impl Aggregate {
 
 fn coarser(fine: &WithSketches, width_ms: i64) -> WithSketches {
     let mut coarse = WithSketches::default();
-    for (fine_key, sketched) in fine {
-        coarse.entry(key(fine_key.bucket_ms, width_ms, fine_key.ids)).or_default().merge(sketched);
+    for (fine_key, measures) in fine {
+        let coarse_key = key(fine_key.bucket_ms, width_ms, fine_key.ids);
+        row_with_sketches(&mut coarse, coarse_key).merge(measures);
     }
     coarse
 }
 
-fn sorted<V>(map: FxHashMap<RollupKey, V>) -> Vec<(RollupKey, V)>
-where
-    RollupKey: Eq + Hash,
-{
+fn sorted<V>(map: FxHashMap<RollupKey, V>) -> Vec<(RollupKey, V)> {
     let mut rows: Vec<(RollupKey, V)> = map.into_iter().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
     rows
@@ -151,9 +125,11 @@ fn plain_part(grouping: Grouping, map: Plain) -> RollupPart {
 fn sketched_part(grouping: Grouping, level: Level, map: WithSketches) -> RollupPart {
     let mut part = RollupPart::plain(grouping, level, Vec::with_capacity(map.len()));
     part.sketches.reserve(map.len());
-    for (key, sketched) in sorted(map) {
-        part.rows.push((key, Box::new(PackedMeasures::of(&sketched.values))));
-        let sketches = sketched.sketches.map(|mut sketch| EncodedSketch::of(&mut sketch));
+    for (key, measures) in sorted(map) {
+        part.rows.push((key, Box::new(PackedMeasures::of(&measures.values))));
+        let sketches = measures
+            .distributions
+            .map(|mut distribution| EncodedSketch::of(distribution.as_mut()?.as_sketch_mut()));
         part.sketches.push(SketchRow { key, sketches });
     }
     part

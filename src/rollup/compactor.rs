@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::aggregate::Aggregate;
-use super::pace::{Pace, SenderLoad, StepDone};
+use super::pace::{CompactorPace, SenderLoad, StepDone};
 use crate::config::CompactorConfig;
 use crate::error::Result;
 use crate::model::Timestamp;
@@ -14,51 +14,27 @@ use crate::store::{RollupDelta, Store, WriteGate, Writing};
 /// memory; they occur when no sender is waiting.
 const PREMERGE_ROWS: u32 = 5_000;
 
-/// The result of one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Raw rows rolled up.
-    pub rows: u32,
-    /// The watermark afterwards.
-    pub watermark_seq: i64,
-    /// Whether rows are left because the step was full.
-    pub more: bool,
-}
-
 /// Rolls up raw rows in steps that occupy the writing thread for a bounded time.
 #[derive(Debug)]
 pub struct Compactor {
     store: Store,
-    pace: Pace,
+    pace: CompactorPace,
 }
 
 impl Compactor {
     /// Creates a compactor of `store`.
     pub fn new(store: Store, config: &CompactorConfig) -> Self {
-        Self { store, pace: Pace::new(config.max_rows) }
-    }
-
-    /// Rolls up the next rows; [`Progress::rows`] is 0 when there are none.
-    ///
-    /// Aggregates on the calling thread; only the merge runs on the writing thread.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written; the next call retries the same rows.
-    pub fn run_once(&mut self, gate: &dyn WriteGate, now: Timestamp) -> Result<Progress> {
-        let step = self.aggregate(None)?;
-        let (from_seq, upto_seq, rows, more) =
-            (step.from_seq, step.upto_seq, step.rows, step.is_full);
-        if rows == 0 || !self.merge(gate, step, now)?.wait()? {
-            return Ok(Progress { watermark_seq: from_seq, ..Progress::default() });
-        }
-        Ok(Progress { rows, watermark_seq: upto_seq, more })
+        Self { store, pace: CompactorPace::new(config.max_rows) }
     }
 
     /// Rolls up until a step is not full or `merged`, called after each step, returns false.
-    /// Aggregates the next step while the previous one is merged.
+    ///
+    /// Aggregates on the calling thread, each step while the previous one is merged; only the merge
+    /// runs on the writing thread.
     ///
     /// # Errors
-    /// As [`run_once`](Self::run_once); the steps before the failure remain done.
+    /// When the file cannot be read or written; the steps before the failure remain done, and the
+    /// next call retries the same rows.
     pub fn run(
         &mut self,
         gate: &dyn WriteGate,
@@ -85,7 +61,7 @@ impl Compactor {
     }
 
     /// Marks the start of a [`run`](Self::run). All times are of one monotonic clock.
-    pub const fn begin(&mut self, now_us: u64) {
+    pub(crate) const fn begin(&mut self, now_us: u64) {
         self.pace.begin(now_us);
     }
 
@@ -93,13 +69,18 @@ impl Compactor {
     /// senders' commits get through.
     ///
     /// `load` is the senders' use of the writing thread since the start.
-    pub fn adapt(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
+    pub(crate) fn adapt(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
         self.pace.step_done(step, now_us, load)
     }
 
     /// Starts the merge on the writing thread; its result is false when the watermark has moved
     /// since the step began.
-    fn merge(&self, gate: &dyn WriteGate, mut step: Step, now: Timestamp) -> Result<Writing<bool>> {
+    fn merge(
+        &self,
+        gate: &dyn WriteGate,
+        mut step: CompactionStep,
+        now: Timestamp,
+    ) -> Result<Writing<bool>> {
         if step.rows <= PREMERGE_ROWS {
             step.delta.foresee(&self.store)?;
         }
@@ -109,7 +90,7 @@ impl Compactor {
     }
 
     /// Aggregates the rows after `from_seq`, or after the watermark if `None`.
-    fn aggregate(&self, from_seq: Option<i64>) -> Result<Step> {
+    fn aggregate(&self, from_seq: Option<i64>) -> Result<CompactionStep> {
         self.store.read(|reader| {
             let from_seq = match from_seq {
                 Some(seq) => seq,
@@ -118,20 +99,20 @@ impl Compactor {
             let mut upto_seq = from_seq;
             let mut rows = 0;
             let mut aggregate = Aggregate::default();
-            let step_rows = self.pace.step_rows();
+            let step_rows = self.pace.step_rows;
             reader.rows_after(from_seq, step_rows, |row| {
                 aggregate.add(row);
                 upto_seq = row.seq;
                 rows += 1;
             })?;
             let is_full = rows == step_rows;
-            Ok(Step { from_seq, upto_seq, rows, is_full, delta: aggregate.finish() })
+            Ok(CompactionStep { from_seq, upto_seq, rows, is_full, delta: aggregate.finish() })
         })
     }
 }
 
 /// Aggregated rows that are not yet merged.
-struct Step {
+struct CompactionStep {
     from_seq: i64,
     upto_seq: i64,
     rows: u32,

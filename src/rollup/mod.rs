@@ -13,10 +13,11 @@ mod recompute;
 mod retention;
 mod salvage;
 
-pub use aggregate::Aggregate;
-pub use check::{CheckMode, CheckPlan, CheckReport, CheckTask, check};
-pub use compactor::{Compactor, Progress};
-pub use pace::{SenderLoad, StepDone};
+pub(crate) use check::CheckPlan;
+pub use check::{CheckMode, CheckReport, check};
+pub use compactor::Compactor;
+pub(crate) use pace::SenderLoad;
+pub use pace::StepDone;
 pub use rebuild::{RebuildReport, rebuild};
 pub use retention::{Retention, RetentionReport};
 pub use salvage::{SalvageStep, salvage};

@@ -44,18 +44,19 @@ pub struct StepDone {
 
 /// The senders' use of the writing thread so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SenderLoad {
+pub(crate) struct SenderLoad {
     /// Records received.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Time spent committing them, in microseconds.
-    pub commit_us: u64,
+    pub(crate) commit_us: u64,
 }
 
 /// Adapts the step size: steps must be large enough to keep up, and otherwise as short as possible.
-#[derive(Debug)]
-pub(super) struct Pace {
+#[derive(Debug, Default)]
+pub(super) struct CompactorPace {
     max_rows: u32,
-    step_rows: u32,
+    /// Rows of the next step.
+    pub(super) step_rows: u32,
     /// Current target duration of a merge while records arrive.
     target_us: u64,
     step_began_us: u64,
@@ -67,26 +68,12 @@ pub(super) struct Pace {
     busy_share: f64,
 }
 
-impl Pace {
+impl CompactorPace {
     /// Creates a pace with steps of at most `max_rows` rows.
     pub(super) fn new(max_rows: u32) -> Self {
         let max_rows = max_rows.max(MIN_ROWS);
-        Self {
-            max_rows,
-            step_rows: FIRST_ROWS.min(max_rows),
-            target_us: BUSY_US,
-            step_began_us: 0,
-            seen_at_us: 0,
-            seen: SenderLoad::default(),
-            last_record_us: None,
-            records_per_us: 0.0,
-            busy_share: 0.0,
-        }
-    }
-
-    /// Rows of the next step.
-    pub(super) const fn step_rows(&self) -> u32 {
-        self.step_rows
+        let step_rows = FIRST_ROWS.min(max_rows);
+        Self { max_rows, step_rows, target_us: BUSY_US, ..Self::default() }
     }
 
     /// Marks the start of a run of steps.
@@ -169,7 +156,7 @@ mod tests {
 
     /// A simulated pipeline: the cost of rolling up, and records that arrive at a steady rate.
     struct Simulated {
-        pace: Pace,
+        pace: CompactorPace,
         now_us: u64,
         per_second: u64,
         rolled_up: u64,
@@ -182,7 +169,7 @@ mod tests {
 
         fn new(per_second: u64) -> Self {
             Self {
-                pace: Pace::new(100_000),
+                pace: CompactorPace::new(100_000),
                 now_us: 0,
                 per_second,
                 rolled_up: 0,
@@ -207,7 +194,7 @@ mod tests {
         }
 
         fn step(&mut self) -> bool {
-            let step_rows = u64::from(self.pace.step_rows());
+            let step_rows = u64::from(self.pace.step_rows);
             let rows = step_rows.min(self.left());
             let merge_us = 4_000 + rows * 10;
             self.now_us += 2 * merge_us;
@@ -255,7 +242,7 @@ mod tests {
 
     #[test]
     fn saturating_senders_get_three_quarters_of_the_writing_thread() {
-        let mut pace = Pace::new(100_000);
+        let mut pace = CompactorPace::new(100_000);
         let (mut now_us, mut commit_us, mut merged_us) = (0, 0, 0);
         for step in 1..200 {
             let merge_us = 50_000;
@@ -273,14 +260,14 @@ mod tests {
 
     #[test]
     fn steps_grow_to_the_maximum_without_senders() {
-        let mut pace = Pace::new(100_000);
+        let mut pace = CompactorPace::new(100_000);
         for step in 1..20 {
-            let rows = pace.step_rows();
+            let rows = pace.step_rows;
             let done = StepDone { rows, is_full: true, merge_us: u64::from(rows) };
             let rest = pace.step_done(done, step * 100_000, SenderLoad::default());
             assert_eq!(rest, Duration::ZERO);
         }
-        assert_eq!(pace.step_rows(), 100_000);
+        assert_eq!(pace.step_rows, 100_000);
     }
 
     #[test]

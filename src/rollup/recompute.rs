@@ -4,11 +4,19 @@ use super::aggregate::Aggregate;
 use crate::error::Result;
 use crate::model::time::DAY_MS;
 use crate::model::{Level, TimeRange};
-use crate::store::{DayRow, RawSelect, Reader, ResolvedFilter, RollupDelta, RowParts, pruned_flag};
+use crate::store::{
+    DayRow, RawSelect, Reader, ResolvedFilter, RollupDelta, RollupPart, RowParts, pruned_flag,
+};
 
 /// The levels of a day that retention has not pruned.
 pub(super) fn kept_levels(day: &DayRow) -> Vec<Level> {
     Level::ALL.into_iter().filter(|level| day.pruned & pruned_flag(Some(*level)) == 0).collect()
+}
+
+/// The parts of a day's rollups at the levels that retention has not pruned.
+pub(super) fn kept_parts(day: &DayRow, delta: RollupDelta) -> Vec<RollupPart> {
+    let levels = kept_levels(day);
+    delta.parts.into_iter().filter(|part| levels.contains(&part.level)).collect()
 }
 
 /// The day as a time range.
@@ -23,18 +31,13 @@ pub(super) fn find_day(reader: &Reader<'_>, day_ms: i64) -> Result<Option<DayRow
 }
 
 /// Aggregates the raw rows of a day up to the watermark.
-pub(super) fn aggregate_day(
-    reader: &Reader<'_>,
-    day_ms: i64,
-    watermark_seq: i64,
-) -> Result<RollupDelta> {
+pub(super) fn aggregate_day(reader: &Reader<'_>, day_ms: i64) -> Result<RollupDelta> {
     let mut aggregate = Aggregate::default();
-    let filter = ResolvedFilter::default();
     let select = RawSelect {
         range: range_of(day_ms),
         after_seq: None,
-        upto_seq: Some(watermark_seq),
-        filter: &filter,
+        upto_seq: Some(reader.watermark_seq()?),
+        filter: &ResolvedFilter::default(),
     };
     reader.raw_rows(&select, RowParts::ALL, |row| aggregate.add(row))?;
     Ok(aggregate.finish())

@@ -76,31 +76,28 @@ impl Retention {
         by_age: bool,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<RetentionReport> {
-        let mut report = RetentionReport::default();
+        let report = RetentionReport::default();
+        let Self { store, config } = self;
+        let mut pruning = Pruning { store, config, gate, keep_going, report };
         if by_age {
-            for day in self.store.read(|reader| reader.days())? {
-                self.prune_aged(gate, &day, now, keep_going, &mut report)?;
+            for day in store.read(|reader| reader.days())? {
+                pruning.by_age(&day, now)?;
             }
         }
-        self.prune_by_size(gate, now, keep_going, &mut report)?;
+        pruning.by_size(now)?;
         if by_age {
             let before = now.plus_ms(-UNDATED_ID_MS);
-            let rest = |took_us| self.rest(took_us, keep_going);
-            in_steps(gate, keep_going, rest, move |writer, rows| {
-                writer.prune_undated_ids(before, rows)
-            })?;
+            pruning.in_steps(move |writer, rows| writer.prune_undated_ids(before, rows))?;
         }
-        report.freed_bytes = self.shrink(gate, keep_going)?;
-        Ok(report)
+        pruning.shrink()?;
+        Ok(pruning.report)
     }
 
     /// Corrects arrival times later than `latest`, the latest time that can be right; a clock that
     /// was ahead stamped them.
-    pub fn bound_arrivals(&self, gate: &dyn WriteGate, latest: Timestamp) -> Result<()> {
-        if !self
-            .store
-            .read(|reader| reader.has_arrivals_after(latest.plus_ms(CLOCK_TOLERANCE_MS)))?
-        {
+    pub(crate) fn bound_arrivals(&self, gate: &dyn WriteGate, latest: Timestamp) -> Result<()> {
+        let tolerated = latest.plus_ms(CLOCK_TOLERANCE_MS);
+        if !self.store.read(|reader| reader.has_arrivals_after(tolerated))? {
             return Ok(());
         }
         let corrected = gate.write(move |writer| writer.bound_arrivals(latest))?;
@@ -111,53 +108,47 @@ impl Retention {
         );
         Ok(())
     }
+}
 
-    fn prune_aged(
-        &self,
-        gate: &dyn WriteGate,
-        day: &DayRow,
-        now: Timestamp,
-        keep_going: &dyn Fn() -> bool,
-        report: &mut RetentionReport,
-    ) -> Result<()> {
+/// One run of the retention.
+struct Pruning<'a> {
+    store: &'a Store,
+    config: &'a RetentionConfig,
+    gate: &'a dyn WriteGate,
+    keep_going: &'a dyn Fn() -> bool,
+    report: RetentionReport,
+}
+
+impl Pruning<'_> {
+    /// Deletes the levels of a day that have reached their age.
+    fn by_age(&mut self, day: &DayRow, now: Timestamp) -> Result<()> {
         let age_days = age_days(day, now);
-        if age_days >= i64::from(self.config.raw_days) && self.holds(day, None)? {
-            report.raw_rows += self.prune_raw(gate, day, keep_going)?;
-        }
-        let levels = [
-            (Level::Minute, self.config.minute_days),
-            (Level::QuarterHour, self.config.quarter_hour_days),
-        ];
-        for (level, kept_days) in levels {
-            if age_days >= i64::from(kept_days) && keep_going() && self.holds(day, Some(level))? {
-                report.rollup_rows += self.prune_level(gate, day, level, keep_going)?;
+        for (level, kept_days) in [
+            (None, self.config.raw_days),
+            (Some(Level::Minute), self.config.minute_days),
+            (Some(Level::QuarterHour), self.config.quarter_hour_days),
+        ] {
+            let is_due = age_days >= i64::from(kept_days) && (self.keep_going)();
+            // After the first pruning, a day holds only late arrivals.
+            if is_due && self.store.read(|reader| reader.day_holds(day.day_ms, level))? {
+                self.prune(day, level)?;
             }
         }
         Ok(())
     }
 
-    /// Whether there is something to delete; after the first pruning, only late arrivals.
-    fn holds(&self, day: &DayRow, level: Option<Level>) -> Result<bool> {
-        self.store.read(|reader| reader.day_holds(day.day_ms, level))
-    }
-
     /// While the file is too large, deletes the raw rows of the oldest days, then their finest
     /// rollups. Never deletes from a day that has not ended, because records of a pruned day are
     /// rejected.
-    fn prune_by_size(
-        &self,
-        gate: &dyn WriteGate,
-        now: Timestamp,
-        keep_going: &dyn Fn() -> bool,
-        report: &mut RetentionReport,
-    ) -> Result<()> {
+    fn by_size(&mut self, now: Timestamp) -> Result<()> {
         let Some(max_bytes) = self.config.max_bytes else { return Ok(()) };
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let mut days = self.store.read(|reader| reader.days())?;
         days.retain(|day| day.day_ms + DAY_MS <= now.as_unix_ms());
         for level in [None, Some(Level::Minute), Some(Level::QuarterHour)] {
             for day in days.iter().filter(|day| day.pruned & pruned_flag(level) == 0) {
-                if !keep_going() || self.store.read(|reader| reader.page_bytes())?.0 <= max_bytes {
+                let is_stopped = !(self.keep_going)();
+                if is_stopped || self.store.read(|reader| reader.page_bytes())?.0 <= max_bytes {
                     return Ok(());
                 }
                 tracing::warn!(
@@ -166,80 +157,83 @@ impl Retention {
                     max_bytes,
                     "the database exceeds retention.max_bytes; deleting the oldest rows"
                 );
-                match level {
-                    None => report.raw_rows += self.prune_raw(gate, day, keep_going)?,
-                    Some(level) => {
-                        report.rollup_rows += self.prune_level(gate, day, level, keep_going)?;
-                    }
-                }
+                self.prune(day, level)?;
             }
         }
         Ok(())
     }
 
-    fn prune_raw(
-        &self,
-        gate: &dyn WriteGate,
-        day: &DayRow,
-        keep_going: &dyn Fn() -> bool,
-    ) -> Result<usize> {
+    /// Deletes one level of a day, or its raw rows.
+    fn prune(&mut self, day: &DayRow, level: Option<Level>) -> Result<()> {
         let day_ms = day.day_ms;
-        let rest = |took_us| self.rest(took_us, keep_going);
-        in_steps(gate, keep_going, rest, move |writer, rows| writer.prune_raw(day_ms, rows))
-    }
-
-    fn prune_level(
-        &self,
-        gate: &dyn WriteGate,
-        day: &DayRow,
-        level: Level,
-        keep_going: &dyn Fn() -> bool,
-    ) -> Result<usize> {
-        let hours = (0..DAY_MS / HOUR_MS).map(|hour| day.day_ms + hour * HOUR_MS);
-        let mut deleted = 0;
-        for start_ms in hours {
+        let Some(level) = level else {
+            let deleted = self.in_steps(move |writer, rows| writer.prune_raw(day_ms, rows))?;
+            self.report.raw_rows += deleted;
+            return Ok(());
+        };
+        for start_ms in (0..DAY_MS / HOUR_MS).map(|hour| day_ms + hour * HOUR_MS) {
             let part = TimeRange::from_unix_ms(start_ms, start_ms + HOUR_MS);
             let (rows, took_us) =
-                gate.write_timed(move |writer| writer.prune_level(part, level))?;
-            deleted += rows;
-            self.rest(took_us, keep_going);
+                self.gate.write_timed(move |writer| writer.prune_level(part, level))?;
+            self.report.rollup_rows += rows;
+            self.rest(took_us);
+        }
+        Ok(())
+    }
+
+    /// Deletes in transactions of a few milliseconds each, until one deletes fewer rows than it may.
+    fn in_steps(
+        &self,
+        delete: impl Fn(&mut Writer, u32) -> Result<usize> + Copy + Send + 'static,
+    ) -> Result<usize> {
+        let (mut deleted, mut rows) = (0, FIRST_STEP);
+        while (self.keep_going)() {
+            let (step, took_us) = self.gate.write_timed(move |writer| delete(writer, rows))?;
+            deleted += step;
+            if step < rows as usize {
+                break;
+            }
+            rows = next_size(rows, took_us, STEP_US, STEP_ROWS);
+            self.rest(took_us);
         }
         Ok(deleted)
     }
 
     /// Rests after a step, and waits for the checkpoint if the write-ahead log is long.
-    fn rest(&self, took_us: u64, keep_going: &dyn Fn() -> bool) {
+    fn rest(&self, took_us: u64) {
         let rest = Duration::from_micros(took_us).saturating_mul(REST_PER_STEP);
         std::thread::sleep(rest.min(MAX_REST));
         let mut waited = Duration::ZERO;
-        while self.store.log_pages_left() > MAX_WAL_BACKLOG
+        while self.store.wal_backlog_pages() > MAX_WAL_BACKLOG
             && waited < MAX_CHECKPOINT_WAIT
-            && keep_going()
+            && (self.keep_going)()
         {
             std::thread::sleep(CHECKPOINT_POLL);
             waited += CHECKPOINT_POLL;
         }
     }
 
-    fn shrink(&self, gate: &dyn WriteGate, keep_going: &dyn Fn() -> bool) -> Result<i64> {
+    /// Returns free pages to the file system.
+    fn shrink(&mut self) -> Result<()> {
         let free_bytes = || self.store.read(|reader| Ok(reader.page_bytes()?.1));
         let before = free_bytes()?;
         let mut left = before;
         let mut pages = FIRST_STEP;
-        while left > 0 && keep_going() {
-            let ((), took_us) = gate.write_timed(move |writer| writer.shrink(pages))?;
+        while left > 0 && (self.keep_going)() {
+            let ((), took_us) = self.gate.write_timed(move |writer| writer.shrink(pages))?;
             pages = next_size(pages, took_us, STEP_US, STEP_PAGES);
-            self.rest(took_us, keep_going);
-            let now_left = free_bytes()?;
-            if now_left >= left {
+            self.rest(took_us);
+            let left_after = free_bytes()?;
+            if left_after >= left {
                 break;
             }
-            left = now_left;
+            left = left_after;
         }
         if left < before {
-            gate.write(|writer| writer.checkpoint(i64::MAX))?;
+            self.gate.write(|writer| writer.checkpoint(i64::MAX))?;
         }
-        Ok(before - left)
+        self.report.freed_bytes = before - left;
+        Ok(())
     }
 }
 
@@ -247,24 +241,4 @@ impl Retention {
 fn age_days(day: &DayRow, now: Timestamp) -> i64 {
     let since_ms = (day.day_ms + DAY_MS).max(day.changed_at_ms);
     (now.as_unix_ms() - since_ms).div_euclid(DAY_MS)
-}
-
-/// Deletes in transactions of a few milliseconds each, until one deletes fewer rows than it may.
-fn in_steps(
-    gate: &dyn WriteGate,
-    keep_going: &dyn Fn() -> bool,
-    rest: impl Fn(u64),
-    delete: impl Fn(&mut Writer, u32) -> Result<usize> + Copy + Send + 'static,
-) -> Result<usize> {
-    let (mut deleted, mut rows) = (0, FIRST_STEP);
-    while keep_going() {
-        let (step, took_us) = gate.write_timed(move |writer| delete(writer, rows))?;
-        deleted += step;
-        if step < rows as usize {
-            break;
-        }
-        rows = next_size(rows, took_us, STEP_US, STEP_ROWS);
-        rest(took_us);
-    }
-    Ok(deleted)
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::recompute::{aggregate_day, kept_levels};
+use super::recompute::{aggregate_day, kept_levels, kept_parts};
 use crate::config::{StoreConfig, Synchronous};
 use crate::error::Result;
 use crate::model::Timestamp;
@@ -58,13 +58,8 @@ fn fill(
     let days = u64::try_from(salvaged.recompute.len()).unwrap_or(u64::MAX);
     for (done, day) in (0..).zip(&salvaged.recompute) {
         progress(SalvageStep::Recomputing, done, days);
-        let levels = kept_levels(day);
-        let delta = store.read(|reader| {
-            let watermark_seq = reader.watermark_seq()?;
-            aggregate_day(reader, day.day_ms, watermark_seq)
-        })?;
-        let parts = delta.parts.into_iter().filter(|part| levels.contains(&part.level));
-        writer.replace_rollups(day.day_ms, &levels, parts.collect())?;
+        let delta = store.read(|reader| aggregate_day(reader, day.day_ms))?;
+        writer.replace_rollups(day.day_ms, &kept_levels(day), kept_parts(day, delta))?;
     }
     store.read(|reader| reader.count_rows(&mut salvaged.report))?;
     // Dropped last, the writer records a clean close and leaves no write-ahead log.

@@ -1,7 +1,7 @@
 //! Health of the alerting subsystem: evaluations, rules and channels.
 
-use super::{AlertCounts, ChannelReport, Chatgauge};
-use crate::alert::RuleStatus;
+use super::Chatgauge;
+use crate::alert::{AlertCounts, ChannelReport, RuleStatus};
 use crate::model::alert::RuleState;
 
 /// Evaluations later than this many intervals plus [`LATE_MS`] are reported as a problem.
@@ -48,7 +48,7 @@ impl Chatgauge {
     pub fn alert_health(&self) -> AlertHealth {
         let config = &self.config().alerting;
         let mut unread = Vec::new();
-        let rules = self.alert_rules().map_err(|error| {
+        let rules = self.monitor().rules().map_err(|error| {
             unread.push(format!("the states of alerts cannot be read: {error}"));
         });
         let channels = self.channels().map_err(|error| {
@@ -61,35 +61,34 @@ impl Chatgauge {
         };
         let mut health = AlertHealth {
             enabled: config.enabled,
-            counts: self.alert_counts(),
+            counts: self.monitor().counts(),
             truncated: truncated.map(|status| status.rule.id.clone()).collect(),
             rules: rules.as_ref().ok().map(states),
             is_outbox_unread: channels.is_err(),
-            channels: channels.unwrap_or_else(|()| self.shared().delivery.reports()),
+            channels: channels.unwrap_or_else(|()| self.shared().channels.without_queues()),
             problems: Vec::new(),
         };
         let interval_ms = i64::try_from(config.interval.as_millis()).unwrap_or(i64::MAX);
-        let evaluated_before_ms = self.shared().evaluated_before_ms();
+        let evaluated_before_ms = self.monitor().evaluated_before_ms();
         unread.extend(problems(&health, interval_ms, evaluated_before_ms));
         health.problems = unread;
         health
     }
 }
 
-fn problems(health: &AlertHealth, interval_ms: i64, before_ms: Option<i64>) -> Vec<String> {
-    let mut problems: Vec<String> =
-        health.channels.iter().flat_map(ChannelReport::problems).collect();
+fn problems(
+    health: &AlertHealth,
+    interval_ms: i64,
+    before_ms: Option<i64>,
+) -> impl Iterator<Item = String> {
     let limit_ms = interval_ms.saturating_mul(LATE_INTERVALS).saturating_add(LATE_MS);
-    if let Some(late_ms) = before_ms.filter(|late_ms| health.enabled && *late_ms > limit_ms) {
-        problems.push(format!("alerts were last evaluated {} s ago", late_ms / 1_000));
-    }
-    let truncated = health.truncated.iter();
-    problems.extend(truncated.map(|rule| {
+    let late_ms = before_ms.filter(|late_ms| health.enabled && *late_ms > limit_ms);
+    let late = late_ms.map(|ms| format!("alerts were last evaluated {} s ago", ms / 1_000));
+    let truncated = health.truncated.iter().map(|rule| {
         format!("alert rule {rule} has more groups than alerting.max_groups; the smallest are not evaluated")
-    }));
-    let failing = health.rules_in(RuleState::Error).unwrap_or(0);
-    if failing > 0 {
-        problems.push(format!("evaluating {failing} alert rules failed"));
-    }
-    problems
+    });
+    let failing = health.rules_in(RuleState::Error).filter(|rules| *rules > 0);
+    let failing = failing.map(|rules| format!("evaluating {rules} alert rules failed"));
+    let channels = health.channels.iter().flat_map(ChannelReport::problems);
+    channels.chain(late).chain(truncated).chain(failing)
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Chatgauge;
-use crate::error::Result;
+use super::alerts::identified;
+use crate::error::{Error, Result};
 use crate::model::Timestamp;
 use crate::model::alert::{Alert, AlertEvent, Rule};
 use crate::store::IncidentQuery;
@@ -51,9 +52,13 @@ impl AlertMonitor {
     /// closed.
     ///
     /// # Errors
-    /// [`InvalidConfig`](crate::Error::InvalidConfig) if the rule is invalid.
+    /// [`InvalidConfig`](Error::InvalidConfig) if the rule is invalid.
     pub fn register_alert(&self, rule: Rule) -> Result<()> {
-        self.gauge.register_alert(rule)
+        rule.check().map_err(|(key, reason)| Error::invalid_config(key, reason))?;
+        let looks = self.gauge.config().alerting.looks(&rule.condition);
+        let rule = identified(Rule { looks, ..rule }, self.gauge.pseudonymizer());
+        self.gauge.monitor().register(rule);
+        Ok(())
     }
 
     /// Evaluates every rule at `now` and returns the alerts that this evaluation triggered.
@@ -101,7 +106,7 @@ impl AlertMonitor {
     /// # }
     /// ```
     pub fn on_event(&self, handler: impl Fn(&AlertEvent) + Send + Sync + 'static) {
-        self.gauge.shared().monitor.on_event(Arc::new(handler));
+        self.gauge.monitor().on_event(Arc::new(handler));
     }
 
     /// The alerts triggered at or after `since`, newest first.
@@ -111,6 +116,7 @@ impl AlertMonitor {
             limit: usize::MAX,
             ..IncidentQuery::default()
         };
-        Ok(self.gauge.alert_incidents(&query)?.iter().map(Alert::from).collect())
+        let incidents = self.gauge.store().read(|reader| reader.alert_incidents(&query))?;
+        Ok(incidents.iter().map(Alert::from).collect())
     }
 }

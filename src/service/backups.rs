@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Shared, key_path};
+use super::{ServiceCore, key_path};
 use crate::backup::{
     BackupJob, BackupReport, BackupRequest, CopyStage, CopyWatch, DatedBackup, DatedBackups,
     FoundBackups, PrunedBackups, next_due,
@@ -22,13 +22,13 @@ const TICK: Duration = Duration::from_millis(500);
 const RETRY_MIN_MS: i64 = MINUTE_MS;
 /// Maximum delay after a failed attempt, in milliseconds.
 const RETRY_MAX_MS: i64 = HOUR_MS;
-/// A backup overdue by this much is reported as a problem, in milliseconds.
+/// Time after its due time at which a missing backup is reported as a problem, in milliseconds.
 const LATE_MS: i64 = HOUR_MS;
 /// Maximum time by which a backup's date may be ahead of the clock, in milliseconds; backups dated
 /// later are ignored.
 const FUTURE_TOLERANCE_MS: i64 = HOUR_MS;
-/// Interval at which backups dated in the future are rescanned, in monotonic microseconds: one
-/// minute.
+/// Interval at which the directory is rescanned while it has backups dated in the future, in monotonic
+/// microseconds: one minute.
 const RESCAN_US: u64 = 60_000_000;
 
 /// Status of scheduled backups, shared by the backup thread and its readers.
@@ -43,29 +43,30 @@ impl Backups {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops a running backup.
+    /// Makes a running backup stop early.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// The status; `None` if no backups are scheduled.
+    /// Returns a copy of the status; `None` if no backups are scheduled.
     pub(super) fn status(&self, config: &Config) -> Option<BackupStatus> {
         config.backup.directory.is_some().then(|| self.state().clone())
     }
 }
 
-/// The dated backups of this server run.
+/// The backup directory, and the backups in it that this server process created.
 #[derive(Debug)]
 struct Rotation {
     dated: DatedBackups,
-    /// Backups created by this run that still exist, the latest last.
+    /// Existing backups that this process created, the latest last. Pruning counts them as the newest, whatever their
+    /// dates.
     made: Vec<PathBuf>,
     /// Time of the last scan for backups dated in the future, in monotonic microseconds.
     scanned_us: u64,
 }
 
 /// Creates backups as scheduled until shutdown.
-pub(super) fn backup_loop(shared: &Shared) {
+pub(super) fn backup_loop(shared: &ServiceCore) {
     let Some(directory) = &shared.config.backup.directory else { return };
     let dated = DatedBackups::new(directory, &shared.config.store.path);
     let mut rotation = Rotation { dated, made: Vec::new(), scanned_us: 0 };
@@ -82,12 +83,12 @@ pub(super) fn backup_loop(shared: &Shared) {
     }
 }
 
-impl Shared {
+impl ServiceCore {
     fn store_id(&self) -> Result<Vec<u8>> {
         Ok(self.store.read(|reader| reader.store_state())?.store_id)
     }
 
-    /// Removes unfinished backups of earlier runs and finds the last backup.
+    /// Removes unfinished backups that killed processes left, and restores the last success from the newest backup.
     fn find_last(&self, rotation: &mut Rotation) -> Result<()> {
         let store_id = self.store_id()?;
         rotation.dated.remove_unfinished(&store_id)?;
@@ -100,7 +101,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Records backups dated in the future and returns the newest of the others.
+    /// Scans the directory: records the backups dated in the future in the status, and returns the newest of the others.
     fn scan_dates(&self, rotation: &mut Rotation, store_id: &[u8]) -> Result<Option<DatedBackup>> {
         rotation.scanned_us = self.clock.monotonic_us();
         let until = self.trusted.read().latest.plus_ms(FUTURE_TOLERANCE_MS);
@@ -121,7 +122,7 @@ impl Shared {
         Ok(newest)
     }
 
-    /// Rescans backups dated in the future every minute, if there were any.
+    /// Rescans the directory every minute while the last scan found backups dated in the future.
     fn rescan_future(&self, rotation: &mut Rotation) {
         let since_us = self.clock.monotonic_us().saturating_sub(rotation.scanned_us);
         if self.backups.state().future_files == 0 || since_us < RESCAN_US {
@@ -133,7 +134,8 @@ impl Shared {
         }
     }
 
-    /// Time of the next attempt, as of `now`.
+    /// Returns the time of the next attempt, which is the later of the due time and the retry time, and records it in
+    /// the status.
     fn schedule_next(&self, now: Timestamp) -> Timestamp {
         let config = &self.config.backup;
         let mut state = self.backups.state();
@@ -143,7 +145,8 @@ impl Shared {
             let doublings = u32::try_from(state.failures - 1).unwrap_or(u32::MAX).min(16);
             at.plus_ms((RETRY_MIN_MS << doublings).min(RETRY_MAX_MS))
         });
-        // Ignores a retry time in the future of a clock that was set back.
+        // After the clock was set back, the last failure is in the future; a retry further ahead than the maximum delay
+        // is ignored.
         let retry = retry.filter(|at| *at <= now.plus_ms(RETRY_MAX_MS));
         let next = retry.map_or(due, |retry| retry.max(due));
         state.due_at = Some(due);
@@ -151,7 +154,7 @@ impl Shared {
         next
     }
 
-    /// Runs one attempt.
+    /// Attempts a backup and records the outcome.
     fn back_up(&self, rotation: &mut Rotation, now: Timestamp) {
         self.backups.state().is_running = true;
         let made = self.make_backup(&rotation.dated, now);
@@ -195,7 +198,7 @@ impl Shared {
 
     fn make_backup(&self, dated: &DatedBackups, now: Timestamp) -> Result<BackupReport> {
         let BackupConfig { with_key, max_bytes_per_s, .. } = self.config.backup;
-        // Each may be as large as the database, and the new copy needs the space.
+        // An unfinished backup may be as large as the database, and the new backup needs the space.
         if let Err(error) = self.store_id().and_then(|id| dated.remove_unfinished(&id)) {
             tracing::debug!(%error, "removing unfinished backups failed; the backup fails for the same reason");
         }
@@ -206,7 +209,7 @@ impl Shared {
             with_key,
             overwrite: false,
             max_bytes_per_s,
-            // The database itself records a start without its WAL.
+            // The server recorded a missing WAL in the database when it started, and the copy includes that record.
             wal_is_missing: false,
         })?;
         let mut watch = CopyWatch {
@@ -221,7 +224,7 @@ impl Shared {
         copied.finish(&mut watch)
     }
 
-    /// Deletes backups beyond the number to keep, after a new one was created.
+    /// Prunes old backups after a new one was verified, and records a failure in the status.
     fn prune_backups(&self, rotation: &mut Rotation) {
         let failed = self.prune_made(rotation).unwrap_or_else(Some);
         if let Some(error) = &failed {
@@ -230,7 +233,8 @@ impl Shared {
         self.backups.state().prune_error = failed.map(|error| error.to_string());
     }
 
-    /// Deletes what can be deleted; returns the last failure of a file.
+    /// Deletes the backups beyond the number to keep; a file that cannot be deleted does not stop the others. Returns
+    /// the last such error.
     fn prune_made(&self, rotation: &mut Rotation) -> Result<Option<Error>> {
         let store_id = self.store_id()?;
         self.scan_dates(rotation, &store_id)?;
@@ -249,40 +253,35 @@ impl Shared {
     }
 }
 
-/// Problems of scheduled backups, as texts.
+/// Describes the problems of scheduled backups: a failed or late backup, failed pruning, and files dated in the future.
 pub(super) fn problems(
     status: &BackupStatus,
     started_at: Timestamp,
     now: Timestamp,
 ) -> Vec<String> {
-    let mut problems = Vec::new();
     let last = match status.last_success_at {
         Some(at) => format!("the last backup is {} old", age(now.as_unix_ms() - at.as_unix_ms())),
         None => "there is no backup yet".to_owned(),
     };
-    // After startup, an overdue attempt gets time to run.
+    // A backup that was due before startup counts as due at startup, so that it has time to run.
     let due = status.due_at.map(|at| at.max(started_at));
-    if let Some(error) = &status.last_error {
-        problems.push(format!("{last}: {error}"));
-    } else if due.is_some_and(|due| now >= due.plus_ms(LATE_MS)) {
-        let why = if status.is_running {
-            "the next one is still running"
-        } else {
-            "the next one is overdue"
-        };
-        problems.push(format!("{last}: {why}"));
-    }
-    if let Some(error) = &status.prune_error {
-        problems.push(format!("deleting old backups failed: {error}"));
-    }
-    if let Some(latest) = &status.latest_future_file {
-        problems.push(format!(
+    let is_late = due.is_some_and(|due| now >= due.plus_ms(LATE_MS));
+    let why = match &status.last_error {
+        Some(error) => Some(error.as_str()),
+        None if is_late && status.is_running => Some("the next one is still running"),
+        None => is_late.then_some("the next one is overdue"),
+    };
+    let late = why.map(|why| format!("{last}: {why}"));
+    let prune = status.prune_error.as_ref();
+    let prune = prune.map(|error| format!("deleting old backups failed: {error}"));
+    let future = status.latest_future_file.as_ref().map(|latest| {
+        format!(
             "{} backups are dated in the future, the latest is {latest}: they are ignored; check the \
              clock, and rename or remove them",
             status.future_files
-        ));
-    }
-    problems
+        )
+    });
+    [late, prune, future].into_iter().flatten().collect()
 }
 
 /// Formats an age in its largest unit.

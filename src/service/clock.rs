@@ -3,16 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Chatgauge, Shared};
+use super::{Chatgauge, ServiceCore};
+use crate::alert::summary::duration_text;
 use crate::error::Result;
-use crate::ingest::ClockSkew;
 use crate::ingest::wire::RecordContext;
 use crate::model::record::limits;
-use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{ClockReading, Source, Timestamp};
 use crate::query::status::{ClockSkewStatus, ClockStatus};
 use crate::rollup::RetentionReport;
-use crate::store::WriteGate;
+use crate::store::ClockSkew;
 
 /// Maximum time without storing the clock, so that an idle server is not mistaken for a stopped
 /// one.
@@ -42,7 +41,7 @@ impl Chatgauge {
     }
 }
 
-impl Shared {
+impl ServiceCore {
     /// The time for alerts and notifications: the wall clock, unless it jumped within the last five
     /// minutes.
     pub(super) fn steady_now(&self) -> Timestamp {
@@ -69,8 +68,7 @@ impl Shared {
                 None => tracing::info!(clock = %reading.wall, "the clock no longer deviates"),
             }
         }
-        let gate: &dyn WriteGate = &self.queue;
-        if let Err(error) = gate.write(|writer| writer.keep_clock(STORE_INTERVAL)) {
+        if let Err(error) = self.gate().write(|writer| writer.keep_clock(STORE_INTERVAL)) {
             // The reason is reported where records are rejected.
             tracing::debug!(%error, "storing the clock failed; retrying");
         }
@@ -102,9 +100,9 @@ impl Shared {
 }
 
 fn clock_problem(reading: &ClockReading) -> Option<String> {
-    let apart = duration(reading.ahead_ms);
+    let apart = duration_text(reading.ahead_ms);
     if reading.paused_ms > 0 {
-        let left = duration(reading.paused_ms);
+        let left = duration_text(reading.paused_ms);
         return Some(format!(
             "the clock is {apart} ahead of the time stored before startup: retention by age is paused for \
              {left}; check the clock unless a long stop explains it"
@@ -141,22 +139,8 @@ fn skew_problem(skew: &ClockSkew) -> Option<String> {
     };
     Some(format!(
         "{ahead_records} of the last {records} records are dated {} ahead of this server's clock ({who}); check the clocks",
-        duration(median_ms)
+        duration_text(median_ms)
     ))
-}
-
-/// Formats a duration in its largest unit, plus the next one if relevant.
-fn duration(ms: i64) -> String {
-    let ms = ms.saturating_abs();
-    let (days, hours, minutes) = (ms / DAY_MS, ms % DAY_MS / HOUR_MS, ms % HOUR_MS / MINUTE_MS);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{} s", ms / 1_000),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, 0) => format!("{hours} h"),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        (_, 0, _) => format!("{days} d"),
-        _ => format!("{days} d {hours} h"),
-    }
 }
 
 #[cfg(test)]
@@ -165,6 +149,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
     use crate::model::{ManualClock, Name};
 
     #[test]
@@ -177,7 +162,7 @@ mod tests {
             (DAY_MS, "1 d"),
             (3 * DAY_MS + 5 * HOUR_MS + 1, "3 d 5 h"),
         ] {
-            assert_eq!(duration(ms), text);
+            assert_eq!(duration_text(ms), text);
         }
     }
 

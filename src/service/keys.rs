@@ -1,15 +1,14 @@
 //! API keys: creation, revocation, authentication.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{Chatgauge, Shared};
+use super::{Chatgauge, ServiceCore};
 use crate::error::{Error, Result};
 use crate::model::time::MINUTE_MS;
 use crate::model::{CreatedKey, KeyGrant, KeyInfo, Name, NewKey, Timestamp};
-use crate::store::WriteGate;
 
 /// Lifetime of a cached key in microseconds: the maximum time until a revocation by another process
 /// takes effect. Revocations by this process take effect immediately.
@@ -21,24 +20,13 @@ const SECRET_BYTES: usize = 24;
 /// Number of random bytes in the public part of a key.
 const ID_BYTES: usize = 6;
 
+/// A recently used key.
 #[derive(Debug)]
-struct CachedKey {
+pub(super) struct CachedKey {
     info: KeyInfo,
     secret_sha256: Vec<u8>,
     /// Time of loading, in monotonic microseconds.
     loaded_us: u64,
-}
-
-/// Recently used keys by their public part.
-#[derive(Debug, Default)]
-pub(super) struct KeyCache {
-    keys: Mutex<HashMap<Name, CachedKey>>,
-}
-
-impl KeyCache {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, CachedKey>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Generates a key: the key with its token, and the SHA-256 hash of the secret.
@@ -100,11 +88,6 @@ impl Chatgauge {
         }))
     }
 
-    /// Every key, newest first.
-    pub fn keys(&self) -> Result<Vec<KeyInfo>> {
-        self.shared().store.read(|reader| reader.keys())
-    }
-
     /// Creates a key; only a hash of its secret is stored.
     ///
     /// # Errors
@@ -112,26 +95,28 @@ impl Chatgauge {
     pub fn create_key(&self, key: &NewKey) -> Result<CreatedKey> {
         let (created, secret_sha256) = make_key(key, self.now())?;
         let info = created.info.clone();
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.insert_key(&info, &secret_sha256))?;
+        self.shared().gate().write(move |writer| writer.insert_key(&info, &secret_sha256))?;
         Ok(created)
     }
 
     /// Revokes a key; `None` if it does not exist.
     pub fn revoke_key(&self, key_id: &str) -> Result<Option<KeyInfo>> {
         let (id, now) = (key_id.to_owned(), self.now());
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.revoke_key(&id, now))?;
-        self.shared().keys.lock().remove(key_id);
+        self.shared().gate().write(move |writer| writer.revoke_key(&id, now))?;
+        self.shared().cached_keys().remove(key_id);
         Ok(self.shared().store.read(|reader| reader.key(key_id))?.map(|(info, _)| info))
     }
 }
 
-impl Shared {
+impl ServiceCore {
+    fn cached_keys(&self) -> MutexGuard<'_, HashMap<Name, CachedKey>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn verify_secret(&self, key_id: &str, presented: &[u8]) -> Result<Option<KeyInfo>> {
         let now_us = self.clock.monotonic_us();
         let fresh = |known: &&CachedKey| now_us < known.loaded_us + CACHE_TTL_US;
-        if let Some(known) = self.keys.lock().get(key_id).filter(fresh) {
+        if let Some(known) = self.cached_keys().get(key_id).filter(fresh) {
             return Ok(
                 constant_time_eq(&known.secret_sha256, presented).then(|| known.info.clone())
             );
@@ -142,7 +127,7 @@ impl Shared {
         if !constant_time_eq(&secret_sha256, presented) {
             return Ok(None);
         }
-        let mut keys = self.keys.lock();
+        let mut keys = self.cached_keys();
         if keys.len() >= MAX_CACHED {
             keys.clear();
         }
@@ -156,23 +141,14 @@ impl Shared {
         if info.last_used_at.is_some_and(|at| now < at.plus_ms(MINUTE_MS)) {
             return;
         }
-        if let Some(known) = self.keys.lock().get_mut(&info.key_id) {
+        if let Some(known) = self.cached_keys().get_mut(&info.key_id) {
             known.info.last_used_at = Some(now);
         }
         let key_id = info.key_id.clone();
-        let log = Arc::clone(&self.key_use_log);
-        let queued = self.queue.hand_over(Box::new(move |writer, clock| {
-            let touched = writer.touch_key(&key_id, now);
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            match touched {
-                Ok(_) => drop(log.succeeded(clock.monotonic_us())),
-                Err(error) => {
-                    if let Some(failures) = log.failed(clock.monotonic_us()) {
-                        tracing::warn!(%error, failures, "recording the use of an API key failed");
-                    }
-                }
-            }
-        }));
+        let texts =
+            ["recording the use of an API key failed", "uses of API keys are recorded again"];
+        let queued =
+            self.hand_over(&self.key_use_log, texts, move |writer| writer.touch_key(&key_id, now));
         if queued.is_err() {
             tracing::debug!("the use of an API key during shutdown was not recorded");
         }

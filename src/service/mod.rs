@@ -7,10 +7,8 @@ mod audit;
 mod backups;
 mod check;
 mod clock;
-mod delivery;
 mod gateway_counters;
 mod keys;
-mod open_options;
 mod pseudonym_key;
 mod queries;
 mod silences;
@@ -18,33 +16,51 @@ mod status;
 mod threads;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::alert::Monitor;
+use crate::alert::delivery::ChannelReports;
 use crate::collector::TelemetryCollector;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::generate::Workload;
-use crate::ingest::Queue;
-pub use crate::ingest::{AppendReport, OnCommitted};
 use crate::model::failure_log::FailureLog;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Clock, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock};
+use crate::model::{
+    Clock, Name, RequestRecord, SimulateRequest, TimeRange, Timestamp, TrustedClock,
+};
 use crate::privacy::Pseudonymizer;
 use crate::query::{Engine, MetricsAggregator};
 use crate::rollup::{Compactor, Retention};
-use crate::store::Store;
+pub use crate::store::{AppendReport, OnCommitted};
+use crate::store::{Queue, Store, WriteGate};
+use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
-pub use alerts::AlertCounts;
 pub(crate) use alerts::identified;
 pub use check::{check, check_threads};
-pub use delivery::{ChannelReport, ChannelState, ChannelTest, find_channel, try_channel};
 pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};
-pub use open_options::OpenOptions;
 pub use pseudonym_key::{key_path, new_pseudonymizer, stored_pseudonymizer};
+
+/// Options for opening a database, in addition to its configuration.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Accept a missing or different pseudonym key and use the key file, or a new one, from now on:
+    /// every user then gets a new pseudonym.
+    pub new_key: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock::default()), new_key: false }
+    }
+}
 
 /// The service: one database file with its writer, compactor and readers. Clones share it.
 ///
@@ -52,17 +68,17 @@ pub use pseudonym_key::{key_path, new_pseudonymizer, stored_pseudonymizer};
 /// does.
 #[derive(Clone, Debug)]
 pub struct Chatgauge {
-    inner: Arc<Inner>,
+    inner: Arc<ServiceInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
+struct ServiceInner {
+    shared: Arc<ServiceCore>,
     threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
 }
 
 /// State shared by the threads and the callers.
-struct Shared {
+struct ServiceCore {
     config: Config,
     clock: Arc<dyn Clock>,
     trusted: Arc<TrustedClock>,
@@ -76,36 +92,37 @@ struct Shared {
     pseudonymizer: Pseudonymizer,
     compactor: Mutex<Compactor>,
     retention: Retention,
-    keys: keys::KeyCache,
+    /// Recently used keys by their public part.
+    keys: Mutex<HashMap<Name, keys::CachedKey>>,
     /// Throttles log lines about key uses that could not be recorded.
     key_use_log: Arc<Mutex<FailureLog>>,
     /// Throttles log lines about audit entries that could not be written.
     audit_log: Arc<Mutex<FailureLog>>,
-    monitor: crate::alert::Monitor,
+    monitor: Monitor,
     /// Whether periodic evaluation is paused.
     alerts_paused: AtomicBool,
     backtesting: Mutex<()>,
-    delivery: delivery::Delivery,
+    channels: ChannelReports,
     backups: backups::Backups,
     started_at: Timestamp,
-    /// Time of startup and of the last alert evaluation (0 for none), in monotonic microseconds.
+    /// Time of startup, in monotonic microseconds.
     started_us: u64,
-    alerts_evaluated_us: AtomicU64,
     compacted: AtomicU64,
     failed_compactions: AtomicU64,
     rejected: AtomicU64,
     /// Requests from the collector that could not be stored.
     collector_lost: AtomicU64,
-    recent_problems: watch::RecentProblems,
+    /// Drops of the collector, and values grouped as `(other)`.
+    recent_growth: Mutex<[watch::RecentGrowth; 2]>,
     dropped_content_fields: AtomicU64,
     stopping: Mutex<bool>,
     stopping_changed: Condvar,
     closed: AtomicBool,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for ServiceCore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("ServiceCore").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -145,31 +162,33 @@ impl Chatgauge {
         let (collector, finished) = TelemetryCollector::new(&config.ingest, Arc::clone(&clock));
         let timed = store.with_stop(queries::deadline(&config, &clock));
         let engine = Arc::new(Engine::new(timed, &config.query));
-        let monitor = alerts::new_monitor(
-            &config.alerting,
-            store.clone(),
+        let rules = config.alerting.rules.iter().cloned();
+        let rules = rules.map(|rule| identified(rule, &pseudonymizer)).collect();
+        let monitor = Monitor::new(
+            (store.clone(), Arc::new(queue.clone())),
             Arc::clone(&engine),
-            &pseudonymizer,
+            Arc::clone(&trusted),
+            &config.alerting,
+            rules,
         );
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServiceCore {
             engine,
             monitor,
             backtesting: Mutex::new(()),
             compactor: Mutex::new(Compactor::new(store.clone(), &config.compactor)),
             retention: Retention::new(store.clone(), config.retention.clone()),
-            keys: keys::KeyCache::default(),
+            keys: Mutex::default(),
             key_use_log: Arc::default(),
             audit_log: Arc::default(),
-            delivery: delivery::Delivery::new(&config.alerting),
+            channels: ChannelReports::new(&config.alerting),
             backups: backups::Backups::default(),
             started_at: clock.now(),
             started_us: clock.monotonic_us(),
-            alerts_evaluated_us: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
             failed_compactions: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             collector_lost: AtomicU64::new(0),
-            recent_problems: watch::RecentProblems::default(),
+            recent_growth: Mutex::default(),
             dropped_content_fields: AtomicU64::new(0),
             stopping: Mutex::new(false),
             stopping_changed: Condvar::new(),
@@ -186,10 +205,10 @@ impl Chatgauge {
             pseudonymizer,
         });
         let threads = threads::start(&shared, writer, consumer, finished)?;
-        Ok(Self { inner: Arc::new(Inner { shared, threads: Mutex::new(threads) }) })
+        Ok(Self { inner: Arc::new(ServiceInner { shared, threads: Mutex::new(threads) }) })
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &ServiceCore {
         &self.inner.shared
     }
 
@@ -238,14 +257,19 @@ impl Chatgauge {
         )
     }
 
+    /// The query engine; its reads end at the configured timeout.
+    pub fn engine(&self) -> &Engine {
+        &self.shared().engine
+    }
+
+    /// The alert monitor: rules with their states, and counters of evaluations.
+    pub fn monitor(&self) -> &Monitor {
+        &self.shared().monitor
+    }
+
     /// The database file, for reading.
     pub fn store(&self) -> &Store {
         &self.shared().store
-    }
-
-    /// Number of requests in flight in the in-process collector.
-    pub fn in_flight(&self) -> u64 {
-        self.shared().collector.stats().in_flight
     }
 
     /// Counts records rejected and fields dropped before they reached the service.
@@ -276,11 +300,7 @@ impl Chatgauge {
     /// # Errors
     /// As [`submit`](Self::submit), and if the write failed; nothing is stored then.
     pub fn record(&self, batch: Vec<RequestRecord>) -> Result<AppendReport> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        // The receiver below waits, unless its thread is gone.
-        let on_committed: OnCommitted = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.submit(batch, on_committed)?;
-        receiver.recv().map_err(|_| Error::Closed)?
+        self.shared().record(batch)
     }
 
     /// Rolls up all stored rows.
@@ -304,23 +324,21 @@ impl Chatgauge {
         let start = end.plus_ms(-i64::from(request.minutes.max(1)) * MINUTE_MS);
         let range = TimeRange::new(start, end);
         let workload = Workload::new(request.seed, range, u64::from(request.requests));
-        let mut report = AppendReport::default();
+        let size = self.config().ingest.commit_max_records.max(1);
         let mut records = workload.records();
-        let mut offset = 0;
-        loop {
-            let batch: Vec<RequestRecord> =
-                records.by_ref().take(self.config().ingest.commit_max_records).collect();
+        let mut report = AppendReport::default();
+        for offset in (0..).step_by(size) {
+            let batch: Vec<RequestRecord> = records.by_ref().take(size).collect();
             if batch.is_empty() {
-                return Ok(report);
+                break;
             }
-            let size = batch.len();
             let stored = self.record(batch)?;
+            let position = |in_batch: &usize| in_batch + offset;
             report.accepted += stored.accepted;
-            report.duplicates.extend(stored.duplicates.iter().map(|position| position + offset));
-            let rejected = stored.after_retention.iter().map(|position| position + offset);
-            report.after_retention.extend(rejected);
-            offset += size;
+            report.duplicates.extend(stored.duplicates.iter().map(position));
+            report.after_retention.extend(stored.after_retention.iter().map(position));
         }
+        Ok(report)
     }
 
     /// Drains the queues, commits and stops the threads; further calls do nothing.
@@ -332,7 +350,7 @@ impl Chatgauge {
     }
 }
 
-impl Inner {
+impl ServiceInner {
     fn shutdown(&self) -> Result<()> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         if self.shared.closed.swap(true, Ordering::SeqCst) {
@@ -357,14 +375,19 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for ServiceInner {
     fn drop(&mut self) {
         // The error is in the log.
         drop(self.shutdown());
     }
 }
 
-impl Shared {
+impl ServiceCore {
+    /// The way to the writer.
+    fn gate(&self) -> &dyn WriteGate {
+        &self.queue
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }

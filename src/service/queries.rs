@@ -1,4 +1,4 @@
-//! Queries of the service, each on one snapshot.
+//! Queries that depend on the service's clock or configuration; for others see [`Chatgauge::engine`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,56 +6,15 @@ use std::time::Duration;
 use super::Chatgauge;
 use crate::config::Config;
 use crate::error::Result;
-use crate::model::{Clock, Dimension, Filter, RequestId, SqlAnswer, TimeWindow, Timestamp};
-use crate::query::{
-    Answer, Breakdown, BreakdownQuery, CurrentMetrics, Dashboard, DashboardQuery, DimensionValue,
-    Heatmap, HeatmapQuery, Query, RequestsPage, RequestsQuery, StoredRequest, Tail,
-};
+use crate::model::{Clock, Filter, SqlAnswer, TimeWindow};
+use crate::query::{CurrentMetrics, RequestsPage, RequestsQuery};
 use crate::store::{SqlLimits, Stop};
 
 impl Chatgauge {
-    /// Runs a query.
-    ///
-    /// # Errors
-    /// If the query exceeds a limit or the file cannot be read.
-    pub fn query(&self, query: &Query) -> Result<Answer> {
-        self.shared().engine.query(query)
-    }
-
-    /// The leading groups of a dimension.
-    pub fn breakdown(&self, query: &BreakdownQuery) -> Result<Breakdown> {
-        self.shared().engine.breakdown(query)
-    }
-
-    /// Counts of requests by latency over time.
-    pub fn heatmap(&self, query: &HeatmapQuery) -> Result<Heatmap> {
-        self.shared().engine.heatmap(query)
-    }
-
     /// Metrics of the current window.
     pub fn current(&self, filter: &Filter, window: TimeWindow) -> Result<CurrentMetrics> {
         let tz = self.config().time_zone;
         self.shared().engine.current(filter, window, tz, self.now())
-    }
-
-    /// All figures of a dashboard, from one snapshot.
-    pub fn dashboard(&self, query: &DashboardQuery) -> Result<Dashboard> {
-        self.shared().engine.dashboard(query)
-    }
-
-    /// The newest `limit` requests that match the filter and arrived after `after`.
-    pub fn tail(&self, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Tail> {
-        self.shared().engine.tail(filter, after, limit)
-    }
-
-    /// One stored request: the newest with this id, or the one that started at `started_at`.
-    pub fn request(
-        &self,
-        id: &RequestId,
-        started_at: Option<Timestamp>,
-        filter: &Filter,
-    ) -> Result<Option<StoredRequest>> {
-        self.shared().engine.request(id, started_at, filter)
     }
 
     /// A page of stored requests, newest first.
@@ -67,16 +26,6 @@ impl Chatgauge {
         let half_us = as_us(shared.config.query.timeout) / 2;
         let end_us = shared.clock.monotonic_us().saturating_add(half_us);
         shared.engine.requests(query, &mut || shared.clock.monotonic_us() > end_us)
-    }
-
-    /// Values of a dimension with `prefix`, busiest first.
-    pub fn dimension_values(
-        &self,
-        dimension: Dimension,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<DimensionValue>> {
-        self.shared().engine.dimension_values(dimension, prefix, limit, self.now())
     }
 
     /// Runs one read-only statement, within the configured timeout and row limit.

@@ -12,7 +12,6 @@ use crate::model::dimension::NONE_NAME;
 use crate::model::time::DAY_MS;
 use crate::model::{Dimension, ErrorType, Timestamp};
 use crate::privacy::may_be_pseudonym;
-use crate::store::WriteGate;
 
 /// Number of random bytes in the id of a silence.
 const SILENCE_ID_BYTES: usize = 8;
@@ -77,8 +76,7 @@ impl Chatgauge {
         };
         let event = silence_event(&silence, "silenced", actor, now);
         let stored = silence.clone();
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.insert_silence(&stored, &event))?;
+        self.shared().gate().write(move |writer| writer.insert_silence(&stored, &event))?;
         Ok(silence)
     }
 
@@ -91,27 +89,16 @@ impl Chatgauge {
         };
         let event = silence_event(silence, "unsilenced", actor, now);
         let id = silence_id.to_owned();
-        let gate: &dyn WriteGate = &self.shared().queue;
-        gate.write(move |writer| writer.end_silence(&id, now, &event))
+        self.shared().gate().write(move |writer| writer.end_silence(&id, now, &event))
     }
 }
 
 fn silence_event(silence: &AlertSilence, what: &str, actor: &str, now: Timestamp) -> AlertEvent {
-    let group = &silence.silence.group_match;
+    let NewSilence { rule_glob, group_match, comment, .. } = &silence.silence;
     AlertEvent {
-        at: now,
-        incident_id: None,
-        rule_id: silence.silence.rule_glob.clone(),
-        group_key: serde_json::to_string(group).unwrap_or_default(),
-        from_state: String::new(),
+        group_key: serde_json::to_string(group_match).unwrap_or_default(),
         to_state: what.to_owned(),
-        reason: what.to_owned(),
-        value: None,
-        threshold: None,
-        samples: None,
-        events: None,
-        actor: actor.to_owned(),
-        note: Some(silence.silence.comment.clone()),
+        ..AlertEvent::remark(now, rule_glob, what, actor, Some(comment.clone()))
     }
 }
 
@@ -140,16 +127,12 @@ fn unmatchable(
         let (requested, named) = (requested.join(" and "), named.join(", "));
         return Some(("group", format!("no rule has an alert per {requested}: {named}{more}")));
     }
-    let can_match = |rule: &&Rule| {
-        group_match.iter().all(|(name, glob)| value_fault(name, glob, &rule.filter).is_none())
+    let fault = |rule: &&Rule| {
+        group_match.iter().find_map(|(name, glob)| value_fault(name, glob, &rule.filter))
     };
-    if with_groups.iter().any(can_match) {
-        return None;
-    }
-    let faults = group_match.iter().find_map(|(name, glob)| {
-        with_groups.iter().find_map(|rule| value_fault(name, glob, &rule.filter))
-    });
-    faults.map(|reason| ("group", reason))
+    // A rule without a fault can match.
+    let faults: Option<Vec<String>> = with_groups.iter().map(fault).collect();
+    Some(("group", faults?.swap_remove(0)))
 }
 
 /// Describes the groups of a rule.
@@ -163,14 +146,12 @@ fn groups(rule: &Rule) -> String {
 
 /// Why no value of a dimension that passes the filter can match a glob; `None` if one can.
 fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
-    let meets =
-        |texts: &[String]| texts.is_empty() || texts.iter().any(|text| may_meet(glob, text));
-    let (is_possible, known): (bool, Vec<&str>) = match Dimension::parse(name)? {
-        Dimension::Space => (meets(&filter.spaces), texts(&filter.spaces)),
-        Dimension::Model => (meets(&filter.models), texts(&filter.models)),
-        Dimension::Provider => (meets(&filter.providers), texts(&filter.providers)),
+    let known: Vec<&str> = match Dimension::parse(name)? {
+        Dimension::Space => texts(&filter.spaces),
+        Dimension::Model => texts(&filter.models),
+        Dimension::Provider => texts(&filter.providers),
         Dimension::User if may_be_pseudonym(glob) || glob_matches(glob, NONE_NAME) => {
-            (meets(&filter.users), texts(&filter.users))
+            texts(&filter.users)
         }
         Dimension::User => {
             let reason = format!(
@@ -179,15 +160,12 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
             );
             return Some(reason);
         }
-        Dimension::ErrorType => {
-            let all: &[ErrorType] = match filter.error_types.as_slice() {
-                [] => ErrorType::ALL,
-                some => some,
-            };
-            let known: Vec<&str> = all.iter().map(|kind| kind.as_str()).collect();
-            (known.iter().any(|kind| glob_matches(glob, kind)), known)
+        Dimension::ErrorType if filter.error_types.is_empty() => {
+            ErrorType::ALL.iter().map(|kind| kind.as_str()).collect()
         }
+        Dimension::ErrorType => filter.error_types.iter().map(|kind| kind.as_str()).collect(),
     };
+    let is_possible = known.is_empty() || known.iter().any(|text| may_meet(glob, text));
     let known = known.join(", ");
     (!is_possible)
         .then(|| format!("no {name} of the rule matches {glob:?}; the values are {known}"))

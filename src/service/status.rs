@@ -2,11 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::watch::Grown;
-use super::{Chatgauge, Shared, all_time, backups};
-use crate::error::{Result, StorageError, StorageErrorKind};
+use super::{Chatgauge, ServiceCore, all_time, backups};
+use crate::error::{Result, StorageErrorKind};
 use crate::model::measures::as_f64;
-use crate::model::stats::exact_quantile;
+use crate::model::quantile::exact_quantile;
 use crate::model::{Dimension, LatencyKind, Measures, Timestamp};
 use crate::query::status::{
     CacheStatus, CollectorStatus, CompactorStatus, DimensionsStatus, IngestStatus, StorageStatus,
@@ -41,11 +40,10 @@ impl Chatgauge {
             StoredStatus::read_by_parts(&shared.store)
         });
         let (storage, compactor) = shared.stored_status(&stored, now);
-        let ingest = shared.ingest_status();
         let mut status = Status {
             started_at: shared.started_at,
             schema_version: crate::store::schema_version(),
-            ingest,
+            ingest: shared.ingest_status(),
             collector: shared.collector_status(),
             gateway: shared.gateway.status(),
             compactor,
@@ -58,31 +56,20 @@ impl Chatgauge {
             is_storage_unread: !found.is_empty(),
             problems: found,
         };
-        if let Err(error) = shared.readiness() {
-            status.problems.push(format!("records cannot be committed: {error}"));
-        }
-        status.problems.extend(problems(&status, shared.grown(), shared.store.other_names()));
-        let uptime_us = shared.clock.monotonic_us().saturating_sub(shared.started_us);
-        if shared.store.wal_is_missing() && uptime_us < WAL_MISSING_US {
-            status.problems.push(
-                "started without the write-ahead log of the previous server: its latest records may be missing".into(),
-            );
-        }
-        status.problems.extend(shared.clock_problems());
-        if let Some(backup) = &status.backup {
-            let late = backups::problems(backup, shared.started_at, self.now());
-            status.problems.extend(late);
-        }
-        let recently = self.now().plus_ms(-DAMAGE_PROBLEM_MS);
-        if let Some(seen) =
-            shared.store.damage_seen().last().filter(|seen| seen.at >= Some(recently))
-        {
-            status.problems.push(format!(
-                "a damaged page was found {} times, last while {}: run `chatgauge check`",
-                seen.times, seen.operation
-            ));
-        }
-        status.problems.extend(self.alert_health().problems);
+        let not_ready = shared.readiness().err();
+        let not_ready = not_ready.map(|error| format!("records cannot be committed: {error}"));
+        let backup = status.backup.iter();
+        let backup = backup.flat_map(|backup| backups::problems(backup, shared.started_at, now));
+        let problems: Vec<String> = not_ready
+            .into_iter()
+            .chain(problems(&status, shared.recent_problems(), shared.store.other_names()))
+            .chain(shared.wal_problem())
+            .chain(shared.clock_problems())
+            .chain(backup)
+            .chain(shared.damage_problem(now))
+            .chain(self.alert_health().problems)
+            .collect();
+        status.problems.extend(problems);
         Ok(status)
     }
 
@@ -99,12 +86,6 @@ impl Chatgauge {
         self.shared().collector_status()
     }
 
-    /// A failed flush to disk, after which nothing is written any more. The process should exit
-    /// soon; the next one recovers all acknowledged records from the WAL.
-    pub fn fatal_failure(&self) -> Option<StorageError> {
-        self.shared().store.health().fatal()
-    }
-
     /// Totals of all requests ever stored, by provider and model, including pruned ones.
     pub fn prometheus_totals(&self) -> Result<Vec<ModelTotals>> {
         let query = Query {
@@ -113,7 +94,7 @@ impl Chatgauge {
             max_series: SCRAPED_MODELS,
             ..Query::total(all_time())
         };
-        let result = self.query(&query)?;
+        let result = self.engine().query(&query)?;
         let totals = result.series.into_iter().map(|series| {
             let mut names = series.group.into_iter();
             let (provider, model) = (names.next(), names.next());
@@ -128,11 +109,11 @@ impl Chatgauge {
     }
 }
 
-impl Shared {
+impl ServiceCore {
     fn ingest_status(&self) -> IngestStatus {
         let stats = self.queue.stats();
         let mut commit_us = stats.commit_us;
-        let mut quantile_ms = |q| exact_quantile(&mut commit_us, q).map(ms);
+        let mut quantile_ms = |q| exact_quantile(commit_us.make_contiguous(), q).map(ms);
         IngestStatus {
             queue_records: as_u64(stats.queued_records),
             queue_max_records: as_u64(self.config.ingest.queue_max_records),
@@ -190,17 +171,29 @@ impl Shared {
     }
 
     fn dimensions_status(&self) -> DimensionsStatus {
-        let [users, spaces, models, labels] = self.queue.dimension_caps();
-        DimensionsStatus {
-            users: users.distinct,
-            spaces: spaces.distinct,
-            models: models.distinct,
-            labels: labels.distinct,
-            overflowed_total: [users, spaces, models, labels]
-                .iter()
-                .map(|caps| caps.overflowed)
-                .sum(),
-        }
+        let caps = self.queue.dimension_caps();
+        let overflowed_total = caps.iter().map(|caps| caps.overflowed).sum();
+        let [users, spaces, models, labels] = caps.map(|caps| caps.distinct);
+        DimensionsStatus { users, spaces, models, labels, overflowed_total }
+    }
+
+    /// Reported for a day after a start without the WAL.
+    fn wal_problem(&self) -> Option<String> {
+        let uptime_us = self.clock.monotonic_us().saturating_sub(self.started_us);
+        (self.store.wal_is_missing() && uptime_us < WAL_MISSING_US).then(|| {
+            "started without the write-ahead log of the previous server: its latest records may be missing".to_owned()
+        })
+    }
+
+    /// Damage that a read or write has found recently.
+    fn damage_problem(&self, now: Timestamp) -> Option<String> {
+        let seen = self.store.damage_seen().last()?;
+        (seen.at >= Some(now.plus_ms(-DAMAGE_PROBLEM_MS))).then(|| {
+            format!(
+                "a damaged page was found {} times, last while {}: run `chatgauge check`",
+                seen.times, seen.operation
+            )
+        })
     }
 
     fn stored_status(
@@ -208,7 +201,7 @@ impl Shared {
         stored: &StoredStatus,
         now: Timestamp,
     ) -> (StorageStatus, CompactorStatus) {
-        let lag_records = stored.rows.map(|rows| unsigned(rows.last_seq - rows.watermark_seq));
+        let lag_records = stored.seqs.map(|(watermark, last)| unsigned(last - watermark));
         let days = stored.days.as_deref();
         let kept =
             || days.map(|days| days.iter().filter(|day| day.pruned & pruned_flag(None) == 0));
@@ -223,7 +216,7 @@ impl Shared {
         let compactor = CompactorStatus {
             lag_records,
             lag_ms: lag_records.zip(days).map(|(lag, days)| self.lag_ms(lag, days, now)),
-            watermark_seq: stored.rows.map(|rows| rows.watermark_seq),
+            watermark_seq: stored.seqs.map(|(watermark, _)| watermark),
             compacted_total: self.compacted.load(Ordering::Relaxed),
             failed_runs_total: self.failed_compactions.load(Ordering::Relaxed),
         };
@@ -238,23 +231,11 @@ impl Shared {
     }
 }
 
-/// The last row and the last row that is rolled up.
-#[derive(Clone, Copy, Debug)]
-struct StoredRows {
-    watermark_seq: i64,
-    last_seq: i64,
-}
-
-impl StoredRows {
-    fn read(reader: &Reader<'_>) -> Result<Self> {
-        Ok(Self { watermark_seq: reader.watermark_seq()?, last_seq: reader.last_seq()? })
-    }
-}
-
 /// Status read from the file; `None` for unreadable parts.
 #[derive(Debug)]
 struct StoredStatus {
-    rows: Option<StoredRows>,
+    /// The last row that is rolled up, and the last row.
+    seqs: Option<(i64, i64)>,
     days: Option<Vec<DayRow>>,
     free_bytes: Option<i64>,
 }
@@ -263,7 +244,7 @@ impl StoredStatus {
     /// Everything, from one snapshot.
     fn read(reader: &Reader<'_>) -> Result<Self> {
         Ok(Self {
-            rows: Some(StoredRows::read(reader)?),
+            seqs: Some(seqs(reader)?),
             days: Some(reader.days()?),
             free_bytes: Some(reader.page_bytes()?.1),
         })
@@ -272,48 +253,48 @@ impl StoredStatus {
     /// Everything that can be read separately, if not all is readable.
     fn read_by_parts(store: &Store) -> Self {
         Self {
-            rows: store.read(StoredRows::read).ok(),
+            seqs: store.read(seqs).ok(),
             days: store.read(|reader| reader.days()).ok(),
             free_bytes: store.read(|reader| reader.page_bytes()).ok().map(|(_, free)| free),
         }
     }
 }
 
+fn seqs(reader: &Reader<'_>) -> Result<(i64, i64)> {
+    Ok((reader.watermark_seq()?, reader.last_seq()?))
+}
+
 /// Problems, as texts.
-fn problems(status: &Status, grown: Grown, other_names: u64) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut add = |applies: bool, text: String| problems.extend(applies.then_some(text));
-    add(
-        status.storage.wal_bytes > WAL_PROBLEM_BYTES,
-        format!(
-            "the WAL has {} MB: a long-running reader prevents a complete checkpoint",
-            status.storage.wal_bytes / 1_000_000
-        ),
-    );
-    add(
-        other_names > 0,
-        format!("the database file has {other_names} other names (hard links); remove them"),
-    );
+fn problems(
+    status: &Status,
+    [dropped, overflowed]: [Option<u64>; 2],
+    other_names: u64,
+) -> Vec<String> {
+    let wal_bytes = status.storage.wal_bytes;
+    let (queued, max) = (status.ingest.queue_records, status.ingest.queue_max_records);
     let lag_ms = status.compactor.lag_ms.unwrap_or(0);
-    let (waiting, max) = (status.ingest.queue_records, status.ingest.queue_max_records);
-    add(
-        waiting.saturating_mul(5) >= max.saturating_mul(4),
-        format!(
-            "{waiting} of {max} records are queued: when the queue is full, records are rejected with 503"
-        ),
-    );
-    add(lag_ms > LAG_PROBLEM_MS, format!("rollups lag {} s behind", lag_ms / 1_000));
-    let mut recent = |total: Option<u64>, what: &str| {
-        problems.extend(
-            total.map(|total| format!("{what} in the last ten minutes ({total} since startup)")),
-        );
+    let recent = |total: Option<u64>, what: &str| {
+        total.map(|total| format!("{what} in the last ten minutes ({total} since startup)"))
     };
-    recent(grown.dropped, "requests from the collector were dropped");
-    recent(
-        grown.overflowed,
-        "values were grouped as (other), because a cardinality limit is reached,",
-    );
-    problems
+    let found = [
+        (wal_bytes > WAL_PROBLEM_BYTES).then(|| {
+            let megabytes = wal_bytes / 1_000_000;
+            format!("the WAL has {megabytes} MB: a long-running reader prevents a complete checkpoint")
+        }),
+        (other_names > 0).then(|| {
+            format!("the database file has {other_names} other names (hard links); remove them")
+        }),
+        (queued.saturating_mul(5) >= max.saturating_mul(4)).then(|| {
+            format!("{queued} of {max} records are queued: when the queue is full, records are rejected with 503")
+        }),
+        (lag_ms > LAG_PROBLEM_MS).then(|| format!("rollups lag {} s behind", lag_ms / 1_000)),
+        recent(dropped, "requests from the collector were dropped"),
+        recent(
+            overflowed,
+            "values were grouped as (other), because a cardinality limit is reached,",
+        ),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 pub(super) fn ms(us: u64) -> f64 {
@@ -358,8 +339,8 @@ mod tests {
             is_storage_unread: false,
             problems: Vec::new(),
         };
-        assert!(problems(&with_queue(799), Grown::default(), 0).is_empty());
-        let problems = problems(&with_queue(800), Grown::default(), 0);
+        assert!(problems(&with_queue(799), [None; 2], 0).is_empty());
+        let problems = problems(&with_queue(800), [None; 2], 0);
         assert!(problems[0].starts_with("800 of 1000 records are queued"), "{problems:?}");
     }
 }

@@ -6,16 +6,15 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::Shared;
-use super::delivery::deliver;
-use crate::collector::{CollectorQueue, FinishedRequest, Handover, Identify};
+use super::ServiceCore;
+use crate::alert::delivery::DeliveryContext;
+use crate::collector::{CollectorQueue, FinishedRequest, Identify};
 use crate::error::{Error, Result};
-use crate::ingest::{AppendReport, QueueConsumer};
 use crate::model::failure_log::FailureLog;
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
 use crate::rollup::SenderLoad;
-use crate::store::{Checkpointer, Writer};
+use crate::store::{AppendReport, Checkpointer, QueueConsumer, Writer};
 
 /// Name of the writer thread, which ends last.
 pub(super) const WRITER: &str = "writer";
@@ -40,22 +39,21 @@ type Threads = Vec<(&'static str, JoinHandle<()>)>;
 
 /// Starts the threads and returns them in the order in which they must be stopped.
 pub(super) fn start(
-    shared: &Arc<Shared>,
+    shared: &Arc<ServiceCore>,
     mut writer: Writer,
     consumer: QueueConsumer,
     finished: CollectorQueue,
 ) -> Result<Threads> {
     let checkpointer = Checkpointer::new(&shared.store, &mut writer)?;
-    let spawn = |name: &'static str, run: Box<dyn FnOnce(&Shared) + Send>| -> Result<_> {
+    let spawn = |name: &'static str, run: Box<dyn FnOnce(&ServiceCore) + Send>| -> Result<_> {
         let shared = Arc::clone(shared);
         let thread = Builder::new().name(format!("chatgauge-{name}")).spawn(move || run(&shared));
         let thread = thread.map_err(|source| Error::Io { path: name.into(), source })?;
         Ok((name, thread))
     };
-    let collect = move |shared: &Shared| drain_collector(shared, finished);
-    let deliver = |shared: &Shared| deliver(shared, Box::new(rand::random));
-    let checkpoint = move |shared: &Shared| checkpoint_loop(shared, &checkpointer);
-    let write = move |shared: &Shared| {
+    let collect = move |shared: &ServiceCore| drain_collector(shared, finished);
+    let checkpoint = move |shared: &ServiceCore| checkpoint_loop(shared, &checkpointer);
+    let write = move |shared: &ServiceCore| {
         consumer.run(&mut writer, shared.clock.as_ref());
         // The next start compares its clock with this one.
         if let Err(error) = writer.keep_clock(Duration::ZERO) {
@@ -67,7 +65,7 @@ pub(super) fn start(
         spawn("retention", Box::new(retention_loop))?,
         spawn("backups", Box::new(super::backups::backup_loop))?,
         spawn("alerts", Box::new(super::alerts::evaluation_loop))?,
-        spawn("delivery", Box::new(deliver))?,
+        spawn("delivery", Box::new(delivery_loop))?,
         spawn("compactor", Box::new(compaction_loop))?,
         spawn("watch", Box::new(super::watch::watch_loop))?,
         spawn("checkpoints", Box::new(checkpoint))?,
@@ -75,34 +73,57 @@ pub(super) fn start(
     ])
 }
 
-impl Shared {
+impl ServiceCore {
     /// Waits for `interval`, or less at shutdown; returns `true` at shutdown.
     pub(super) fn wait(&self, interval: Duration) -> bool {
         let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.stopping_changed.wait_timeout_while(stopping, interval, |stop| !*stop);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
+
+    /// Queues records for the writer and waits until they are on disk.
+    pub(super) fn record(&self, batch: Vec<RequestRecord>) -> Result<AppendReport> {
+        let (sender, stored) = channel();
+        // The receiver below waits, unless its thread is gone.
+        self.queue.submit(batch, Box::new(move |outcome| drop(sender.send(outcome))))?;
+        stored.recv().map_err(|_| Error::Closed)?
+    }
 }
 
-/// The part of the pseudonymizer that the collector needs.
-struct Pseudonyms<'a>(&'a Pseudonymizer);
-
-impl Identify for Pseudonyms<'_> {
+impl Identify for Pseudonymizer {
     fn user(&self, id: &str) -> Name {
-        self.0.user(id)
+        self.user(id)
     }
 
     fn session(&self, id: &str) -> i64 {
-        self.0.session(id)
+        self.session(id)
     }
 
     fn identifier(&self, text: &str) -> Name {
-        self.0.identifier(text)
+        self.identifier(text)
     }
 }
 
+/// Delivers the messages of alerts.
+fn delivery_loop(shared: &ServiceCore) {
+    let context = DeliveryContext {
+        alerting: &shared.config.alerting,
+        store: &shared.store,
+        gate: &shared.queue,
+        monitor: &shared.monitor,
+        channels: &shared.channels,
+        clock: &shared.clock,
+        trusted: &shared.trusted,
+    };
+    context.deliver(spawn_detached, &|| shared.is_stopping());
+}
+
+fn spawn_detached(name: String, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+    Builder::new().name(name).spawn(run).map(drop)
+}
+
 /// Passes finished requests from the in-process collector to the writer.
-fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
+fn drain_collector(shared: &ServiceCore, mut finished: CollectorQueue) {
     let handover = finished.handover();
     let mut lost_log = FailureLog::default();
     loop {
@@ -115,51 +136,55 @@ fn drain_collector(shared: &Shared, mut finished: CollectorQueue) {
             }
             continue;
         }
-        submit_finished(shared, batch, &handover, &mut lost_log);
+        let count = batch.len();
+        let record = |request: FinishedRequest| to_record(shared, request, &mut lost_log);
+        let records: Vec<RequestRecord> = batch.into_iter().filter_map(record).collect();
+        if !records.is_empty() {
+            store_with_retry(shared, &records, &mut lost_log);
+        }
+        handover.acknowledge(count);
     }
 }
 
-fn submit_finished(
-    shared: &Shared,
-    batch: Vec<FinishedRequest>,
-    handover: &Handover,
+fn to_record(
+    shared: &ServiceCore,
+    request: FinishedRequest,
     lost_log: &mut FailureLog,
-) {
-    let count = batch.len();
-    let mut records: Vec<RequestRecord> = Vec::with_capacity(count);
-    for request in batch {
-        match request.into_record(&Pseudonyms(&shared.pseudonymizer)) {
-            Ok(record) => records.push(record),
-            Err(error) => {
-                shared.collector_lost.fetch_add(1, Ordering::Relaxed);
-                if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
-                    tracing::warn!(%error, failures, "a request from the collector was dropped");
-                }
-            }
+) -> Option<RequestRecord> {
+    let record = request.into_record(&shared.pseudonymizer).inspect_err(|error| {
+        shared.collector_lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
+            tracing::warn!(%error, failures, "a request from the collector was dropped");
         }
-    }
-    store_with_retry(shared, &records, lost_log);
-    handover.acknowledge(count);
+    });
+    record.ok()
 }
 
 /// Stores records with retries while the file is locked or the disk is full. Meanwhile the
 /// collector's own queue fills up, and drops and counts further requests. At shutdown there is one
 /// last attempt.
-fn store_with_retry(shared: &Shared, records: &[RequestRecord], lost_log: &mut FailureLog) {
+fn store_with_retry(shared: &ServiceCore, records: &[RequestRecord], lost_log: &mut FailureLog) {
     let mut has_failed = false;
     loop {
         let is_last = shared.is_stopping();
-        let Err(error) = store(shared, records.to_vec()) else { return };
-        let wait = match error {
+        let wait = match shared.record(records.to_vec()) {
+            Ok(report) => {
+                let requests = report.after_retention.len();
+                if requests > 0 {
+                    let reason = AppendReport::AFTER_RETENTION;
+                    tracing::warn!(requests, "requests from the collector were rejected: {reason}");
+                }
+                return;
+            }
             // The writer is busy; the queue will have room soon.
-            Error::Overloaded { .. } => RETRY_WAIT,
-            error if error.is_retryable() && !is_last => {
+            Err(Error::Overloaded { .. }) => RETRY_WAIT,
+            Err(error) if error.is_retryable() && !is_last => {
                 if !std::mem::replace(&mut has_failed, true) {
                     tracing::warn!(%error, "storing requests from the collector failed; retrying");
                 }
                 FAILED_WAIT
             }
-            error => {
+            Err(error) => {
                 let lost = u64::try_from(records.len()).unwrap_or(u64::MAX);
                 shared.collector_lost.fetch_add(lost, Ordering::Relaxed);
                 if let Some(failures) = lost_log.failed(shared.clock.monotonic_us()) {
@@ -174,32 +199,17 @@ fn store_with_retry(shared: &Shared, records: &[RequestRecord], lost_log: &mut F
     }
 }
 
-/// Queues records for the writer and waits until they are on disk.
-fn store(shared: &Shared, records: Vec<RequestRecord>) -> Result<()> {
-    let (sender, stored) = channel();
-    // The receiver below waits for the outcome.
-    shared.queue.submit(records, Box::new(move |outcome| drop(sender.send(outcome))))?;
-    let report = stored.recv().map_err(|_| Error::Closed)??;
-    if !report.after_retention.is_empty() {
-        tracing::warn!(
-            requests = report.after_retention.len(),
-            "requests from the collector were rejected: {}",
-            AppendReport::AFTER_RETENTION
-        );
-    }
-    Ok(())
-}
-
 /// Rolls up all stored rows, then updates the hot cache.
-pub(super) fn compact(shared: &Shared) -> Result<()> {
+pub(super) fn compact(shared: &ServiceCore) -> Result<()> {
     let mut compactor = shared.compactor.lock().unwrap_or_else(PoisonError::into_inner);
     compactor.begin(shared.clock.monotonic_us());
     let arrived_by = shared.trusted.read().latest;
     let rolled_up = compactor.run(&shared.queue, arrived_by, &mut |compactor, step| {
         shared.compacted.fetch_add(u64::from(step.rows), Ordering::Relaxed);
+        let stats = shared.queue.stats();
         let load = SenderLoad {
-            records: shared.queue.taken_records(),
-            commit_us: shared.queue.commit_total_us(),
+            records: stats.accepted + stats.duplicates,
+            commit_us: stats.commit_total_us,
         };
         !shared.wait(compactor.adapt(step, shared.clock.monotonic_us(), load))
     });
@@ -209,7 +219,7 @@ pub(super) fn compact(shared: &Shared) -> Result<()> {
 }
 
 /// Like [`compact`], on its own thread, while this thread reports the remaining rows to `watch`.
-pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Result<()> {
+pub(super) fn compact_watched(shared: &ServiceCore, watch: &mut dyn FnMut(u64)) -> Result<()> {
     let left = || {
         shared.store.read(|reader| {
             Ok(u64::try_from(reader.last_seq()? - reader.watermark_seq()?).unwrap_or(0))
@@ -230,25 +240,19 @@ pub(super) fn compact_watched(shared: &Shared, watch: &mut dyn FnMut(u64)) -> Re
     })
 }
 
-fn compaction_loop(shared: &Shared) {
+fn compaction_loop(shared: &ServiceCore) {
     let interval = shared.config.compactor.interval;
     let mut log = FailureLog::default();
     let mut wait = interval;
     loop {
-        match compact(shared) {
-            Ok(()) => {
-                wait = interval;
-                if let Some(ended) = log.succeeded(shared.clock.monotonic_us()) {
-                    tracing::info!(seconds = ended.lasted_s, "compaction succeeds again");
-                }
-            }
-            Err(error) => {
-                shared.failed_compactions.fetch_add(1, Ordering::Relaxed);
-                if let Some(failures) = log.failed(shared.clock.monotonic_us()) {
-                    tracing::error!(%error, failures, "compaction failed; retrying");
-                }
-                wait = (wait * 2).min(interval.max(MAX_COMPACTION_BACKOFF));
-            }
+        let compacted = compact(shared);
+        let now_us = shared.clock.monotonic_us();
+        log.report(now_us, &compacted, "compaction failed; retrying", "compaction succeeds again");
+        if compacted.is_ok() {
+            wait = interval;
+        } else {
+            shared.failed_compactions.fetch_add(1, Ordering::Relaxed);
+            wait = (wait * 2).min(interval.max(MAX_COMPACTION_BACKOFF));
         }
         if shared.wait(wait) {
             return;
@@ -256,7 +260,7 @@ fn compaction_loop(shared: &Shared) {
     }
 }
 
-fn checkpoint_loop(shared: &Shared, checkpointer: &Checkpointer) {
+fn checkpoint_loop(shared: &ServiceCore, checkpointer: &Checkpointer) {
     let mut log = FailureLog::default();
     while !shared.wait(CHECKPOINT_INTERVAL) {
         // Skip after a failed flush or if the file was truncated: the WAL may be the only good
@@ -276,7 +280,7 @@ fn checkpoint_loop(shared: &Shared, checkpointer: &Checkpointer) {
     }
 }
 
-fn retention_loop(shared: &Shared) {
+fn retention_loop(shared: &ServiceCore) {
     let interval = shared.config.retention.interval;
     let mut since_last = interval;
     let (mut log, mut alerts_log) = (FailureLog::every(interval), FailureLog::every(interval));
@@ -296,28 +300,17 @@ fn retention_loop(shared: &Shared) {
 }
 
 /// Prunes everything beyond its retention and logs the result.
-fn prune(shared: &Shared, log: &mut FailureLog) {
+fn prune(shared: &ServiceCore, log: &mut FailureLog) {
     let pruned = shared.prune();
-    let now_us = shared.clock.monotonic_us();
-    match pruned {
-        Ok(report) => {
-            if let Some(ended) = log.succeeded(now_us) {
-                let (failures, seconds) = (ended.failures, ended.lasted_s);
-                tracing::info!(failures, seconds, "retention succeeds again");
-            }
-            if report.raw_rows + report.rollup_rows > 0 {
-                tracing::info!(
-                    raw_rows = report.raw_rows,
-                    rollup_rows = report.rollup_rows,
-                    freed_bytes = report.freed_bytes,
-                    "old rows deleted"
-                );
-            }
-        }
-        Err(error) => {
-            if let Some(failures) = log.failed(now_us) {
-                tracing::error!(%error, failures, "retention failed; retrying at the next interval");
-            }
-        }
+    let failure = "retention failed; retrying at the next interval";
+    log.report(shared.clock.monotonic_us(), &pruned, failure, "retention succeeds again");
+    let Ok(report) = pruned else { return };
+    if report.raw_rows + report.rollup_rows > 0 {
+        tracing::info!(
+            raw_rows = report.raw_rows,
+            rollup_rows = report.rollup_rows,
+            freed_bytes = report.freed_bytes,
+            "old rows deleted"
+        );
     }
 }

@@ -1,12 +1,12 @@
 //! Watches the store: whether records can be committed, and whether the files are still in place.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::Shared;
+use super::ServiceCore;
 use crate::error::{Error, Result, StorageError, StorageErrorKind};
 use crate::model::failure_log::FailureLog;
-use crate::store::{WriteGate, Writing};
+use crate::store::Writing;
 
 /// Interval of the checks.
 const TICK: Duration = Duration::from_millis(250);
@@ -22,56 +22,25 @@ const STALLED_US: u64 = 2_000_000;
 /// How long an event is reported as a recent problem, in microseconds.
 const RECENT_US: u64 = 600_000_000;
 
-/// A counter of failures and the time of its last growth.
+/// A counter whose recent growth is a problem, and the time of its last growth.
 #[derive(Clone, Copy, Debug, Default)]
-struct Recent {
+pub(super) struct RecentGrowth {
     total: u64,
     grew_at_us: Option<u64>,
 }
 
-impl Recent {
-    const fn update(&mut self, total: u64, now_us: u64) {
+impl RecentGrowth {
+    /// Updates the counter; returns the total if it grew recently.
+    fn update(&mut self, total: u64, now_us: u64) -> Option<u64> {
         if total > self.total {
-            self.total = total;
-            self.grew_at_us = Some(now_us);
+            *self = Self { total, grew_at_us: Some(now_us) };
         }
-    }
-
-    /// The total, if it grew recently.
-    fn get(&self, now_us: u64) -> Option<u64> {
-        let is_recent = self.grew_at_us.is_some_and(|at| now_us.saturating_sub(at) < RECENT_US);
-        is_recent.then_some(self.total)
+        let is_recent = |at: u64| now_us.saturating_sub(at) < RECENT_US;
+        self.grew_at_us.is_some_and(is_recent).then_some(self.total)
     }
 }
 
-/// Counters whose recent growth degrades the health.
-#[derive(Debug, Default)]
-pub(super) struct RecentProblems {
-    counters: Mutex<[Recent; 2]>,
-}
-
-/// Counters that grew in the last ten minutes, as totals since startup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grown {
-    /// Dropped requests of the collector.
-    pub(super) dropped: Option<u64>,
-    /// Records with a value that was grouped as `(other)`.
-    pub(super) overflowed: Option<u64>,
-}
-
-impl RecentProblems {
-    /// Updates the counters and returns those that grew recently.
-    pub(super) fn update(&self, totals: [u64; 2], now_us: u64) -> Grown {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (counter, total) in counters.iter_mut().zip(totals) {
-            counter.update(total, now_us);
-        }
-        let [dropped, overflowed] = counters.map(|counter| counter.get(now_us));
-        Grown { dropped, overflowed }
-    }
-}
-
-impl Shared {
+impl ServiceCore {
     /// Whether a record can be committed now, by the latest commits; never blocks.
     pub(super) fn readiness(&self) -> Result<()> {
         if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
@@ -94,11 +63,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Counters that grew recently.
-    pub(super) fn grown(&self) -> Grown {
-        let overflowed = self.queue.dimension_caps().iter().map(|caps| caps.overflowed).sum();
-        let dropped = self.collector_dropped();
-        self.recent_problems.update([dropped, overflowed], self.clock.monotonic_us())
+    /// Requests that the collector dropped and records with a value that was grouped as `(other)`,
+    /// since startup; `None` if there were none recently.
+    pub(super) fn recent_problems(&self) -> [Option<u64>; 2] {
+        let mut recent = self.recent_growth.lock().unwrap_or_else(PoisonError::into_inner);
+        let [dropped, overflowed] = &mut *recent;
+        let values = self.queue.dimension_caps().iter().map(|caps| caps.overflowed).sum();
+        let now_us = self.clock.monotonic_us();
+        [dropped.update(self.collector_dropped(), now_us), overflowed.update(values, now_us)]
     }
 }
 
@@ -116,14 +88,14 @@ struct Watch {
 }
 
 /// Runs the checks until shutdown.
-pub(super) fn watch_loop(shared: &Shared) {
+pub(super) fn watch_loop(shared: &ServiceCore) {
     let mut state = Watch { active_us: shared.clock.monotonic_us(), ..Watch::default() };
     let mut ticks = 0_u32;
     while !shared.wait(TICK) {
         if ticks.is_multiple_of(TICKS_PER_LOCATION_CHECK) {
             state.check_location(shared);
             // Update the counters regularly, so that rare health checks also see recent growth.
-            shared.grown();
+            shared.recent_problems();
         }
         ticks = ticks.wrapping_add(1);
         state.probe(shared);
@@ -133,7 +105,7 @@ pub(super) fn watch_loop(shared: &Shared) {
 }
 
 impl Watch {
-    fn check_location(&mut self, shared: &Shared) {
+    fn check_location(&mut self, shared: &ServiceCore) {
         let misplaced = shared.store.look_at_place();
         if misplaced != self.misplaced {
             match &misplaced {
@@ -159,7 +131,7 @@ impl Watch {
     }
 
     /// Makes a probe commit if there was no commit for a while.
-    fn probe(&mut self, shared: &Shared) {
+    fn probe(&mut self, shared: &ServiceCore) {
         if self.probe.as_ref().is_some_and(|probe| !probe.is_done()) {
             return;
         }
@@ -177,12 +149,11 @@ impl Watch {
         };
         let is_due = now_us.saturating_sub(self.active_us) >= interval_us;
         if is_due && health.may_write().is_ok() {
-            let gate: &dyn WriteGate = &shared.queue;
-            self.probe = gate.start(|writer| writer.probe()).ok();
+            self.probe = shared.gate().start(|writer| writer.probe()).ok();
         }
     }
 
-    fn log_overload(&mut self, shared: &Shared) {
+    fn log_overload(&mut self, shared: &ServiceCore) {
         let overloaded = shared.queue.stats().overloaded;
         let refused = overloaded.saturating_sub(self.overloaded);
         self.overloaded = overloaded;
@@ -196,20 +167,12 @@ impl Watch {
         }
     }
 
-    fn log_readiness(&mut self, shared: &Shared) {
-        let now_us = shared.clock.monotonic_us();
-        match shared.readiness() {
-            Ok(()) => {
-                if let Some(ended) = self.not_ready.succeeded(now_us) {
-                    tracing::info!(seconds = ended.lasted_s, "ready again");
-                }
-            }
-            Err(Error::Closed) => {}
-            Err(error) => {
-                if self.not_ready.failed(now_us).is_some() {
-                    tracing::error!(%error, "not ready: records cannot be committed");
-                }
-            }
+    fn log_readiness(&mut self, shared: &ServiceCore) {
+        let ready = shared.readiness();
+        if !matches!(ready, Err(Error::Closed)) {
+            let now_us = shared.clock.monotonic_us();
+            let failure = "not ready: records cannot be committed";
+            self.not_ready.report(now_us, &ready, failure, "ready again");
         }
     }
 }
@@ -220,12 +183,11 @@ mod tests {
 
     #[test]
     fn recent_problems_are_reported_for_ten_minutes() {
-        let recent = RecentProblems::default();
-        assert_eq!(recent.update([0, 0], 5), Grown::default());
-        let grown = recent.update([3, 0], 10);
-        assert_eq!(grown, Grown { dropped: Some(3), ..Grown::default() });
-        assert_eq!(recent.update([3, 0], 9 + RECENT_US).dropped, Some(3));
-        assert_eq!(recent.update([3, 1], 10 + RECENT_US).dropped, None);
-        assert_eq!(recent.update([4, 1], 11 + RECENT_US).dropped, Some(4));
+        let mut recent = RecentGrowth::default();
+        assert_eq!(recent.update(0, 5), None);
+        assert_eq!(recent.update(3, 10), Some(3));
+        assert_eq!(recent.update(3, 9 + RECENT_US), Some(3));
+        assert_eq!(recent.update(3, 10 + RECENT_US), None);
+        assert_eq!(recent.update(4, 11 + RECENT_US), Some(4));
     }
 }

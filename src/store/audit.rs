@@ -1,14 +1,16 @@
 //! The audit log: who did what, when.
 
-use rusqlite::{Transaction, named_params};
+use rusqlite::Transaction;
 
-use super::error::storage;
+use super::columns::{Columns, RowCells, columns, saturated, to_name};
 use super::read::Reader;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
+use crate::model::{AuditEntry, Name};
 
-/// Entries kept; the oldest go first.
+columns!(AuditEntry { at: at_ms, actor as (to_name, Name::as_str), action, target, detail });
+
+/// Maximum number of stored entries; the oldest are deleted first.
 const KEPT_ENTRIES: i64 = 100_000;
 
 impl Writer {
@@ -17,8 +19,21 @@ impl Writer {
     /// # Errors
     /// When the transaction failed.
     pub fn append_audit(&mut self, entries: &[AuditEntry]) -> Result<()> {
-        self.transaction(|transaction| {
-            put_entries(transaction, entries).map_err(storage("writing the audit log"))
+        self.write("writing the audit log", |transaction| put_entries(transaction, entries))
+    }
+
+    /// Stores the check value of the pseudonym key together with entries of the audit log.
+    ///
+    /// # Errors
+    /// When the transaction failed; nothing was changed then.
+    pub fn set_pseudonym_key_check(
+        &mut self,
+        check: Option<&[u8]>,
+        audit: &[AuditEntry],
+    ) -> Result<()> {
+        self.write("storing the check value of the key", |transaction| {
+            transaction.execute("update _store_state set pseudonym_key_check = ?1", [check])?;
+            put_entries(transaction, audit)
         })
     }
 }
@@ -31,19 +46,13 @@ pub(super) fn put_entries(
     if entries.is_empty() {
         return Ok(());
     }
-    let mut insert = transaction.prepare_cached(include_str!("sql/put_audit.sql"))?;
+    let sql = format!("insert into audit_log {}", AuditEntry::values());
+    let mut insert = transaction.prepare_cached(&sql)?;
     for entry in entries {
-        insert.execute(named_params! {
-            ":at_ms": entry.at.as_unix_ms(),
-            ":actor": entry.actor.as_str(),
-            ":action": entry.action.as_str(),
-            ":target": entry.target,
-            ":detail": entry.detail,
-        })?;
+        entry.execute(&mut insert)?;
     }
-    let newest = transaction.last_insert_rowid();
-    transaction.execute("delete from audit_log where audit_id <= ?1", [newest - KEPT_ENTRIES])?;
-    Ok(())
+    let oldest = transaction.last_insert_rowid() - KEPT_ENTRIES;
+    transaction.execute("delete from audit_log where audit_id <= ?1", [oldest]).map(drop)
 }
 
 impl Reader<'_> {
@@ -52,25 +61,13 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn audit(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, AuditEntry)>> {
-        let read = || -> rusqlite::Result<Vec<(i64, AuditEntry)>> {
-            let mut statement = self.connection().prepare_cached(
-                "select audit_id, at_ms, actor, action, target, detail from audit_log
-                 where audit_id < ?1 order by audit_id desc limit ?2",
-            )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map((before.unwrap_or(i64::MAX), limit), |row| {
-                let action: String = row.get(3)?;
-                let entry = AuditEntry {
-                    at: Timestamp::from_unix_ms(row.get(1)?),
-                    actor: Name::from(row.get::<_, String>(2)?),
-                    action: AuditAction::parse(&action).unwrap_or(AuditAction::Read),
-                    target: row.get(4)?,
-                    detail: row.get(5)?,
-                };
-                Ok((row.get(0)?, entry))
-            })?;
-            rows.collect()
-        };
-        read().map_err(storage("reading the audit log"))
+        let sql = format!(
+            "select audit_id, {} from audit_log where audit_id < ?1 order by audit_id desc limit ?2",
+            AuditEntry::NAMES.join(", ")
+        );
+        let values = (before.unwrap_or(i64::MAX), saturated(limit));
+        self.rows("reading the audit log", &sql, values, |row| {
+            Ok((row.get(0)?, AuditEntry::read(&mut RowCells::after(row, 1))?))
+        })
     }
 }

@@ -1,36 +1,28 @@
-//! Copying a database: the pages of one snapshot, what a copy holds, and the check of it.
+//! Copying a database: the pages of a snapshot, the figures of a copy, and its check.
 
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::columns::unsigned;
 use super::error::{storage, unusable};
 use super::migrate::check_version;
-use super::open::{STEPS_PER_CHECK, Stop, Store};
-use super::pragmas::prepare_reader;
-use super::read::Reader;
+use super::open::{STEPS_PER_CHECK, Stop, Store, read_in};
+use super::pragmas::{prepare_reader, set_page_cache};
+use super::read::{Reader, without_ok};
 use super::state::StoreState;
-use super::wal_identity::{WalFound, find_wal_of_examined, open_examined};
+use super::wal_identity::{WalPresence, find_wal_of_examined, open_examined};
 use crate::error::{Error, Result};
 
 /// Pages copied between two looks at the clock: 256 KiB, 1 ms of a copy at 256 MB/s.
 const STEP_PAGES: i32 = 64;
 /// Page cache of the connection that writes the copy, in bytes: it spills as it is filled.
 const COPY_CACHE_BYTES: u64 = 2 << 20;
-/// Most lines of SQLite's own check that are shown.
+/// Maximum number of findings of SQLite's own check.
 const DAMAGE_LINES: i32 = 10;
 
-/// How far a copy is, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CopyProgress {
-    /// Bytes of the pages copied so far.
-    pub copied_bytes: u64,
-    /// Bytes of all pages of the snapshot.
-    pub total_bytes: u64,
-}
-
-/// What tells one state of a database from another, cheap to read at any size.
+/// Figures by which two states of a database are compared; cheap to read at any size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreFigures {
     /// Version of the schema.
@@ -41,7 +33,7 @@ pub struct StoreFigures {
     pub last_seq: i64,
     /// The last raw row that the rollups include.
     pub watermark_seq: i64,
-    /// Requests ever rolled up, those included whose raw rows retention deleted.
+    /// Requests ever rolled up, including those whose raw rows retention has deleted.
     pub rolled_up: i64,
     /// The row of `_store_state`.
     pub state: StoreState,
@@ -55,17 +47,15 @@ impl StoreFigures {
 }
 
 impl Store {
-    /// Runs `read` inside one read transaction of a connection of its own, so that a long read leaves the pool to
-    /// short ones.
+    /// Runs `read` in one read transaction of a connection of its own, so that a long read does not occupy the pool.
     ///
     /// # Errors
-    /// When the file cannot be opened or is no longer where it was, and whatever `read` returns.
+    /// When the file cannot be opened or was moved, and whatever `read` returns.
     pub fn read_apart<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
         let mut connection = self.connect_to_read()?;
         let prepared = prepare_reader(&mut connection, COPY_CACHE_BYTES);
         prepared.map_err(storage("opening a reading connection"))?;
-        let transaction = connection.transaction().map_err(storage("beginning to read"))?;
-        read(&Reader::new(&transaction))
+        read_in(&mut connection, read)
     }
 }
 
@@ -75,72 +65,56 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn figures(&self) -> Result<StoreFigures> {
-        let number = |sql: &str| self.connection().query_row(sql, [], |row| row.get::<_, i64>(0));
-        let read = || -> rusqlite::Result<StoreFigures> {
-            let pages = number("select * from pragma_page_count")?;
-            let page_size = number("select * from pragma_page_size")?;
-            Ok(StoreFigures {
-                schema_version: number("select max(version) from refinery_schema_history")?,
-                bytes: u64::try_from(pages.saturating_mul(page_size)).unwrap_or(0),
-                last_seq: number(
-                    "select max(coalesce((select max(seq) from requests), 0), watermark_seq)
-                     from _rollup_state",
-                )?,
-                watermark_seq: number("select watermark_seq from _rollup_state")?,
-                rolled_up: number("select coalesce(sum(requests), 0) from _days")?,
-                state: StoreState::read(self.connection())?,
-            })
-        };
-        read().map_err(storage("reading the figures of the file"))
+        let number = |sql| self.value::<i64>("reading the figures of the file", sql, []);
+        let pages = number("select * from pragma_page_count")?;
+        let page_size = number("select * from pragma_page_size")?;
+        Ok(StoreFigures {
+            schema_version: number("select max(version) from refinery_schema_history")?,
+            bytes: unsigned(pages.saturating_mul(page_size)),
+            last_seq: self.last_seq()?,
+            watermark_seq: self.watermark_seq()?,
+            rolled_up: number("select coalesce(sum(requests), 0) from _days")?,
+            state: self.store_state()?,
+        })
     }
 
     /// Copies every page of this snapshot into the file at `target`, which must be new or empty.
     ///
-    /// SQLite's backup API begins anew whenever another connection commits, but not while the source is inside a
-    /// read transaction, as it is here: the copy is of one moment however long it takes, and the write-ahead log
-    /// grows meanwhile. Nothing is flushed to the disk. `on_step` is called after every 64 pages and may wait.
+    /// SQLite's backup API starts over whenever another connection commits, but not while the source is in a read
+    /// transaction, as it is here: the copy is of one snapshot however long it takes, and the write-ahead log grows
+    /// meanwhile. Nothing is flushed to the disk. `on_step` is called after every 64 pages with the bytes copied so far and
+    /// those of all pages, and may wait.
     ///
     /// # Errors
-    /// When a page cannot be read or written, and whatever `on_step` returns; what was written is of no use then.
+    /// When a page cannot be read or written, and whatever `on_step` returns; the target is then incomplete.
     pub fn copy_to(
         &self,
         target: &Path,
-        on_step: &mut dyn FnMut(CopyProgress) -> Result<()>,
+        on_step: &mut dyn FnMut(u64, u64) -> Result<()>,
     ) -> Result<()> {
-        // The first statement opens the snapshot.
-        let page_bytes = u64::try_from(self.page_size()?).unwrap_or(0);
+        // The first statement that reads a table opens the snapshot.
+        let sql = "select page_size from pragma_page_size, (select count(*) from sqlite_schema)";
+        let page_bytes = unsigned(self.value("reading the page size", sql, [])?);
         let mut copy = open_copy(target).map_err(storage("making the copy"))?;
         let backup =
             Backup::new(self.connection(), &mut copy).map_err(storage("beginning to copy"))?;
         loop {
             let step = backup.step(STEP_PAGES).map_err(storage("copying pages"))?;
             let progress = backup.progress();
-            let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * page_bytes;
-            on_step(CopyProgress {
-                copied_bytes: bytes(progress.pagecount - progress.remaining),
-                total_bytes: bytes(progress.pagecount),
-            })?;
+            let bytes = |pages: i32| unsigned(pages.into()) * page_bytes;
+            let copied = progress.pagecount - progress.remaining;
+            on_step(bytes(copied), bytes(progress.pagecount))?;
             match step {
                 StepResult::Done => return Ok(()),
                 StepResult::More => {}
-                // Nobody else has the copy, and a reader waits for nobody.
+                // No other program should have the copy open, and a reader never waits for locks.
                 _ => return Err(Error::database(target, "is locked by another program")),
             }
         }
     }
-
-    fn page_size(&self) -> Result<i64> {
-        self.connection()
-            .query_row(
-                "select page_size from pragma_page_size, (select count(*) from sqlite_schema)",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(storage("reading the page size"))
-    }
 }
 
-/// The connection that writes a copy: what a crash leaves of it is thrown away, so there is no journal.
+/// The connection that writes a copy, without a journal: after a crash the copy is deleted.
 fn open_copy(target: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -149,14 +123,13 @@ fn open_copy(target: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "locking_mode", "exclusive")?;
     connection.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "off")?;
-    let kib = i64::try_from(COPY_CACHE_BYTES / 1_024).unwrap_or(i64::MAX);
-    connection.pragma_update(None, "cache_size", -kib)?;
+    set_page_cache(&connection, COPY_CACHE_BYTES)?;
     Ok(connection)
 }
 
-/// Makes a copy a file of its own: without a write-ahead log, readable from read-only media, and in use by nobody.
+/// Makes a copy self-contained: without a write-ahead log, readable from read-only media, and marked as closed.
 ///
-/// When the log of the original was missing, the copy says from when on records may be missing.
+/// When the log of the original was missing, the copy notes from when on records may be missing.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -164,7 +137,7 @@ pub fn seal_copy(path: &Path, wal_is_missing: bool) -> Result<()> {
     let seal = || -> rusqlite::Result<()> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        // Nobody else opens it: its write-ahead log needs no shared memory.
+        // With one connection, the write-ahead log needs no shared memory.
         connection.pragma_update(None, "locking_mode", "exclusive")?;
         connection.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         let close = "update _store_state set in_use = 0,
@@ -175,44 +148,39 @@ pub fn seal_copy(path: &Path, wal_is_missing: bool) -> Result<()> {
     seal().map_err(storage("finishing the copy"))
 }
 
-/// A database file that nobody writes, opened to be examined.
+/// A database file that no program writes, opened to be examined.
 #[derive(Debug)]
 pub struct ExaminedFile {
     connection: Connection,
-    wal_is_missing: bool,
+    /// Whether a server had the file open when it was copied, and its write-ahead log is missing.
+    pub(crate) wal_is_missing: bool,
 }
 
 impl ExaminedFile {
-    /// Opens the file at `path` for reading only; changes nothing in it and makes no file beside it, so that it is read
-    /// from read-only media too.
+    /// Opens the file at `path` for reading only. Nothing in it is changed and no file is created beside it, so that it
+    /// can be on read-only media.
     ///
     /// # Errors
     /// When it is not a database of this program, is newer than this program, has a write-ahead log that is not its own,
     /// or cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let unusable = |source: rusqlite::Error| unusable(path, &source);
-        let wal_is_missing = find_wal_of_examined(path)?.wal == WalFound::Missing;
+        let wal_is_missing = find_wal_of_examined(path)?.wal == WalPresence::Missing;
         let mut connection = open_examined(path).map_err(unusable)?;
         prepare_reader(&mut connection, COPY_CACHE_BYTES).map_err(unusable)?;
         check_version(path, &connection)?;
         Ok(Self { connection, wal_is_missing })
     }
 
-    /// Whether a server had the file open when it was copied, and its write-ahead log is not here.
-    pub const fn wal_is_missing(&self) -> bool {
-        self.wal_is_missing
-    }
-
-    /// Runs `read` inside one read transaction.
+    /// Runs `read` in one read transaction.
     ///
     /// # Errors
     /// Whatever `read` returns.
     pub fn read<T>(&mut self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.connection.transaction().map_err(storage("beginning to read"))?;
-        read(&Reader::new(&transaction))
+        read_in(&mut self.connection, read)
     }
 
-    /// What SQLite's structural check finds wrong (`pragma quick_check`): it reads every page; empty when all is well.
+    /// Problems that SQLite's structural check (`pragma quick_check`) finds; it reads every page.
     ///
     /// # Errors
     /// When the file cannot be read; [`Error::Closed`] when `stop` ended it.
@@ -220,22 +188,19 @@ impl ExaminedFile {
         let stop: Stop = Box::new(stop);
         let read = || -> rusqlite::Result<Vec<String>> {
             self.connection.progress_handler(STEPS_PER_CHECK, Some(stop))?;
-            let mut statement =
+            let mut check =
                 self.connection.prepare(&format!("pragma quick_check({DAMAGE_LINES})"))?;
-            let lines = statement.query_map([], |row| row.get(0))?.collect();
+            let lines = check.query_map([], |row| row.get(0))?.collect();
             self.connection.progress_handler(STEPS_PER_CHECK, None::<Stop>)?;
             lines
         };
-        match read() {
-            Ok(lines) => Ok(lines.into_iter().filter(|line: &String| line != "ok").collect()),
-            Err(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::OperationInterrupted) => Err(Error::Closed),
-                // Too damaged to be checked to the end.
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    Ok(vec![error.to_string()])
-                }
-                _ => Err(storage("checking the file")(error)),
-            },
-        }
+        read().map(without_ok).or_else(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => Err(Error::Closed),
+            // Too damaged to be checked to the end.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Ok(vec![error.to_string()])
+            }
+            _ => Err(storage("checking the file")(error)),
+        })
     }
 }

@@ -1,28 +1,28 @@
-//! Damage that reads and writes meet: what was seen last, for whoever tells how the program is doing, and what to do about it.
+//! Damage that reads and writes meet: the latest occurrence, for status reports, and the remedy.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::error::{Error, StorageError};
+use crate::error::{Error, StorageErrorKind};
 use crate::model::{Clock, Timestamp};
 
-/// What a person does about a damaged file.
+/// The remedy for a damaged file, in an error.
 pub(super) const REMEDY: &str = "Restore a backup, or run `chatgauge salvage FILE --into NEW`; `chatgauge check` says what is damaged";
 
 /// Damage that a read or a write met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenDamage {
-    /// What was attempted.
+    /// The operation.
     pub operation: &'static str,
-    /// What SQLite said.
+    /// SQLite's message.
     pub message: String,
-    /// When it was met last; `None` when the store was given no clock.
+    /// Time of the latest occurrence; `None` when the store was given no clock.
     pub at: Option<Timestamp>,
     /// Reads and writes that met damage since the start.
     pub times: u64,
 }
 
-/// The damage that a store has met since the start, shared by its clones.
+/// The damage that a store has met since the start.
 #[derive(Default)]
 pub struct DamageLog {
     clock: OnceLock<Arc<dyn Clock>>,
@@ -36,26 +36,26 @@ impl std::fmt::Debug for DamageLog {
 }
 
 impl DamageLog {
-    /// Says from now on when damage was met; the first clock that is given stays.
+    /// Sets the clock for later occurrences; only the first call has an effect.
     pub fn stamp_with(&self, clock: Arc<dyn Clock>) {
         self.clock.get_or_init(|| clock);
     }
 
-    /// The damage that was met last; `None` as long as there was none.
+    /// The latest damage; `None` as long as there was none.
     pub fn last(&self) -> Option<SeenDamage> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes an error when it is damage; it then names the file and what to do.
+    /// Notes an error of damage, and adds the file and the remedy to it.
     pub(super) fn note(&self, path: &Path, error: Error) -> Error {
         self.note_write(&error);
         named(path, error)
     }
 
-    /// Notes the error of a write when it is damage.
+    /// Notes an error of damage.
     pub(super) fn note_write(&self, error: &Error) {
         let Error::Storage { operation, source } = error else { return };
-        if !error.is_damage() {
+        if source.kind != StorageErrorKind::Damaged {
             return;
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,18 +68,14 @@ impl DamageLog {
     }
 }
 
-/// An error of damage with the file and the remedy; any other error as it is.
-pub(super) fn named(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Storage { operation, source } if !source.message.contains("chatgauge salvage") => {
-            let is_damage = source.kind == crate::error::StorageErrorKind::Damaged;
-            let message = if is_damage {
-                format!("{}: the file is damaged ({}). {REMEDY}", path.display(), source.message)
-            } else {
-                source.message
-            };
-            Error::Storage { operation, source: StorageError { kind: source.kind, message } }
-        }
-        other => other,
+/// Adds the file and the remedy to an error of damage; returns any other error unchanged.
+pub(super) fn named(path: &Path, mut error: Error) -> Error {
+    if let Error::Storage { source, .. } = &mut error
+        && source.kind == StorageErrorKind::Damaged
+        && !source.message.contains("chatgauge salvage")
+    {
+        let path = path.display();
+        source.message = format!("{path}: the file is damaged ({}). {REMEDY}", source.message);
     }
+    error
 }

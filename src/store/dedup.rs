@@ -1,4 +1,4 @@
-//! The same call seen by two routes: recognised by the provider's response id.
+//! Recognises a call that two routes report, by the provider's response id.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -7,26 +7,28 @@ use std::hash::BuildHasher;
 use rusqlite::Connection;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::columns::saturated;
 use super::damage::REMEDY;
 use super::error::storage;
 use super::intern::WritableSpaces;
 use crate::error::Result;
 use crate::model::{LatencyKind, Name, RequestRecord};
 
-/// Response ids remembered: at 1,000 requests a second, about a minute of them. A few more would double the table.
+/// Maximum number of remembered response ids: about a minute at 1,000 requests a second. A few more would double the
+/// size of the hash table.
 const REMEMBERED: usize = 57_000;
-/// Sightings of one response id remembered; fakes and relays repeat ids.
+/// Maximum number of remembered sightings of one response id; test servers and relays repeat ids.
 const SIGHTINGS: usize = 4;
-/// Clocks of two reporters of one call may differ by this much, in milliseconds.
+/// Maximum clock difference of two reporters of one call, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
-/// Bits of the source's code beside the start of a sighting.
+/// Low bits of [`Sighting::start_and_source`] that hold the code of the source.
 const SOURCE_BITS: u32 = 8;
 
-/// One route's sighting of a call, in 16 bytes, because there are many.
+/// A report of a call by one route; 16 bytes, because there are many.
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
-    /// Start in Unix milliseconds, above the [`SOURCE_BITS`] of the source's code.
+    /// Start in Unix milliseconds, above the [`SOURCE_BITS`].
     start_and_source: i64,
     /// Saturates at 49 days.
     width_ms: u32,
@@ -37,7 +39,7 @@ struct Sighting {
 impl Sighting {
     fn of(record: &RequestRecord, space_id: i64) -> Self {
         let us = record.latency(LatencyKind::Total).or_else(|| record.latency(LatencyKind::Llm));
-        let width_ms = i64::try_from(us.unwrap_or(0) / 1_000).unwrap_or(i64::MAX);
+        let width_ms = saturated(us.unwrap_or(0) / 1_000);
         Self::new(record.source.code(), record.started_at.as_unix_ms(), width_ms, space_id)
     }
 
@@ -62,7 +64,7 @@ impl Sighting {
         self.start_ms().saturating_add(i64::from(self.width_ms))
     }
 
-    /// Another route, at the same time.
+    /// Whether the other sighting is by another route at the same time.
     fn is_same_call(self, other: Self) -> bool {
         self.source() != other.source()
             && self.start_ms() <= other.end_ms().saturating_add(CLOCK_TOLERANCE_MS)
@@ -70,7 +72,7 @@ impl Sighting {
     }
 }
 
-/// The sightings of one response id, oldest first. Nearly always there is one, which needs no heap.
+/// The sightings of one response id, oldest first. Nearly always there is only one, which needs no heap.
 #[derive(Debug)]
 struct Sightings {
     oldest: Sighting,
@@ -79,10 +81,6 @@ struct Sightings {
 }
 
 impl Sightings {
-    const fn new(only: Sighting) -> Self {
-        Self { oldest: only, newer: None }
-    }
-
     fn iter(&self) -> impl Iterator<Item = Sighting> {
         std::iter::once(self.oldest)
             .chain(self.newer.iter().flat_map(|newer| newer.iter().copied()))
@@ -96,7 +94,7 @@ impl Sightings {
         }
     }
 
-    /// Forgets the oldest; `false` when it was the only one.
+    /// Removes the oldest; `false` when it is the only one.
     fn forget_one(&mut self) -> bool {
         let Some(newer) = self.newer.as_mut().filter(|newer| !newer.is_empty()) else {
             return false;
@@ -114,13 +112,13 @@ impl Sightings {
 pub(super) struct RecentResponses {
     sightings: FxHashMap<u64, Sightings>,
     order: VecDeque<u64>,
-    /// The log says that they cannot be read back.
+    /// Whether it was logged that the stored ids cannot be read.
     is_damage_logged: bool,
 }
 
 impl RecentResponses {
-    /// Remembers the record; `true` when another route has reported the same call already, in a space that the sender
-    /// may write.
+    /// Remembers the record; `true` when another route has already reported the same call in a space that the sender may
+    /// write.
     pub(super) fn is_repeat(
         &mut self,
         record: &RequestRecord,
@@ -144,40 +142,34 @@ impl RecentResponses {
         let key = hash(response_id);
         match self.sightings.entry(key) {
             Entry::Occupied(mut seen) => seen.get_mut().push(sighting),
-            Entry::Vacant(slot) => {
-                slot.insert(Sightings::new(sighting));
+            Entry::Vacant(entry) => {
+                entry.insert(Sightings { oldest: sighting, newer: None });
             }
         }
         self.order.push_back(key);
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
+            && self.sightings.get_mut(&oldest).is_some_and(|seen| !seen.forget_one())
         {
-            self.forget_one(oldest);
+            self.sightings.remove(&oldest);
         }
     }
 
-    fn forget_one(&mut self, key: u64) {
-        if self.sightings.get_mut(&key).is_some_and(|seen| !seen.forget_one()) {
-            self.sightings.remove(&key);
-        }
-    }
-
-    /// Reads the latest records back, as at the start and after a rolled-back transaction.
+    /// Reads the latest records, at the start and after a rolled-back transaction.
     pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
         let is_damage_logged = self.is_damage_logged;
         *self = Self { is_damage_logged, ..Self::default() };
         match self.try_reload(connection).map_err(storage("reading the latest response ids")) {
-            // A repeat of one of those that cannot be read is counted twice; refusing every record would be worse.
+            // A repeat of an unreadable request is counted twice; rejecting every record would be worse.
             Err(error) if error.is_damage() => {
                 // Once, not after each transaction that is rolled back.
-                if std::mem::replace(&mut self.is_damage_logged, true) {
-                    return Ok(());
+                if !std::mem::replace(&mut self.is_damage_logged, true) {
+                    tracing::error!(
+                        path = connection.path().unwrap_or_default(),
+                        %error,
+                        "the latest requests are damaged: calls that two routes report may be counted twice. {REMEDY}"
+                    );
                 }
-                tracing::error!(
-                    path = connection.path().unwrap_or_default(),
-                    %error,
-                    "the latest requests are damaged: calls that two routes report may be counted twice. {REMEDY}"
-                );
                 Ok(())
             }
             reloaded => {
@@ -194,11 +186,10 @@ impl RecentResponses {
              from (select * from requests order by seq desc limit ?1)
              where provider_response_id is not null order by seq",
         )?;
-        let mut rows = statement.query([i64::try_from(REMEMBERED).unwrap_or(i64::MAX)])?;
+        let mut rows = statement.query([saturated(REMEMBERED)])?;
         while let Some(row) = rows.next()? {
             let response_id: String = row.get(0)?;
-            let start_ms: i64 = row.get(2)?;
-            let sighting = Sighting::new(row.get(1)?, start_ms, row.get(3)?, row.get(4)?);
+            let sighting = Sighting::new(row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
             self.remember(&response_id, sighting);
         }
         Ok(())

@@ -1,10 +1,10 @@
-//! Locking a whole file, with patience for a lock that is about to be released.
+//! Locking a whole file, with retries for a lock that is about to be released.
 
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
-/// How long a lock is retried. A process that the holder has forked shares its lock until it executes its own program, so
-/// a file that was just closed can stay locked for a moment, on a loaded machine for tens of milliseconds.
+/// How long a lock is retried. A process that the holder has forked shares its lock until it executes its own program,
+/// so a file can stay locked after it was closed, on a loaded machine for tens of milliseconds.
 const RETRY_FOR: Duration = Duration::from_secs(1);
 /// Time between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
@@ -12,7 +12,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Locks a file that no server of this process holds.
 ///
 /// # Errors
-/// [`TryLockError::WouldBlock`] when somebody else has the lock for longer than a moment.
+/// [`TryLockError::WouldBlock`] when another process still has the lock after [`RETRY_FOR`].
 pub(super) fn lock(file: &File) -> Result<(), TryLockError> {
     for _ in 0..RETRY_FOR.as_millis() / RETRY_INTERVAL.as_millis() {
         match file.try_lock() {

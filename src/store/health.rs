@@ -1,48 +1,44 @@
-//! What the store knows of its own health: the outcome of the latest write, and what forbids any further one.
+//! The health of the store: the outcome of the latest write, and the reasons that forbid further writes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::damage::DamageLog;
 use crate::error::{Error, Result, StorageError, StorageErrorKind};
 
-/// Shared by everybody who has the same file open through one [`Store`](super::Store).
+/// The health of an open file, shared by the clones of its [`Store`](super::Store) and its writer.
 #[derive(Debug, Default)]
 pub struct StoreHealth {
-    /// The failed flush after which nothing is written any more.
+    /// The failed flush that has ended all writes.
     fatal: OnceLock<StorageError>,
-    /// How the path and the open files differ, while they do.
+    /// How the paths and the open files differ; `None` while they do not.
     misplaced: Mutex<Option<String>>,
-    /// How the open file or its log was cut: pages are lost, so nothing is written or moved any more.
+    /// How the open file or its log was truncated: pages are lost, so writes and checkpoints have ended.
     cut: OnceLock<String>,
     /// Why the latest write failed; `None` when it succeeded.
     failing: Mutex<Option<StorageError>>,
     writes: AtomicU64,
     failed_writes: AtomicU64,
-    damage: Arc<DamageLog>,
+    /// Damage that reads and writes have met since the start.
+    pub(super) damage: DamageLog,
 }
 
 impl StoreHealth {
-    /// The health of a file whose damage is noted in `damage`.
-    pub(super) fn new(damage: Arc<DamageLog>) -> Self {
-        Self { damage, ..Self::default() }
-    }
-
-    /// What forbids to write: a failed flush and a cut file for good, a misplaced file until it is back.
+    /// Fails while writes are forbidden: forever after a failed flush or a truncation, until it is back for a misplaced
+    /// file.
     ///
     /// # Errors
     /// [`SyncFailed`](StorageErrorKind::SyncFailed), [`Damaged`](StorageErrorKind::Damaged) and
     /// [`Misplaced`](StorageErrorKind::Misplaced).
     pub fn may_write(&self) -> Result<()> {
-        let refuse = |source| Err(Error::Storage { operation: "writing", source });
         self.is_whole("writing")?;
-        match self.misplaced() {
-            Some(message) => refuse(StorageError { kind: StorageErrorKind::Misplaced, message }),
-            None => Ok(()),
-        }
+        let Some(message) = self.misplaced() else { return Ok(()) };
+        let source = StorageError { kind: StorageErrorKind::Misplaced, message };
+        Err(Error::Storage { operation: "writing", source })
     }
 
-    /// What forbids to write and to move the write-ahead log, for good: it could recycle, or overwrite, the only good copy.
+    /// Fails after a failed flush or a truncation, which forbid writes and checkpoints forever: these could recycle or
+    /// overwrite the only good copy.
     ///
     /// # Errors
     /// [`SyncFailed`](StorageErrorKind::SyncFailed) and [`Damaged`](StorageErrorKind::Damaged).
@@ -57,30 +53,30 @@ impl StoreHealth {
         }
     }
 
-    /// How the file or its log was cut while it was open, if it was.
+    /// How the file or its log was truncated while it was open, if it was.
     pub fn cut(&self) -> Option<&str> {
         self.cut.get().map(String::as_str)
     }
 
-    /// Notes that the file or its log was cut.
+    /// Notes that the file or its log was truncated.
     pub(super) fn set_cut(&self, cut: String) {
         // The first one stays.
         drop(self.cut.set(cut));
     }
 
-    /// The failed flush after which nothing is written any more, if there was one.
+    /// The failed flush that has ended all writes, if there was one.
     pub fn fatal(&self) -> Option<StorageError> {
         self.fatal.get().cloned()
     }
 
-    /// How the path and the open files differ now.
+    /// How the paths and the open files differ; `None` while they do not.
     pub fn misplaced(&self) -> Option<String> {
-        lock(&self.misplaced).clone()
+        locked(&self.misplaced).clone()
     }
 
     /// Why the latest write failed; `None` when it succeeded, or when there was none yet.
     pub fn failing(&self) -> Option<StorageError> {
-        lock(&self.failing).clone()
+        locked(&self.failing).clone()
     }
 
     /// Writes that succeeded since the start.
@@ -93,25 +89,25 @@ impl StoreHealth {
         self.failed_writes.load(Ordering::Relaxed)
     }
 
-    /// Whether closing the file could destroy what only the write-ahead log has: SQLite checkpoints at the last close,
-    /// and deletes whatever has the log's name.
+    /// Whether closing the file could destroy records that only the write-ahead log has: SQLite checkpoints at the last
+    /// close, and deletes any file that has the log's name.
     pub(super) fn must_stay_open(&self) -> bool {
-        self.fatal.get().is_some() || self.cut().is_some() || lock(&self.misplaced).is_some()
+        self.fatal.get().is_some() || self.cut().is_some() || locked(&self.misplaced).is_some()
     }
 
     pub(super) fn set_misplaced(&self, difference: Option<String>) {
-        *lock(&self.misplaced) = difference;
+        *locked(&self.misplaced) = difference;
     }
 
-    /// Notes the outcome of storing records, and hands it on.
+    /// Notes the outcome of storing records, and returns it.
     pub(super) fn note_append<T>(&self, outcome: Result<T>) -> Result<T> {
         if outcome.is_ok() {
-            *lock(&self.failing) = None;
+            *locked(&self.failing) = None;
         }
         self.note(outcome)
     }
 
-    /// Notes the outcome of a write of other tables, and hands it on: damage there does not keep records out.
+    /// Notes the outcome of a write of other tables, and returns it. Damage there does not prevent storing records.
     pub(super) fn note_other<T>(&self, outcome: Result<T>) -> Result<T> {
         if let Err(error @ Error::Storage { source, .. }) = &outcome
             && source.kind == StorageErrorKind::Damaged
@@ -123,13 +119,13 @@ impl StoreHealth {
         self.note(outcome)
     }
 
-    /// Notes the outcome of a write of the file's own state, which each commit of records may do, and hands it on.
+    /// Notes the outcome of a write of the file's own state, which a commit of records may contain, and returns it.
     pub(super) fn note<T>(&self, outcome: Result<T>) -> Result<T> {
         match &outcome {
             Ok(_) => {
                 self.writes.fetch_add(1, Ordering::Relaxed);
-                // What went elsewhere in the file says nothing about the damage that records met.
-                lock(&self.failing).take_if(|source| source.kind != StorageErrorKind::Damaged);
+                // A write elsewhere in the file proves nothing about the damage that records met.
+                locked(&self.failing).take_if(|source| source.kind != StorageErrorKind::Damaged);
             }
             Err(Error::Storage { source, .. }) => self.note_failure(source),
             Err(_) => {}
@@ -137,7 +133,7 @@ impl StoreHealth {
         outcome
     }
 
-    /// Notes the outcome of a checkpoint, which only matters when a flush failed.
+    /// Notes the outcome of a checkpoint, if a flush failed, and returns it.
     pub(super) fn note_checkpoint<T>(&self, outcome: Result<T>) -> Result<T> {
         if let Err(Error::Storage { source, .. }) = &outcome
             && source.kind == StorageErrorKind::SyncFailed
@@ -148,23 +144,24 @@ impl StoreHealth {
     }
 
     fn note_failure(&self, source: &StorageError) {
-        // A statement that is not acceptable says nothing about the file.
+        // An invalid or interrupted statement proves nothing about the file.
         if matches!(source.kind, StorageErrorKind::Statement | StorageErrorKind::Interrupted) {
             return;
         }
         self.failed_writes.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.failing) = Some(source.clone());
+        *locked(&self.failing) = Some(source.clone());
         if source.kind == StorageErrorKind::SyncFailed && self.fatal.set(source.clone()).is_ok() {
             tracing::error!(
                 error = %source,
-                "a flush to the disk failed: what the system had not written may be gone, so nothing is written any \
-                 more; the next start recovers all acknowledged records from the write-ahead log"
+                "a flush to the disk failed: unwritten pages may be lost, so the server stops writing; the next start \
+                 recovers all acknowledged records from the write-ahead log"
             );
         }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Locks a mutex, also after a panic of another holder.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -197,7 +194,7 @@ mod tests {
         assert!(health.failing().is_some());
         health.note_other(Ok(())).unwrap();
         drop(health.note_checkpoint(failure(StorageErrorKind::Io)));
-        assert!(health.failing().is_none(), "a checkpoint is tried again");
+        assert!(health.failing().is_none(), "a failed checkpoint is retried");
         drop(health.note_checkpoint(failure(StorageErrorKind::SyncFailed)));
         health.note(Ok(())).unwrap();
         let refused = health.may_write().unwrap_err();

@@ -1,69 +1,66 @@
 //! The database file as one server holds it: locked by its inode, recognised by device and inode, never opened twice.
 //!
-//! Closing any descriptor of a file drops all POSIX locks that the process has on it, those of SQLite included. So a
-//! process has one descriptor beside SQLite's, from before SQLite opens the file until after it closed it; everything
-//! else looks at paths with `stat`.
+//! Closing any descriptor of a file releases all POSIX locks that the process has on it, those of SQLite included. So a
+//! process has one descriptor beside SQLite's, from before SQLite opens the file until after SQLite has closed it;
+//! everything else uses `stat`.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rustix::fs::OFlags;
 
-use super::cut_file::{OpenSizes, SeenSizes};
+use super::error::unreadable;
 use super::file_lock::lock;
-use super::paths::{beside, resolved};
+use super::health::locked;
+use super::paths::{FileIdentity, beside, identity, io_error, require_directory, resolved};
 use super::set_aside::{InterruptedRestore, interrupted_restore};
 use crate::error::{Error, Result};
 
 /// The first bytes of every SQLite file.
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// As SQLite itself creates databases, less the umask.
+pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Permissions of a new database before the umask: those that SQLite itself uses.
 const DATABASE_MODE: u32 = 0o644;
-
-/// Device and inode: what a file is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct FileIdentity {
-    device: u64,
-    inode: u64,
-}
-
-impl FileIdentity {
-    fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
 
 /// The files that this process holds: a second descriptor of one of them must not even be opened.
 static HELD: Mutex<BTreeSet<FileIdentity>> = Mutex::new(BTreeSet::new());
 
-fn held() -> std::sync::MutexGuard<'static, BTreeSet<FileIdentity>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+fn held() -> MutexGuard<'static, BTreeSet<FileIdentity>> {
+    locked(&HELD)
 }
 
-/// A database file that no other server can have. Dropped after everything that has the file open.
+/// Bytes of the open files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OpenSizes {
+    pub(super) database: u64,
+    pub(super) wal: u64,
+}
+
+/// A database file that no other server can open. Dropped after everything that has the file open.
 #[derive(Debug)]
 pub(super) struct HeldFile {
     /// As configured; may be a link.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     identity: FileIdentity,
-    /// The write-ahead log and its index, once SQLite has made them.
+    /// The write-ahead log and its index, once SQLite has created them.
     companions: OnceLock<[(PathBuf, FileIdentity); 2]>,
     is_new: bool,
     is_new_lock: bool,
     database: File,
-    seen_sizes: SeenSizes,
+    /// The last correct sizes.
+    pub(super) seen_sizes: Mutex<OpenSizes>,
     _lock: File,
 }
 
 impl HeldFile {
-    /// Locks the file, which is created empty when missing.
+    /// Locks the file, which is created empty when it is missing.
     ///
     /// # Errors
-    /// [`Error::Database`] says why it cannot be held: not an SQLite file, held by another server, known by a second
-    /// name, a mount point of its own, not writable.
+    /// [`Error::Database`] when it cannot be held: it is not an SQLite file, is held by another server, has a second
+    /// name, is a mount point of its own, or is not writable.
     pub(super) fn take(path: &Path) -> Result<Arc<Self>> {
         require_directory(path)?;
         require_database_or_nothing(path)?;
@@ -75,7 +72,7 @@ impl HeldFile {
         taken.map(Arc::new)
     }
 
-    /// Removes what [`take`](Self::take) made, when the file cannot be used after all.
+    /// Removes the files that [`take`](Self::take) created, when the database cannot be used after all.
     pub(super) fn discard_if_new(&self) {
         if self.is_new {
             discard(&self.path);
@@ -98,7 +95,7 @@ impl HeldFile {
             }
             return Err(error);
         }
-        let identity = FileIdentity::of(&metadata);
+        let identity = identity(&metadata);
         held().insert(identity);
         Ok(Self {
             path: path.to_owned(),
@@ -107,7 +104,7 @@ impl HeldFile {
             is_new,
             is_new_lock,
             database,
-            seen_sizes: SeenSizes::default(),
+            seen_sizes: Mutex::default(),
             _lock: lock,
         })
     }
@@ -121,14 +118,14 @@ impl HeldFile {
         let identified = |suffix| -> Result<(PathBuf, FileIdentity)> {
             let path = beside(&path, suffix);
             let metadata = path.metadata().map_err(io_error(&path))?;
-            Ok((path, FileIdentity::of(&metadata)))
+            Ok((path, identity(&metadata)))
         };
         // Set once, at the start.
         drop(self.companions.set([identified("-wal")?, identified("-shm")?]));
         Ok(())
     }
 
-    /// How what the paths lead to differs from the files that are open; `None` when they are the same.
+    /// How the files at the paths differ from the open ones; `None` when they are the same.
     pub(super) fn difference(&self) -> Option<String> {
         let database = different(&self.path, self.identity, "the database file");
         let companions = self.companions.get().into_iter().flatten();
@@ -140,31 +137,21 @@ impl HeldFile {
         })
     }
 
-    /// As configured; may be a link.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The write-ahead log, once SQLite has made it.
+    /// The write-ahead log, once SQLite has created it.
     pub(super) fn wal_path(&self) -> Option<&Path> {
         let [(path, _), _] = self.companions.get()?;
         Some(path)
     }
 
-    /// The sizes that were last found right.
-    pub(super) const fn seen_sizes(&self) -> &SeenSizes {
-        &self.seen_sizes
-    }
-
-    /// Sizes of the files that are open; `None` when one of them cannot be looked at, or its path leads to another one.
+    /// Sizes of the open files; `None` when one of them cannot be examined, or its path leads to another file.
     pub(super) fn open_sizes(&self) -> Option<OpenSizes> {
-        let [(path, identity), _] = self.companions.get()?;
-        let wal = path.metadata().ok().filter(|found| FileIdentity::of(found) == *identity)?;
-        // Of the descriptor, wherever the path leads: opening the file again is out of the question.
+        let [(path, known), _] = self.companions.get()?;
+        let wal = path.metadata().ok().filter(|found| identity(found) == *known)?;
+        // By the descriptor, wherever the path leads: the file must not be opened again.
         Some(OpenSizes { database: self.database.metadata().ok()?.len(), wal: wal.len() })
     }
 
-    /// Names of the file besides its own (hard links); 0 when it cannot be looked at.
+    /// Names of the file besides its own (hard links); 0 when it cannot be examined.
     pub(super) fn other_names(&self) -> u64 {
         self.path.metadata().map_or(0, |metadata| metadata.nlink().saturating_sub(1))
     }
@@ -176,8 +163,8 @@ impl Drop for HeldFile {
     }
 }
 
-/// The locks of a database that is to be replaced: no server has it, and none can start on it meanwhile. Unlike
-/// `HeldFile` it takes any file, a damaged one too, or none.
+/// The locks of a database that is to be replaced: no server has it open, and none can open it meanwhile. Unlike
+/// `HeldFile` it accepts any file, also a damaged or a missing one.
 #[derive(Debug)]
 pub struct ReplaceLock {
     lock_path: PathBuf,
@@ -207,7 +194,7 @@ impl ReplaceLock {
         Ok(Self { lock_path, is_new_lock, _lock: lock, _database: database })
     }
 
-    /// Leaves nothing beside a database that was not replaced after all.
+    /// Removes a new lock file when the database was not replaced after all.
     pub fn discard(self) {
         if self.is_new_lock {
             discard(&self.lock_path);
@@ -215,7 +202,7 @@ impl ReplaceLock {
     }
 }
 
-/// Whether a server, of this process or another, has the database at `path`; makes nothing.
+/// Whether a server, of this process or another, has the database at `path` open; creates no file.
 pub fn is_locked(path: &Path) -> bool {
     let is_taken = |path: &Path| {
         let file = File::open(path).ok();
@@ -229,59 +216,39 @@ pub fn is_locked(path: &Path) -> bool {
 
 /// Whether this process has the file open for writing.
 pub(super) fn is_held(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| held().contains(&FileIdentity::of(&metadata)))
+    path.metadata().is_ok_and(|metadata| held().contains(&identity(&metadata)))
 }
 
-fn different(path: &Path, identity: FileIdentity, name: &str) -> Option<String> {
+fn different(path: &Path, known: FileIdentity, name: &str) -> Option<String> {
     let shown = path.display();
     match path.metadata() {
-        Ok(metadata) if FileIdentity::of(&metadata) == identity => None,
+        Ok(metadata) if identity(&metadata) == known => None,
         Ok(_) => Some(format!("{name} {shown} was replaced by another file")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             Some(format!("{name} {shown} was deleted or moved away"))
         }
-        Err(error) => Some(format!("{name} {shown} cannot be looked at: {error}")),
+        Err(error) => Some(format!("{name} {shown} cannot be examined: {error}")),
     }
-}
-
-fn io_error(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    |source| Error::Io { path: path.to_owned(), source }
-}
-
-fn require_directory(path: &Path) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let reason = format!("the directory {} does not exist; create it first", directory.display());
-    Err(Error::database(path, reason))
 }
 
 fn require_database_or_nothing(path: &Path) -> Result<()> {
+    let refuse = |reason: &str| Err(Error::database(path, reason));
     match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(Error::database(path, "is a directory; name a file in it"))
-        }
-        Ok(metadata) if !metadata.is_file() => {
-            Err(Error::database(path, "is no regular file; name another file"))
-        }
+        Ok(metadata) if metadata.is_dir() => refuse("is a directory; name a file in it"),
+        Ok(metadata) if !metadata.is_file() => refuse("is no regular file; name another file"),
         Ok(_) if is_held(path) => Err(in_use(path)),
         _ => Ok(()),
     }
 }
 
 fn in_use(path: &Path) -> Error {
-    Error::database(
-        path,
-        "the file is locked by another server; stop that one, or send records to it over HTTP",
-    )
+    let reason =
+        "the file is locked by another server; stop that one, or send records to it over HTTP";
+    Error::database(path, reason)
 }
 
-/// The lock file beside the database, and whether it was made now. It follows no symbolic link: whoever may write to the
-/// directory could have the server create or hold any file.
+/// Opens and locks the lock file beside the database; also returns whether it is new. Symbolic links are not followed,
+/// because anybody who can write to the directory could make the server create or lock any file.
 fn take_lock_file(path: &Path) -> Result<(File, bool)> {
     let lock_path = beside(&resolved(path), ".lock");
     let is_new = !lock_path.exists();
@@ -304,7 +271,7 @@ fn take_lock_file(path: &Path) -> Result<(File, bool)> {
     match lock(&file) {
         Ok(()) => Ok((file, is_new)),
         Err(TryLockError::WouldBlock) => Err(in_use(path)),
-        Err(TryLockError::Error(source)) => Err(Error::Io { path: lock_path, source }),
+        Err(TryLockError::Error(source)) => Err(io_error(&lock_path)(source)),
     }
 }
 
@@ -319,30 +286,29 @@ fn open_database(path: &Path) -> Result<File> {
     opened.map_err(|source| not_writable(path, source))
 }
 
-/// Refuses what is not an SQLite file before SQLite touches it.
+/// Rejects a file that is not an SQLite database before SQLite opens it.
 fn require_sqlite(path: &Path, file: &File) -> Result<()> {
     let mut head = [0; SQLITE_MAGIC.len()];
-    let read =
-        file.read_at(&mut head, 0).map_err(|source| super::error::unreadable(path, &source))?;
+    let read = file.read_at(&mut head, 0).map_err(|source| unreadable(path, &source))?;
     if read == 0 || head == *SQLITE_MAGIC {
         return Ok(());
     }
     let reason = format!(
-        "not a chatgauge file (it is no SQLite database); name another file, or where it was one save what can be read: \
-         chatgauge salvage '{}' --into NEW",
+        "not a chatgauge file (it is no SQLite database); name another file, or if it was one before, save the readable \
+         data: chatgauge salvage '{}' --into NEW",
         path.display()
     );
     Err(Error::database(path, reason))
 }
 
-/// A second name would have a write-ahead log of its own: whoever opens it would not see, and would then destroy, what is
-/// in the first one.
+/// Rejects a file with a second name. That name would have a write-ahead log of its own, and a program that opens the
+/// file by it would miss, and then destroy, the contents of the first log.
 fn require_own_name(path: &Path, metadata: &Metadata) -> Result<()> {
-    if metadata.nlink() > 1 {
+    let names = metadata.nlink();
+    if names > 1 {
         if let Some(interrupted) = interrupted_restore(path) {
             return Err(Error::database(path, unfinished(&interrupted)));
         }
-        let names = metadata.nlink();
         let reason = format!(
             "the file has {names} names (hard links), and each would have a write-ahead log of its own; remove the \
              others, or copy the file"
@@ -357,7 +323,7 @@ fn require_own_name(path: &Path, metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// What to do about a restore that was killed: to remove one of the names would separate the database from its log.
+/// The remedy for an interrupted restore. Removing one of the names would separate the database from its log.
 fn unfinished(interrupted: &InterruptedRestore) -> String {
     let InterruptedRestore { database, set_aside } = interrupted;
     let (database, set_aside) = (database.display(), set_aside.display());
@@ -368,34 +334,33 @@ fn unfinished(interrupted: &InterruptedRestore) -> String {
     )
 }
 
-/// Whether the kernel lists the path as a mount point; `false` where there is no such list.
+/// Whether the kernel lists the path as a mount point; `false` if there is no such list.
 fn is_mount_point(path: &Path) -> bool {
     let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return false };
     let Some(path) = path.to_str() else { return false };
-    // The fifth field; spaces and the like are written as octal numbers.
+    // The path is the fifth field; spaces and the like are escaped as octal numbers.
     let escaped = path.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011");
     mounts.lines().any(|line| line.split(' ').nth(4) == Some(&escaped))
 }
 
-/// Keeps away a server that comes by another name, e.g. a bind mount, where the lock file is another one.
+/// Keeps out a server that uses another name of the file, e.g. by a bind mount, with another lock file.
 fn lock_inode(path: &Path, file: &File) -> Result<()> {
     if !has_two_kinds_of_locks(file) {
         return Ok(());
     }
     match lock(file) {
-        Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(in_use(path)),
-        Err(TryLockError::Error(source)) if source.kind() == std::io::ErrorKind::Unsupported => {
-            Ok(())
+        Err(TryLockError::Error(source)) if source.kind() != ErrorKind::Unsupported => {
+            Err(io_error(path)(source))
         }
-        Err(TryLockError::Error(source)) => Err(io_error(path)(source)),
+        _ => Ok(()),
     }
 }
 
-/// Whether a lock of the whole file (flock) does not get in the way of SQLite's byte ranges (fcntl).
+/// Whether a lock of the whole file (flock) is independent of SQLite's byte-range locks (fcntl).
 #[cfg(target_os = "linux")]
 fn has_two_kinds_of_locks(file: &File) -> bool {
-    /// `statfs(2)`: NFS, SMB and SMB2 make both kinds byte-range locks of the server.
+    /// File system types of `statfs(2)`: NFS, SMB and SMB2 turn both kinds into byte-range locks of the server.
     const SHARED_TABLE: [u64; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
     rustix::fs::fstatfs(file).is_ok_and(|found| {
         u64::try_from(found.f_type).is_ok_and(|kind| !SHARED_TABLE.contains(&kind))
@@ -408,17 +373,15 @@ const fn has_two_kinds_of_locks(_file: &File) -> bool {
 }
 
 fn not_writable(path: &Path, source: std::io::Error) -> Error {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
-        return Error::database(
-            path,
-            "cannot be written; the directory of the database must be writable for this user",
-        );
+    if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
+        let reason =
+            "cannot be written; the directory of the database must be writable for this user";
+        return Error::database(path, reason);
     }
-    Error::Io { path: path.to_owned(), source }
+    io_error(path)(source)
 }
 
-/// Leaves nothing beside, or in place of, a file that is somebody else's.
+/// Removes an empty file that this process has created.
 fn discard(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "an empty file is left over");

@@ -3,104 +3,105 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashMap;
 
-use super::error::storage;
+use super::columns::{saturated, unsigned};
 use crate::config::StoreConfig;
-use crate::error::Result;
 use crate::model::{Name, RequestRecord};
 
 /// The id of a missing dimension.
 pub(super) const NONE_ID: i64 = 0;
-/// The id that takes the distinct values beyond the cap.
+/// The id of `(other)`, as which distinct values beyond the cardinality limit are grouped.
 pub(super) const OTHER_ID: i64 = 1;
-/// Names that one cache holds before it starts afresh; more distinct names only cost look-ups.
+/// Names that one cache holds before it is cleared; more distinct names only cost look-ups.
 const CACHE_NAMES: usize = 100_000;
 
-/// The spaces in which a sender may write, and in which its records can have duplicates.
+/// The spaces in which a sender may write, and in which its records can have duplicates; `None`: every space.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WritableSpaces {
-    /// Every space.
-    All,
-    /// The spaces with these ids.
-    Ids(Vec<i64>),
-}
+pub(super) struct WritableSpaces(Option<Vec<i64>>);
 
 impl WritableSpaces {
     pub(super) fn contains(&self, space_id: i64) -> bool {
-        match self {
-            Self::All => true,
-            Self::Ids(ids) => ids.contains(&space_id),
-        }
+        self.0.as_ref().is_none_or(|ids| ids.contains(&space_id))
     }
 }
 
-/// Distinct values of one dimension against its cap.
+/// Distinct values of one dimension against its cardinality limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DimensionCaps {
     /// Distinct values stored.
     pub distinct: u64,
-    /// Most distinct values.
+    /// Maximum number of distinct values.
     pub cap: u64,
-    /// Records since the start whose value went to `(other)`.
+    /// Records since the start whose value was grouped as `(other)`.
     pub overflowed: u64,
 }
 
 /// The names of one dictionary table with one name column.
 #[derive(Debug)]
 pub(super) struct Dictionary {
-    insert: &'static str,
-    select: &'static str,
-    count: &'static str,
+    table: &'static str,
+    insert: String,
+    select: String,
     ids: FxHashMap<Name, i64>,
-    state: DimensionCaps,
+    caps: DimensionCaps,
 }
 
 impl Dictionary {
-    const fn new(insert: &'static str, select: &'static str, count: &'static str) -> Self {
-        let ids = FxHashMap::with_hasher(rustc_hash::FxBuildHasher);
-        let state = DimensionCaps { distinct: 0, cap: 0, overflowed: 0 };
-        Self { insert, select, count, ids, state }
+    fn new(table: &'static str, id: &str, cap: u64) -> Self {
+        Self {
+            table,
+            insert: format!("insert into {table} (name) values (?1)"),
+            select: format!("select {id} from {table} where name = ?1"),
+            ids: FxHashMap::default(),
+            caps: DimensionCaps { cap, ..DimensionCaps::default() },
+        }
     }
 
-    /// Forgets the cache and counts the stored names.
+    /// Clears the cache and counts the stored names.
     fn reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.ids.clear();
-        let rows: i64 = connection.query_row(self.count, [], |row| row.get(0))?;
-        self.state.distinct = u64::try_from(rows - 2).unwrap_or(0);
+        let count = format!("select count(*) - 2 from {}", self.table);
+        self.caps.distinct = unsigned(connection.query_row(&count, [], |row| row.get(0))?);
         Ok(())
     }
 
-    /// The id of a name that is stored, or `(other)` when the cap leaves no room for it; `None` for a name with room.
+    /// The id of a stored name, or `(other)` when the limit is reached; `None` for a new name below the limit.
     fn find(&self, connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
         if let Some(id) = self.ids.get(name) {
             return Ok(Some(*id));
         }
-        let mut select = connection.prepare_cached(self.select)?;
+        let mut select = connection.prepare_cached(&self.select)?;
         let stored = select.query_row([name], |row| row.get(0)).optional()?;
-        Ok(stored.or_else(|| (self.state.distinct >= self.state.cap).then_some(OTHER_ID)))
+        Ok(stored.or_else(|| (self.caps.distinct >= self.caps.cap).then_some(OTHER_ID)))
     }
 
-    fn id(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-        if let Some(id) = self.ids.get(name) {
-            if *id == OTHER_ID {
-                self.state.overflowed += 1;
-            }
-            return Ok(*id);
-        }
+    /// The id of a name, which is stored when it is new.
+    pub(super) fn id(
+        &mut self,
+        connection: &Connection,
+        name: Option<&Name>,
+    ) -> rusqlite::Result<i64> {
+        let Some(name) = name else { return Ok(NONE_ID) };
+        let id = match self.ids.get(name) {
+            Some(id) => *id,
+            None => self.look_up(connection, name)?,
+        };
+        self.caps.overflowed += u64::from(id == OTHER_ID);
+        Ok(id)
+    }
+
+    fn look_up(&mut self, connection: &Connection, name: &Name) -> rusqlite::Result<i64> {
         let id = match self.find(connection, name)? {
-            Some(id) => {
-                self.state.overflowed += u64::from(id == OTHER_ID);
-                id
-            }
+            Some(id) => id,
             None => {
-                connection.prepare_cached(self.insert)?.execute([name])?;
-                self.state.distinct += 1;
+                connection.prepare_cached(&self.insert)?.execute([name.as_str()])?;
+                self.caps.distinct += 1;
                 connection.last_insert_rowid()
             }
         };
         if self.ids.len() >= CACHE_NAMES {
             self.ids.clear();
         }
-        self.ids.insert(Name::new(name), id);
+        self.ids.insert(name.clone(), id);
         Ok(id)
     }
 }
@@ -108,67 +109,38 @@ impl Dictionary {
 /// The dictionaries of the connection that writes.
 #[derive(Debug)]
 pub(super) struct Interner {
-    users: Dictionary,
-    spaces: Dictionary,
-    labels: Dictionary,
+    pub(super) users: Dictionary,
+    pub(super) spaces: Dictionary,
+    pub(super) labels: Dictionary,
     models: FxHashMap<(Name, Name), i64>,
-    models_state: DimensionCaps,
+    model_caps: DimensionCaps,
 }
 
 impl Interner {
     pub(super) fn new(config: &StoreConfig) -> Self {
-        let mut interner = Self {
-            users: Dictionary::new(
-                "insert into users (name) values (?1)",
-                "select user_id from users where name = ?1",
-                "select count(*) from users",
-            ),
-            spaces: Dictionary::new(
-                "insert into spaces (name) values (?1)",
-                "select space_id from spaces where name = ?1",
-                "select count(*) from spaces",
-            ),
-            labels: Dictionary::new(
-                "insert into labels (name) values (?1)",
-                "select label_id from labels where name = ?1",
-                "select count(*) from labels",
-            ),
+        Self {
+            users: Dictionary::new("users", "user_id", config.max_users),
+            spaces: Dictionary::new("spaces", "space_id", config.max_spaces),
+            labels: Dictionary::new("labels", "label_id", config.max_labels),
             models: FxHashMap::default(),
-            models_state: DimensionCaps { cap: config.max_models, ..DimensionCaps::default() },
-        };
-        interner.users.state.cap = config.max_users;
-        interner.spaces.state.cap = config.max_spaces;
-        interner.labels.state.cap = config.max_labels;
-        interner
+            model_caps: DimensionCaps { cap: config.max_models, ..DimensionCaps::default() },
+        }
     }
 
-    /// Forgets everything cached, as after a rolled-back transaction.
-    pub(super) fn reload(&mut self, connection: &Connection) -> Result<()> {
-        self.try_reload(connection).map_err(storage("reading the dictionaries"))
-    }
-
-    fn try_reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Reads the stored names, at the start and after a rolled-back transaction.
+    pub(super) fn reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for dictionary in [&mut self.users, &mut self.spaces, &mut self.labels] {
             dictionary.reload(connection)?;
         }
         self.models.clear();
-        let mut statement = connection.prepare("select model_id, provider, name from models")?;
+        let mut statement = connection.prepare("select provider, name, model_id from models")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (provider, name): (String, String) = (row.get(1)?, row.get(2)?);
-            self.models.insert((Name::from(provider), Name::from(name)), row.get(0)?);
+            let (provider, name): (String, String) = (row.get(0)?, row.get(1)?);
+            self.models.insert((Name::from(provider), Name::from(name)), row.get(2)?);
         }
-        self.models_state.distinct =
-            u64::try_from(self.models.len()).unwrap_or(0).saturating_sub(2);
+        self.model_caps.distinct = unsigned(saturated(self.models.len()) - 2);
         Ok(())
-    }
-
-    pub(super) fn user(&mut self, c: &Connection, name: Option<&Name>) -> rusqlite::Result<i64> {
-        name.map_or(Ok(NONE_ID), |name| self.users.id(c, name))
-    }
-
-    pub(super) fn space(&mut self, c: &Connection, name: Option<&Name>) -> rusqlite::Result<i64> {
-        name.map_or(Ok(NONE_ID), |name| self.spaces.id(c, name))
     }
 
     /// The spaces in which the sender of a record may write. A space without a record has no id, and no duplicates.
@@ -177,14 +149,10 @@ impl Interner {
         connection: &Connection,
         record: &RequestRecord,
     ) -> rusqlite::Result<WritableSpaces> {
-        let Some(names) = &record.sender_spaces else { return Ok(WritableSpaces::All) };
-        let ids = names.iter().map(|name| self.spaces.find(connection, name));
-        let found: rusqlite::Result<Vec<Option<i64>>> = ids.collect();
-        Ok(WritableSpaces::Ids(found?.into_iter().flatten().collect()))
-    }
-
-    pub(super) fn label(&mut self, c: &Connection, name: Option<&Name>) -> rusqlite::Result<i64> {
-        name.map_or(Ok(NONE_ID), |name| self.labels.id(c, name))
+        let spaces = record.sender.as_ref().and_then(|sender| sender.spaces.as_ref());
+        let Some(names) = spaces else { return Ok(WritableSpaces(None)) };
+        let found = |name: &Name| self.spaces.find(connection, name).transpose();
+        Ok(WritableSpaces(Some(names.iter().filter_map(found).collect::<rusqlite::Result<_>>()?)))
     }
 
     pub(super) fn model(
@@ -201,15 +169,15 @@ impl Interner {
         if let Some(id) = self.models.get(&key) {
             return Ok(*id);
         }
-        if self.models_state.distinct >= self.models_state.cap {
-            self.models_state.overflowed += 1;
+        if self.model_caps.distinct >= self.model_caps.cap {
+            self.model_caps.overflowed += 1;
             return Ok(OTHER_ID);
         }
         connection
             .prepare_cached("insert into models (provider, name) values (?1, ?2)")?
             .execute(params![key.0.as_str(), key.1.as_str()])?;
         let id = connection.last_insert_rowid();
-        self.models_state.distinct += 1;
+        self.model_caps.distinct += 1;
         self.models.insert(key, id);
         Ok(id)
     }
@@ -217,10 +185,10 @@ impl Interner {
     /// Users, spaces, models, labels.
     pub(super) fn caps(&self) -> [(&'static str, DimensionCaps); 4] {
         [
-            ("users", self.users.state),
-            ("spaces", self.spaces.state),
-            ("models", self.models_state),
-            ("labels", self.labels.state),
+            ("users", self.users.caps),
+            ("spaces", self.spaces.caps),
+            ("models", self.model_caps),
+            ("labels", self.labels.caps),
         ]
     }
 }

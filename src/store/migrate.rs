@@ -1,4 +1,4 @@
-//! Which files are this program's, and the migrations of their schema.
+//! Recognises the files of this program, and migrates their schema.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ mod embedded {
 /// A migration after the newest one of this program.
 static NEXT_VERSION: OnceLock<&str> = OnceLock::new();
 
-/// Adds a migration after the newest one: tests of upgrades run the program as its next version would be.
+/// Adds a migration after the newest one, so that tests of upgrades can run the next version of the program.
 #[doc(hidden)]
 pub fn set_next_version(sql: &'static str) {
     NEXT_VERSION.get_or_init(|| sql);
@@ -45,11 +45,11 @@ pub(super) const APPLICATION_ID: i64 = 0x4348_4741;
 pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(unusable)?;
-    // An index over a hundred million rows is sorted in files.
+    // An index of a hundred million rows does not fit into memory while it is sorted.
     connection.pragma_update(None, "temp_store", "file").map_err(unusable)?;
     let migrations = migrations().map_err(|source| failed(path, &source))?;
     for migration in &migrations {
-        // One at a time: the migration and the note that it was applied are one transaction.
+        // One at a time, so that the migration and its entry in the history are one transaction.
         let target = Target::Version(migration.version());
         let runner = Runner::new(&migrations).set_target(target).set_grouped(true);
         let report = runner.run(connection).map_err(|source| failed(path, &source))?;
@@ -63,7 +63,7 @@ pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "temp_store", "memory").map_err(unusable)
 }
 
-/// Why the schema was not brought up to date; a full disk says what to do.
+/// The error of a failed migration, with the remedy for a full disk.
 fn failed(path: &Path, error: &refinery::Error) -> Error {
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -87,78 +87,64 @@ pub(super) fn supported_version() -> i64 {
     newest.map_or(0, i64::from)
 }
 
-/// Refuses a file with tables that are not this program's, or too new; only reads.
+/// Rejects a file with tables that are not this program's, or newer than it; only reads.
 ///
 /// # Errors
-/// [`Error::Database`] says what it is.
+/// [`Error::Database`] with the reason.
 pub(super) fn check_contents(path: &Path, connection: &Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     connection.busy_timeout(super::pragmas::BUSY_TIMEOUT).map_err(unusable)?;
-    let tables: i64 = connection
-        .query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
-        .map_err(unusable)?;
+    let tables = count_tables(connection).map_err(unusable)?;
     if tables > 0 { check_version(path, connection) } else { Ok(()) }
 }
 
-/// Refuses a file that is not this program's, or newer than it.
+/// Rejects a file that is not this program's, or newer than it.
 ///
 /// # Errors
-/// [`Error::Database`] says which.
+/// [`Error::Database`] with the reason.
 pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<()> {
     let unusable = |source: rusqlite::Error| unusable(path, &source);
     let application_id: i64 = connection
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(unusable)?;
+    let refuse = |reason: String| Err(Error::database(path, reason));
     if application_id == 0 && path.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(Error::database(path, "not a chatgauge file (it is empty)"));
+        return refuse("not a chatgauge file (it is empty)".to_owned());
     }
     if application_id != APPLICATION_ID {
-        return Err(Error::database(
-            path,
-            "not a chatgauge file (it is another program's SQLite database); name another file",
-        ));
+        return refuse(
+            "not a chatgauge file (it is another program's SQLite database); name another file"
+                .to_owned(),
+        );
     }
-    let found: i64 = connection
-        .query_row("select coalesce(max(version), 0) from refinery_schema_history", [], |row| {
-            row.get(0)
-        })
-        .map_err(unusable)?;
-    if found > supported_version() {
-        return Err(if is_unreleased(connection).map_err(unusable)? {
-            unreleased(path)
-        } else {
-            newer(path, found)
-        });
+    let sql = "select coalesce(max(version), 0) from refinery_schema_history";
+    let found: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(unusable)?;
+    if found <= supported_version() {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// Whether a program from before the first release made the file: its schema began with other tables.
-fn is_unreleased(connection: &Connection) -> rusqlite::Result<bool> {
+    // The schema of programs before the first release began with other tables.
     let sql = "select name <> 'schema' from refinery_schema_history where version = 1";
-    connection.query_row(sql, [], |row| row.get(0))
-}
-
-/// Why a file from before the first release is refused.
-fn unreleased(path: &Path) -> Error {
-    let file = path.display();
-    Error::database(
-        path,
-        format!(
+    let is_unreleased: bool = connection.query_row(sql, [], |row| row.get(0)).map_err(unusable)?;
+    if is_unreleased {
+        let file = path.display();
+        return refuse(format!(
             "a chatgauge from before version 0.1.0 made the file; export its records with that program (chatgauge export \
              --db '{file}') and import them into a new file with this one (chatgauge import)"
-        ),
-    )
+        ));
+    }
+    Err(newer(path, found))
 }
 
-/// Why a file with a newer schema is refused.
+pub(super) fn count_tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
+}
+
+/// The error for a file with a newer schema.
 pub(super) fn newer(path: &Path, found: i64) -> Error {
     let supported = supported_version();
-    Error::database(
-        path,
-        format!(
-            "the file is newer than this program (its schema is version {found}, this program \
-             knows {supported}); run a newer chatgauge"
-        ),
-    )
+    let reason = format!(
+        "the file is newer than this program (its schema is version {found}, this program \
+         knows {supported}); run a newer chatgauge"
+    );
+    Error::database(path, reason)
 }

@@ -1,7 +1,7 @@
 //! The database file: the only place that names the SQLite library.
 //!
-//! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read.
-//! Every pragma is set in `open`, by role, on every connection.
+//! One [`Writer`] owns the connection that writes; [`Store`] holds the pool of connections that read. `pragmas` sets the
+//! pragmas of every connection, by role.
 
 mod alert_outbox;
 mod alert_receivers;
@@ -13,9 +13,12 @@ mod audit;
 mod backup;
 mod check_read;
 mod checkpoint;
+mod checkpointer;
+mod columns;
 mod cut_file;
 mod damage;
 mod dedup;
+mod encoded_sketch;
 mod error;
 mod file_lock;
 mod health;
@@ -30,10 +33,11 @@ mod paths;
 mod pragmas;
 mod prune;
 mod pruned_days;
+mod queue;
 mod read;
 mod rebuild;
 mod records;
-mod request_id;
+mod rollup_part;
 mod rollup_rows;
 mod rollups;
 mod row;
@@ -51,33 +55,39 @@ pub use alert_outbox::Joining;
 pub use alert_runs::{RunsChange, StoredRun, StoredRuns};
 pub use alerts::{AlertChanges, IncidentChange, InstanceChange, MonitorProgress};
 pub use alerts_read::{ArrivedRow, IncidentQuery, StoredInstance};
-pub use append::Appended;
-pub use backup::{CopyProgress, ExaminedFile, StoreFigures, seal_copy};
+pub use append::AppendReport;
+pub use backup::{ExaminedFile, StoreFigures, seal_copy};
 pub use check_read::{EntrySet, IndexEntry, StoredCounts};
-pub use checkpoint::Checkpointer;
+pub use checkpointer::Checkpointer;
 pub use damage::{DamageLog, SeenDamage};
+pub use encoded_sketch::EncodedSketch;
 pub use health::StoreHealth;
 pub use held_file::{ReplaceLock, is_locked};
 pub use intern::DimensionCaps;
 pub use migrate::schema_version;
 #[doc(hidden)]
 pub use migrate::set_next_version;
-pub use names::{ModelRow, ResolvedFilter};
+pub use names::ModelRow;
 pub use open::{FileSizes, Stop, StopFactory, Store};
 pub use page::{PageCursor, PageSelect};
 pub use paths::resolved;
-pub use prune::pruned_flag;
+pub(crate) use paths::{
+    beside, directory_of, file_bytes, identity, io_error, is_same_file, require_directory,
+    sync_directory,
+};
+pub use pruned_days::pruned_flag;
+pub use queue::{ClockSkew, IngestStats, OnCommitted, Queue, QueueConsumer};
 pub use read::{DayRow, NameTable, Reader};
 pub use rebuild::{Dropped, UnreadableRollups};
 pub use records::NameCache;
-pub use rollups::{DayDelta, RollupDelta, RollupKey, RollupPart};
+pub use rollup_part::{RollupKey, RollupPart, SketchRow};
+pub use rollups::{DayDelta, RollupDelta};
 pub use row::{RequestRow, RowParts};
 pub use salvage::{
     SalvageReport, SalvageSource, SalvageTarget, Salvaged, SalvagedDay, SalvagedTable, SalvagedWal,
 };
-pub use select::{RawSelect, RollupSelect, SketchSelect};
+pub use select::{RawSelect, ResolvedFilter, RollupSelect, SketchSelect};
 pub use set_aside::{InterruptedRestore, interrupted_restore, set_aside_name};
-pub use sketch_rows::{EncodedSketch, SketchRow};
 pub use sql_console::SqlLimits;
 pub use state::{InUse, StoreState};
 pub use writer::{WriteGate, WriteJob, Writer, Writing};

@@ -1,65 +1,14 @@
-//! Names to ids and back, for answers.
+//! Names to ids and back, for queries and their results.
 
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
 
+use super::columns::{columns, to_name};
 use super::error::storage;
 use super::read::Reader;
+use super::select::ResolvedFilter;
 use crate::error::Result;
-use crate::model::{Dimension, Filter, KeyColumn, LatencyBounds, Name, Outcome};
-
-/// A filter with names turned into ids; `None` does not restrict, an empty list matches nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ResolvedFilter {
-    /// Ids in `spaces`.
-    pub spaces: Option<Vec<i64>>,
-    /// Ids in `users`.
-    pub users: Option<Vec<i64>>,
-    /// Ids in `models`.
-    pub models: Option<Vec<i64>>,
-    /// Codes of outcomes.
-    pub outcomes: Option<Vec<i64>>,
-    /// Codes of sources.
-    pub sources: Option<Vec<i64>>,
-    /// Streamed or not.
-    pub streamed: Option<bool>,
-    /// Bounds of a latency.
-    pub latency: Option<LatencyBounds>,
-}
-
-impl ResolvedFilter {
-    /// The ids that one key column is restricted to.
-    pub fn ids(&self, key: KeyColumn) -> Option<&[i64]> {
-        match key {
-            KeyColumn::Space => self.spaces.as_deref(),
-            KeyColumn::User => self.users.as_deref(),
-            KeyColumn::Model => self.models.as_deref(),
-        }
-    }
-
-    /// The key columns that are restricted.
-    pub fn keys(&self) -> impl Iterator<Item = KeyColumn> {
-        [KeyColumn::Space, KeyColumn::User, KeyColumn::Model]
-            .into_iter()
-            .filter(|key| self.ids(*key).is_some())
-    }
-
-    /// Whether only raw rows know the answer.
-    pub const fn needs_raw_rows(&self) -> bool {
-        self.outcomes.is_some()
-            || self.sources.is_some()
-            || self.streamed.is_some()
-            || self.latency.is_some()
-    }
-
-    /// Whether nothing can match.
-    pub fn matches_nothing(&self) -> bool {
-        [&self.spaces, &self.users, &self.models, &self.outcomes, &self.sources]
-            .into_iter()
-            .flatten()
-            .any(Vec::is_empty)
-    }
-}
+use crate::model::{Dimension, Filter, Name, Outcome};
 
 /// A row of the `models` dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +21,15 @@ pub struct ModelRow {
     pub name: Name,
 }
 
+columns!(ModelRow { model_id, provider as (to_name, Name::as_str), name as (to_name, Name::as_str) });
+
 impl Reader<'_> {
     /// All providers and models, by id.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn models(&self) -> Result<Vec<ModelRow>> {
-        read_models(self.connection()).map_err(storage("reading models"))
+        self.select("reading models", "from models order by model_id", [])
     }
 
     /// Turns the names of a filter into ids.
@@ -86,11 +37,9 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn resolve(&self, filter: &Filter) -> Result<ResolvedFilter> {
-        let ids = |sql, names: &[Name]| -> Result<Option<Vec<i64>>> {
-            if names.is_empty() {
-                return Ok(None);
-            }
-            ids_of(self.connection(), sql, names).map(Some).map_err(storage("reading names"))
+        let ids = |sql, names: &[Name]| {
+            let ids = || ids_of(self.connection(), sql, names).map_err(storage("reading names"));
+            (!names.is_empty()).then(ids).transpose()
         };
         Ok(ResolvedFilter {
             spaces: ids("select space_id from spaces where name = ?1", &filter.spaces)?,
@@ -127,7 +76,16 @@ impl Reader<'_> {
             Dimension::Provider => "select provider from models where model_id = ?1",
             Dimension::ErrorType => "select error_type from outcomes where outcome = ?1",
         };
-        names_of(self.connection(), sql, ids).map_err(storage("reading names"))
+        let read = || -> rusqlite::Result<FxHashMap<i64, String>> {
+            let mut statement = self.connection().prepare_cached(sql)?;
+            let mut names = FxHashMap::default();
+            for id in ids {
+                let name = statement.query_row([id], |row| row.get(0)).optional()?;
+                names.extend(name.map(|name| (*id, name)));
+            }
+            Ok(names)
+        };
+        read().map_err(storage("reading names"))
     }
 }
 
@@ -155,32 +113,4 @@ fn ids_of(connection: &Connection, sql: &str, names: &[Name]) -> rusqlite::Resul
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-fn names_of(
-    connection: &Connection,
-    sql: &str,
-    ids: &[i64],
-) -> rusqlite::Result<FxHashMap<i64, String>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut names = FxHashMap::default();
-    for id in ids {
-        if let Some(name) = statement.query_row([id], |row| row.get(0)).optional()? {
-            names.insert(*id, name);
-        }
-    }
-    Ok(names)
-}
-
-fn read_models(connection: &Connection) -> rusqlite::Result<Vec<ModelRow>> {
-    let mut statement = connection
-        .prepare_cached("select model_id, provider, name from models order by model_id")?;
-    let rows = statement.query_map([], |row| {
-        Ok(ModelRow {
-            model_id: row.get(0)?,
-            provider: Name::from(row.get::<_, String>(1)?),
-            name: Name::from(row.get::<_, String>(2)?),
-        })
-    })?;
-    rows.collect()
 }

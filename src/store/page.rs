@@ -1,43 +1,38 @@
-//! Pages of stored requests, newest first, by keyset pagination: where one page ended bounds the index for the next, so that
-//! a page costs the same wherever in the range it lies.
+//! Pages of stored requests, newest first, by keyset pagination: the next page begins in the index where the previous one
+//! ended, so that a page costs the same wherever it lies in the range.
 //!
-//! The order is that of the index of time, read backwards: start, then the end of the id, then arrival. No page is
-//! sorted, however many requests started in one millisecond.
+//! The order is that of the time index, read backwards: start, then the end of the id, then arrival. No page is sorted,
+//! however many requests started in one millisecond.
 
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::{FromSql, Value};
 use rusqlite::{Row, params_from_iter};
 
+use super::columns::saturated;
 use super::error::storage;
-use super::names::ResolvedFilter;
 use super::read::Reader;
 use super::records::{NameCache, RECORD_COLUMNS, read_record};
-use super::select::{RawSelect, Statement, USER_STEP_MS, push_filter};
+use super::select::{
+    BoundSql, ID_END, RawSelect, ResolvedFilter, USER_STEP_MS, id_end, push_filter,
+};
 use crate::error::Result;
 use crate::model::{RequestRecord, TimeRange, Timestamp};
 
-/// The second column of the index of time.
-macro_rules! id_end {
-    () => {
-        "substr(request_id, case typeof(request_id) when 'blob' then -2 else -3 end)"
-    };
-}
-const ID_END: &str = id_end!();
-/// The columns that [`read_cursor`] expects, and `seq`: all that the index of time has.
+/// The columns that [`read_cursor`] expects, and `seq`: all that the time index has.
 const KEY_COLUMNS: &str = concat!("started_at_ms, ", id_end!(), ", seq");
 /// The order of pages.
 const TIME_ORDER: &str = concat!("started_at_ms desc, ", id_end!(), " desc, seq desc");
 /// The order of pages within a millisecond.
 const ID_ORDER: &str = concat!(id_end!(), " desc, seq desc");
 
-/// Rows, for each row that a filtered page still wants, that are looked at in order of time before a user's own index
-/// is tried: whoever sends one request in 32 is found faster by time.
+/// Rows that a filtered page reads by time for each row that it still needs, before it tries the user index: a user with
+/// one request in 32 is found faster by time.
 const ROWS_PER_MATCH: usize = 32;
-/// Fewest rows of a filtered page that are looked at in one statement.
+/// Minimum number of rows that a filtered page reads in one statement.
 const MIN_STRETCH: usize = 1_000;
-/// Most rows of a filtered page that are looked at in one statement: about 30 ms, until it is asked whether to stop.
+/// Maximum number of rows that a filtered page reads in one statement, before it asks whether to stop: about 30 ms.
 const MAX_STRETCH: usize = 16_384;
 
-/// Which requests a page is taken from.
+/// The requests to page through.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSelect<'a> {
     /// Requests that started in here.
@@ -46,64 +41,38 @@ pub struct PageSelect<'a> {
     pub filter: &'a ResolvedFilter,
     /// Requests with at most this `seq`.
     pub upto_seq: Option<i64>,
-    /// Where the page before ended.
+    /// The end of the previous page.
     pub after: Option<&'a PageCursor>,
-    /// Most requests.
+    /// Maximum number of requests.
     pub limit: usize,
 }
 
-/// Where a page ended: everything that the next page may have comes after it in the order of pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The end of a page: all rows of the next page come after it in the order of pages.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PageCursor {
     started_at_ms: i64,
-    /// The last row of that millisecond that was looked at; `None`: all of them were.
-    row: Option<RowKey>,
-}
-
-/// What tells a row from the others of its millisecond.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct RowKey {
-    id_end: IdEnd,
-    seq: i64,
-}
-
-/// The end of an id as the index has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum IdEnd {
-    /// Of a UUID.
-    Bytes(Vec<u8>),
-    /// Of another id.
-    Text(String),
-}
-
-impl IdEnd {
-    fn value(&self) -> Value {
-        match self {
-            Self::Bytes(bytes) => Value::Blob(bytes.clone()),
-            Self::Text(text) => Value::Text(text.clone()),
-        }
-    }
+    /// The last row of that millisecond that was read, by the end of its id (a blob or a text) and its `seq`; `None` if
+    /// all of them were read.
+    row: Option<(Value, i64)>,
 }
 
 impl PageCursor {
-    /// Length in bytes of the cursors of earlier versions, which had no end of an id.
-    pub const EARLIER_BYTES: usize = 16;
-
     /// The start of the last request before the next page.
     pub const fn started_at(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.started_at_ms)
     }
 
-    /// The cursor as bytes, never [`EARLIER_BYTES`](Self::EARLIER_BYTES) of them.
+    /// The cursor as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.started_at_ms.to_be_bytes().to_vec();
-        let Some(RowKey { id_end, seq }) = &self.row else {
+        let Some((id_end, seq)) = &self.row else {
             bytes.push(0);
             return bytes;
         };
         let (kind, end) = match id_end {
-            IdEnd::Bytes(end) => (1, end.as_slice()),
-            IdEnd::Text(end) => (2, end.as_bytes()),
+            Value::Blob(end) => (1, end.as_slice()),
+            Value::Text(end) => (2, end.as_bytes()),
+            Value::Null | Value::Integer(_) | Value::Real(_) => (2, &[][..]),
         };
         bytes.push(kind);
         bytes.extend_from_slice(&seq.to_be_bytes());
@@ -111,7 +80,7 @@ impl PageCursor {
         bytes
     }
 
-    /// The cursor that [`to_bytes`](Self::to_bytes) gave; `None` for any other bytes.
+    /// The cursor that [`to_bytes`](Self::to_bytes) has encoded; `None` for any other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (started_at_ms, rest) = bytes.split_first_chunk()?;
         let started_at_ms = i64::from_be_bytes(*started_at_ms);
@@ -121,20 +90,20 @@ impl PageCursor {
         }
         let (seq, end) = rest.split_first_chunk()?;
         let id_end = match *kind {
-            1 => IdEnd::Bytes(end.to_vec()),
-            2 => IdEnd::Text(String::from_utf8(end.to_vec()).ok()?),
+            1 => Value::Blob(end.to_vec()),
+            2 => Value::Text(String::from_utf8(end.to_vec()).ok()?),
             _ => return None,
         };
-        Some(Self { started_at_ms, row: Some(RowKey { id_end, seq: i64::from_be_bytes(*seq) }) })
+        Some(Self { started_at_ms, row: Some((id_end, i64::from_be_bytes(*seq))) })
     }
 }
 
 impl Reader<'_> {
-    /// Hands the requests of a page with their `seq` to `each`, newest first, and gives where the next page begins;
-    /// `None` when nothing follows.
+    /// Hands the requests of a page with their `seq` to `each`, newest first, and returns the cursor of the next page;
+    /// `None` when there is none.
     ///
-    /// Of a filter that few rows match, many rows are looked at. Now and then `stop` is asked: when it says so, the page
-    /// ends where it is, with fewer requests than its limit, maybe none, and a cursor.
+    /// If the filter matches few rows, this reads many. `stop` is called now and then; when it returns `true`, the page
+    /// ends early, with fewer requests than its limit, possibly none, and a cursor.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -148,11 +117,9 @@ impl Reader<'_> {
         let pager = Pager { reader: self, select, names, each, left: select.limit, last_seq: None };
         pager.run(stop).map_err(storage("reading requests"))
     }
-}
 
-impl Reader<'_> {
-    /// The `seq` and the place of up to `limit` requests of a range, in the order of pages, after the place `after`; nothing
-    /// but the index of time is read.
+    /// The `seq` and the cursor of up to `limit` requests of a range after `after`, in the order of pages; only the time
+    /// index is read.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -162,25 +129,22 @@ impl Reader<'_> {
         after: Option<&PageCursor>,
         limit: usize,
     ) -> Result<Vec<(i64, PageCursor)>> {
-        let read = || -> rusqlite::Result<Vec<_>> {
-            let mut keys = Vec::new();
-            for (mut statement, order) in stretches(KEY_COLUMNS, range, after) {
-                let left = i64::try_from(limit - keys.len()).unwrap_or(i64::MAX);
-                statement.push(&format!(" order by {order} limit ?"), [Value::Integer(left)]);
-                let mut prepared = self.connection().prepare_cached(&statement.sql)?;
-                let mut rows = prepared.query(params_from_iter(&statement.values))?;
-                while let Some(row) = rows.next()? {
-                    let seq = row.get(2)?;
-                    keys.push((seq, read_cursor(row, seq)?));
-                }
-            }
-            Ok(keys)
-        };
-        read().map_err(storage("reading the index of time"))
+        let mut keys = Vec::new();
+        let rest = rest_of_millisecond(KEY_COLUMNS, range, after).into_iter().flatten();
+        let later = by_time(KEY_COLUMNS, range.start.as_unix_ms(), end_ms(range, after));
+        for (mut statement, order) in rest.chain([later]) {
+            statement.push(&format!(" order by {order} limit ?"), [saturated(limit - keys.len())]);
+            let values = params_from_iter(&statement.values);
+            keys.extend(self.rows("reading the time index", &statement.sql, values, |row| {
+                let seq = row.get(2)?;
+                Ok((seq, read_cursor(row, seq)?))
+            })?);
+        }
+        Ok(keys)
     }
 }
 
-/// A page that is being read.
+/// The state of reading a page.
 struct Pager<'p, 'r, E> {
     reader: &'p Reader<'r>,
     select: &'p PageSelect<'p>,
@@ -194,27 +158,21 @@ struct Pager<'p, 'r, E> {
 
 impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
     fn run(mut self, stop: &mut dyn FnMut() -> bool) -> rusqlite::Result<Option<PageCursor>> {
-        let range = self.select.range;
-        let (from_ms, end_ms) = (range.start.as_unix_ms(), end_ms(range, self.select.after));
-        for (mut statement, order) in
-            rest_of_millisecond(RECORD_COLUMNS, range, self.select.after).into_iter().flatten()
-        {
-            self.finish(&mut statement, order);
-            if self.read(&statement)? {
+        let (range, after) = (self.select.range, self.select.after);
+        for stretch in rest_of_millisecond(RECORD_COLUMNS, range, after).into_iter().flatten() {
+            if self.read(stretch)? {
                 return self.cursor();
             }
         }
-        if *self.select.filter == ResolvedFilter::default() {
-            return if self.read(&self.by_time(from_ms, end_ms))? {
-                self.cursor()
-            } else {
-                Ok(None)
-            };
+        let (from_ms, end_ms) = (range.start.as_unix_ms(), end_ms(range, after));
+        if *self.select.filter != ResolvedFilter::default() {
+            return self.run_filtered(from_ms, end_ms, stop);
         }
-        self.run_filtered(from_ms, end_ms, stop)
+        let has_more = self.read(by_time(RECORD_COLUMNS, from_ms, end_ms))?;
+        if has_more { self.cursor() } else { Ok(None) }
     }
 
-    /// Reads on stretch by stretch; users whose requests are few by their own index.
+    /// Reads stretch by stretch; continues with the user index when the filter names users with few requests.
     fn run_filtered(
         mut self,
         from_ms: i64,
@@ -222,17 +180,18 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
         stop: &mut dyn FnMut() -> bool,
     ) -> rusqlite::Result<Option<PageCursor>> {
         let mut rows = self.left.saturating_mul(ROWS_PER_MATCH).clamp(MIN_STRETCH, MAX_STRETCH);
+        let (filter, upto_seq) = (self.select.filter, self.select.upto_seq);
         while from_ms < end_ms {
             let stretch_ms = self.stretch_start(from_ms, end_ms, rows)?;
-            if self.read(&self.by_time(stretch_ms, end_ms))? {
+            if self.read(by_time(RECORD_COLUMNS, stretch_ms, end_ms))? {
                 return self.cursor();
             }
             end_ms = stretch_ms;
             if end_ms > from_ms && stop() {
                 return Ok(Some(PageCursor { started_at_ms: end_ms, row: None }));
             }
-            let rest = TimeRange::from_unix_ms(from_ms, end_ms);
-            if self.raw_select(rest).is_read_by_user() {
+            let range = TimeRange::from_unix_ms(from_ms, end_ms);
+            if (RawSelect { range, after_seq: None, upto_seq, filter }).is_read_by_user() {
                 return self.run_by_user(from_ms, end_ms, stop);
             }
             rows = MAX_STRETCH;
@@ -240,56 +199,49 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
         Ok(None)
     }
 
-    /// Reads the steps of the users' index, newest first. Only the rows of one step are sorted.
+    /// Reads the steps of the user index, newest first. Only the rows of one step are sorted.
     fn run_by_user(
         mut self,
         from_ms: i64,
         end_ms: i64,
         stop: &mut dyn FnMut() -> bool,
     ) -> rusqlite::Result<Option<PageCursor>> {
-        let edge = |sql: &str| {
-            let mut edge = self.reader.connection().prepare_cached(sql)?;
-            edge.query_row([], |row| row.get::<_, Option<i64>>(0))
-        };
-        let oldest = edge("select min(started_at_ms) from requests")?;
-        let newest = edge("select max(started_at_ms) from requests")?;
+        let oldest = self.value("select min(started_at_ms) from requests")?;
+        let newest = self.value("select max(started_at_ms) from requests")?;
         let (Some(oldest_ms), Some(newest_ms)) = (oldest, newest) else { return Ok(None) };
-        let first = oldest_ms.max(from_ms) / USER_STEP_MS;
-        let last = newest_ms.min(end_ms.saturating_sub(1)) / USER_STEP_MS;
+        let first = i64::max(oldest_ms, from_ms) / USER_STEP_MS;
+        let last = i64::min(newest_ms, end_ms.saturating_sub(1)) / USER_STEP_MS;
         for step in (first..=last).rev() {
             for seq in self.seqs_of_step(step, from_ms, end_ms)? {
-                let sql = format!("select {RECORD_COLUMNS} from requests where seq = ?");
-                if self.read(&Statement { sql, values: vec![seq.into()] })? {
+                let mut row = BoundSql::new(format!("select {RECORD_COLUMNS} from requests"));
+                row.push(" where seq = ?", [seq]);
+                if self.read_rows(&row)? {
                     return self.cursor();
                 }
             }
-            let start_ms = step * USER_STEP_MS;
             if step > first && stop() {
-                return Ok(Some(PageCursor { started_at_ms: start_ms, row: None }));
+                let started_at_ms = step * USER_STEP_MS;
+                return Ok(Some(PageCursor { started_at_ms, row: None }));
             }
         }
         Ok(None)
     }
 
+    fn value<T: FromSql>(&self, sql: &str) -> rusqlite::Result<T> {
+        self.reader.connection().prepare_cached(sql)?.query_row([], |row| row.get(0))
+    }
+
     /// The users' requests of one step, as many as the page could need.
     fn seqs_of_step(&self, step: i64, from_ms: i64, end_ms: i64) -> rusqlite::Result<Vec<i64>> {
         let mut statement =
-            Statement::new("select seq from requests indexed by requests__started_at_ms_user_id");
-        statement.push(
-            &format!(" where user_id > 1 and started_at_ms / {USER_STEP_MS} = ?"),
-            [Value::Integer(step)],
-        );
-        let bounds = [from_ms, end_ms].map(Value::Integer);
-        statement.push(" and +started_at_ms >= ? and +started_at_ms < ?", bounds);
+            BoundSql::new("select seq from requests indexed by requests__started_at_ms_user_id");
+        let in_step = format!(" where user_id > 1 and started_at_ms / {USER_STEP_MS} = ?");
+        statement.push(&in_step, [step]);
+        statement.push(" and +started_at_ms >= ? and +started_at_ms < ?", [from_ms, end_ms]);
         self.finish(&mut statement, concat!("+started_at_ms desc, ", id_end!(), " desc, seq desc"));
         let mut prepared = self.reader.connection().prepare_cached(&statement.sql)?;
         let seqs = prepared.query_map(params_from_iter(&statement.values), |row| row.get(0))?;
         seqs.collect()
-    }
-
-    const fn raw_select(&self, range: TimeRange) -> RawSelect<'_> {
-        let (filter, upto_seq) = (self.select.filter, self.select.upto_seq);
-        RawSelect { range, after_seq: None, upto_seq, filter }
     }
 
     /// The start of the `rows`th row before `end_ms`, or `from_ms` when there are fewer; only the index is read.
@@ -297,30 +249,28 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
         let sql = "select started_at_ms from requests indexed by requests__started_at_ms
                    where started_at_ms >= ?1 and started_at_ms < ?2
                    order by started_at_ms desc limit 1 offset ?3";
-        let offset = i64::try_from(rows).unwrap_or(i64::MAX) - 1;
         let mut prepared = self.reader.connection().prepare_cached(sql)?;
-        let mut found = prepared.query((from_ms, end_ms, offset))?;
+        let mut found = prepared.query((from_ms, end_ms, saturated(rows) - 1))?;
         found.next()?.map_or(Ok(from_ms), |row| row.get(0))
     }
 
-    fn by_time(&self, from_ms: i64, end_ms: i64) -> Statement {
-        let (mut statement, order) = by_time(RECORD_COLUMNS, from_ms, end_ms);
-        self.finish(&mut statement, order);
-        statement
-    }
-
-    /// Appends the restrictions, the order and the limit: one row more than fit tells that there are more.
-    fn finish(&self, statement: &mut Statement, order: &str) {
+    /// Appends the restrictions, the order and the limit: one row more than fits shows that there are more.
+    fn finish(&self, statement: &mut BoundSql, order: &str) {
         if let Some(seq) = self.select.upto_seq {
-            statement.push(" and +seq <= ?", [Value::Integer(seq)]);
+            statement.push(" and +seq <= ?", [seq]);
         }
         push_filter(statement, self.select.filter);
-        let limit = i64::try_from(self.left).unwrap_or(i64::MAX).saturating_add(1);
-        statement.push(&format!(" order by {order} limit ?"), [Value::Integer(limit)]);
+        let limit = saturated(self.left).saturating_add(1);
+        statement.push(&format!(" order by {order} limit ?"), [limit]);
     }
 
-    /// Hands out rows; `true` when there was one more than fit.
-    fn read(&mut self, statement: &Statement) -> rusqlite::Result<bool> {
+    /// Hands out the rows of a stretch; `true` when there was one more than fits.
+    fn read(&mut self, (mut statement, order): Stretch) -> rusqlite::Result<bool> {
+        self.finish(&mut statement, order);
+        self.read_rows(&statement)
+    }
+
+    fn read_rows(&mut self, statement: &BoundSql) -> rusqlite::Result<bool> {
         let connection = self.reader.connection();
         let mut prepared = connection.prepare_cached(&statement.sql)?;
         let mut rows = prepared.query(params_from_iter(&statement.values))?;
@@ -336,7 +286,7 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
         Ok(false)
     }
 
-    /// The place of the last request that was handed out.
+    /// The cursor after the last request that was handed out.
     fn cursor(&self) -> rusqlite::Result<Option<PageCursor>> {
         let Some(seq) = self.last_seq else { return Ok(self.select.after.cloned()) };
         let sql = format!("select started_at_ms, {ID_END} from requests where seq = ?1");
@@ -346,61 +296,46 @@ impl<E: FnMut(i64, RequestRecord)> Pager<'_, '_, E> {
 }
 
 /// A statement without its restrictions, and the order that the index gives it.
-type Stretch = (Statement, &'static str);
+type Stretch = (BoundSql, &'static str);
 
-/// Everything of a range after a place.
-fn stretches(columns: &str, range: TimeRange, after: Option<&PageCursor>) -> Vec<Stretch> {
-    let rest = rest_of_millisecond(columns, range, after);
-    let mut stretches: Vec<Stretch> = rest.into_iter().flatten().collect();
-    stretches.push(by_time(columns, range.start.as_unix_ms(), end_ms(range, after)));
-    stretches
-}
-
-/// The end of what is left of a range after a place, but for the rest of that place's millisecond.
+/// The end of the rest of a range after a cursor, without the rest of that cursor's millisecond.
 fn end_ms(range: TimeRange, after: Option<&PageCursor>) -> i64 {
     let end_ms = range.end.as_unix_ms();
     after.map_or(end_ms, |cursor| end_ms.min(cursor.started_at_ms))
 }
 
 fn by_time(columns: &str, from_ms: i64, end_ms: i64) -> Stretch {
-    let mut statement = by_index_of_time(columns);
-    let bounds = [from_ms, end_ms].map(Value::Integer);
-    statement.push(" where started_at_ms >= ? and started_at_ms < ?", bounds);
+    let mut statement = by_time_index(columns);
+    statement.push(" where started_at_ms >= ? and started_at_ms < ?", [from_ms, end_ms]);
     (statement, TIME_ORDER)
 }
 
-/// The rows after a place that started in its millisecond: with the same end of the id, then with others. `None` when
-/// the place is outside of the range or has all of its millisecond before it.
+/// The rows after a cursor that started in its millisecond: with the same end of the id, then with others. `None` when
+/// the cursor is outside of the range or after its millisecond.
 fn rest_of_millisecond(
     columns: &str,
     range: TimeRange,
     after: Option<&PageCursor>,
 ) -> Option<[Stretch; 2]> {
     let PageCursor { started_at_ms, row } = after?;
-    let RowKey { id_end, seq } = row.as_ref()?;
+    let (id_end, seq) = row.as_ref()?;
     if !range.contains(Timestamp::from_unix_ms(*started_at_ms)) {
         return None;
     }
-    let (at, id_end) = (Value::Integer(*started_at_ms), id_end.value());
-    let (mut same, mut others) = (by_index_of_time(columns), by_index_of_time(columns));
-    same.push(
-        &format!(" where started_at_ms = ? and {ID_END} = ? and seq < ?"),
-        [at.clone(), id_end.clone(), Value::Integer(*seq)],
-    );
-    others.push(&format!(" where started_at_ms = ? and {ID_END} < ?"), [at, id_end]);
+    let at = || [Value::Integer(*started_at_ms), id_end.clone()];
+    let (mut same, mut others) = (by_time_index(columns), by_time_index(columns));
+    same.push(&format!(" where started_at_ms = ? and {ID_END} = ?"), at());
+    same.push(" and seq < ?", [*seq]);
+    others.push(&format!(" where started_at_ms = ? and {ID_END} < ?"), at());
     Some([(same, "seq desc"), (others, ID_ORDER)])
 }
 
-fn by_index_of_time(columns: &str) -> Statement {
-    Statement::new(format!("select {columns} from requests indexed by requests__started_at_ms"))
+fn by_time_index(columns: &str) -> BoundSql {
+    BoundSql::new(format!("select {columns} from requests indexed by requests__started_at_ms"))
 }
 
 fn read_cursor(row: &Row<'_>, seq: i64) -> rusqlite::Result<PageCursor> {
-    let id_end = match row.get_ref(1)? {
-        ValueRef::Blob(bytes) => IdEnd::Bytes(bytes.to_vec()),
-        _ => IdEnd::Text(row.get(1)?),
-    };
-    Ok(PageCursor { started_at_ms: row.get(0)?, row: Some(RowKey { id_end, seq }) })
+    Ok(PageCursor { started_at_ms: row.get(0)?, row: Some((row.get(1)?, seq)) })
 }
 
 #[cfg(test)]
@@ -408,23 +343,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_read_back_and_are_never_taken_for_those_of_earlier_versions() {
-        let row = |id_end, seq| Some(RowKey { id_end, seq });
+    fn cursors_read_back_and_other_bytes_are_no_cursors() {
+        let row = |id_end, seq| Some((id_end, seq));
         for cursor in [
             PageCursor { started_at_ms: 0, row: None },
-            PageCursor { started_at_ms: -1, row: row(IdEnd::Bytes(vec![0, 255]), i64::MAX) },
-            PageCursor { started_at_ms: i64::MAX, row: row(IdEnd::Text("é-1".into()), 0) },
-            PageCursor { started_at_ms: 1_767_323_045_678, row: row(IdEnd::Text("".into()), 7) },
+            PageCursor { started_at_ms: -1, row: row(Value::Blob(vec![0, 255]), i64::MAX) },
+            PageCursor { started_at_ms: i64::MAX, row: row(Value::Text("é-1".into()), 0) },
+            PageCursor { started_at_ms: 1_767_323_045_678, row: row(Value::Text("".into()), 7) },
         ] {
             let bytes = cursor.to_bytes();
-            assert_ne!(bytes.len(), PageCursor::EARLIER_BYTES);
             assert_eq!(PageCursor::from_bytes(&bytes), Some(cursor));
         }
         for bytes in [&[0; 16][..], &[0; 10], &[3; 20], &[], &[1, 2]] {
             assert_eq!(PageCursor::from_bytes(bytes), None, "{bytes:?}");
         }
         let mut invalid =
-            PageCursor { started_at_ms: 1, row: row(IdEnd::Text("a".into()), 1) }.to_bytes();
+            PageCursor { started_at_ms: 1, row: row(Value::Text("a".into()), 1) }.to_bytes();
         *invalid.last_mut().unwrap() = 0xff;
         assert_eq!(PageCursor::from_bytes(&invalid), None);
     }

@@ -1,15 +1,16 @@
-//! The pragmas of each role's connection. Their reasons are in `ARCHITECTURE.md`.
+//! The pragmas of the connections, by role. `ARCHITECTURE.md` gives the reasons.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::columns::saturated;
 use crate::config::{StoreConfig, Synchronous};
 
-/// How long a connection waits for another process that holds the file, e.g. while it recovers the write-ahead log.
+/// How long a connection waits for another process that locks the file, e.g. while it recovers the write-ahead log.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The write-ahead log is cut back to this size when it restarts.
+/// Size to which SQLite truncates the write-ahead log when it restarts, in bytes.
 const WAL_LIMIT_BYTES: i64 = 64 << 20;
 
 pub(super) fn prepare_writer(
@@ -45,16 +46,20 @@ pub(super) fn prepare_reader(
     connection.pragma_update(None, "query_only", true)
 }
 
-/// Closing the connection moves nothing and deletes nothing, also when it is the last one: after a failed flush the
-/// write-ahead log may be the only good copy, and only the next server may recover from it.
-pub(super) fn keep_wal_at_close(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
+/// With `keep`, makes closing the connection neither checkpoint nor delete the write-ahead log, even if it is the last connection:
+/// after a failed flush the log may be the only good copy, and only the next server may recover from it.
+pub(super) fn keep_wal_at_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(|_| ())
+}
+
+pub(super) fn set_page_cache(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    // A negative number is a size in KiB.
+    connection.pragma_update(None, "cache_size", -saturated(bytes / 1_024))
 }
 
 fn prepare_any(connection: &Connection, page_cache_bytes: u64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    let kib = i64::try_from(page_cache_bytes / 1_024).unwrap_or(i64::MAX);
-    connection.pragma_update(None, "cache_size", -kib)?;
+    set_page_cache(connection, page_cache_bytes)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "foreign_keys", false)

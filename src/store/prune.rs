@@ -1,23 +1,14 @@
-//! Deleting in bounded steps, and giving the space back.
+//! Deletion in bounded steps, and the release of free pages.
 
 use rusqlite::Transaction;
 
-use super::error::storage;
-use super::rollups::{RollupPart, merge_parts};
+use super::pruned_days::pruned_flag;
+use super::rollup_part::{RollupPart, tables_of};
+use super::rollups::merge_parts;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::time::DAY_MS;
-use crate::model::{Level, ROLLUPS, TimeRange, Timestamp};
-
-/// The bit of `_days.pruned` for a rollup level, or for raw rows when `None`.
-pub const fn pruned_flag(level: Option<Level>) -> i64 {
-    match level {
-        None => 1,
-        Some(Level::Minute) => 2,
-        Some(Level::QuarterHour) => 4,
-        Some(Level::Day) => 8,
-    }
-}
+use crate::model::{Level, TimeRange, Timestamp};
 
 impl Writer {
     /// Deletes up to `limit` rolled-up raw rows of one UTC day and notes that the day is incomplete: from then on, records of
@@ -28,13 +19,22 @@ impl Writer {
     /// # Errors
     /// When the transaction failed; nothing was changed then.
     pub fn prune_raw(&mut self, day_ms: i64, limit: u32) -> Result<usize> {
-        // Whether a failed commit reached the file is not known.
-        let pruned = self.transaction(|transaction| {
-            prune_raw(transaction, day_ms, limit).map_err(storage("deleting old requests"))
+        let pruned = self.write("deleting old requests", |transaction| {
+            mark_pruned(transaction, day_ms, None)?;
+            transaction
+                .prepare_cached(
+                    "delete from requests where seq in (
+                         select seq from requests indexed by requests__started_at_ms
+                         where started_at_ms >= ?1 and started_at_ms < ?2
+                           and +seq <= (select watermark_seq from _rollup_state)
+                         limit ?3)",
+                )?
+                .execute((day_ms, day_ms + DAY_MS, limit))
         });
         match &pruned {
-            Ok(_) => self.pruned_days().insert(day_ms),
-            Err(_) => self.pruned_days().forget(),
+            Ok(_) => self.memory.pruned.insert(day_ms),
+            // Whether a failed commit reached the file is not known.
+            Err(_) => self.memory.pruned.forget(),
         }
         pruned
     }
@@ -44,12 +44,9 @@ impl Writer {
     /// # Errors
     /// When the transaction failed; nothing was changed then.
     pub fn prune_level(&mut self, part: TimeRange, level: Level) -> Result<usize> {
-        self.transaction(|transaction| {
-            let deleted =
-                delete_level(transaction, part, level).map_err(storage("deleting old rollups"))?;
-            mark_pruned(transaction, part.start.floor_to(DAY_MS).as_unix_ms(), Some(level))
-                .map_err(storage("noting what is gone"))?;
-            Ok(deleted)
+        self.write("deleting old rollups", |transaction| {
+            mark_pruned(transaction, part.start.floor_to(DAY_MS).as_unix_ms(), Some(level))?;
+            delete_level(transaction, part, level)
         })
     }
 
@@ -64,14 +61,11 @@ impl Writer {
         parts: Vec<RollupPart>,
     ) -> Result<()> {
         let day = TimeRange::from_unix_ms(day_ms, day_ms + DAY_MS);
-        self.transaction(|transaction| {
-            let replace = || -> rusqlite::Result<()> {
-                for level in levels {
-                    delete_level(transaction, day, *level)?;
-                }
-                merge_parts(transaction, parts, false)
-            };
-            replace().map_err(storage("rebuilding rollups"))
+        self.write("rebuilding rollups", |transaction| {
+            for level in levels {
+                delete_level(transaction, day, *level)?;
+            }
+            merge_parts(transaction, parts)
         })
     }
 
@@ -80,38 +74,21 @@ impl Writer {
     /// # Errors
     /// When the transaction failed.
     pub fn prune_undated_ids(&mut self, before: Timestamp, limit: u32) -> Result<usize> {
-        self.transaction(|transaction| {
-            transaction
-                .execute(
-                    "delete from _undated_ids where (id_hash, space_id) in (
-                         select id_hash, space_id from _undated_ids
-                         where seen_at_ms < ?1 limit ?2)",
-                    (before.as_unix_ms(), limit),
-                )
-                .map_err(storage("forgetting old ids"))
-        })
+        let sql = "delete from _undated_ids where (id_hash, space_id) in (
+                       select id_hash, space_id from _undated_ids where seen_at_ms < ?1 limit ?2)";
+        self.execute("forgetting old ids", sql, (before, limit))
     }
 
-    /// Corrects arrivals that were stamped later than `latest`, by a clock that was ahead: what arrived by then would
-    /// otherwise be kept until that time has come.
+    /// Sets times of arrival that a clock that was ahead has stamped later than `latest` to `latest`, so that retention
+    /// does not keep these rows until that time has come.
     ///
     /// # Errors
     /// When the transaction failed.
     pub fn bound_arrivals(&mut self, latest: Timestamp) -> Result<usize> {
-        self.transaction(|transaction| {
-            let bound = || -> rusqlite::Result<usize> {
-                let latest_ms = latest.as_unix_ms();
-                let days = transaction.execute(
-                    "update _days set changed_at_ms = ?1 where changed_at_ms > ?1",
-                    [latest_ms],
-                )?;
-                let ids = transaction.execute(
-                    "update _undated_ids set seen_at_ms = ?1 where seen_at_ms > ?1",
-                    [latest_ms],
-                )?;
-                Ok(days + ids)
-            };
-            bound().map_err(storage("correcting times of arrival"))
+        self.write("correcting times of arrival", |transaction| {
+            let days = "update _days set changed_at_ms = ?1 where changed_at_ms > ?1";
+            let ids = "update _undated_ids set seen_at_ms = ?1 where seen_at_ms > ?1";
+            Ok(transaction.execute(days, [latest])? + transaction.execute(ids, [latest])?)
         })
     }
 
@@ -130,19 +107,6 @@ impl Writer {
     }
 }
 
-fn prune_raw(transaction: &Transaction<'_>, day_ms: i64, limit: u32) -> rusqlite::Result<usize> {
-    mark_pruned(transaction, day_ms, None)?;
-    transaction
-        .prepare_cached(
-            "delete from requests where seq in (
-                 select seq from requests indexed by requests__started_at_ms
-                 where started_at_ms >= ?1 and started_at_ms < ?2
-                   and +seq <= (select watermark_seq from _rollup_state)
-                 limit ?3)",
-        )?
-        .execute((day_ms, day_ms + DAY_MS, limit))
-}
-
 fn mark_pruned(
     transaction: &Transaction<'_>,
     day_ms: i64,
@@ -150,8 +114,8 @@ fn mark_pruned(
 ) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("update _days set pruned = pruned | ?1 where day_ms = ?2")?
-        .execute((pruned_flag(level), day_ms))?;
-    Ok(())
+        .execute((pruned_flag(level), day_ms))
+        .map(drop)
 }
 
 fn delete_level(
@@ -159,17 +123,11 @@ fn delete_level(
     part: TimeRange,
     level: Level,
 ) -> rusqlite::Result<usize> {
-    let (start_ms, end_ms) = (part.start.as_unix_ms(), part.end.as_unix_ms());
-    let mut deleted = 0;
-    for rollup in ROLLUPS.iter().filter(|rollup| rollup.levels.contains(&level)) {
-        let sketches = rollup.sketches.then(|| rollup.grouping.sketch_table());
-        for table in [Some(rollup.grouping.table()), sketches].into_iter().flatten() {
-            deleted += transaction
-                .prepare_cached(&format!(
-                    "delete from {table} where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3"
-                ))?
-                .execute((level.minutes(), start_ms, end_ms))?;
-        }
-    }
-    Ok(deleted)
+    let delete = |table: &str| {
+        let sql = format!(
+            "delete from {table} where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3"
+        );
+        transaction.prepare_cached(&sql)?.execute((level.minutes(), part.start, part.end))
+    };
+    tables_of(Some(level)).map(delete).sum()
 }

@@ -1,20 +1,29 @@
-//! The UTC days whose raw rows retention has deleted, or began to delete, as the writer remembers them.
+//! The UTC days of which retention has deleted raw rows: their mark, and the writer's cache of them.
 
 use rusqlite::Connection;
 
-use super::prune::pruned_flag;
-use crate::model::Timestamp;
 use crate::model::time::DAY_MS;
+use crate::model::{Level, Timestamp};
 
-/// The pruned days; read inside a transaction of the writer when they are not known, so that they are those of the file.
+/// The bit of `_days.pruned` for a rollup level, or for raw rows when `None`.
+pub const fn pruned_flag(level: Option<Level>) -> i64 {
+    match level {
+        None => 1,
+        Some(Level::Minute) => 2,
+        Some(Level::QuarterHour) => 4,
+        Some(Level::Day) => 8,
+    }
+}
+
+/// The pruned days, read in a transaction of the writer so that they match the file.
 #[derive(Debug, Default)]
 pub(super) struct PrunedDays {
-    /// Their starts in Unix milliseconds, in order; `None`: not known.
+    /// Starts of the days in Unix milliseconds, in order; `None`: not read yet.
     days: Option<Vec<i64>>,
 }
 
 impl PrunedDays {
-    /// Reads them, unless they are known.
+    /// Reads the days, unless they are known.
     pub(super) fn load(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         if self.days.is_none() {
             let mut statement = connection
@@ -25,12 +34,12 @@ impl PrunedDays {
         Ok(())
     }
 
-    /// Forgets them: another transaction may have changed them, or not.
+    /// Clears the cache, because a failed transaction may have changed the days.
     pub(super) fn forget(&mut self) {
         self.days = None;
     }
 
-    /// Notes one, after the transaction that marked it.
+    /// Adds a day after the transaction that has marked it.
     pub(super) fn insert(&mut self, day_ms: i64) {
         if let Some(days) = &mut self.days
             && let Err(position) = days.binary_search(&day_ms)
@@ -39,7 +48,7 @@ impl PrunedDays {
         }
     }
 
-    /// The start of the instant's day when that is one of them. Nearly always one comparison: the newest pruned day is over.
+    /// The start of the instant's day if that is a pruned one. Usually this is one comparison, with the newest pruned day.
     pub(super) fn day_of(&self, at: Timestamp) -> Option<Timestamp> {
         let days = self.days.as_deref()?;
         if at.as_unix_ms() >= days.last()?.saturating_add(DAY_MS) {

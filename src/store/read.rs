@@ -1,16 +1,18 @@
-//! Reading inside one snapshot.
+//! Reading one snapshot of the file.
 
-use rusqlite::{Connection, Row, Transaction, params_from_iter};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row, Transaction, params_from_iter};
 
-use super::RollupKey;
+use super::columns::{Columns, RowCells, columns, saturated};
 use super::error::storage;
+use super::rollup_part::RollupKey;
 use super::row::{RequestRow, RowParts};
-use super::select::{RawSelect, RollupSelect, SketchSelect, Statement};
+use super::select::{BoundSql, RawSelect, RollupSelect, SketchSelect};
 use crate::error::Result;
 use crate::model::time::DAY_MS;
 use crate::model::{LatencyKind, Level, TimeRange, Timestamp};
 
-/// A read transaction: everything it answers is of one moment.
+/// A read transaction: every query sees the same snapshot.
 #[derive(Debug)]
 pub struct Reader<'a> {
     transaction: &'a Transaction<'a>,
@@ -31,9 +33,19 @@ pub struct DayRow {
     pub changed_seq: i64,
     /// Time of the last change, in Unix milliseconds.
     pub changed_at_ms: i64,
-    /// Levels that retention removed.
+    /// Levels that retention deleted, as [`pruned_flag`](super::pruned_flag)s.
     pub pruned: i64,
 }
+
+columns!(DayRow {
+    day_ms,
+    requests,
+    min_started_at_ms,
+    max_started_at_ms,
+    changed_seq,
+    changed_at_ms,
+    pruned
+});
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(transaction: &'a Transaction<'a>) -> Self {
@@ -44,8 +56,60 @@ impl<'a> Reader<'a> {
         self.transaction
     }
 
-    fn number(&self, operation: &'static str, sql: &str) -> Result<i64> {
-        let query = || self.connection().prepare_cached(sql)?.query_row([], |row| row.get(0));
+    /// Hands each row of a query to `each`; an error names `operation`.
+    pub(super) fn for_each(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        values: impl Params,
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        let run = || -> rusqlite::Result<()> {
+            let mut statement = self.connection().prepare_cached(sql)?;
+            let mut rows = statement.query(values)?;
+            while let Some(row) = rows.next()? {
+                each(row)?;
+            }
+            Ok(())
+        };
+        run().map_err(storage(operation))
+    }
+
+    /// The rows of a query, each read by `read`.
+    pub(super) fn rows<T>(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        values: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        self.for_each(operation, sql, values, |row| {
+            rows.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The rows of `select <columns of T> <from>`.
+    pub(super) fn select<T: Columns>(
+        &self,
+        operation: &'static str,
+        from: &str,
+        values: impl Params,
+    ) -> Result<Vec<T>> {
+        let sql = format!("select {} {from}", T::NAMES.join(", "));
+        self.rows(operation, &sql, values, T::of)
+    }
+
+    /// The first column of the only row of a query.
+    pub(super) fn value<T: FromSql>(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        values: impl Params,
+    ) -> Result<T> {
+        let query = || self.connection().prepare_cached(sql)?.query_row(values, |row| row.get(0));
         query().map_err(storage(operation))
     }
 
@@ -54,7 +118,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn watermark_seq(&self) -> Result<i64> {
-        self.number("reading the watermark", "select watermark_seq from _rollup_state")
+        self.value("reading the watermark", "select watermark_seq from _rollup_state", [])
     }
 
     /// The last raw row ever stored.
@@ -62,10 +126,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn last_seq(&self) -> Result<i64> {
-        self.number(
-            "reading the last row",
-            "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from _rollup_state",
-        )
+        let sql = "select max(coalesce((select max(seq) from requests), 0), watermark_seq) from _rollup_state";
+        self.value("reading the last row", sql, [])
     }
 
     /// Bytes in use and bytes of free pages inside the file.
@@ -73,23 +135,20 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn page_bytes(&self) -> Result<(i64, i64)> {
-        let size = self.number("reading the page size", "select * from pragma_page_size")?;
-        let pages = self.number("counting pages", "select * from pragma_page_count")?;
-        let free = self.number("counting free pages", "select * from pragma_freelist_count")?;
+        let pragma = |sql| self.value::<i64>("counting pages", sql, []);
+        let size = pragma("select * from pragma_page_size")?;
+        let pages = pragma("select * from pragma_page_count")?;
+        let free = pragma("select * from pragma_freelist_count")?;
         Ok((size * (pages - free), size * free))
     }
 
-    /// What SQLite's own check finds wrong with the file; empty when all is well.
+    /// Problems that SQLite's structural check (`pragma quick_check`) finds in the file; empty when there are none.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn damage(&self) -> Result<Vec<String>> {
-        let read = || -> rusqlite::Result<Vec<String>> {
-            let mut statement = self.connection().prepare("pragma quick_check(10)")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        };
-        let lines = read().map_err(storage("checking the file"))?;
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        self.rows("checking the file", "pragma quick_check(10)", [], |row| row.get(0))
+            .map(without_ok)
     }
 
     /// Whether any user was ever stored.
@@ -97,8 +156,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn has_users(&self) -> Result<bool> {
-        self.number("looking for users", "select exists (select 1 from users where user_id > 1)")
-            .map(|found| found == 1)
+        let sql = "select exists (select 1 from users where user_id > 1)";
+        self.value("looking for users", sql, [])
     }
 
     /// Start of the newest stored request.
@@ -106,12 +165,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn newest_start(&self) -> Result<Option<Timestamp>> {
-        let query = || {
-            let sql = "select max(started_at_ms) from requests";
-            self.connection().prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))
-        };
-        let newest = query().map_err(storage("reading the newest request"))?;
-        Ok(newest.map(Timestamp::from_unix_ms))
+        self.value("reading the newest request", "select max(started_at_ms) from requests", [])
     }
 
     /// All days that have, or had, requests, in order.
@@ -127,29 +181,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn days_in(&self, range: TimeRange) -> Result<Vec<DayRow>> {
-        let read = || -> rusqlite::Result<Vec<DayRow>> {
-            let mut statement = self.connection().prepare_cached(
-                "select day_ms, requests, min_started_at_ms, max_started_at_ms, changed_seq,
-                        changed_at_ms, pruned from _days
-                 where day_ms > ?1 and day_ms < ?2
-                     or day_ms in (select min(day_ms) from _days union select max(day_ms) from _days)
-                 order by day_ms",
-            )?;
-            let edges = (range.start.as_unix_ms().saturating_sub(DAY_MS), range.end.as_unix_ms());
-            let rows = statement.query_map(edges, |row| {
-                Ok(DayRow {
-                    day_ms: row.get(0)?,
-                    requests: row.get(1)?,
-                    min_started_at_ms: row.get(2)?,
-                    max_started_at_ms: row.get(3)?,
-                    changed_seq: row.get(4)?,
-                    changed_at_ms: row.get(5)?,
-                    pruned: row.get(6)?,
-                })
-            })?;
-            rows.collect()
-        };
-        read().map_err(storage("reading the days"))
+        let from = "from _days where day_ms > ?1 and day_ms < ?2
+                        or day_ms in (select min(day_ms) from _days union select max(day_ms) from _days)
+                    order by day_ms";
+        let after_ms = range.start.as_unix_ms().saturating_sub(DAY_MS);
+        self.select("reading the days", from, (after_ms, range.end))
     }
 
     /// Whether anything is stamped as having arrived after `latest`.
@@ -157,14 +193,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn has_arrivals_after(&self, latest: Timestamp) -> Result<bool> {
-        let query = || {
-            let mut statement = self.connection().prepare_cached(
-                "select exists (select 1 from _days where changed_at_ms > ?1)
-                     or exists (select 1 from _undated_ids where seen_at_ms > ?1)",
-            )?;
-            statement.query_row([latest.as_unix_ms()], |row| row.get(0))
-        };
-        query().map_err(storage("looking for arrivals ahead of the clock"))
+        let sql = "select exists (select 1 from _days where changed_at_ms > ?1)
+                       or exists (select 1 from _undated_ids where seen_at_ms > ?1)";
+        self.value("looking for arrivals ahead of the clock", sql, [latest])
     }
 
     /// Whether a UTC day has raw rows, or rollup rows at a level.
@@ -182,28 +213,16 @@ impl<'a> Reader<'a> {
                      where level_minutes = ?2 and bucket_ms >= ?1 and bucket_ms < ?1 + 86400000)"
             }
         };
-        let query = || {
-            let mut statement = self.connection().prepare_cached(sql)?;
-            statement.query_row((day_ms, level.map(Level::minutes)), |row| row.get(0))
-        };
-        query().map_err(storage("looking for old rows"))
+        self.value("looking for old rows", sql, (day_ms, level.map(Level::minutes)))
     }
 
-    fn for_each(
+    fn for_each_of(
         &self,
         operation: &'static str,
-        statement: &Statement,
-        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+        statement: &BoundSql,
+        each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<()> {
-        let mut run = || -> rusqlite::Result<()> {
-            let mut prepared = self.connection().prepare_cached(&statement.sql)?;
-            let mut rows = prepared.query(params_from_iter(&statement.values))?;
-            while let Some(row) = rows.next()? {
-                each(row)?;
-            }
-            Ok(())
-        };
-        run().map_err(storage(operation))
+        self.for_each(operation, &statement.sql, params_from_iter(&statement.values), each)
     }
 
     /// Hands each row's bucket, key and wanted columns to `each`, in the order of the columns.
@@ -217,12 +236,13 @@ impl<'a> Reader<'a> {
     ) -> Result<()> {
         let keys = select.grouping.keys().len();
         let mut values = vec![0; select.columns.len()];
-        self.for_each("reading rollups", &select.statement(), |row| {
-            for (position, column) in select.columns.iter().enumerate() {
-                let value: Option<i64> = row.get(1 + keys + position)?;
-                values[position] = value.unwrap_or_else(|| column.empty());
+        self.for_each_of("reading rollups", &select.statement(), |row| {
+            let mut cells = RowCells::of(row);
+            let key = RollupKey::read(&mut cells, keys)?;
+            for (value, column) in values.iter_mut().zip(select.columns) {
+                *value = cells.next::<Option<i64>>()?.unwrap_or_else(|| column.empty());
             }
-            each(read_key(row, keys)?, &values);
+            each(key, &values);
             Ok(())
         })
     }
@@ -237,10 +257,10 @@ impl<'a> Reader<'a> {
         mut each: impl FnMut(RollupKey, LatencyKind, &[u8]),
     ) -> Result<()> {
         let keys = select.grouping.keys().len();
-        self.for_each("reading sketches", &select.statement(), |row| {
-            let key = read_key(row, keys)?;
-            for (position, kind) in select.kinds.iter().enumerate() {
-                if let Ok(bytes) = row.get_ref(1 + keys + position)?.as_blob() {
+        self.for_each_of("reading sketches", &select.statement(), |row| {
+            let key = RollupKey::read(&mut RowCells::of(row), keys)?;
+            for (position, kind) in (1 + keys..).zip(select.columns) {
+                if let Ok(bytes) = row.get_ref(position)?.as_blob() {
                     each(key, *kind, bytes);
                 }
             }
@@ -258,18 +278,18 @@ impl<'a> Reader<'a> {
         parts: RowParts,
         mut each: impl FnMut(&RequestRow),
     ) -> Result<()> {
-        self.for_each("reading requests", &select.statement(parts), |row| {
+        self.for_each_of("reading requests", &select.statement(&parts.columns()), |row| {
             each(&RequestRow::read(row, parts)?);
             Ok(())
         })
     }
 
-    /// When the selected raw rows started, in Unix milliseconds; an index tells it.
+    /// Hands the start of each selected raw row to `each`, in Unix milliseconds; only an index is read.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn raw_starts(&self, select: &RawSelect<'_>, mut each: impl FnMut(i64)) -> Result<()> {
-        self.for_each("reading requests", &select.starts_statement(), |row| {
+        self.for_each_of("reading requests", &select.statement("started_at_ms"), |row| {
             each(row.get(0)?);
             Ok(())
         })
@@ -280,12 +300,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the file cannot be read.
     pub fn raw_count(&self, select: &RawSelect<'_>) -> Result<i64> {
-        let statement = select.count_statement();
-        let count = || {
-            let mut prepared = self.connection().prepare_cached(&statement.sql)?;
-            prepared.query_row(params_from_iter(&statement.values), |row| row.get(0))
-        };
-        count().map_err(storage("counting requests"))
+        let BoundSql { sql, values } = select.statement("count(*)");
+        self.value("counting requests", &sql, params_from_iter(values))
     }
 
     /// Hands up to `limit` raw rows after `seq` to `each`, in order of arrival.
@@ -298,12 +314,10 @@ impl<'a> Reader<'a> {
         limit: u32,
         mut each: impl FnMut(&RequestRow),
     ) -> Result<()> {
-        let parts = RowParts::ALL;
-        let columns = parts.columns();
-        let sql = format!("select {columns} from requests where seq > ? order by seq limit ?");
-        let values = vec![seq.into(), i64::from(limit).into()];
-        self.for_each("reading new requests", &Statement { sql, values }, |row| {
-            each(&RequestRow::read(row, parts)?);
+        let columns = RowParts::ALL.columns();
+        let sql = format!("select {columns} from requests where seq > ?1 order by seq limit ?2");
+        self.for_each("reading new requests", &sql, (seq, limit), |row| {
+            each(&RequestRow::read(row, RowParts::ALL)?);
             Ok(())
         })
     }
@@ -318,20 +332,20 @@ impl<'a> Reader<'a> {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(i64, String)>> {
-        let sql = match table {
-            NameTable::Spaces => "select space_id, name from spaces",
-            NameTable::Users => "select user_id, name from users",
+        let columns = match table {
+            NameTable::Spaces => "space_id, name from spaces",
+            NameTable::Users => "user_id, name from users",
         };
-        let sql = format!("{sql} where substr(name, 1, length(?1)) = ?1 limit ?2");
-        let values =
-            vec![prefix.to_owned().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-        let mut names = Vec::new();
-        self.for_each("reading names", &Statement { sql, values }, |row| {
-            names.push((row.get(0)?, row.get(1)?));
-            Ok(())
-        })?;
-        Ok(names)
+        let sql = format!("select {columns} where substr(name, 1, length(?1)) = ?1 limit ?2");
+        let values = (prefix, saturated(limit));
+        self.rows("reading names", &sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
     }
+}
+
+/// The findings of SQLite's check: it reports `ok` when there are none.
+pub(super) fn without_ok(mut lines: Vec<String>) -> Vec<String> {
+    lines.retain(|line| line != "ok");
+    lines
 }
 
 /// A dictionary of names.
@@ -341,12 +355,4 @@ pub enum NameTable {
     Spaces,
     /// Pseudonyms of users.
     Users,
-}
-
-fn read_key(row: &Row<'_>, keys: usize) -> rusqlite::Result<RollupKey> {
-    let mut key = RollupKey { bucket_ms: row.get(0)?, ids: [0; 2] };
-    for position in 0..keys {
-        key.ids[position] = row.get(1 + position)?;
-    }
-    Ok(key)
 }

@@ -1,28 +1,29 @@
 //! New rollup and sketch tables, filled beside the old ones, which they replace in one transaction.
 //!
-//! Dropping a table reads every page of it. Where one is damaged that fails: then the table's row of the schema is deleted
-//! instead, and `vacuum` rewrites the file without the pages that no table owns any more.
+//! Dropping a table reads every page of it and fails if one is damaged. Then the table's row of the schema is deleted
+//! instead, and `vacuum` rewrites the file without the pages that belong to no table.
 
 use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
+use super::columns::Columns as _;
 use super::error::storage;
 use super::read::{DayRow, Reader};
-use super::rollup_rows::write_rows_into;
-use super::rollups::{RollupPart, replace_days};
-use super::sketch_rows::write_sketches_into;
+use super::rollup_part::{RollupPart, tables_of};
+use super::rollup_rows::write_rows;
+use super::sketch_rows::write_sketches;
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::time::DAY_MS;
 use crate::model::{Level, ROLLUPS, Rollup, TimeRange};
 
-/// What the name of a table begins with that is being built.
+/// Prefix of the name of a new table.
 const PREFIX: &str = "rebuilt_";
 const OPERATION: &str = "rebuilding rollups";
 
-/// Rows of a table that a rebuild could not keep.
+/// Rows of a table that a rebuild could not copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadableRollups {
     /// The table.
@@ -35,7 +36,7 @@ pub struct UnreadableRollups {
     pub buckets: u32,
 }
 
-/// How the old tables went.
+/// How the old tables were removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// Dropped; their pages are free.
@@ -46,24 +47,8 @@ pub enum Dropped {
     PagesLeft,
 }
 
-/// The tables, in the order in which they are dropped.
-fn tables() -> impl DoubleEndedIterator<Item = &'static str> {
-    ROLLUPS.iter().flat_map(|rollup| {
-        let sketches = rollup.sketches.then(|| rollup.grouping.sketch_table());
-        [Some(rollup.grouping.table()), sketches].into_iter().flatten()
-    })
-}
-
-/// The tables that have rows of a level.
-fn tables_of(level: Level) -> impl Iterator<Item = &'static str> {
-    ROLLUPS.iter().filter(move |rollup| rollup.levels.contains(&level)).flat_map(|rollup| {
-        let sketches = rollup.sketches.then(|| rollup.grouping.sketch_table());
-        [Some(rollup.grouping.table()), sketches].into_iter().flatten()
-    })
-}
-
 impl Reader<'_> {
-    /// Tables that a rebuild was building when it was stopped.
+    /// Tables that an interrupted rebuild has left.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -76,15 +61,9 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn first_start(&self, range: TimeRange) -> Result<Option<i64>> {
-        let read = || {
-            self.connection()
-                .prepare_cached(
-                    "select min(started_at_ms) from requests
-                     where started_at_ms >= ?1 and started_at_ms < ?2",
-                )?
-                .query_row((range.start.as_unix_ms(), range.end.as_unix_ms()), |row| row.get(0))
-        };
-        read().map_err(storage("looking for requests"))
+        let sql = "select min(started_at_ms) from requests
+                   where started_at_ms >= ?1 and started_at_ms < ?2";
+        self.value("looking for requests", sql, (range.start, range.end))
     }
 }
 
@@ -93,69 +72,57 @@ fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare(sql)?.query_map([PREFIX], |row| row.get(0))?.collect()
 }
 
-/// Says at the start that a rebuild was stopped; the old rollups are in use, and right.
-pub(super) fn tell_unfinished(path: &Path, connection: &Connection) {
+/// Logs at the start that a rebuild was interrupted. The old rollups are in use and correct.
+pub(super) fn warn_if_unfinished(path: &Path, connection: &Connection) {
     if unfinished(connection).is_ok_and(|tables| !tables.is_empty()) {
         tracing::warn!(
             path = %path.display(),
-            "a rebuild was stopped before its end: the rollups are those from before; run `chatgauge rebuild` to \
-             finish it and to free the space that it took"
+            "a rebuild was interrupted: the previous rollups stay in use; run `chatgauge rebuild` to finish it and to \
+             free the space of its tables"
         );
     }
 }
 
 impl Writer {
-    /// Makes empty tables beside the old ones; says whether a stopped rebuild had left some, which are dropped.
+    /// Creates empty tables beside the old ones, after dropping those that an interrupted rebuild has left. Returns
+    /// whether there were such tables.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn begin_rebuild(&mut self) -> Result<bool> {
         let left = unfinished(self.connected()?).map_err(storage(OPERATION))?;
-        self.transaction(|transaction| {
-            let make = || -> rusqlite::Result<()> {
-                for table in &left {
-                    transaction.execute(&format!("drop table {table}"), [])?;
-                }
-                // Dropping a table moves the last root into the place of its own. Made in the opposite order, each new
-                // table gets the root of the old one, so that a salvage finds it where a new file has it.
-                for table in tables().rev() {
-                    let sql: String = transaction.query_row(
-                        "select sql from sqlite_schema where name = ?1",
-                        [table],
-                        |row| row.get(0),
-                    )?;
-                    let columns = sql.find('(').and_then(|at| sql.get(at..)).unwrap_or_default();
-                    transaction.execute(&format!("create table {PREFIX}{table} {columns}"), [])?;
-                }
-                Ok(())
-            };
-            make().map_err(storage(OPERATION))
+        self.write(OPERATION, |transaction| {
+            for table in &left {
+                transaction.execute(&format!("drop table {table}"), [])?;
+            }
+            // Dropping a table moves the last root page to the place of its own. Created in reverse order, each new
+            // table gets the root of the old one, so that a salvage finds it where a new file has it.
+            for table in tables_of(None).rev() {
+                let sql = "select sql from sqlite_schema where name = ?1";
+                let sql: String = transaction.query_row(sql, [table], |row| row.get(0))?;
+                let columns = sql.find('(').and_then(|at| sql.get(at..)).unwrap_or_default();
+                transaction.execute(&format!("create table {PREFIX}{table} {columns}"), [])?;
+            }
+            Ok(())
         })?;
         Ok(!left.is_empty())
     }
 
-    /// Puts recomputed rollups into the new tables.
+    /// Writes recomputed rollups into the new tables.
     ///
     /// # Errors
     /// When the transaction failed.
     pub fn rebuild_rollups(&mut self, parts: &[RollupPart]) -> Result<()> {
-        self.transaction(|transaction| {
-            let write = || -> rusqlite::Result<()> {
-                for part in parts {
-                    let table = format!("{PREFIX}{}", part.grouping.table());
-                    write_rows_into(transaction, &table, part)?;
-                    if part.grouping.rollup().sketches {
-                        let table = format!("{PREFIX}{}", part.grouping.sketch_table());
-                        write_sketches_into(transaction, &table, part)?;
-                    }
-                }
-                Ok(())
-            };
-            write().map_err(storage(OPERATION))
+        self.write(OPERATION, |transaction| {
+            parts.iter().try_for_each(|part| {
+                let new = |table| format!("{PREFIX}{table}");
+                write_rows(transaction, "insert", &new(part.grouping.table()), part)?;
+                write_sketches(transaction, "insert", &new(part.grouping.sketch_table()), part)
+            })
         })
     }
 
-    /// Copies the rollups of a UTC day into the new tables, as far as they can be read; says what cannot.
+    /// Copies the readable rollups of a UTC day into the new tables; returns the unreadable ones.
     ///
     /// # Errors
     /// When the transaction failed.
@@ -165,14 +132,13 @@ impl Writer {
         day_ms: i64,
         levels: &[Level],
     ) -> Result<Vec<UnreadableRollups>> {
-        self.transaction(|transaction| {
+        self.write(OPERATION, |transaction| {
             let mut unreadable = Vec::new();
             for level in levels.iter().copied() {
-                for table in tables_of(level) {
+                for table in tables_of(Some(level)) {
                     let reader = reader.connection();
-                    let keeping = Keeping { reader, writer: transaction, table, level };
-                    let buckets =
-                        keeping.keep(day_ms, day_ms + DAY_MS).map_err(storage(OPERATION))?;
+                    let copy = LevelCopy { reader, writer: transaction, table, level };
+                    let buckets = copy.copy(day_ms, day_ms + DAY_MS)?;
                     if buckets > 0 {
                         unreadable.push(UnreadableRollups { table, level, day_ms, buckets });
                     }
@@ -182,10 +148,10 @@ impl Writer {
         })
     }
 
-    /// Puts the new tables in the place of the old ones, and rows of days that were wrong.
+    /// Replaces the old tables by the new ones, and corrects rows of days.
     ///
     /// # Errors
-    /// When the transaction failed; the old tables are there then.
+    /// When the transaction failed; the old tables then stay in place.
     pub fn finish_rebuild(&mut self, days: &[DayRow]) -> Result<Dropped> {
         match self.swap(days, false) {
             Err(error) if error.is_damage() => {
@@ -208,14 +174,14 @@ impl Writer {
                 .execute_batch(&format!("pragma {name} = {value}"))
                 .map_err(storage(OPERATION))
         };
-        // Views name the tables; they stay as they are.
+        // Renaming a table must not change the views that name it.
         set(self, "legacy_alter_table", "on")?;
         if is_damaged {
             set(self, "writable_schema", "on")?;
         }
-        let swapped = self.transaction(|transaction| {
-            swap(transaction, is_damaged).map_err(storage(OPERATION))?;
-            replace_days(transaction, days).map_err(storage(OPERATION))
+        let swapped = self.write(OPERATION, |transaction| {
+            swap(transaction, is_damaged)?;
+            replace_days(transaction, days)
         });
         set(self, "writable_schema", "reset")?;
         set(self, "legacy_alter_table", "off")?;
@@ -224,7 +190,7 @@ impl Writer {
 }
 
 fn swap(transaction: &Transaction<'_>, is_damaged: bool) -> rusqlite::Result<()> {
-    for table in tables() {
+    for table in tables_of(None) {
         if is_damaged {
             transaction.execute("delete from sqlite_schema where tbl_name = ?1", [table])?;
         } else {
@@ -234,43 +200,51 @@ fn swap(transaction: &Transaction<'_>, is_damaged: bool) -> rusqlite::Result<()>
     if is_damaged {
         transaction.execute_batch("pragma writable_schema = reset")?;
     }
-    for table in tables() {
+    for table in tables_of(None) {
         transaction.execute(&format!("alter table {PREFIX}{table} rename to {table}"), [])?;
     }
     Ok(())
+}
+
+/// Writes rows of days in place of the stored ones.
+pub(super) fn replace_days(connection: &Connection, days: &[DayRow]) -> rusqlite::Result<()> {
+    let sql = format!("insert or replace into _days {}", DayRow::values());
+    let mut statement = connection.prepare_cached(&sql)?;
+    days.iter().try_for_each(|day| day.execute(&mut statement).map(drop))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// One table at one level, copied from a reading connection: a statement that meets damage while it writes leaves the
-/// connection in a state in which later statements fail.
-struct Keeping<'t> {
+/// A copy of one table at one level. It reads through a connection of its own, because damage that a writing statement
+/// meets makes later statements of the connection fail.
+struct LevelCopy<'t> {
     reader: &'t Connection,
     writer: &'t Transaction<'t>,
     table: &'static str,
     level: Level,
 }
 
-impl Keeping<'_> {
-    /// Copies the rows of a range of buckets; halves it where a page is damaged. Returns the buckets that have lost rows.
-    fn keep(&self, from_ms: i64, to_ms: i64) -> rusqlite::Result<u32> {
+impl LevelCopy<'_> {
+    /// Copies the rows of a range of buckets; halves it where a page is damaged. Returns the number of buckets that have
+    /// lost rows.
+    fn copy(&self, from_ms: i64, to_ms: i64) -> rusqlite::Result<u32> {
         let width_ms = self.level.width_ms();
-        if self.copy(from_ms, to_ms, "asc")? {
+        if self.copy_until_damage(from_ms, to_ms, "asc")? {
             return Ok(0);
         }
         if to_ms - from_ms > width_ms {
             let half_ms = from_ms + (to_ms - from_ms) / width_ms / 2 * width_ms;
-            return Ok(self.keep(from_ms, half_ms)? + self.keep(half_ms, to_ms)?);
+            return Ok(self.copy(from_ms, half_ms)? + self.copy(half_ms, to_ms)?);
         }
-        // One bucket, whose rows lie on several pages: those after the damaged one too.
-        self.copy(from_ms, to_ms, "desc")?;
+        // One bucket whose rows lie on several pages: also copy the rows after the damaged page.
+        self.copy_until_damage(from_ms, to_ms, "desc")?;
         Ok(1)
     }
 
-    /// Copies rows in an order until there are no more; `false` when a damaged page comes before.
-    fn copy(&self, from_ms: i64, to_ms: i64, order: &str) -> rusqlite::Result<bool> {
+    /// Copies rows in an order; `false` when a damaged page ends it early.
+    fn copy_until_damage(&self, from_ms: i64, to_ms: i64, order: &str) -> rusqlite::Result<bool> {
         let (table, keys) = (self.table, self.keys(order));
         let mut select = self.reader.prepare_cached(&format!(
             "select * from {table} where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3
@@ -283,17 +257,16 @@ impl Keeping<'_> {
             .prepare_cached(&format!("insert or ignore into {PREFIX}{table} values ({places})"))?;
         let mut rows = select.query((self.level.minutes(), from_ms, to_ms))?;
         loop {
-            match rows.next() {
-                Ok(Some(row)) => {
-                    for column in 0..columns {
-                        insert.raw_bind_parameter(column + 1, row.get::<_, Value>(column)?)?;
-                    }
-                    insert.raw_execute()?;
-                }
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
                 Ok(None) => return Ok(true),
                 Err(error) if is_damage(&error) => return Ok(false),
                 Err(error) => return Err(error),
+            };
+            for column in 0..columns {
+                insert.raw_bind_parameter(column + 1, row.get::<_, Value>(column)?)?;
             }
+            insert.raw_execute()?;
         }
     }
 

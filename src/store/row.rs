@@ -1,15 +1,16 @@
-//! A raw row as the compactor and raw answers read it: numbers only.
+//! A raw row as the compactor and raw queries read it: numbers only.
 
 use rusqlite::Row;
 
+use super::columns::{RowCells, known_count};
 use crate::model::{Column, Count, KeyColumn, LatencyKind, Measured, Outcome, Tokens};
 
-/// What is read of raw rows besides their order and their start; what is not read counts as nothing.
+/// The columns of raw rows to read besides `seq` and the start; the others read as unknown or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowParts {
     /// Ids of the space, the user and the model.
     pub ids: bool,
-    /// How it ended.
+    /// The outcome.
     pub outcome: bool,
     /// All latencies.
     pub latencies: bool,
@@ -24,7 +25,7 @@ impl RowParts {
     pub const ALL: Self =
         Self { ids: true, outcome: true, latencies: true, usage: true, arrival: true };
 
-    /// What these columns are added up from.
+    /// The parts from which these columns are aggregated.
     pub fn of(columns: &[Column]) -> Self {
         let in_range = |first: Count, last: Count| {
             let range = Column::count(first)..=Column::count(last);
@@ -42,8 +43,8 @@ impl RowParts {
 
     /// The columns that [`RequestRow::read`] expects, in order.
     pub(super) fn columns(self) -> String {
-        let mut columns = String::from("seq, started_at_ms");
-        for (is_wanted, part) in [
+        let parts = [
+            (true, "seq, started_at_ms"),
             (self.ids, ", space_id, user_id, model_id"),
             (self.outcome, ", outcome"),
             (
@@ -56,10 +57,8 @@ impl RowParts {
                  reasoning_tokens, cost_nano_usd",
             ),
             (self.arrival, ", arrived_after_ms"),
-        ] {
-            columns.push_str(if is_wanted { part } else { "" });
-        }
-        columns
+        ];
+        parts.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, part)| part).collect()
     }
 }
 
@@ -76,46 +75,43 @@ pub struct RequestRow {
     pub user_id: i64,
     /// Id in `models`.
     pub model_id: i64,
-    outcome: i64,
+    /// The code of the outcome.
+    pub outcome_code: i64,
     cache_hit: bool,
     latency_us: [Option<u64>; 4],
     tokens: Tokens,
     cost_nano_usd: Option<i64>,
-    /// How long after its start it arrived, in milliseconds; `None`: it is history that was loaded.
+    /// How long after its start it arrived, in milliseconds; `None` for imported history.
     pub arrived_after_ms: Option<i64>,
 }
 
 impl RequestRow {
     pub(super) fn read(row: &Row<'_>, parts: RowParts) -> rusqlite::Result<Self> {
-        let mut read = Self { seq: row.get(0)?, started_at_ms: row.get(1)?, ..Self::default() };
-        let mut at = 2;
+        let mut cells = RowCells::of(row);
+        let mut read = Self { seq: cells.next()?, started_at_ms: cells.next()?, ..Self::default() };
         if parts.ids {
-            read.space_id = row.get(at)?;
-            read.user_id = row.get(at + 1)?;
-            read.model_id = row.get(at + 2)?;
-            at += 3;
+            read.space_id = cells.next()?;
+            read.user_id = cells.next()?;
+            read.model_id = cells.next()?;
         }
         if parts.outcome {
-            read.outcome = row.get(at)?;
-            at += 1;
+            read.outcome_code = cells.next()?;
         }
         if parts.latencies {
-            read.latency_us = read_latencies(row, at)?;
-            at += 4;
+            read.latency_us = read_latencies(&mut cells)?;
         }
         if parts.usage {
-            read.cache_hit = row.get(at)?;
+            read.cache_hit = cells.next()?;
             read.tokens = Tokens {
-                prompt: row.get(at + 1)?,
-                completion: row.get(at + 2)?,
-                cached_prompt: row.get(at + 3)?,
-                reasoning: row.get(at + 4)?,
+                prompt: cells.next()?,
+                completion: cells.next()?,
+                cached_prompt: cells.next()?,
+                reasoning: cells.next()?,
             };
-            read.cost_nano_usd = row.get(at + 5)?;
-            at += 6;
+            read.cost_nano_usd = cells.next()?;
         }
         if parts.arrival {
-            read.arrived_after_ms = row.get(at)?;
+            read.arrived_after_ms = cells.next()?;
         }
         Ok(read)
     }
@@ -128,19 +124,13 @@ impl RequestRow {
             KeyColumn::Model => self.model_id,
         }
     }
-
-    /// The code of the outcome.
-    pub const fn outcome_code(&self) -> i64 {
-        self.outcome
-    }
 }
 
-/// The latencies of a row in microseconds, whose columns begin at `position`, by [`LatencyKind::index`].
-pub(super) fn read_latencies(row: &Row<'_>, position: usize) -> rusqlite::Result<[Option<u64>; 4]> {
+/// Reads the next four columns as latencies in microseconds, by [`LatencyKind::index`].
+pub(super) fn read_latencies(cells: &mut RowCells<'_, '_>) -> rusqlite::Result<[Option<u64>; 4]> {
     let mut latency_us = [None; 4];
-    for kind in LatencyKind::ALL {
-        let stored: Option<i64> = row.get(position + kind.index())?;
-        latency_us[kind.index()] = stored.and_then(|us| u64::try_from(us).ok());
+    for latency_us in &mut latency_us {
+        *latency_us = known_count(cells.next()?);
     }
     Ok(latency_us)
 }
@@ -148,7 +138,7 @@ pub(super) fn read_latencies(row: &Row<'_>, position: usize) -> rusqlite::Result
 impl Measured for RequestRow {
     fn outcome(&self) -> Outcome {
         // Only codes that this program wrote are in the file; a foreign one counts as no error.
-        Outcome::from_code(self.outcome).unwrap_or(Outcome::Success)
+        Outcome::from_code(self.outcome_code).unwrap_or(Outcome::Success)
     }
 
     fn cache_hit(&self) -> bool {

@@ -1,16 +1,15 @@
 //! The names under which a restore sets a database aside, and how an interrupted restore is recognised by them.
 //!
-//! A restore gives the database a second name (a hard link) before the restored file takes its first one. A file that has
-//! both names is what a restore left that was killed in between; its write-ahead log may have the second name only.
+//! A restore gives the database a second name (a hard link) before the restored file replaces its first one. A file with
+//! both names was left by a restore that was killed in between; its write-ahead log may have the second name only.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::paths::{beside, resolved};
+use super::paths::{beside, directory_of, identity, resolved};
 use crate::model::Timestamp;
 
-/// Stands between the name of the database and the date.
+/// Separates the name of the database from the date.
 const MARK: &str = ".replaced-";
 /// UTC, to the second.
 const DATE: &str = "%Y%m%dT%H%M%SZ";
@@ -22,16 +21,16 @@ pub fn set_aside_name(database: &Path, at: Timestamp) -> PathBuf {
     beside(database, &format!("{MARK}{}", at.to_utc().format(DATE)))
 }
 
-/// A database that a killed restore left under two names.
+/// A database that an interrupted restore left under two names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptedRestore {
-    /// The name that the restored file was to take.
+    /// The name that the restored file was to get.
     pub database: PathBuf,
     /// The dated name.
     pub set_aside: PathBuf,
 }
 
-/// The interrupted restore that left the file at `path`, which may be either name; `None`: there was none.
+/// The interrupted restore that left the file at `path`, which may be either name; `None` if there was none.
 pub fn interrupted_restore(path: &Path) -> Option<InterruptedRestore> {
     let path = resolved(path);
     let own = path.file_name()?.to_str()?.to_owned();
@@ -41,15 +40,14 @@ pub fn interrupted_restore(path: &Path) -> Option<InterruptedRestore> {
             return Some(InterruptedRestore { database, set_aside: path });
         }
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let entries = fs::read_dir(directory.unwrap_or_else(|| Path::new("."))).ok()?;
+    let entries = fs::read_dir(directory_of(&path)).ok()?;
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut dated = names.filter(|name| original_name(name) == Some(own.as_str()));
     let found = dated.find(|name| is_one_file(&path.with_file_name(name), &path))?;
     Some(InterruptedRestore { set_aside: path.with_file_name(found), database: path })
 }
 
-/// The name of the database that was set aside as `name`; `None` when that is no such name.
+/// The name of the database that was set aside as `name`; `None` for any other name.
 fn original_name(name: &str) -> Option<&str> {
     let (original, date) = name.rsplit_once(MARK)?;
     let is_date = date.len() == DATE_SHAPE.len()
@@ -60,11 +58,10 @@ fn original_name(name: &str) -> Option<&str> {
     (is_date && !original.is_empty()).then_some(original)
 }
 
-/// Whether both are names of one file; a symbolic link is none.
+/// Whether both are names of one file; a symbolic link is not.
 fn is_one_file(one: &Path, other: &Path) -> bool {
-    let identity =
-        |path: &Path| path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    identity(one).is_some_and(|found| identity(other) == Some(found))
+    let of = |path: &Path| path.symlink_metadata().map(|metadata| identity(&metadata)).ok();
+    of(one).is_some_and(|found| of(other) == Some(found))
 }
 
 #[cfg(test)]

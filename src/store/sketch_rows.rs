@@ -1,67 +1,12 @@
 //! Rows of sketches: the four latencies of a bucket and group, as bytes and as plain percentiles.
 
-use rusqlite::{CachedStatement, Connection, Transaction};
+use rusqlite::{Connection, Statement, Transaction};
 
-use super::rollups::{RollupKey, RollupPart, bind_key, insert_into, key_condition, key_names};
-use crate::model::{Grouping, LatencyKind, Level, Sketch};
+use super::encoded_sketch::{EncodedSketch, PERCENTILES, sketch_column};
+use super::rollup_part::{RollupPart, SketchRow, insert_into, key_condition, key_names};
+use crate::model::{Grouping, LatencyKind, Sketch};
 
-/// The percentiles that rows carry as plain numbers, with the names of their columns.
-const PERCENTILES: [(&str, f64); 3] = [("p50_us", 0.50), ("p95_us", 0.95), ("p99_us", 0.99)];
-/// Columns of one latency: its percentiles and its sketch.
-const COLUMNS_OF_KIND: usize = PERCENTILES.len() + 1;
-
-/// The sketches of one bucket and group.
-#[derive(Clone, Debug)]
-pub struct SketchRow {
-    /// The bucket and the group.
-    pub key: RollupKey,
-    /// By [`LatencyKind::index`]; `None` where no value is known.
-    pub sketches: [Option<EncodedSketch>; 4],
-}
-
-/// A sketch as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedSketch {
-    percentiles_us: [i64; 3],
-    bytes: Vec<u8>,
-}
-
-impl EncodedSketch {
-    /// The stored form of a sketch; `None` when it is empty.
-    pub fn of(sketch: &mut Sketch) -> Option<Self> {
-        if sketch.is_empty() {
-            return None;
-        }
-        // Sorts the values, which each percentile would do anew.
-        let bytes = sketch.encode();
-        let percentiles_us = PERCENTILES.map(|(_, q)| rounded(sketch.quantile(q)));
-        Some(Self { percentiles_us, bytes })
-    }
-
-    /// The encoded sketch.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// This and a stored sketch together; `None` when one of them is damaged.
-    fn merged_with(&self, stored: &[u8]) -> Option<Self> {
-        let mut sketch = Sketch::decode(&self.bytes)?;
-        sketch.merge_encoded(stored)?;
-        Self::of(&mut sketch)
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a sketch's value is far below 2^63 µs")]
-fn rounded(quantile_us: Option<f64>) -> i64 {
-    quantile_us.unwrap_or(0.0).round() as i64
-}
-
-/// The name of the column of a latency's sketch.
-pub(super) fn sketch_column(kind: LatencyKind) -> String {
-    format!("{}_sketch", kind.stem())
-}
-
-/// Adds the sketches of a part to those that are stored.
+/// Merges the sketches of a part into the stored ones.
 pub(super) fn merge_sketches(
     transaction: &Transaction<'_>,
     part: &RollupPart,
@@ -69,21 +14,20 @@ pub(super) fn merge_sketches(
     if part.sketches.is_empty() {
         return Ok(());
     }
-    let (grouping, level) = (part.grouping, part.level);
     // Nearly all rows are new, and then there is nothing to read first.
-    let mut insert = transaction.prepare_cached(&insert_sql(grouping, "insert or ignore"))?;
-    let mut select = transaction.prepare_cached(&select_sql(grouping))?;
-    let mut replace = transaction.prepare_cached(&insert_sql(grouping, "insert or replace"))?;
+    let (table, names) = (part.grouping.sketch_table(), names(part.grouping));
+    let insert = |verb| transaction.prepare_cached(&insert_into(table, &names, verb));
+    let (mut insert, mut replace) = (insert("insert or ignore")?, insert("insert or replace")?);
+    let mut select = transaction.prepare_cached(&select_sql(part.grouping))?;
     for row in &part.sketches {
-        if store(&mut insert, grouping, level, row)? == 0 {
-            let together = with_stored(&mut select, grouping, level, row)?;
-            store(&mut replace, grouping, level, &together)?;
+        if write(&mut insert, part, row)? == 0 {
+            write(&mut replace, part, &with_stored(&mut select, part, row)?)?;
         }
     }
     Ok(())
 }
 
-/// The sketches of a part with those that are stored, as [`merge_sketches`] would leave them.
+/// The sketches of a part merged with the stored ones, as [`merge_sketches`] would leave them.
 pub(super) fn merged_sketches(
     connection: &Connection,
     part: &RollupPart,
@@ -92,96 +36,70 @@ pub(super) fn merged_sketches(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare_cached(&select_sql(part.grouping))?;
-    let merged = part.sketches.iter();
-    merged.map(|row| with_stored(&mut select, part.grouping, part.level, row)).collect()
+    part.sketches.iter().map(|row| with_stored(&mut select, part, row)).collect()
 }
 
-/// Writes the sketches that were merged beforehand.
-pub(super) fn replace_sketches(
+/// Writes the sketches of a part into a table with the columns of its sketches, e.g. by `insert or replace`.
+pub(super) fn write_sketches(
     transaction: &Transaction<'_>,
-    part: &RollupPart,
-) -> rusqlite::Result<()> {
-    if part.foreseen_sketches.is_empty() {
-        return Ok(());
-    }
-    let sql = insert_sql(part.grouping, "insert or replace");
-    let mut replace = transaction.prepare_cached(&sql)?;
-    for row in &part.foreseen_sketches {
-        store(&mut replace, part.grouping, part.level, row)?;
-    }
-    Ok(())
-}
-
-/// Writes the sketches of a part into a table of the same columns.
-pub(super) fn write_sketches_into(
-    transaction: &Transaction<'_>,
+    verb: &str,
     table: &str,
     part: &RollupPart,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        transaction.prepare_cached(&insert_into(table, &names(part.grouping), "insert"))?;
-    for row in &part.sketches {
-        store(&mut insert, part.grouping, part.level, row)?;
+    if part.sketches.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn insert_sql(grouping: Grouping, verb: &str) -> String {
-    insert_into(grouping.sketch_table(), &names(grouping), verb)
+    let sql = insert_into(table, &names(part.grouping), verb);
+    let mut insert = transaction.prepare_cached(&sql)?;
+    part.sketches.iter().try_for_each(|row| write(&mut insert, part, row).map(drop))
 }
 
 fn names(grouping: Grouping) -> Vec<String> {
     let mut names: Vec<String> = key_names(grouping).into_iter().map(str::to_owned).collect();
     for kind in LatencyKind::ALL {
-        names.extend(PERCENTILES.map(|(name, _)| format!("{}_{name}", kind.stem())));
+        names.extend(PERCENTILES.map(|(name, _)| format!("{}_{name}", kind.as_str())));
         names.push(sketch_column(kind));
     }
     names
 }
 
 fn select_sql(grouping: Grouping) -> String {
-    let columns = LatencyKind::ALL.map(sketch_column);
-    format!(
-        "select {} from {} where {}",
-        columns.join(", "),
-        grouping.sketch_table(),
-        key_condition(grouping)
-    )
+    let columns = LatencyKind::ALL.map(sketch_column).join(", ");
+    let (table, condition) = (grouping.sketch_table(), key_condition(grouping));
+    format!("select {columns} from {table} where {condition}")
 }
 
-/// Runs an insert; 0 when the row was there and the insert leaves such rows alone.
-fn store(
-    insert: &mut CachedStatement<'_>,
-    grouping: Grouping,
-    level: Level,
+/// Runs an insert; 0 when the row exists and the insert leaves such rows alone.
+fn write(
+    insert: &mut Statement<'_>,
+    part: &RollupPart,
     row: &SketchRow,
 ) -> rusqlite::Result<usize> {
-    let keys = grouping.keys().len();
-    bind_key(insert, level, &row.key, keys)?;
-    for (position, sketch) in row.sketches.iter().enumerate() {
-        let first = 3 + keys + position * COLUMNS_OF_KIND;
-        for offset in 0..PERCENTILES.len() {
-            let percentile_us = sketch.as_ref().map(|sketch| sketch.percentiles_us[offset]);
-            insert.raw_bind_parameter(first + offset, percentile_us)?;
+    row.key.bind(insert, part)?;
+    let mut position = 3 + part.grouping.keys().len();
+    for sketch in &row.sketches {
+        for at in 0..PERCENTILES.len() {
+            let percentile_us = sketch.as_ref().map(|sketch| sketch.percentiles_us[at]);
+            insert.raw_bind_parameter(position + at, percentile_us)?;
         }
         let bytes = sketch.as_ref().map(EncodedSketch::bytes);
-        insert.raw_bind_parameter(first + PERCENTILES.len(), bytes)?;
+        insert.raw_bind_parameter(position + PERCENTILES.len(), bytes)?;
+        position += PERCENTILES.len() + 1;
     }
     insert.raw_execute()
 }
 
-/// A row and the stored row of the same key together.
+/// A row merged with the stored row of the same key.
 fn with_stored(
-    select: &mut CachedStatement<'_>,
-    grouping: Grouping,
-    level: Level,
+    select: &mut Statement<'_>,
+    part: &RollupPart,
     row: &SketchRow,
 ) -> rusqlite::Result<SketchRow> {
-    bind_key(select, level, &row.key, grouping.keys().len())?;
-    let mut together = row.clone();
+    row.key.bind(select, part)?;
+    let mut merged_row = row.clone();
     let mut rows = select.raw_query();
-    let Some(stored) = rows.next()? else { return Ok(together) };
-    for (position, sketch) in together.sketches.iter_mut().enumerate() {
+    let Some(stored) = rows.next()? else { return Ok(merged_row) };
+    for (position, sketch) in merged_row.sketches.iter_mut().enumerate() {
         let Some(stored) = stored.get_ref(position)?.as_blob_or_null().ok().flatten() else {
             continue;
         };
@@ -191,12 +109,12 @@ fn with_stored(
         };
         if merged.is_none() {
             tracing::error!(
-                table = grouping.sketch_table(),
+                table = part.grouping.sketch_table(),
                 bucket_ms = row.key.bucket_ms,
                 "a stored sketch is damaged; run `chatgauge rebuild`"
             );
         }
         *sketch = merged.or_else(|| sketch.take());
     }
-    Ok(together)
+    Ok(merged_row)
 }

@@ -1,9 +1,9 @@
-//! Statements of the user's: read-only, bounded in time, rows and bytes.
+//! SQL statements of users: read-only, bounded in time, rows and bytes.
 
+use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Rows};
 
 use super::error::storage;
 use super::open::{STEPS_PER_CHECK, Stop, Store};
@@ -11,11 +11,11 @@ use super::pragmas::prepare_reader;
 use crate::error::{Error, Result, StorageErrorKind};
 use crate::model::{SqlAnswer, SqlValue};
 
-/// Bounds of one statement.
+/// Limits of one statement.
 pub struct SqlLimits {
-    /// Most rows.
+    /// Maximum number of rows.
     pub max_rows: usize,
-    /// Asked every few thousand steps.
+    /// Stops the statement.
     pub stop: Stop,
 }
 
@@ -25,17 +25,20 @@ impl std::fmt::Debug for SqlLimits {
     }
 }
 
-/// Longest value and statement, in bytes.
+/// Maximum length of a value and of the statement, in bytes.
 const MAX_VALUE_BYTES: i32 = 4 << 20;
-/// Most bytes of text and blobs in one answer.
+/// Maximum size of the values of one result, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Functions that reach beyond the database.
+const FORBIDDEN_FUNCTIONS: [&str; 4] =
+    ["load_extension", "fts3_tokenizer", "writefile", "readfile"];
 
 impl Store {
     /// Runs one statement that can only read.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] when the statement is not acceptable, would write, or names what is not
-    /// to be read; a retryable storage error when it was stopped.
+    /// [`Error::InvalidQuery`] when the statement is invalid, would write, or reads a forbidden table; a retryable storage
+    /// error when it was stopped.
     pub fn sql(&self, sql: &str, limits: SqlLimits) -> Result<SqlAnswer> {
         let mut connection = self.connect_to_read()?;
         restrict(&mut connection, limits.stop).map_err(storage("restricting a connection"))?;
@@ -46,7 +49,7 @@ impl Store {
 
 fn restrict(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()> {
     prepare_reader(connection, 2 << 20)?;
-    // Sorting a whole table must not take the server's memory.
+    // Sorting a large table must not exhaust the server's memory.
     connection.pragma_update(None, "temp_store", "file")?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
@@ -56,24 +59,23 @@ fn restrict(connection: &mut Connection, stop: Stop) -> rusqlite::Result<()> {
 
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
-        AuthAction::Select | AuthAction::Recursive => Authorization::Allow,
         AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("_api_keys") => {
             Authorization::Deny
         }
-        AuthAction::Read { .. } => Authorization::Allow,
-        AuthAction::Function { function_name } => {
-            match function_name.to_ascii_lowercase().as_str() {
-                "load_extension" | "fts3_tokenizer" | "writefile" | "readfile" => {
-                    Authorization::Deny
-                }
-                _ => Authorization::Allow,
-            }
+        AuthAction::Function { function_name }
+            if FORBIDDEN_FUNCTIONS.iter().any(|name| function_name.eq_ignore_ascii_case(name)) =>
+        {
+            Authorization::Deny
         }
+        AuthAction::Select
+        | AuthAction::Recursive
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. } => Authorization::Allow,
         _ => Authorization::Deny,
     }
 }
 
-/// An error of the statement itself is the user's, everything else is the store's.
+/// Turns an error of the statement itself into one of the query parameter.
 fn refused(source: rusqlite::Error) -> Error {
     match storage("running the statement")(source) {
         Error::Storage { source, .. } if source.kind == StorageErrorKind::Statement => {
@@ -90,14 +92,6 @@ fn run(connection: &Connection, sql: &str, max_rows: usize) -> rusqlite::Result<
     let mut statement = connection.prepare(sql)?;
     let columns = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
-    collect(&mut rows, columns, max_rows)
-}
-
-fn collect(
-    rows: &mut Rows<'_>,
-    columns: Vec<String>,
-    max_rows: usize,
-) -> rusqlite::Result<SqlAnswer> {
     let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false, elapsed_us: 0 };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -105,12 +99,9 @@ fn collect(
             answer.truncated = true;
             break;
         }
-        let mut values = Vec::with_capacity(answer.columns.len());
-        for position in 0..answer.columns.len() {
-            let value = read_value(row.get_ref(position)?);
-            bytes += bytes_of(&value);
-            values.push(value);
-        }
+        let values = (0..answer.columns.len()).map(|at| row.get_ref(at).map(read_value));
+        let values: Vec<SqlValue> = values.collect::<rusqlite::Result<_>>()?;
+        bytes += values.iter().map(bytes_of).sum::<usize>();
         answer.rows.push(values);
     }
     Ok(answer)

@@ -1,24 +1,23 @@
-//! The one row of `_store_state`: what ties the file to its write-ahead log, its key and the server's clock.
+//! The one row of `_store_state`: the identities of the file, its write-ahead log and its key, and the server's clock.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Transaction};
 
-use super::audit::put_entries;
+use super::columns::{Columns as _, columns};
 use super::error::storage;
 use super::read::Reader;
-use super::writer::Writer;
 use crate::error::Result;
-use crate::model::{AuditEntry, Timestamp};
+use crate::model::Timestamp;
 
 /// Whether a server has the file open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InUse {
     /// The last server closed it cleanly.
-    Closed,
+    Closed = 0,
     /// A server has it open, or had it open when it died.
-    Open,
+    Open = 1,
     /// The same, and the server's session may be in the write-ahead log only.
-    Opening,
+    Opening = 2,
 }
 
 impl FromSql for InUse {
@@ -32,10 +31,16 @@ impl FromSql for InUse {
     }
 }
 
+impl ToSql for InUse {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(*self as i64))
+    }
+}
+
 /// The row of `_store_state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreState {
-    /// Random, 16 bytes, made with the file: a write-ahead log of another database carries another one.
+    /// Random, 16 bytes, generated with the file: the write-ahead log of another database contains another one.
     pub store_id: Vec<u8>,
     /// Random, of the server that has, or last had, the file open; empty before the first.
     pub session: Vec<u8>,
@@ -45,29 +50,27 @@ pub struct StoreState {
     pub in_use: InUse,
     /// The server's clock as last stored with a commit, in Unix milliseconds; 0: never.
     pub clock_ms: i64,
-    /// The server's clock at the last commit that is in the file, when a server found the file in use and its write-ahead
-    /// log gone: later records may be missing. `None`: that never happened.
+    /// The server's clock at the last commit in the file when a server found its write-ahead log missing: later records
+    /// may be missing. `None`: that never happened.
     pub wal_missing_after_ms: Option<i64>,
-    /// Check value of the key of the pseudonyms; `None`: not known yet.
+    /// Check value of the pseudonym key; `None`: not known yet.
     pub pseudonym_key_check: Option<Vec<u8>>,
 }
 
+columns!(StoreState {
+    store_id,
+    session,
+    previous_session,
+    in_use,
+    clock_ms,
+    wal_missing_after_ms,
+    pseudonym_key_check,
+});
+
 impl StoreState {
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "select store_id, session, previous_session, in_use, clock_ms,
-                          wal_missing_after_ms, pseudonym_key_check
-                   from _store_state";
-        connection.query_row(sql, [], |row| {
-            Ok(Self {
-                store_id: row.get(0)?,
-                session: row.get(1)?,
-                previous_session: row.get(2)?,
-                in_use: row.get(3)?,
-                clock_ms: row.get(4)?,
-                wal_missing_after_ms: row.get(5)?,
-                pseudonym_key_check: row.get(6)?,
-            })
-        })
+    pub(super) fn stored(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = format!("select {} from _store_state", Self::NAMES.join(", "));
+        connection.query_row(&sql, [], Self::of)
     }
 
     /// Whether this row, read through a write-ahead log, can have come after `alone`, the row of the database file.
@@ -83,7 +86,7 @@ impl Reader<'_> {
     /// # Errors
     /// When the file cannot be read.
     pub fn store_state(&self) -> Result<StoreState> {
-        StoreState::read(self.connection()).map_err(storage("reading the state of the store"))
+        StoreState::stored(self.connection()).map_err(storage("reading the state of the store"))
     }
 
     /// Check value of the pseudonym key; `None`: no key was used yet.
@@ -98,61 +101,29 @@ impl Reader<'_> {
     }
 }
 
-impl Writer {
-    /// Stores the check value of the key of the pseudonyms, with what the audit log is to say about it.
-    ///
-    /// # Errors
-    /// When the transaction failed; nothing was changed then.
-    pub fn set_pseudonym_key_check(
-        &mut self,
-        check: Option<&[u8]>,
-        audit: &[AuditEntry],
-    ) -> Result<()> {
-        self.transaction(|transaction| {
-            let set = || -> rusqlite::Result<()> {
-                transaction.execute("update _store_state set pseudonym_key_check = ?1", [check])?;
-                put_entries(transaction, audit)
-            };
-            set().map_err(storage("storing the check value of the key"))
-        })
-    }
-}
-
-/// Stores a reading of the server's clock with what the transaction writes.
-pub(super) fn put_clock(transaction: &Transaction<'_>, at: Timestamp) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached("update _store_state set clock_ms = ?1")?;
-    update.execute([at.as_unix_ms()])?;
-    Ok(())
-}
-
 /// Begins a session; `alone` is the session that the database file has without its write-ahead log.
 pub(super) fn mark_opening(
     transaction: &Transaction<'_>,
     alone: &[u8],
     wal_is_missing: bool,
 ) -> rusqlite::Result<()> {
-    transaction.execute(
-        "update _store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
-             wal_missing_after_ms = iif(?2, clock_ms, wal_missing_after_ms)",
-        (alone, wal_is_missing),
-    )?;
-    Ok(())
+    let sql = "update _store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
+                   wal_missing_after_ms = iif(?2, clock_ms, wal_missing_after_ms)";
+    transaction.execute(sql, (alone, wal_is_missing)).map(drop)
 }
 
 /// Notes that the session is in the database file.
 pub(super) fn mark_open(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute("update _store_state set in_use = 1 where in_use = 2", [])?;
-    Ok(())
+    transaction.execute("update _store_state set in_use = 1 where in_use = 2", []).map(drop)
 }
 
 /// Notes a clean close; a session that is not in the database file yet stays *opening*.
 pub(super) fn mark_closed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute("update _store_state set in_use = 0 where in_use = 1", [])?;
-    Ok(())
+    transaction.execute("update _store_state set in_use = 0 where in_use = 1", []).map(drop)
 }
 
-/// Changes the row, so that the commit has something to write and the write-ahead log has the row.
+/// Changes the row, so that the commit writes something and the write-ahead log contains the row.
 pub(super) fn touch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.prepare_cached("update _store_state set touches = touches + 1")?.execute([])?;
-    Ok(())
+    let mut touch = transaction.prepare_cached("update _store_state set touches = touches + 1")?;
+    touch.execute([]).map(drop)
 }

@@ -1,23 +1,19 @@
-//! The server's clock, stored with what the writer commits anyway.
+//! The server's clock, stored with transactions that the writer commits anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Transaction;
 
-use super::error::storage;
-use super::state::put_clock;
-use super::writer::Writer;
-use crate::error::Result;
 use crate::model::{Timestamp, TrustedClock};
 
-/// The clock is stored at most once in this time, so that a thousand commits a second do not each write one more page.
+/// Minimum time between two stored readings, so that a thousand commits a second do not each write one more page.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The clock that the writer stores, and when it did last.
+/// The clock that the writer stores, and the time of the last stored reading.
 #[derive(Debug, Default)]
 pub(super) struct StoredClock {
-    clock: Option<Arc<TrustedClock>>,
+    pub(super) clock: Option<Arc<TrustedClock>>,
     /// In monotonic microseconds.
     stored_us: Option<u64>,
 }
@@ -32,13 +28,14 @@ pub(super) struct ClockToStore {
 impl ClockToStore {
     /// Writes it as part of the transaction.
     pub(super) fn put(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        put_clock(transaction, self.at)
+        let mut update = transaction.prepare_cached("update _store_state set clock_ms = ?1")?;
+        update.execute([self.at]).map(drop)
     }
 }
 
 impl StoredClock {
     /// The reading to store now; `None` when the last one is younger than `age`, or there is no clock.
-    fn due_after(&self, age: Duration) -> Option<ClockToStore> {
+    pub(super) fn due_after(&self, age: Duration) -> Option<ClockToStore> {
         let clock = self.clock.as_ref()?;
         let now_us = clock.monotonic_us();
         let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
@@ -61,26 +58,8 @@ impl StoredClock {
         }
     }
 
-    /// When something is seen that arrives at `now`: no earlier than anything that has happened, though the wall clock may be behind.
+    /// The time noted for an arrival at `now`: never before an earlier event, even if the wall clock was set back.
     pub(super) fn seen_at(&self, now: Timestamp) -> Timestamp {
         self.clock.as_ref().map_or(now, |clock| clock.read().latest.max(now))
-    }
-}
-
-impl Writer {
-    /// Stores `clock` from now on, with transactions, at most once a second.
-    pub fn set_clock(&mut self, clock: Arc<TrustedClock>) {
-        self.stored_clock_mut().clock = Some(clock);
-    }
-
-    /// Stores the clock unless that was done within `age`: without commits the stored one must not fall behind.
-    ///
-    /// # Errors
-    /// When the transaction failed.
-    pub fn keep_clock(&mut self, age: Duration) -> Result<()> {
-        let Some(due) = self.stored_clock_mut().due_after(age) else { return Ok(()) };
-        self.transaction(|transaction| due.put(transaction).map_err(storage("storing the clock")))?;
-        self.stored_clock_mut().committed(Some(due));
-        Ok(())
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 
 use super::checkpoint::{CHECKPOINT, checkpoint};
 use super::cut_file::find_cut;
@@ -18,57 +19,57 @@ use super::intern::{DimensionCaps, Interner};
 use super::pruned_days::PrunedDays;
 use super::state;
 use super::stored_clock::{ClockToStore, StoredClock};
-use super::wal_identity::{Found, WalFound};
+use super::wal_identity::{WalFinding, WalPresence};
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
-use crate::model::Clock;
+use crate::model::{Clock, TrustedClock};
 
-/// Pages of the write-ahead log at which the writer moves it into the database file: 4 MiB, SQLite's own threshold.
+/// Pages of the write-ahead log at which the writer checkpoints it: 4 MiB, SQLite's own threshold.
 const CHECKPOINT_PAGES: i64 = 1_000;
-/// Small commits between two looks at the size of the write-ahead log.
+/// Small commits between two checks of the size of the write-ahead log.
 const COMMITS_PER_LOOK: u32 = 8;
-/// Records from which a commit is not small.
+/// Minimum number of records of a large commit; the write-ahead log is checked after each.
 const LARGE_BATCH: usize = 100;
 
-/// The one connection that writes, with what it remembers of what it wrote.
+/// The one connection that writes, with its cache of the file's contents.
 #[derive(Debug)]
 pub struct Writer {
-    /// `None` only once it was given away for good, see `drop`.
+    /// `None` only after `drop` has leaked it.
     connection: Option<Connection>,
-    interner: Interner,
-    recent: RecentResponses,
-    pruned: PrunedDays,
-    /// What is remembered of a transaction that was rolled back could not be read back yet.
-    is_stale: bool,
-    stored_clock: StoredClock,
+    pub(super) memory: WriterMemory,
+    pub(super) clock: StoredClock,
     /// See [`Store::changes`](super::Store::changes).
-    changes: Arc<AtomicU64>,
-    health: Arc<StoreHealth>,
-    checkpoint_pages: i64,
+    pub(super) changes: Arc<AtomicU64>,
+    pub(super) health: Arc<StoreHealth>,
+    /// Pages of the write-ahead log at which this connection checkpoints it.
+    pub(super) checkpoint_pages: i64,
     commits_since_look: u32,
-    /// The write-ahead log may restart with the next transaction, which then has to carry the session: whoever finds the
-    /// log tells by it which file it belongs to.
+    /// The write-ahead log may restart with the next transaction. That transaction must then contain the session, by
+    /// which a log is recognised as the file's own.
     wal_restarts: bool,
     /// `None` beside a server.
-    session: Option<Session>,
+    session: Option<ServerSession>,
 }
 
-/// What a writer remembers of the file, for a transaction that stores records.
-pub(super) struct WriterMemory<'w> {
-    pub(super) interner: &'w mut Interner,
-    pub(super) recent: &'w mut RecentResponses,
-    pub(super) pruned: &'w mut PrunedDays,
+/// What a writer knows of the file without reading it.
+#[derive(Debug)]
+pub(super) struct WriterMemory {
+    pub(super) interner: Interner,
+    pub(super) recent: RecentResponses,
+    pub(super) pruned: PrunedDays,
+    /// A transaction was rolled back since this was read.
+    is_stale: bool,
 }
 
 /// The time that a server has the file open.
 #[derive(Debug)]
-struct Session {
+struct ServerSession {
     /// Whether a checkpoint has moved its mark into the database file.
     is_in_file: bool,
     held: Arc<HeldFile>,
 }
 
-/// A piece of work for the thread that owns the [`Writer`], which may look at that thread's clock.
+/// A job for the thread that owns the [`Writer`]; it gets that thread's clock too.
 pub type WriteJob = Box<dyn FnOnce(&mut Writer, &dyn Clock) + Send>;
 
 /// The way to the thread that owns the [`Writer`].
@@ -115,7 +116,7 @@ impl dyn WriteGate + '_ {
         self.hand_over(Box::new(move |writer, clock| {
             let started_us = clock.monotonic_us();
             let result = work(writer);
-            // Whoever started it waits for the result; when it is gone there is nobody to tell.
+            // Fails when the caller does not wait for the result.
             drop(sender.send((result, clock.monotonic_us() - started_us)));
         }))?;
         Ok(Writing { outcome })
@@ -129,7 +130,7 @@ pub struct Writing<T> {
 }
 
 impl<T> Writing<T> {
-    /// Whether the work is done, or never will be. Takes the result: ask only when it does not matter.
+    /// Whether the work is done, or never will be. Consumes the result: call it only when that does not matter.
     pub fn is_done(&self) -> bool {
         !matches!(self.outcome.try_recv(), Err(TryRecvError::Empty))
     }
@@ -152,29 +153,19 @@ impl<T> Writing<T> {
     }
 }
 
-/// Begins a transaction that writes.
-fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
-    connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(storage("beginning to write"))
-}
-
 impl Writer {
     /// The writer of the server that holds the file; notes in the file that it is in use.
     pub(super) fn open(
         connection: Connection,
         config: &StoreConfig,
-        health: Arc<StoreHealth>,
         held: &Arc<HeldFile>,
-        found: &Found,
+        found: &WalFinding,
     ) -> Result<Self> {
         let mut writer = Self::beside(connection, config)?;
-        writer.health = health;
-        writer.session = Some(Session { is_in_file: false, held: Arc::clone(held) });
-        let wal_is_missing = found.wal == WalFound::Missing;
-        writer.transaction(|transaction| {
+        writer.session = Some(ServerSession { is_in_file: false, held: Arc::clone(held) });
+        let wal_is_missing = found.wal == WalPresence::Missing;
+        writer.write("noting that the file is in use", |transaction| {
             state::mark_opening(transaction, &found.session, wal_is_missing)
-                .map_err(storage("noting that the file is in use"))
         })?;
         writer.checkpoint(i64::MAX)?;
         held.remember_companions()?;
@@ -184,11 +175,13 @@ impl Writer {
     /// A writer beside a server that may hold the file.
     pub(super) fn beside(connection: Connection, config: &StoreConfig) -> Result<Self> {
         let mut writer = Self {
-            interner: Interner::new(config),
-            recent: RecentResponses::default(),
-            pruned: PrunedDays::default(),
-            is_stale: true,
-            stored_clock: StoredClock::default(),
+            memory: WriterMemory {
+                interner: Interner::new(config),
+                recent: RecentResponses::default(),
+                pruned: PrunedDays::default(),
+                is_stale: true,
+            },
+            clock: StoredClock::default(),
             changes: Arc::default(),
             health: Arc::default(),
             checkpoint_pages: CHECKPOINT_PAGES,
@@ -197,60 +190,40 @@ impl Writer {
             session: None,
             connection: Some(connection),
         };
-        writer.forget_uncommitted()?;
+        writer.reload_memory()?;
         Ok(writer)
     }
 
-    /// Leaves the write-ahead log to another connection, unless it grows beyond `pages`.
-    pub(super) const fn leave_checkpoints_until(&mut self, pages: i64) {
-        self.checkpoint_pages = pages;
-    }
-
-    /// Stores records in one transaction: `work` gets it with what the writer remembers.
+    /// Stores records in one transaction.
     pub(super) fn append_transaction<T>(
         &mut self,
         records: usize,
-        work: impl FnOnce(&Transaction<'_>, WriterMemory<'_>) -> Result<T>,
+        work: impl FnOnce(&Transaction<'_>, &mut WriterMemory) -> Result<T>,
     ) -> Result<T> {
         self.may_write()?;
-        if self.is_stale {
-            self.forget_uncommitted()?;
+        if self.memory.is_stale {
+            self.reload_memory()?;
         }
-        let clock = self.stored_clock.due();
-        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        let (interner, recent, pruned) = (&mut self.interner, &mut self.recent, &mut self.pruned);
-        let memory = WriterMemory { interner, recent, pruned };
-        let extra = Extra { wal_restarts: self.wal_restarts, clock };
-        let outcome = in_transaction(connection, extra, |transaction| work(transaction, memory));
-        let outcome = outcome.and_then(|stored| self.look_for_cut().map(|()| stored));
-        let outcome = self.health.note_append(outcome);
-        match &outcome {
-            Ok(_) => {
-                self.stored_clock.committed(clock);
-                self.committed(records >= LARGE_BATCH);
-            }
-            Err(_) => {
-                self.is_stale = true;
-                if let Err(error) = self.forget_uncommitted() {
-                    // The next commit tries again, and refuses its records with the error when that fails too.
-                    tracing::debug!(%error, "reading the dictionaries back failed; retrying before the next commit");
-                }
-            }
+        let outcome = self.run(StoreHealth::note_append, work);
+        if outcome.is_ok() {
+            self.committed(records >= LARGE_BATCH);
+            return outcome;
+        }
+        self.memory.is_stale = true;
+        if let Err(error) = self.reload_memory() {
+            // The next commit tries again, and rejects its records with the error when that fails too.
+            tracing::debug!(%error, "reading the dictionaries back failed; retrying before the next commit");
         }
         outcome
     }
 
-    pub(super) const fn pruned_days(&mut self) -> &mut PrunedDays {
-        &mut self.pruned
-    }
-
-    /// Reads back what is remembered, after a transaction that did not commit.
-    pub(super) fn forget_uncommitted(&mut self) -> Result<()> {
-        self.pruned.forget();
+    /// Reads the file again, after a transaction that was rolled back.
+    pub(super) fn reload_memory(&mut self) -> Result<()> {
         let connection = self.connection.as_ref().ok_or(Error::Closed)?;
-        self.interner.reload(connection)?;
-        self.recent.reload(connection)?;
-        self.is_stale = false;
+        self.memory.pruned.forget();
+        self.memory.interner.reload(connection).map_err(storage("reading the dictionaries"))?;
+        self.memory.recent.reload(connection)?;
+        self.memory.is_stale = false;
         Ok(())
     }
 
@@ -265,24 +238,55 @@ impl Writer {
         self.transaction_noted(StoreHealth::note_other, work)
     }
 
-    /// The same with what is to be made of its outcome.
+    /// Runs `work` in one transaction; an error of SQLite names `operation`.
+    pub(super) fn write<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.transaction(|transaction| work(transaction).map_err(storage(operation)))
+    }
+
+    /// Runs one statement in a transaction; the number of changed rows.
+    pub(super) fn execute(
+        &mut self,
+        operation: &'static str,
+        sql: &str,
+        values: impl Params,
+    ) -> Result<usize> {
+        self.write(operation, |transaction| transaction.prepare_cached(sql)?.execute(values))
+    }
+
     fn transaction_noted<T>(
         &mut self,
         note: impl FnOnce(&StoreHealth, Result<T>) -> Result<T>,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         self.may_write()?;
-        let clock = self.stored_clock.due();
-        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        let extra = Extra { wal_restarts: self.wal_restarts, clock };
-        let outcome = in_transaction(connection, extra, work);
-        let outcome = outcome.and_then(|done| self.look_for_cut().map(|()| done));
-        let outcome = note(&self.health, outcome)?;
-        self.stored_clock.committed(clock);
-        // Afterwards: whoever reads what was written and not yet counted has only counted too little.
+        let done = self.run(note, |transaction, _| work(transaction))?;
+        // After the commit: a reader that counts before it only finds its snapshot newer than its count.
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.committed(true);
-        Ok(outcome)
+        Ok(done)
+    }
+
+    /// Runs `work` in a transaction and hands the outcome to `note`; an error of damage names the file and the remedy.
+    fn run<T>(
+        &mut self,
+        note: impl FnOnce(&StoreHealth, Result<T>) -> Result<T>,
+        work: impl FnOnce(&Transaction<'_>, &mut WriterMemory) -> Result<T>,
+    ) -> Result<T> {
+        let clock = self.clock.due();
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        let outcome = transact(connection, self.wal_restarts, clock, |transaction| {
+            work(transaction, &mut self.memory)
+        });
+        let outcome = outcome
+            .map_err(|error| named(Path::new(connection.path().unwrap_or_default()), error))
+            .and_then(|done| self.look_for_cut().map(|()| done));
+        let done = note(&self.health, outcome)?;
+        self.clock.committed(clock);
+        Ok(done)
     }
 
     /// Runs a statement that is a transaction by itself.
@@ -292,8 +296,7 @@ impl Writer {
         work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<()> {
         self.may_write()?;
-        let connection = self.connection.as_ref().ok_or(Error::Closed)?;
-        self.health.note_other(work(connection).map_err(storage(operation)))?;
+        self.health.note_other(work(self.connected()?).map_err(storage(operation)))?;
         self.committed(true);
         Ok(())
     }
@@ -303,8 +306,8 @@ impl Writer {
         self.health.may_write()
     }
 
-    /// Refuses to go on when the file or its log was cut. Looked for before a transaction, which would fill the gap, and
-    /// after it, because what it wrote may be cut off too.
+    /// Refuses to go on when the file or its write-ahead log was truncated. Called before a transaction, which would fill
+    /// the gap, and after it, because its own pages may be lost too.
     fn look_for_cut(&self) -> Result<()> {
         if let (Some(session), Some(connection)) = (&self.session, &self.connection)
             && let Some(cut) = find_cut(&session.held, connection)
@@ -314,7 +317,7 @@ impl Writer {
         self.health.is_whole("writing")
     }
 
-    /// Moves the write-ahead log when it has grown too long. What was committed is on disk whatever comes of this.
+    /// Checkpoints the write-ahead log when it has grown too long. A failure does not endanger committed transactions.
     fn committed(&mut self, is_large: bool) {
         self.wal_restarts = false;
         self.commits_since_look += 1;
@@ -323,8 +326,7 @@ impl Writer {
             return;
         }
         self.commits_since_look = 0;
-        let pages = self.wal_pages("noop");
-        if pages.is_ok_and(|pages| pages < self.checkpoint_pages) {
+        if self.wal_pages("noop").is_ok_and(|pages| pages < self.checkpoint_pages) {
             return;
         }
         match self.wal_pages("passive") {
@@ -335,25 +337,10 @@ impl Writer {
         }
     }
 
-    /// Pages of the write-ahead log that are not in the database file after a checkpoint of the mode.
+    /// The WAL backlog in pages, after a checkpoint in the mode.
     fn wal_pages(&self, mode: &str) -> Result<i64> {
-        let connection = self.connection.as_ref().ok_or(Error::Closed)?;
         self.health.is_whole(CHECKPOINT)?;
-        self.health.note_checkpoint(checkpoint(connection, mode))
-    }
-
-    pub(super) const fn stored_clock_mut(&mut self) -> &mut StoredClock {
-        &mut self.stored_clock
-    }
-
-    pub(super) const fn changes(&self) -> &Arc<AtomicU64> {
-        &self.changes
-    }
-
-    /// The connection itself, for tests.
-    #[cfg(test)]
-    pub(super) fn connection(&self) -> &Connection {
-        self.connection.as_ref().unwrap()
+        self.health.note_checkpoint(checkpoint(self.connected()?, mode))
     }
 
     /// The connection itself, for work in transactions of its own.
@@ -364,13 +351,25 @@ impl Writer {
         self.connection.as_ref().ok_or(Error::Closed)
     }
 
-    pub(super) const fn health(&self) -> &Arc<StoreHealth> {
-        &self.health
+    /// Sets the clock to store with transactions, at most once a second.
+    pub fn set_clock(&mut self, clock: Arc<TrustedClock>) {
+        self.clock.clock = Some(clock);
     }
 
-    /// Distinct values of users, spaces, models and labels against their caps.
+    /// Stores the clock unless that was done within `age`, so that it does not fall behind while nothing is committed.
+    ///
+    /// # Errors
+    /// When the transaction failed.
+    pub fn keep_clock(&mut self, age: Duration) -> Result<()> {
+        let Some(due) = self.clock.due_after(age) else { return Ok(()) };
+        self.write("storing the clock", |transaction| due.put(transaction))?;
+        self.clock.committed(Some(due));
+        Ok(())
+    }
+
+    /// Distinct values of users, spaces, models and labels against their cardinality limits.
     pub fn dimension_caps(&self) -> [(&'static str, DimensionCaps); 4] {
-        self.interner.caps()
+        self.memory.interner.caps()
     }
 
     /// Proves that records can be committed, by a commit.
@@ -383,8 +382,8 @@ impl Writer {
         })
     }
 
-    /// Moves as much of the write-ahead log into the database file as nobody reads, without waiting for anybody;
-    /// `false`, and nothing is moved, when that is more than `max_pages`.
+    /// Checkpoints as much of the write-ahead log as no reader needs, without waiting for readers. When that is more than
+    /// `max_pages`, nothing is done and the result is `false`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -403,9 +402,7 @@ impl Writer {
         if self.session.as_ref().is_none_or(|session| session.is_in_file) {
             return Ok(());
         }
-        self.transaction(|transaction| {
-            state::mark_open(transaction).map_err(storage("noting that the file is in use"))
-        })?;
+        self.write("noting that the file is in use", state::mark_open)?;
         if let Some(session) = &mut self.session {
             session.is_in_file = true;
         }
@@ -413,11 +410,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes a clean close and moves the write-ahead log, which SQLite deletes with the last connection.
+    /// Notes a clean close and checkpoints the write-ahead log, which SQLite deletes with the last connection.
     fn close(&mut self) -> Result<()> {
-        self.transaction(|transaction| {
-            state::mark_closed(transaction).map_err(storage("noting that the file is closed"))
-        })?;
+        self.write("noting that the file is closed", state::mark_closed)?;
         self.wal_pages("passive").map(|_| ())
     }
 }
@@ -431,9 +426,9 @@ impl Drop for Writer {
             tracing::warn!(%error, "closing the database failed; the next start recovers from the write-ahead log");
         }
         if self.health.must_stay_open() {
-            // What only the log has goes to the file that is open, wherever that is now; not after a failed flush.
+            // The last frames go to the file that is open, wherever it is now; refused after a failed flush.
             drop(self.wal_pages("passive"));
-            // While this one is open no other connection is the last one, which would move and delete the log.
+            // While this connection is open, no other one is the last, which would checkpoint and delete the log.
             std::mem::forget(self.connection.take());
             std::mem::forget(session.held);
             return;
@@ -443,31 +438,18 @@ impl Drop for Writer {
     }
 }
 
-/// What a transaction writes besides its work.
-#[derive(Clone, Copy, Debug)]
-struct Extra {
-    /// The write-ahead log may restart with it, and then has to carry the session.
-    wal_restarts: bool,
-    clock: Option<ClockToStore>,
-}
-
-/// Runs `work` in one transaction; an error of damage names the file and the remedy.
-fn in_transaction<T>(
-    connection: &mut Connection,
-    extra: Extra,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
-) -> Result<T> {
-    transact(connection, extra, work)
-        .map_err(|error| named(Path::new(connection.path().unwrap_or_default()), error))
-}
-
+/// Runs `work` in one transaction, which also stores the session when the write-ahead log may restart, and the clock when
+/// that is due.
 fn transact<T>(
     connection: &mut Connection,
-    Extra { wal_restarts, clock }: Extra,
+    wal_restarts: bool,
+    clock: Option<ClockToStore>,
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
-    let transaction = begin(connection)?;
-    let result = work(&transaction)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(storage("beginning to write"))?;
+    let done = work(&transaction)?;
     if wal_restarts {
         state::touch(&transaction).map_err(storage("noting the session in the write-ahead log"))?;
     }
@@ -475,5 +457,5 @@ fn transact<T>(
         clock.put(&transaction).map_err(storage("storing the clock"))?;
     }
     transaction.commit().map_err(storage("committing"))?;
-    Ok(result)
+    Ok(done)
 }

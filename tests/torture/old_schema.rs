@@ -22,7 +22,7 @@ fn old_files() -> &'static (Files, Vec<String>) {
         let connection = stage.place.connection();
         // Any key is accepted for a file that knows none. Requests of the gateway are verified by another id.
         let adapt =
-            "update _store_state set pseudonym_key_check = null; update requests set source = 2;";
+            "update _store_state set pseudonym_key_check = null; update requests set source = 0;";
         connection.execute_batch(adapt).expect("the state of the store");
         let mut statement =
             connection.prepare("select request_id from request_log").expect("a view");

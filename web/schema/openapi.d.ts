@@ -10,7 +10,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What a rule would have done over the stored history */
+        /** Replay a rule over the stored history */
         post: operations["alerts_backtest"];
         delete?: never;
         options?: never;
@@ -76,7 +76,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One incident, what happened to it and what was sent */
+        /** One incident with its history and its notifications */
         get: operations["alerts_incident"];
         put?: never;
         post?: never;
@@ -95,7 +95,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take care of an incident: no more reminders until it ends */
+        /** Acknowledge an incident: no more reminders until it ends */
         post: operations["alerts_ack"];
         delete?: never;
         options?: never;
@@ -127,7 +127,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every rule with what it is doing, and every channel */
+        /** Every rule with its state, and every channel */
         get: operations["alerts_rules"];
         put?: never;
         post?: never;
@@ -248,7 +248,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What triggered */
+        /** Incidents since an instant, newest first */
         get: operations["metrics_alerts"];
         put?: never;
         post?: never;
@@ -305,7 +305,7 @@ export interface paths {
         /**
          * Everything that a dashboard shows, of one moment
          * @description The parts are read from one snapshot, so they agree. Lists of a series have one value for each of
-         *     `timestamps`. The `ETag` is that of the figures: while they stay the same the answer is 304, although
+         *     `timestamps`. The `ETag` is that of the figures: while they stay the same the response is 304, although
          *     the moment moves on.
          */
         get: operations["metrics_dashboard"];
@@ -324,7 +324,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How many requests took how long, over time */
+        /** The distribution of a latency over time */
         get: operations["metrics_heatmap"];
         put?: never;
         post?: never;
@@ -402,7 +402,7 @@ export interface paths {
         /**
          * Send records
          * @description One object, an array of objects, or one object on each line. Every record gets its own verdict; a bad
-         *     one never costs the others. The answer comes when the accepted ones are on disk.
+         *     one never costs the others. The response is sent when the accepted ones are on disk.
          */
         post: operations["requests_ingest"];
         delete?: never;
@@ -492,7 +492,7 @@ export interface paths {
         /**
          * Requests as they arrive, alerts as they change
          * @description Events are `request` (data: as in `/api/requests`; id: order of arrival) and `gap`, when requests were
-         *     left out because too many came at once. Send `Last-Event-ID` to go on where a stream broke off. With
+         *     dropped because too many arrived at once. Send `Last-Event-ID` to go on where a stream broke off. With
          *     `topic=alerts` the stream begins with `alerts` (data: as in `/api/metrics/alerts?state=open`), and each
          *     incident that begins, changes or ends is an `alert`.
          */
@@ -512,7 +512,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether telemetry is taken in and answered */
+        /** Whether the server accepts telemetry and responds to queries */
         get: operations["telemetry_health"];
         put?: never;
         post?: never;
@@ -551,7 +551,7 @@ export interface paths {
         /**
          * Send LiteLLM's log payloads
          * @description An array of payloads, one on each line, or a single one. Of each only identifiers, numbers and times are read;
-         *     messages and responses are passed over. A payload that is not acceptable never costs the others.
+         *     messages and responses are skipped. An invalid payload never costs the others.
          */
         post: operations["litellm_ingest"];
         delete?: never;
@@ -606,9 +606,9 @@ export interface paths {
         /**
          * Send OpenTelemetry traces
          * @description Any path that ends in `/v1/traces` is the same route. Spans of model calls become records, the others
-         *     tell how long the context took to assemble; attributes with content are passed over unread. Metrics and
+         *     tell how long the context took to assemble; attributes with content are skipped unread. Metrics and
          *     logs, at `/v1/metrics` and `/v1/logs`, are accepted and discarded. The key may also come as `x-api-key` or as the
-         *     password of basic authentication. The answer comes when the records are on disk.
+         *     password of basic authentication. The response is sent when the records are on disk.
          */
         post: operations["traces_ingest"];
         delete?: never;
@@ -621,12 +621,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description What to say about an acknowledgement. */
+        /** @description Note for an acknowledgement. */
         AckBody: {
             /** @description For the history. */
             note?: string | null;
         };
-        /** @description What triggered. */
+        /** @description Incidents, and counts of the open ones. */
         AlertsBody: {
             /** @description Newest first. */
             alerts: components["schemas"]["IncidentBody"][];
@@ -635,9 +635,9 @@ export interface components {
              * @description When this was so.
              */
             as_of: string;
-            /** @description Open incidents that are not silenced, whatever was asked for. */
+            /** @description Open incidents that are not silenced, regardless of the filter. */
             open: number;
-            /** @description Open incidents that are silenced, whatever was asked for. */
+            /** @description Open incidents that are silenced, regardless of the filter. */
             silenced: number;
         };
         /** @description How alerting itself is doing. */
@@ -665,7 +665,7 @@ export interface components {
             last_evaluated_at: string | null;
             /**
              * Format: int64
-             * @description Evaluations left out because the one before was still running.
+             * @description Evaluations skipped because the previous one was still running.
              */
             missed_evaluations_total: number;
             /**
@@ -683,12 +683,12 @@ export interface components {
         AuditBody: {
             /** @description Newest first. */
             entries: components["schemas"]["AuditEntryBody"][];
-            /** @description What to send as `cursor` for the next page; null at the end. */
+            /** @description Value of `cursor` for the next page; null at the end. */
             next_cursor: string | null;
         };
         /** @description One line of the audit trail. */
         AuditEntryBody: {
-            /** @description What. */
+            /** @description The action. */
             action: string;
             /** @description `admin`, `key:<id>`, `open`, `unknown`, `system` or `cli`. */
             actor: string;
@@ -699,51 +699,51 @@ export interface components {
             at: string;
             /** @description More. */
             detail: string | null;
-            /** @description What it was done to. */
+            /** @description Target of the action. */
             target: string | null;
         };
-        /** @description What to try. */
+        /** @description The backtest to run. */
         BacktestBody: {
-            /** @description First instant after. Default: now. */
+            /** @description End of the range, exclusive. Default: now. */
             end?: string;
             /** @description The id of a rule, or a whole rule with the keys of the configuration file. */
-            rule: Record<string, never>;
-            /** @description First instant, in the forms of other routes. Default: `now-7d`. */
+            rule: unknown;
+            /** @description Start of the range, inclusive, in the forms of other routes. Default: `now-7d`. */
             start?: string;
         };
-        /** @description An incident that would have been. */
+        /** @description An incident in a backtest. */
         BacktestIncidentBody: {
             /**
              * Format: date-time
-             * @description When it would have ended; null: not within the range.
+             * @description End of the incident; null if it is still open at the end of the range.
              */
             ended_at: string | null;
             /**
              * Format: int64
-             * @description Those of them that count against it.
+             * @description Number of these requests that count as events, such as errors.
              */
             events: number;
-            /** @description Dimension to value. */
+            /** @description Values by dimension. */
             group: {
                 [key: string]: string;
             };
             /**
              * Format: double
-             * @description The worst value.
+             * @description The most extreme value.
              */
             peak_value: number | null;
-            /** @description The budget's period. */
+            /** @description The budget period. */
             period: string | null;
-            /** @description Why. */
+            /** @description Reason of the end. */
             reason: string | null;
             /**
              * Format: int64
-             * @description Requests behind the value when it fired.
+             * @description Number of requests behind the value when it fired.
              */
             samples: number;
             /**
              * Format: date-time
-             * @description When it would have begun.
+             * @description Start of the incident.
              */
             triggered_at: string;
             /**
@@ -754,51 +754,51 @@ export interface components {
         };
         /** @description A backtest in numbers. */
         BacktestSummaryBody: {
-            /** @description Those on fewer than 25 requests. */
+            /** @description Incidents on fewer than 25 requests. */
             fewer_than_25_samples: number;
-            /** @description Incidents. */
+            /** @description Number of incidents. */
             incidents: number;
-            /** @description Those longer than 5 minutes; of those that have not ended, up to the end of the range. */
+            /** @description Incidents longer than 5 minutes; open ones last until the end of the range. */
             longer_than_5_min: number;
-            /** @description Those that have not ended within the range. */
+            /** @description Incidents still open at the end of the range. */
             open_at_end: number;
         };
-        /** @description What the rule would have done. */
+        /** @description What a rule would have done. */
         BacktestedBody: {
             /**
              * Format: double
-             * @description Time it took.
+             * @description Duration of the backtest.
              */
             elapsed_ms: number;
             /**
              * Format: date-time
-             * @description First instant after, resolved.
+             * @description End of the range, exclusive.
              */
             end: string;
             /**
              * Format: int64
-             * @description Evaluations.
+             * @description Number of evaluations.
              */
             evaluations: number;
-            /** @description Whether raw rows answered; otherwise rollups stood in for some. */
+            /** @description Whether all figures come from raw rows; otherwise some come from rollups. */
             exact: boolean;
-            /** @description In the order in which they would have begun. */
+            /** @description Incidents, in order of their start. */
             incidents: components["schemas"]["BacktestIncidentBody"][];
             /** @description The rule. */
             rule: components["schemas"]["RuleBody"];
             /**
              * Format: date-time
-             * @description First instant inside, resolved.
+             * @description Start of the range, inclusive.
              */
             start: string;
-            /** @description In numbers. */
+            /** @description The incidents in numbers. */
             summary: components["schemas"]["BacktestSummaryBody"];
         };
         /** @description Scheduled backups. */
         BackupStatus: {
             /**
              * Format: date-time
-             * @description When the next backup is due by the schedule.
+             * @description Time at which the schedule's next backup is due.
              */
             due_at?: string | null;
             /**
@@ -813,11 +813,10 @@ export interface components {
             failures_total: number;
             /**
              * Format: int64
-             * @description Backups of this database that are dated more than an hour after the server's clock: they are neither counted nor
-             *     deleted.
+             * @description Backups of this database dated more than an hour after the server's clock; rotation neither counts nor deletes them.
              */
             future_files: number;
-            /** @description Whether one is being made. */
+            /** @description Whether a backup is running. */
             is_running: boolean;
             /**
              * Format: int64
@@ -826,7 +825,7 @@ export interface components {
             last_bytes?: number | null;
             /**
              * Format: int64
-             * @description Time to copy and verify the last backup; `null` when an earlier run of the server made it.
+             * @description Time to copy and verify the last backup; `null` if an earlier run of the server made it.
              */
             last_duration_ms?: number | null;
             /** @description Why the last attempt failed; `null` after a success. */
@@ -840,26 +839,26 @@ export interface components {
             last_file?: string | null;
             /**
              * Format: date-time
-             * @description Moment of the snapshot that the last backup holds; backups of earlier runs of the server count.
+             * @description Time of the snapshot in the last backup, which an earlier run of the server may have made.
              */
             last_success_at?: string | null;
-            /** @description The one of them with the latest date. */
+            /** @description The one with the latest date. */
             latest_future_file?: string | null;
             /**
              * Format: date-time
-             * @description The next attempt: after a failure later than `due_at`.
+             * @description Time of the next attempt; after a failure, later than `due_at`.
              */
             next_at?: string | null;
-            /** @description Why old backups could not be deleted; `null` when they were. */
+            /** @description Why old backups could not be deleted; `null` if they were deleted. */
             prune_error?: string | null;
         };
-        /** @description The leading groups of one dimension; rows and `other` add up to `total`. */
+        /** @description The leading groups of one dimension; `total` aggregates the rows and `other`. */
         BreakdownBody: {
             /** @description The dimension. */
             by: string;
             /**
              * Format: date-time
-             * @description The first instant from which the answer is complete, when it is not `start`.
+             * @description The first instant from which the result is complete, when it is not `start`.
              */
             complete_from?: string;
             /**
@@ -887,7 +886,7 @@ export interface components {
             /** @description Unit of the values. */
             unit: string;
         };
-        /** @description Answers of the app's own cache over the window. */
+        /** @description Hits and misses of the app's own response cache over the window. */
         Cache: {
             /**
              * Format: double
@@ -919,84 +918,84 @@ export interface components {
             groups: number;
             /**
              * Format: int64
-             * @description Answers given.
+             * @description Cache hits.
              */
             hits_total: number;
             /**
              * Format: int64
-             * @description Most memory it may use.
+             * @description Maximum memory.
              */
             max_bytes: number;
             /**
              * Format: int64
-             * @description Questions passed on to the database.
+             * @description Cache misses.
              */
             misses_total: number;
         };
-        /** @description A channel and what became of its messages. */
+        /** @description A channel and its counters. */
         ChannelBody: {
             /**
              * Format: int64
-             * @description Messages given up and still remembered.
+             * @description Messages given up and still stored.
              */
             dead: number;
             /**
              * Format: int64
-             * @description Messages given up since the start.
+             * @description Messages given up since startup.
              */
             dead_total: number;
             /**
              * Format: int64
-             * @description Attempts that failed and may be repeated, since the start.
+             * @description Failed attempts since startup that may be retried.
              */
             failed_attempts_total: number;
-            /** @description What went wrong last, until the next success. */
+            /** @description The last error, until the next success. */
             last_error: string | null;
             /**
              * Format: date-time
-             * @description The last delivery since the start.
+             * @description Time of the last delivery since startup.
              */
             last_sent_at: string | null;
-            /** @description What rules call it. */
+            /** @description Name in the rules. */
             name: string;
             /**
              * Format: int64
-             * @description Messages that wait.
+             * @description Messages in the queue.
              */
             pending: number;
             /**
              * Format: int64
-             * @description Messages delivered since the start.
+             * @description Messages delivered since startup.
              */
             sent_total: number;
-            /** @description ok, failing, or disabled (the receiver answered 410). */
+            /** @description ok, failing, or disabled (the receiver returned 410). */
             state: string;
-            /** @description Scheme, host and port; never more. */
+            /** @description Scheme, host and port, without secrets. */
             target: string;
             /** @description log, webhook, slack, alertmanager or email. */
             type: string;
             /**
              * Format: int64
-             * @description Messages kept because the channel is not configured any more; they are sent once it is again.
+             * @description Messages kept because the channel is no longer configured; they are sent once it is configured again.
              */
             undeliverable: number;
         };
-        /** @description What the receiver said. */
+        /** @description Response of the receiver. */
         ChannelTestBody: {
             /** @description The channel. */
             channel: string;
-            /** @description Whether it took the message. */
+            /** @description Whether it accepted the message. */
             delivered: boolean;
             /**
              * Format: double
              * @description Time it took.
              */
             elapsed_ms: number;
-            /** @description What went wrong. */
+            /** @description Error of the attempt. */
             error: string | null;
             /**
              * Format: int32
-             * @description Status of its answer.
+             * @description Status of its response.
              */
             status: number | null;
         };
@@ -1004,36 +1003,36 @@ export interface components {
         ClockSkewStatus: {
             /**
              * Format: int64
-             * @description How far those were ahead, the median; null when there are none.
+             * @description Median time by which those were ahead; `null` if there are none.
              */
             ahead_median_ms?: number | null;
             /**
              * Format: int64
-             * @description Those of them that were dated more than 5 minutes ahead of the server's clock.
+             * @description Those dated more than 5 minutes ahead of the server's clock.
              */
             ahead_records: number;
             /**
              * Format: int64
-             * @description Records of the last hour that other machines sent, the latest 1,000 at most.
+             * @description Records received from other machines in the last hour; at most the latest 1,000.
              */
             records: number;
         };
-        /** @description The server's clock against the last one that was stored and the time that has passed since. */
+        /** @description The server's clock compared with the last stored time and the time that has passed since. */
         ClockStatus: {
             /**
              * Format: int64
-             * @description How far the clock is ahead; below 0: behind; 0 within a second.
+             * @description How far the clock is ahead; negative if it is behind; 0 within a second.
              */
             ahead_ms: number;
             /**
              * Format: date-time
-             * @description What ages are counted by: never ahead of the time that has passed, until the clock has been ahead for a day.
+             * @description The time that ages are relative to: never ahead of the time that has passed, until the clock has been ahead for a day.
              */
             retention_at: string;
             /**
              * Format: int64
-             * @description For how long, at least, nothing is deleted because of its age: the clock was more than an hour past the stored one
-             *     at the start. 0: ages count.
+             * @description Minimum time for which nothing is deleted because of its age, because the clock was more than an hour past the stored
+             *     time at the start; 0 if retention by age is active.
              */
             retention_paused_ms: number;
         };
@@ -1046,7 +1045,7 @@ export interface components {
         CollectorStatus: {
             /**
              * Format: int64
-             * @description Requests that were started and never completed.
+             * @description Requests that were started by id and never ended.
              */
             abandoned_total: number;
             /**
@@ -1056,12 +1055,12 @@ export interface components {
             dropped_total: number;
             /**
              * Format: int64
-             * @description Requests started and not completed.
+             * @description Requests in flight.
              */
             in_flight: number;
             /**
              * Format: int64
-             * @description Records that wait to be handed to the writer.
+             * @description Finished requests in the queue.
              */
             queue_records: number;
         };
@@ -1099,7 +1098,7 @@ export interface components {
             aggregation?: string;
             /**
              * Format: date-time
-             * @description The first instant from which the answer is complete, when it is not `start`.
+             * @description The first instant from which the result is complete, when it is not `start`.
              */
             complete_from?: string;
             /** @description Cost by local day. */
@@ -1139,9 +1138,9 @@ export interface components {
             /** @description The zone that buckets and days are cut in. */
             tz: string;
         };
-        /** @description A key that was just made. */
+        /** @description A new key with its secret. */
         CreatedKeyBody: {
-            /** @description What is known about it from now on. */
+            /** @description The key without its secret. */
             key: components["schemas"]["KeyBody"];
             /** @description The key itself: shown this once, kept nowhere. */
             token: string;
@@ -1153,7 +1152,7 @@ export interface components {
              * @description When.
              */
             as_of: string;
-            /** @description The app's own answer cache. */
+            /** @description The app's own response cache. */
             cache: components["schemas"]["Cache"];
             /**
              * Format: double
@@ -1183,7 +1182,7 @@ export interface components {
             /** @description The rolling window of everything but the request rates. */
             window: string;
         };
-        /** @description Everything that a dashboard shows; parts that were not asked for are absent. */
+        /** @description Everything that a dashboard shows; parts that were not requested are absent. */
         DashboardBody: components["schemas"]["StampBody"] & components["schemas"]["ContentBody"];
         /** @description One bucket. */
         DataPoint: {
@@ -1254,7 +1253,7 @@ export interface components {
              * @description When it was written.
              */
             created_at: string;
-            /** @description What went wrong last. */
+            /** @description Error of the last attempt. */
             error: string | null;
             /** @description The same for every attempt; `webhook-id` unless it travelled with others. */
             id: string;
@@ -1274,7 +1273,7 @@ export interface components {
             state: string;
             /**
              * Format: int32
-             * @description Status of the last answer.
+             * @description Status of the last response.
              */
             status: number | null;
         };
@@ -1309,7 +1308,7 @@ export interface components {
             models: number;
             /**
              * Format: int64
-             * @description Records of which a value went to `(other)` because a cap was reached.
+             * @description Records with a value grouped as `(other)` because of a cardinality limit.
              */
             overflowed_total: number;
             /**
@@ -1360,7 +1359,7 @@ export interface components {
             detail: string;
             /**
              * Format: int64
-             * @description Those of them that count against it.
+             * @description Samples that count against the objective.
              */
             events: number;
             /** @description Messages were kept back. */
@@ -1372,7 +1371,7 @@ export interface components {
             samples: number;
             /**
              * Format: double
-             * @description What it was held against, in the value's unit.
+             * @description The threshold that the value was compared with, in its unit.
              */
             threshold: number;
             /**
@@ -1415,7 +1414,7 @@ export interface components {
              * @description Until when messages are kept back.
              */
             silenced_until: string | null;
-            /** @description What it is doing. */
+            /** @description State of the group. */
             state: string;
             /** @description Why it is inactive. */
             state_detail: string | null;
@@ -1429,41 +1428,41 @@ export interface components {
         GatewayStatus: {
             /**
              * Format: double
-             * @description Time from asking the upstream to the head of its answer, all of them, in seconds.
+             * @description Total time from sending requests upstream to the heads of their responses, in seconds.
              */
             first_byte_seconds_total: number;
             /**
              * Format: int64
-             * @description Answers of upstreams that began.
+             * @description Upstream responses whose head arrived.
              */
             first_bytes_total: number;
             /**
              * Format: double
-             * @description Time that the gateway itself took until then, all of them, in seconds.
+             * @description Total time that the gateway itself added until then, in seconds.
              */
             overhead_seconds_total: number;
             /**
              * Format: int64
-             * @description Requests that are only passed on: other paths than the four.
+             * @description Requests that were proxied but not recorded: all paths except the four.
              */
             passed_through_total: number;
             /**
              * Format: int64
-             * @description Requests that are recorded.
+             * @description Recorded requests.
              */
             recorded_total: number;
             /**
              * Format: int64
-             * @description Requests that went nowhere: an unknown upstream, too large, too many at once.
+             * @description Rejected requests: unknown upstream, too large, or too many in flight.
              */
             refused_total: number;
             /**
              * Format: int64
-             * @description Answers that were begun.
+             * @description Responses whose head was sent.
              */
             responses_total: number;
         };
-        /** @description Whether telemetry is taken in and answered, in short. */
+        /** @description Whether the server accepts telemetry and responds to queries, in short. */
         HealthBody: {
             /**
              * Format: int64
@@ -1490,11 +1489,11 @@ export interface components {
              * @description End of the last transaction that succeeded.
              */
             last_commit_at: string | null;
-            /** @description What is wrong, in words. */
+            /** @description Reasons for the degraded state, as text. */
             problems: string[];
             /**
              * Format: int64
-             * @description Most records that may wait.
+             * @description Maximum number of waiting records.
              */
             queue_max_records: number;
             /**
@@ -1514,7 +1513,7 @@ export interface components {
         HeatmapBody: {
             /** @description Width of the columns. */
             aggregation: string;
-            /** @description Upper bounds of the rows; a row holds what is above the bound before it. */
+            /** @description Upper bounds of the rows; a row counts values above the previous bound. */
             bounds_ms: number[];
             /** @description One list for each column, one count for each bound. */
             counts: number[][];
@@ -1537,7 +1536,7 @@ export interface components {
         };
         /** @description Requests by latency over time. */
         HeatmapPartBody: {
-            /** @description Upper bounds of the rows; a row holds what is above the bound before it. */
+            /** @description Upper bounds of the rows; a row counts values above the previous bound. */
             bounds_ms: number[];
             /** @description One list for each bucket, one number for each bound. */
             counts: number[][];
@@ -1550,8 +1549,8 @@ export interface components {
             aggregation: string;
             /**
              * Format: date-time
-             * @description When part of the range has outlived the rows that would answer it: the first instant from which
-             *     the answer is complete.
+             * @description When retention has deleted rows of part of the range: the first instant from which
+             *     the result is complete.
              */
             complete_from?: string;
             /** @description One for each bucket, without `group_by`. */
@@ -1595,12 +1594,12 @@ export interface components {
             at: string;
             /**
              * Format: int64
-             * @description Those of them that count against it.
+             * @description Samples that count against the objective.
              */
             events: number | null;
             /** @description The state before. */
             from: string;
-            /** @description What they had to say. */
+            /** @description Note of the actor. */
             note: string | null;
             /** @description Why. */
             reason: string;
@@ -1611,7 +1610,7 @@ export interface components {
             samples: number | null;
             /**
              * Format: double
-             * @description What it was held against.
+             * @description The threshold that the value was compared with.
              */
             threshold: number | null;
             /** @description The state after. */
@@ -1626,81 +1625,81 @@ export interface components {
         IncidentBody: {
             /**
              * Format: date-time
-             * @description When somebody took care of it.
+             * @description Time of the acknowledgement.
              */
             acknowledged_at: string | null;
-            /** @description Who. */
+            /** @description User who acknowledged it. */
             acknowledged_by: string | null;
             /**
              * Format: double
-             * @description The latest value while it is open, afterwards the one that fired.
+             * @description The latest value while it is open, then the value when it fired.
              */
             actual_value: number | null;
-            /** @description Identity, the same from firing to end. */
+            /** @description Incident id, the same from firing to end. */
             alert_id: string;
-            /** @description The rule only tries: nobody is told. */
+            /** @description Whether the rule is a dry run, which sends no notifications. */
             dry_run: boolean;
             /**
              * Format: date-time
-             * @description When it ended.
+             * @description End of the incident.
              */
             ended_at: string | null;
             /**
              * Format: int64
-             * @description Those of them that count against it.
+             * @description Number of these requests that count as events, such as errors.
              */
             events: number;
-            /** @description Dimension to value; empty without groups. */
+            /** @description Values by dimension; empty without groups. */
             group: {
                 [key: string]: string;
             };
-            /** @description The rule's own labels. */
+            /** @description Labels of the rule. */
             labels: {
                 [key: string]: string;
             };
-            /** @description One sentence, of when it fired. */
+            /** @description Summary when it fired, one sentence. */
             message: string;
-            /** @description The metric as the rule spells it. */
+            /** @description The metric, spelled as in the rule. */
             metric: string;
             /** @description `>`, `<`, `>=`, `<=` or `==`. */
             operator: string;
             /**
              * Format: double
-             * @description The worst value.
+             * @description The most extreme value.
              */
             peak_value: number | null;
-            /** @description The budget's period. */
+            /** @description The budget period. */
             period: string | null;
-            /** @description Why: `recovered`, `no_traffic`, `period_ended`, `rule_removed`, `rule_changed` or `manual`. */
+            /** @description Reason of the end: `recovered`, `no_traffic`, `period_ended`, `rule_removed`, `rule_changed` or `manual`. */
             reason: string | null;
-            /** @description Id of the rule. */
+            /** @description Rule id. */
             rule: string;
-            /** @description What people call the rule. */
+            /** @description Display name of the rule. */
             rule_name: string;
-            /** @description Where the rule says to look. */
+            /** @description URL of the rule's runbook. */
             runbook: string | null;
             /**
              * Format: int64
-             * @description Requests behind the actual value.
+             * @description Number of requests behind the actual value.
              */
             samples: number;
-            /** @description As the rule says. */
+            /** @description Severity of the rule. */
             severity: string;
             /**
              * Format: date-time
-             * @description Until when messages are kept back.
+             * @description End of the silence that suppresses notifications.
              */
             silenced_until: string | null;
             /** @description firing, recovering, flapping or resolved. */
             state: string;
             /**
              * Format: double
-             * @description What the value was held against when it fired.
+             * @description The threshold when it fired.
              */
             threshold: number;
             /**
              * Format: date-time
-             * @description When it began.
+             * @description Start of the incident.
              */
             triggered_at: string;
             /**
@@ -1708,10 +1707,10 @@ export interface components {
              * @description The value when it fired.
              */
             triggered_value: number | null;
-            /** @description What the values count: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
+            /** @description Unit of the values: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
             unit: string;
         };
-        /** @description An incident, what happened to it and what was sent. */
+        /** @description An incident with its history and its notifications. */
         IncidentDetailBody: {
             /** @description Oldest first. */
             deliveries: components["schemas"]["DeliveryBody"][];
@@ -1724,10 +1723,10 @@ export interface components {
         IncidentsBody: {
             /** @description Newest first. */
             incidents: components["schemas"]["IncidentBody"][];
-            /** @description What to send as `cursor` for the next page; null at the end. */
+            /** @description Value of `cursor` for the next page; null at the end. */
             next_cursor: string | null;
         };
-        /** @description What became of the records of a body. */
+        /** @description Outcome of each record of a body. */
         IngestReport: {
             /** @description Records stored: they are on disk. */
             accepted: number;
@@ -1757,17 +1756,17 @@ export interface components {
             accepted_total: number;
             /**
              * Format: double
-             * @description Median time of a transaction of the last minutes.
+             * @description Median duration of a transaction in the last minutes.
              */
             commit_median_ms?: number | null;
             /**
              * Format: double
-             * @description 99th percentile of the time of a transaction of the last minutes.
+             * @description 99th percentile of the duration of a transaction in the last minutes.
              */
             commit_p99_ms?: number | null;
             /**
              * Format: double
-             * @description Sum of the times of all transactions, in seconds.
+             * @description Total duration of all transactions, in seconds.
              */
             commit_seconds_total: number;
             /**
@@ -1782,7 +1781,7 @@ export interface components {
             dropped_content_fields_total: number;
             /**
              * Format: int64
-             * @description Records that were stored before.
+             * @description Records that were already stored.
              */
             duplicates_total: number;
             /**
@@ -1792,27 +1791,27 @@ export interface components {
             failed_commits_total: number;
             /**
              * Format: date-time
-             * @description End of the last transaction that succeeded.
+             * @description End of the last successful transaction.
              */
             last_commit_at?: string | null;
             /**
              * Format: int64
-             * @description Records refused because the queue was full.
+             * @description Records rejected because the queue was full.
              */
             overloaded_total: number;
             /**
              * Format: int64
-             * @description Most records that may wait.
+             * @description Maximum queue depth in records.
              */
             queue_max_records: number;
             /**
              * Format: int64
-             * @description Records that wait for the writer.
+             * @description Queue depth in records.
              */
             queue_records: number;
             /**
              * Format: int64
-             * @description Those of them whose day's single requests retention has deleted.
+             * @description Those rejected because retention has deleted the raw rows of their day.
              */
             rejected_after_retention_total: number;
             /**
@@ -1821,11 +1820,11 @@ export interface components {
              */
             rejected_total: number;
         };
-        /** @description What is known about a key. */
+        /** @description An API key without its secret. */
         KeyBody: {
             /**
              * Format: date-time
-             * @description When it was made.
+             * @description Time of its creation.
              */
             created_at: string;
             /**
@@ -1840,16 +1839,16 @@ export interface components {
              * @description When it was last accepted.
              */
             last_used_at: string | null;
-            /** @description What its maker called it. */
+            /** @description The name given at its creation. */
             name: string;
             /**
              * Format: date-time
              * @description When it was revoked.
              */
             revoked_at: string | null;
-            /** @description What it allows. */
+            /** @description Its scopes. */
             scopes: string[];
-            /** @description The only spaces it may send to and ask about; null: all. */
+            /** @description The only spaces it may send to and query; null: all. */
             spaces: string[] | null;
         };
         /** @description Every key. */
@@ -1916,7 +1915,7 @@ export interface components {
             average_ms: number | null;
             /**
              * Format: int64
-             * @description Requests of which it is known.
+             * @description Requests with a known latency.
              */
             count: number;
             /**
@@ -1949,14 +1948,14 @@ export interface components {
         NewKeyBody: {
             /**
              * Format: date-time
-             * @description From when on it is refused (RFC 3339); left out: never.
+             * @description Instant of expiry (RFC 3339); never by default.
              */
             expires_at?: string | null;
-            /** @description What to call it: letters, digits and `_ . : / -`. */
+            /** @description Its name: letters, digits and `_ . : / -`. */
             name: string;
-            /** @description What it allows: ingest, read, metrics, admin. */
+            /** @description Its scopes: ingest, read, metrics, admin. */
             scopes: string[];
-            /** @description The only spaces it may send to and ask about; left out: all. */
+            /** @description The only spaces it may send to and query; all by default. */
             spaces?: string[] | null;
         };
         /** @description A silence to make. */
@@ -2014,7 +2013,7 @@ export interface components {
             today_tokens: number;
         };
         /**
-         * @description Average times of the phases over all requests; one without a phase, such as an answer from a cache without an
+         * @description Average times of the phases over all requests; one without a phase, such as a cached response without an
          *     LLM call, counts with none.
          */
         PhasesBody: {
@@ -2038,7 +2037,7 @@ export interface components {
         PreviousBody: {
             /**
              * Format: date-time
-             * @description As `complete_from` of the answer, for this range.
+             * @description As `complete_from` of the result, for this range.
              */
             complete_from?: string;
             /** @description One for each bucket, without `group_by`. */
@@ -2076,9 +2075,9 @@ export interface components {
         };
         /** @description The wire form of a problem (RFC 9457). */
         Problem: {
-            /** @description What is wrong this time and what to do about it. */
+            /** @description The fault of this request and its remedy. */
             detail: string;
-            /** @description Each thing that is wrong, where it can be told. */
+            /** @description Each violation, if the position is known. */
             errors?: components["schemas"]["Violation"][];
             /** @description The request's id, as in `X-Request-Id` and the server's log. */
             instance: string;
@@ -2087,20 +2086,89 @@ export interface components {
              * @description The HTTP status.
              */
             status: number;
-            /** @description What was stored of a large body of records before something went wrong. */
+            /** @description Counts of the records of a large body that were stored before the failure. */
             stored?: components["schemas"]["Stored"];
             /** @description The kind of problem in words. */
             title: string;
             /** @description Stable identifier of the kind of problem. */
             type: string;
         };
+        /** @description One request. Every field is optional; `null` means unknown. */
+        Record: {
+            /** @description 0 for the first attempt, 1 for the first retry, and so on; at most 1,000. */
+            attempt?: number | null;
+            /** @description Whether the application's own response cache served the request; absent: no. */
+            cache_hit?: boolean | null;
+            /** @description The part of `cache_write_prompt_tokens` that is cached for an hour. */
+            cache_write_1h_prompt_tokens?: number | null;
+            /** @description The part of `prompt_tokens` written to the provider's prompt cache. */
+            cache_write_prompt_tokens?: number | null;
+            /** @description The part of `prompt_tokens` served from the provider's prompt cache. */
+            cached_prompt_tokens?: number | null;
+            /** @description Whether the caller disconnected: neither success nor error. */
+            cancelled?: boolean | null;
+            /** @description Output tokens; at most 1,000,000,000. */
+            completion_tokens?: number | null;
+            /** @description Time to assemble the context, in milliseconds. */
+            context_latency_ms?: number | null;
+            /** @description Cost in US dollars, at most 1,000,000; stored to a billionth. */
+            cost_usd?: number | null;
+            /** @description A short code of the error, up to 64 bytes; never a sentence. */
+            error_code?: string | null;
+            /**
+             * @description The type of the error; present exactly if the request failed.
+             * @enum {string|null}
+             */
+            error_type?: "network" | "timeout" | "rate_limit" | "server" | "validation" | "auth" | "content_filter" | "other" | null;
+            /** @description Why the model stopped: `stop`, `length`, or another code of up to 64 bytes. */
+            finish_reason?: string | null;
+            /** @description HTTP status of the response, 100 to 599. */
+            http_status?: number | null;
+            /** @description Time inside the LLM call, in milliseconds. */
+            llm_latency_ms?: number | null;
+            /** @description Name of the model, up to 128 bytes. */
+            model?: string | null;
+            /** @description `chat`, `completion`, `responses`, `embeddings`, or another code of up to 64 bytes. */
+            operation?: string | null;
+            /** @description Input tokens; at most 1,000,000,000. */
+            prompt_tokens?: number | null;
+            /** @description The provider that runs the model, up to 128 bytes. */
+            provider?: string | null;
+            /** @description The provider's id of the response, up to 128 bytes. */
+            provider_response_id?: string | null;
+            /** @description The part of `completion_tokens` spent on reasoning. */
+            reasoning_tokens?: number | null;
+            /** @description Your id, up to 128 bytes; generated if it is absent. */
+            request_id?: string | null;
+            /** @description The service tier named in the provider's response, up to 64 bytes. */
+            service_tier?: string | null;
+            /** @description The session, up to 512 bytes; stored as a keyed hash. */
+            session?: string | null;
+            /** @description Workspace, project or team, up to 128 bytes. */
+            space?: string | null;
+            /** @description Start of the request: RFC 3339, or milliseconds since 1970 as a number. Default: arrival. */
+            started_at?: string | number | null;
+            /** @description Whether the response was streamed. */
+            streamed?: boolean | null;
+            /** @description Up to 8 short tags of up to 64 bytes: an object, or an array of texts. */
+            tags?: Record<string, never> | string[] | null;
+            /** @description Time from the start of the LLM call to the first generated delta, in milliseconds. */
+            time_to_first_token_ms?: number | null;
+            /** @description Time from the start of the request to its end, in milliseconds; at most one day. */
+            total_latency_ms?: number | null;
+            /** @description The user, up to 512 bytes; stored as a keyed hash. */
+            user?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        Records: components["schemas"]["Record"] | components["schemas"]["Record"][];
         /** @description Why one record was not acceptable. */
         RejectionBody: {
             /** @description Name of the field, or `(record)`. */
             field: string;
             /** @description Position in the body, from 0. */
             index: number;
-            /** @description What is wrong and what would be right. */
+            /** @description The fault and its remedy. */
             reason: string;
         };
         /** @description One stored request; unknown is null. */
@@ -2112,7 +2180,7 @@ export interface components {
              * @description 0 for the first try, 1 for the first retry, ...
              */
             attempt: number;
-            /** @description The app's own answer cache served it. */
+            /** @description The app's own response cache served it. */
             cache_hit: boolean;
             /**
              * Format: int64
@@ -2156,7 +2224,7 @@ export interface components {
             finish_reason: string | null;
             /**
              * Format: int32
-             * @description HTTP status of the answer.
+             * @description HTTP status of the response.
              */
             http_status: number | null;
             /**
@@ -2177,7 +2245,7 @@ export interface components {
             prompt_tokens: number | null;
             /** @description Who ran the model. */
             provider: string | null;
-            /** @description The provider's identity of the answer. */
+            /** @description The provider's id of the response. */
             provider_response_id: string | null;
             /**
              * Format: int64
@@ -2199,7 +2267,7 @@ export interface components {
              * @description Start.
              */
             started_at: string;
-            /** @description Whether the answer was streamed. */
+            /** @description Whether the response was streamed. */
             streamed: boolean | null;
             /** @description Short tags. */
             tags: {
@@ -2218,7 +2286,7 @@ export interface components {
             /** @description Pseudonym of the user. */
             user: string | null;
         };
-        /** @description Numbers of requests, whatever `window` says. */
+        /** @description Numbers of requests over fixed windows, regardless of `window`. */
         RequestRate: {
             /**
              * Format: int64
@@ -2249,7 +2317,7 @@ export interface components {
         };
         /** @description A page of stored requests. */
         RequestsBody: {
-            /** @description What to send as `cursor` for the next page; null at the end. */
+            /** @description Value of `cursor` for the next page; null at the end. */
             next_cursor: string | null;
             /** @description Newest first. */
             requests: components["schemas"]["RequestBody"][];
@@ -2280,119 +2348,119 @@ export interface components {
             columns: string[];
             /**
              * Format: double
-             * @description How long it took.
+             * @description Duration of the statement.
              */
             elapsed_ms: number;
             rows: (null | number | string)[][];
             /** @description There were more rows than the limit allows. */
             truncated: boolean;
         };
-        /** @description A rule with what it is doing. */
+        /** @description A rule and its state. */
         RuleBody: {
-            /** @description One alert for each of these groups. */
+            /** @description Dimensions to group by, with one alert per group. */
             by: string[];
-            /** @description Where messages go, besides the log. */
+            /** @description Channels for notifications, in addition to the log. */
             channels: string[];
             /**
              * Format: int32
-             * @description Evaluations at or under the clear threshold to end.
+             * @description Number of consecutive clear evaluations before an incident ends.
              */
             clear_consecutive: number;
             /**
              * Format: double
-             * @description What it must come back to.
+             * @description The value at which an incident may end.
              */
             clear_threshold: number;
             /**
              * Format: double
-             * @description 0: the plain share.
+             * @description Confidence with which a share must pass the threshold; 0 compares the plain share.
              */
             confidence: number;
             /**
              * Format: int32
-             * @description Evaluations in violation to fire.
+             * @description Number of consecutive violations before it fires.
              */
             consecutive: number;
-            /** @description Evaluated and recorded, but nobody is told. */
+            /** @description Whether the rule is evaluated and recorded without notifications. */
             dry_run: boolean;
-            /** @description Identity. */
+            /** @description Rule id. */
             id: string;
-            /** @description One of those that the program comes with. */
+            /** @description Whether it is one of the default rules. */
             is_default: boolean;
-            /** @description There are more groups than `max_groups`: only the largest are watched. */
+            /** @description Whether there are more groups than `max_groups`; only the largest are evaluated then. */
             is_truncated: boolean;
-            /** @description Handed on to receivers. */
+            /** @description Labels passed to receivers. */
             labels: {
                 [key: string]: string;
             };
             /**
              * Format: date-time
-             * @description The last evaluation.
+             * @description Time of the last evaluation.
              */
             last_evaluated_at: string | null;
             /**
              * Format: int64
-             * @description Requests behind it.
+             * @description Number of requests behind it.
              */
             last_samples: number;
             /**
              * Format: double
-             * @description The last value of the worst group, of the largest when all are ok; null: there is no data.
+             * @description Last value of the worst group, or of the largest if all are `ok`; null without data.
              */
             last_value: number | null;
             /**
              * Format: date-time
-             * @description When it was found.
+             * @description Time of the value.
              */
             last_value_at: string | null;
             /**
              * Format: double
-             * @description What the threshold of a budget or a capacity is a share of.
+             * @description The limit that the threshold of a budget or a capacity is a share of.
              */
             limit: number | null;
-            /** @description What is watched. */
+            /** @description The metric. */
             metric: string;
             /**
              * Format: int64
-             * @description Errors that the window must hold.
+             * @description Minimum number of errors in the window.
              */
             min_events: number;
             /**
              * Format: int64
-             * @description Requests that the window must hold.
+             * @description Minimum number of requests in the window.
              */
             min_samples: number;
-            /** @description What people call it. */
+            /** @description Display name. */
             name: string;
             /** @description `>`, `<`, `>=`, `<=` or `==`. */
             operator: string;
-            /** @description day, week or month; null: a window. */
+            /** @description day, week or month for a budget; null for a rolling window. */
             period: string | null;
-            /** @description Where to look. */
+            /** @description URL of the runbook. */
             runbook: string | null;
-            /** @description As the rule says. */
+            /** @description Severity. */
             severity: string;
             /**
-             * @description The worst of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
+             * @description The worst state of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
              *     `error`; or `inactive`.
              */
             state: string;
-            /** @description Why it is inactive, or what else is worth saying. */
+            /** @description Why the rule is inactive, or another remark. */
             state_detail: string | null;
-            /** @description Groups by what they are doing; ok ones are left out. */
+            /** @description Number of groups by state, without plain `ok` ones. */
             states: {
                 [key: string]: number;
             };
             /**
              * Format: double
-             * @description What the value is held against.
+             * @description The threshold.
              */
             threshold: number;
-            /** @description What the values count: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
+            /** @description Unit of the values: `ratio`, `ms`, `per_minute`, `usd` or `count`. */
             unit: string;
             /**
              * Format: double
-             * @description Width of the window; null: a period.
+             * @description Width of the rolling window; null for a budget.
              */
             window_s: number | null;
         };
@@ -2400,12 +2468,12 @@ export interface components {
         RulesBody: {
             /**
              * Format: date-time
-             * @description When this was so.
+             * @description Time of this response.
              */
             as_of: string;
-            /** @description In the order of their names. */
+            /** @description Channels by name. */
             channels: components["schemas"]["ChannelBody"][];
-            /** @description Whether rules are evaluated at all. */
+            /** @description Whether rules are evaluated. */
             enabled: boolean;
             /**
              * Format: int64
@@ -2414,17 +2482,17 @@ export interface components {
             interval_s: number;
             /**
              * Format: date-time
-             * @description The last evaluation.
+             * @description Time of the last evaluation.
              */
             last_evaluated_at: string | null;
-            /** @description Most groups of a rule that are watched. */
+            /** @description Maximum number of groups of one rule. */
             max_groups: number;
             /**
              * Format: int64
-             * @description Evaluations left out since the start because the one before was still running.
+             * @description Evaluations skipped since startup because the previous one was still running.
              */
             missed_evaluations: number;
-            /** @description In the order of the configuration, those that the program comes with first. */
+            /** @description The default rules, then the others in the order of the configuration. */
             rules: components["schemas"]["RuleBody"][];
         };
         /** @description The points of one group. */
@@ -2445,7 +2513,7 @@ export interface components {
             expires_at: string | null;
             /** @description It may see the dashboard. */
             logged_in: boolean;
-            /** @description The server asks for no token at all. */
+            /** @description The server requires no token. */
             open: boolean;
             /** @description The configured zone. */
             time_zone: string;
@@ -2472,10 +2540,10 @@ export interface components {
             comment: string;
             /**
              * Format: date-time
-             * @description When it was made.
+             * @description Time of its creation.
              */
             created_at: string;
-            /** @description Who made it. */
+            /** @description Its author. */
             created_by: string;
             /**
              * Format: date-time
@@ -2503,7 +2571,7 @@ export interface components {
             /** @description Latest end first. */
             silences: components["schemas"]["SilenceBody"][];
         };
-        /** @description What traffic to make up. */
+        /** @description Traffic to generate. */
         SimulateBody: {
             /**
              * Format: int32
@@ -2519,11 +2587,11 @@ export interface components {
             requests: number;
             /**
              * Format: int64
-             * @description What the randomness starts from: the same seed makes the same traffic.
+             * @description Seed of the random generator: the same seed makes the same traffic.
              */
             seed?: number | null;
         };
-        /** @description What was made up. */
+        /** @description Result of generating traffic. */
         SimulatedBody: {
             /** @description Records stored. */
             accepted: number;
@@ -2537,7 +2605,7 @@ export interface components {
              */
             seed: number;
         };
-        /** @description When, and over which ranges; what moves on by itself. */
+        /** @description The moment and the ranges of the figures, which move on by themselves. */
         StampBody: {
             /**
              * Format: date-time
@@ -2583,7 +2651,7 @@ export interface components {
             gateway: components["schemas"]["GatewayStatus"];
             /** @description The queue and the writer. */
             ingest: components["schemas"]["IngestStatus"];
-            /** @description What is wrong, in words. */
+            /** @description Reasons for the degraded state, as text. */
             problems: string[];
             /**
              * Format: int32
@@ -2616,16 +2684,16 @@ export interface components {
              * @description The database file.
              */
             database_bytes: number;
-            /** @description The last write failed for want of space. */
+            /** @description Whether the last write failed because the disk is full. */
             disk_full: boolean;
             /**
              * Format: int64
-             * @description The part of the database file that is free for reuse; `null` while the file cannot be read.
+             * @description Free pages of the database file, in bytes; `null` while the file cannot be read.
              */
             free_bytes?: number | null;
             /**
              * Format: date-time
-             * @description Start of the oldest request of which the raw row is kept; `null` when there is none, or the file cannot be read.
+             * @description Start of the oldest request with a raw row; `null` if there is none or the file cannot be read.
              */
             oldest_request_at?: string | null;
             /**
@@ -2635,7 +2703,7 @@ export interface components {
             requests?: number | null;
             /**
              * Format: int64
-             * @description Its write-ahead log.
+             * @description The write-ahead log.
              */
             wal_bytes: number;
         };
@@ -2665,7 +2733,7 @@ export interface components {
         TilesBody: {
             /** @description Average total latency. */
             average_ms: components["schemas"]["TileBody"];
-            /** @description Requests served by the app's answer cache, in percent of all. */
+            /** @description Requests served by the app's response cache, in percent of all. */
             cache_hit_rate_percent: components["schemas"]["TileBody"];
             /** @description Cost. */
             cost_usd: components["schemas"]["TileBody"];
@@ -2695,7 +2763,7 @@ export interface components {
         TokenUsage: {
             /**
              * Format: double
-             * @description Total over the requests of which tokens are known; null over nothing.
+             * @description Average over the requests with known tokens; null without such a request.
              */
             average_per_request: number | null;
             /**
@@ -2730,7 +2798,7 @@ export interface components {
             /** @description The part of the output spent on reasoning. */
             reasoning: number[];
         };
-        /** @description The leading groups of one dimension; rows and `other` add up to `total`. */
+        /** @description The leading groups of one dimension; `total` aggregates the rows and `other`. */
         TopBody: {
             /** @description The dimension. */
             by: string;
@@ -2742,7 +2810,7 @@ export interface components {
             percentiles: boolean;
             /** @description The leading groups. */
             rows: components["schemas"]["TopRowBody"][];
-            /** @description What the rows are ordered by. */
+            /** @description Order of the rows. */
             sort: string;
             /** @description The statistic, for latencies. */
             stat: string;
@@ -2760,7 +2828,7 @@ export interface components {
             average_ms: number | null;
             /**
              * Format: double
-             * @description Requests served by the app's answer cache, in percent of its requests.
+             * @description Requests served by the app's response cache, in percent of its requests.
              */
             cache_hit_rate_percent: number | null;
             /**
@@ -2820,7 +2888,7 @@ export interface components {
         };
         /** @description One thing that is wrong with a request. */
         Violation: {
-            /** @description What is wrong with it and what would be right. */
+            /** @description The fault and its remedy. */
             detail: string;
             /** @description The parameter, or the field of the body. */
             parameter: string;
@@ -2852,7 +2920,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What would have been. */
+            /** @description The replayed incidents. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2870,7 +2938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2897,7 +2965,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2947,7 +3015,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What the receiver said. */
+            /** @description Response of the receiver. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2965,7 +3033,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2992,7 +3060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3062,7 +3130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3151,7 +3219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3219,7 +3287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3300,7 +3368,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3327,7 +3395,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3399,7 +3467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3426,7 +3494,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3491,7 +3559,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3559,7 +3627,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3628,7 +3696,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3655,7 +3723,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3730,7 +3798,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3757,7 +3825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3827,7 +3895,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3854,7 +3922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3895,7 +3963,7 @@ export interface operations {
     dimension_values: {
         parameters: {
             query?: {
-                /** @description What the values start with. Default: anything. */
+                /** @description Prefix of the values. Default: all values. */
                 prefix?: string;
                 /** @description Maximum number of values. */
                 limit?: number;
@@ -3927,7 +3995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4001,7 +4069,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4028,7 +4096,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4097,7 +4165,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4124,7 +4192,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4192,7 +4260,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4219,7 +4287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4260,7 +4328,7 @@ export interface operations {
     metrics_alerts: {
         parameters: {
             query?: {
-                /** @description Only what triggered at or after this instant, in the forms of `start`. Default: the beginning. */
+                /** @description Only incidents that triggered at or after this instant, in the forms of `start`. Default: the beginning. */
                 since?: string;
                 /** @description Maximum number of incidents. */
                 limit?: number;
@@ -4293,7 +4361,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4396,7 +4464,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4480,7 +4548,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4547,7 +4615,7 @@ export interface operations {
                 part?: ("tiles" | "requests" | "latency" | "share" | "errors" | "heatmap" | "tokens" | "cost" | "top")[];
                 /** @description The dimension of the table. */
                 top?: "space" | "user" | "model" | "provider" | "error_type";
-                /** @description What the rows of the table are ordered by, largest first. */
+                /** @description Order of the rows of the table, largest first. */
                 sort?: "request_rate" | "total_latency" | "context_latency" | "llm_latency" | "time_to_first_token" | "prompt_tokens" | "completion_tokens" | "total_tokens" | "error_rate" | "cache_hit_rate" | "cost";
                 /** @description The statistic, for latencies. */
                 stat?: "average" | "median" | "p95" | "p99" | "min" | "max";
@@ -4590,7 +4658,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description The figures are those of the `If-None-Match` sent. */
+            /** @description The figures match `If-None-Match`. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -4606,7 +4674,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4705,7 +4773,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4812,7 +4880,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4881,7 +4949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4908,7 +4976,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5039,7 +5107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5085,10 +5153,10 @@ export interface operations {
             cookie?: never;
         };
         /** @description Records; `Content-Encoding` gzip, zstd and deflate are understood. */
-        requestBody?: {
+        requestBody: {
             content: {
-                "application/json": unknown;
-                "application/x-ndjson": unknown;
+                "application/json": components["schemas"]["Records"];
+                "application/x-ndjson": string;
             };
         };
         responses: {
@@ -5101,7 +5169,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestReport"];
                 };
             };
-            /** @description The body cannot be read; `stored`, when present, says what was stored before that. */
+            /** @description The body cannot be read; `stored`, when present, counts the records stored before that. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5110,7 +5178,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5223,7 +5291,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5466,7 +5534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5493,7 +5561,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5570,7 +5638,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5597,7 +5665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is too late for this. */
+            /** @description The current state does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5662,7 +5730,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5703,7 +5771,7 @@ export interface operations {
     stream: {
         parameters: {
             query?: {
-                /** @description What to tell about: `requests` (default), `alerts`, or both. */
+                /** @description Topics of the events: `requests` (default), `alerts`, or both. */
                 topic?: ("requests" | "alerts")[];
                 /**
                  * @description IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
@@ -5758,7 +5826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5823,7 +5891,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5889,14 +5957,14 @@ export interface operations {
             cookie?: never;
         };
         /** @description `StandardLoggingPayload`s. */
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": unknown;
-                "application/x-ndjson": unknown;
+                "application/x-ndjson": string;
             };
         };
         responses: {
-            /** @description What became of the payloads. */
+            /** @description Outcome of each payload. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5905,7 +5973,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestReport"];
                 };
             };
-            /** @description The body cannot be read; `stored`, when present, says what was stored before that. */
+            /** @description The body cannot be read; `stored`, when present, counts the records stored before that. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5914,7 +5982,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6006,7 +6074,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6081,14 +6149,14 @@ export interface operations {
             cookie?: never;
         };
         /** @description An `ExportTraceServiceRequest`; `Content-Encoding` gzip, zstd and deflate are understood. */
-        requestBody?: {
+        requestBody: {
             content: {
-                "application/json": unknown;
-                "application/x-protobuf": unknown;
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
             };
         };
         responses: {
-            /** @description An `ExportTraceServiceResponse`; `partialSuccess` says what was not stored. */
+            /** @description An `ExportTraceServiceResponse`; `partialSuccess` counts the rejected spans. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6102,7 +6170,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No token, or one that is not good. */
+            /** @description No token, or an invalid one. */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::window::Arrival;
+use super::window::ReplayedRequest;
 use crate::alert::streak::{Streak, counted_ms, late_before};
 use crate::model::Timestamp;
 
@@ -14,7 +14,7 @@ pub(super) struct FailureRuns {
 
 impl FailureRuns {
     /// Adds an arrival that an evaluation at `seen` sees first.
-    pub(super) fn add(&mut self, arrival: &Arrival, seen: Timestamp) {
+    pub(super) fn add(&mut self, arrival: &ReplayedRequest, seen: Timestamp) {
         if arrival.started_ms < late_before(seen).as_unix_ms() {
             return;
         }

@@ -6,96 +6,35 @@
 
 mod failures;
 mod replay;
-mod tally;
+mod result;
 mod window;
-
-use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::judge::{Sums, is_counted_error};
-use super::live::{Live, quantile_of};
+use super::judge::Sums;
+use super::live::{expanded_filter, quantile_of};
+use super::runs::{FirstIds, first_ids};
+use super::streak::is_failure;
+use crate::config::AlertingConfig;
 use crate::error::{Error, Result};
-use crate::model::alert::{AlertGroup, AlertMetric, EndReason, Rule};
+use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{
-    Aggregation, Dimension, Filter, KeyColumn, LatencyKind, Measured, MetricType, Name, Outcome,
-    TimeRange, Timestamp,
+    Aggregation, Dimension, Filter, KeyColumn, LatencyKind, Measured, MetricType, TimeRange,
+    Timestamp,
 };
 use crate::query::{Engine, Query};
-use crate::store::{ModelRow, RawSelect, Reader, RequestRow, RowParts, Store, pruned_flag};
+use crate::store::{RawSelect, Reader, RequestRow, RowParts, Store, pruned_flag};
 use replay::Replay;
-pub use tally::BacktestTally;
-use window::Arrival;
+pub(crate) use result::BacktestedBody;
+pub use result::{Backtest, BacktestIncident, BacktestMove, BacktestTally};
+use window::ReplayedRequest;
 
-/// Settings of a backtest.
-#[derive(Clone, Debug)]
-pub struct BacktestSettings {
-    /// Time between two evaluations.
-    pub interval: Duration,
-    /// Delay between the end of a window and its evaluation.
-    pub eval_delay: Duration,
-    /// Maximum number of groups.
-    pub max_groups: usize,
-}
+/// Maximum range of a backtest that a user requests, in days.
+pub(crate) const MAX_DAYS: i64 = 35;
 
-/// An incident in a backtest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BacktestIncident {
-    /// The group.
-    pub group: AlertGroup,
-    /// Start of the incident.
-    pub fired_at: Timestamp,
-    /// End of the incident; `None` if it is still open at the end of the range.
-    pub ended_at: Option<Timestamp>,
-    /// Reason of the end.
-    pub end_reason: Option<EndReason>,
-    /// The value at the start.
-    pub value: Option<f64>,
-    /// The most extreme value.
-    pub peak_value: Option<f64>,
-    /// Number of requests behind the value at the start.
-    pub samples: u64,
-    /// Number of these requests that count as events, such as errors.
-    pub events: u64,
-}
-
-/// A state transition in a backtest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BacktestMove {
-    /// Time of the transition.
-    pub at: Timestamp,
-    /// Key of the group.
-    pub group_key: String,
-    /// State before.
-    pub from: &'static str,
-    /// State after.
-    pub to: &'static str,
-    /// Reason of the transition.
-    pub reason: &'static str,
-}
-
-/// Result of a backtest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backtest {
-    /// Whether all figures come from raw rows; otherwise some come from rollups.
-    pub exact: bool,
-    /// Number of evaluations.
-    pub evaluations: u64,
-    /// Incidents, in order of their start.
-    pub incidents: Vec<BacktestIncident>,
-    /// Transitions, in order.
-    pub moves: Vec<BacktestMove>,
-    /// End of the range; open incidents last until then.
-    pub end: Timestamp,
-}
-
-impl Backtest {
-    /// An empty result for a range that ends at `end`.
-    const fn until(end: Timestamp) -> Self {
-        Self { exact: false, evaluations: 0, incidents: Vec::new(), moves: Vec::new(), end }
-    }
-}
+/// Number of rows after which a backtest checks whether to stop; about 10 ms.
+const ROWS_PER_CHECK: u64 = 10_000;
 
 /// Replays a rule over `range`; stops when `keep_going` returns `false`.
 ///
@@ -107,24 +46,17 @@ pub fn backtest(
     store: &Store,
     rule: &Rule,
     range: TimeRange,
-    settings: &BacktestSettings,
+    config: &AlertingConfig,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Backtest> {
     if rule.by.contains(&Dimension::ErrorType) {
         return Err(Error::invalid_query("rule", "groups by error_type cannot be backtested"));
     }
-    let mut replay = Replay::new(rule, range, settings);
+    let mut replay = Replay::new(rule, range, config);
     if rule.by.is_empty() {
         replay.add_group(AlertGroup::default(), None);
     }
-    let live = Live {
-        engine,
-        store,
-        end: range.end,
-        max_groups: settings.max_groups,
-        imported_until_ms: -1,
-    };
-    let Some(filter) = live.filter(rule)? else {
+    let Some(filter) = expanded_filter(store, rule)? else {
         return Ok(Backtest { exact: true, ..replay.finish() });
     };
     let from = range.start.plus_ms(-replay.look_back_ms());
@@ -171,27 +103,29 @@ fn replay_rows(
         if resolved.matches_nothing() || range.is_empty() {
             return Ok(());
         }
-        let first = FirstIds::new(reader, rule)?;
+        let order = order_ids(reader, rule)?;
         let mut groups: FxHashMap<[i64; 2], usize> = FxHashMap::default();
         let mut failed = None;
-        let mut is_stopped = false;
         let mut rows = 0_u64;
         let select = RawSelect { range, after_seq: None, upto_seq: None, filter: &resolved };
         reader.raw_rows(&select, RowParts::ALL, |row| {
             rows += 1;
-            if rows.is_multiple_of(10_000) {
-                is_stopped |= !keep_going();
+            if rows.is_multiple_of(ROWS_PER_CHECK) && !keep_going() {
+                failed.get_or_insert(Error::Closed);
             }
-            if is_stopped || failed.is_some() {
+            if failed.is_some() {
                 return;
             }
             let ids = ids_of(rule, row);
             let group = match groups.get(&ids) {
                 Some(index) => *index,
                 None => match name_of(reader, rule, ids) {
-                    Ok(group) => *groups
-                        .entry(ids)
-                        .or_insert_with(|| replay.add_group(group, Some(first.of(ids)))),
+                    Ok(group) => {
+                        let first =
+                            |place: usize| *order[place].get(&ids[place]).unwrap_or(&ids[place]);
+                        let index = replay.add_group(group, Some([first(0), first(1)]));
+                        *groups.entry(ids).or_insert(index)
+                    }
                     Err(error) => {
                         failed = Some(error);
                         return;
@@ -205,49 +139,25 @@ fn replay_rows(
             }
             replay.add(arrival);
         })?;
-        match failed {
-            Some(error) => Err(error),
-            None if is_stopped => Err(Error::Closed),
-            None => Ok(()),
-        }
+        failed.map_or(Ok(()), Err)
     })
 }
 
 fn ids_of(rule: &Rule, row: &RequestRow) -> [i64; 2] {
-    let mut ids = [0; 2];
-    for (slot, dimension) in ids.iter_mut().zip(&rule.by) {
-        *slot = KeyColumn::of(*dimension).map_or(0, |key| row.key(key));
-    }
-    ids
+    let key = |place: usize| KeyColumn::of(*rule.by.get(place)?);
+    std::array::from_fn(|place| key(place).map_or(0, |key| row.key(key)))
 }
 
-/// The ids by which live queries order groups. A model of several providers, or a provider of
-/// several models, has the id of its first row.
-struct FirstIds([FxHashMap<i64, i64>; 2]);
-
-impl FirstIds {
-    fn new(reader: &Reader<'_>, rule: &Rule) -> Result<Self> {
-        let mut first = Self(Default::default());
-        for (ids, dimension) in first.0.iter_mut().zip(&rule.by) {
-            let mut seen: FxHashMap<Name, i64> = FxHashMap::default();
-            let named = |row: ModelRow| match dimension {
-                Dimension::Model => Some((row.name, row.model_id)),
-                Dimension::Provider => Some((row.provider, row.model_id)),
-                _ => None,
-            };
-            for (name, id) in reader.models()?.into_iter().filter_map(named) {
-                ids.insert(id, *seen.entry(name).or_insert(id));
-            }
-        }
-        Ok(first)
-    }
-
-    fn of(&self, mut ids: [i64; 2]) -> [i64; 2] {
-        for (id, first) in ids.iter_mut().zip(&self.0) {
-            *id = first.get(id).copied().unwrap_or(*id);
-        }
-        ids
-    }
+/// For each dimension of the rule, the ids by which live queries order groups: a model of several
+/// providers, or a provider of several models, has the id of its first row.
+fn order_ids(reader: &Reader<'_>, rule: &Rule) -> Result<[FirstIds; 2]> {
+    let models = reader.models()?;
+    let first = |by: &Dimension| match by {
+        Dimension::Model => first_ids(&models, |row| &row.name),
+        Dimension::Provider => first_ids(&models, |row| &row.provider),
+        _ => FirstIds::default(),
+    };
+    Ok([0_usize, 1].map(|place| rule.by.get(place).map(first).unwrap_or_default()))
 }
 
 fn name_of(reader: &Reader<'_>, rule: &Rule, ids: [i64; 2]) -> Result<AlertGroup> {
@@ -259,16 +169,16 @@ fn name_of(reader: &Reader<'_>, rule: &Rule, ids: [i64; 2]) -> Result<AlertGroup
     Ok(AlertGroup::new(&rule.by, &values))
 }
 
-fn arrival(rule: &Rule, row: &RequestRow, group: usize, latency: Option<LatencyKind>) -> Arrival {
+fn arrival(
+    rule: &Rule,
+    row: &RequestRow,
+    group: usize,
+    latency: Option<LatencyKind>,
+) -> ReplayedRequest {
     let total_us = row.latency_us(LatencyKind::Total).unwrap_or(0);
     let took_ms = i64::try_from(total_us.div_ceil(1_000)).unwrap_or(0);
-    let is_failure = match row.outcome() {
-        Outcome::Success => Some(false),
-        Outcome::Error(_) => is_counted_error(row, rule.errors).then_some(true),
-        Outcome::Cancelled => None,
-    };
     let by_model = rule.by.contains(&Dimension::Model);
-    Arrival {
+    ReplayedRequest {
         started_ms: row.started_at_ms,
         visible_ms: row.started_at_ms.saturating_add(row.arrived_after_ms.unwrap_or(took_ms)),
         seq: row.seq,
@@ -276,7 +186,7 @@ fn arrival(rule: &Rule, row: &RequestRow, group: usize, latency: Option<LatencyK
         run_key: if by_model { row.model_id } else { 0 },
         sums: Sums::of_request(row, rule),
         latency_us: latency.and_then(|kind| row.latency_us(kind)),
-        is_failure,
+        is_failure: is_failure(row.outcome(), rule.errors),
     }
 }
 
@@ -327,18 +237,12 @@ fn replay_rollups(
                     continue;
                 }
                 let sums = Sums::of_measures(measures, rule);
-                for part in 0..parts {
+                arrivals.extend((0..parts).map(|part| {
                     let started_ms = bucket.as_unix_ms() + part * MINUTE_MS;
-                    let sums = share(&sums, part, parts);
-                    let visible_ms = started_ms + MINUTE_MS;
-                    arrivals.push(Arrival {
-                        started_ms,
-                        visible_ms,
-                        group,
-                        sums,
-                        ..Arrival::default()
-                    });
-                }
+                    let (visible_ms, sums) = (started_ms + MINUTE_MS, share(&sums, part, parts));
+                    let none = ReplayedRequest::default();
+                    ReplayedRequest { started_ms, visible_ms, group, sums, ..none }
+                }));
             }
         }
         arrivals.sort_by_key(|arrival| arrival.started_ms);
@@ -348,18 +252,7 @@ fn replay_rollups(
     Ok(())
 }
 
-/// The `part`-th of `parts` nearly equal parts of some sums; all parts add up to the whole.
-const fn share(sums: &Sums, part: i64, parts: i64) -> Sums {
-    const fn cut(whole: i64, part: i64, parts: i64) -> i64 {
-        whole * (part + 1) / parts - whole * part / parts
-    }
-    Sums {
-        requests: cut(sums.requests, part, parts),
-        errors: cut(sums.errors, part, parts),
-        cache_hits: cut(sums.cache_hits, part, parts),
-        tokens: cut(sums.tokens, part, parts),
-        cost_nano_usd: cut(sums.cost_nano_usd, part, parts),
-        latency_known: cut(sums.latency_known, part, parts),
-        latency_sum_us: cut(sums.latency_sum_us, part, parts),
-    }
+/// The `part`-th of `parts` nearly equal shares of some sums; the shares of all parts total `sums`.
+fn share(sums: &Sums, part: i64, parts: i64) -> Sums {
+    sums.zip(sums, |whole, _| whole * (part + 1) / parts - whole * part / parts)
 }

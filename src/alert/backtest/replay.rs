@@ -7,27 +7,23 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use super::failures::FailureRuns;
-use super::window::{Arrival, Sliding};
-use super::{Backtest, BacktestIncident, BacktestMove, BacktestSettings};
-use crate::alert::judge::{Facts, Sums, judge};
-use crate::alert::live::quantile_of;
+use super::result::{Backtest, BacktestIncident, BacktestMove};
+use super::window::{ReplayedRequest, Sliding};
+use crate::alert::judge::{GroupFigures, Sums, judge};
+use crate::alert::live::{known_ms, quantile_of, spike_facts, spike_windows};
 use crate::alert::observation::{Judgement, Observation, Verdict};
-use crate::alert::step::{Effect, step};
+use crate::alert::step::{Effect, is_quiet_move, step};
+use crate::config::AlertingConfig;
 use crate::model::alert::{
-    AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, GroupNames, NoData, Rule,
+    AlertGroup, AlertInstance, AlertMetric, EndReason, EvaluationWindow, GroupNames, Rule,
 };
-use crate::model::measures::as_f64;
 use crate::model::record::limits;
 use crate::model::time::{DAY_MS, MINUTE_MS, QUARTER_HOUR_MS};
 use crate::model::{TimeRange, Timestamp};
-use crate::query::spike_line;
-
-/// Maximum number of windows in the baseline of a spike rule.
-const BASELINE_WINDOWS: i64 = 96;
 
 /// A replayed group.
 #[derive(Debug)]
-struct Group {
+struct ReplayedGroup {
     group: AlertGroup,
     key: String,
     /// Ids of the group's values.
@@ -44,53 +40,23 @@ struct Group {
 /// Order of groups: with a state first, then by size, ids and names.
 type Rank<'a> = (Reverse<(bool, i64)>, [i64; 2], &'a GroupNames);
 
-/// An arrival, ordered by the time it becomes visible.
-#[derive(Debug)]
-struct PendingArrival(Arrival);
-
-impl PendingArrival {
-    const fn order(&self) -> (i64, i64) {
-        (self.0.visible_ms, self.0.seq)
-    }
-}
-
-impl PartialEq for PendingArrival {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
-    }
-}
-
-impl Eq for PendingArrival {}
-
-impl PartialOrd for PendingArrival {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for PendingArrival {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order().cmp(&other.order())
-    }
-}
-
 /// The replay of one rule.
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
     rule: &'a Rule,
-    settings: &'a BacktestSettings,
+    max_groups: usize,
     delay_ms: i64,
     interval_ms: i64,
     slot_ms: i64,
     next_ms: i64,
     end_ms: i64,
     period: Option<(TimeRange, String)>,
-    groups: Vec<Group>,
-    /// Indices of the groups, by the values of the rule's `by`.
-    indices: FxHashMap<Vec<String>, usize>,
+    groups: Vec<ReplayedGroup>,
+    indices: FxHashMap<GroupNames, usize>,
     /// Indices of the groups with requests in the window or a state; only these are evaluated.
     active: Vec<usize>,
-    pending: BinaryHeap<Reverse<PendingArrival>>,
+    /// Arrivals that no evaluation has seen yet, the first visible one on top.
+    pending: BinaryHeap<Reverse<ReplayedRequest>>,
     pub(super) result: Backtest,
 }
 
@@ -100,16 +66,16 @@ fn gcd(a: i64, b: i64) -> i64 {
 
 impl<'a> Replay<'a> {
     /// A replay that evaluates the rule at every multiple of the interval within `range`.
-    pub(super) fn new(rule: &'a Rule, range: TimeRange, settings: &'a BacktestSettings) -> Self {
+    pub(super) fn new(rule: &'a Rule, range: TimeRange, config: &AlertingConfig) -> Self {
         let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(0);
-        let interval_ms = ms(settings.interval).max(1);
-        let delay_ms = ms(settings.eval_delay);
+        let interval_ms = ms(config.interval).max(1);
+        let delay_ms = ms(config.eval_delay);
         let window_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS);
         let short_ms = rule.short_window.map_or(window_ms, ms);
         let slot_ms = [delay_ms, window_ms, short_ms, MINUTE_MS].into_iter().fold(interval_ms, gcd);
         Self {
             rule,
-            settings,
+            max_groups: config.max_groups,
             delay_ms,
             interval_ms,
             slot_ms,
@@ -130,15 +96,9 @@ impl<'a> Replay<'a> {
             self.rule.metric,
             AlertMetric::NoTraffic | AlertMetric::Spike | AlertMetric::ConsecutiveFailures
         );
-        let window_ms = match self.rule.condition.window {
-            EvaluationWindow::Rolling(_) => self.window_ms(),
-            EvaluationWindow::Period(period) => {
-                let start = Timestamp::from_unix_ms(self.next_ms - self.delay_ms);
-                let period = period.containing(start, self.rule.tz);
-                start.as_unix_ms() - period.start.as_unix_ms()
-            }
-        };
-        window_ms + self.delay_ms + if day { DAY_MS } else { QUARTER_HOUR_MS }
+        let first_end = Timestamp::from_unix_ms(self.next_ms - self.delay_ms);
+        let window = self.rule.condition.window.ending_at(first_end, self.rule.tz);
+        window.width_ms() + self.delay_ms + if day { DAY_MS } else { QUARTER_HOUR_MS }
     }
 
     /// How far senders' clocks may be ahead, in milliseconds. This matters only for failure runs,
@@ -152,32 +112,26 @@ impl<'a> Replay<'a> {
         self.rule.metric == AlertMetric::ConsecutiveFailures
     }
 
-    fn window_ms(&self) -> i64 {
-        self.rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS)
-    }
-
     /// The index of a group; adds the group if it is new.
     ///
     /// `ids` are the ids of its values, if known; they order groups of equal size.
     pub(super) fn add_group(&mut self, group: AlertGroup, ids: Option<[i64; 2]>) -> usize {
         let ids = ids.unwrap_or([i64::MAX; 2]);
         let rule = self.rule;
-        let values = |names: &GroupNames| -> Vec<String> {
-            rule.by.iter().filter_map(|by| names.get(by.as_str()).map(str::to_owned)).collect()
-        };
-        if let Some(index) = self.indices.get(&values(&group.names)) {
+        if let Some(index) = self.indices.get(&group.names) {
             let known = &mut self.groups[*index].ids;
             *known = ids.min(*known);
             return *index;
         }
-        self.indices.insert(values(&group.names), self.groups.len());
+        self.indices.insert(group.names.clone(), self.groups.len());
+        let group = group.in_period(self.period.as_ref().map(|(_, name)| name.clone()));
         let width_ms = match (rule.metric, rule.condition.window) {
             (AlertMetric::Spike, _) => {
-                let window_ms = self.window_ms().max(MINUTE_MS);
-                ((DAY_MS / window_ms).min(BASELINE_WINDOWS) + 1) * window_ms + MINUTE_MS
+                let (window_ms, windows) = spike_windows(rule);
+                windows * window_ms + MINUTE_MS
             }
             (_, EvaluationWindow::Period(_)) => i64::MAX / 4,
-            _ => self.window_ms(),
+            _ => rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS),
         };
         let short_ms = match rule.metric {
             // The order of groups needs this width, even if the rule has a shorter window.
@@ -186,7 +140,7 @@ impl<'a> Replay<'a> {
                 i64::try_from(short.as_millis()).unwrap_or(self.slot_ms)
             }),
         };
-        self.groups.push(Group {
+        self.groups.push(ReplayedGroup {
             key: group.key(),
             group,
             ids,
@@ -206,13 +160,13 @@ impl<'a> Replay<'a> {
     }
 
     /// Adds an arrival; arrivals must be ordered by start.
-    pub(super) fn add(&mut self, mut arrival: Arrival) {
+    pub(super) fn add(&mut self, mut arrival: ReplayedRequest) {
         // Evaluations before this start have seen everything that is visible to them.
         self.evaluate_until(arrival.started_ms - self.ahead_ms());
         if !self.counts_runs() {
             arrival.visible_ms = arrival.visible_ms.max(arrival.started_ms + self.delay_ms + 1);
         }
-        self.pending.push(Reverse(PendingArrival(arrival)));
+        self.pending.push(Reverse(arrival));
     }
 
     /// Evaluates up to the end of the range.
@@ -275,14 +229,14 @@ impl<'a> Replay<'a> {
     /// Indices of the active groups to evaluate: all, or the largest and those with a state.
     fn evaluated(&self) -> Vec<usize> {
         let mut indices = self.active.clone();
-        if indices.len() > self.settings.max_groups {
+        if indices.len() > self.max_groups {
             indices.sort_by(|a, b| self.rank(*a).cmp(&self.rank(*b)));
             let stated = self.active.iter().filter(|index| self.groups[**index].instance.is_some());
             if self.counts_runs() {
                 // Groups with a state sort first.
-                indices.truncate(self.settings.max_groups.max(stated.count()));
+                indices.truncate(self.max_groups.max(stated.count()));
             } else {
-                indices.truncate(self.settings.max_groups);
+                indices.truncate(self.max_groups);
                 indices.extend(stated);
             }
             indices.sort_unstable();
@@ -293,7 +247,8 @@ impl<'a> Replay<'a> {
 
     /// The order of groups, the same as in live monitoring; the first groups are evaluated.
     fn rank(&self, index: usize) -> Rank<'_> {
-        let Group { group, ids, window, short, failures, instance, .. } = &self.groups[index];
+        let ReplayedGroup { group, ids, window, short, failures, instance, .. } =
+            &self.groups[index];
         match self.rule.metric {
             AlertMetric::ConsecutiveFailures => {
                 let run = failures.longest().and_then(|run| i64::try_from(run).ok()).unwrap_or(0);
@@ -306,8 +261,8 @@ impl<'a> Replay<'a> {
 
     /// Makes pending arrivals visible to evaluations.
     fn release_visible(&mut self, at_ms: i64, end_ms: i64) {
-        while self.pending.peek().is_some_and(|Reverse(next)| next.0.visible_ms <= at_ms) {
-            let Some(Reverse(PendingArrival(arrival))) = self.pending.pop() else { return };
+        while self.pending.peek().is_some_and(|Reverse(next)| next.visible_ms <= at_ms) {
+            let Some(Reverse(arrival)) = self.pending.pop() else { return };
             let period = self.period.as_ref().map(|(range, _)| *range);
             let group = &mut self.groups[arrival.group];
             if period.is_some_and(|period| arrival.started_ms < period.start.as_unix_ms()) {
@@ -351,18 +306,7 @@ impl<'a> Replay<'a> {
 
     fn observe(&mut self, index: usize, judgement: Judgement, at_ms: i64) {
         let group = &mut self.groups[index];
-        if let Some((_, name)) = &self.period
-            && group.group.period.is_none()
-        {
-            group.group.period = Some(name.clone());
-            group.key = group.group.key();
-        }
-        let leaves_ok = match judgement.verdict {
-            Verdict::Violation => false,
-            Verdict::Insufficient => self.rule.no_data != NoData::Fire,
-            _ => true,
-        };
-        if group.instance.is_none() && leaves_ok {
+        if group.instance.is_none() && judgement.verdict.leaves_ok(self.rule) {
             return;
         }
         let before = group.instance.take().unwrap_or_default();
@@ -387,7 +331,7 @@ impl<'a> Replay<'a> {
 
 fn record(
     result: &mut Backtest,
-    group: &mut Group,
+    group: &mut ReplayedGroup,
     effect: Effect,
     after: &AlertInstance,
     judgement: &Judgement,
@@ -395,8 +339,7 @@ fn record(
     let at = after.evaluated_at.unwrap_or(Timestamp::from_unix_ms(0));
     match effect {
         Effect::Moved { from, to, reason } => {
-            let quiet = ["ok", "pending"];
-            if !(quiet.contains(&from) && quiet.contains(&to)) {
+            if !is_quiet_move(from, to) {
                 let group_key = group.key.clone();
                 result.moves.push(BacktestMove { at, group_key, from, to, reason });
             }
@@ -404,10 +347,11 @@ fn record(
         Effect::Opened => {
             group.incident = Some(result.incidents.len());
             result.incidents.push(BacktestIncident {
-                group: group.group.clone(),
+                group: group.group.names.clone(),
+                period: group.group.period.clone(),
                 fired_at: at,
                 ended_at: None,
-                end_reason: None,
+                reason: None,
                 value: judgement.value,
                 peak_value: judgement.value,
                 samples: judgement.samples,
@@ -417,32 +361,26 @@ fn record(
         Effect::Ended(reason) => {
             if let Some(incident) = group.incident.take() {
                 result.incidents[incident].ended_at = Some(at);
-                result.incidents[incident].end_reason = Some(reason);
+                result.incidents[incident].reason = Some(reason.as_str());
             }
         }
         Effect::Notify(_) => {}
     }
 }
 
-/// Time after which a group without requests is no longer missed, in milliseconds: a day, or the
-/// window if longer.
-fn known_ms(rule: &Rule) -> i64 {
-    rule.condition.window.rolling_ms().unwrap_or(0).max(DAY_MS)
-}
-
-/// Whether the group had requests within that time.
-fn had_traffic(rule: &Rule, group: &Group, end_ms: i64) -> bool {
+/// Whether a group without requests is still missed.
+fn had_traffic(rule: &Rule, group: &ReplayedGroup, end_ms: i64) -> bool {
     group.last_started_ms >= end_ms.saturating_sub(known_ms(rule))
 }
 
-fn facts(rule: &Rule, group: &Group, at_ms: i64, end_ms: i64) -> Facts {
-    let mut facts = Facts {
+fn facts(rule: &Rule, group: &ReplayedGroup, at_ms: i64, end_ms: i64) -> GroupFigures {
+    let mut facts = GroupFigures {
         sums: group.window.total,
         short: group.short.total,
         run: group.failures.longest(),
         idle_ms: group.failures.idle_ms(at_ms),
         had_traffic: had_traffic(rule, group, end_ms),
-        ..Facts::default()
+        ..GroupFigures::default()
     };
     if let Some(q) = quantile_of(rule).and_then(|(_, stat)| stat.quantile()) {
         facts.quantile_ms = group.window.quantile_ms(q);
@@ -451,14 +389,12 @@ fn facts(rule: &Rule, group: &Group, at_ms: i64, end_ms: i64) -> Facts {
         facts.sums = Sums::default();
     }
     if rule.metric == AlertMetric::Spike {
-        let part_ms = rule.condition.window.rolling_ms().unwrap_or(MINUTE_MS).max(MINUTE_MS);
-        let parts = usize::try_from((DAY_MS / part_ms).min(BASELINE_WINDOWS) + 1).unwrap_or(1);
+        let (window_ms, windows) = spike_windows(rule);
         let end_ms = end_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-        let mut sums = group.window.parts(end_ms, part_ms, parts);
-        facts.sums = sums.pop().unwrap_or_default();
-        let known = sums.iter().skip_while(|sums| sums.requests == 0);
-        let earlier: Vec<f64> = known.map(|sums| as_f64(sums.errors)).collect();
-        facts.spike_line = spike_line(&earlier);
+        let windows = usize::try_from(windows).unwrap_or(1);
+        let GroupFigures { sums, spike_line, .. } =
+            spike_facts(group.window.parts(end_ms, window_ms, windows));
+        facts = GroupFigures { sums, spike_line, ..facts };
     }
     facts
 }

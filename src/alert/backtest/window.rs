@@ -4,20 +4,21 @@ use std::collections::VecDeque;
 
 use crate::alert::judge::Sums;
 use crate::model::Sketch;
-use crate::model::stats::exact_quantile;
+use crate::model::quantile::exact_quantile;
 
 /// Maximum number of values for exact percentiles; above it, sketches are used, as in live queries.
 const EXACT_VALUES: usize = 5_000;
 
-/// What one request, or one minute of a rollup bucket, adds to a window.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Arrival {
-    /// Start, in Unix milliseconds.
-    pub(super) started_ms: i64,
+/// What one request, or one minute of a rollup bucket, adds to a window. Ordered by the time it
+/// becomes visible, then by arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReplayedRequest {
     /// Time from which evaluations see it, in Unix milliseconds.
     pub(super) visible_ms: i64,
     /// Order of arrival among equal `visible_ms`.
     pub(super) seq: i64,
+    /// Start, in Unix milliseconds.
+    pub(super) started_ms: i64,
     /// Index of its group.
     pub(super) group: usize,
     /// For failure runs: the run of the group it belongs to.
@@ -29,8 +30,9 @@ pub(super) struct Arrival {
     pub(super) is_failure: Option<bool>,
 }
 
+/// The requests that start within one slot.
 #[derive(Debug, Default)]
-struct Slot {
+struct WindowSlot {
     start_ms: i64,
     sums: Sums,
     values: Vec<u64>,
@@ -42,14 +44,14 @@ struct Slot {
 pub(super) struct Sliding {
     width_ms: i64,
     slot_ms: i64,
-    slots: VecDeque<Slot>,
+    slots: VecDeque<WindowSlot>,
     pub(super) total: Sums,
 }
 
 impl Sliding {
     /// An empty window; `slot_ms` must divide its width and every end it is moved to.
-    pub(super) const fn new(width_ms: i64, slot_ms: i64) -> Self {
-        Self { width_ms, slot_ms, slots: VecDeque::new(), total: ZERO }
+    pub(super) fn new(width_ms: i64, slot_ms: i64) -> Self {
+        Self { width_ms, slot_ms, slots: VecDeque::new(), total: Sums::default() }
     }
 
     /// Moves the end of the window forward.
@@ -63,7 +65,7 @@ impl Sliding {
     }
 
     /// Adds an arrival if it lies within the window that ends at `end_ms`.
-    pub(super) fn add(&mut self, arrival: &Arrival, end_ms: i64) {
+    pub(super) fn add(&mut self, arrival: &ReplayedRequest, end_ms: i64) {
         let start_ms = arrival.started_ms.div_euclid(self.slot_ms) * self.slot_ms;
         if arrival.started_ms < end_ms.saturating_sub(self.width_ms) {
             return;
@@ -74,7 +76,7 @@ impl Sliding {
             Some(index) if self.slots[index].start_ms == start_ms => index,
             before => {
                 let index = before.map_or(0, |before| before + 1);
-                self.slots.insert(index, Slot { start_ms, ..Slot::default() });
+                self.slots.insert(index, WindowSlot { start_ms, ..WindowSlot::default() });
                 index
             }
         };
@@ -119,13 +121,3 @@ impl Sliding {
         parts
     }
 }
-
-const ZERO: Sums = Sums {
-    requests: 0,
-    errors: 0,
-    cache_hits: 0,
-    tokens: 0,
-    cost_nano_usd: 0,
-    latency_known: 0,
-    latency_sum_us: 0,
-};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::Monitor;
-use super::state::State;
-use crate::alert::live::Live;
-use crate::alert::runs::{LateCutoff, Providers, Runs};
+use super::state::MonitorState;
+use crate::alert::live::expanded_filter;
+use crate::alert::runs::{FirstIds, LateCutoff, Runs, first_ids};
 use crate::alert::streak::{counted_ms, late_before};
 use crate::error::Result;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 use crate::model::{Dimension, Timestamp};
-use crate::store::{ArrivedRow, ResolvedFilter, RunsChange};
+use crate::store::{ArrivedRow, ResolvedFilter, RunsChange, Store};
 
 /// Maximum number of rows to read back for the failure runs of a new rule.
 const READ_BACK_ROWS: i64 = 20_000;
@@ -28,12 +28,15 @@ impl Monitor {
     ///
     /// Every row is counted, however many arrived while no server was running, so runs are exact
     /// across restarts.
-    pub(super) fn catch_up(&self, state: &mut State, now: Timestamp) -> Result<()> {
+    pub(super) fn catch_up(&self, state: &mut MonitorState, now: Timestamp) -> Result<()> {
+        let counts_runs = |rule: &&Arc<Rule>| {
+            rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
+        };
         let counting: Vec<Arc<Rule>> =
-            state.rules.iter().filter(|rule| counts_runs(rule)).cloned().collect();
+            state.view.rules.iter().filter(counts_runs).cloned().collect();
         let mut new_runs = Vec::new();
         for rule in &counting {
-            let filter = self.resolved(rule, now)?;
+            let filter = resolved(&self.store, rule)?;
             match state.runs.get_mut(&rule.id) {
                 Some(runs) => runs.set_filter(filter),
                 None => new_runs.push(load_runs(state, rule, filter, now)),
@@ -47,8 +50,8 @@ impl Monitor {
             let last_seq = reader.last_seq()?;
             let by_provider = |rule: &Arc<Rule>| rule.by.contains(&Dimension::Provider);
             let providers = match counting.iter().any(by_provider) {
-                true => Providers::new(&reader.models()?),
-                false => Providers::default(),
+                true => first_ids(&reader.models()?, |row| &row.provider),
+                false => FirstIds::default(),
             };
             for NewRuns { runs, seen_seq, .. } in &mut new_runs {
                 let mut cutoff = LateCutoff::new(None);
@@ -92,7 +95,7 @@ impl Monitor {
     /// incident again.
     pub(super) fn close_run(
         &self,
-        state: &mut State,
+        state: &mut MonitorState,
         rule: &Rule,
         group: &AlertGroup,
         now: Timestamp,
@@ -103,21 +106,14 @@ impl Monitor {
         let values: Vec<String> = rule.by.iter().map(value).collect();
         self.store.read(|reader| runs.close(&values, reader))
     }
+}
 
-    /// The rule's filter, resolved with the names known by now.
-    fn resolved(&self, rule: &Rule, now: Timestamp) -> Result<ResolvedFilter> {
-        let live = Live {
-            engine: &self.engine,
-            store: &self.store,
-            end: now,
-            max_groups: self.settings.max_groups,
-            imported_until_ms: -1,
-        };
-        match live.filter(rule)? {
-            Some(filter) => self.store.read(|reader| reader.resolve(&filter)),
-            // No known name matches yet.
-            None => Ok(ResolvedFilter { spaces: Some(Vec::new()), ..ResolvedFilter::default() }),
-        }
+/// The rule's filter, resolved with the names known by now.
+fn resolved(store: &Store, rule: &Rule) -> Result<ResolvedFilter> {
+    match expanded_filter(store, rule)? {
+        Some(filter) => store.read(|reader| reader.resolve(&filter)),
+        // No known name matches yet.
+        None => Ok(ResolvedFilter { spaces: Some(Vec::new()), ..ResolvedFilter::default() }),
     }
 }
 
@@ -126,12 +122,8 @@ fn counted(row: &ArrivedRow, now: Timestamp) -> ArrivedRow {
     ArrivedRow { started_at_ms: counted_ms(row.started_at_ms, now), ..*row }
 }
 
-fn counts_runs(rule: &Rule) -> bool {
-    rule.metric == AlertMetric::ConsecutiveFailures && rule.inactive.is_none()
-}
-
 /// The stored runs of a rule, or none.
-fn load_runs(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> NewRuns {
+fn load_runs(state: &MonitorState, rule: &Rule, filter: ResolvedFilter, now: Timestamp) -> NewRuns {
     let mut runs = Runs::new(rule, filter);
     let stored = state.stored_runs.get(&rule.id).and_then(Option::as_ref);
     let seen_seq = match stored.filter(|stored| stored.identity_hash == rule.identity()) {
@@ -148,14 +140,14 @@ fn load_runs(state: &State, rule: &Rule, filter: ResolvedFilter, now: Timestamp)
 
 /// The run changes to store. Runs of removed rules are deleted, unless rules may still be
 /// registered.
-pub(super) fn unsaved(state: &State, may_register: bool) -> Vec<RunsChange> {
+pub(super) fn unsaved(state: &MonitorState, may_register: bool) -> Vec<RunsChange> {
     let seen_seq = state.progress.seen_seq;
     let kept = state.runs.iter().map(|(rule_id, runs)| runs.unsaved(rule_id, seen_seq));
     let is_gone = |rule_id: &&String| !may_register && !state.runs.contains_key(*rule_id);
     let gone = state.stored_runs.keys().filter(is_gone).map(|rule_id| RunsChange {
         rule_id: rule_id.clone(),
         kept: None,
-        is_anew: true,
+        deletes_stored: true,
         runs: Vec::new(),
     });
     kept.chain(gone).collect()

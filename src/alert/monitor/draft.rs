@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::noted::MONITOR;
 use super::receivers::{Audience, FollowUp, Timing, outgoing, receivers};
-use super::state::Known;
+use super::view::KnownState;
 use crate::alert::notification::NotificationKind;
 use crate::alert::observation::{Judgement, Observation, Verdict};
-use crate::alert::step::{Effect, FLAPPING, step};
+use crate::alert::step::{Effect, FLAPPING, is_quiet_move, step};
 use crate::alert::summary::{notification, summary};
 use crate::error::Result;
 use crate::model::alert::{
-    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, EndReason, NoData, Rule,
+    AlertEvent, AlertGroup, AlertIncident, AlertInstance, AlertPhase, EndReason, Rule,
 };
 use crate::model::{AuditAction, AuditEntry, Name, Timestamp};
 use crate::store::{AlertChanges, IncidentChange, InstanceChange, Store};
 
-/// Actor of automatic transitions.
-const MONITOR: &str = "monitor";
+/// Number of changed states after which a draft is written, to limit memory with very many groups.
+/// State, history and notifications of a group are always written together.
+const FLUSH_CHANGES: usize = 256;
 
 /// The group that a verdict is about, and the circumstances of its evaluation.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +30,33 @@ pub(super) struct Circumstances<'a> {
     /// Hash of the rule's definition.
     pub(super) identity: &'a Arc<[u8]>,
     pub(super) at: Timestamp,
-    /// Wall-clock time, even if it was set back; delivery uses the same clock.
-    pub(super) now: Timestamp,
+    /// By the wall clock, even if it was set back; delivery uses the same clock.
+    pub(super) timing: Timing,
     pub(super) is_muted: bool,
     /// Receivers on which a wider alert inhibits this rule.
     pub(super) inhibited: &'a [String],
     pub(super) may_fire: bool,
-    /// The group's first notification is sent no earlier.
-    pub(super) send_after: Timestamp,
+}
+
+impl<'a> Circumstances<'a> {
+    /// The circumstances of a group that is closed at `now` and notified of it.
+    pub(super) const fn closing(
+        group: &'a AlertGroup,
+        group_key: &'a str,
+        identity: &'a Arc<[u8]>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            group,
+            group_key,
+            identity,
+            at: now,
+            timing: Timing { now, send_after: now },
+            is_muted: false,
+            inhibited: &[],
+            may_fire: false,
+        }
+    }
 }
 
 /// Who closes an incident manually, and their comment.
@@ -45,15 +66,11 @@ pub(super) struct Closing {
     pub(super) comment: Option<String>,
 }
 
-/// Number of changed states after which a draft is written, to limit memory with very many groups.
-/// State, history and notifications of a group are always written together.
-const FLUSH_CHANGES: usize = 256;
-
 /// Changes that are not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct AlertDraft {
     /// Set for a manual change; `None` for the monitor's own.
-    closing: Option<Closing>,
+    pub(super) closing: Option<Closing>,
     pub(super) changes: AlertChanges,
     /// Notifications about incidents that channels may know; their receivers are resolved before
     /// writing.
@@ -72,48 +89,74 @@ pub(super) struct Observed {
     pub(super) is_changed: bool,
 }
 
-/// Whether a verdict leaves a plain OK alert unchanged.
-fn leaves_ok(verdict: Verdict, rule: &Rule) -> bool {
-    match verdict {
-        Verdict::Violation => false,
-        Verdict::Insufficient => rule.no_data != NoData::Fire,
-        Verdict::Between | Verdict::Clear | Verdict::Failed | Verdict::Closed(_) => true,
+/// A verdict about a group, and the group's state before and after it.
+#[derive(Clone, Copy, Debug)]
+struct Transition<'a> {
+    rule: &'a Rule,
+    about: Circumstances<'a>,
+    judgement: &'a Judgement,
+    before: &'a AlertInstance,
+    after: &'a AlertInstance,
+}
+
+impl Transition<'_> {
+    fn at(&self) -> Timestamp {
+        self.after.evaluated_at.unwrap_or(self.about.at)
+    }
+
+    /// The incident that is open, or has just ended.
+    fn incident_id(&self) -> Option<&String> {
+        self.after.incident_id.as_ref().or(self.before.incident_id.as_ref())
+    }
+
+    /// The figures of a notification: if the rule or period is gone, the last known value.
+    fn figures(&self) -> Judgement {
+        use EndReason::{PeriodEnded, RuleChanged, RuleRemoved};
+        match self.judgement.verdict {
+            Verdict::Closed(PeriodEnded | RuleRemoved | RuleChanged) => Judgement {
+                value: self.before.value,
+                threshold: self.rule.threshold_of(self.about.group),
+                samples: self.before.samples,
+                events: self.before.events,
+                ..*self.judgement
+            },
+            _ => *self.judgement,
+        }
     }
 }
 
-impl Draft {
-    /// A draft for a manual change.
-    pub(super) fn by(closing: Closing) -> Self {
-        Self { closing: Some(closing), ..Self::default() }
-    }
-
+impl AlertDraft {
     /// Applies one verdict; returns `None` if the state is plain OK before and after.
     pub(super) fn observe(
         &mut self,
         rule: &Rule,
         judgement: Judgement,
         about: Circumstances<'_>,
-        known: Option<&Known>,
+        known: Option<&KnownState>,
     ) -> Option<Observed> {
-        if known.is_none() && leaves_ok(judgement.verdict, rule) {
+        if known.is_none() && judgement.verdict.leaves_ok(rule) {
             return None;
         }
         let none = AlertInstance::default();
         let before = known.map_or(&none, |known| &known.instance);
-        let observation = Observation {
-            at: about.at,
-            group_key: about.group_key,
-            judgement,
-            is_muted: about.is_muted,
-            may_fire: about.may_fire,
-        };
+        let Circumstances { at, group_key, is_muted, may_fire, .. } = about;
+        let observation = Observation { at, group_key, judgement, is_muted, may_fire };
         let (mut after, effects) = step(before, &observation, rule);
-        let excluded = self.update_withheld(rule, about, (before, &mut after), &judgement);
-        let about = Circumstances { inhibited: &excluded, ..about };
-        for effect in &effects {
-            self.apply_effect(rule, &judgement, about, (before, &after), *effect);
+        let released = release_withheld(rule, about, before, &mut after);
+        let notified = [about.inhibited, &released[..]].concat();
+        let about = Circumstances { inhibited: &notified, ..about };
+        let change = Transition { rule, about, judgement: &judgement, before, after: &after };
+        if !released.is_empty() {
+            let kind = match after.flapping_since {
+                Some(_) => NotificationKind::Flapping,
+                None => NotificationKind::Firing,
+            };
+            self.follow_up(change, kind, Audience::These(released));
         }
-        self.update_peak(before, &after);
+        for effect in effects {
+            self.apply_effect(change, effect);
+        }
+        self.update_peak(change);
         let is_kept = !after.is_plain_ok()
             && !matches!(judgement.verdict, Verdict::Closed(reason) if reason != EndReason::Manual);
         let is_changed = match known {
@@ -121,46 +164,29 @@ impl Draft {
             None => is_kept,
         };
         if is_changed {
+            let identity = known.map_or(about.identity, |known| &known.identity);
             self.changes.instances.push(InstanceChange {
                 rule_id: rule.id.clone(),
-                group_key: about.group_key.to_owned(),
-                identity_hash: known
-                    .map_or_else(|| Arc::clone(about.identity), |known| known.identity.clone()),
+                group_key: group_key.to_owned(),
+                identity_hash: Arc::clone(identity),
                 instance: is_kept.then(|| after.clone()),
             });
         }
         Some(Observed { after, is_changed })
     }
 
-    /// Tracks the channels on which a wider alert inhibits the incident and notifies those that are
-    /// no longer inhibited. Returns the channels that get no other notification for this verdict.
-    fn update_withheld(
+    /// Closes the state of a group whose rule changed or is gone.
+    pub(super) fn close(
         &mut self,
         rule: &Rule,
-        about: Circumstances<'_>,
-        (before, after): (&AlertInstance, &mut AlertInstance),
-        judgement: &Judgement,
-    ) -> Vec<String> {
-        let mut excluded = about.inhibited.to_vec();
-        let is_same = before.is_announced && before.incident_id == after.incident_id;
-        if after.is_announced && !is_same {
-            after.withheld.clone_from(&excluded);
-            return excluded;
-        }
-        if after.phase != AlertPhase::Firing || about.is_muted || rule.dry_run {
-            return excluded;
-        }
-        let due = no_longer_withheld(after, about.inhibited, rule);
-        if !due.is_empty() {
-            excluded.extend_from_slice(&due);
-            let kind = match after.flapping_since {
-                Some(_) => NotificationKind::Flapping,
-                None => NotificationKind::Firing,
-            };
-            let states = (before, &*after);
-            self.follow_up(rule, about, states, kind, judgement, Audience::These(due));
-        }
-        excluded
+        (group_key, known): (&str, &KnownState),
+        reason: EndReason,
+        (at, now): (Timestamp, Timestamp),
+    ) {
+        let group = AlertGroup::parse_key(group_key).unwrap_or_default();
+        let closing = Circumstances::closing(&group, group_key, &known.identity, now);
+        let about = Circumstances { at, is_muted: true, ..closing };
+        self.observe(rule, Judgement::bare(Verdict::Closed(reason)), about, Some(known));
     }
 
     /// Converts follow-ups to notifications; receivers and labels depend on what was sent before.
@@ -185,104 +211,55 @@ impl Draft {
         self.changes.instances.len() >= FLUSH_CHANGES
     }
 
-    fn apply_effect(
-        &mut self,
-        rule: &Rule,
-        judgement: &Judgement,
-        about: Circumstances<'_>,
-        (before, after): (&AlertInstance, &AlertInstance),
-        effect: Effect,
-    ) {
-        let at = after.evaluated_at.unwrap_or(about.at);
+    fn apply_effect(&mut self, change: Transition<'_>, effect: Effect) {
         match effect {
-            Effect::Moved { from, to, reason } => {
-                // Changes between OK and pending are not part of the history.
-                let quiet = [AlertPhase::Ok.as_str(), AlertPhase::Pending.as_str()];
-                if quiet.contains(&from) && quiet.contains(&to) {
-                    return;
-                }
-                let incident_id =
-                    after.incident_id.as_ref().or(before.incident_id.as_ref()).cloned();
-                self.add_event(
-                    rule,
-                    judgement,
-                    (about.group_key, incident_id, at),
-                    (from, to, reason),
-                );
-            }
-            Effect::Opened => self.open(rule, judgement, about, after, at),
-            Effect::Ended(reason) => {
-                let Some(id) = before.incident_id.clone() else { return };
-                if self.closing.is_some() && before.phase == AlertPhase::Ok {
-                    // A flapping incident has no phase to leave.
-                    let moved = (FLAPPING, AlertPhase::Ok.as_str(), reason.as_str());
-                    self.add_event(rule, judgement, (about.group_key, Some(id.clone()), at), moved);
-                }
-                self.audit(rule, format!("ended: {}", reason.as_str()), at);
-                self.changes.incident_changes.push(IncidentChange {
-                    incident_id: id,
-                    peak_value: None,
-                    ended: Some((at, reason)),
-                    acked: None,
-                });
-            }
+            Effect::Moved { from, to, .. } if is_quiet_move(from, to) => {}
+            Effect::Moved { from, to, reason } => self.add_event(change, (from, to, reason)),
+            Effect::Opened => self.open(change),
+            Effect::Ended(reason) => self.end(change, reason),
             Effect::Notify(kind) => {
-                let all = receivers(rule).map(str::to_owned);
-                let audience = match kind.is_end() {
-                    true => Audience::Notified(all.collect()),
-                    false => Audience::These(
-                        all.filter(|channel| !about.inhibited.contains(channel)).collect(),
-                    ),
+                let all = receivers(change.rule).map(str::to_owned);
+                let audience = if kind.is_end() {
+                    Audience::Notified(all.collect())
+                } else {
+                    let is_due = |channel: &String| !change.about.inhibited.contains(channel);
+                    Audience::These(all.filter(is_due).collect())
                 };
-                let states = (before, after);
-                self.follow_up(rule, about, states, kind, judgement, audience);
+                self.follow_up(change, kind, audience);
             }
         }
     }
 
     /// Adds an event to the history.
-    fn add_event(
-        &mut self,
-        rule: &Rule,
-        judgement: &Judgement,
-        (group_key, incident_id, at): (&str, Option<String>, Timestamp),
-        (from, to, reason): (&str, &str, &str),
-    ) {
-        let closing = self.closing.clone();
-        let (actor, note) =
-            closing.map_or((MONITOR.to_owned(), None), |closing| (closing.actor, closing.comment));
+    fn add_event(&mut self, change: Transition<'_>, (from, to, reason): (&str, &str, &str)) {
+        let (actor, note) = match &self.closing {
+            Some(closing) => (&*closing.actor, closing.comment.clone()),
+            None => (MONITOR, None),
+        };
+        let judgement = change.judgement;
         // An incident that ends because its rule or period is gone was not compared with a
         // threshold.
         let has_comparison =
             judgement.value.is_some() || !matches!(judgement.verdict, Verdict::Closed(_));
         self.changes.events.push(AlertEvent {
-            at,
-            incident_id,
-            rule_id: rule.id.clone(),
-            group_key: group_key.to_owned(),
+            incident_id: change.incident_id().cloned(),
+            group_key: change.about.group_key.to_owned(),
             from_state: from.to_owned(),
             to_state: to.to_owned(),
-            reason: reason.to_owned(),
             value: judgement.value,
             threshold: has_comparison.then_some(judgement.threshold),
             samples: has_comparison.then_some(judgement.samples),
             events: has_comparison.then_some(judgement.events),
-            actor,
-            note,
+            ..AlertEvent::remark(change.at(), &change.rule.id, reason, actor, note)
         });
     }
 
-    fn open(
-        &mut self,
-        rule: &Rule,
-        judgement: &Judgement,
-        about: Circumstances<'_>,
-        after: &AlertInstance,
-        at: Timestamp,
-    ) {
+    fn open(&mut self, change: Transition<'_>) {
+        let Transition { rule, about, judgement, after, .. } = change;
         let Some(incident_id) = after.incident_id.clone() else { return };
+        let at = change.at();
         let incident = AlertIncident {
-            incident_id: incident_id.clone(),
+            incident_id,
             rule_id: rule.id.as_str().into(),
             rule_name: rule.name.as_str().into(),
             group: about.group.clone(),
@@ -313,6 +290,19 @@ impl Draft {
         self.changes.incidents.push(incident);
     }
 
+    fn end(&mut self, change: Transition<'_>, reason: EndReason) {
+        let Some(incident_id) = change.before.incident_id.clone() else { return };
+        let at = change.at();
+        if self.closing.is_some() && change.before.phase == AlertPhase::Ok {
+            // A flapping incident has no phase to leave.
+            self.add_event(change, (FLAPPING, AlertPhase::Ok.as_str(), reason.as_str()));
+        }
+        self.audit(change.rule, format!("ended: {}", reason.as_str()), at);
+        let ended = Some((at, reason));
+        let change = IncidentChange { incident_id, ended, ..IncidentChange::default() };
+        self.changes.incident_changes.push(change);
+    }
+
     fn audit(&mut self, rule: &Rule, detail: String, at: Timestamp) {
         self.changes.audit.push(AuditEntry {
             at,
@@ -323,47 +313,37 @@ impl Draft {
         });
     }
 
-    fn update_peak(&mut self, before: &AlertInstance, after: &AlertInstance) {
+    fn update_peak(&mut self, Transition { before, after, .. }: Transition<'_>) {
         let is_same_incident = before.incident_id == after.incident_id;
         let (Some(id), Some(_)) = (&after.incident_id, after.peak_value) else { return };
         if is_same_incident && before.peak_value != after.peak_value {
             self.changes.incident_changes.push(IncidentChange {
                 incident_id: id.clone(),
                 peak_value: after.peak_value,
-                ended: None,
-                acked: None,
+                ..IncidentChange::default()
             });
         }
     }
 
     /// Adds a notification about an incident.
-    fn follow_up(
-        &mut self,
-        rule: &Rule,
-        about: Circumstances<'_>,
-        (before, after): (&AlertInstance, &AlertInstance),
-        kind: NotificationKind,
-        judgement: &Judgement,
-        audience: Audience,
-    ) {
-        let at = after.evaluated_at.unwrap_or(about.at);
-        let incident_id = after.incident_id.as_ref().or(before.incident_id.as_ref());
+    fn follow_up(&mut self, change: Transition<'_>, kind: NotificationKind, audience: Audience) {
+        let Transition { rule, about, before, after, .. } = change;
         let fired_at = after.fired_at.or(before.fired_at);
-        let (Some(incident_id), Some(fired_at)) = (incident_id, fired_at) else { return };
+        let (Some(incident_id), Some(fired_at)) = (change.incident_id(), fired_at) else { return };
         // The incident change just before holds the end.
         let last = self.changes.incident_changes.last().filter(|_| kind.is_end());
         let ended = last.and_then(|change| change.ended).map(|(_, reason)| reason);
         let incident = (incident_id.as_str(), fired_at);
-        let judgement = last_seen(rule, about.group, judgement, before);
-        let mut message = notification(rule, about.group, incident, kind, &judgement, at, ended);
+        let (figures, at) = (change.figures(), change.at());
+        let mut message = notification(rule, about.group, incident, kind, &figures, at, ended);
         if let Some(Closing { actor, comment }) = &self.closing {
             message.closed_by = Some(actor.clone());
             message.comment.clone_from(comment);
         }
         let is_other = matches!(ended, Some(EndReason::RuleRemoved | EndReason::RuleChanged));
-        let timing = Timing { now: about.now, send_after: about.send_after };
+        let timing = about.timing;
         if receivers(rule).any(|channel| timing.waits(kind, channel)) {
-            self.group_waits.insert(rule.id.clone(), about.send_after);
+            self.group_waits.insert(rule.id.clone(), timing.send_after);
         }
         self.follow_ups.push(FollowUp {
             message,
@@ -374,32 +354,26 @@ impl Draft {
     }
 }
 
-/// Removes and returns the withheld channels that are no longer inhibited and that the rule still
-/// names.
-fn no_longer_withheld(after: &mut AlertInstance, inhibited: &[String], rule: &Rule) -> Vec<String> {
-    let withheld = std::mem::take(&mut after.withheld);
-    let (kept, due) = withheld.into_iter().partition(|channel| inhibited.contains(channel));
-    after.withheld = kept;
-    let due: Vec<String> = due;
-    due.into_iter().filter(|channel| receivers(rule).any(|named| named == channel)).collect()
-}
-
-/// The figures of a notification: if the rule or period is gone, the last known value.
-fn last_seen(
+/// Tracks the channels on which a wider alert inhibits the incident. Removes and returns those that
+/// are no longer inhibited and that the rule still names; they are notified.
+fn release_withheld(
     rule: &Rule,
-    group: &AlertGroup,
-    judgement: &Judgement,
+    about: Circumstances<'_>,
     before: &AlertInstance,
-) -> Judgement {
-    use EndReason::{PeriodEnded, RuleChanged, RuleRemoved};
-    match judgement.verdict {
-        Verdict::Closed(PeriodEnded | RuleRemoved | RuleChanged) => Judgement {
-            value: before.value,
-            threshold: rule.threshold_of(group),
-            samples: before.samples,
-            events: before.events,
-            ..*judgement
-        },
-        _ => *judgement,
+    after: &mut AlertInstance,
+) -> Vec<String> {
+    let is_same = before.is_announced && before.incident_id == after.incident_id;
+    if after.is_announced && !is_same {
+        after.withheld = about.inhibited.to_vec();
+        return Vec::new();
     }
+    if after.phase != AlertPhase::Firing || about.is_muted || rule.dry_run {
+        return Vec::new();
+    }
+    let withheld = std::mem::take(&mut after.withheld);
+    let (kept, mut released): (Vec<_>, Vec<_>) =
+        withheld.into_iter().partition(|channel| about.inhibited.contains(channel));
+    after.withheld = kept;
+    released.retain(|channel| receivers(rule).any(|named| named == channel));
+    released
 }

@@ -10,21 +10,12 @@ type Handler = dyn Fn(&AlertEvent) + Send + Sync;
 
 /// Handlers in order of registration.
 #[derive(Default)]
-pub(super) struct Handlers {
-    handlers: RwLock<Vec<Arc<Handler>>>,
-}
-
-impl std::fmt::Debug for Handlers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = self.handlers.read().unwrap_or_else(PoisonError::into_inner).len();
-        write!(f, "{count} handlers")
-    }
-}
+pub(super) struct Handlers(RwLock<Vec<Arc<Handler>>>);
 
 impl Handlers {
     /// Adds a handler.
     pub(super) fn add(&self, handler: Arc<Handler>) {
-        self.handlers.write().unwrap_or_else(PoisonError::into_inner).push(handler);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(handler);
     }
 
     /// Calls every handler with every transition; a panic is logged, and the handler is called
@@ -34,7 +25,7 @@ impl Handlers {
             return;
         }
         // Cloned, because a handler may add another one.
-        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let handlers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         for event in transitions {
             for handler in &handlers {
                 if catch_unwind(AssertUnwindSafe(|| handler(event))).is_err() {

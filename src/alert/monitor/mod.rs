@@ -19,50 +19,67 @@ use handlers::Handlers;
 pub use noted::TOO_MANY_GROUPS;
 pub use queries::{AckOutcome, Explanation, RuleStatus};
 pub use set_back::CLOCK_SET_BACK;
-use state::State;
-use view::Published;
+use state::MonitorState;
+use view::{MonitorView, Published};
 
 use crate::alert::observation::{Judgement, Verdict};
+use crate::config::AlertingConfig;
 use crate::error::Result;
-use crate::model::Timestamp;
-pub use crate::model::alert::SELF_RULE;
 use crate::model::alert::{
-    AlertCondition, AlertEvent, AlertGroup, AlertMetric, EndReason, Operator, Rule,
+    AlertCondition, AlertEvent, AlertGroup, AlertMetric, EndReason, Operator, Rule, SELF_RULE,
 };
+use crate::model::{Timestamp, TrustedClock};
 use crate::query::Engine;
 use crate::store::{Store, WriteGate};
 use catch_up::unsaved;
-use draft::{Circumstances, Closing, Draft};
+use draft::{AlertDraft, Circumstances, Closing};
 
 /// Number of consecutive failed evaluations after which the monitor alerts about itself.
 const MAX_FAILURES: f64 = 5.0;
 
-/// Settings of the monitor.
-#[derive(Clone, Debug)]
-pub struct MonitorSettings {
-    /// Delay between the end of a window and its evaluation.
-    pub eval_delay: Duration,
-    /// Maximum number of groups per rule.
-    pub max_groups: usize,
-    /// How long the first notification of a rule waits for others.
-    pub group_wait: Duration,
+/// Counters of alert evaluations since startup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    /// Evaluations of all rules.
+    pub evaluations_total: u64,
+    /// Evaluations skipped because the previous one was still running.
+    pub missed_total: u64,
+    /// Failed evaluations.
+    pub failed_total: u64,
+    /// Time of the last evaluation.
+    pub evaluated_at: Option<Timestamp>,
 }
 
 /// Evaluates alert rules, one evaluation at a time.
-#[derive(Debug)]
 pub struct Monitor {
     store: Store,
     engine: Arc<Engine>,
-    settings: MonitorSettings,
+    gate: Arc<dyn WriteGate>,
+    clock: Arc<TrustedClock>,
+    /// Delay between the end of a window and its evaluation.
+    eval_delay_ms: i64,
+    /// Maximum number of groups per rule.
+    max_groups: usize,
+    /// How long the first notification of a rule waits for others.
+    group_wait_ms: i64,
     /// State of evaluations and manual changes. It stays locked while they access the disk, so
     /// readers use `published` instead.
-    state: Mutex<State>,
+    state: Mutex<MonitorState>,
     /// State for readers, as of the last commit.
     published: Arc<Published>,
     handlers: Handlers,
-    missed: AtomicU64,
+    /// Number of evaluations that were due while another one was running.
+    pub(crate) missed: AtomicU64,
     evaluations: AtomicU64,
     failed: AtomicU64,
+    /// Monotonic time of the last evaluation, in microseconds; 0 before the first.
+    evaluated_us: AtomicU64,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 /// The rule about the monitor itself.
@@ -82,73 +99,78 @@ fn self_rule() -> Rule {
 
 impl Monitor {
     /// A monitor of `rules`; reads nothing before the first evaluation.
-    pub fn new(
-        store: Store,
+    pub(crate) fn new(
+        (store, gate): (Store, Arc<dyn WriteGate>),
         engine: Arc<Engine>,
-        settings: MonitorSettings,
+        clock: Arc<TrustedClock>,
+        config: &AlertingConfig,
         rules: Vec<Rule>,
     ) -> Self {
-        let state = State::default();
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(0);
+        let state = MonitorState::default();
         let monitor = Self {
             store,
             engine,
-            settings,
+            gate,
+            clock,
+            eval_delay_ms: ms(config.eval_delay),
+            max_groups: config.max_groups,
+            group_wait_ms: ms(config.group_wait),
             published: Arc::clone(&state.published),
             state: Mutex::new(state),
             handlers: Handlers::default(),
             missed: AtomicU64::new(0),
             evaluations: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            evaluated_us: AtomicU64::new(0),
         };
         monitor.set_rules(rules);
         monitor
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MonitorState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces all rules. Rules with an unchanged definition keep their state; states of changed
     /// and removed rules are closed by the next evaluation.
-    pub fn set_rules(&self, rules: Vec<Rule>) {
+    pub(crate) fn set_rules(&self, rules: Vec<Rule>) {
         let mut state = self.lock();
         let all: Vec<Rule> = rules.into_iter().chain([self_rule()]).collect();
         all.iter().for_each(|rule| state.forget_changed(rule));
-        state.rules = all.into_iter().map(Arc::new).collect();
-        let kept: Vec<String> = state.rules.iter().map(|rule| rule.id.clone()).collect();
+        state.view.rules = all.into_iter().map(Arc::new).collect();
         // The runs of other rules are recomputed from the latest rows.
-        let State { rules, runs, .. } = &mut *state;
-        runs.retain(|rule_id, runs| {
-            rules.iter().any(|rule| rule.id == *rule_id && runs.match_rule(rule))
-        });
-        state.notes.retain(|rule_id, _| kept.contains(rule_id));
+        let MonitorState { view, runs, .. } = &mut *state;
+        runs.retain(|rule_id, runs| view.rule(rule_id).is_some_and(|rule| runs.match_rule(rule)));
+        let MonitorView { rules, notes, .. } = view;
+        notes.retain(|rule_id, _| rules.iter().any(|rule| rule.id == *rule_id));
         state.publish();
     }
 
     /// Adds a rule, or replaces the one with the same id.
-    pub fn register(&self, rule: Rule) {
+    pub(crate) fn register(&self, rule: Rule) {
         let mut state = self.lock();
         if state.runs.get(&rule.id).is_some_and(|runs| !runs.match_rule(&rule)) {
             state.runs.remove(&rule.id);
         }
         state.forget_changed(&rule);
         let rule = Arc::new(rule);
-        match state.rules.iter().position(|known| known.id == rule.id) {
-            Some(place) => state.rules[place] = rule,
-            None => state.rules.insert(0, rule),
+        match state.view.rules.iter().position(|known| known.id == rule.id) {
+            Some(place) => state.view.rules[place] = rule,
+            None => state.view.rules.insert(0, rule),
         }
         state.publish();
     }
 
-    /// Counts evaluations that were due while another one was running.
-    pub fn add_missed(&self, count: u64) {
-        self.missed.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Number of evaluations, of missed and of failed ones, since startup.
-    pub fn counts(&self) -> (u64, u64, u64) {
+    /// Counters of the evaluations.
+    pub fn counts(&self) -> AlertCounts {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (load(&self.evaluations), load(&self.missed), load(&self.failed))
+        AlertCounts {
+            evaluations_total: load(&self.evaluations),
+            missed_total: load(&self.missed),
+            failed_total: load(&self.failed),
+            evaluated_at: self.published.get().evaluated_at,
+        }
     }
 
     /// Evaluates every rule at `now`, writes the changes and returns the ids of opened incidents.
@@ -158,51 +180,51 @@ impl Monitor {
     ///
     /// # Errors
     /// If the file cannot be read or written; states are then unchanged.
-    pub fn evaluate(
-        &self,
-        gate: &dyn WriteGate,
-        now: Timestamp,
-        in_grace: bool,
-    ) -> Result<Vec<String>> {
+    pub(crate) fn evaluate(&self, now: Timestamp, in_grace: bool) -> Result<Vec<String>> {
         let mut state = self.lock();
         self.evaluations.fetch_add(1, Ordering::Relaxed);
-        let result = self.evaluate_all(&mut state, gate, now, in_grace);
-        if result.is_err() {
+        let result = self.evaluate_all(&mut state, now, in_grace);
+        if result.is_ok() {
+            self.evaluated_us.store(self.clock.monotonic_us().max(1), Ordering::SeqCst);
+        } else {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
         self.notify_handlers(state);
         result
     }
 
+    /// Time since the last evaluation, in milliseconds; `None` before the first. A jump of the wall
+    /// clock does not make an evaluation late.
+    pub(crate) fn evaluated_before_ms(&self) -> Option<i64> {
+        let evaluated_us = self.evaluated_us.load(Ordering::SeqCst);
+        let elapsed_us = self.clock.monotonic_us().saturating_sub(evaluated_us);
+        (evaluated_us > 0).then(|| i64::try_from(elapsed_us / 1_000).unwrap_or(i64::MAX))
+    }
+
     /// Calls `handler` with every transition written from now on.
-    pub fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
+    pub(crate) fn on_event(&self, handler: Arc<dyn Fn(&AlertEvent) + Send + Sync>) {
         self.handlers.add(handler);
         self.lock().has_handlers = true;
     }
 
     /// Notifies handlers of written transitions without holding the lock, so a handler may use the
     /// monitor.
-    fn notify_handlers(&self, mut state: MutexGuard<'_, State>) {
+    fn notify_handlers(&self, mut state: MutexGuard<'_, MonitorState>) {
         let transitions = std::mem::take(&mut state.pending_events);
         drop(state);
         self.handlers.notify(&transitions);
     }
 
     /// Writes a draft and applies it to the state.
-    fn write(
-        store: &Store,
-        gate: &dyn WriteGate,
-        state: &mut State,
-        draft: &mut Draft,
-    ) -> Result<()> {
+    fn write(&self, state: &mut MonitorState, draft: &mut AlertDraft) -> Result<()> {
         if draft.changes.is_empty() {
             return Ok(());
         }
-        draft.resolve_follow_ups(store)?;
+        draft.resolve_follow_ups(&self.store)?;
         // Shared instead of cloned, because thousands of groups may change at once.
         let changes = Arc::new(std::mem::take(&mut draft.changes));
         let written = Arc::clone(&changes);
-        gate.write(move |writer| writer.apply_alerts(&written))?;
+        self.gate.write(move |writer| writer.apply_alerts(&written))?;
         let changes = Arc::unwrap_or_clone(changes);
         let opened = changes.incidents.iter().map(|incident| incident.incident_id.clone());
         draft.opened.extend(opened);
@@ -214,58 +236,46 @@ impl Monitor {
     /// Acknowledges an incident, which stops its reminders.
     pub fn acknowledge(
         &self,
-        gate: &dyn WriteGate,
         incident_id: &str,
         actor: &str,
         note: Option<&str>,
-        now: Timestamp,
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
         let Some((rule_id, group_key, mut known)) = state.owner(incident_id) else {
-            return self.not_open(incident_id);
+            return self.outcome(incident_id, AckOutcome::Over);
         };
-        crate::alert::step::acknowledge(&mut known.instance, actor, now);
+        let now = self.clock.read().steady;
+        (known.instance.acked_by, known.instance.acked_at) = (Some(actor.to_owned()), Some(now));
         let changes =
             queries::acknowledged(incident_id, (rule_id, group_key, known), (actor, note, now));
-        let written = changes.clone();
-        gate.write(move |writer| writer.apply_alerts(&written))?;
-        state.apply(changes);
-        self.done(incident_id)
+        self.write(&mut state, &mut AlertDraft { changes, ..AlertDraft::default() })?;
+        self.outcome(incident_id, AckOutcome::Done)
     }
 
-    /// Closes an incident manually. A failure run starts another incident only after a further
-    /// failure; other rules as soon as their condition holds long enough again.
+    /// Closes an incident manually and notifies its receivers. A failure run starts another
+    /// incident only after a further failure; other rules as soon as their condition holds long
+    /// enough again.
     pub fn close(
         &self,
-        gate: &dyn WriteGate,
         incident_id: &str,
-        (actor, comment): (&str, Option<&str>),
-        now: Timestamp,
+        actor: &str,
+        comment: Option<&str>,
     ) -> Result<AckOutcome> {
         let mut state = self.lock();
         state.load(&self.store)?;
-        self.handle_clock_set_back(&mut state, gate, now)?;
+        let now = self.clock.read().steady;
+        self.handle_clock_set_back(&mut state, now)?;
         let Some((rule_id, group_key, known)) = state.owner(incident_id) else {
-            return self.not_open(incident_id);
+            return self.outcome(incident_id, AckOutcome::Over);
         };
         let incident = self.incidents(vec![incident_id.to_owned()])?.pop();
-        let rule = match state.rule(&rule_id).cloned() {
+        let rule = match state.view.rule(&rule_id).cloned() {
             Some(rule) => rule,
             None => Arc::new(queries::placeholder_rule(rule_id, incident.as_ref())),
         };
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
-        let about = Circumstances {
-            group: &group,
-            group_key: &group_key,
-            identity: &known.identity,
-            at: now,
-            now,
-            is_muted: false,
-            inhibited: &[],
-            may_fire: false,
-            send_after: now,
-        };
+        let about = Circumstances::closing(&group, &group_key, &known.identity, now);
         let judgement = Judgement {
             value: known.instance.value,
             // The incident's own threshold, which may be a budget in tokens or a past spike line.
@@ -275,19 +285,20 @@ impl Monitor {
             ..Judgement::bare(Verdict::Closed(EndReason::Manual))
         };
         let comment = comment.map(str::to_owned);
-        let closing = Closing { actor: actor.to_owned(), comment };
-        let mut draft = Draft::by(closing);
+        let closing = Some(Closing { actor: actor.to_owned(), comment });
+        let mut draft = AlertDraft { closing, ..AlertDraft::default() };
         if let Some(observed) = draft.observe(&rule, judgement, about, Some(&known)) {
             let at = observed.after.evaluated_at.unwrap_or(now);
-            state.traces.record(&rule.id, &group_key, at, &judgement, Some(&observed.after), false);
+            let after = Some(&observed.after);
+            state.view.traces.record(&rule.id, &group_key, at, &judgement, after, false);
         }
         if rule.metric == AlertMetric::ConsecutiveFailures {
             self.close_run(&mut state, &rule, &group, now)?;
             draft.changes.progress = Some(state.progress);
             draft.changes.runs = unsaved(&state, true);
         }
-        Self::write(&self.store, gate, &mut state, &mut draft)?;
+        self.write(&mut state, &mut draft)?;
         self.notify_handlers(state);
-        self.done(incident_id)
+        self.outcome(incident_id, AckOutcome::Done)
     }
 }

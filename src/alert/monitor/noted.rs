@@ -5,6 +5,8 @@ use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, Rule, RuleState};
 use crate::model::time::HOUR_MS;
 
+/// Actor of automatic transitions and remarks.
+pub(super) const MONITOR: &str = "monitor";
 /// Minimum time between two reports that a rule has too many groups, in milliseconds.
 const REPORT_INTERVAL_MS: i64 = HOUR_MS;
 /// Reason of the history event for a rule with too many groups.
@@ -22,7 +24,8 @@ pub(super) struct LastValue {
 /// requests.
 #[derive(Debug, Default)]
 pub(super) struct Worst {
-    found: Option<((RuleState, u64), LastValue)>,
+    /// Rank and value of the worst group; `None` if no group has a value.
+    pub(super) found: Option<((RuleState, u64), LastValue)>,
 }
 
 impl Worst {
@@ -33,11 +36,6 @@ impl Worst {
         if self.found.is_none_or(|(worst, _)| rank > worst) {
             self.found = Some((rank, LastValue { value, samples: judgement.samples, at }));
         }
-    }
-
-    /// The value of the worst group; `None` if no group has a value.
-    pub(super) fn value(&self) -> Option<LastValue> {
-        self.found.map(|(_, value)| value)
     }
 }
 
@@ -56,23 +54,10 @@ pub(super) fn report_truncation(
         rule = %rule.id, max_groups,
         "an alert rule has more groups than alerting.max_groups; only the largest are evaluated"
     );
-    Some(AlertEvent {
-        at,
-        incident_id: None,
-        rule_id: rule.id.clone(),
-        group_key: String::new(),
-        from_state: String::new(),
-        to_state: String::new(),
-        reason: TOO_MANY_GROUPS.to_owned(),
-        value: None,
-        threshold: None,
-        samples: None,
-        events: None,
-        actor: "monitor".to_owned(),
-        note: Some(format!(
-            "more than {max_groups} groups (alerting.max_groups); only the largest are evaluated"
-        )),
-    })
+    let note = format!(
+        "more than {max_groups} groups (alerting.max_groups); only the largest are evaluated"
+    );
+    Some(AlertEvent::remark(at, &rule.id, TOO_MANY_GROUPS, MONITOR, Some(note)))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::Monitor;
 use super::noted::LastValue;
-use super::state::Known;
-use super::view::View;
+use super::view::{GroupStates, KnownState, MonitorView};
+use crate::alert::observation::Verdict;
 use crate::alert::trace::Evaluation;
 use crate::error::Result;
 use crate::model::Timestamp;
@@ -76,13 +76,8 @@ impl Monitor {
     }
 
     /// All rules, including the monitor's own.
-    pub fn all_rules(&self) -> Vec<Arc<Rule>> {
+    pub(crate) fn all_rules(&self) -> Vec<Arc<Rule>> {
         self.published.get().rules.clone()
-    }
-
-    /// Time of the last evaluation.
-    pub fn evaluated_at(&self) -> Option<Timestamp> {
-        self.published.get().evaluated_at
     }
 
     /// States of open incidents by incident id.
@@ -97,20 +92,15 @@ impl Monitor {
 
     /// Explains why a rule did or did not fire for a group; `None` if the rule does not exist. A
     /// budget group without a period means the current period.
-    pub fn explain(
+    pub(crate) fn explain(
         &self,
         rule_id: &str,
-        group: &AlertGroup,
-        now: Timestamp,
+        mut group: AlertGroup,
     ) -> Result<Option<Explanation>> {
+        let now = self.clock.read().steady;
         let view = self.published.loaded(&self.store)?;
         let Some(rule) = view.rule(rule_id).cloned() else { return Ok(None) };
-        let mut group = group.clone();
-        if let (crate::model::alert::EvaluationWindow::Period(period), None) =
-            (rule.condition.window, &group.period)
-        {
-            group.period = Some(period.name(now, rule.tz));
-        }
+        group.period = group.period.or_else(|| rule.condition.window.period_at(now, rule.tz));
         let key = group.key();
         let known = view.instances.get(rule_id).and_then(|groups| groups.get(&*key));
         let instance = known.map(|known| known.instance.clone()).unwrap_or_default();
@@ -127,18 +117,14 @@ impl Monitor {
         }))
     }
 
-    /// The ended incident, or `Unknown`.
-    pub(super) fn not_open(&self, incident_id: &str) -> Result<AckOutcome> {
-        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Over))
-    }
-
-    /// The incident after a change.
-    pub(super) fn done(&self, incident_id: &str) -> Result<AckOutcome> {
-        Ok(self.incident(incident_id)?.map_or(AckOutcome::Unknown, AckOutcome::Done))
-    }
-
-    fn incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
-        Ok(self.incidents(vec![incident_id.to_owned()])?.pop())
+    /// The outcome of a change: `outcome` of the incident, or `Unknown`.
+    pub(super) fn outcome(
+        &self,
+        incident_id: &str,
+        outcome: fn(AlertIncident) -> AckOutcome,
+    ) -> Result<AckOutcome> {
+        let incident = self.incidents(vec![incident_id.to_owned()])?.pop();
+        Ok(incident.map_or(AckOutcome::Unknown, outcome))
     }
 
     /// The incidents with these ids, in this order.
@@ -156,7 +142,7 @@ impl Monitor {
     }
 
     /// Time and value of the group's last evaluation, while this incident is open.
-    pub fn current(
+    pub(crate) fn current(
         &self,
         rule_id: &str,
         group: &AlertGroup,
@@ -170,9 +156,9 @@ impl Monitor {
     }
 }
 
-fn status(view: &View, rule: &Arc<Rule>) -> RuleStatus {
+fn status(view: &MonitorView, rule: &Arc<Rule>) -> RuleStatus {
     let mut notes = view.notes.get(&rule.id).cloned().unwrap_or_default();
-    let empty = super::state::Groups::default();
+    let empty = GroupStates::default();
     let groups = view.instances.get(&rule.id).map_or(&empty, |groups| &**groups);
     // A group with a state has matched something.
     notes.matches_nothing &= groups.is_empty();
@@ -182,17 +168,13 @@ fn status(view: &View, rule: &Arc<Rule>) -> RuleStatus {
     }
     let worst = groups.values().max_by_key(|known| known.instance.shown());
     let latest = view.traces.latest(&rule.id).max_by_key(|last| last.judgement.samples);
-    let quiet = match &latest {
-        Some(last) if last.judgement.verdict == crate::alert::Verdict::Insufficient => {
-            RuleState::NoData
-        }
-        _ => RuleState::Ok,
-    };
+    let has_data = latest.is_none_or(|last| last.judgement.verdict != Verdict::Insufficient);
     let shown = match worst.map(|known| known.instance.shown()) {
         _ if rule.inactive.is_some() || notes.matches_nothing => RuleState::Inactive,
         _ if notes.failures > 0 => RuleState::Error,
         Some(state) if state > RuleState::Ok => state,
-        _ => quiet,
+        _ if has_data => RuleState::Ok,
+        _ => RuleState::NoData,
     };
     let detail = rule.inactive.clone().or_else(|| {
         let truncated = notes.is_truncated.then(|| "more groups than max_groups".to_owned());
@@ -221,40 +203,32 @@ fn status(view: &View, rule: &Arc<Rule>) -> RuleStatus {
 
 /// A placeholder for a removed rule, filled in from its incident.
 pub(super) fn placeholder_rule(rule_id: String, incident: Option<&AlertIncident>) -> Rule {
-    let rule = Rule { id: rule_id, ..super::self_rule() };
-    match incident {
-        Some(AlertIncident { rule_name, severity, message, .. }) => Rule {
-            name: rule_name.to_string(),
-            severity: severity.to_string(),
-            summary: message.clone(),
-            ..rule
-        },
-        None => rule,
+    let mut rule = Rule { id: rule_id, ..super::self_rule() };
+    if let Some(AlertIncident { rule_name, severity, message, .. }) = incident {
+        rule.name = rule_name.to_string();
+        rule.severity = severity.to_string();
+        rule.summary.clone_from(message);
     }
+    rule
 }
 
 /// The changes of an acknowledgement.
 pub(super) fn acknowledged(
     incident_id: &str,
-    (rule_id, group_key, known): (String, String, Known),
+    (rule_id, group_key, known): (String, String, KnownState),
     (actor, note, now): (&str, Option<&str>, Timestamp),
 ) -> AlertChanges {
     let phase = known.instance.phase.as_str();
     AlertChanges {
         events: vec![AlertEvent {
-            at: now,
             incident_id: Some(incident_id.to_owned()),
-            rule_id: rule_id.clone(),
             group_key: group_key.clone(),
             from_state: phase.to_owned(),
             to_state: phase.to_owned(),
-            reason: "acknowledged".to_owned(),
             value: known.instance.value,
-            threshold: None,
             samples: Some(known.instance.samples),
             events: Some(known.instance.events),
-            actor: actor.to_owned(),
-            note: note.map(str::to_owned),
+            ..AlertEvent::remark(now, &rule_id, "acknowledged", actor, note.map(str::to_owned))
         }],
         instances: vec![InstanceChange {
             rule_id,
@@ -264,9 +238,8 @@ pub(super) fn acknowledged(
         }],
         incident_changes: vec![IncidentChange {
             incident_id: incident_id.to_owned(),
-            peak_value: None,
-            ended: None,
             acked: Some((actor.to_owned(), now)),
+            ..IncidentChange::default()
         }],
         ..AlertChanges::default()
     }

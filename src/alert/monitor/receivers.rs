@@ -17,8 +17,8 @@ pub(super) fn receivers(rule: &Rule) -> impl Iterator<Item = &str> {
     std::iter::once(LOG_CHANNEL).chain(named)
 }
 
-/// Times of a notification: when it is written, and until when the first one of a rule waits for
-/// others.
+/// Times of a notification: when it is written, and until when the first one of a group waits for
+/// others of the rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) now: Timestamp,
@@ -74,9 +74,12 @@ impl FollowUp {
     fn outgoing(&self, first: &[&FirstMessage]) -> Vec<OutgoingAlert> {
         let known = |channel: &str| first.iter().find(|known| known.channel == channel);
         let to = |channel: &str| {
-            let message = match known(channel) {
-                Some(known) => self.as_follow_up(&known.payload),
-                None => self.as_first(),
+            let message = match (known(channel), self.message.kind) {
+                (Some(known), _) => self.as_follow_up(&known.payload),
+                (None, NotificationKind::Reminder) => {
+                    Notification { kind: NotificationKind::Firing, ..self.message.clone() }
+                }
+                (None, _) => self.message.clone(),
             };
             self.timing.outgoing(&message, channel)
         };
@@ -113,15 +116,6 @@ impl FollowUp {
             message.summary = first.summary;
         }
         message
-    }
-
-    /// The notification for a channel that was not notified of the incident yet.
-    fn as_first(&self) -> Notification {
-        let kind = match self.message.kind {
-            NotificationKind::Reminder => NotificationKind::Firing,
-            kind => kind,
-        };
-        Notification { kind, ..self.message.clone() }
     }
 }
 

@@ -5,83 +5,22 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::noted::LastValue;
-use super::view::{Published, View};
+use super::view::{KnownState, MonitorView, Published, RuleNotes, stored_states};
 use crate::alert::runs::Runs;
 use crate::alert::trace::Traces;
 use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{AlertEvent, AlertInstance, Rule};
 use crate::model::failure_log::FailureLog;
-use crate::store::{AlertChanges, MonitorProgress, Reader, Store, StoredRuns};
-
-/// A stored state.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// Hash of the rule's definition.
-    pub(super) identity: Arc<[u8]>,
-    pub(super) instance: AlertInstance,
-    /// Number of the last evaluation of this group.
-    pub(super) round: u64,
-}
-
-/// States by group; behind pointers, because hash tables are half empty and views share the states.
-pub(super) type Groups = FxHashMap<Arc<str>, Arc<Known>>;
-
-/// States and progress as stored.
-pub(super) struct Stored {
-    pub(super) instances: FxHashMap<String, Arc<Groups>>,
-    pub(super) progress: MonitorProgress,
-}
-
-impl Stored {
-    /// Reads states and progress.
-    pub(super) fn read(reader: &Reader<'_>) -> Result<Self> {
-        let progress = reader.monitor_progress()?;
-        let mut by_rule: FxHashMap<String, Groups> = FxHashMap::default();
-        for stored in reader.alert_instances()? {
-            let mut instance = stored.instance;
-            // Every evaluation covers every state but writes only those that changed.
-            instance.evaluated_at = instance.evaluated_at.max(progress.evaluated_at);
-            let identity = Arc::from(stored.identity_hash);
-            let known = Known { identity, instance, round: 0 };
-            let groups = by_rule.entry(stored.rule_id).or_default();
-            groups.insert(stored.group_key.into(), Arc::new(known));
-        }
-        let instances =
-            by_rule.into_iter().map(|(rule_id, groups)| (rule_id, Arc::new(groups))).collect();
-        Ok(Self { instances, progress })
-    }
-}
-
-/// What the monitor keeps about a rule besides its groups.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RuleNotes {
-    /// Number of consecutive failed evaluations.
-    pub(super) failures: u32,
-    /// Throttles log lines about failures.
-    pub(super) failure_log: FailureLog,
-    /// Whether there were more groups than are evaluated.
-    pub(super) is_truncated: bool,
-    /// Time of the last report about too many groups.
-    pub(super) truncation_reported_at: Option<Timestamp>,
-    /// Time of the last successful evaluation.
-    pub(super) evaluated_at: Option<Timestamp>,
-    /// Its value; for failure runs, the last known value.
-    pub(super) last_value: Option<LastValue>,
-    /// Whether the filter matched nothing for a week.
-    pub(super) matches_nothing: bool,
-    /// Time of that check.
-    pub(super) matched_at: Option<Timestamp>,
-}
+use crate::store::{AlertChanges, MonitorProgress, Store, StoredRuns};
 
 /// State of the evaluations. Its lock may be held during disk access; readers use the published
 /// view.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct MonitorState {
     pub(super) published: Arc<Published>,
-    pub(super) rules: Vec<Arc<Rule>>,
-    pub(super) is_loaded: bool,
-    pub(super) instances: FxHashMap<String, Arc<Groups>>,
+    /// The view to publish next.
+    pub(super) view: MonitorView,
     /// Number of the current evaluation.
     pub(super) round: u64,
     /// Failure runs by rule.
@@ -91,9 +30,6 @@ pub(super) struct State {
     /// Whether the rows that arrived before startup were processed.
     pub(super) is_caught_up: bool,
     pub(super) progress: MonitorProgress,
-    pub(super) traces: Traces,
-    pub(super) notes: FxHashMap<String, RuleNotes>,
-    pub(super) evaluated_at: Option<Timestamp>,
     /// Rules whose first notifications wait for others, and until when.
     pub(super) group_waits: FxHashMap<String, Timestamp>,
     /// Whether there are transition handlers.
@@ -102,34 +38,32 @@ pub(super) struct State {
     pub(super) pending_events: Vec<AlertEvent>,
 }
 
-impl State {
+impl MonitorState {
     /// Reads the stored state, once.
     pub(super) fn load(&mut self, store: &Store) -> Result<()> {
-        if self.is_loaded {
+        if self.view.is_loaded {
             return Ok(());
         }
-        let (Stored { instances, progress }, runs) =
-            store.read(|reader| Ok((Stored::read(reader)?, reader.alert_runs()?)))?;
-        self.instances = instances;
+        let ((instances, progress), runs) =
+            store.read(|reader| Ok((stored_states(reader)?, reader.alert_runs()?)))?;
         self.stored_runs =
             runs.into_iter().map(|runs| (runs.rule_id.clone(), Some(runs))).collect();
         self.progress = progress;
-        self.evaluated_at = progress.evaluated_at;
-        self.is_loaded = true;
+        self.view.instances = instances;
+        self.view.evaluated_at = progress.evaluated_at;
+        self.view.is_loaded = true;
         self.publish();
         Ok(())
     }
 
+    /// The notes about a rule.
+    pub(super) fn notes(&mut self, rule: &Rule) -> &mut RuleNotes {
+        self.view.notes.entry(rule.id.clone()).or_default()
+    }
+
     /// Publishes the state for readers; everything in it must be on disk.
     pub(super) fn publish(&self) {
-        self.published.replace(View {
-            rules: self.rules.clone(),
-            is_loaded: self.is_loaded,
-            instances: self.instances.clone(),
-            traces: self.traces.clone(),
-            notes: self.notes.clone(),
-            evaluated_at: self.evaluated_at,
-        });
+        self.published.replace(self.view.clone());
     }
 
     /// Applies written changes and publishes the state.
@@ -140,16 +74,14 @@ impl State {
         }
         let round = self.round;
         for change in changes.instances {
+            let groups = Arc::make_mut(self.view.instances.entry(change.rule_id).or_default());
             match change.instance {
                 Some(instance) => {
-                    let known = Known { identity: change.identity_hash, instance, round };
-                    let groups = self.instances.entry(change.rule_id).or_default();
-                    Arc::make_mut(groups).insert(change.group_key.into(), Arc::new(known));
+                    let known = KnownState { identity: change.identity_hash, instance, round };
+                    groups.insert(change.group_key.into(), Arc::new(known));
                 }
                 None => {
-                    if let Some(groups) = self.instances.get_mut(&change.rule_id) {
-                        Arc::make_mut(groups).remove(&*change.group_key);
-                    }
+                    groups.remove(&*change.group_key);
                 }
             }
         }
@@ -169,7 +101,7 @@ impl State {
 
     /// Limits all other remembered times to `now`, after the clock was set back.
     pub(super) fn limit_times(&mut self, now: Timestamp) {
-        for notes in self.notes.values_mut() {
+        for notes in self.view.notes.values_mut() {
             notes.failure_log = FailureLog::default();
             notes.truncation_reported_at = notes.truncation_reported_at.min(Some(now));
             notes.matched_at = notes.matched_at.min(Some(now));
@@ -180,12 +112,17 @@ impl State {
         self.runs.values_mut().for_each(|runs| runs.limit_starts(now));
         self.group_waits.clear();
         // Their times must increase.
-        self.traces = Traces::default();
+        self.view.traces = Traces::default();
     }
 
     /// The state of a group, if it belongs to this definition of the rule.
-    pub(super) fn known(&self, rule_id: &str, group_key: &str, identity: &[u8]) -> Option<&Known> {
-        let known = self.instances.get(rule_id)?.get(group_key)?;
+    pub(super) fn known(
+        &self,
+        rule_id: &str,
+        group_key: &str,
+        identity: &[u8],
+    ) -> Option<&KnownState> {
+        let known = self.view.instances.get(rule_id)?.get(group_key)?;
         (*known.identity == *identity).then_some(known)
     }
 
@@ -197,11 +134,10 @@ impl State {
         group_key: &str,
         after: Option<AlertInstance>,
     ) {
-        let round = self.round;
-        let groups = self.instances.get_mut(rule_id).map(Arc::make_mut);
+        let groups = self.view.instances.get_mut(rule_id).map(Arc::make_mut);
         if let Some(known) = groups.and_then(|groups| groups.get_mut(group_key)) {
             let known = Arc::make_mut(known);
-            known.round = round;
+            known.round = self.round;
             if let Some(after) = after {
                 known.instance = after;
             }
@@ -216,8 +152,8 @@ impl State {
             return *until;
         }
         let is_announced =
-            |known: &Known| known.instance.is_announced && known.instance.phase.is_open();
-        let mut groups = groups_of(&self.instances, &rule.id);
+            |known: &KnownState| known.instance.is_announced && known.instance.phase.is_open();
+        let mut groups = self.view.groups_of(&rule.id);
         if wait_ms == 0 || groups.any(|(_, known)| is_announced(known)) {
             return now;
         }
@@ -226,37 +162,24 @@ impl State {
 
     /// Groups of a rule that the current evaluation has not covered.
     pub(super) fn not_evaluated(&self, rule_id: &str) -> Vec<Arc<str>> {
-        let groups = groups_of(&self.instances, rule_id);
-        let missing = groups.filter(|(_, known)| known.round != self.round);
+        let missing = self.view.groups_of(rule_id).filter(|(_, known)| known.round != self.round);
         missing.map(|(key, _)| Arc::clone(key)).collect()
     }
 
     /// Drops the evaluations of a rule if `rule` has another definition.
     pub(super) fn forget_changed(&mut self, rule: &Rule) {
-        if self.rule(&rule.id).is_some_and(|known| known.identity() != rule.identity()) {
-            self.traces.forget(&rule.id);
+        if self.view.rule(&rule.id).is_some_and(|known| known.identity() != rule.identity()) {
+            self.view.traces.forget(&rule.id);
         }
     }
 
-    /// The rule with this id.
-    pub(super) fn rule(&self, rule_id: &str) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.id == rule_id)
-    }
-
     /// Rule, group and state of an open incident.
-    pub(super) fn owner(&self, incident_id: &str) -> Option<(String, String, Known)> {
-        self.instances.iter().find_map(|(rule_id, groups)| {
-            let is_it = |known: &Known| known.instance.incident_id.as_deref() == Some(incident_id);
-            let (key, known) = groups.iter().find(|(_, known)| is_it(known))?;
-            Some((rule_id.clone(), key.to_string(), Known::clone(known)))
+    pub(super) fn owner(&self, incident_id: &str) -> Option<(String, String, KnownState)> {
+        self.view.instances.iter().find_map(|(rule_id, groups)| {
+            let (key, known) = groups
+                .iter()
+                .find(|(_, known)| known.instance.incident_id.as_deref() == Some(incident_id))?;
+            Some((rule_id.clone(), key.to_string(), KnownState::clone(known)))
         })
     }
-}
-
-/// The states of a rule by group.
-pub(super) fn groups_of<'s>(
-    instances: &'s FxHashMap<String, Arc<Groups>>,
-    rule_id: &str,
-) -> impl Iterator<Item = (&'s Arc<str>, &'s Arc<Known>)> + use<'s> {
-    instances.get(rule_id).into_iter().flat_map(|groups| groups.iter())
 }

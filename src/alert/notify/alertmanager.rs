@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http_client::HttpClient;
-use super::labels::{annotations, labels, rfc3339};
-use super::retry::Verdict;
+use super::http_client::ReceiverClient;
+use super::labels::{annotations, labels};
 use super::text::Links;
-use super::{Attempt, Channel, Item, Message};
+use super::{Attempt, Channel, ChannelMessage, MessageItem};
 use crate::alert::notification::NotificationKind;
-use crate::config::Endpoint;
-use crate::error::Result;
 use crate::model::Timestamp;
 
 /// Interval of refreshes.
@@ -24,24 +21,18 @@ const PATH: &str = "/api/v2/alerts";
 
 /// Posts to every server of a cluster.
 pub(super) struct Alertmanager {
-    clients: Vec<HttpClient>,
-    links: Links,
+    pub(super) clients: Vec<ReceiverClient>,
+    pub(super) links: Links,
 }
 
 impl Alertmanager {
-    /// A client for a cluster.
-    pub(super) fn new(endpoints: &[Endpoint], links: Links) -> Result<Self> {
-        let clients = endpoints.iter().cloned().map(HttpClient::new).collect::<Result<_>>()?;
-        Ok(Self { clients, links })
-    }
-
     /// Posts to all servers; delivered if one accepts, because the servers gossip.
     fn post(&self, alerts: &[Value], now: Timestamp) -> Attempt {
         let body = Value::from(alerts).to_string();
         let attempts: Vec<(&str, Attempt)> = self
             .clients
             .iter()
-            .map(|client| (client.origin(), client.post(PATH, &[], body.as_bytes(), now)))
+            .map(|client| (client.endpoint.origin(), client.post(PATH, &[], body.as_bytes(), now)))
             .collect();
         for (origin, attempt) in &attempts {
             if let Some(error) = &attempt.error {
@@ -52,29 +43,21 @@ impl Alertmanager {
                 );
             }
         }
-        let rank = |attempt: &Attempt| match attempt.verdict {
-            Verdict::Delivered => 0,
-            Verdict::Retry => 1,
-            Verdict::Dead => 2,
-            Verdict::Gone => 3,
-        };
-        let best = attempts.into_iter().map(|(_, attempt)| attempt).min_by_key(rank);
+        let best = attempts.into_iter().map(|(_, attempt)| attempt);
+        let best = best.min_by_key(|attempt| attempt.class);
         best.unwrap_or_else(|| Attempt::failed("no server is configured"))
     }
 }
 
 impl Channel for Alertmanager {
-    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+    fn send(&mut self, message: &ChannelMessage, now: Timestamp) -> Attempt {
         let alerts: Vec<Value> =
             message.items.iter().map(|item| alert(item, message.kind, now, &self.links)).collect();
         self.post(&alerts, now)
     }
 
-    fn refresh(&mut self, items: &[Item], now: Timestamp) -> Attempt {
-        if items.is_empty() {
-            return Attempt::delivered(None);
-        }
-        let alert = |item: &Item| alert(item, item.notification.kind, now, &self.links);
+    fn refresh(&mut self, items: &[MessageItem], now: Timestamp) -> Attempt {
+        let alert = |item: &MessageItem| alert(item, item.notification.kind, now, &self.links);
         self.post(&items.iter().map(alert).collect::<Vec<_>>(), now)
     }
 
@@ -83,7 +66,7 @@ impl Channel for Alertmanager {
     }
 }
 
-fn alert(item: &Item, kind: NotificationKind, now: Timestamp, links: &Links) -> Value {
+fn alert(item: &MessageItem, kind: NotificationKind, now: Timestamp, links: &Links) -> Value {
     let notification = &item.notification;
     let mut labels = labels(notification);
     let ends_at = match (kind, notification.ended_at) {
@@ -98,8 +81,8 @@ fn alert(item: &Item, kind: NotificationKind, now: Timestamp, links: &Links) -> 
     let mut alert = json!({
         "labels": labels,
         "annotations": annotations(item),
-        "startsAt": rfc3339(notification.fired_at),
-        "endsAt": rfc3339(ends_at),
+        "startsAt": notification.fired_at,
+        "endsAt": ends_at,
     });
     let link = links.incident(&notification.incident_id);
     if !link.is_empty() {
@@ -116,7 +99,7 @@ mod tests {
     #[test]
     fn a_firing_alert_is_valid_for_four_minutes_and_an_ended_one_keeps_its_end() {
         let now = Timestamp::parse_rfc3339("2026-11-23T02:10:00Z").unwrap();
-        let of = |item: &Item| alert(item, item.notification.kind, now, &Links::new(""));
+        let of = |item: &MessageItem| alert(item, item.notification.kind, now, &Links::new(""));
         assert_eq!(of(&firing("i1", "acme"))["endsAt"], "2026-11-23T02:14:00Z");
         assert_eq!(of(&resolved("i1", "acme"))["endsAt"], "2026-11-23T02:31:10Z");
         assert_eq!(

@@ -9,9 +9,9 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{SmtpTransport, Transport as _};
 
-use super::retry::Verdict;
-use super::text::{Links, group, headline, lines};
-use super::{Attempt, Channel, Message};
+use super::retry::ResponseClass;
+use super::text::{Links, group, headline, lines, one_line};
+use super::{Attempt, Channel, ChannelMessage};
 use crate::config::{EmailConfig, EmailTls};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
@@ -61,7 +61,7 @@ impl Email {
         })
     }
 
-    fn compose(&self, message: &Message, now: Timestamp) -> Option<lettre::Message> {
+    fn compose(&self, message: &ChannelMessage, now: Timestamp) -> Option<lettre::Message> {
         let domain = self.from.email.domain();
         let builder: MessageBuilder = self
             .to
@@ -119,25 +119,19 @@ impl Header for AutoSubmitted {
     }
 }
 
-fn subject(message: &Message) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let headline = headline(message);
-    format!("[chatgauge] {headline}").chars().map(clean).take(SUBJECT_CHARS_MAX).collect()
+fn subject(message: &ChannelMessage) -> String {
+    one_line(&format!("[chatgauge] {}", headline(message)), SUBJECT_CHARS_MAX)
 }
 
-fn body(message: &Message, links: &Links) -> String {
+fn body(message: &ChannelMessage, links: &Links) -> String {
     let mut text = headline(message) + "\n";
     for item in message.items.iter().take(DESCRIBED_MAX) {
         let notification = &item.notification;
         text.push('\n');
         if message.items.len() > 1 {
-            text.push_str(&group(notification));
-            text.push('\n');
+            text.extend([&*group(notification), "\n"]);
         }
-        for line in lines(item) {
-            text.push_str(&line);
-            text.push('\n');
-        }
+        lines(item).iter().for_each(|line| text.extend([line.as_str(), "\n"]));
         let link = links.incident(&notification.incident_id);
         let rows = [
             ("Severity", Some(notification.severity.as_str())),
@@ -157,10 +151,10 @@ fn body(message: &Message, links: &Links) -> String {
 }
 
 impl Channel for Email {
-    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+    fn send(&mut self, message: &ChannelMessage, now: Timestamp) -> Attempt {
         let Some(mail) = self.compose(message, now) else {
             let error = Some("composing the mail failed".to_owned());
-            return Attempt { verdict: Verdict::Dead, status: None, retry_after: None, error };
+            return Attempt { class: ResponseClass::Dead, status: None, retry_after: None, error };
         };
         match self.transport.send(&mail) {
             Ok(_) => Attempt::delivered(None),
@@ -171,16 +165,15 @@ impl Channel for Email {
 
 fn judge(error: &lettre::transport::smtp::Error) -> Attempt {
     let status = error.status().map(u16::from);
-    let verdict = if error.is_permanent() { Verdict::Dead } else { Verdict::Retry };
+    let class = if error.is_permanent() { ResponseClass::Dead } else { ResponseClass::Retry };
     let words = if error.is_timeout() {
         format!("timed out after {} s", TIMEOUT.as_secs())
     } else {
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));
         format!("{error}{}", source.unwrap_or_default())
     };
-    let clean = words.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let error = Some(clean.take(ERROR_CHARS_MAX).collect());
-    Attempt { verdict, status, retry_after: None, error }
+    let error = Some(one_line(&words, ERROR_CHARS_MAX));
+    Attempt { class, status, retry_after: None, error }
 }
 
 #[cfg(test)]

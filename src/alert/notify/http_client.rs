@@ -6,7 +6,8 @@ use std::time::Duration;
 use ureq::http::StatusCode;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::retry::{Verdict, verdict_of};
+use super::retry::{ResponseClass, class_of};
+use super::text::one_line;
 use super::{Attempt, USER_AGENT};
 use crate::config::Endpoint;
 use crate::error::{Error, Result};
@@ -24,17 +25,17 @@ const EXCERPT_CHARS_MAX: usize = 160;
 const SECRET_BYTES_MIN: usize = 8;
 
 /// A client for one receiver.
-pub(super) struct HttpClient {
+pub(super) struct ReceiverClient {
     agent: ureq::Agent,
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
 }
 
-impl HttpClient {
+impl ReceiverClient {
     /// Creates the client.
     ///
     /// # Errors
     /// If the CA bundle cannot be read or contains no certificate.
-    pub(super) fn new(endpoint: Endpoint) -> Result<Self> {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self> {
         let mut tls = TlsConfig::builder();
         if let Some(path) = &endpoint.ca_file {
             tls = tls.root_certs(RootCerts::new_with_certs(&read_ca_bundle(path)?));
@@ -49,7 +50,7 @@ impl HttpClient {
             // Alerts are rare, so a kept connection would often be dead.
             .max_idle_connections(0)
             .tls_config(tls.build());
-        Ok(Self { agent: config.build().new_agent(), endpoint })
+        Ok(Self { agent: config.build().new_agent(), endpoint: endpoint.clone() })
     }
 
     /// Posts JSON to the endpoint, or to `path` below it, and classifies the response.
@@ -78,11 +79,6 @@ impl HttpClient {
             Err(error) => Attempt::failed(describe(&error)),
         }
     }
-
-    /// Scheme, host and port.
-    pub(super) fn origin(&self) -> &str {
-        self.endpoint.origin()
-    }
 }
 
 /// Reads a CA bundle (PEM).
@@ -107,10 +103,10 @@ fn judge(
     endpoint: &Endpoint,
 ) -> Attempt {
     let status = response.status();
-    let verdict = verdict_of(status.as_u16());
+    let class = class_of(status.as_u16());
     let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|text| parse_retry_after(text, now));
-    if verdict == Verdict::Delivered {
+    if class == ResponseClass::Delivered {
         return Attempt::delivered(Some(status.as_u16()));
     }
     let body = response.body_mut().with_config().limit(RESPONSE_BYTES_MAX).read_to_vec();
@@ -121,7 +117,7 @@ fn judge(
         excerpt(&body)
     };
     let error = status_words(status, &quoted);
-    Attempt { verdict, status: Some(status.as_u16()), retry_after, error: Some(error) }
+    Attempt { class, status: Some(status.as_u16()), retry_after, error: Some(error) }
 }
 
 fn status_words(status: StatusCode, excerpt: &str) -> String {
@@ -150,9 +146,7 @@ fn repeats_secret(body: &[u8], endpoint: &Endpoint) -> bool {
 
 /// The start of a response, on one line.
 fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(EXCERPT_CHARS_MAX).collect::<String>().trim().to_owned()
+    one_line(&String::from_utf8_lossy(body), EXCERPT_CHARS_MAX).trim().to_owned()
 }
 
 /// Describes a failed exchange without the URL, which may be secret.

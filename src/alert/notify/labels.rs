@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::text::{Links, comparison};
-use super::{Item, Message};
+use super::{ChannelMessage, MessageItem};
 use crate::alert::notification::{Notification, NotificationKind};
-use crate::model::Timestamp;
 
 /// Alertmanager's `endsAt` for an alert without an end.
 const NO_END: &str = "0001-01-01T00:00:00Z";
@@ -28,7 +27,7 @@ pub(super) fn labels(notification: &Notification) -> BTreeMap<String, String> {
 }
 
 /// The annotations of an alert.
-pub(super) fn annotations(item: &Item) -> BTreeMap<String, String> {
+pub(super) fn annotations(item: &MessageItem) -> BTreeMap<String, String> {
     let notification = &item.notification;
     let mut annotations = BTreeMap::from([
         ("summary".to_owned(), notification.summary.clone()),
@@ -68,15 +67,15 @@ pub(super) const fn status(kind: NotificationKind) -> &'static str {
 }
 
 /// One alert of a webhook payload.
-pub(super) fn webhook_alert(item: &Item, kind: NotificationKind, links: &Links) -> Value {
+pub(super) fn webhook_alert(item: &MessageItem, kind: NotificationKind, links: &Links) -> Value {
     let labels = labels(&item.notification);
-    let ends_at = item.notification.ended_at.map_or_else(|| NO_END.to_owned(), rfc3339);
+    let ends_at = item.notification.ended_at.map_or_else(|| NO_END.to_owned(), |at| at.to_string());
     json!({
         "status": status(kind),
         "fingerprint": fingerprint(&labels),
         "labels": labels,
         "annotations": annotations(item),
-        "startsAt": rfc3339(item.notification.fired_at),
+        "startsAt": item.notification.fired_at,
         "endsAt": ends_at,
         "generatorURL": links.incident(&item.notification.incident_id),
     })
@@ -84,8 +83,8 @@ pub(super) fn webhook_alert(item: &Item, kind: NotificationKind, links: &Links) 
 
 /// Labels or annotations that all incidents of the message share.
 pub(super) fn common(
-    message: &Message,
-    of: impl Fn(&Item) -> BTreeMap<String, String>,
+    message: &ChannelMessage,
+    of: impl Fn(&MessageItem) -> BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut items = message.items.iter().chain(&message.context.open);
     let mut common = items.next().map(&of).unwrap_or_default();
@@ -94,10 +93,6 @@ pub(super) fn common(
         common.retain(|name, value| other.get(name) == Some(value));
     }
     common
-}
-
-pub(super) fn rfc3339(at: Timestamp) -> String {
-    at.to_string()
 }
 
 #[cfg(test)]

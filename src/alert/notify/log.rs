@@ -1,20 +1,10 @@
 //! The log channel: one structured line per notification; always available.
 
-use super::{Attempt, Channel, Item, Message};
+use super::{Attempt, Channel, ChannelMessage};
 use crate::alert::notification::NotificationKind;
 use crate::model::Timestamp;
 
-/// Writes to the program's log, which never fails.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LogChannel;
-
-impl Channel for LogChannel {
-    fn send(&mut self, message: &Message, _now: Timestamp) -> Attempt {
-        message.items.iter().for_each(|item| line(item, message.kind));
-        Attempt::delivered(None)
-    }
-}
-
+/// Logs one incident.
 macro_rules! event {
     ($level:ident, $item:expr, $kind:expr) => {{
         let notification = &$item.notification;
@@ -40,11 +30,19 @@ macro_rules! event {
     }};
 }
 
-/// Logs one incident.
-fn line(item: &Item, kind: NotificationKind) {
-    if kind.is_end() || kind == NotificationKind::Test {
-        event!(info, item, kind);
-    } else {
-        event!(warn, item, kind);
+/// Writes to the program's log, which never fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogChannel;
+
+impl Channel for LogChannel {
+    fn send(&mut self, message: &ChannelMessage, _now: Timestamp) -> Attempt {
+        for item in &message.items {
+            if message.kind.is_end() || message.kind == NotificationKind::Test {
+                event!(info, item, message.kind);
+            } else {
+                event!(warn, item, message.kind);
+            }
+        }
+        Attempt::delivered(None)
     }
 }

@@ -1,7 +1,7 @@
 //! Delivery of notifications: one file per channel, and the retry schedule.
 //!
-//! A channel renders a [`Message`] and sends it once; [`retry`] decides whether and when to retry.
-//! This module does not access the database: the service owns the threads and the outbox.
+//! A channel renders a [`ChannelMessage`] and sends it once; [`retry`] decides whether and when to retry.
+//! It knows neither the outbox nor threads; see [`super::delivery`].
 
 mod alertmanager;
 mod email;
@@ -16,8 +16,14 @@ mod webhook;
 
 use std::time::Duration;
 
+use alertmanager::Alertmanager;
+use email::Email;
+use http_client::ReceiverClient;
 pub use log::LogChannel;
-use retry::Verdict;
+use retry::ResponseClass;
+use slack::Slack;
+use text::Links;
+use webhook::Webhook;
 
 use super::notification::{Notification, NotificationKind};
 use crate::config::{ChannelConfig, ChannelKind};
@@ -29,7 +35,7 @@ const USER_AGENT: &str = concat!("chatgauge/", env!("CARGO_PKG_VERSION"));
 
 /// A message: one incident, or several incidents of a rule that started together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub struct ChannelMessage {
     /// Message id, the same for every attempt.
     pub id: String,
     /// Name of the channel.
@@ -37,7 +43,7 @@ pub struct Message {
     /// The event.
     pub kind: NotificationKind,
     /// The incidents, at least one.
-    pub items: Vec<Item>,
+    pub items: Vec<MessageItem>,
     /// The rule's other open incidents, for channels that show them.
     pub context: GroupContext,
 }
@@ -46,7 +52,7 @@ pub struct Message {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupContext {
     /// Some of these incidents.
-    pub open: Vec<Item>,
+    pub open: Vec<MessageItem>,
     /// Number of omitted incidents.
     pub truncated: usize,
 }
@@ -60,7 +66,7 @@ impl GroupContext {
 
 /// One incident of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct MessageItem {
     /// The notification.
     pub notification: Notification,
     /// A later evaluation, if there is one.
@@ -80,7 +86,7 @@ pub struct Current {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// What it means for the message.
-    pub verdict: Verdict,
+    pub class: ResponseClass,
     /// HTTP or SMTP status.
     pub status: Option<u16>,
     /// Wait requested by the receiver.
@@ -92,23 +98,23 @@ pub struct Attempt {
 impl Attempt {
     /// The receiver accepted the message.
     pub const fn delivered(status: Option<u16>) -> Self {
-        Self { verdict: Verdict::Delivered, status, retry_after: None, error: None }
+        Self { class: ResponseClass::Delivered, status, retry_after: None, error: None }
     }
 
     /// There was no response.
     pub fn failed(error: impl Into<String>) -> Self {
         let error = Some(error.into());
-        Self { verdict: Verdict::Retry, status: None, retry_after: None, error }
+        Self { class: ResponseClass::Retry, status: None, retry_after: None, error }
     }
 }
 
 /// A delivery channel.
 pub trait Channel: Send {
     /// Makes one delivery attempt; blocks at most for the channel's timeout.
-    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt;
+    fn send(&mut self, message: &ChannelMessage, now: Timestamp) -> Attempt;
 
     /// Resends active alerts to receivers that expire them; most channels do nothing.
-    fn refresh(&mut self, items: &[Item], now: Timestamp) -> Attempt {
+    fn refresh(&mut self, items: &[MessageItem], now: Timestamp) -> Attempt {
         let _ = (items, now);
         Attempt::delivered(None)
     }
@@ -134,21 +140,27 @@ pub trait Channel: Send {
 /// # Errors
 /// If a CA bundle cannot be read.
 pub fn open(config: &ChannelConfig, external_url: &str) -> Result<Box<dyn Channel>> {
-    let (name, links) = (config.name.as_str(), text::Links::new(external_url));
+    let links = Links::new(external_url);
     Ok(match &config.kind {
-        ChannelKind::Webhook { endpoint, secrets } => {
-            Box::new(webhook::Webhook::new(name, endpoint, secrets, links)?)
+        ChannelKind::Webhook { endpoint, secrets } => Box::new(Webhook {
+            name: config.name.clone(),
+            client: ReceiverClient::new(endpoint)?,
+            keys: secrets.clone(),
+            links,
+        }),
+        ChannelKind::Slack { endpoint } => {
+            Box::new(Slack { client: ReceiverClient::new(endpoint)?, links })
         }
-        ChannelKind::Slack { endpoint } => Box::new(slack::Slack::new(endpoint, links)?),
         ChannelKind::Alertmanager { endpoints } => {
-            Box::new(alertmanager::Alertmanager::new(endpoints, links)?)
+            let clients = endpoints.iter().map(ReceiverClient::new).collect::<Result<_>>()?;
+            Box::new(Alertmanager { clients, links })
         }
-        ChannelKind::Email(email) => Box::new(email::Email::new(email, links)?),
+        ChannelKind::Email(email) => Box::new(Email::new(email, links)?),
     })
 }
 
 /// A message to test a channel.
-pub fn test_message(channel: &str, id: String, zone: &str, now: Timestamp) -> Message {
+pub fn test_message(channel: &str, id: String, zone: &str, now: Timestamp) -> ChannelMessage {
     let notification = Notification {
         rule_id: "test".to_owned(),
         rule_name: "Test of a channel".to_owned(),
@@ -162,9 +174,9 @@ pub fn test_message(channel: &str, id: String, zone: &str, now: Timestamp) -> Me
         zone: zone.to_owned(),
         ..Notification::default()
     };
-    let items = vec![Item { notification, current: None }];
+    let items = vec![MessageItem { notification, current: None }];
     let context = GroupContext::default();
-    Message { id, channel: channel.to_owned(), kind: NotificationKind::Test, items, context }
+    ChannelMessage { id, channel: channel.to_owned(), kind: NotificationKind::Test, items, context }
 }
 
 #[cfg(test)]

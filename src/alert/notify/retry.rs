@@ -13,9 +13,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// Age at which a message is given up at its next failure, in milliseconds.
 pub const GIVE_UP_AFTER_MS: i64 = 24 * 3_600 * 1_000;
 
-/// What a response means for the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+/// What a response means for the message, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResponseClass {
     /// Accepted.
     Delivered,
     /// A retry may succeed.
@@ -27,12 +27,12 @@ pub enum Verdict {
 }
 
 /// Classifies an HTTP status.
-pub const fn verdict_of(status: u16) -> Verdict {
+pub const fn class_of(status: u16) -> ResponseClass {
     match status {
-        200..=299 => Verdict::Delivered,
-        410 => Verdict::Gone,
-        408 | 425 | 429 | 500..=599 => Verdict::Retry,
-        _ => Verdict::Dead,
+        200..=299 => ResponseClass::Delivered,
+        410 => ResponseClass::Gone,
+        408 | 425 | 429 | 500..=599 => ResponseClass::Retry,
+        _ => ResponseClass::Dead,
     }
 }
 
@@ -101,20 +101,20 @@ mod tests {
     #[test]
     fn each_status_has_a_verdict() {
         let table = [
-            (200, Verdict::Delivered),
-            (204, Verdict::Delivered),
-            (301, Verdict::Dead),
-            (400, Verdict::Dead),
-            (404, Verdict::Dead),
-            (408, Verdict::Retry),
-            (410, Verdict::Gone),
-            (425, Verdict::Retry),
-            (429, Verdict::Retry),
-            (500, Verdict::Retry),
-            (503, Verdict::Retry),
+            (200, ResponseClass::Delivered),
+            (204, ResponseClass::Delivered),
+            (301, ResponseClass::Dead),
+            (400, ResponseClass::Dead),
+            (404, ResponseClass::Dead),
+            (408, ResponseClass::Retry),
+            (410, ResponseClass::Gone),
+            (425, ResponseClass::Retry),
+            (429, ResponseClass::Retry),
+            (500, ResponseClass::Retry),
+            (503, ResponseClass::Retry),
         ];
-        for (status, verdict) in table {
-            assert_eq!(verdict_of(status), verdict, "{status}");
+        for (status, class) in table {
+            assert_eq!(class_of(status), class, "{status}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sample incidents for tests.
 
-use super::{GroupContext, Item, Message};
+use super::{ChannelMessage, GroupContext, MessageItem};
 use crate::alert::notification::{Notification, NotificationKind, Unit};
 use crate::model::Timestamp;
 
@@ -9,7 +9,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A firing error-rate incident of a space.
-pub(crate) fn firing(incident_id: &str, space: &str) -> Item {
+pub(crate) fn firing(incident_id: &str, space: &str) -> MessageItem {
     let notification = Notification {
         rule_id: "error-rate".into(),
         rule_name: "High error rate".into(),
@@ -31,11 +31,11 @@ pub(crate) fn firing(incident_id: &str, space: &str) -> Item {
         zone: "Europe/Warsaw".into(),
         ..Notification::default()
     };
-    Item { notification, current: None }
+    MessageItem { notification, current: None }
 }
 
 /// The same incident, resolved.
-pub(crate) fn resolved(incident_id: &str, space: &str) -> Item {
+pub(crate) fn resolved(incident_id: &str, space: &str) -> MessageItem {
     let mut item = firing(incident_id, space);
     item.notification.kind = NotificationKind::Resolved;
     item.notification.ended_at = Some(at("2026-11-23T02:31:10Z"));
@@ -44,8 +44,8 @@ pub(crate) fn resolved(incident_id: &str, space: &str) -> Item {
 }
 
 /// A message about these incidents.
-pub(crate) fn message(items: Vec<Item>) -> Message {
+pub(crate) fn message(items: Vec<MessageItem>) -> ChannelMessage {
     let kind = items.first().map_or(NotificationKind::Test, |item| item.notification.kind);
     let context = GroupContext::default();
-    Message { id: "msg_1".into(), channel: "ops".into(), kind, items, context }
+    ChannelMessage { id: "msg_1".into(), channel: "ops".into(), kind, items, context }
 }

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http_client::HttpClient;
+use super::http_client::ReceiverClient;
 use super::text::{Links, group, headline, lines};
-use super::{Attempt, Channel, Item, Message};
+use super::{Attempt, Channel, ChannelMessage, MessageItem};
 use crate::alert::notification::NotificationKind;
-use crate::config::Endpoint;
-use crate::error::Result;
 use crate::model::Timestamp;
 
 /// Minimum time between messages: Slack accepts one per second and channel.
@@ -20,19 +18,12 @@ const ATTACHMENTS_MAX: usize = 20;
 
 /// Posts to one chat channel.
 pub(super) struct Slack {
-    client: HttpClient,
-    links: Links,
-}
-
-impl Slack {
-    /// Creates the channel.
-    pub(super) fn new(endpoint: &Endpoint, links: Links) -> Result<Self> {
-        Ok(Self { client: HttpClient::new(endpoint.clone())?, links })
-    }
+    pub(super) client: ReceiverClient,
+    pub(super) links: Links,
 }
 
 impl Channel for Slack {
-    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+    fn send(&mut self, message: &ChannelMessage, now: Timestamp) -> Attempt {
         let body = payload(message, &self.links).to_string();
         self.client.post("", &[], body.as_bytes(), now)
     }
@@ -42,7 +33,7 @@ impl Channel for Slack {
     }
 }
 
-fn payload(message: &Message, links: &Links) -> Value {
+fn payload(message: &ChannelMessage, links: &Links) -> Value {
     let shown = message.items.iter().take(ATTACHMENTS_MAX);
     let attachments: Vec<Value> = shown.map(|item| attachment(item, message.kind, links)).collect();
     let more = match message.items.len().saturating_sub(ATTACHMENTS_MAX) {
@@ -52,7 +43,7 @@ fn payload(message: &Message, links: &Links) -> Value {
     json!({ "text": plain(&(headline(message) + &more)), "attachments": attachments })
 }
 
-fn attachment(item: &Item, kind: NotificationKind, links: &Links) -> Value {
+fn attachment(item: &MessageItem, kind: NotificationKind, links: &Links) -> Value {
     let notification = &item.notification;
     let title = match group(notification) {
         group if group.is_empty() => notification.rule_name.clone(),

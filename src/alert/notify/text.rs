@@ -1,26 +1,21 @@
 //! Texts of messages: headlines, values with units, local times.
 
-use super::{Item, Message};
+use super::{ChannelMessage, MessageItem};
 use crate::alert::notification::{Notification, NotificationKind};
-use crate::alert::summary::{pair_text, value_text};
-use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use crate::alert::summary::{duration_text, pair_text, value_text};
 use crate::model::{Timestamp, Tz};
 
 /// Base of the links in messages.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
-    external_url: String,
+    /// URL of the dashboard, or empty.
+    pub(super) external_url: String,
 }
 
 impl Links {
     /// Links below the dashboard's URL; none if it is empty.
     pub(super) fn new(external_url: &str) -> Self {
         Self { external_url: external_url.trim_end_matches('/').to_owned() }
-    }
-
-    /// URL of the dashboard, or empty.
-    pub(super) fn base(&self) -> &str {
-        &self.external_url
     }
 
     /// URL of an incident, or empty.
@@ -31,6 +26,12 @@ impl Links {
         // Incident ids contain only letters, digits and dashes, so they need no escaping.
         format!("{}/alerts?incident={incident_id}", self.external_url)
     }
+}
+
+/// The start of a text with spaces instead of control characters.
+pub(super) fn one_line(text: &str, max_chars: usize) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).take(max_chars).collect()
 }
 
 /// Label of an event.
@@ -46,7 +47,7 @@ pub(super) const fn label(kind: NotificationKind) -> &'static str {
 }
 
 /// The message in one line.
-pub(super) fn headline(message: &Message) -> String {
+pub(super) fn headline(message: &ChannelMessage) -> String {
     let Some(first) = message.items.first() else { return label(message.kind).to_owned() };
     let (label, name) = (label(message.kind), &first.notification.rule_name);
     match message.items.len() {
@@ -78,7 +79,7 @@ pub(super) fn comparison(notification: &Notification) -> String {
 }
 
 /// The lines about one incident, without link and runbook.
-pub(super) fn lines(item: &Item) -> Vec<String> {
+pub(super) fn lines(item: &MessageItem) -> Vec<String> {
     let notification = &item.notification;
     let mut lines = vec![notification.summary.clone()];
     if notification.kind == NotificationKind::Test {
@@ -94,7 +95,7 @@ pub(super) fn lines(item: &Item) -> Vec<String> {
     }
     lines.push(format!("Since: {}", time(notification.fired_at, &notification.zone)));
     if let Some(ended_at) = notification.ended_at {
-        let lasted = duration(ended_at.as_unix_ms() - notification.fired_at.as_unix_ms());
+        let lasted = duration_text(ended_at.as_unix_ms() - notification.fired_at.as_unix_ms());
         let reason = end_reason(notification);
         let at = time(ended_at, &notification.zone);
         lines.push(format!("Ended: {at}, after {lasted}: {reason}"));
@@ -117,15 +118,6 @@ fn time(at: Timestamp, zone: &str) -> String {
     format!("{} ({})", at.floor_to(1_000).to_rfc3339_in(tz), tz.name())
 }
 
-fn duration(ms: i64) -> String {
-    match ms {
-        ..MINUTE_MS => format!("{} s", ms.max(0) / 1_000),
-        MINUTE_MS..HOUR_MS => format!("{} min", ms / MINUTE_MS),
-        HOUR_MS..DAY_MS => format!("{} h {} min", ms / HOUR_MS, ms % HOUR_MS / MINUTE_MS),
-        _ => format!("{} d {} h", ms / DAY_MS, ms % DAY_MS / HOUR_MS),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_incident_in_words() {
-        let item = Item {
+        let item = MessageItem {
             current: Some(crate::alert::notify::Current {
                 at: Timestamp::parse_rfc3339("2026-11-23T02:30:00Z").unwrap(),
                 value: Some(0.4),

@@ -2,39 +2,26 @@
 
 use serde_json::{Value, json};
 
-use super::http_client::HttpClient;
+use super::http_client::ReceiverClient;
 use super::labels::{annotations, common, labels, status, webhook_alert};
 use super::signature::sign;
 use super::text::Links;
-use super::{Attempt, Channel, Item, Message};
+use super::{Attempt, Channel, ChannelMessage, MessageItem};
 use crate::alert::notification::NotificationKind;
-use crate::config::{Endpoint, SigningKey};
-use crate::error::Result;
+use crate::config::SigningKey;
 use crate::model::Timestamp;
 
 /// Posts to one receiver.
 pub(super) struct Webhook {
-    name: String,
-    client: HttpClient,
-    keys: Vec<SigningKey>,
-    links: Links,
-}
-
-impl Webhook {
-    /// Creates the channel.
-    pub(super) fn new(
-        name: &str,
-        endpoint: &Endpoint,
-        keys: &[SigningKey],
-        links: Links,
-    ) -> Result<Self> {
-        let client = HttpClient::new(endpoint.clone())?;
-        Ok(Self { name: name.to_owned(), client, keys: keys.to_vec(), links })
-    }
+    /// Name of the channel.
+    pub(super) name: String,
+    pub(super) client: ReceiverClient,
+    pub(super) keys: Vec<SigningKey>,
+    pub(super) links: Links,
 }
 
 impl Channel for Webhook {
-    fn send(&mut self, message: &Message, now: Timestamp) -> Attempt {
+    fn send(&mut self, message: &ChannelMessage, now: Timestamp) -> Attempt {
         let body = payload(message, &self.name, &self.links).to_string().into_bytes();
         let timestamp_s = now.as_unix_ms().div_euclid(1_000);
         let timestamp = timestamp_s.to_string();
@@ -52,7 +39,7 @@ impl Channel for Webhook {
 }
 
 /// Reason of the notification, in Alertmanager's terms where they exist.
-const fn reason(message: &Message) -> &'static str {
+const fn reason(message: &ChannelMessage) -> &'static str {
     let is_all = message.context.is_empty();
     match message.kind {
         NotificationKind::Firing if is_all => "first notification",
@@ -67,7 +54,7 @@ const fn reason(message: &Message) -> &'static str {
 }
 
 /// Status of the group, that is of the rule: firing while any of its alerts is.
-const fn group_status(message: &Message) -> &'static str {
+const fn group_status(message: &ChannelMessage) -> &'static str {
     if message.context.is_empty() { status(message.kind) } else { status(NotificationKind::Firing) }
 }
 
@@ -76,12 +63,12 @@ const fn group_status(message: &Message) -> &'static str {
 /// Alertmanager's group is the rule: its alerts are those that started or ended now, and the rule's
 /// other open incidents that the receiver knows. `incident` and `incidents` contain only the
 /// former.
-fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
+fn payload(message: &ChannelMessage, receiver: &str, links: &Links) -> Value {
     let rule = message.items.first().map_or("", |item| &item.notification.rule_id);
-    let changed = message.items.iter().map(|item| webhook_alert(item, message.kind, links));
-    let others = message.context.open.iter();
-    let others = others.map(|item| webhook_alert(item, NotificationKind::Firing, links));
-    let alerts: Vec<Value> = changed.chain(others).collect();
+    let changed = message.items.iter().map(|item| (item, message.kind));
+    let others = message.context.open.iter().map(|item| (item, NotificationKind::Firing));
+    let alerts = changed.chain(others).map(|(item, kind)| webhook_alert(item, kind, links));
+    let alerts: Vec<Value> = alerts.collect();
     let incidents: Vec<Value> =
         message.items.iter().map(|item| incident(item, message.kind, links)).collect();
     json!({
@@ -95,7 +82,7 @@ fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
         "commonLabels": common(message, |item| labels(&item.notification)),
         "commonAnnotations": common(message, annotations),
         "routeLabels": {},
-        "externalURL": links.base(),
+        "externalURL": links.external_url,
         "alerts": alerts,
         "incident": incidents.first(),
         "incidents": incidents,
@@ -103,7 +90,7 @@ fn payload(message: &Message, receiver: &str, links: &Links) -> Value {
 }
 
 /// Our own fields about an incident: the notification and its latest evaluation.
-fn incident(item: &Item, kind: NotificationKind, links: &Links) -> Value {
+fn incident(item: &MessageItem, kind: NotificationKind, links: &Links) -> Value {
     let mut value = serde_json::to_value(&item.notification).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.insert("kind".into(), kind.as_str().into());
@@ -121,7 +108,7 @@ mod tests {
     use crate::alert::notify::Current;
     use crate::alert::notify::samples::{firing, message, resolved};
 
-    fn payload_of(items: Vec<Item>) -> Value {
+    fn payload_of(items: Vec<MessageItem>) -> Value {
         payload(&message(items), "ops", &Links::new("https://cg.example"))
     }
 

@@ -1,31 +1,30 @@
-//! `chatgauge alert backtest`.
+//! `chatgauge alert backtest`: what a rule would have done, computed from the file.
 
 use std::io::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{AlertArgs, json_line};
+use crate::alert::backtest::{Backtest, MAX_DAYS, backtest};
 use crate::alert::summary::{unit_of, value_text};
-use crate::alert::{Backtest, BacktestSettings, backtest};
 use crate::cli::table::{Cell, Table};
 use crate::cli::window::WindowArgs;
 use crate::cli::{open, print};
 use crate::config::{Config, RawAmount, RawRule};
 use crate::error::{Error, Result};
-use crate::model::alert::{EndReason, Rule};
+use crate::model::alert::{AlertGroup, Rule};
 use crate::model::time::DAY_MS;
-use crate::model::{Dimension, TimeRange, TimeWindow};
+use crate::model::{Clock as _, Dimension, TimeWindow};
 use crate::service::identified;
+use crate::system_clock::SystemClock;
 
-/// Longest range, in days.
-const LONGEST_DAYS: i64 = 35;
-/// Most incidents that are listed for people.
-const LISTED: usize = 50;
+/// Maximum number of incidents in the text output.
+const LISTED_MAX: usize = 50;
 
-/// What to try.
+/// Arguments of a backtest.
 #[derive(Clone, Debug, Args)]
-pub struct BacktestArgs {
+pub(in crate::cli) struct BacktestArgs {
     /// The rule
     rule: String,
     /// The window.
@@ -34,7 +33,7 @@ pub struct BacktestArgs {
     /// Try another threshold
     #[arg(long)]
     threshold: Option<f64>,
-    /// Try another confidence; 0: the plain share
+    /// Try another confidence; 0 compares the plain share
     #[arg(long)]
     confidence: Option<f64>,
     /// Try other groups
@@ -46,15 +45,15 @@ pub struct BacktestArgs {
 }
 
 impl BacktestArgs {
-    /// Replays the rule over the file.
+    /// Replays the rule over the stored requests.
     ///
     /// # Errors
-    /// When there is no such rule, it cannot be replayed, or the file cannot be read.
+    /// If the rule does not exist or cannot be replayed, or the file cannot be read.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         let config = self.common.config.load()?;
         let range = self.window.range(open::now(), config.time_zone, TimeWindow::Week)?;
-        if range.width_ms() > LONGEST_DAYS * DAY_MS {
-            return Err(Error::invalid_config("--start", format!("at most {LONGEST_DAYS} days")));
+        if range.width_ms() > MAX_DAYS * DAY_MS {
+            return Err(Error::invalid_config("--start", format!("at most {MAX_DAYS} days")));
         }
         let mut rule = self.rule(&config)?;
         if !rule.filter.users.is_empty()
@@ -63,21 +62,19 @@ impl BacktestArgs {
             rule = identified(rule, &open::pseudonymizer(&config)?);
         }
         let (store, engine) = open::engine(&config)?;
-        let settings = BacktestSettings {
-            interval: config.alerting.interval,
-            eval_delay: config.alerting.eval_delay,
-            max_groups: config.alerting.max_groups,
-        };
-        let found = backtest(&engine, &store, &rule, range, &settings, &|| true)?;
+        let clock = SystemClock::default();
+        let started_us = clock.monotonic_us();
+        let found = backtest(&engine, &store, &rule, range, &config.alerting, &|| true)?;
+        let elapsed_us = clock.monotonic_us().saturating_sub(started_us);
         let text = if self.common.json {
-            json_line(&found_json(&rule, range, &found))
+            json_line(&json!(found.into_body(&rule, range, elapsed_us)))
         } else {
             found_text(&rule, &found)
         };
         print(out, &text)
     }
 
-    /// The rule of the configuration, with what is tried over it.
+    /// The configured rule, with the values to try.
     fn rule(&self, config: &Config) -> Result<Rule> {
         let alerting = &config.alerting;
         let Some(configured) = alerting.rules.iter().find(|rule| rule.id == self.rule) else {
@@ -92,7 +89,7 @@ impl BacktestArgs {
             let typed = alerting.raw_rules.iter().find(|raw| raw.id.as_ref() == Some(&self.rule));
             let mut raw = typed.cloned().unwrap_or_default();
             if self.threshold.is_some() {
-                // The default follows the threshold; what was typed for another one may contradict it.
+                // The default follows the threshold; the configured value may contradict the new one.
                 raw.clear_threshold = None;
             }
             raw.overlay(RawRule {
@@ -111,41 +108,6 @@ impl BacktestArgs {
     }
 }
 
-fn found_json(rule: &Rule, range: TimeRange, found: &Backtest) -> Value {
-    let tally = found.tally();
-    let incidents: Vec<Value> = found
-        .incidents
-        .iter()
-        .map(|incident| {
-            json!({
-                "group": incident.group.names,
-                "period": incident.group.period,
-                "triggered_at": incident.fired_at,
-                "ended_at": incident.ended_at,
-                "reason": incident.end_reason.map(EndReason::as_str),
-                "triggered_value": incident.value,
-                "peak_value": incident.peak_value,
-                "samples": incident.samples,
-                "events": incident.events,
-            })
-        })
-        .collect();
-    json!({
-        "rule": rule.id,
-        "start": range.start,
-        "end": range.end,
-        "exact": found.exact,
-        "evaluations": found.evaluations,
-        "incidents": incidents,
-        "summary": {
-            "incidents": tally.incidents,
-            "open_at_end": tally.open_at_end,
-            "longer_than_5_min": tally.longer_than_5_min,
-            "fewer_than_25_samples": tally.fewer_than_25_samples,
-        },
-    })
-}
-
 fn found_text(rule: &Rule, found: &Backtest) -> String {
     let tally = found.tally();
     let exact = if found.exact { "exact (raw rows)" } else { "approximate (rollups)" };
@@ -161,11 +123,13 @@ fn found_text(rule: &Rule, found: &Backtest) -> String {
     );
     let unit = unit_of(rule.metric);
     let mut table = Table::new(["triggered", "ended", "group", "peak", "samples"]);
-    for incident in found.incidents.iter().take(LISTED) {
+    for incident in found.incidents.iter().take(LISTED_MAX) {
+        let (names, period) = (incident.group.clone(), incident.period.clone());
+        let group = AlertGroup { names, period };
         table.push([
             Cell::text(incident.fired_at.to_string()),
             Cell::text(incident.ended_at.map_or_else(|| "-".to_owned(), |at| at.to_string())),
-            Cell::text(incident.group.to_string()),
+            Cell::text(group.to_string()),
             Cell::text(incident.peak_value.map_or_else(|| "-".to_owned(), |v| value_text(v, unit))),
             Cell::number(incident.samples),
         ]);
@@ -173,7 +137,7 @@ fn found_text(rule: &Rule, found: &Backtest) -> String {
     if !table.is_empty() {
         text.push_str(&table.to_text());
     }
-    let more = found.incidents.len().saturating_sub(LISTED);
+    let more = found.incidents.len().saturating_sub(LISTED_MAX);
     if more > 0 {
         text.push_str(&format!("and {more} more; --json lists all\n"));
     }

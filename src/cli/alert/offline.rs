@@ -1,32 +1,36 @@
-//! What needs no server: rules, incidents in the file, a test of a channel.
+//! Commands that need no server: rules, incidents in the file, a test message to a channel.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{AlertArgs, json_line};
+use crate::alert::delivery::try_channel;
 use crate::alert::monitor::TOO_MANY_GROUPS;
 use crate::alert::summary::{pair_text, unit_of, value_text, window_text};
+use crate::alert::view::{IncidentView, RuleBody};
 use crate::cli::table::{Cell, Table};
 use crate::cli::window::WindowArgs;
 use crate::cli::{open, print};
+use crate::config::Config;
 use crate::error::Result;
-use crate::model::alert::{AlertIncident, AlertMetric, EndReason, Rule, UndeliverableMessage};
+use crate::model::alert::{AlertIncident, AlertMetric, Rule, UndeliverableMessage};
 use crate::model::measures::ratio;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Clock as _, TimeWindow};
-use crate::service::try_channel;
-use crate::store::{IncidentQuery, Store};
+use crate::store::{IncidentQuery, Reader, Store};
 use crate::system_clock::SystemClock;
 
-/// Most incidents that are listed.
-const LISTED: usize = 1_000;
-/// It is noted every hour while a rule has more groups than are watched.
+/// Maximum number of incidents in a list.
+const LISTED_MAX: usize = 1_000;
+/// How recent an event about too many groups must be to be shown, in milliseconds: the monitor
+/// writes one every hour.
 const TRUNCATED_MS: i64 = HOUR_MS + 5 * MINUTE_MS;
 
-/// Rules, from the configuration alone.
+/// Checks and lists the rules and channels of the configuration.
 pub(super) fn check(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let rules = &config.alerting.rules;
@@ -48,8 +52,7 @@ pub(super) fn check(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let mut table = Table::new(["rule", "condition", "by", "channels", "state"]);
     for rule in rules {
         let by: Vec<&str> = rule.by.iter().map(|dimension| dimension.as_str()).collect();
-        let mut channels = vec!["log".to_owned()];
-        channels.extend(rule.channels.iter().cloned());
+        let channels = [&["log".to_owned()][..], &rule.channels].concat();
         table.push([
             Cell::text(&rule.id),
             Cell::text(condition_text(rule)),
@@ -94,7 +97,7 @@ fn condition_text(rule: &Rule) -> String {
         None => threshold,
     };
     let window = match rule.metric {
-        // A run has none.
+        // A failure run has no window.
         AlertMetric::ConsecutiveFailures => String::new(),
         _ => format!(" in {}", window_text(condition.window)),
     };
@@ -107,47 +110,38 @@ fn condition_text(rule: &Rule) -> String {
 }
 
 fn rule_json(rule: &Rule) -> Value {
-    json!({
-        "id": rule.id,
-        "name": rule.name,
-        "metric": rule.metric.name(),
-        "operator": rule.condition.operator.as_str(),
-        "threshold": rule.condition.threshold,
-        "clear_threshold": rule.condition.clear_threshold,
-        "window": window_text(rule.condition.window),
-        "consecutive": rule.condition.consecutive,
-        "channels": rule.channels,
-        "is_default": rule.is_default,
-        "dry_run": rule.dry_run,
-        "inactive": rule.inactive,
-    })
+    let mut shown = json!(RuleBody::of(rule));
+    shown["window"] = window_text(rule.condition.window).into();
+    shown["inactive"] = json!(rule.inactive);
+    shown
 }
 
-/// Incidents in the file, open ones only unless `all`.
+/// Lists the incidents in the file, only open ones unless `all` is set.
 pub(super) fn list(all: bool, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let query = IncidentQuery {
         is_open: (!all).then_some(true),
-        limit: LISTED,
+        limit: LISTED_MAX,
         ..IncidentQuery::default()
     };
     incidents(&query, common, out)?;
-    if common.json { Ok(()) } else { tell_truncated(common, out) }
+    if common.json { Ok(()) } else { print_truncated(common, out) }
 }
 
-/// Says which rules have more groups than are watched: what happens to the others is seen nowhere.
-fn tell_truncated(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
+/// Prints the rules with too many groups, because the groups that are not evaluated have no
+/// incidents.
+fn print_truncated(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
     let since = open::now().plus_ms(-TRUNCATED_MS);
     let rules = store.read(|reader| reader.alert_rules_with(TOO_MANY_GROUPS, since))?;
     let most = config.alerting.max_groups;
     let lines = rules.iter().map(|rule| {
-        format!("{rule} has more than {most} groups (alerting.max_groups); only the largest are watched\n")
+        format!("{rule} has more than {most} groups (alerting.max_groups); only the largest are evaluated\n")
     });
     print(out, &lines.collect::<String>())
 }
 
-/// Incidents in the file that were open in a window.
+/// Lists the incidents in the file that were open in a window.
 pub(super) fn history(
     window: &WindowArgs,
     rule: Option<&str>,
@@ -158,7 +152,7 @@ pub(super) fn history(
     let query = IncidentQuery {
         during: Some(window.range(open::now(), time_zone, TimeWindow::Week)?),
         rule_id: rule.map(str::to_owned),
-        limit: LISTED,
+        limit: LISTED_MAX,
         ..IncidentQuery::default()
     };
     incidents(&query, common, out)
@@ -167,17 +161,18 @@ pub(super) fn history(
 fn incidents(query: &IncidentQuery, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
-    let (found, undeliverable) = store
-        .read(|reader| Ok((reader.alert_incidents(query)?, reader.undeliverable_messages()?)))?;
+    let (found, undeliverable, view) = store.read(|reader| {
+        let view = incident_view(&config, reader)?;
+        Ok((reader.alert_incidents(query)?, reader.undeliverable_messages()?, view))
+    })?;
     if common.json {
-        let found: Vec<Value> =
-            found.iter().map(|incident| incident_json(incident, &undeliverable)).collect();
-        return print(out, &json_line(&Value::from(found)));
+        let shown = found.iter().map(|incident| incident_json(&view, incident, &undeliverable));
+        return print(out, &json_line(&Value::from_iter(shown)));
     }
     print(out, &(incidents_text(&found) + &undeliverable_text(&found, &undeliverable)))
 }
 
-/// A line for each message about these incidents that waits for a channel that is not configured any more.
+/// One line for each undeliverable message about these incidents.
 fn undeliverable_text(
     incidents: &[AlertIncident],
     undeliverable: &[UndeliverableMessage],
@@ -187,41 +182,33 @@ fn undeliverable_text(
     let line = |message: &UndeliverableMessage| {
         let UndeliverableMessage { incident_id, channel, kind } = message;
         format!(
-            "{incident_id}: {kind} is undeliverable: the channel {channel} is not configured any more\n"
+            "{incident_id}: {kind} is undeliverable: the channel {channel} is no longer configured\n"
         )
     };
     shown.map(line).collect()
 }
 
-/// An incident; `undeliverable_to` are the channels that messages about it are kept for.
+/// What the file and the configuration say about incidents now.
+pub(super) fn incident_view(config: &Config, reader: &Reader<'_>) -> Result<IncidentView> {
+    let now = open::now();
+    let states = reader.alert_instances()?.into_iter().map(|stored| stored.instance);
+    let states = states.filter_map(|state| Some((state.incident_id.clone()?, state)));
+    let rules = config.alerting.rules.iter().cloned().map(Arc::new);
+    Ok(IncidentView::new(now, states.collect(), rules, reader.alert_silences(now, false)?))
+}
+
+/// An incident as the API shows it; `undeliverable_to` are the channels for which messages about it
+/// are kept.
 pub(super) fn incident_json(
+    view: &IncidentView,
     incident: &AlertIncident,
     undeliverable: &[UndeliverableMessage],
 ) -> Value {
     let about = undeliverable.iter().filter(|it| it.incident_id == incident.incident_id);
     let channels: BTreeSet<&str> = about.map(|it| &*it.channel).collect();
-    json!({
-        "undeliverable_to": channels,
-        "alert_id": incident.incident_id,
-        "rule": &*incident.rule_id,
-        "rule_name": &*incident.rule_name,
-        "group": incident.group.names,
-        "period": incident.group.period,
-        "metric": &*incident.metric,
-        "operator": &*incident.operator,
-        "threshold": incident.threshold,
-        "triggered_value": incident.value,
-        "peak_value": incident.peak_value,
-        "samples": incident.samples,
-        "events": incident.events,
-        "severity": &*incident.severity,
-        "message": incident.message,
-        "triggered_at": incident.fired_at,
-        "ended_at": incident.ended_at,
-        "reason": incident.end_reason.map(EndReason::as_str),
-        "acknowledged_by": incident.acked_by,
-        "dry_run": incident.is_dry_run,
-    })
+    let mut shown = json!(view.body(incident.clone()));
+    shown["undeliverable_to"] = json!(channels);
+    shown
 }
 
 pub(super) fn incidents_text(incidents: &[AlertIncident]) -> String {
@@ -256,7 +243,7 @@ pub(super) fn incidents_text(incidents: &[AlertIncident]) -> String {
     table.to_text()
 }
 
-/// One test message, straight from here; the exit code says whether it arrived.
+/// Sends a test message through a channel; the exit code says whether it was delivered.
 pub(super) fn test_channel(
     name: &str,
     common: &AlertArgs,
@@ -275,9 +262,9 @@ pub(super) fn test_channel(
         }))
     } else if test.delivered {
         let status = test.status.map(|status| format!(" with {status}")).unwrap_or_default();
-        format!("{name} took the test message{status} in {elapsed_ms:.0} ms\n")
+        format!("{name} accepted the test message{status} in {elapsed_ms:.0} ms\n")
     } else {
-        format!("{name} did not take the test message: {}\n", test.error.unwrap_or_default())
+        format!("{name} did not accept the test message: {}\n", test.error.unwrap_or_default())
     };
     print(out, &text)?;
     Ok(if test.delivered { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,4 +1,4 @@
-//! What only the running server knows or may do, asked over its HTTP API.
+//! Commands that use the HTTP API of a running server.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,29 +13,21 @@ use crate::cli::token::existing_admin_token;
 use crate::config::{Config, parse_duration};
 use crate::error::{Error, Result};
 
-/// Time for one question.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A silence as it was typed.
+/// The flags of a new silence.
 pub(super) struct NewSilence<'a> {
-    /// Glob of rules.
+    /// Glob for rule ids.
     pub(super) rule: &'a str,
-    /// Pairs of dimension and glob.
+    /// Pairs `dimension:glob`.
     pub(super) group: &'a [String],
-    /// For how long.
+    /// Duration, e.g. `2h`.
     pub(super) length: &'a str,
-    /// Why.
     pub(super) comment: &'a str,
 }
 
-/// The API of a running server.
-struct Api {
-    agent: ureq::Agent,
-    base: String,
-    token: Option<String>,
-}
-
-/// Where the server of a configuration is reached from this machine.
+/// URL at which this machine reaches the configured server.
 fn url_of(config: &Config) -> String {
     let mut address = config.http.listen;
     match address.ip() {
@@ -46,51 +38,41 @@ fn url_of(config: &Config) -> String {
     format!("http://{address}")
 }
 
-impl Api {
-    fn of(server: &ServerOf) -> Result<Self> {
-        let config = server.common.config.load()?;
-        let base = server.url.clone().unwrap_or_else(|| url_of(&config));
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_global(Some(TIMEOUT))
-            .build()
-            .new_agent();
-        let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { agent, base, token: existing_admin_token(&config)? })
+/// Sends a request to the server; returns the response as JSON, null if it is empty.
+fn send(server: &ServerOf, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    let config = server.common.config.load()?;
+    let base = server.url.clone().unwrap_or_else(|| url_of(&config));
+    let base = base.trim_end_matches('/');
+    let fail =
+        |reason: String| Error::Io { path: base.into(), source: std::io::Error::other(reason) };
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("{base}{path}"));
+    if let Some(token) = existing_admin_token(&config)? {
+        request = request.header("authorization", format!("Bearer {token}"));
     }
-
-    /// Sends a request; the answer as JSON, null when it is empty.
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        let fail = |reason: String| Error::Io {
-            path: self.base.clone().into(),
-            source: std::io::Error::other(reason),
-        };
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let request = request
-            .header("content-type", "application/json")
-            .body(body)
-            .map_err(|_| fail("--url is not the URL of a server".to_owned()))?;
-        let mut response = self.agent.run(request).map_err(|error| {
-            fail(format!("no server answers ({error}); start it with `chatgauge serve`"))
-        })?;
-        let text = response.body_mut().read_to_vec().unwrap_or_default();
-        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
-        if response.status().is_success() {
-            return Ok(value);
-        }
-        let detail = value.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
-        Err(fail(format!("answered {}: {detail}", response.status().as_u16())))
+    let request = request
+        .header("content-type", "application/json")
+        .body(body.map(Value::to_string).unwrap_or_default())
+        .map_err(|_| fail("--url is not the URL of a server".to_owned()))?;
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_global(Some(TIMEOUT))
+        .build()
+        .new_agent();
+    let mut response = agent.run(request).map_err(|error| {
+        fail(format!("no server answers ({error}); start it with `chatgauge serve`"))
+    })?;
+    let text = response.body_mut().read_to_vec().unwrap_or_default();
+    let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+    if response.status().is_success() {
+        return Ok(value);
     }
+    let detail = value.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
+    Err(fail(format!("answered {}: {detail}", response.status().as_u16())))
 }
 
-/// The text of a field.
+/// A field as text; `-` if it is missing.
 fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value.get(field).and_then(Value::as_str).unwrap_or("-")
 }
@@ -110,12 +92,12 @@ fn pairs(group: &[String]) -> Result<Map<String, Value>> {
     group.iter().map(pair).collect()
 }
 
-/// Prints the answer as it came, or in words.
-fn show(server: &ServerOf, out: &mut dyn Write, answer: &Value, words: String) -> Result<()> {
-    print(out, &if server.common.json { json_line(answer) } else { words })
+/// Prints the response as JSON or as text.
+fn show(server: &ServerOf, out: &mut dyn Write, response: &Value, text: String) -> Result<()> {
+    print(out, &if server.common.json { json_line(response) } else { text })
 }
 
-/// Why a rule did or did not fire.
+/// Explains why a rule did or did not fire.
 pub(super) fn explain(
     rule: &str,
     group: &[String],
@@ -126,20 +108,20 @@ pub(super) fn explain(
     query.append_pair("rule", rule);
     query.extend_pairs(group.iter().map(|pair| ("group", pair)));
     let path = format!("/api/alerts/explain?{}", query.finish());
-    let answer = Api::of(server)?.ask("GET", &path, None)?;
-    show(server, out, &answer, explanation_text(&answer))
+    let response = send(server, "GET", &path, None)?;
+    show(server, out, &response, explanation_text(&response))
 }
 
-fn explanation_text(answer: &Value) -> String {
-    let mut words = format!("{} is {}", text(answer, "rule"), text(answer, "state"));
+fn explanation_text(response: &Value) -> String {
+    let mut words = format!("{} is {}", text(response, "rule"), text(response, "state"));
     for (field, before) in [("state_detail", ": "), ("silenced_until", ", silenced until ")] {
-        if let Some(more) = answer.get(field).and_then(Value::as_str) {
+        if let Some(more) = response.get(field).and_then(Value::as_str) {
             words = format!("{words}{before}{more}");
         }
     }
     words.push('\n');
     let mut table = Table::new(["at", "value", "limit", "samples", "events", "decision", "why"]);
-    for evaluation in answer.get("evaluations").and_then(Value::as_array).into_iter().flatten() {
+    for evaluation in response.get("evaluations").and_then(Value::as_array).into_iter().flatten() {
         table.push([
             Cell::text(text(evaluation, "at")),
             Cell::number(number(evaluation, "value")),
@@ -156,7 +138,7 @@ fn explanation_text(answer: &Value) -> String {
     words + &table.to_text()
 }
 
-/// Does something to an incident: the last part of its route, the words for it, what the body says.
+/// Acknowledges or closes an incident: `route` is the last segment of the path, `done` the text.
 pub(super) fn act(
     incident: &str,
     (route, done): (&str, &str),
@@ -165,11 +147,11 @@ pub(super) fn act(
     out: &mut dyn Write,
 ) -> Result<()> {
     let path = format!("/api/alerts/incidents/{}/{route}", encoded(incident));
-    let answer = Api::of(server)?.ask("POST", &path, Some(body))?;
-    show(server, out, &answer, format!("{done} {incident}: {}\n", text(&answer, "message")))
+    let response = send(server, "POST", &path, Some(body))?;
+    show(server, out, &response, format!("{done} {incident}: {}\n", text(&response, "message")))
 }
 
-/// Keeps messages back.
+/// Creates a silence.
 pub(super) fn silence(new: &NewSilence<'_>, server: &ServerOf, out: &mut dyn Write) -> Result<()> {
     let length =
         parse_duration(new.length).filter(|length| length.as_secs() > 0).ok_or_else(|| {
@@ -183,17 +165,17 @@ pub(super) fn silence(new: &NewSilence<'_>, server: &ServerOf, out: &mut dyn Wri
         "rule": new.rule, "group": pairs(new.group)?, "duration_s": length.as_secs(),
         "comment": new.comment,
     });
-    let answer = Api::of(server)?.ask("POST", "/api/alerts/silences", Some(&body))?;
-    let words = format!("{} until {}\n", text(&answer, "id"), text(&answer, "ends_at"));
-    show(server, out, &answer, words)
+    let response = send(server, "POST", "/api/alerts/silences", Some(&body))?;
+    let words = format!("{} until {}\n", text(&response, "id"), text(&response, "ends_at"));
+    show(server, out, &response, words)
 }
 
 /// Lists silences.
 pub(super) fn silences(expired: bool, server: &ServerOf, out: &mut dyn Write) -> Result<()> {
     let path = if expired { "/api/alerts/silences?state=expired" } else { "/api/alerts/silences" };
-    let answer = Api::of(server)?.ask("GET", path, None)?;
+    let response = send(server, "GET", path, None)?;
     let mut table = Table::new(["silence", "rule", "group", "state", "until", "by", "comment"]);
-    for silence in answer.get("silences").and_then(Value::as_array).into_iter().flatten() {
+    for silence in response.get("silences").and_then(Value::as_array).into_iter().flatten() {
         let group = silence.get("group").and_then(Value::as_object);
         let group: Vec<String> = group
             .into_iter()
@@ -211,17 +193,17 @@ pub(super) fn silences(expired: bool, server: &ServerOf, out: &mut dyn Write) ->
         ]);
     }
     let words = if table.is_empty() { "no silences\n".to_owned() } else { table.to_text() };
-    show(server, out, &answer, words)
+    show(server, out, &response, words)
 }
 
 /// Ends a silence.
 pub(super) fn end_silence(id: &str, server: &ServerOf, out: &mut dyn Write) -> Result<()> {
     let path = format!("/api/alerts/silences/{}", encoded(id));
-    Api::of(server)?.ask("DELETE", &path, None)?;
+    send(server, "DELETE", &path, None)?;
     show(server, out, &json!({ "id": id, "ended": true }), format!("ended {id}\n"))
 }
 
-/// An id as a part of a path.
+/// An id as a segment of a path.
 fn encoded(id: &str) -> String {
     form_urlencoded::byte_serialize(id.as_bytes()).collect()
 }
@@ -244,13 +226,13 @@ mod tests {
 
     #[test]
     fn an_explanation_in_words() {
-        let answer = json!({
+        let response = json!({
             "rule": "error-rate", "state": "pending", "silenced_until": null,
             "evaluations": [{"at": "2026-11-23T02:00:00Z", "value": 0.12, "threshold": 0.1,
                 "samples": 100, "events": 12, "decision": "violation", "detail": "2 of 3 in a row"}],
         });
         assert_eq!(
-            explanation_text(&answer),
+            explanation_text(&response),
             "\
 error-rate is pending
 at                    value  limit  samples  events  decision   why

@@ -1,19 +1,18 @@
-//! One incident from the file: what happened to it, and which message went to which channel.
+//! One incident from the file: its history and its notifications.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::offline::{incident_json, incidents_text};
-use super::{AlertArgs, json_line};
+use super::AlertArgs;
+use super::offline::{incident_json, incident_view, incidents_text};
 use crate::alert::summary::{pair_text, unit_of};
-use crate::cli::print;
-use crate::cli::table::{Cell, Table};
+use crate::cli::table::{Cell, Table, printable};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertEvent, AlertIncident, AlertMetric, StoredMessage};
 use crate::store::{IncidentQuery, Store};
 
-/// Shows one incident.
+/// Prints one incident.
 pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
@@ -22,12 +21,13 @@ pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> R
         limit: 1,
         ..IncidentQuery::default()
     };
-    let (found, events, messages, undeliverable) = store.read(|reader| {
+    let (found, events, messages, undeliverable, view) = store.read(|reader| {
         Ok((
             reader.alert_incidents(&query)?.pop(),
             reader.incident_events(incident)?,
             reader.messages_of(incident)?,
             reader.undeliverable_messages()?,
+            incident_view(&config, reader)?,
         ))
     })?;
     let Some(found) = found else {
@@ -35,24 +35,18 @@ pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> R
             format!("there is no incident {incident:?}; `chatgauge alert list --all` lists them");
         return Err(Error::invalid_query("incident", reason));
     };
-    if common.json {
-        let mut shown = incident_json(&found, &undeliverable);
+    let json = || {
+        let mut shown = incident_json(&view, &found, &undeliverable);
         shown["history"] = events.iter().map(event_json).collect();
         shown["messages"] = messages.iter().map(message_json).collect();
-        return print(out, &json_line(&shown));
-    }
-    let words = [
-        incidents_text(std::slice::from_ref(&found)),
-        format!("{}\n", plain(&found.message)),
-        history_text(&found, &events),
-        messages_text(&messages),
-    ];
-    print(out, &words.join("\n"))
-}
-
-/// The text without control characters, which names from outside may hold.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        shown
+    };
+    let text = || {
+        let incident = incidents_text(std::slice::from_ref(&found));
+        let (history, messages) = (history_text(&found, &events), messages_text(&messages));
+        format!("{incident}\n{}\n\n{history}\n{messages}", printable(&found.message))
+    };
+    common.print(out, json, text)
 }
 
 fn history_text(incident: &AlertIncident, events: &[AlertEvent]) -> String {

@@ -1,6 +1,6 @@
 //! The progress of an import, so that an interrupted one can resume.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -15,8 +15,7 @@ const FINGERPRINT_BYTES: u64 = 4_096;
 /// It only saves time: rows that are read again are recognised as duplicates. Its name is a hash of
 /// the imported file's path, its first bytes and the import rules, so another file or mapping
 /// starts at the first row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
+pub(super) struct Checkpoint {
     path: PathBuf,
 }
 
@@ -26,7 +25,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Io`](Error::Io) if the file cannot be read.
-    pub fn new(database: &Path, file: &Path, rules: &str) -> Result<Self> {
+    pub(super) fn new(database: &Path, file: &Path, rules: &str) -> Result<Self> {
         let fail = |source| Error::Io { path: file.to_owned(), source };
         let absolute = std::path::absolute(file).map_err(fail)?;
         let mut beginning = Vec::new();
@@ -46,24 +45,21 @@ impl Checkpoint {
     }
 
     /// Number of imported rows; 0 if unknown.
-    pub fn rows(&self) -> u64 {
-        std::fs::read_to_string(&self.path)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(0)
+    pub(super) fn rows(&self) -> u64 {
+        let text = std::fs::read_to_string(&self.path).ok();
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Records that the first `rows` rows are stored.
-    pub fn save(&self, rows: u64) -> Result<()> {
+    pub(super) fn save(&self, rows: u64) -> Result<()> {
         let fail = |source| Error::Io { path: self.path.clone(), source };
         let draft = self.path.with_added_extension("new");
-        let mut file = std::fs::File::create(&draft).map_err(fail)?;
-        writeln!(file, "{rows}").map_err(fail)?;
+        std::fs::write(&draft, format!("{rows}\n")).map_err(fail)?;
         std::fs::rename(&draft, &self.path).map_err(fail)
     }
 
     /// Removes the checkpoint after a complete import.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         // A leftover only makes a later --resume skip rows that are stored.
         drop(std::fs::remove_file(&self.path));
     }

@@ -1,12 +1,16 @@
 //! The record fields that a column can be mapped to.
 
-use super::Rejection;
-use crate::csv_file::UNKNOWN;
-use crate::error::{Error, Result};
+use serde_json::{Map, Value};
 
-/// The type of a field.
+use crate::csv_file::UNKNOWN;
+use crate::ingest::wire::{Field, RecordProblem};
+
+/// The name of the only object field; exports write it as one column after the others.
+pub(in crate::cli) const TAGS: &str = "tags";
+
+/// The type of the cells of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum CellType {
     /// Any text.
     Text,
     /// A number.
@@ -20,69 +24,43 @@ pub enum Kind {
 }
 
 /// A record field.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Field {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MappedField {
     /// Name of the field.
-    pub name: &'static str,
-    /// Type of the field.
-    pub kind: Kind,
+    pub(super) name: &'static str,
+    /// Type of its cells.
+    pub(super) kind: CellType,
 }
 
-const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind }
+/// The names of all fields.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    Field::ALL.iter().map(|field| field.as_str()).chain([TAGS])
 }
-
-/// All fields except tags, in the column order of an export.
-pub const FIELDS: [Field; 29] = [
-    field("request_id", Kind::Text),
-    field("started_at", Kind::Time),
-    field("operation", Kind::Text),
-    field("user", Kind::Text),
-    field("space", Kind::Text),
-    field("session", Kind::Text),
-    field("provider", Kind::Text),
-    field("model", Kind::Text),
-    field("total_latency_ms", Kind::Number),
-    field("context_latency_ms", Kind::Number),
-    field("llm_latency_ms", Kind::Number),
-    field("time_to_first_token_ms", Kind::Number),
-    field("prompt_tokens", Kind::Number),
-    field("completion_tokens", Kind::Number),
-    field("cached_prompt_tokens", Kind::Number),
-    field("cache_write_prompt_tokens", Kind::Number),
-    field("cache_write_1h_prompt_tokens", Kind::Number),
-    field("reasoning_tokens", Kind::Number),
-    field("cost_usd", Kind::Number),
-    field("cache_hit", Kind::Flag),
-    field("error_type", Kind::Text),
-    field("error_code", Kind::Text),
-    field("cancelled", Kind::Flag),
-    field("http_status", Kind::Number),
-    field("finish_reason", Kind::Text),
-    field("service_tier", Kind::Text),
-    field("attempt", Kind::Number),
-    field("streamed", Kind::Flag),
-    field("provider_response_id", Kind::Text),
-];
-
-/// The only object field; exports write it as one column after the others.
-pub const TAGS: Field = field("tags", Kind::Object);
 
 /// The field with this name.
-pub fn find(name: &str) -> Option<&'static Field> {
-    FIELDS.iter().chain([&TAGS]).find(|field| field.name == name)
-}
-
-/// The field with this name, given to `flag`.
-///
-/// # Errors
-/// [`InvalidConfig`](Error::InvalidConfig) with the existing names.
-pub fn find_for_flag(flag: &str, name: &str) -> Result<&'static Field> {
-    find(name).ok_or_else(|| {
-        let names: Vec<_> = FIELDS.iter().chain([&TAGS]).map(|field| field.name).collect();
-        let reason = format!("{name:?} is not a field; the fields are {}", names.join(", "));
-        Error::invalid_config(flag, reason)
-    })
+pub(super) fn find(name: &str) -> Option<MappedField> {
+    if name == TAGS {
+        return Some(MappedField { name: TAGS, kind: CellType::Object });
+    }
+    let field = Field::parse(name)?;
+    let kind = match field {
+        Field::StartedAt => CellType::Time,
+        Field::CacheHit | Field::Cancelled | Field::Streamed => CellType::Flag,
+        Field::RequestId
+        | Field::User
+        | Field::Space
+        | Field::Session
+        | Field::Provider
+        | Field::Model
+        | Field::Operation
+        | Field::ErrorType
+        | Field::ErrorCode
+        | Field::FinishReason
+        | Field::ServiceTier
+        | Field::ProviderResponseId => CellType::Text,
+        _ => CellType::Number,
+    };
+    Some(MappedField { name: field.as_str(), kind })
 }
 
 /// Appends a cell as a JSON value of the field's type; numbers are multiplied by `scale`. Times are
@@ -90,43 +68,36 @@ pub fn find_for_flag(flag: &str, name: &str) -> Result<&'static Field> {
 ///
 /// # Errors
 /// If the text has another type; the reason does not quote it.
-pub fn write_value(
-    field: &'static Field,
+pub(super) fn write_value(
+    field: MappedField,
     text: &str,
     scale: f64,
     json: &mut Vec<u8>,
-) -> Result<(), Rejection> {
+) -> Result<(), RecordProblem> {
     match field.kind {
-        Kind::Text | Kind::Time => write_text(text, json),
-        Kind::Number => write_number(text, scale, json)
-            .ok_or_else(|| Rejection::new(field.name, "is not a number"))?,
-        Kind::Flag => {
-            let value = parse_flag(text)
-                .ok_or_else(|| Rejection::new(field.name, "is neither true nor false"))?;
-            json.extend_from_slice(if value { b"true" } else { b"false" });
+        CellType::Text | CellType::Time => {
+            json.extend_from_slice(Value::from(text).to_string().as_bytes());
         }
-        Kind::Object => {
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-                .map_err(|_| Rejection::new(field.name, "is not a JSON object"))?;
-            json.extend_from_slice(serde_json::Value::Object(object).to_string().as_bytes());
+        CellType::Number => write_number(text, scale, json)
+            .ok_or_else(|| RecordProblem::new(field.name, "is not a number"))?,
+        CellType::Flag => {
+            let value = parse_flag(text)
+                .ok_or_else(|| RecordProblem::new(field.name, "is neither true nor false"))?;
+            json.extend_from_slice(value.to_string().as_bytes());
+        }
+        CellType::Object => {
+            let object: Map<String, Value> = serde_json::from_str(text)
+                .map_err(|_| RecordProblem::new(field.name, "is not a JSON object"))?;
+            json.extend_from_slice(Value::Object(object).to_string().as_bytes());
         }
     }
     Ok(())
 }
 
 /// Whether a cell stands for an unknown value.
-pub fn is_unknown(kind: Kind, text: &str) -> bool {
-    match text {
-        "" => true,
-        _ if UNKNOWN.contains(&text) => true,
-        "NaN" | "nan" | "None" | "N/A" => kind != Kind::Text,
-        _ => false,
-    }
-}
-
-/// Appends a JSON string.
-pub fn write_text(text: &str, json: &mut Vec<u8>) {
-    json.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+pub(super) fn is_unknown(kind: CellType, text: &str) -> bool {
+    let is_not_a_value = ["NaN", "nan", "None", "N/A"].contains(&text);
+    text.is_empty() || UNKNOWN.contains(&text) || (is_not_a_value && kind != CellType::Text)
 }
 
 fn write_number(text: &str, scale: f64, json: &mut Vec<u8>) -> Option<()> {

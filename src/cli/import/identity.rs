@@ -14,8 +14,7 @@ const REMEMBERED_ROWS: usize = 1 << 20;
 ///
 /// The id does not depend on the file name, the mapping or the time. Identical rows of one file are
 /// different requests; identical rows of two files are the same request, unless their salts differ.
-#[derive(Debug)]
-pub struct RowIds {
+pub(super) struct RowIds {
     salt: [u8; 32],
     recent: Seen,
     older: Seen,
@@ -27,21 +26,13 @@ type Seen = HashMap<u64, u32, FxBuildHasher>;
 
 impl RowIds {
     /// Ids for the rows of one file.
-    pub fn new(salt: &str) -> Self {
-        Self::with_limit(salt, REMEMBERED_ROWS / 2)
-    }
-
-    fn with_limit(salt: &str, limit: usize) -> Self {
-        Self {
-            salt: Sha256::digest(salt).into(),
-            recent: Seen::default(),
-            older: Seen::default(),
-            limit,
-        }
+    pub(super) fn new(salt: &str) -> Self {
+        let (recent, older) = (Seen::default(), Seen::default());
+        Self { salt: Sha256::digest(salt).into(), recent, older, limit: REMEMBERED_ROWS / 2 }
     }
 
     /// The id of the next row, given as its cells.
-    pub fn next<'a>(&mut self, cells: impl Iterator<Item = &'a [u8]>) -> Uuid {
+    pub(super) fn next<'a>(&mut self, cells: impl Iterator<Item = &'a [u8]>) -> Uuid {
         let mut hash = Sha256::new_with_prefix(self.salt);
         for cell in cells {
             hash.update((cell.len() as u64).to_le_bytes());
@@ -77,7 +68,7 @@ mod tests {
     use super::*;
 
     fn ids(salt: &str, rows: &[&str]) -> Vec<Uuid> {
-        let mut ids = RowIds::with_limit(salt, 3);
+        let mut ids = RowIds { limit: 3, ..RowIds::new(salt) };
         rows.iter().map(|row| ids.next(row.split(',').map(str::as_bytes))).collect()
     }
 

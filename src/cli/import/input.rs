@@ -3,19 +3,21 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 use flate2::bufread::MultiGzDecoder;
+use indicatif::ProgressBar;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
+use crate::cli::open;
 use crate::error::{Error, Result};
 
+/// Size of each buffer, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Formats of an input file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FileFormat {
+pub(super) enum FileFormat {
     /// One JSON object per line.
     Ndjson,
     /// Columns with a header line.
@@ -25,24 +27,16 @@ pub enum FileFormat {
 }
 
 /// An open, decompressed input.
-pub struct Input {
+pub(super) struct InputFile {
     /// The content.
-    pub reader: Box<dyn BufRead>,
-    /// Size on disk; `None` for standard input.
-    pub bytes_total: Option<u64>,
-    /// Bytes read from disk so far.
-    pub bytes_read: Arc<AtomicU64>,
+    pub(super) reader: Box<dyn BufRead>,
+    /// Shows how much was read.
+    pub(super) bar: ProgressBar,
 }
 
-impl std::fmt::Debug for Input {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("bytes_total", &self.bytes_total).finish_non_exhaustive()
-    }
-}
-
-impl Input {
+impl InputFile {
     /// Opens a file, or standard input for `-`; gzip and zstd are recognised by their first bytes.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let fail = |source| Error::Io { path: path.to_owned(), source };
         if path == Path::new("-") {
             return Self::new(io::stdin().lock(), None).map_err(fail);
@@ -50,38 +44,39 @@ impl Input {
         let file = File::open(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
         if metadata.is_dir() {
-            return Err(fail(io::Error::from(io::ErrorKind::IsADirectory)));
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
         Self::new(file, Some(metadata.len())).map_err(fail)
     }
 
+    /// Reads from `source`, which has this size, if known.
     fn new(source: impl Read + 'static, bytes_total: Option<u64>) -> io::Result<Self> {
-        let bytes_read = Arc::new(AtomicU64::new(0));
-        let counting = Counting { source, bytes_read: Arc::clone(&bytes_read) };
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, counting);
+        let template = match bytes_total {
+            Some(_) => "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            None => "{spinner} {bytes} {bytes_per_sec}",
+        };
+        let bar = open::bar(bytes_total, template);
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, bar.wrap_read(source));
         let reader: Box<dyn BufRead> = match raw.fill_buf()? {
-            [0x1f, 0x8b, ..] => {
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(raw)))
-            }
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(
-                BUFFER_BYTES,
-                zstd::stream::read::Decoder::with_buffer(raw)?,
-            )),
+            [0x1f, 0x8b, ..] => buffered(MultiGzDecoder::new(raw)),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => buffered(ZstdDecoder::with_buffer(raw)?),
             _ => Box::new(raw),
         };
-        Ok(Self { reader, bytes_total, bytes_read })
+        Ok(Self { reader, bar })
     }
 
     /// The format by the file name, or else by the first character.
     ///
     /// # Errors
     /// If the file cannot be read or is a JSON array.
-    pub fn format(&mut self, path: &Path) -> Result<FileFormat> {
-        if let Some(format) = format_by_name(path) {
-            return Ok(format);
+    pub(super) fn format(&mut self, path: &Path) -> Result<FileFormat> {
+        match extension(path).as_deref() {
+            Some("csv" | "tsv") => return Ok(FileFormat::Csv),
+            Some("ndjson" | "jsonl") => return Ok(FileFormat::Ndjson),
+            _ => {}
         }
-        let start =
-            self.reader.fill_buf().map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let fail = |source| Error::Io { path: path.to_owned(), source };
+        let start = self.reader.fill_buf().map_err(fail)?;
         match start.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => Ok(FileFormat::Ndjson),
             Some(b'[') => {
@@ -93,30 +88,16 @@ impl Input {
     }
 }
 
-fn format_by_name(path: &Path) -> Option<FileFormat> {
+fn buffered(source: impl Read + 'static) -> Box<dyn BufRead> {
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, source))
+}
+
+/// The extension of a file name without that of a compression, in lower case.
+fn extension(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = [".gz", ".zst", ".zstd"]
-        .into_iter()
-        .find_map(|suffix| name.strip_suffix(suffix))
-        .unwrap_or(&name);
-    match name.rsplit_once('.')?.1 {
-        "csv" | "tsv" => Some(FileFormat::Csv),
-        "ndjson" | "jsonl" => Some(FileFormat::Ndjson),
-        _ => None,
-    }
-}
-
-struct Counting<R> {
-    source: R,
-    bytes_read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
+    let mut suffixes = [".gz", ".zst", ".zstd"].into_iter();
+    let name = suffixes.find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(&name);
+    Some(name.rsplit_once('.')?.1.to_owned())
 }
 
 #[cfg(test)]
@@ -126,7 +107,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: Vec<u8>) -> String {
-        let mut input = Input::new(io::Cursor::new(bytes), None).unwrap();
+        let mut input = InputFile::new(io::Cursor::new(bytes), None).unwrap();
         let mut text = String::new();
         input.reader.read_to_string(&mut text).unwrap();
         text
@@ -145,7 +126,7 @@ mod tests {
     #[test]
     fn the_format_follows_the_name_or_else_the_content() {
         let format = |name: &str, content: &'static str| {
-            let mut input = Input::new(content.as_bytes(), None).unwrap();
+            let mut input = InputFile::new(content.as_bytes(), None).unwrap();
             input.format(Path::new(name)).map_err(|error| error.to_string())
         };
         assert_eq!(format("a.CSV.gz", ""), Ok(FileFormat::Csv));

@@ -4,29 +4,24 @@ use std::io::{self, BufRead};
 
 use csv::ByteRecord;
 
-use super::Rejection;
 use super::identity::RowIds;
 use super::mapping::MappingRules;
-use super::rows::{NdjsonRows, RowReader};
+use super::rows::{CsvReader, NdjsonRows, RowOutcome, RowReader, open_csv};
+use super::sink::ROW;
 use crate::error::{Error, Result};
 use crate::ingest::litellm::{LitellmEvent, read_events};
+use crate::ingest::wire::RecordProblem;
 
 /// Rows of an exported table.
-pub struct LitellmRows {
-    rows: Rows,
+pub(super) struct LitellmRows {
+    rows: SpendLogFile,
     ids: RowIds,
     ignored: Vec<String>,
 }
 
-enum Rows {
-    Csv { reader: csv::Reader<Box<dyn BufRead>>, header: Vec<String>, row: ByteRecord },
-    Lines(NdjsonRows<Box<dyn BufRead>>),
-}
-
-impl std::fmt::Debug for LitellmRows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LitellmRows").field("ignored", &self.ignored).finish_non_exhaustive()
-    }
+enum SpendLogFile {
+    Csv { reader: CsvReader, header: Vec<String>, row: ByteRecord },
+    Lines(NdjsonRows),
 }
 
 impl LitellmRows {
@@ -34,7 +29,7 @@ impl LitellmRows {
     ///
     /// # Errors
     /// If there is no header, or `rules` is not empty, because the columns have fixed meanings.
-    pub fn new(
+    pub(super) fn new(
         mut reader: Box<dyn BufRead>,
         delimiter: u8,
         rules: &MappingRules,
@@ -49,27 +44,21 @@ impl LitellmRows {
         if start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
             // Ids are derived here, from the whole line.
             let lines = NdjsonRows::new(reader, &MappingRules::default(), RowIds::new(""))?;
-            return Ok(Self { rows: Rows::Lines(lines), ids, ignored: Vec::new() });
+            return Ok(Self { rows: SpendLogFile::Lines(lines), ids, ignored: Vec::new() });
         }
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
-        let header = reader
-            .byte_headers()
-            .map_err(|error| Error::invalid_config("the header line", error.to_string()))?;
-        let header: Vec<String> =
-            header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let (reader, header) = open_csv(reader, delimiter)?;
         let ignored =
             header.iter().filter(|name| !LitellmEvent::has_column(name)).cloned().collect();
         let row = ByteRecord::new();
-        Ok(Self { rows: Rows::Csv { reader, header, row }, ids, ignored })
+        Ok(Self { rows: SpendLogFile::Csv { reader, header, row }, ids, ignored })
     }
 }
 
 impl RowReader for LitellmRows {
-    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>> {
+    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<RowOutcome> {
         json.clear();
         let event = match &mut self.rows {
-            Rows::Csv { reader, header, row } => {
+            SpendLogFile::Csv { reader, header, row } => {
                 if !reader.read_byte_record(row)? {
                     return Ok(None);
                 }
@@ -82,9 +71,7 @@ impl RowReader for LitellmRows {
                 }
                 event
             }
-            Rows::Lines(lines) => match lines.read_row(json)? {
-                None => return Ok(None),
-                Some(Err(rejection)) => return Ok(Some(Err(rejection))),
+            SpendLogFile::Lines(lines) => match lines.read_row(json)? {
                 Some(Ok(())) => {
                     let mut found = None;
                     let read = read_events(json.as_slice(), &mut |event| {
@@ -93,16 +80,17 @@ impl RowReader for LitellmRows {
                     });
                     match (read, found) {
                         (Ok(()), Some(Ok(event))) => event,
-                        _ => return Ok(Some(Err(Rejection::new(Rejection::ROW, "is not JSON")))),
+                        _ => return Ok(Some(Err(RecordProblem::new(ROW, "is not JSON")))),
                     }
                 }
+                end_or_rejection => return Ok(end_or_rejection),
             },
         };
         json.clear();
         if !event.has_start() {
             // Without a start time the request would count as of now.
             let reason = "is missing or not a time";
-            return Ok(Some(Err(Rejection::new("startTime", reason))));
+            return Ok(Some(Err(RecordProblem::new("startTime", reason))));
         }
         event.write_json(json);
         Ok(Some(Ok(())))

@@ -1,32 +1,38 @@
 //! Maps columns to fields.
 
+use clap::Args;
 use csv::ByteRecord;
 
-use super::Rejection;
-use super::field::{Field, Kind, find, find_for_flag, is_unknown, write_value};
+use super::field::{self, CellType, MappedField, is_unknown, write_value};
+use super::sink::ROW;
 use super::time::TimeFormat;
 use crate::csv_file::unguarded;
 use crate::error::{Error, Result};
+use crate::ingest::wire::RecordProblem;
 use crate::model::Tz;
 
-/// The mapping rules as given on the command line.
-#[derive(Clone, Debug, Default)]
-pub struct MappingRules {
-    /// `field=Column`.
-    pub map: Vec<String>,
-    /// `field=value` for every row.
-    pub constants: Vec<String>,
-    /// `field=factor`.
-    pub scale: Vec<String>,
-    /// Format of times.
-    pub time_format: TimeFormat,
-    /// Zone of times without an offset.
-    pub tz: Tz,
+/// Flags for how columns become fields.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct MappingRules {
+    /// Column of a CSV file for a field
+    #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
+    pub(super) map: Vec<String>,
+    /// Constant value of a field in every request
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub(super) constants: Vec<String>,
+    /// Factor for a column's numbers, e.g. 1000 to convert seconds to milliseconds
+    #[arg(long, value_name = "FIELD=FACTOR", value_delimiter = ',')]
+    pub(super) scale: Vec<String>,
+    /// Format of times
+    #[arg(long, value_enum, default_value_t)]
+    time_format: TimeFormat,
+    /// Time zone of times without an offset
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    tz: Tz,
 }
 
 /// The fields and the sources of their values.
-#[derive(Debug)]
-pub struct Mapping {
+pub(super) struct Mapping {
     columns: Vec<MappedColumn>,
     /// `,"field":value` for each constant.
     constants: Vec<u8>,
@@ -34,12 +40,11 @@ pub struct Mapping {
     tz: Tz,
     column_count: usize,
     /// Columns that no field uses.
-    pub ignored: Vec<String>,
+    pub(super) ignored: Vec<String>,
 }
 
-#[derive(Debug)]
 struct MappedColumn {
-    field: &'static Field,
+    field: MappedField,
     index: usize,
     scale: f64,
 }
@@ -51,14 +56,16 @@ impl Mapping {
     /// # Errors
     /// [`InvalidConfig`](Error::InvalidConfig) with the flag, for an unknown field or column, or a
     /// field that is set twice.
-    pub fn new(rules: &MappingRules, header: &[String]) -> Result<Self> {
-        let constants = parse_constants(rules)?;
+    pub(super) fn new(rules: &MappingRules, header: &[String]) -> Result<Self> {
+        let (constant_fields, constants) = parse_constants(rules)?;
         let mut columns: Vec<MappedColumn> = Vec::new();
+        let is_set = |columns: &[MappedColumn], field: MappedField| {
+            let mut mapped = columns.iter().map(|column| column.field);
+            mapped.any(|other| other == field) || constant_fields.contains(&field)
+        };
         for rule in &rules.map {
             let (field, column) = split_rule("--map", rule)?;
-            if columns.iter().any(|column| column.field == field)
-                || constants.iter().any(|(other, _)| *other == field)
-            {
+            if is_set(&columns, field) {
                 let reason = format!("{} is set twice", field.name);
                 return Err(Error::invalid_config("--map", reason));
             }
@@ -69,71 +76,61 @@ impl Mapping {
             columns.push(MappedColumn { field, index, scale: 1.0 });
         }
         for (index, name) in header.iter().enumerate() {
-            let Some(field) = find(name) else { continue };
-            let is_taken =
-                columns.iter().any(|column| column.field == field || column.index == index)
-                    || constants.iter().any(|(other, _)| *other == field);
-            if !is_taken {
+            let Some(field) = field::find(name) else { continue };
+            let is_used = columns.iter().any(|column| column.index == index);
+            if !is_used && !is_set(&columns, field) {
                 columns.push(MappedColumn { field, index, scale: 1.0 });
             }
         }
         if columns.is_empty() {
             let reason = format!(
-                "no column of {header:?} is named like a field; map at least one, \
-                 e.g. --map started_at=COLUMN"
+                "no column of {header:?} is named like a field; map at least one, e.g. --map started_at=COLUMN"
             );
             return Err(Error::invalid_config("--map", reason));
         }
         apply_scales(rules, &mut columns)?;
-        let ignored = header
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| columns.iter().all(|column| column.index != *index));
+        let is_ignored = |index: usize| columns.iter().all(|column| column.index != index);
+        let ignored = header.iter().enumerate().filter(|(index, _)| is_ignored(*index));
         let ignored = ignored.map(|(_, name)| name.clone()).collect();
-        Ok(Self {
-            columns,
-            constants: constants_json(&constants)?,
-            time_format: rules.time_format,
-            tz: rules.tz,
-            column_count: header.len(),
-            ignored,
-        })
+        let (time_format, tz) = (rules.time_format, rules.tz);
+        let column_count = header.len();
+        Ok(Self { columns, constants, time_format, tz, column_count, ignored })
     }
 
     /// Whether the row has its own request id.
-    pub fn has_request_id(&self, row: &ByteRecord) -> bool {
+    pub(super) fn has_request_id(&self, row: &ByteRecord) -> bool {
         let mut columns = self.columns.iter();
         let column = columns.find(|column| column.field.name == "request_id");
         let cell = column.and_then(|column| row.get(column.index)).unwrap_or_default();
-        std::str::from_utf8(cell).is_ok_and(|cell| !is_unknown(Kind::Text, cell.trim()))
+        std::str::from_utf8(cell).is_ok_and(|cell| !is_unknown(CellType::Text, cell.trim()))
     }
 
     /// Writes a row as a JSON record; pass `request_id` if the row has none.
     ///
     /// # Errors
     /// If a cell does not fit its field.
-    pub fn write_json(
+    pub(super) fn write_json(
         &self,
         row: &ByteRecord,
         request_id: Option<uuid::Uuid>,
         json: &mut Vec<u8>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), RecordProblem> {
         if row.len() != self.column_count {
             let reason = format!("has {} columns, the header {}", row.len(), self.column_count);
-            return Err(Rejection::new(Rejection::ROW, reason));
+            return Err(RecordProblem::new(ROW, reason));
         }
         for column in &self.columns {
             let cell = std::str::from_utf8(row.get(column.index).unwrap_or_default())
-                .map_err(|_| Rejection::new(column.field.name, "is not valid UTF-8"))?
+                .map_err(|_| RecordProblem::new(column.field.name, "is not valid UTF-8"))?
                 .trim();
             if is_unknown(column.field.kind, cell) {
                 continue;
             }
             let cell = unguarded(cell);
             write_key(column.field, json);
-            if column.field.kind == Kind::Time {
+            if column.field.kind == CellType::Time {
                 let at = self.time_format.parse(cell, self.tz).ok_or_else(|| {
-                    Rejection::new(column.field.name, "is not a time in the expected format")
+                    RecordProblem::new(column.field.name, "is not a time in the expected format")
                 })?;
                 json.extend_from_slice(at.as_unix_ms().to_string().as_bytes());
             } else {
@@ -154,45 +151,33 @@ impl Mapping {
     }
 }
 
-/// `,"field":value` for each constant, to insert before the end of an object.
+/// The fields of the constants, and `,"field":value` for each of them, to insert before the end of an object.
 ///
 /// # Errors
 /// [`InvalidConfig`](Error::InvalidConfig) for an unknown field or an invalid value.
-pub fn constant_members(rules: &MappingRules) -> Result<Vec<u8>> {
-    constants_json(&parse_constants(rules)?)
-}
-
-fn constants_json(constants: &[(&'static Field, String)]) -> Result<Vec<u8>> {
-    let mut json = Vec::new();
-    for (field, text) in constants {
-        write_key(field, &mut json);
-        write_value(field, text, 1.0, &mut json)
-            .map_err(|rejection| Error::invalid_config("--set", rejection.to_string()))?;
-    }
-    Ok(json)
-}
-
-fn parse_constants(rules: &MappingRules) -> Result<Vec<(&'static Field, String)>> {
-    let mut constants: Vec<(&'static Field, String)> = Vec::new();
+pub(super) fn parse_constants(rules: &MappingRules) -> Result<(Vec<MappedField>, Vec<u8>)> {
+    let (mut fields, mut json) = (Vec::new(), Vec::new());
     for rule in &rules.constants {
         let (field, value) = split_rule("--set", rule)?;
-        if constants.iter().any(|(other, _)| *other == field) {
+        if fields.contains(&field) {
             return Err(Error::invalid_config("--set", format!("{} is set twice", field.name)));
         }
         if field.name == "request_id" {
-            let reason = "request_id must be unique";
-            return Err(Error::invalid_config("--set", reason));
+            return Err(Error::invalid_config("--set", "request_id must be unique"));
         }
-        constants.push((field, value.to_owned()));
+        write_key(field, &mut json);
+        write_value(field, value, 1.0, &mut json)
+            .map_err(|rejection| Error::invalid_config("--set", rejection.to_string()))?;
+        fields.push(field);
     }
-    Ok(constants)
+    Ok((fields, json))
 }
 
 fn apply_scales(rules: &MappingRules, columns: &mut [MappedColumn]) -> Result<()> {
     for rule in &rules.scale {
         let (field, factor) = split_rule("--scale", rule)?;
         let refuse = |reason: &str| Error::invalid_config("--scale", format!("{rule:?}: {reason}"));
-        if field.kind != Kind::Number {
+        if field.kind != CellType::Number {
             return Err(refuse("the field is not a number"));
         }
         let factor: f64 = factor.parse().map_err(|_| refuse("the factor is not a number"))?;
@@ -205,15 +190,21 @@ fn apply_scales(rules: &MappingRules, columns: &mut [MappedColumn]) -> Result<()
     Ok(())
 }
 
-fn split_rule<'a>(flag: &str, rule: &'a str) -> Result<(&'static Field, &'a str)> {
+fn split_rule<'a>(flag: &str, rule: &'a str) -> Result<(MappedField, &'a str)> {
     let (name, value) = rule.split_once('=').ok_or_else(|| {
         Error::invalid_config(flag, format!("{rule:?} has no \"=\"; write field=value"))
     })?;
-    Ok((find_for_flag(flag, name.trim())?, value.trim()))
+    let name = name.trim();
+    let field = field::find(name).ok_or_else(|| {
+        let names: Vec<_> = field::names().collect();
+        let reason = format!("{name:?} is not a field; the fields are {}", names.join(", "));
+        Error::invalid_config(flag, reason)
+    })?;
+    Ok((field, value.trim()))
 }
 
-fn write_key(field: &Field, json: &mut Vec<u8>) {
-    json.extend_from_slice(b",\"");
-    json.extend_from_slice(field.name.as_bytes());
-    json.extend_from_slice(b"\":");
+fn write_key(field: MappedField, json: &mut Vec<u8>) {
+    for part in [",\"", field.name, "\":"] {
+        json.extend_from_slice(part.as_bytes());
+    }
 }

@@ -6,23 +6,29 @@ use csv::ByteRecord;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::Rejection;
 use super::identity::RowIds;
-use super::mapping::{Mapping, MappingRules, constant_members};
+use super::mapping::{Mapping, MappingRules, parse_constants};
+use super::sink::ROW;
 use crate::csv_file::is_truncation_note;
 use crate::error::{Error, Result};
+use crate::ingest::wire::RecordProblem;
 
 /// Maximum length of an NDJSON line in bytes.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
+/// An open CSV file.
+pub(super) type CsvReader = csv::Reader<Box<dyn BufRead>>;
+/// A row that was read, an invalid row, or `None` at the end of the file.
+pub(super) type RowOutcome = Option<Result<(), RecordProblem>>;
+
 /// The rows of a file.
-pub trait RowReader {
+pub(super) trait RowReader {
     /// Clears `json` and reads the next row into it; `None` at the end. An invalid row does not end
     /// the file.
     ///
     /// # Errors
     /// If the file cannot be read further.
-    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>>;
+    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<RowOutcome>;
 
     /// Columns that are ignored.
     fn ignored_columns(&self) -> &[String] {
@@ -30,40 +36,48 @@ pub trait RowReader {
     }
 }
 
+/// A CSV file after its header, and the names of its columns.
+pub(super) fn open_csv(
+    reader: Box<dyn BufRead>,
+    delimiter: u8,
+) -> Result<(CsvReader, Vec<String>)> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
+    let header = reader
+        .byte_headers()
+        .map_err(|error| Error::invalid_config("the header line", error.to_string()))?;
+    let name = |name| String::from_utf8_lossy(name).trim().to_owned();
+    let header = header.iter().map(name).collect();
+    Ok((reader, header))
+}
+
 /// Rows of a CSV file with a header.
-pub struct CsvRows<R> {
-    reader: csv::Reader<R>,
+pub(super) struct CsvRows {
+    reader: CsvReader,
     row: ByteRecord,
     mapping: Mapping,
     ids: RowIds,
 }
 
-impl<R> std::fmt::Debug for CsvRows<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CsvRows").field("mapping", &self.mapping).finish_non_exhaustive()
-    }
-}
-
-impl<R: io::Read> CsvRows<R> {
+impl CsvRows {
     /// Reads the header and applies the rules to it.
     ///
     /// # Errors
     /// If there is no header, or the rules do not fit it.
-    pub fn new(reader: R, delimiter: u8, rules: &MappingRules, ids: RowIds) -> Result<Self> {
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
-        let header = reader
-            .byte_headers()
-            .map_err(|error| Error::invalid_config("the header line", error.to_string()))?;
-        let header: Vec<String> =
-            header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+    pub(super) fn new(
+        reader: Box<dyn BufRead>,
+        delimiter: u8,
+        rules: &MappingRules,
+        ids: RowIds,
+    ) -> Result<Self> {
+        let (reader, header) = open_csv(reader, delimiter)?;
         let mapping = Mapping::new(rules, &header)?;
         Ok(Self { reader, row: ByteRecord::new(), mapping, ids })
     }
 }
 
-impl<R: io::Read> RowReader for CsvRows<R> {
-    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>> {
+impl RowReader for CsvRows {
+    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<RowOutcome> {
         json.clear();
         if !self.reader.read_byte_record(&mut self.row)? {
             return Ok(None);
@@ -84,37 +98,36 @@ impl<R: io::Read> RowReader for CsvRows<R> {
 }
 
 /// Lines of an NDJSON file; empty lines are skipped.
-#[derive(Debug)]
-pub struct NdjsonRows<R> {
-    reader: R,
+pub(super) struct NdjsonRows {
+    reader: Box<dyn BufRead>,
     line: Vec<u8>,
     constants: Vec<u8>,
     ids: RowIds,
 }
 
 #[derive(Deserialize)]
-struct Identity {
+struct RowIdentity {
     request_id: Option<IgnoredAny>,
 }
 
-impl<R: BufRead> NdjsonRows<R> {
+impl NdjsonRows {
     /// Lines of `reader`, with the constants of the rules added to every record.
     ///
     /// # Errors
     /// If a constant is invalid, or the rules contain options for CSV only.
-    pub fn new(reader: R, rules: &MappingRules, ids: RowIds) -> Result<Self> {
+    pub(super) fn new(reader: Box<dyn BufRead>, rules: &MappingRules, ids: RowIds) -> Result<Self> {
         let csv_only = [("--map", &rules.map), ("--scale", &rules.scale)];
         if let Some((flag, _)) = csv_only.iter().find(|(_, rules)| !rules.is_empty()) {
             return Err(Error::invalid_config(*flag, "only CSV files have columns"));
         }
-        Ok(Self { reader, line: Vec::new(), constants: constant_members(rules)?, ids })
+        let (_, constants) = parse_constants(rules)?;
+        Ok(Self { reader, line: Vec::new(), constants, ids })
     }
 
     /// Reads a line without its newline; `None` at the end of the file.
-    fn read_line(&mut self) -> io::Result<Option<Result<(), Rejection>>> {
+    fn read_line(&mut self) -> io::Result<RowOutcome> {
         self.line.clear();
-        let mut is_too_long = false;
-        let mut is_end = true;
+        let (mut is_end, mut is_too_long) = (true, false);
         loop {
             let chunk = self.reader.fill_buf()?;
             if chunk.is_empty() {
@@ -127,36 +140,34 @@ impl<R: BufRead> NdjsonRows<R> {
             if !is_too_long {
                 self.line.extend_from_slice(&chunk[..length]);
             }
-            let used = length + usize::from(newline.is_some());
-            self.reader.consume(used);
+            self.reader.consume(length + usize::from(newline.is_some()));
             if newline.is_some() {
                 break;
             }
         }
-        if is_end {
-            return Ok(None);
+        if is_too_long {
+            let reason = format!("is longer than {MAX_LINE_BYTES} bytes");
+            return Ok(Some(Err(RecordProblem::new(ROW, reason))));
         }
-        let reason = || format!("is longer than {MAX_LINE_BYTES} bytes");
-        Ok(Some(if is_too_long { Err(Rejection::new(Rejection::ROW, reason())) } else { Ok(()) }))
+        Ok((!is_end).then_some(Ok(())))
     }
 }
 
-impl<R: BufRead> RowReader for NdjsonRows<R> {
-    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<Option<Result<(), Rejection>>> {
+impl RowReader for NdjsonRows {
+    fn read_row(&mut self, json: &mut Vec<u8>) -> io::Result<RowOutcome> {
         json.clear();
         loop {
             match self.read_line()? {
-                None => return Ok(None),
-                Some(Err(rejection)) => return Ok(Some(Err(rejection))),
                 Some(Ok(())) if self.line.trim_ascii().is_empty() => {}
                 Some(Ok(())) => break,
+                end_or_rejection => return Ok(end_or_rejection),
             }
         }
         let line = self.line.trim_ascii();
         json.extend_from_slice(line);
         // The record parser reports lines that are not objects.
         let (Ok(identity), Some(body)) =
-            (serde_json::from_slice::<Identity>(line), line.strip_suffix(b"}"))
+            (serde_json::from_slice::<RowIdentity>(line), line.strip_suffix(b"}"))
         else {
             return Ok(Some(Ok(())));
         };

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use clap::Parser as _;
 
 use super::*;
-use crate::cli::{Cli, Command};
+use crate::cli::program::{Cli, Command};
 use crate::model::{RequestId, Source, Timestamp};
 
 /// First rows of the "Azure LLM inference trace 2023", `AzurePublicDataset`, CC-BY 4.0; Patel et al.,
@@ -27,18 +27,14 @@ fn command(args: &[&str]) -> ImportCommand {
     }
 }
 
-fn rows(command: &ImportCommand, name: &str, content: &str) -> Result<Box<dyn RowReader>> {
-    let input = Input {
-        reader: Box::new(Cursor::new(content.to_owned())),
-        bytes_total: None,
-        bytes_read: std::sync::Arc::default(),
-    };
-    command.rows(Path::new(name), input)
+fn input(content: &str) -> InputFile {
+    let bar = indicatif::ProgressBar::hidden();
+    InputFile { reader: Box::new(Cursor::new(content.to_owned())), bar }
 }
 
 /// The rows as text.
 fn read(args: &[&str], name: &str, content: &str) -> Vec<String> {
-    let mut rows = match rows(&command(args), name, content) {
+    let mut rows = match command(args).rows(Path::new(name), input(content)) {
         Ok(rows) => rows,
         Err(error) => return vec![error.to_string()],
     };
@@ -138,11 +134,11 @@ struct TestSink {
 }
 
 impl RowSink for TestSink {
-    fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, Rejection> {
+    fn parse(&mut self, json: &[u8]) -> Result<RequestRecord, RecordProblem> {
         let value: serde_json::Value = serde_json::from_slice(json).unwrap();
         let ms = value["started_at"].as_i64().unwrap();
         if value["prompt_tokens"] == 396 {
-            return Err(Rejection::new("prompt_tokens", "is 396"));
+            return Err(RecordProblem::new("prompt_tokens", "is 396"));
         }
         let id = RequestId::parse(value["request_id"].as_str().unwrap());
         Ok(RequestRecord::new(id, Timestamp::from_unix_ms(ms), Source::Import))
@@ -157,9 +153,11 @@ impl RowSink for TestSink {
 fn import(args: &[&str], resumed: u64) -> (TestSink, ImportSummary) {
     let command = command(args);
     let (mut sink, mut summary) = (TestSink::default(), ImportSummary::default());
-    let mut rows = rows(&command, "a.csv", TRACE).unwrap();
-    command.import_rows(Path::new("a.csv"), &mut *rows, resumed, &mut sink, &mut summary).unwrap();
-    (sink, summary.finish())
+    let path = Path::new("a.csv");
+    let mut rows = command.rows(path, input(TRACE)).unwrap();
+    command.import_rows(path, &mut *rows, resumed, None, &mut sink, &mut summary).unwrap();
+    summary.finish();
+    (sink, summary)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::model::{Timestamp, Tz};
 
 /// Format of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TimeFormat {
+pub(in crate::cli) enum TimeFormat {
     /// Any of the others; numbers are recognised by their size.
     #[default]
     Auto,
@@ -25,7 +25,7 @@ pub enum TimeFormat {
 impl TimeFormat {
     /// Parses a time, truncated to milliseconds; `None` if it is invalid or does not exist in `tz`,
     /// because its clocks skipped it.
-    pub fn parse(self, text: &str, tz: Tz) -> Option<Timestamp> {
+    pub(in crate::cli) fn parse(self, text: &str, tz: Tz) -> Option<Timestamp> {
         match self {
             Self::Rfc3339 => Timestamp::parse_rfc3339(text),
             Self::EpochS => parse_epoch(text, |_| 1_000.0),

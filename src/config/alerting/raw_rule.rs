@@ -1,10 +1,10 @@
 //! A rule as typed, in the file or in a request: every key optional, nothing checked.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{self, Visitor};
+use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
+use toml::Value;
 
 use crate::config::layer::raw_table;
 
@@ -18,38 +18,18 @@ pub enum RawAmount {
     Text(String),
 }
 
-/// Hand-written for its error message.
+/// Written by hand for its error message.
 impl<'de> Deserialize<'de> for RawAmount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Amount;
-
-        impl Visitor<'_> for Amount {
-            type Value = RawAmount;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or a duration such as \"5s\"")
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawAmount, E> {
-                Ok(RawAmount::Number(number))
-            }
-
-            #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawAmount, E> {
-                Ok(RawAmount::Number(number as f64))
-            }
-
-            #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawAmount, E> {
-                Ok(RawAmount::Number(number as f64))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawAmount, E> {
-                Ok(RawAmount::Text(text.to_owned()))
-            }
-        }
-
-        deserializer.deserialize_any(Amount)
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+        let unexpected = match Value::deserialize(deserializer)? {
+            Value::Float(number) => return Ok(Self::Number(number)),
+            Value::Integer(number) => return Ok(Self::Number(number as f64)),
+            Value::String(text) => return Ok(Self::Text(text)),
+            Value::Boolean(flag) => Unexpected::Bool(flag),
+            other => Unexpected::Other(other.type_str()),
+        };
+        Err(de::Error::invalid_type(unexpected, &"a number, or a duration such as \"5s\""))
     }
 }
 

@@ -5,10 +5,11 @@ mod raw;
 
 use std::path::PathBuf;
 
-use super::choice::choice;
 use super::secret::{HIDDEN, Secret};
+use crate::model::spelling::spelled_enum;
 pub(super) use check::check_channels;
 pub use raw::RawChannel;
+pub(super) use raw::SECRETS;
 
 /// The log as a channel: it always exists, and no other channel may have this name.
 pub const LOG_CHANNEL: &str = "log";
@@ -137,25 +138,15 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-choice! {
+spelled_enum! {
     /// How the connection to a mail server is encrypted.
-    EmailTls {
+    pub enum EmailTls {
         /// TLS from the first byte (port 465).
         Tls = "tls",
         /// Starts unencrypted and must upgrade to TLS (port 587).
         StartTls = "starttls",
         /// Not encrypted; only to a loopback address, and only with `allow_plaintext`.
         Plaintext = "none",
-    }
-}
-
-impl EmailTls {
-    const fn default_port(self) -> u16 {
-        match self {
-            Self::Tls => 465,
-            Self::StartTls => 587,
-            Self::Plaintext => 25,
-        }
     }
 }
 

@@ -1,141 +1,129 @@
 //! A channel as typed.
 
-use super::{ChannelConfig, ChannelKind, EmailTls, Endpoint};
+use super::{ChannelConfig, ChannelKind, EmailConfig, EmailTls, Endpoint};
 use crate::config::kinds::choice;
 use crate::config::layer::raw_table;
 use crate::config::secret::{HIDDEN, Secret};
 
-/// Declares the keys of a channel, each with the types of channels that accept it.
-macro_rules! channel_keys {
-    ($($(#[$meta:meta])+ $field:ident: $type:ty, [$($accepted_by:ident)+];)+) => {
-        raw_table! {
-            /// One `[alerting.channels.NAME]`; the required keys depend on `type`.
-            RawChannel { $($(#[$meta])+ $field: Option<$type>,)+ }
-        }
+/// The secrets of a channel, which environment variables can set too.
+pub(in crate::config) const SECRETS: [&str; 5] =
+    ["url", "secret", "secret_previous", "bearer_token", "password"];
+/// Keys that every channel accepts.
+const COMMON_KEYS: [&str; 6] =
+    ["type", "send_resolved", "username", "password", "password_file", "ca_file"];
+/// Further keys of channels that post to a URL.
+const URL_KEYS: [&str; 4] = ["url", "url_file", "bearer_token", "bearer_token_file"];
+/// Further keys of a webhook.
+const WEBHOOK_KEYS: [&str; 4] =
+    ["secret", "secret_file", "secret_previous", "secret_previous_file"];
+/// Further keys of a mail server.
+const EMAIL_KEYS: [&str; 6] = ["host", "port", "tls", "allow_plaintext", "from", "to"];
 
-        impl RawChannel {
-            /// The first key that is set and that channels of this type do not accept.
-            pub(super) fn inapplicable_key(&self, channel_type: &str) -> Option<&'static str> {
-                let keys = [$((
-                    stringify!($field),
-                    self.$field.is_some(),
-                    &[$(stringify!($accepted_by)),+][..],
-                ),)+];
-                let is_inapplicable =
-                    |(_, is_set, types): &(_, bool, &[&str])| *is_set && !types.contains(&channel_type);
-                keys.into_iter().find(is_inapplicable).map(|(key, ..)| key)
-            }
-        }
-    };
-}
-
-channel_keys! {
-    /// `webhook`, `slack`, `alertmanager` or `email`.
-    #[serde(rename = "type")]
-    kind: String, [webhook slack alertmanager email];
-    /// Whether the end of an incident is notified too.
-    send_resolved: bool, [webhook slack alertmanager email];
-    /// URL to post to.
-    url: Secret, [webhook slack alertmanager];
-    /// A file with the URL.
-    url_file: String, [webhook slack alertmanager];
-    /// URLs of the servers of an Alertmanager cluster.
-    urls: Vec<Secret>, [alertmanager];
-    /// Signing key, `whsec_...`.
-    secret: Secret, [webhook];
-    /// A file with the signing key.
-    secret_file: String, [webhook];
-    /// The previous signing key, while receivers change over.
-    secret_previous: Secret, [webhook];
-    /// A file with the previous signing key.
-    secret_previous_file: String, [webhook];
-    /// Token of `Authorization: Bearer`.
-    bearer_token: Secret, [webhook slack alertmanager];
-    /// A file with the token.
-    bearer_token_file: String, [webhook slack alertmanager];
-    /// User name.
-    username: String, [webhook slack alertmanager email];
-    /// Password.
-    password: Secret, [webhook slack alertmanager email];
-    /// A file with the password.
-    password_file: String, [webhook slack alertmanager email];
-    /// CA bundle (PEM) that replaces the built-in one.
-    ca_file: String, [webhook slack alertmanager email];
-    /// Mail server.
-    host: String, [email];
-    /// Port of the mail server.
-    port: i64, [email];
-    /// `tls`, `starttls` or `none`.
-    tls: String, [email];
-    /// Confirms `tls = "none"`.
-    allow_plaintext: bool, [email];
-    /// Sender.
-    from: String, [email];
-    /// Recipients.
-    to: Vec<String>, [email];
+raw_table! {
+    /// One `[alerting.channels.NAME]`; the required keys depend on `type`.
+    RawChannel {
+        /// `webhook`, `slack`, `alertmanager` or `email`.
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        /// Whether the end of an incident is notified too.
+        send_resolved: Option<bool>,
+        /// URL to post to.
+        url: Option<Secret>,
+        /// A file with the URL.
+        url_file: Option<String>,
+        /// URLs of the servers of an Alertmanager cluster.
+        urls: Option<Vec<Secret>>,
+        /// Signing key, `whsec_...`.
+        secret: Option<Secret>,
+        /// A file with the signing key.
+        secret_file: Option<String>,
+        /// The previous signing key, while receivers change over.
+        secret_previous: Option<Secret>,
+        /// A file with the previous signing key.
+        secret_previous_file: Option<String>,
+        /// Token of `Authorization: Bearer`.
+        bearer_token: Option<Secret>,
+        /// A file with the token.
+        bearer_token_file: Option<String>,
+        /// User name.
+        username: Option<String>,
+        /// Password.
+        password: Option<Secret>,
+        /// A file with the password.
+        password_file: Option<String>,
+        /// CA bundle (PEM) that replaces the built-in one.
+        ca_file: Option<String>,
+        /// Mail server.
+        host: Option<String>,
+        /// Port of the mail server.
+        port: Option<i64>,
+        /// `tls`, `starttls` or `none`.
+        tls: Option<String>,
+        /// Confirms `tls = "none"`.
+        allow_plaintext: Option<bool>,
+        /// Sender.
+        from: Option<String>,
+        /// Recipients.
+        to: Option<Vec<String>>,
+    }
 }
 
 impl RawChannel {
-    /// A secret by its key; environment variables can set it.
-    pub(in crate::config) fn secret_mut(&mut self, key: &str) -> Option<&mut Option<Secret>> {
-        match key {
-            "url" => Some(&mut self.url),
-            "secret" => Some(&mut self.secret),
-            "secret_previous" => Some(&mut self.secret_previous),
-            "bearer_token" => Some(&mut self.bearer_token),
-            "password" => Some(&mut self.password),
-            _ => None,
-        }
+    /// A key that is set and that channels of this type do not accept.
+    pub(super) fn inapplicable_key(&self, kind: &ChannelKind) -> Option<String> {
+        let (url_keys, more): (&[&str], &[&str]) = match kind {
+            ChannelKind::Webhook { .. } => (&URL_KEYS, &WEBHOOK_KEYS),
+            ChannelKind::Slack { .. } => (&URL_KEYS, &[]),
+            ChannelKind::Alertmanager { .. } => (&URL_KEYS, &["urls"]),
+            ChannelKind::Email(_) => (&[], &EMAIL_KEYS),
+        };
+        let accepted = [&COMMON_KEYS[..], url_keys, more].concat();
+        let set = toml::Table::try_from(self).unwrap_or_default();
+        set.keys().find(|key| !accepted.contains(&key.as_str())).cloned()
     }
 
-    fn with_access(self, endpoint: &Endpoint) -> Self {
-        Self {
-            bearer_token: endpoint.authorization.clone(),
-            ca_file: endpoint.ca_file.as_ref().map(|path| path.display().to_string()),
-            ..self
-        }
+    fn add_endpoint(&mut self, endpoint: &Endpoint) {
+        self.url = Some(endpoint.url.clone());
+        self.bearer_token.clone_from(&endpoint.authorization);
+        self.ca_file = endpoint.ca_file.as_ref().map(|path| path.display().to_string());
+    }
+
+    fn add_email(&mut self, email: &EmailConfig) {
+        self.host = Some(email.host.clone());
+        self.port = Some(email.port.into());
+        self.tls = Some(choice().write(&email.tls));
+        self.allow_plaintext = (email.tls == EmailTls::Plaintext).then_some(true);
+        (self.username, self.password) = email.credentials.clone().unzip();
+        self.ca_file = email.ca_file.as_ref().map(|path| path.display().to_string());
+        self.from = Some(email.from.clone());
+        self.to = Some(email.to.clone());
     }
 }
 
 /// The channel in effect, for printing; secrets only as `(hidden)`, without the files that they came from.
 impl From<&ChannelConfig> for RawChannel {
     fn from(channel: &ChannelConfig) -> Self {
-        let base = Self {
+        let hidden = || Secret::new(HIDDEN);
+        let mut raw = Self {
             kind: Some(channel.kind.as_str().to_owned()),
             send_resolved: Some(channel.send_resolved),
             ..Self::default()
         };
-        let hidden = || Secret::new(HIDDEN);
         match &channel.kind {
-            ChannelKind::Webhook { endpoint, secrets } => Self {
-                url: Some(endpoint.url.clone()),
-                secret: (!secrets.is_empty()).then(hidden),
-                secret_previous: (secrets.len() > 1).then(hidden),
-                ..base.with_access(endpoint)
-            },
-            ChannelKind::Slack { endpoint } => {
-                Self { url: Some(endpoint.url.clone()), ..base.with_access(endpoint) }
+            ChannelKind::Webhook { endpoint, secrets } => {
+                raw.add_endpoint(endpoint);
+                raw.secret = (!secrets.is_empty()).then(hidden);
+                raw.secret_previous = (secrets.len() > 1).then(hidden);
             }
+            ChannelKind::Slack { endpoint } => raw.add_endpoint(endpoint),
             ChannelKind::Alertmanager { endpoints } => {
-                let urls = endpoints.iter().map(|endpoint| endpoint.url.clone()).collect();
-                let base = match endpoints.first() {
-                    Some(endpoint) => base.with_access(endpoint),
-                    None => base,
-                };
-                Self { urls: Some(urls), ..base }
+                // They differ in nothing but their URLs.
+                endpoints.iter().for_each(|endpoint| raw.add_endpoint(endpoint));
+                raw.url = None;
+                raw.urls = Some(endpoints.iter().map(|endpoint| endpoint.url.clone()).collect());
             }
-            ChannelKind::Email(email) => Self {
-                host: Some(email.host.clone()),
-                port: Some(email.port.into()),
-                tls: Some(choice().write(&email.tls)),
-                allow_plaintext: (email.tls == EmailTls::Plaintext).then_some(true),
-                username: email.credentials.as_ref().map(|(name, _)| name.clone()),
-                password: email.credentials.as_ref().map(|(_, password)| password.clone()),
-                ca_file: email.ca_file.as_ref().map(|path| path.display().to_string()),
-                from: Some(email.from.clone()),
-                to: Some(email.to.clone()),
-                ..base
-            },
+            ChannelKind::Email(email) => raw.add_email(email),
         }
+        raw
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /api/alerts/channels/{name}/test`: does a message arrive?
+//! `POST /api/alerts/channels/{name}/test`: a test message.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,22 +10,22 @@ use crate::http::auth::Principal;
 use crate::http::extract::Path;
 use crate::http::openapi::AdminProblems;
 use crate::http::params::NoQuery;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::model::AuditAction;
 use crate::model::measures::ratio;
 
-/// What the receiver said.
+/// Response of the receiver.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelTestBody {
     /// The channel.
     channel: String,
-    /// Whether it took the message.
+    /// Whether it accepted the message.
     delivered: bool,
-    /// Status of its answer.
+    /// Status of its response.
     #[schema(required)]
     status: Option<u16>,
-    /// What went wrong.
+    /// Error of the attempt.
     #[schema(required)]
     error: Option<String>,
     /// Time it took.
@@ -36,26 +36,24 @@ pub(crate) struct ChannelTestBody {
 #[utoipa::path(
     post,
     path = "/api/alerts/channels/{name}/test",
-    operation_id = "alerts_channel_test",
     tag = "alerts",
     params(("name" = String, Path, description = "The channel.")),
-    responses((status = 200, description = "What the receiver said.", body = ChannelTestBody), AdminProblems),
+    responses((status = 200, description = "Response of the receiver.", body = ChannelTestBody), AdminProblems),
 )]
-pub(crate) async fn test(
+pub(crate) async fn alerts_channel_test(
     State(app): State<App>,
     principal: Principal,
     Path(name): Path<String>,
     _: NoQuery,
 ) -> Result<Json<ChannelTestBody>, Problem> {
     let channel = name.clone();
-    let test = app.ask(move |service| match service.test_channel(&name) {
+    let test = app.queries.run(move |service| match service.test_channel(&name) {
         Err(Error::InvalidQuery { reason, .. }) => Ok(Err(reason)),
         other => other.map(Ok),
     });
-    let test = test.await?.map_err(|reason| Problem::new(Kind::NotFound, reason))?;
+    let test = test.await?.map_err(Problem::not_found)?;
     let detail = if test.delivered { "test delivered" } else { "test not delivered" };
-    let target = Some(channel.clone());
-    app.audit(&principal.actor, AuditAction::Alert, target, Some(detail.to_owned()));
+    app.audit(&principal.actor, AuditAction::Alert, Some(&channel), Some(detail));
     Ok(Json(ChannelTestBody {
         channel,
         delivered: test.delivered,

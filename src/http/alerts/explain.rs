@@ -1,4 +1,4 @@
-//! `GET /api/alerts/explain`: why a rule did or did not fire.
+//! `GET /api/alerts/explain`: why a rule fired or did not.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::alert::summary::{pair_text, unit_of};
 use crate::alert::{Evaluation, Explanation, Verdict};
 use crate::http::extract::AllSpaces;
-use crate::http::openapi::FindProblems;
+use crate::http::openapi::{NotFoundProblems, ReadProblems};
 use crate::http::params::Query;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::model::Dimension;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
@@ -58,7 +58,7 @@ pub(crate) struct ExplainBody {
     /// The budget's period.
     #[schema(required)]
     period: Option<String>,
-    /// What it is doing.
+    /// State of the group.
     state: &'static str,
     /// Why it is inactive.
     #[schema(required)]
@@ -90,11 +90,11 @@ struct EvaluationBody {
     /// The value.
     #[schema(required)]
     value: Option<f64>,
-    /// What it was held against, in the value's unit.
+    /// The threshold that the value was compared with, in its unit.
     threshold: f64,
     /// Requests behind the value.
     samples: u64,
-    /// Those of them that count against it.
+    /// Samples that count against the objective.
     events: u64,
     /// violation, between, clear, insufficient, failed or closed.
     decision: &'static str,
@@ -104,18 +104,7 @@ struct EvaluationBody {
     muted: bool,
 }
 
-const fn decision(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Violation => "violation",
-        Verdict::Between => "between",
-        Verdict::Clear => "clear",
-        Verdict::Insufficient => "insufficient",
-        Verdict::Failed => "failed",
-        Verdict::Closed(_) => "closed",
-    }
-}
-
-/// Where the value must be back, in the value's unit.
+/// The clear threshold, in the unit of the value.
 fn clear_line(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> f64 {
     let condition = &rule.condition;
     match rule.metric {
@@ -156,22 +145,24 @@ fn detail(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> String {
     }
 }
 
-impl ExplainBody {
-    /// What was found out.
-    pub(crate) fn new(explanation: Explanation) -> Self {
+impl From<Explanation> for ExplainBody {
+    fn from(explanation: Explanation) -> Self {
         let Explanation { rule, group, state, instance, silenced_until, evaluations } = explanation;
-        let shown = evaluations.iter().map(|evaluation| EvaluationBody {
-            at: evaluation.at.to_string(),
-            value: evaluation.judgement.value,
-            threshold: evaluation.judgement.threshold,
-            samples: evaluation.judgement.samples,
-            events: evaluation.judgement.events,
-            decision: decision(evaluation.judgement.verdict),
-            detail: detail(&rule, &group, evaluation),
-            muted: evaluation.is_muted,
-        });
+        let body = |evaluation: &Evaluation| {
+            let judgement = &evaluation.judgement;
+            EvaluationBody {
+                at: evaluation.at.to_string(),
+                value: judgement.value,
+                threshold: judgement.threshold,
+                samples: judgement.samples,
+                events: judgement.events,
+                decision: judgement.verdict.as_str(),
+                detail: detail(&rule, &group, evaluation),
+                muted: evaluation.is_muted,
+            }
+        };
         Self {
-            evaluations: shown.collect(),
+            evaluations: evaluations.iter().map(body).collect(),
             rule: rule.id.clone(),
             group: group.names.into(),
             period: group.period,
@@ -191,39 +182,35 @@ impl ExplainBody {
 #[utoipa::path(
     get,
     path = "/api/alerts/explain",
-    operation_id = "alerts_explain",
     tag = "alerts",
     params(ExplainParams),
-    responses((status = 200, description = "The evaluations.", body = ExplainBody), FindProblems),
+    responses((status = 200, description = "The evaluations.", body = ExplainBody), NotFoundProblems, ReadProblems),
 )]
-pub(crate) async fn explain(
+pub(crate) async fn alerts_explain(
     State(app): State<App>,
     _: AllSpaces,
     Query(params): Query<ExplainParams>,
 ) -> Result<Json<ExplainBody>, Problem> {
     let group = AlertGroup { names: params.names()?.into(), period: None };
-    let found = app.ask(move |service| service.explain_alert(&params.rule, &group)).await?;
-    let found = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such rule"))?;
+    let found = app.queries.run(move |service| service.explain_alert(&params.rule, &group)).await?;
+    let found = found.ok_or_else(|| Problem::not_found("there is no such rule"))?;
     if let Some(reason) = other_dimensions(&found.rule, &found.group) {
         return Err(Problem::parameter("group", reason));
     }
-    Ok(Json(ExplainBody::new(found)))
+    Ok(Json(found.into()))
 }
 
-/// What is wrong with a group of other dimensions than the rule's, of which nothing is known; `None`:
-/// nothing.
+/// Error for a group whose dimensions are not the rule's; `None` if they are the same.
 fn other_dimensions(rule: &Rule, group: &AlertGroup) -> Option<String> {
     let by: Vec<&str> = rule.by.iter().map(|dimension| dimension.as_str()).collect();
-    let is_same =
-        by.len() == group.names.len() && by.iter().all(|by| group.names.get(by).is_some());
-    if is_same {
+    if by.len() == group.names.len() && by.iter().all(|by| group.names.get(by).is_some()) {
         return None;
     }
-    let (id, by) = (&rule.id, by.join(" and "));
-    Some(match by.as_str() {
-        "" => format!("{id} has no groups; leave it out"),
-        _ => {
-            format!("{id} has an alert for each {by}; name one, e.g. {}:NAME", rule.by[0].as_str())
+    let id = &rule.id;
+    Some(match by.as_slice() {
+        [] => format!("{id} has no groups; leave it out"),
+        [first, ..] => {
+            format!("{id} has an alert for each {}; name one, e.g. {first}:NAME", by.join(" and "))
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What triggered: `/api/metrics/alerts`, `/api/alerts/incidents` and one incident with its history.
+//! Incidents: `/api/metrics/alerts`, `/api/alerts/incidents` and one incident with its history.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,27 +11,27 @@ use crate::alert::AckOutcome;
 use crate::http::auth::Principal;
 use crate::http::body::OptionalJsonBody;
 use crate::http::extract::{AllSpaces, Path};
-use crate::http::openapi::{AdminProblems, FindProblems, ReadProblems};
+use crate::http::openapi::{AdminProblems, NotFoundProblems, ReadProblems};
 use crate::http::params::{
-    Cursor, DuringParams, Instant, Limit, NoQuery, PageParams, Query, distinct, route_params, words,
+    DuringParams, Instant, NoQuery, PageParams, Query, distinct, encode_cursor, limit, resolve,
+    route_params, words,
 };
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::state::App;
-use crate::model::alert::{AlertEvent, AlertIncident, NOT_ONE_LINE, StoredMessage};
+use crate::model::alert::{AlertEvent, AlertIncident, DeliveryState, NOT_ONE_LINE, StoredMessage};
 use crate::model::{AuditAction, Timestamp};
 use crate::service::Chatgauge;
 use crate::store::IncidentQuery;
 
+/// Default number of incidents.
 const DEFAULT_LINES: usize = 100;
-/// Open incidents that are looked through for those in one state.
+/// Maximum number of open incidents that are filtered by state.
 const OPEN_MAX: usize = 10_000;
-/// An instant and an id of eight bytes.
-const CURSOR_BYTES: usize = 16;
-/// Longest note or comment, in characters.
+/// Maximum length of a note or comment, in characters.
 const NOTE_CHARS_MAX: usize = 500;
 
 words! {
-    /// What an incident may be doing.
+    /// State of an incident.
     IncidentState(&'static str), ["open", "firing", "recovering", "flapping", "resolved"], std::convert::identity;
 }
 
@@ -52,16 +52,17 @@ pub(crate) struct IncidentParams {
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SinceParams {
-    /// Only what triggered at or after this instant, in the forms of `start`. Default: the beginning.
+    /// Only incidents that triggered at or after this instant, in the forms of `start`. Default: the beginning.
     #[param(inline)]
     since: Option<Instant>,
     /// Maximum number of incidents.
+    #[serde(default, deserialize_with = "limit")]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<Limit>,
+    limit: Option<usize>,
 }
 
 route_params! {
-    /// What triggered, and since when.
+    /// Alert and time filters of incidents.
     AlertsParams {
         since: SinceParams,
         incident: IncidentParams,
@@ -77,7 +78,7 @@ route_params! {
     }
 }
 
-/// What triggered.
+/// Incidents, and counts of the open ones.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlertsBody {
     /// When this was so.
@@ -85,9 +86,9 @@ pub(crate) struct AlertsBody {
     as_of: String,
     /// Newest first.
     alerts: Vec<IncidentBody>,
-    /// Open incidents that are not silenced, whatever was asked for.
+    /// Open incidents that are not silenced, regardless of the filter.
     open: usize,
-    /// Open incidents that are silenced, whatever was asked for.
+    /// Open incidents that are silenced, regardless of the filter.
     silenced: usize,
 }
 
@@ -96,12 +97,12 @@ pub(crate) struct AlertsBody {
 pub(crate) struct IncidentsBody {
     /// Newest first.
     incidents: Vec<IncidentBody>,
-    /// What to send as `cursor` for the next page; null at the end.
+    /// Value of `cursor` for the next page; null at the end.
     #[schema(required)]
     next_cursor: Option<String>,
 }
 
-/// An incident, what happened to it and what was sent.
+/// An incident with its history and its notifications.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncidentDetailBody {
     /// The incident.
@@ -127,18 +128,18 @@ struct HistoryBody {
     /// The value then.
     #[schema(required)]
     value: Option<f64>,
-    /// What it was held against.
+    /// The threshold that the value was compared with.
     #[schema(required)]
     threshold: Option<f64>,
     /// Requests behind the value.
     #[schema(required)]
     samples: Option<u64>,
-    /// Those of them that count against it.
+    /// Samples that count against the objective.
     #[schema(required)]
     events: Option<u64>,
     /// `monitor`, or who did it.
     actor: String,
-    /// What they had to say.
+    /// Note of the actor.
     #[schema(required)]
     note: Option<String>,
 }
@@ -160,10 +161,10 @@ struct DeliveryBody {
     state: &'static str,
     /// Attempts so far.
     attempts: u32,
-    /// Status of the last answer.
+    /// Status of the last response.
     #[schema(required)]
     status: Option<u16>,
-    /// What went wrong last.
+    /// Error of the last attempt.
     #[schema(required)]
     error: Option<String>,
     /// When it was written.
@@ -177,7 +178,7 @@ struct DeliveryBody {
     next_attempt_at: Option<String>,
 }
 
-/// What to say about an acknowledgement.
+/// Note for an acknowledgement.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AckBody {
@@ -216,7 +217,7 @@ impl From<AlertEvent> for HistoryBody {
 
 impl From<StoredMessage> for DeliveryBody {
     fn from(message: StoredMessage) -> Self {
-        let is_queued = message.state == crate::model::alert::DeliveryState::Queued;
+        let is_queued = message.state == DeliveryState::Queued;
         Self {
             id: message.id,
             message_id: message.batch_id,
@@ -233,20 +234,20 @@ impl From<StoredMessage> for DeliveryBody {
     }
 }
 
-/// Which incidents, and how many.
-struct Wanted {
+/// A query of incidents and the states to keep; all if empty.
+struct IncidentSearch {
     states: Vec<&'static str>,
     query: IncidentQuery,
 }
 
-impl Wanted {
+impl IncidentSearch {
     fn new(params: IncidentParams, limit: usize) -> Self {
         let query = IncidentQuery { rule_id: params.rule, limit, ..IncidentQuery::default() };
         Self { states: distinct(params.state.iter().map(|state| state.0)), query }
     }
 
-    /// Newest first. States of open incidents are known only to the monitor, so that those are filtered
-    /// here; there are few of them.
+    /// The incidents, newest first. Only the monitor knows the states of open incidents, so these are filtered here; they
+    /// are few.
     fn find(
         &self,
         service: &Chatgauge,
@@ -254,18 +255,18 @@ impl Wanted {
     ) -> crate::error::Result<Vec<AlertIncident>> {
         let wants = |state: &str| self.states.contains(&state);
         if self.states.is_empty() || wants("open") && wants("resolved") {
-            return service.alert_incidents(&self.query);
+            return service.store().read(|reader| reader.alert_incidents(&self.query));
         }
         let mut found = Vec::new();
         if self.states.iter().any(|state| *state != "resolved") {
             let query =
                 IncidentQuery { is_open: Some(true), limit: OPEN_MAX, ..self.query.clone() };
-            let open = service.alert_incidents(&query)?;
+            let open = service.store().read(|reader| reader.alert_incidents(&query))?;
             found.extend(open.into_iter().filter(|open| wants("open") || wants(view.state(open))));
         }
         if wants("resolved") {
             let query = IncidentQuery { is_open: Some(false), ..self.query.clone() };
-            found.extend(service.alert_incidents(&query)?);
+            found.extend(service.store().read(|reader| reader.alert_incidents(&query))?);
         }
         found.sort_by(|a, b| (b.fired_at, &b.incident_id).cmp(&(a.fired_at, &a.incident_id)));
         found.truncate(self.query.limit);
@@ -273,30 +274,28 @@ impl Wanted {
     }
 }
 
-/// What triggered
+/// Incidents since an instant, newest first
 #[utoipa::path(
     get,
     path = "/api/metrics/alerts",
-    operation_id = "metrics_alerts",
     tag = "alerts",
     params(AlertsParams),
     responses((status = 200, description = "Newest first.", body = AlertsBody), ReadProblems),
 )]
-pub(crate) async fn triggered(
+pub(crate) async fn metrics_alerts(
     State(app): State<App>,
     _: AllSpaces,
     Query(AlertsParams { since, incident }): Query<AlertsParams>,
 ) -> Result<Json<AlertsBody>, Problem> {
-    let now = app.service().now();
-    let mut wanted = Wanted::new(incident, Limit::or(since.limit, DEFAULT_LINES));
-    let resolve = |since: &Instant| since.resolve("since", now, app.time_zone());
-    wanted.query.fired_since = since.since.as_ref().map(resolve).transpose()?;
-    let body = app.ask(move |service| {
-        let view = IncidentView::load(service)?;
-        let open =
-            IncidentQuery { is_open: Some(true), limit: OPEN_MAX, ..IncidentQuery::default() };
-        let OpenCounts { open, silenced } = view.count(&service.alert_incidents(&open)?);
-        let found = wanted.find(service, &view)?;
+    let now = app.service.now();
+    let mut search = IncidentSearch::new(incident, since.limit.unwrap_or(DEFAULT_LINES));
+    search.query.fired_since = resolve("since", since.since.as_ref(), now, app.time_zone())?;
+    let body = app.queries.run(move |service| {
+        let view = service.incident_view()?;
+        let open = IncidentQuery { is_open: Some(true), limit: OPEN_MAX, ..Default::default() };
+        let OpenCounts { open, silenced } =
+            view.count(&service.store().read(|reader| reader.alert_incidents(&open))?);
+        let found = search.find(service, &view)?;
         let alerts = found.into_iter().map(|incident| view.body(incident)).collect();
         Ok(AlertsBody { as_of: now.to_string(), alerts, open, silenced })
     });
@@ -307,65 +306,67 @@ pub(crate) async fn triggered(
 #[utoipa::path(
     get,
     path = "/api/alerts/incidents",
-    operation_id = "alerts_incidents",
     tag = "alerts",
     params(IncidentsParams),
     responses((status = 200, description = "A page.", body = IncidentsBody), ReadProblems),
 )]
-pub(crate) async fn list(
+pub(crate) async fn alerts_incidents(
     State(app): State<App>,
     _: AllSpaces,
     Query(IncidentsParams { during, incident, page }): Query<IncidentsParams>,
 ) -> Result<Json<IncidentsBody>, Problem> {
-    let mut wanted = Wanted::new(incident, page.limit());
-    wanted.query.during = during.range(app.service().now(), app.time_zone())?;
-    wanted.query.before = page.cursor.as_ref().map(Cursor::bytes).transpose()?.map(decode_cursor);
-    let body = app.ask(move |service| {
-        let view = IncidentView::load(service)?;
-        let found = wanted.find(service, &view)?;
-        let last = found.last().filter(|_| found.len() == wanted.query.limit);
-        let next_cursor = last.and_then(encode_cursor);
+    let mut search = IncidentSearch::new(incident, page.limit());
+    search.query.during = during.range(app.service.now(), app.time_zone())?;
+    search.query.before = page.cursor(decode_cursor)?;
+    let body = app.queries.run(move |service| {
+        let view = service.incident_view()?;
+        let found = search.find(service, &view)?;
+        let last = found.last().filter(|_| found.len() == search.query.limit);
+        let next_cursor = last.and_then(cursor_after);
         let incidents = found.into_iter().map(|incident| view.body(incident)).collect();
         Ok(IncidentsBody { incidents, next_cursor })
     });
     Ok(Json(body.await?))
 }
 
-fn encode_cursor(last: &AlertIncident) -> Option<String> {
+/// The instant in milliseconds and the id of eight bytes.
+fn cursor_after(last: &AlertIncident) -> Option<String> {
     let mut bytes = last.fired_at.as_unix_ms().to_be_bytes().to_vec();
     bytes.extend(HEXLOWER.decode(last.incident_id.as_bytes()).ok()?);
-    Some(data_encoding::BASE64URL_NOPAD.encode(&bytes))
+    Some(encode_cursor(&bytes))
 }
 
-fn decode_cursor(bytes: [u8; CURSOR_BYTES]) -> (Timestamp, String) {
-    let (at, id) = bytes.split_at(8);
-    let at = at.iter().fold(0_u64, |at, byte| at << 8 | u64::from(*byte));
-    (Timestamp::from_unix_ms(at.cast_signed()), HEXLOWER.encode(id))
+fn decode_cursor(bytes: &[u8]) -> Option<(Timestamp, String)> {
+    let (at_ms, id) = bytes.split_first_chunk()?;
+    let at = Timestamp::from_unix_ms(i64::from_be_bytes(*at_ms));
+    (id.len() == 8).then(|| (at, HEXLOWER.encode(id)))
 }
 
 fn unknown_incident() -> Problem {
-    Problem::new(Kind::NotFound, "there is no such incident")
+    Problem::not_found("there is no such incident")
 }
 
-/// One incident, what happened to it and what was sent
+/// One incident with its history and its notifications
 #[utoipa::path(
     get,
     path = "/api/alerts/incidents/{id}",
-    operation_id = "alerts_incident",
     tag = "alerts",
     params(("id" = String, Path, description = "`alert_id` of the incident.")),
-    responses((status = 200, description = "The incident.", body = IncidentDetailBody), FindProblems),
+    responses((status = 200, description = "The incident.", body = IncidentDetailBody), NotFoundProblems, ReadProblems),
 )]
-pub(crate) async fn one(
+pub(crate) async fn alerts_incident(
     State(app): State<App>,
     _: AllSpaces,
     Path(id): Path<String>,
     _: NoQuery,
 ) -> Result<Json<IncidentDetailBody>, Problem> {
-    let body = app.ask(move |service| {
-        let Some((incident, history)) = service.alert_incident(&id)? else { return Ok(None) };
-        let view = IncidentView::load(service)?;
-        let deliveries = service.deliveries(&id)?;
+    let body = app.queries.run(move |service| {
+        let found = service.monitor().incidents(vec![id.clone()])?.pop();
+        let Some(incident) = found else { return Ok(None) };
+        let (history, deliveries) = service
+            .store()
+            .read(|reader| Ok((reader.incident_events(&id)?, reader.messages_of(&id)?)))?;
+        let view = service.incident_view()?;
         Ok(Some(IncidentDetailBody {
             incident: view.body(incident),
             history: history.into_iter().map(HistoryBody::from).collect(),
@@ -375,17 +376,16 @@ pub(crate) async fn one(
     body.await?.map(Json).ok_or_else(unknown_incident)
 }
 
-/// Take care of an incident: no more reminders until it ends
+/// Acknowledge an incident: no more reminders until it ends
 #[utoipa::path(
     post,
     path = "/api/alerts/incidents/{id}/ack",
-    operation_id = "alerts_ack",
     tag = "alerts",
     params(("id" = String, Path, description = "`alert_id` of the incident.")),
     request_body = Option<AckBody>,
     responses((status = 200, description = "Noted.", body = IncidentBody), AdminProblems),
 )]
-pub(crate) async fn acknowledge(
+pub(crate) async fn alerts_ack(
     State(app): State<App>,
     principal: Principal,
     Path(id): Path<String>,
@@ -393,28 +393,25 @@ pub(crate) async fn acknowledge(
     OptionalJsonBody(AckBody { note }): OptionalJsonBody<AckBody>,
 ) -> Result<Json<IncidentBody>, Problem> {
     let note = checked_note("note", note)?;
-    let actor = principal.actor.to_string();
-    let incident_id = id.clone();
-    let outcome = app.change(move |service| {
-        let outcome = service.acknowledge_alert(&incident_id, &actor, note.as_deref())?;
-        Ok((outcome, IncidentView::load(service)?))
-    });
-    let done = done(outcome.await?)?;
-    app.audit(&principal.actor, AuditAction::Alert, Some(id), Some("acknowledged".to_owned()));
-    Ok(done)
+    let (actor, incident_id) = (principal.actor.to_string(), id.clone());
+    let acknowledge = move |service: &Chatgauge| {
+        service.monitor().acknowledge(&incident_id, &actor, note.as_deref())
+    };
+    let incident = change(&app, acknowledge).await?;
+    app.audit(&principal.actor, AuditAction::Alert, Some(&id), Some("acknowledged"));
+    Ok(incident)
 }
 
 /// End an incident by hand
 #[utoipa::path(
     post,
     path = "/api/alerts/incidents/{id}/close",
-    operation_id = "alerts_close",
     tag = "alerts",
     params(("id" = String, Path, description = "`alert_id` of the incident.")),
     request_body = Option<CloseBody>,
     responses((status = 200, description = "It is over.", body = IncidentBody), AdminProblems),
 )]
-pub(crate) async fn close(
+pub(crate) async fn alerts_close(
     State(app): State<App>,
     principal: Principal,
     Path(id): Path<String>,
@@ -423,25 +420,28 @@ pub(crate) async fn close(
 ) -> Result<Json<IncidentBody>, Problem> {
     let comment = checked_note("comment", comment)?;
     let actor = principal.actor.to_string();
-    let outcome = app.change(move |service| {
-        let outcome = service.close_alert(&id, &actor, comment.as_deref())?;
-        Ok((outcome, IncidentView::load(service)?))
-    });
-    done(outcome.await?)
+    change(&app, move |service| service.monitor().close(&id, &actor, comment.as_deref())).await
 }
 
-/// The incident after something was done to it.
-fn done((outcome, view): (AckOutcome, IncidentView)) -> Result<Json<IncidentBody>, Problem> {
-    match outcome {
-        AckOutcome::Done(incident) => Ok(Json(view.body(incident))),
-        AckOutcome::Over(_) => Err(Problem::new(Kind::Conflict, "the incident is over")),
-        AckOutcome::Unknown => Err(unknown_incident()),
+/// Changes an incident and returns it.
+async fn change(
+    app: &App,
+    change: impl FnOnce(&Chatgauge) -> crate::error::Result<AckOutcome> + Send + 'static,
+) -> Result<Json<IncidentBody>, Problem> {
+    let changed =
+        app.changes.run(move |service| Ok((change(service)?, service.incident_view()?))).await?;
+    match changed {
+        (AckOutcome::Done(incident), view) => Ok(Json(view.body(incident))),
+        (AckOutcome::Over(_), _) => {
+            Err(Problem::new(ProblemKind::Conflict, "the incident is over"))
+        }
+        (AckOutcome::Unknown, _) => Err(unknown_incident()),
     }
 }
 
-/// What somebody has to say: one line, not too long.
+/// A note of one line that is not too long.
 fn checked_note(field: &'static str, note: Option<String>) -> Result<Option<String>, Problem> {
-    let Some(text) = &note else { return Ok(None) };
+    let text = note.as_deref().unwrap_or_default();
     if text.chars().count() > NOTE_CHARS_MAX {
         return Err(Problem::field(field, format!("at most {NOTE_CHARS_MAX} characters")));
     }
@@ -459,9 +459,9 @@ mod tests {
     fn a_cursor_is_read_back() {
         let at = Timestamp::from_unix_ms(1_795_399_210_123);
         let id = "00ff10aa11223344".to_owned();
-        let mut bytes = [0; CURSOR_BYTES];
-        bytes[..8].copy_from_slice(&at.as_unix_ms().to_be_bytes());
-        bytes[8..].copy_from_slice(&HEXLOWER.decode(id.as_bytes()).unwrap());
-        assert_eq!(decode_cursor(bytes), (at, id));
+        let mut bytes = at.as_unix_ms().to_be_bytes().to_vec();
+        bytes.extend(HEXLOWER.decode(id.as_bytes()).unwrap());
+        assert_eq!(decode_cursor(&bytes), Some((at, id)));
+        assert_eq!(decode_cursor(&bytes[1..]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/alerts/silences`: keeping messages back for a while.
+//! `/api/alerts/silences`: suppression of notifications for some time.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::http::body::JsonBody;
 use crate::http::extract::{AllSpaces, Path};
 use crate::http::openapi::{AdminProblems, ReadProblems, UnknownNameProblems};
 use crate::http::params::{NoQuery, Query, words};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::state::App;
 use crate::model::alert::{AlertSilence, NOT_ONE_LINE, NewSilence};
 use crate::model::{AuditAction, Dimension, Timestamp};
 
-/// Longest comment, in characters.
+/// Maximum length of a comment, in characters.
 const COMMENT_CHARS_MAX: usize = 500;
-/// Longest pattern, in bytes.
+/// Maximum length of a pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 256;
 
 words! {
@@ -86,10 +86,10 @@ pub(crate) struct SilenceBody {
     /// Until when.
     #[schema(format = DateTime)]
     ends_at: String,
-    /// When it was made.
+    /// Time of its creation.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Who made it.
+    /// Its author.
     created_by: String,
     /// Why.
     comment: String,
@@ -141,29 +141,21 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
     if body.comment.chars().count() > COMMENT_CHARS_MAX {
         return Err(Problem::field("comment", format!("at most {COMMENT_CHARS_MAX} characters")));
     }
-    if body.rule.is_empty() || body.rule.len() > PATTERN_BYTES_MAX {
+    let is_pattern = |text: &str| (1..=PATTERN_BYTES_MAX).contains(&text.len());
+    if !is_pattern(&body.rule) {
         return Err(Problem::field("rule", format!("must be 1 to {PATTERN_BYTES_MAX} bytes")));
     }
-    for (name, value) in &body.group {
-        if Dimension::parse(name).is_none() {
-            let reason = format!(
-                "{name:?} is no dimension; they are space, user, model, provider, \
-                                  error_type"
-            );
-            return Err(Problem::field("group", reason));
-        }
-        if value.is_empty() || value.len() > PATTERN_BYTES_MAX {
-            let reason = format!("each value must be 1 to {PATTERN_BYTES_MAX} bytes");
-            return Err(Problem::field("group", reason));
-        }
+    if let Some(name) = body.group.keys().find(|name| Dimension::parse(name).is_none()) {
+        let dimensions = "space, user, model, provider, error_type";
+        let reason = format!("{name:?} is no dimension; they are {dimensions}");
+        return Err(Problem::field("group", reason));
     }
-    let new = NewSilence {
-        rule_glob: body.rule,
-        group_match: body.group,
-        starts_at,
-        ends_at,
-        comment: body.comment,
-    };
+    if !body.group.values().all(|value| is_pattern(value)) {
+        let reason = format!("each value must be 1 to {PATTERN_BYTES_MAX} bytes");
+        return Err(Problem::field("group", reason));
+    }
+    let NewSilenceBody { rule: rule_glob, group: group_match, comment, .. } = body;
+    let new = NewSilence { rule_glob, group_match, starts_at, ends_at, comment };
     match new.field_with_control_characters() {
         Some(field) => Err(Problem::field(field, NOT_ONE_LINE)),
         None => Ok(new),
@@ -174,19 +166,18 @@ fn check(body: NewSilenceBody, now: Timestamp) -> Result<NewSilence, Problem> {
 #[utoipa::path(
     get,
     path = "/api/alerts/silences",
-    operation_id = "alerts_silences",
     tag = "alerts",
     params(SilencesParams),
     responses((status = 200, description = "Latest end first.", body = SilencesBody), ReadProblems),
 )]
-pub(crate) async fn list(
+pub(crate) async fn alerts_silences(
     State(app): State<App>,
     _: AllSpaces,
     Query(params): Query<SilencesParams>,
 ) -> Result<Json<SilencesBody>, Problem> {
     let over = params.state == Some(SilenceState("expired"));
-    let now = app.service().now();
-    let silences = app.ask(move |service| service.alert_silences(over)).await?;
+    let now = app.service.now();
+    let silences = app.queries.run(move |service| service.alert_silences(over)).await?;
     let silences = silences.into_iter().map(|silence| SilenceBody::new(silence, now)).collect();
     Ok(Json(SilencesBody { silences }))
 }
@@ -195,7 +186,6 @@ pub(crate) async fn list(
 #[utoipa::path(
     post,
     path = "/api/alerts/silences",
-    operation_id = "alerts_silence",
     tag = "alerts",
     request_body = NewSilenceBody,
     responses(
@@ -204,21 +194,20 @@ pub(crate) async fn list(
         AdminProblems,
     ),
 )]
-pub(crate) async fn create(
+pub(crate) async fn alerts_silence(
     State(app): State<App>,
     principal: Principal,
     _: NoQuery,
     JsonBody(body): JsonBody<NewSilenceBody>,
 ) -> Result<(StatusCode, Json<SilenceBody>), Problem> {
-    let now = app.service().now();
+    let now = app.service.now();
     let new = check(body, now)?;
-    if let Some((field, reason)) = app.service().unmatchable_silence(&new) {
-        return Err(Problem::unknown(field, reason));
+    if let Some((field, reason)) = app.service.unmatchable_silence(&new) {
+        return Err(Problem::violation(ProblemKind::UnknownName, field, reason));
     }
     let actor = principal.actor.to_string();
-    let made = app.change(move |service| service.create_alert_silence(new, &actor)).await?;
-    let target = Some(made.silence_id.clone());
-    app.audit(&principal.actor, AuditAction::Alert, target, Some("silenced".to_owned()));
+    let made = app.changes.run(move |service| service.create_alert_silence(new, &actor)).await?;
+    app.audit(&principal.actor, AuditAction::Alert, Some(&made.silence_id), Some("silenced"));
     Ok((StatusCode::CREATED, Json(SilenceBody::new(made, now))))
 }
 
@@ -226,22 +215,20 @@ pub(crate) async fn create(
 #[utoipa::path(
     delete,
     path = "/api/alerts/silences/{id}",
-    operation_id = "alerts_unsilence",
     tag = "alerts",
     params(("id" = String, Path, description = "The silence.")),
     responses((status = 204, description = "It is over."), AdminProblems),
 )]
-pub(crate) async fn end(
+pub(crate) async fn alerts_unsilence(
     State(app): State<App>,
     principal: Principal,
     Path(id): Path<String>,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     let (actor, silence_id) = (principal.actor.to_string(), id.clone());
-    if !app.change(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
-        return Err(Problem::new(Kind::NotFound, "there is no such silence that is not over"));
+    if !app.changes.run(move |service| service.end_alert_silence(&silence_id, &actor)).await? {
+        return Err(Problem::not_found("there is no such silence that is not over"));
     }
-    let detail = Some("silence ended".to_owned());
-    app.audit(&principal.actor, AuditAction::Alert, Some(id), detail);
+    app.audit(&principal.actor, AuditAction::Alert, Some(&id), Some("silence ended"));
     Ok(StatusCode::NO_CONTENT)
 }

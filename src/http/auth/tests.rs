@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PEER: Client = Client::Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+const PEER: ClientId = ClientId::Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
 fn find(token: &str) -> Result<Option<KeyGrant>, Error> {
     Ok((token == "cg_k1_secret").then(|| KeyGrant {
@@ -31,8 +31,8 @@ fn the_admin_token_and_good_keys_come_in() {
 fn others_are_refused_and_told_how() {
     let auth = auth();
     for token in [None, Some("Root"), Some("cg_k1_other"), Some("cg_k1_secre")] {
-        let refusal = auth.authenticate(token, &PEER, 0, find).unwrap_err();
-        assert_eq!(Problem::from(refusal).status().as_u16(), 401, "{token:?}");
+        let problem = auth.authenticate(token, &PEER, 0, find).unwrap_err();
+        assert_eq!(problem.status().as_u16(), 401, "{token:?}");
     }
 }
 
@@ -43,10 +43,10 @@ fn guessing_is_slowed_but_not_for_holders_of_good_tokens() {
     for _ in 0..FAILURES.quota {
         auth.authenticate(Some("guess"), &PEER, 0, find).unwrap_err();
     }
-    let refusal = auth.authenticate(Some("root"), &PEER, 0, find).unwrap_err();
-    assert_eq!(Problem::from(refusal).status().as_u16(), 429, "even a lucky guess");
+    let problem = auth.authenticate(Some("root"), &PEER, 0, find).unwrap_err();
+    assert_eq!(problem.status().as_u16(), 429, "even a lucky guess");
     auth.authenticate(Some("cg_k1_secret"), &PEER, 0, find).unwrap();
-    let elsewhere = Client::of_peer(std::net::IpAddr::from([10, 0, 0, 1]));
+    let elsewhere = ClientId::of_peer(std::net::IpAddr::from([10, 0, 0, 1]));
     auth.authenticate(Some("root"), &elsewhere, 0, find).unwrap();
 }
 
@@ -64,6 +64,6 @@ fn a_key_bound_to_spaces_sees_only_those() {
     principal.restrict(&mut filter).unwrap();
     assert_eq!(filter.spaces, ["a"]);
     let mut other = Filter { spaces: vec!["a".into(), "b".into()], ..Filter::default() };
-    assert_eq!(principal.restrict(&mut other).unwrap_err().kind(), Kind::Forbidden);
+    assert_eq!(principal.restrict(&mut other).unwrap_err().kind, ProblemKind::Forbidden);
     assert!(principal.require_all_spaces().is_err());
 }

@@ -1,132 +1,128 @@
-//! The one way of every body that carries records: its bytes are read with limits, decoded into batches, and the batches
-//! are stored by a sink.
+//! Receives bodies of records: their bytes are read with limits and decoded into batches, which a sink stores.
 //!
 //! ```text
-//! Source (limits of size and pace) -> Pieces (Read) -> Inflated (limit after decompression) -> codec -> BatchSink
+//! BodyBytes (limits of size and pace) -> BodyPieces (Read) -> Inflated (limit after decompression) -> codec -> BatchSink
 //! ```
 //!
-//! Decoding never runs on an async thread, except for a small body that is not compressed and has arrived: that takes
-//! less time than the way to another thread. Storing is always awaited on the caller's task, so nothing blocks there.
+//! Decoding never runs on an async thread, except for a small uncompressed body that has arrived: that takes less time than
+//! the handover to another thread. Storing is always awaited on the task of the request, so nothing blocks there.
 
+mod body_bytes;
 mod pieces;
 mod sink;
-mod source;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use tokio::sync::{Semaphore, mpsc};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::sync::mpsc;
 
-pub(crate) use self::pieces::Pieces;
-use self::pieces::{Part, gather};
+use self::body_bytes::BodyBytes;
+pub(crate) use self::body_bytes::too_large;
+pub(crate) use self::pieces::BodyPieces;
+use self::pieces::{BodyPart, gather};
+use self::sink::WriterQueue;
 pub(crate) use self::sink::{BATCH_RECORDS_MAX, BatchSink, RecordSink};
-use self::source::Source;
-pub(crate) use self::source::too_large;
-use crate::http::problem::{Kind, Problem};
-use crate::http::turn::turn;
-use crate::ingest::wire::BodyProblem;
+use crate::http::concurrency::ConcurrencyLimit;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::ingest::wire::{BodyProblem, ContentEncoding, ParsedRecords};
 use crate::model::Clock;
 
-/// Bytes gathered before a body is decoded while it arrives.
+/// Number of bytes gathered before a body is decoded while it arrives.
 const GATHERED_BYTES_MAX: usize = 512 << 10;
-/// Largest body decoded on the caller's task: a few hundred microseconds.
+/// Maximum size of a body that is decoded on the async thread: a few hundred microseconds.
 const INLINE_BYTES_MAX: usize = 64 << 10;
-/// Pieces on their way to the decoding thread.
+/// Maximum number of pieces queued for the decoding thread.
 const PIECES_AHEAD: usize = 2;
-/// Decoded batches on their way to the sink.
+/// Maximum number of decoded batches queued for the sink.
 const BATCHES_AHEAD: usize = 1;
 
-/// Bodies read at once; each holds up to three batches of records.
+/// Maximum number of bodies read at once; each holds up to three batches of records.
 const CONCURRENT_BODIES: usize = 32;
-/// Bodies decoded at once while they arrive or unfold; each holds a thread, and a window of up to 8 MiB.
+/// Maximum number of compressed or large bodies decoded at once; each holds a thread and a window of up to 8 MiB.
 const CONCURRENT_DECODERS: usize = 8;
 
-/// Turns to read bodies.
+/// Limits of concurrent uploads.
 #[derive(Debug)]
-pub(crate) struct BodyTurns {
-    bodies: Arc<Semaphore>,
-    decoders: Arc<Semaphore>,
+pub(crate) struct UploadLimits {
+    bodies: ConcurrencyLimit,
+    decoders: ConcurrencyLimit,
     clock: Arc<dyn Clock>,
 }
 
-impl BodyTurns {
-    /// All turns of a server; `clock` measures how long bodies take.
+impl UploadLimits {
+    /// The limits of a server; `clock` measures the pace of bodies.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let bodies = Arc::new(Semaphore::new(CONCURRENT_BODIES));
-        let decoders = Arc::new(Semaphore::new(CONCURRENT_DECODERS));
-        Self { bodies, decoders, clock }
+        let decoders = ConcurrencyLimit::new(CONCURRENT_DECODERS, "compressed or large uploads");
+        Self { bodies: ConcurrencyLimit::new(CONCURRENT_BODIES, "uploads"), decoders, clock }
     }
 
-    /// The bytes of a body that carries no records.
-    pub(crate) fn source(&self, body: Body, limits: BodyLimits) -> Source {
-        Source::new(body, limits.sent_bytes_max, limits.silence_max, &self.clock)
+    /// The bytes of a body that contains no records.
+    pub(crate) fn bytes(&self, body: Body, limits: BodyLimits) -> BodyBytes {
+        BodyBytes::new(body, limits.sent_bytes_max, limits.silence_max, &self.clock)
     }
 }
 
-/// How a body is sent.
+/// The limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// Maximum size as sent, in bytes.
     pub(crate) sent_bytes_max: u64,
     /// Maximum wait for the next bytes.
     pub(crate) silence_max: Duration,
-    /// Whether a few bytes may become very many.
+    /// Whether decompression may multiply the size.
     pub(crate) is_compressed: bool,
 }
 
-/// The sink has failed and accepts no more batches; its error is what the request is answered with.
-#[derive(Debug)]
-pub(crate) struct Stopped;
-
-/// Where a codec puts its batches.
+/// The output of a codec.
 #[derive(Debug)]
 pub(crate) enum Emit<B> {
-    /// In memory: the body is small.
+    /// In memory, for a small body.
     Gathered(Vec<B>),
-    /// To the sink, which may be waited for.
+    /// A channel to the sink.
     Sent(mpsc::Sender<B>),
 }
 
 impl<B> Emit<B> {
-    /// Hands over a batch; waits while the sink has enough.
+    /// Emits a batch; waits while the channel is full.
     ///
     /// # Errors
-    /// When the sink has failed.
-    pub(crate) fn send(&mut self, batch: B) -> Result<(), Stopped> {
+    /// If the sink has failed; the response carries the error of the sink.
+    pub(crate) fn send(&mut self, batch: B) -> Result<(), BodyProblem> {
         match self {
-            Self::Gathered(batches) => batches.push(batch),
-            Self::Sent(batches) => batches.blocking_send(batch).map_err(|_| Stopped)?,
+            Self::Gathered(batches) => {
+                batches.push(batch);
+                Ok(())
+            }
+            Self::Sent(batches) => batches
+                .blocking_send(batch)
+                .map_err(|_| BodyProblem::unreadable("its records are not stored")),
         }
-        Ok(())
     }
 }
 
-/// Decodes a body with `decode` and hands its batches to `sink`, which may have some pending at the end.
+/// Decodes a body with `decode` and hands its batches to `sink`, which may have some in flight at the end.
 ///
 /// # Errors
-/// When the body is too large or too slow or breaks off, when the sink fails, else what `decode` says.
-pub(crate) async fn read<B, T, E, D, S>(
-    turns: &BodyTurns,
+/// If the body is too large, too slow or incomplete, if the sink fails, or the error of `decode`.
+pub(crate) async fn read<B: Send + 'static, T: Send + 'static, E>(
+    uploads: &UploadLimits,
     body: Body,
     limits: BodyLimits,
-    decode: D,
-    sink: &mut S,
+    decode: impl FnOnce(BodyPieces, &mut Emit<B>) -> Result<T, E> + Send + 'static,
+    sink: &mut impl BatchSink<B>,
 ) -> Result<T, E>
 where
-    B: Send + 'static,
-    T: Send + 'static,
     E: From<Problem> + Send + 'static,
-    D: FnOnce(Pieces, &mut Emit<B>) -> Result<T, E> + Send + 'static,
-    S: BatchSink<B>,
 {
-    let body_turn = turn(&turns.bodies, "uploads").await?;
-    let mut source = turns.source(body, limits);
-    let (ready, is_whole) = gather(&mut source, GATHERED_BYTES_MAX).await?;
+    let body_permit = uploads.bodies.acquire().await?;
+    let mut bytes = uploads.bytes(body, limits);
+    let (ready, is_whole) = gather(&mut bytes, GATHERED_BYTES_MAX).await?;
     let gathered_bytes: usize = ready.iter().map(axum::body::Bytes::len).sum();
     if is_whole && gathered_bytes <= INLINE_BYTES_MAX && !limits.is_compressed {
         let mut emit = Emit::Gathered(Vec::new());
-        let decoded = decode(Pieces::whole(ready), &mut emit);
+        let decoded = decode(BodyPieces { ready, more: None }, &mut emit);
         if let Emit::Gathered(batches) = emit {
             for batch in batches {
                 sink.accept(batch).await?;
@@ -134,61 +130,102 @@ where
         }
         return decoded;
     }
-    let decoder_turn = turn(&turns.decoders, "compressed or large uploads").await?;
-    let (parts, pieces) = Pieces::arriving(ready, PIECES_AHEAD);
+    let decoder_permit = uploads.decoders.acquire().await?;
+    let (parts, more) = mpsc::channel(PIECES_AHEAD);
+    let pieces = BodyPieces { ready, more: Some(more) };
     let (emit, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let thread = tokio::task::spawn_blocking(move || {
-        // Held until the work is done, even when the sender has gone away meanwhile.
-        let _turns = (body_turn, decoder_turn);
+        // The permit lives until decoding ends, even if the client has disconnected.
+        let _permits = (body_permit, decoder_permit);
         decode(pieces, &mut Emit::Sent(emit))
     });
     let store = async {
-        // Closed at the first failure, which stops the decoding thread.
-        let mut stored = Ok(());
         while let Some(batch) = batches.recv().await {
-            stored = sink.accept(batch).await;
-            if stored.is_err() {
+            if let Err(problem) = sink.accept(batch).await {
+                // Stops the decoding thread.
                 batches.close();
-                break;
+                return Err(problem);
             }
         }
-        stored
+        Ok(())
     };
-    let (fed, stored, decoded) = tokio::join!(feed(source, parts, is_whole), store, thread);
+    let (fed, stored, decoded) = tokio::join!(feed(bytes, parts, is_whole), store, thread);
     stored?;
     fed?;
     decoded.map_err(|error| Problem::internal(format!("a body was not decoded: {error}")))?
 }
 
-/// Hands the rest of a body to its thread, until the thread wants no more.
+impl<Q: WriterQueue> RecordSink<Q> {
+    /// Decodes a body into this sink and waits until its records are on disk.
+    ///
+    /// # Errors
+    /// As [`read`], with the number of records that were stored before.
+    pub(crate) async fn store<T: Send + 'static>(
+        &mut self,
+        uploads: &UploadLimits,
+        body: Body,
+        limits: BodyLimits,
+        decode: impl FnOnce(BodyPieces, &mut Emit<ParsedRecords>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let read = read(uploads, body, limits, decode, self).await;
+        let settled = self.settle().await;
+        let report = read.and_then(|report| settled.map(|()| report));
+        report.map_err(|problem| problem.with_stored(self.stored))
+    }
+}
+
+/// Sends the rest of a body to the decoding thread, until the thread stops reading.
 async fn feed(
-    mut source: Source,
-    parts: mpsc::Sender<Part>,
+    mut bytes: BodyBytes,
+    parts: mpsc::Sender<BodyPart>,
     is_whole: bool,
 ) -> Result<(), Problem> {
     let mut is_end = is_whole;
-    if is_whole {
-        // The thread does not listen any more when it has met a problem.
-        drop(parts.send(Part::End).await);
-    }
     while !is_end {
         let next = tokio::select! {
-            next = source.next() => next?,
+            next = bytes.next() => next?,
             () = parts.closed() => return Ok(()),
         };
-        let part = next.map_or(Part::End, Part::Bytes);
-        is_end = matches!(part, Part::End);
-        if parts.send(part).await.is_err() {
-            break;
-        }
+        let Some(bytes) = next else { break };
+        is_end = parts.send(BodyPart::Bytes(bytes)).await.is_err();
     }
+    // A thread that has met a problem no longer receives.
+    drop(parts.send(BodyPart::End).await);
     Ok(())
 }
 
-/// The problem of a body that cannot be read on.
-pub(crate) fn body_problem(problem: &BodyProblem) -> Problem {
-    let kind = if problem.is_too_large() { Kind::BodyTooLarge } else { Kind::InvalidBody };
-    Problem::new(kind, problem.to_string())
+/// The type and subtype of `Content-Type`, in lower case.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or("?");
+    Some(content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The value of `Content-Encoding`.
+///
+/// # Errors
+/// 415 for an unsupported encoding.
+pub(crate) fn content_encoding(headers: &HeaderMap) -> Result<ContentEncoding, Problem> {
+    let sent = headers.get(header::CONTENT_ENCODING);
+    let sent = sent.map_or("", |value| value.to_str().unwrap_or("?"));
+    ContentEncoding::parse(sent).ok_or_else(|| {
+        let detail = format!("the content encodings are {}", ContentEncoding::ACCEPTED);
+        unsupported(&detail, header::ACCEPT_ENCODING, ContentEncoding::ACCEPTED)
+    })
+}
+
+/// A 415 whose header `name` lists the accepted values.
+pub(crate) fn unsupported(detail: &str, name: HeaderName, accepted: &'static str) -> Problem {
+    let accepted = HeaderValue::from_static(accepted);
+    Problem::new(ProblemKind::UnsupportedMediaType, detail).with_header(name, accepted)
+}
+
+/// The problem of an unreadable body.
+impl From<BodyProblem> for Problem {
+    fn from(problem: BodyProblem) -> Self {
+        let is_too_large = problem.is_too_large();
+        let kind = if is_too_large { ProblemKind::BodyTooLarge } else { ProblemKind::InvalidBody };
+        Self::new(kind, problem.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The pieces of a body as bytes to read, on a thread that may wait for them.
+//! A body as a blocking reader, on a thread that may wait for its pieces.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -7,21 +7,22 @@ use axum::body::Bytes;
 use bytes::Buf as _;
 use tokio::sync::mpsc;
 
-use super::source::Source;
+use super::body_bytes::BodyBytes;
 use crate::http::problem::Problem;
 
-/// What is sent to the decoding thread; silence without an end means that the body broke off.
-pub(super) enum Part {
+/// A message to the decoding thread; a channel closed without `End` means that the body is incomplete.
+#[derive(Debug)]
+pub(super) enum BodyPart {
     Bytes(Bytes),
     End,
 }
 
-/// Reads the first `bytes_max` bytes of a body, and whether they are all.
+/// Reads at least `bytes_max` bytes of a body, or all of it; returns whether it is complete.
 ///
 /// # Errors
-/// When the body is too large or too slow, or breaks off.
+/// If the body is too large, too slow or incomplete.
 pub(super) async fn gather(
-    source: &mut Source,
+    source: &mut BodyBytes,
     bytes_max: usize,
 ) -> Result<(VecDeque<Bytes>, bool), Problem> {
     let (mut pieces, mut gathered) = (VecDeque::new(), 0);
@@ -33,27 +34,15 @@ pub(super) async fn gather(
     Ok((pieces, false))
 }
 
-/// The bytes of a body: those that are there, then the others, which are waited for.
+/// The bytes of a body; a read waits until more arrive.
 #[derive(Debug)]
-pub(crate) struct Pieces {
-    ready: VecDeque<Bytes>,
-    more: Option<mpsc::Receiver<Part>>,
+pub(crate) struct BodyPieces {
+    pub(super) ready: VecDeque<Bytes>,
+    /// Pieces that arrive while the body is read; `None` for a complete body.
+    pub(super) more: Option<mpsc::Receiver<BodyPart>>,
 }
 
-impl Pieces {
-    /// A body that has arrived.
-    pub(super) const fn whole(ready: VecDeque<Bytes>) -> Self {
-        Self { ready, more: None }
-    }
-
-    /// A body that arrives while it is read, at most `ahead` pieces before they are.
-    pub(super) fn arriving(ready: VecDeque<Bytes>, ahead: usize) -> (mpsc::Sender<Part>, Self) {
-        let (parts, more) = mpsc::channel(ahead);
-        (parts, Self { ready, more: Some(more) })
-    }
-}
-
-impl BufRead for Pieces {
+impl BufRead for BodyPieces {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.ready.front().is_none_or(Bytes::is_empty) {
             if self.ready.pop_front().is_some() {
@@ -61,8 +50,8 @@ impl BufRead for Pieces {
             }
             let Some(more) = &mut self.more else { return Ok(&[]) };
             match more.blocking_recv() {
-                Some(Part::Bytes(bytes)) => self.ready.push_back(bytes),
-                Some(Part::End) => self.more = None,
+                Some(BodyPart::Bytes(bytes)) => self.ready.push_back(bytes),
+                Some(BodyPart::End) => self.more = None,
                 None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             }
         }
@@ -76,20 +65,11 @@ impl BufRead for Pieces {
     }
 }
 
-impl Read for Pieces {
+impl Read for BodyPieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut bytes = self.fill_buf()?;
         let count = bytes.read(buffer)?;
         self.consume(count);
         Ok(count)
-    }
-}
-
-impl std::fmt::Debug for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::End => f.write_str("end"),
-        }
     }
 }

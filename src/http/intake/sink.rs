@@ -1,4 +1,4 @@
-//! Where the batches of a body go: to the writer, and back to one report.
+//! Hands the batches of a body to the writer and gathers their outcomes.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -8,16 +8,16 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::http::problem::{Problem, Stored};
-use crate::ingest::wire::{ParsedRecords, Rejections};
+use crate::ingest::wire::{ParsedRecords, Rejection, Rejections};
 use crate::model::RequestRecord;
 use crate::service::{AppendReport, Chatgauge, OnCommitted};
 
-/// Maximum number of records in a batch. A body with fewer is stored as a whole or, when it turns out unreadable, not at
-/// all.
+/// Maximum number of records in a batch. A body with at most this number is stored completely or, if it is unreadable, not
+/// at all.
 pub(crate) const BATCH_RECORDS_MAX: usize = 10_000;
-/// Batches in flight while the next one is decoded: one commits while one is decoded.
+/// Maximum number of batches in flight while the next one is decoded.
 const IN_FLIGHT_MAX: usize = 1;
-/// How often, and how long each time, a sender that does not retry waits for room in the queue.
+/// Number and duration of the waits for room in the queue, for a sender that does not retry.
 const ROOM_TRIES: u32 = 20;
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
@@ -26,12 +26,12 @@ pub(crate) trait BatchSink<B> {
     /// Hands a batch to the writer; waits while too many are in flight.
     ///
     /// # Errors
-    /// When a batch cannot be stored.
+    /// If a batch cannot be stored.
     fn accept(&mut self, batch: B) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
 /// The queue of the writer.
-pub(crate) trait Queue: Clone + Send + Sync + 'static {
+pub(crate) trait WriterQueue: Clone + Send + Sync + 'static {
     /// See [`Chatgauge::submit`].
     fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<(), Error>;
 
@@ -39,7 +39,7 @@ pub(crate) trait Queue: Clone + Send + Sync + 'static {
     fn has_room(&self, records: usize) -> bool;
 }
 
-impl Queue for Chatgauge {
+impl WriterQueue for Chatgauge {
     fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<(), Error> {
         Self::submit(self, batch, on_committed)
     }
@@ -55,24 +55,26 @@ pub(crate) type OnStored = Box<dyn FnOnce(&Result<AppendReport, Error>) + Send>;
 /// A batch in flight.
 #[derive(Debug)]
 struct Pending {
-    /// The places of its records in the body.
+    /// The positions of its records in the body.
     indexes: Vec<usize>,
     committed: oneshot::Receiver<Result<AppendReport, Error>>,
 }
 
-/// Hands the records of a body to the writer and gathers what became of them.
+/// Hands the records of a body to the writer and gathers their outcomes.
 #[derive(Debug)]
 pub(crate) struct RecordSink<Q = Chatgauge> {
     queue: Q,
     batch_records_max: usize,
     waits_for_room: bool,
     pending: VecDeque<Pending>,
-    stored: Stored,
-    rejections: Rejections,
+    /// Records stored so far.
+    pub(crate) stored: Stored,
+    /// Records that the writer rejected and counted.
+    pub(crate) rejections: Rejections,
 }
 
-impl<Q: Queue> RecordSink<Q> {
-    /// A sink of a body of which nothing was stored. A batch larger than `queue_records_max` would never be accepted.
+impl<Q: WriterQueue> RecordSink<Q> {
+    /// A sink for one body. Batches are at most `queue_records_max` records, because a larger one would never be accepted.
     pub(crate) fn new(queue: Q, queue_records_max: usize) -> Self {
         Self {
             queue,
@@ -84,7 +86,7 @@ impl<Q: Queue> RecordSink<Q> {
         }
     }
 
-    /// The same for a sender that does not send again: a full queue is waited for.
+    /// Waits while the queue is full, for a sender that does not retry.
     pub(crate) const fn waiting_for_room(mut self) -> Self {
         self.waits_for_room = true;
         self
@@ -93,7 +95,7 @@ impl<Q: Queue> RecordSink<Q> {
     /// Hands records to the writer as one batch.
     ///
     /// # Errors
-    /// When the writer accepts no more, or a batch before was not stored.
+    /// If the writer accepts no more, or an earlier batch was not stored.
     pub(crate) async fn submit(
         &mut self,
         batch: ParsedRecords,
@@ -109,7 +111,7 @@ impl<Q: Queue> RecordSink<Q> {
         let (sender, committed) = oneshot::channel();
         let on_committed: OnCommitted = Box::new(move |result| {
             on_stored(&result);
-            // Nobody listens when the sender of the body has gone away.
+            // The receiver is gone if the client has disconnected.
             drop(sender.send(result));
         });
         self.queue.submit(records, on_committed)?;
@@ -120,10 +122,10 @@ impl<Q: Queue> RecordSink<Q> {
         Ok(())
     }
 
-    /// Waits for every batch in flight, whatever became of the others.
+    /// Waits for all batches in flight, even after a failure.
     ///
     /// # Errors
-    /// The first failure; [`stored`](Self::stored) says what was stored all the same.
+    /// The first failure.
     pub(crate) async fn settle(&mut self) -> Result<(), Problem> {
         let mut result = Ok(());
         while !self.pending.is_empty() {
@@ -134,38 +136,31 @@ impl<Q: Queue> RecordSink<Q> {
 
     async fn settle_oldest(&mut self) -> Result<(), Problem> {
         let Some(Pending { indexes, committed }) = self.pending.pop_front() else { return Ok(()) };
-        // A callback dropped without a call: the writer has gone away.
+        // A dropped callback means that the writer has stopped.
         let report = committed.await.map_err(|_| Error::Closed)??;
         self.stored.accepted += report.accepted;
         self.stored.duplicates += report.duplicates.len();
-        for rejection in report.rejections(&indexes) {
-            self.rejections.add(rejection);
+        for position in report.after_retention {
+            self.rejections.add(Rejection {
+                index: indexes.get(position).copied().unwrap_or(position),
+                field: AppendReport::AFTER_RETENTION_FIELD,
+                reason: AppendReport::AFTER_RETENTION.to_owned(),
+            });
         }
         Ok(())
     }
-
-    /// What was stored so far.
-    pub(crate) const fn stored(&self) -> Stored {
-        self.stored
-    }
-
-    /// Records that the writer rejected, which has counted them.
-    pub(crate) fn into_rejections(self) -> Rejections {
-        self.rejections
-    }
 }
 
-impl<Q: Queue> BatchSink<ParsedRecords> for RecordSink<Q> {
-    async fn accept(&mut self, batch: ParsedRecords) -> Result<(), Problem> {
-        let ParsedRecords { mut records, mut indexes } = batch;
-        while !records.is_empty() {
-            let size = records.len().min(self.batch_records_max);
+impl<Q: WriterQueue> BatchSink<ParsedRecords> for RecordSink<Q> {
+    async fn accept(&mut self, mut batch: ParsedRecords) -> Result<(), Problem> {
+        while !batch.records.is_empty() {
+            let size = batch.records.len().min(self.batch_records_max);
             let rest = ParsedRecords {
-                records: records.split_off(size),
-                indexes: indexes.split_off(size),
+                records: batch.records.split_off(size),
+                indexes: batch.indexes.split_off(size),
             };
-            self.submit(ParsedRecords { records, indexes }, Box::new(|_| {})).await?;
-            ParsedRecords { records, indexes } = rest;
+            self.submit(batch, Box::new(|_| {})).await?;
+            batch = rest;
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
-//! Tests of bodies of records, with a queue that answers at once.
+//! Tests of bodies of records, with a queue that responds at once.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use super::sink::Queue;
 use super::*;
 use crate::config::Config;
 use crate::error::Error;
@@ -11,18 +10,18 @@ use crate::http::problem::Stored;
 use crate::ingest::wire::{
     BatchReport, ContentEncoding, Framing, Inflated, RecordContext, Rejections, read_records,
 };
-use crate::model::{ManualClock, Name, RequestRecord, Source as Route, Timestamp};
+use crate::model::{ManualClock, Name, RequestRecord, Sender, Source as Route, Timestamp};
 use crate::privacy::Pseudonymizer;
 use crate::service::{AppendReport, OnCommitted};
 
-/// Takes batches up to a limit and answers at once.
+/// Accepts batches up to a limit and responds at once.
 #[derive(Clone, Debug, Default)]
 struct FakeWriter {
     batches: Arc<Mutex<Vec<usize>>>,
     max_batches: Option<usize>,
 }
 
-impl Queue for FakeWriter {
+impl WriterQueue for FakeWriter {
     fn submit(&self, batch: Vec<RequestRecord>, on_committed: OnCommitted) -> Result<(), Error> {
         let mut batches = self.batches.lock().unwrap();
         if self.max_batches.is_some_and(|max| batches.len() >= max) {
@@ -57,7 +56,7 @@ impl Case {
             Route::Rest,
             Pseudonymizer::from_key([1; 32]),
         );
-        let context = context.within(self.spaces.as_deref());
+        let context = context.sent_by(Sender { spaces: self.spaces.clone(), ..Sender::default() });
         let config = Config::default().http;
         let encoding = self.encoding;
         let limits = BodyLimits {
@@ -66,24 +65,17 @@ impl Case {
             is_compressed: encoding != ContentEncoding::Identity,
         };
         let mut sink = RecordSink::new(self.writer.clone(), 50_000);
-        let decode = move |pieces: Pieces, emit: &mut Emit<_>| {
+        let decode = move |pieces: BodyPieces, emit: &mut Emit<_>| {
             let inflated = Inflated::new(pieces, encoding, config.inflated_max_bytes).unwrap();
-            let mut on_records =
-                |batch| emit.send(batch).map_err(|_| BodyProblem::unreadable("stopped"));
+            let mut on_records = |batch| emit.send(batch);
             read_records(inflated, context, Framing::Auto, BATCH_RECORDS_MAX, &mut on_records)
-                .map_err(|problem| body_problem(&problem))
+                .map_err(Problem::from)
         };
-        let turns = BodyTurns::new(Arc::new(ManualClock::new(Timestamp::from_unix_ms(0))));
+        let uploads = UploadLimits::new(Arc::new(ManualClock::new(Timestamp::from_unix_ms(0))));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (read, settled) = runtime.block_on(async {
-            let read = super::read(&turns, Body::from(body), limits, decode, &mut sink).await;
-            (read, sink.settle().await)
-        });
-        let stored = sink.stored();
-        let report = read
-            .and_then(|report: BatchReport| settled.map(|()| report))
-            .map_err(|problem| problem.with_stored(stored))?;
-        Ok(Outcome { stored, rejections: report.rejections, unread_from: report.unread_from })
+        let report = sink.store(&uploads, Body::from(body), limits, decode);
+        let BatchReport { rejections, unread_from, .. } = runtime.block_on(report)?;
+        Ok(Outcome { stored: sink.stored, rejections, unread_from })
     }
 
     fn batches(&self) -> Vec<usize> {
@@ -127,7 +119,7 @@ fn a_small_body_that_breaks_off_stores_nothing() {
             body = gzip(&body);
         }
         let problem = case.send(body).unwrap_err();
-        assert_eq!(problem.kind(), Kind::InvalidBody);
+        assert_eq!(problem.kind, ProblemKind::InvalidBody);
         assert_eq!(case.batches(), [0; 0], "{encoding:?}");
     }
 }
@@ -185,7 +177,7 @@ fn a_full_queue_is_503_with_what_was_stored() {
         let body = lines(25_000);
         let body = if encoding == ContentEncoding::Gzip { gzip(&body) } else { body };
         let problem = case.send(body).unwrap_err();
-        assert_eq!(problem.kind(), Kind::Overloaded);
+        assert_eq!(problem.kind, ProblemKind::Overloaded);
         let body = String::from_utf8(problem.body("id")).unwrap();
         assert_eq!(body.contains("\"stored\""), max_batches > 0, "{body}");
     }
@@ -236,8 +228,8 @@ fn many_objects_on_one_line_are_not_all_read() {
 fn too_large_is_413_as_sent_and_as_decompressed() {
     let case = Case::plain();
     let problem = case.send(vec![b' '; (32 << 20) + 1]).unwrap_err();
-    assert_eq!(problem.kind(), Kind::BodyTooLarge);
+    assert_eq!(problem.kind, ProblemKind::BodyTooLarge);
     let case = Case { encoding: ContentEncoding::Gzip, ..Case::plain() };
     let problem = case.send(gzip(&vec![b' '; (256 << 20) + 1])).unwrap_err();
-    assert_eq!(problem.kind(), Kind::BodyTooLarge);
+    assert_eq!(problem.kind, ProblemKind::BodyTooLarge);
 }

@@ -8,13 +8,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::http::auth::Principal;
 use crate::http::openapi::ReadProblems;
 use crate::http::params::{
-    DimensionName, FilterParams, Limit, Query, RangeParams, SortName, StatName, ZoneParams,
+    DimensionName, FilterParams, Query, RangeParams, SortName, StatName, ZoneParams, limit,
     route_params,
 };
 use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::query::{BreakdownQuery, BreakdownRow};
 
+/// Default number of rows.
 const DEFAULT_ROWS: usize = 20;
 
 route_params! {
@@ -43,11 +44,12 @@ pub(crate) struct GroupParams {
     #[param(inline)]
     stat: StatName,
     /// Maximum number of rows; the rest is `other`.
+    #[serde(default, deserialize_with = "limit")]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 20)]
-    limit: Option<Limit>,
+    limit: Option<usize>,
 }
 
-/// The leading groups of one dimension; rows and `other` add up to `total`.
+/// The leading groups of one dimension; `total` aggregates the rows and `other`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BreakdownBody {
     /// The dimension.
@@ -66,7 +68,7 @@ pub(crate) struct BreakdownBody {
     end: String,
     /// Percentiles are exact, not within 1 %.
     exact: bool,
-    /// The first instant from which the answer is complete, when it is not `start`.
+    /// The first instant from which the result is complete, when it is not `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
@@ -93,40 +95,38 @@ pub(crate) struct RowBody {
     requests: i64,
 }
 
-impl From<BreakdownRow> for RowBody {
-    fn from(row: BreakdownRow) -> Self {
-        let BreakdownRow { name, value, share_percent, requests } = row;
-        Self { name, value, share_percent, requests }
-    }
-}
-
 /// The leading groups of one dimension
 #[utoipa::path(
     get,
     path = "/api/metrics/breakdown",
-    operation_id = "metrics_breakdown",
     tag = "metrics",
     params(BreakdownParams),
     responses((status = 200, description = "The groups.", body = BreakdownBody), ReadProblems),
 )]
-pub(crate) async fn breakdown(
+pub(crate) async fn metrics_breakdown(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<BreakdownParams>,
 ) -> Result<Json<BreakdownBody>, Problem> {
     let zone = params.zone.zone(app.time_zone());
-    let GroupParams { by, metric, stat, limit } = params.groups;
-    let metric = metric.0;
+    let GroupParams { by: DimensionName(by), metric: SortName(metric), stat, limit } =
+        params.groups;
+    let (stat, range) = (stat.of(metric)?, params.range.range(app.service.now(), zone.tz)?);
     let query = BreakdownQuery {
-        by: by.0,
+        by,
         metric,
-        stat: stat.of(metric)?,
-        range: params.range.range(app.service().now(), zone.tz)?,
+        stat,
+        range,
         filter: app.filter(&params.filter, &principal)?,
-        limit: Limit::or(limit, DEFAULT_ROWS),
+        limit: limit.unwrap_or(DEFAULT_ROWS),
     };
-    let (by, stat, range) = (query.by, query.stat, query.range);
-    let breakdown = app.ask(move |service| service.breakdown(&query)).await?;
+    let breakdown = app.queries.run(move |service| service.engine().breakdown(&query)).await?;
+    let body = |BreakdownRow { name, value, share_percent, requests }| RowBody {
+        name,
+        value,
+        share_percent,
+        requests,
+    };
     Ok(Json(BreakdownBody {
         by: by.as_str(),
         metric: metric.as_str(),
@@ -136,8 +136,8 @@ pub(crate) async fn breakdown(
         end: zone.show(range.end),
         exact: breakdown.exact,
         complete_from: breakdown.complete_from.map(|at| zone.show(at)),
-        rows: breakdown.rows.into_iter().map(RowBody::from).collect(),
-        other: breakdown.other.into(),
-        total: breakdown.total.into(),
+        rows: breakdown.rows.into_iter().map(body).collect(),
+        other: body(breakdown.other),
+        total: body(breakdown.total),
     }))
 }

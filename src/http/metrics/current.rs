@@ -1,4 +1,4 @@
-//! `GET /api/metrics/current`: the numbers of this moment.
+//! `GET /api/metrics/current`: current figures.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) struct CurrentBody {
     token_usage: TokenUsage,
     /// Errors.
     errors: Errors,
-    /// The app's own answer cache.
+    /// The app's own response cache.
     cache: Cache,
     /// Sum of the known costs in US dollars; null when none is known.
     #[schema(required)]
@@ -63,7 +63,7 @@ pub(crate) struct CurrentBody {
     exact: bool,
 }
 
-/// Numbers of requests, whatever `window` says.
+/// Numbers of requests over fixed windows, regardless of `window`.
 #[derive(Debug, Serialize, ToSchema)]
 struct RequestRate {
     /// In the last minute.
@@ -115,7 +115,7 @@ struct TokenUsage {
     completion: i64,
     /// Total of the local day of the configured zone so far.
     today_total: i64,
-    /// Total over the requests of which tokens are known; null over nothing.
+    /// Average over the requests with known tokens; null without such a request.
     #[schema(required)]
     average_per_request: Option<f64>,
 }
@@ -133,7 +133,7 @@ struct Errors {
     total: i64,
 }
 
-/// Answers of the app's own cache over the window.
+/// Hits and misses of the app's own response cache over the window.
 #[derive(Debug, Serialize, ToSchema)]
 struct Cache {
     /// Percent of all requests; null over nothing.
@@ -145,17 +145,14 @@ struct Cache {
     misses: i64,
 }
 
-impl From<LatencyStats> for LatencyBody {
-    fn from(stats: LatencyStats) -> Self {
-        let LatencyStats { average_ms, median_ms, p95_ms, p99_ms, min_ms, max_ms } = stats;
-        Self { average_ms, median_ms, p95_ms, p99_ms, min_ms, max_ms }
-    }
-}
-
 impl CurrentBody {
     fn new(current: &CurrentMetrics, window: TimeWindow, in_flight: u64) -> Self {
         let measures = &current.window;
-        let latency = |kind: LatencyKind| LatencyBody::from(current.latency[kind.index()]);
+        let latency = |kind: LatencyKind| {
+            let stats = current.latency[kind.index()];
+            let LatencyStats { average_ms, median_ms, p95_ms, p99_ms, min_ms, max_ms } = stats;
+            LatencyBody { average_ms, median_ms, p95_ms, p99_ms, min_ms, max_ms }
+        };
         let tokens = TokenUsageStats::totals(measures);
         let errors = ErrorStats::from(&current.errors);
         let (requests, hits) = (measures.requests(), measures.get(Count::CacheHits));
@@ -204,20 +201,19 @@ impl CurrentBody {
 #[utoipa::path(
     get,
     path = "/api/metrics/current",
-    operation_id = "metrics_current",
     tag = "metrics",
     params(CurrentParams),
     responses((status = 200, description = "The numbers.", body = CurrentBody), ReadProblems),
 )]
-pub(crate) async fn current(
+pub(crate) async fn metrics_current(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<CurrentParams>,
 ) -> Result<Json<CurrentBody>, Problem> {
     let WindowParams { window: WindowName(window) } = params.window;
     let filter = app.filter(&params.filter, &principal)?;
-    let current = app.ask(move |service| service.current(&filter, window)).await?;
-    Ok(Json(CurrentBody::new(&current, window, app.service().in_flight())))
+    let current = app.queries.run(move |service| service.current(&filter, window)).await?;
+    Ok(Json(CurrentBody::new(&current, window, app.service.collector().stats().in_flight)))
 }
 
 #[cfg(test)]

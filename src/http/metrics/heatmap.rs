@@ -1,4 +1,4 @@
-//! `GET /api/metrics/heatmap`: how many requests took how long, over time.
+//! `GET /api/metrics/heatmap`: the distribution of a latency over time.
 
 use axum::Json;
 use axum::extract::State;
@@ -57,41 +57,39 @@ pub(crate) struct HeatmapBody {
     /// Starts of the columns.
     #[schema(format = DateTime)]
     timestamps: Vec<String>,
-    /// Upper bounds of the rows; a row holds what is above the bound before it.
+    /// Upper bounds of the rows; a row counts values above the previous bound.
     bounds_ms: Vec<f64>,
     /// One list for each column, one count for each bound.
     counts: Vec<Vec<u64>>,
 }
 
-/// How many requests took how long, over time
+/// The distribution of a latency over time
 #[utoipa::path(
     get,
     path = "/api/metrics/heatmap",
-    operation_id = "metrics_heatmap",
     tag = "metrics",
     params(HeatmapParams),
     responses((status = 200, description = "The counts.", body = HeatmapBody), ReadProblems),
 )]
-pub(crate) async fn heatmap(
+pub(crate) async fn metrics_heatmap(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<HeatmapParams>,
 ) -> Result<Json<HeatmapBody>, Problem> {
     let zone = params.zone.zone(app.time_zone());
-    let range = params.range.range(app.service().now(), zone.tz)?;
+    let range = params.range.range(app.service.now(), zone.tz)?;
     let aggregation = aggregation_for(params.latency.aggregation, range);
     let kind = params.latency.r#type.0;
     let filter = app.filter(&params.filter, &principal)?;
     let query = HeatmapQuery { range, aggregation, tz: zone.tz, kind, filter };
-    let heatmap = app.ask(move |service| service.heatmap(&query)).await?;
-    let columns = heatmap.boundaries.len().saturating_sub(1);
+    let heatmap = app.queries.run(move |service| service.engine().heatmap(&query)).await?;
     Ok(Json(HeatmapBody {
-        latency: kind.stem(),
+        latency: kind.as_str(),
         start: zone.show(range.start),
         end: zone.show(range.end),
         aggregation: aggregation.as_str(),
         tz: zone.tz.name(),
-        timestamps: heatmap.boundaries.iter().take(columns).map(|at| zone.show(*at)).collect(),
+        timestamps: zone.starts(&heatmap.boundaries),
         bounds_ms: heatmap.bounds_ms,
         counts: heatmap.counts,
     }))

@@ -9,14 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::http::auth::Principal;
 use crate::http::openapi::ReadProblems;
 use crate::http::params::{
-    AggregationName, FilterParams, HistoricalCompare, Limit, MetricName, Query, RangeParams,
-    StatName, Zone, ZoneParams, aggregation_for, dimensions, route_params,
+    AggregationName, FilterParams, HistoricalCompare, MetricName, Query, RangeParams, StatName,
+    ZoneParams, ZoneView, aggregation_for, dimensions, limit, route_params,
 };
 use crate::http::problem::Problem;
 use crate::http::state::App;
-use crate::model::{Aggregation, Measures, MetricType, Stat, TimeRange, Timestamp};
+use crate::model::{Aggregation, Measures, MetricType, Stat, Timestamp};
 use crate::query::types::DEFAULT_MAX_SERIES;
-use crate::query::{self, Answer};
+use crate::query::{self, QueryResult};
 
 route_params! {
     /// Which metric, of which requests.
@@ -47,8 +47,9 @@ pub(crate) struct SeriesParams {
     #[param(min_length = 1, max_items = 100)]
     group_by: Vec<String>,
     /// Maximum number of series, largest first, with `group_by`; the rest becomes one series `(other)`.
+    #[serde(default, deserialize_with = "limit")]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000, default = 50)]
-    limit: Option<Limit>,
+    limit: Option<usize>,
     /// `previous` adds the range just before: as many months or days of the calendar, else hours.
     #[param(inline)]
     compare: Option<HistoricalCompare>,
@@ -76,8 +77,8 @@ pub(crate) struct HistoricalBody {
     tz: &'static str,
     /// Percentiles are exact, not within 1 %.
     exact: bool,
-    /// When part of the range has outlived the rows that would answer it: the first instant from which
-    /// the answer is complete.
+    /// When retention has deleted rows of part of the range: the first instant from which
+    /// the result is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
@@ -105,7 +106,7 @@ struct PreviousBody {
     /// First instant after.
     #[schema(format = DateTime)]
     end: String,
-    /// As `complete_from` of the answer, for this range.
+    /// As `complete_from` of the result, for this range.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     complete_from: Option<String>,
@@ -145,30 +146,24 @@ struct DataPoint {
     incomplete: bool,
 }
 
-/// What is shown of an answer.
-struct View {
+/// How a result is shown.
+struct HistoryView {
     metric: MetricType,
     stat: Stat,
     aggregation: Aggregation,
-    zone: Zone,
+    zone: ZoneView,
     now: Timestamp,
 }
 
-struct Figures {
-    data_points: Option<Vec<DataPoint>>,
-    series: Option<Vec<SeriesBody>>,
-}
+/// The points without `group_by`, or the series with it.
+type Figures = (Option<Vec<DataPoint>>, Option<Vec<SeriesBody>>);
 
-impl View {
-    fn points(
-        &self,
-        starts: &[String],
-        ends: &[Timestamp],
-        buckets: &[Measures],
-    ) -> Vec<DataPoint> {
-        let rows = starts.iter().zip(ends).zip(buckets);
-        rows.map(|((start, end), measures)| DataPoint {
-            timestamp: start.clone(),
+impl HistoryView {
+    fn points(&self, boundaries: &[Timestamp], buckets: &[Measures]) -> Vec<DataPoint> {
+        let ends = boundaries.get(1..).unwrap_or_default();
+        let rows = self.zone.starts(boundaries).into_iter().zip(ends).zip(buckets);
+        rows.map(|((timestamp, end), measures)| DataPoint {
+            timestamp,
             value: measures.value(self.metric, self.stat),
             count: measures.samples(self.metric),
             incomplete: *end > self.now,
@@ -176,50 +171,49 @@ impl View {
         .collect()
     }
 
-    fn figures(&self, query: &query::Query, answer: &Answer) -> Figures {
-        let ends = answer.boundaries.get(1..).unwrap_or_default();
-        let starts: Vec<String> =
-            answer.boundaries.iter().take(ends.len()).map(|at| self.zone.show(*at)).collect();
+    fn figures(&self, query: &query::Query, result: &QueryResult) -> Figures {
         if query.group_by.is_empty() {
-            let buckets = answer.series.first().map_or(&[][..], |series| &series.buckets);
-            let data_points = Some(self.points(&starts, ends, buckets));
-            return Figures { data_points, series: None };
+            let buckets = result.series.first().map_or(&[][..], |series| &series.buckets);
+            return (Some(self.points(&result.boundaries, buckets)), None);
         }
-        let series = answer.series.iter().map(|series| {
+        let series = result.series.iter().map(|series| {
             let names = query.group_by.iter().zip(&series.group);
             let group = names
                 .map(|(dimension, name)| (dimension.as_str().to_owned(), name.clone().into()))
                 .collect();
-            SeriesBody { group, data_points: self.points(&starts, ends, &series.buckets) }
+            SeriesBody { group, data_points: self.points(&result.boundaries, &series.buckets) }
         });
-        Figures { data_points: None, series: Some(series.collect()) }
+        (None, Some(series.collect()))
     }
 
     fn body(
         &self,
         query: &query::Query,
-        answer: &Answer,
-        before: Option<(&query::Query, &Answer)>,
+        result: &QueryResult,
+        before: Option<&(query::Query, QueryResult)>,
     ) -> HistoricalBody {
-        let Figures { data_points, series } = self.figures(query, answer);
-        let previous = before.map(|(query, answer)| {
-            let Figures { data_points, series } = self.figures(query, answer);
-            let TimeRange { start, end } = query.range;
-            let (start, end) = (self.zone.show(start), self.zone.show(end));
-            let complete_from = answer.complete_from.map(|at| self.zone.show(at));
-            PreviousBody { start, end, complete_from, data_points, series }
+        let show = |at| self.zone.show(at);
+        let (data_points, series) = self.figures(query, result);
+        let previous = before.map(|(query, result)| {
+            let (data_points, series) = self.figures(query, result);
+            PreviousBody {
+                start: show(query.range.start),
+                end: show(query.range.end),
+                complete_from: result.complete_from.map(show),
+                data_points,
+                series,
+            }
         });
-        let exact = answer.exact && before.is_none_or(|(_, answer)| answer.exact);
         HistoricalBody {
             metric: self.metric.as_str(),
             unit: self.metric.unit(),
             stat: self.stat.as_str(),
-            start: self.zone.show(query.range.start),
-            end: self.zone.show(query.range.end),
+            start: show(query.range.start),
+            end: show(query.range.end),
             aggregation: self.aggregation.as_str(),
             tz: self.zone.tz.name(),
-            exact,
-            complete_from: answer.complete_from.map(|at| self.zone.show(at)),
+            exact: result.exact && before.is_none_or(|(_, result)| result.exact),
+            complete_from: result.complete_from.map(show),
             data_points,
             series,
             previous,
@@ -234,43 +228,38 @@ impl View {
 #[utoipa::path(
     get,
     path = "/api/metrics/historical",
-    operation_id = "metrics_historical",
     tag = "metrics",
     params(HistoricalParams),
     responses((status = 200, description = "The values.", body = HistoricalBody), ReadProblems),
 )]
-pub(crate) async fn historical(
+pub(crate) async fn metrics_historical(
     State(app): State<App>,
     principal: Principal,
     Query(params): Query<HistoricalParams>,
 ) -> Result<Json<HistoricalBody>, Problem> {
-    let now = app.service().now();
+    let now = app.service.now();
     let zone = params.zone.zone(app.time_zone());
     let range = params.range.range(now, zone.tz)?;
     let SeriesParams { r#type: MetricName(metric), stat, aggregation, .. } = params.series;
     let (stat, aggregation) = (stat.of(metric)?, aggregation_for(aggregation, range));
-    let view = View { metric, stat, aggregation, zone, now };
-    let wants_percentile = view.stat.quantile().is_some();
     let query = query::Query {
         range,
-        aggregation: Some(view.aggregation),
+        aggregation: Some(aggregation),
         tz: zone.tz,
         group_by: dimensions("group_by", &params.series.group_by)?,
         filter: app.filter(&params.filter, &principal)?,
         metrics: vec![metric],
-        max_series: Limit::or(params.series.limit, DEFAULT_MAX_SERIES),
-        quantiles: metric.latency().filter(|_| wants_percentile).into_iter().collect(),
+        max_series: params.series.limit.unwrap_or(DEFAULT_MAX_SERIES),
+        quantiles: stat.quantile().and_then(|_| metric.latency()).into_iter().collect(),
     };
     let before = params.series.compare.map(|HistoricalCompare(with)| with.range(range, zone.tz));
     let before = before.map(|range| query::Query { range, ..query.clone() });
-    let body = app.ask(move |service| {
-        let answer = service.query(&query)?;
-        let before = match &before {
-            Some(before) => Some((before, service.query(before)?)),
-            None => None,
-        };
-        let before = before.as_ref().map(|(query, answer)| (*query, answer));
-        Ok(view.body(&query, &answer, before))
+    let view = HistoryView { metric, stat, aggregation, zone, now };
+    let body = app.queries.run(move |service| {
+        let result = service.engine().query(&query)?;
+        let before =
+            before.map(|query| service.engine().query(&query).map(|result| (query, result)));
+        Ok(view.body(&query, &result, before.transpose()?.as_ref()))
     });
     Ok(Json(body.await?))
 }
@@ -278,26 +267,26 @@ pub(crate) async fn historical(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Dimension, RequestId, RequestRecord, Source, Tz};
+    use crate::model::{Dimension, RequestId, RequestRecord, Source, TimeRange, Tz};
     use crate::query::Series;
 
-    fn view() -> View {
-        View {
+    fn view() -> HistoryView {
+        HistoryView {
             metric: MetricType::RequestRate,
             stat: Stat::Average,
             aggregation: Aggregation::Hourly,
-            zone: Zone { tz: Tz::UTC, shown: Tz::UTC },
+            zone: ZoneView { tz: Tz::UTC, shown: Tz::UTC },
             now: Timestamp::from_unix_ms(5_400_000),
         }
     }
 
-    fn answer(group: &[&str]) -> Answer {
+    fn result(group: &[&str]) -> QueryResult {
         let mut one = Measures::default();
         let record =
             RequestRecord::new(RequestId::parse("r"), Timestamp::from_unix_ms(0), Source::Rest);
         one.add(&record);
         let group = group.iter().map(|name| (*name).to_owned()).collect();
-        Answer {
+        QueryResult {
             boundaries: [0, 3_600_000, 7_200_000].map(Timestamp::from_unix_ms).to_vec(),
             series: vec![Series { group, buckets: vec![one, Measures::default()] }],
             exact: true,
@@ -311,7 +300,7 @@ mod tests {
 
     #[test]
     fn empty_buckets_are_present_and_the_open_one_is_marked() {
-        let body = view().body(&query(vec![]), &answer(&[]), None);
+        let body = view().body(&query(vec![]), &result(&[]), None);
         let body = serde_json::to_value(body).unwrap();
         assert_eq!(
             body["data_points"],
@@ -326,8 +315,8 @@ mod tests {
     #[test]
     fn groups_are_named_and_the_range_before_is_beside() {
         let query = query(vec![Dimension::Space, Dimension::Model]);
-        let answer = answer(&["a", "m"]);
-        let body = view().body(&query, &answer, Some((&query, &answer)));
+        let result = result(&["a", "m"]);
+        let body = view().body(&query, &result, Some(&(query.clone(), result.clone())));
         let body = serde_json::to_value(body).unwrap();
         let group = serde_json::json!({"space": "a", "model": "m"});
         assert_eq!(body["series"][0]["group"], group);
@@ -339,13 +328,13 @@ mod tests {
     #[test]
     fn each_range_says_from_when_on_it_is_complete() {
         let query = query(vec![]);
-        let (whole, mut cut) = (answer(&[]), answer(&[]));
+        let (whole, mut cut) = (result(&[]), result(&[]));
         cut.complete_from = Some(Timestamp::from_unix_ms(3_600_000));
         let at = "1970-01-01T01:00:00Z";
         for (now, before, expected) in
             [(&whole, &cut, (None, Some(at))), (&cut, &whole, (Some(at), None))]
         {
-            let body = view().body(&query, now, Some((&query, before)));
+            let body = view().body(&query, now, Some(&(query.clone(), before.clone())));
             let body = serde_json::to_value(body).unwrap();
             let said =
                 |body: &Value| body.get("complete_from").map(|at| at.as_str().unwrap().to_owned());

@@ -1,4 +1,4 @@
-//! `POST /api/metrics/simulate`: made-up traffic, to see how everything looks.
+//! `POST /api/metrics/simulate`: simulated traffic.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::http::state::App;
 use crate::model::simulate::{SIMULATED_MINUTES_MAX, SIMULATED_REQUESTS_MAX};
 use crate::model::{AuditAction, SimulateRequest};
 
-/// What traffic to make up.
+/// Traffic to generate.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SimulateBody {
@@ -26,12 +26,12 @@ pub(crate) struct SimulateBody {
     #[serde(default = "default_minutes")]
     #[schema(minimum = 1, maximum = 44_640, default = 60)]
     minutes: u32,
-    /// What the randomness starts from: the same seed makes the same traffic.
+    /// Seed of the random generator: the same seed makes the same traffic.
     #[serde(default)]
     seed: Option<u64>,
 }
 
-/// What was made up.
+/// Result of generating traffic.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SimulatedBody {
     /// Records stored.
@@ -69,21 +69,20 @@ fn check(body: &SimulateBody, seed: u64) -> Result<SimulateRequest, Problem> {
 #[utoipa::path(
     post,
     path = "/api/metrics/simulate",
-    operation_id = "metrics_simulate",
     tag = "admin",
     request_body = Option<SimulateBody>,
     responses((status = 200, description = "It is stored.", body = SimulatedBody), AdminProblems),
 )]
-pub(crate) async fn simulate(
+pub(crate) async fn metrics_simulate(
     State(app): State<App>,
     principal: Principal,
     _: NoQuery,
     OptionalJsonBody(body): OptionalJsonBody<SimulateBody>,
 ) -> Result<Json<SimulatedBody>, Problem> {
-    let request = check(&body, app.service().monotonic_us())?;
+    let request = check(&body, app.service.monotonic_us())?;
     let detail = format!("{} requests over {} minutes", request.requests, request.minutes);
-    app.audit(&principal.actor, AuditAction::Simulate, None, Some(detail));
-    let report = app.change(move |service| service.simulate(request)).await?;
+    app.audit(&principal.actor, AuditAction::Simulate, None, Some(&detail));
+    let report = app.changes.run(move |service| service.simulate(request)).await?;
     let (duplicates, rejected) = (report.duplicates.len(), report.after_retention.len());
     let accepted = report.accepted;
     Ok(Json(SimulatedBody { accepted, duplicates, rejected, seed: request.seed }))

@@ -1,4 +1,4 @@
-//! Unary calls of gRPC, as far as OTLP needs them: one frame in, one frame and trailers out.
+//! Unary gRPC calls, as far as OTLP needs them: one message in, one message and trailers out.
 
 use std::io::{Read, Take};
 
@@ -8,20 +8,21 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64_NOPAD;
 use http_body_util::{BodyExt, Full};
 
-use super::answer::{Code, Failure};
+use super::response::{GrpcCode, OtlpFailure};
 use crate::http::problem::Problem;
 use crate::ingest::wire::ContentEncoding;
 
-/// Where a client says how it compresses messages.
+/// The compression of the messages of a client.
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/grpc");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-/// What the exporters of Python read instead of the details.
+/// Retry delay for the Python exporters, which do not read the details.
 const RETRY_INFO: HeaderName = HeaderName::from_static("google.rpc.retryinfo-bin");
 
-/// Whether the request is one of gRPC.
+/// Whether the request is a gRPC call.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
@@ -30,24 +31,24 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Reads the head of the only message of a call: how the message is compressed, and its length.
+/// Reads the head of the only message of a call: its compression and its length.
 ///
 /// # Errors
-/// When there is no message, or its head is cut off or says that it is too large.
+/// If there is no message, or its head is incomplete, invalid or announces more than `max_bytes`.
 pub(super) fn head(
     reader: &mut impl Read,
     encoding: ContentEncoding,
     max_bytes: u64,
-) -> Result<(ContentEncoding, u64), Failure> {
+) -> Result<(ContentEncoding, u64), OtlpFailure> {
     let mut head = Vec::with_capacity(5);
-    // What cannot be read is missing, and whoever reads the body knows why.
+    // A read error leaves the head incomplete; the reader of the body reports the cause.
     drop(reader.take(5).read_to_end(&mut head));
     let [is_compressed, length @ ..] = match <[u8; 5]>::try_from(head) {
         Ok(head) => head,
         Err(head) if head.is_empty() => {
-            return Err(failing(Code::Unimplemented, "the call has no message"));
+            return Err(failing(GrpcCode::Unimplemented, "the call has no message"));
         }
-        Err(_) => return Err(failing(Code::Internal, "the head of the message is cut off")),
+        Err(_) => return Err(failing(GrpcCode::Internal, "the head of the message is cut off")),
     };
     let length = u64::from(u32::from_be_bytes(length));
     if length > max_bytes {
@@ -56,42 +57,43 @@ pub(super) fn head(
     match (is_compressed, encoding) {
         (0, _) => Ok((ContentEncoding::Identity, length)),
         (1, ContentEncoding::Identity) => {
-            Err(failing(Code::Internal, "the message is compressed and does not say how"))
+            Err(failing(GrpcCode::Internal, "the message is compressed and does not say how"))
         }
         (1, encoding) => Ok((encoding, length)),
-        _ => Err(failing(Code::Internal, "it is not a message of gRPC")),
+        _ => Err(failing(GrpcCode::Internal, "it is not a message of gRPC")),
     }
 }
 
-/// Checks a message of which all was read that is wanted; `inflating` is what failed in that.
+/// Checks the rest of a message after decoding; `inflating` is the failure to decompress it, if any.
 ///
 /// # Errors
-/// When it is too large or cannot be decompressed, is cut off, or is not alone.
+/// If the message is too large, cannot be decompressed, is incomplete or is followed by another one.
 pub(super) fn check(
     message: &mut Take<impl Read>,
     inflating: Option<Problem>,
-) -> Result<(), Failure> {
+) -> Result<(), OtlpFailure> {
     let is_too_large = |problem: &&Problem| problem.status() == StatusCode::PAYLOAD_TOO_LARGE;
     if let Some(problem) = inflating.as_ref().filter(is_too_large) {
-        return Err(failing(Code::ResourceExhausted, problem.public_words()));
+        return Err(failing(GrpcCode::ResourceExhausted, &problem.detail));
     }
     let mut byte = [0];
     if message.limit() > 0 {
-        // When it does not end too early, something else was wrong with it.
+        // If the message is complete, decompression has failed.
         if !matches!(message.read(&mut byte), Ok(1)) {
-            return Err(failing(Code::Internal, "the message is shorter than its head says"));
+            return Err(failing(GrpcCode::Internal, "the message is shorter than its head says"));
         }
     } else if matches!(message.get_mut().read(&mut byte), Ok(1)) {
-        return Err(failing(Code::Unimplemented, "something follows the only message of the call"));
+        let message = "something follows the only message of the call";
+        return Err(failing(GrpcCode::Unimplemented, message));
     }
     match inflating {
-        Some(problem) => Err(failing(Code::Internal, problem.public_words())),
+        Some(problem) => Err(failing(GrpcCode::Internal, &problem.detail)),
         None => Ok(()),
     }
 }
 
-fn failing(code: Code, message: impl Into<String>) -> Failure {
-    Failure::new(code, StatusCode::BAD_REQUEST, message)
+fn failing(code: GrpcCode, message: impl Into<String>) -> OtlpFailure {
+    OtlpFailure::new(code, StatusCode::BAD_REQUEST, message)
 }
 
 /// A success with this message.
@@ -101,32 +103,20 @@ pub(super) fn success(message: &[u8]) -> Response {
     framed.extend_from_slice(message);
     let trailers = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
     let body = Full::new(Bytes::from(framed)).with_trailers(std::future::ready(Some(Ok(trailers))));
-    (StatusCode::OK, [content_type()], Body::new(body)).into_response()
+    ([CONTENT_TYPE], Body::new(body)).into_response()
 }
 
 /// A failure, in headers alone.
-pub(super) fn failure(failure: &Failure) -> Response {
-    let mut response = (StatusCode::OK, [content_type()]).into_response();
-    let headers = response.headers_mut();
-    headers.insert(STATUS, HeaderValue::from(failure.code as u16));
-    let encoded = |bytes: &[u8]| HeaderValue::from_str(&BASE64_NOPAD.encode(bytes));
-    for (name, value) in [
-        (MESSAGE, HeaderValue::from_str(&percent_encoded(&failure.message))),
+pub(super) fn failure(failure: &OtlpFailure) -> Response {
+    let encoded = |bytes: &[u8]| BASE64_NOPAD.encode(bytes);
+    let headers = [
+        (STATUS, (failure.code as u16).to_string()),
+        (MESSAGE, percent_encoded(&failure.message)),
         (DETAILS, encoded(&failure.status_message())),
-        (ACCEPT_ENCODING, Ok(HeaderValue::from_static("gzip"))),
-    ] {
-        if let Ok(value) = value {
-            headers.insert(name, value);
-        }
-    }
-    if let Some(Ok(value)) = failure.retry_info().map(|info| encoded(&info)) {
-        headers.insert(RETRY_INFO, value);
-    }
-    response
-}
-
-fn content_type() -> (HeaderName, HeaderValue) {
-    (header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+        (ACCEPT_ENCODING, "gzip".to_owned()),
+    ];
+    let retry_info = failure.retry_info().map(|info| [(RETRY_INFO, encoded(&info))]);
+    ([CONTENT_TYPE], headers, retry_info, ()).into_response()
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -152,11 +142,11 @@ mod tests {
         let (plain, gzip) = (ContentEncoding::Identity, ContentEncoding::Gzip);
         assert_eq!(of(&[0, 0, 0, 0, 9], gzip), Ok((plain, 9)));
         assert_eq!(of(&[1, 0, 0, 0, 9], gzip), Ok((gzip, 9)));
-        assert_eq!(of(&[1, 0, 0, 0, 9], plain), Err(Code::Internal));
-        assert_eq!(of(&[0, 0, 0, 1, 0], plain), Err(Code::ResourceExhausted));
-        assert_eq!(of(&[0, 0, 0], plain), Err(Code::Internal));
-        assert_eq!(of(&[7, 0, 0, 0, 0], plain), Err(Code::Internal));
-        assert_eq!(of(&[], plain), Err(Code::Unimplemented));
+        assert_eq!(of(&[1, 0, 0, 0, 9], plain), Err(GrpcCode::Internal));
+        assert_eq!(of(&[0, 0, 0, 1, 0], plain), Err(GrpcCode::ResourceExhausted));
+        assert_eq!(of(&[0, 0, 0], plain), Err(GrpcCode::Internal));
+        assert_eq!(of(&[7, 0, 0, 0, 0], plain), Err(GrpcCode::Internal));
+        assert_eq!(of(&[], plain), Err(GrpcCode::Unimplemented));
     }
 
     #[test]
@@ -167,8 +157,8 @@ mod tests {
             check(&mut message, None).err().map(|failure| failure.code)
         };
         assert_eq!(of(3, 3, b"abc"), None);
-        assert_eq!(of(3, 4, b"abc"), Some(Code::Internal));
-        assert_eq!(of(3, 3, b"abcd"), Some(Code::Unimplemented));
+        assert_eq!(of(3, 4, b"abc"), Some(GrpcCode::Internal));
+        assert_eq!(of(3, 3, b"abcd"), Some(GrpcCode::Unimplemented));
         assert_eq!(of(2, 3, b"abc"), None);
     }
 

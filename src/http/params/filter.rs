@@ -1,9 +1,9 @@
-//! Which requests a query is about.
+//! The filter of a query.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::values::{Flag, Milliseconds};
+use super::values::{flag, milliseconds};
 use super::words::{ErrorTypeName, LatencyName, OutcomeName, SourceName, distinct};
 use crate::http::problem::Problem;
 use crate::model::dimension::{NONE_NAME, OTHER_NAME};
@@ -12,47 +12,41 @@ use crate::model::{Filter, LatencyBounds, Name};
 use crate::privacy::Pseudonymizer;
 
 /// Which requests a query is about; values of one parameter are alternatives.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(default)]
 pub(crate) struct FilterParams {
     /// Only these spaces; `(none)`: without one.
-    #[serde(default)]
     #[param(min_length = 1, max_items = 100)]
     space: Vec<String>,
     /// Only these users: the plain id, hashed on arrival, or the pseudonym.
-    #[serde(default)]
     #[param(min_length = 1, max_items = 100)]
     user: Vec<String>,
     /// Only these models.
-    #[serde(default)]
     #[param(min_length = 1, max_items = 100)]
     model: Vec<String>,
     /// Only these providers.
-    #[serde(default)]
     #[param(min_length = 1, max_items = 100)]
     provider: Vec<String>,
     /// Only errors of these types.
-    #[serde(default)]
     #[param(inline, max_items = 100)]
     error_type: Vec<ErrorTypeName>,
     /// Only these outcomes.
-    #[serde(default)]
     #[param(inline, max_items = 100)]
     outcome: Vec<OutcomeName>,
     /// Only requests that came by these routes.
-    #[serde(default)]
     #[param(inline, max_items = 100)]
     source: Vec<SourceName>,
     /// Only streamed requests, or only others.
-    #[param(value_type = Option<bool>)]
-    streamed: Option<Flag>,
+    #[serde(deserialize_with = "flag")]
+    streamed: Option<bool>,
 }
 
 impl FilterParams {
-    /// The filter over names as they are stored.
+    /// The filter with names as stored.
     ///
     /// # Errors
-    /// When a name is longer than any that is stored.
+    /// 400 for a name longer than stored names can be.
     pub(crate) fn filter(&self, pseudonymizer: &Pseudonymizer) -> Result<Filter, Problem> {
         let user = |text: &str| match text {
             NONE_NAME | OTHER_NAME => Name::new(text),
@@ -66,7 +60,7 @@ impl FilterParams {
             providers: names("provider", &self.provider, limits::NAME_BYTES, identifier)?,
             error_types: distinct(self.error_type.iter().map(|name| name.0)),
             outcomes: distinct(self.outcome.iter().map(|name| name.0)),
-            streamed: self.streamed.map(|Flag(streamed)| streamed),
+            streamed: self.streamed,
             sources: distinct(self.source.iter().map(|name| name.0)),
             latency: None,
         })
@@ -97,22 +91,23 @@ pub(crate) struct LatencyBoundParams {
     #[param(inline)]
     latency: LatencyName,
     /// Only requests whose latency is known and at least this, in milliseconds.
-    #[param(value_type = Option<f64>, minimum = 0)]
-    min_ms: Option<Milliseconds>,
+    #[serde(default, deserialize_with = "milliseconds")]
+    #[param(minimum = 0)]
+    min_ms: Option<f64>,
     /// Only requests whose latency is known and less than this, in milliseconds.
-    #[param(value_type = Option<f64>, minimum = 0)]
-    max_ms: Option<Milliseconds>,
+    #[serde(default, deserialize_with = "milliseconds")]
+    #[param(minimum = 0)]
+    max_ms: Option<f64>,
 }
 
 impl LatencyBoundParams {
     /// The range, if one was given.
     ///
     /// # Errors
-    /// When no latency lies in it.
+    /// 400 for an empty range.
     pub(crate) fn bounds(&self) -> Result<Option<LatencyBounds>, Problem> {
         let last = if self.max_ms.is_some() { "max_ms" } else { "min_ms" };
-        let ms = |bound: Option<Milliseconds>| bound.map(|Milliseconds(ms)| ms);
-        LatencyBounds::from_ms(self.latency.0, ms(self.min_ms), ms(self.max_ms))
+        LatencyBounds::from_ms(self.latency.0, self.min_ms, self.max_ms)
             .map_err(|reason| Problem::parameter(last, reason))
     }
 }

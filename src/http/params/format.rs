@@ -1,10 +1,10 @@
-//! Whether CSV is asked for, and how it is written.
+//! The format of a result: JSON or CSV.
 
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::values::Flag;
+use super::values::flag;
 use super::words::FormatName;
 use crate::csv_file::CsvNotes;
 use crate::http::problem::Problem;
@@ -17,15 +17,16 @@ pub(crate) struct FormatParams {
     #[param(inline)]
     format: Option<FormatName>,
     /// CSV begins with a byte order mark.
-    #[param(value_type = Option<bool>, default = false)]
-    bom: Option<Flag>,
+    #[serde(default, deserialize_with = "flag")]
+    #[param(default = false)]
+    bom: Option<bool>,
 }
 
 impl FormatParams {
-    /// How CSV is written when it is asked for, by `format` or by the header `Accept`.
+    /// The notes of a CSV file; `None` for JSON. The parameter `format` decides, else the header `Accept`.
     ///
     /// # Errors
-    /// When a byte order mark is asked for in JSON.
+    /// 400 for a byte order mark in JSON.
     pub(crate) fn csv(&self, headers: &HeaderMap) -> Result<Option<CsvNotes>, Problem> {
         let wants_csv = match self.format {
             Some(FormatName(format)) => format == "csv",
@@ -34,7 +35,7 @@ impl FormatParams {
                 accept.is_some_and(|accept| accept.trim_start().starts_with("text/csv"))
             }
         };
-        let bom = self.bom.is_some_and(|Flag(bom)| bom);
+        let bom = self.bom == Some(true);
         if bom && !wants_csv {
             return Err(Problem::parameter("bom", "is for CSV; add format=csv"));
         }

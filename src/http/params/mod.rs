@@ -1,6 +1,6 @@
 //! Typed query strings: a struct for the parameters of each route, which also describes them in the OpenAPI document.
 //!
-//! Strict: a parameter that the document does not describe, an empty value and a repeated one are refused.
+//! Strict: a parameter that the document does not describe, an empty value and a repeated value are rejected.
 
 mod filter;
 mod format;
@@ -22,23 +22,23 @@ use super::problem::Problem;
 
 pub(crate) use filter::{FilterParams, LatencyBoundParams};
 pub(crate) use format::FormatParams;
-pub(crate) use page::{Cursor, Limit, PageParams};
+pub(crate) use page::{PageParams, encode_cursor};
 pub(crate) use range::{
-    AllTimeParams, DuringParams, RangeParams, Zone, ZoneParams, aggregation_for,
+    AllTimeParams, DuringParams, RangeParams, ZoneParams, ZoneView, aggregation_for,
 };
 pub(crate) use time::parse_instant as instant;
-pub(crate) use values::Instant;
+pub(crate) use values::{Instant, limit, resolve};
 pub(crate) use words::{
     AggregationName, DashboardCompare, DimensionName, HistoricalCompare, LatencyName, MetricName,
-    SortName, StatName, WindowName, dimensions, distinct, words,
+    SortName, StatName, WindowName, api_enum, dimensions, distinct, words,
 };
 
 /// The parameters of a route, read from its query string.
 pub(crate) trait FromQuery: IntoParams + Sized {
-    /// Reads a query string (without its `?`) that names no other parameters than these.
+    /// Reads a query string (without its `?`) that names only these parameters.
     ///
     /// # Errors
-    /// The first value that is not acceptable.
+    /// 400 for the first invalid value.
     fn from_query(query: &str) -> Result<Self, Problem>;
 }
 
@@ -55,7 +55,7 @@ impl<T: DeserializeOwned + IntoParams> FromQuery for T {
     }
 }
 
-/// The parameters of a route as the argument of its handler; the `params` of the route's description name them too.
+/// The parameters of a route as an argument of its handler; the `params` of its `utoipa::path` name the same type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -63,7 +63,7 @@ impl<T: FromQuery> Query<T> {
     /// Reads a query string (without its `?`).
     ///
     /// # Errors
-    /// 400 for a parameter that is unknown, missing, repeated, empty or not acceptable.
+    /// 400 for an unknown, missing, repeated, empty or invalid parameter.
     pub(crate) fn read(query: &str) -> Result<Self, Problem> {
         query_string::check(query, &T::into_params(|| Some(ParameterIn::Query)))?;
         T::from_query(query).map(Self)
@@ -113,17 +113,6 @@ macro_rules! route_params {
     };
 }
 pub(crate) use route_params;
-
-/// The candidate that is nearest to what was typed, if it is near enough to have been meant.
-fn closest<'c>(typed: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let typed = typed.to_ascii_lowercase();
-    let edits_max = typed.len().div_ceil(3).max(1);
-    candidates
-        .map(|candidate| (strsim::levenshtein(&typed, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(edits, _)| *edits <= edits_max)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
-//! Which parameters a query string may name, from how the OpenAPI document describes them.
+//! Checks a query string against the parameters that the OpenAPI document describes.
 
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::schema::{ArrayItems, Object, Schema};
+use utoipa::openapi::schema::{ArrayItems, Schema, Type};
 use utoipa::openapi::{RefOr, Required};
 
-use super::closest;
 use crate::http::problem::Problem;
 
 /// Maximum length of a value, in bytes, after decoding.
@@ -12,52 +11,42 @@ pub(super) const VALUE_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of values of a repeated parameter.
 pub(super) const VALUES_MAX: usize = 100;
 
-/// Checks that a query string names no other parameters than `allowed` and every required one, each with a value that
-/// can be read and no more often than it may be repeated.
+/// Checks that a query string names only parameters of `allowed` and all required ones, each with a valid value and as
+/// often as it may be repeated.
 ///
 /// # Errors
-/// The first parameter that is not so.
+/// 400 for the first parameter that violates this.
 pub(super) fn check(query: &str, allowed: &[Parameter]) -> Result<(), Problem> {
     let mut given = vec![0_usize; allowed.len()];
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let Some(place) = allowed.iter().position(|parameter| parameter.name == name) else {
+        let Some(at) = allowed.iter().position(|parameter| parameter.name == name) else {
             return Err(unknown(&name, allowed));
         };
-        let parameter = &allowed[place];
-        check_value(parameter, &value)?;
-        given[place] += 1;
-        check_count(parameter, given[place])?;
+        given[at] += 1;
+        if let Some(reason) = violation(&allowed[at], &value, given[at]) {
+            return Err(Problem::parameter(name.into_owned(), reason));
+        }
     }
-    let missing = allowed
-        .iter()
-        .zip(given)
-        .find(|(parameter, given)| *given == 0 && parameter.required == Required::True);
-    match missing {
+    let is_missing = |(parameter, given): &(&Parameter, usize)| {
+        *given == 0 && parameter.required == Required::True
+    };
+    match allowed.iter().zip(given).find(is_missing) {
         Some((parameter, _)) => {
             let description = parameter.description.as_deref().unwrap_or_default();
-            Err(refused(parameter, format!("is required: {description}")))
+            let reason = format!("is required: {description}");
+            Err(Problem::parameter(parameter.name.clone(), reason))
         }
         None => Ok(()),
     }
 }
 
-fn refused(parameter: &Parameter, reason: impl Into<String>) -> Problem {
-    Problem::parameter(parameter.name.clone(), reason)
-}
-
-fn check_count(parameter: &Parameter, given: usize) -> Result<(), Problem> {
-    let is_repeated = matches!(schema_of(parameter), Some(Schema::Array(_)));
-    match given {
-        2.. if !is_repeated => Err(refused(parameter, "is given more than once")),
-        given if given > VALUES_MAX => {
-            Err(refused(parameter, format!("is given more than {VALUES_MAX} times")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_value(parameter: &Parameter, value: &str) -> Result<(), Problem> {
-    let reason = if value.is_empty() && !may_be_empty(parameter) {
+/// Violation of the `count`th value of a parameter, if it is invalid.
+fn violation(parameter: &Parameter, value: &str, count: usize) -> Option<String> {
+    let schema = match &parameter.schema {
+        Some(RefOr::T(schema)) => Some(schema),
+        _ => None,
+    };
+    let reason = if value.is_empty() && !schema.is_some_and(is_any_text) {
         "is empty; leave it out instead"
     } else if value.len() > VALUE_BYTES_MAX {
         "is too long"
@@ -65,38 +54,31 @@ fn check_value(parameter: &Parameter, value: &str) -> Result<(), Problem> {
         "is not valid UTF-8"
     } else if value.contains('\0') {
         "contains a NUL character"
+    } else if count > 1 && !matches!(schema, Some(Schema::Array(_))) {
+        "is given more than once"
+    } else if count > VALUES_MAX {
+        return Some(format!("is given more than {VALUES_MAX} times"));
     } else {
-        return Ok(());
+        return None;
     };
-    Err(refused(parameter, reason))
+    Some(reason.to_owned())
 }
 
-fn schema_of(parameter: &Parameter) -> Option<&Schema> {
-    match parameter.schema.as_ref()? {
-        RefOr::T(schema) => Some(schema),
-        RefOr::Ref(_) => None,
-    }
-}
-
-/// Whether its value is any text, of any length.
-fn may_be_empty(parameter: &Parameter) -> bool {
-    let text = match schema_of(parameter) {
-        Some(Schema::Object(text)) => Some(text),
-        Some(Schema::Array(list)) => match &list.items {
+/// Whether the value, or an element of the list, is text without restrictions.
+fn is_any_text(schema: &Schema) -> bool {
+    let text = match schema {
+        Schema::Object(text) => text,
+        Schema::Array(list) => match &list.items {
             ArrayItems::RefOrSchema(items) => match &**items {
-                RefOr::T(Schema::Object(text)) => Some(text),
-                _ => None,
+                RefOr::T(Schema::Object(text)) => text,
+                _ => return false,
             },
-            ArrayItems::False => None,
+            ArrayItems::False => return false,
         },
-        _ => None,
+        _ => return false,
     };
-    text.is_some_and(is_any_text)
-}
-
-fn is_any_text(schema: &Object) -> bool {
-    let is_text = schema.schema_type == utoipa::openapi::schema::Type::String.into();
-    is_text && schema.min_length.is_none() && schema.enum_values.is_none()
+    let is_text = text.schema_type == Type::String.into();
+    is_text && text.min_length.is_none() && text.enum_values.is_none()
 }
 
 fn unknown(name: &str, allowed: &[Parameter]) -> Problem {
@@ -112,4 +94,18 @@ fn unknown(name: &str, allowed: &[Parameter]) -> Problem {
         format!("is not a parameter of this route; {meant}it has {}", names.join(", "))
     };
     Problem::parameter(shown, reason)
+}
+
+/// The candidate with the smallest edit distance to the given name, at most a third of its length.
+pub(super) fn closest<'c>(
+    typed: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let typed = typed.to_ascii_lowercase();
+    let edits_max = typed.len().div_ceil(3).max(1);
+    candidates
+        .map(|candidate| (strsim::levenshtein(&typed, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(edits, _)| *edits <= edits_max)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
 }

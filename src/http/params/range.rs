@@ -1,51 +1,40 @@
-//! Ranges of time, and the zone that they are cut and shown in.
+//! Time ranges, and the time zone of buckets and of shown instants.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::values::{Instant, ZoneName};
-use super::words::AggregationName;
+use super::values::{Instant, resolve, zone_name};
+use super::words::{AggregationName, Compare};
 use crate::http::problem::Problem;
 use crate::model::record::limits;
 use crate::model::{Aggregation, TimeRange, TimeWindow, Timestamp, Tz};
 
-/// Maximum number of buckets of an aggregation that is chosen here, about.
+/// Maximum number of buckets of a default aggregation, about.
 const AUTO_BUCKETS: i64 = 400;
 
-/// The zone that buckets are cut in, and how instants are shown.
+/// The time zone of buckets and of shown instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Zone {
-    /// Hours, days, weeks and months are cut in this one.
+pub(crate) struct ZoneView {
+    /// The zone of hours, days, weeks and months.
     pub(crate) tz: Tz,
-    /// Instants are shown with the offset of this one: UTC unless a zone was asked for.
+    /// The zone of shown instants: UTC without the parameter `tz`.
     pub(crate) shown: Tz,
 }
 
-impl Zone {
-    /// An instant as the caller is shown it.
+impl ZoneView {
+    /// An instant as shown to the client.
     pub(crate) fn show(&self, at: Timestamp) -> String {
         at.to_rfc3339_in(self.shown)
     }
-}
 
-/// What to compare with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compare {
-    /// The range of the same calendar length just before.
-    Previous,
-    /// The same range a week earlier by the calendar.
-    Week,
+    /// The starts of the buckets between these boundaries.
+    pub(crate) fn starts(&self, boundaries: &[Timestamp]) -> Vec<String> {
+        let starts = boundaries.split_last().map_or(&[][..], |(_, starts)| starts);
+        starts.iter().map(|at| self.show(*at)).collect()
+    }
 }
 
 impl Compare {
-    /// The spelling in the API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Previous => "previous",
-            Self::Week => "week",
-        }
-    }
-
     /// The range to compare `range` with.
     pub(crate) fn range(self, range: TimeRange, tz: Tz) -> TimeRange {
         match self {
@@ -61,15 +50,15 @@ impl Compare {
 pub(crate) struct ZoneParams {
     /// IANA zone that hours, days, weeks and months are cut in, and that instants are shown in. Default: the configured
     /// zone, shown in UTC.
+    #[serde(default, deserialize_with = "zone_name")]
     #[param(value_type = Option<String>, min_length = 1, example = "Europe/Warsaw")]
-    tz: Option<ZoneName>,
+    tz: Option<Tz>,
 }
 
 impl ZoneParams {
     /// The zone; `default` without the parameter.
-    pub(crate) fn zone(&self, default: Tz) -> Zone {
-        let default = Zone { tz: default, shown: Tz::UTC };
-        self.tz.map_or(default, |ZoneName(tz)| Zone { tz, shown: tz })
+    pub(crate) fn zone(&self, default: Tz) -> ZoneView {
+        ZoneView { tz: self.tz.unwrap_or(default), shown: self.tz.unwrap_or(Tz::UTC) }
     }
 }
 
@@ -90,7 +79,7 @@ impl RangeParams {
     /// The range; without parameters the 24 hours up to and including `now`.
     ///
     /// # Errors
-    /// When a parameter is no instant or the range is empty.
+    /// 400 for an invalid instant or an empty range.
     pub(crate) fn range(&self, now: Timestamp, tz: Tz) -> Result<TimeRange, Problem> {
         let end = resolve("end", self.end.as_ref(), now, tz)?.unwrap_or_else(|| now.plus_ms(1));
         let start = resolve("start", self.start.as_ref(), now, tz)?;
@@ -112,12 +101,12 @@ pub(crate) struct AllTimeParams {
 }
 
 impl AllTimeParams {
-    /// The range; without parameters everything, including what came from clocks that are ahead.
+    /// The range; without parameters everything, including records from clocks that are ahead.
     ///
     /// # Errors
-    /// When a parameter is no instant or the range is empty.
+    /// 400 for an invalid instant or an empty range.
     pub(crate) fn range(&self, now: Timestamp, tz: Tz) -> Result<TimeRange, Problem> {
-        all_time((self.start.as_ref(), self.end.as_ref()), now, tz)
+        all_time(self.start.as_ref(), self.end.as_ref(), now, tz)
     }
 }
 
@@ -132,26 +121,26 @@ pub(crate) struct DuringParams {
     #[param(inline)]
     end: Option<Instant>,
     /// IANA zone in which `start` and `end` without an offset are read. Default: the configured one.
+    #[serde(default, deserialize_with = "zone_name")]
     #[param(value_type = Option<String>, min_length = 1)]
-    tz: Option<ZoneName>,
+    tz: Option<Tz>,
 }
 
 impl DuringParams {
     /// The range, if one was given.
     ///
     /// # Errors
-    /// When a parameter is no instant or the range is empty.
+    /// 400 for an invalid instant or an empty range.
     pub(crate) fn range(&self, now: Timestamp, default: Tz) -> Result<Option<TimeRange>, Problem> {
-        let tz = self.tz.map_or(default, |ZoneName(tz)| tz);
-        match (self.start.as_ref(), self.end.as_ref()) {
-            (None, None) => Ok(None),
-            given => all_time(given, now, tz).map(Some),
-        }
+        let (start, end) = (self.start.as_ref(), self.end.as_ref());
+        let is_given = start.or(end).is_some();
+        is_given.then(|| all_time(start, end, now, self.tz.unwrap_or(default))).transpose()
     }
 }
 
 fn all_time(
-    (start, end): (Option<&Instant>, Option<&Instant>),
+    start: Option<&Instant>,
+    end: Option<&Instant>,
     now: Timestamp,
     tz: Tz,
 ) -> Result<TimeRange, Problem> {
@@ -159,15 +148,6 @@ fn all_time(
     let end = end.unwrap_or_else(|| now.plus_ms(limits::FUTURE_MS + 1));
     let start = resolve("start", start, now, tz)?;
     not_empty(TimeRange::new(start.unwrap_or(Timestamp::from_unix_ms(0)), end))
-}
-
-fn resolve(
-    parameter: &'static str,
-    given: Option<&Instant>,
-    now: Timestamp,
-    tz: Tz,
-) -> Result<Option<Timestamp>, Problem> {
-    given.map(|instant| instant.resolve(parameter, now, tz)).transpose()
 }
 
 fn not_empty(range: TimeRange) -> Result<TimeRange, Problem> {

@@ -1,5 +1,6 @@
 //! Tests of typed query strings.
 
+use super::query_string::closest;
 use super::*;
 use crate::http::metrics::breakdown::BreakdownParams;
 use crate::http::metrics::current::CurrentParams;
@@ -26,7 +27,7 @@ fn refusal<T: FromQuery>(query: &str) -> String {
         Ok(_) => panic!("{query} is accepted"),
         Err(problem) => {
             assert_eq!(problem.status().as_u16(), 400);
-            problem.public_words().to_owned()
+            problem.detail
         }
     }
 }
@@ -36,7 +37,7 @@ fn an_unknown_parameter_names_the_allowed_ones() {
     let reason = refusal::<CurrentParams>("spaces=a");
     assert!(reason.contains("did you mean space?") && reason.contains("window"), "{reason}");
     let none = query_string::check("a=b", &[]).unwrap_err();
-    assert_eq!(none.public_words(), "a: is not a parameter of this route, which has none");
+    assert_eq!(none.detail, "a: is not a parameter of this route, which has none");
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn filters_are_alternatives_and_users_are_hashed() {
     assert_eq!(filter.sources, [Source::Rest]);
     let long = format!("space={}", "x".repeat(limits::NAME_BYTES + 1));
     let problem = read::<FilterParams>(&long).unwrap().filter(&pseudonymizer).unwrap_err();
-    assert!(problem.public_words().starts_with("space: is longer"), "{}", problem.public_words());
+    assert!(problem.detail.starts_with("space: is longer"), "{}", problem.detail);
     for query in ["error_type=oops", "outcome=failed", "source=smoke", "streamed=maybe"] {
         refusal::<FilterParams>(query);
     }
@@ -112,7 +113,7 @@ fn an_error_names_what_would_be_right() {
     assert_eq!(refusal::<FormatParams>("format=xml"), "format: must be json or csv");
     assert_eq!(StatName(Stat::Median).of(MetricType::LlmLatency).unwrap(), Stat::Median);
     let problem = StatName(Stat::P95).of(MetricType::Cost).unwrap_err();
-    assert_eq!(problem.public_words(), "stat: is for latencies; cost has none");
+    assert_eq!(problem.detail, "stat: is for latencies; cost has none");
 }
 
 #[test]
@@ -156,9 +157,10 @@ fn limits_and_cursors_are_checked() {
     for query in ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=1.5"] {
         assert!(limit(query).is_err(), "{query}");
     }
-    let cursor = read::<PageParams>("cursor=AAAAAAAAAAE").unwrap().cursor.unwrap();
-    assert_eq!(cursor.bytes::<8>().unwrap(), [0, 0, 0, 0, 0, 0, 0, 1]);
-    assert!(cursor.bytes::<16>().is_err());
+    let page = read::<PageParams>("cursor=AAAAAAAAAAE").unwrap();
+    let bytes = page.cursor(|bytes| <[u8; 8]>::try_from(bytes).ok()).unwrap();
+    assert_eq!(bytes, Some([0, 0, 0, 0, 0, 0, 0, 1]));
+    assert!(page.cursor(|bytes| <[u8; 16]>::try_from(bytes).ok()).is_err());
 }
 
 #[test]

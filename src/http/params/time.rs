@@ -1,31 +1,31 @@
-//! Instants and zones as people type them.
+//! Parses instants and time zones as typed by people.
 
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime};
 
-use super::closest;
+use super::query_string::closest;
 use crate::model::time::{HOUR_MS, MINUTE_MS, day_start, local_date};
 use crate::model::zone::UnknownZone;
 use crate::model::{Aggregation, Timestamp, Tz};
 
-/// Numbers at or above this are milliseconds, below it seconds: the year 5138 against 1973.
+/// Epoch numbers from this on are milliseconds, smaller ones seconds: as seconds it is the year 5138, as milliseconds 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
-/// The instants an answer can be about: year 1 to year 9999.
+/// The accepted instants: year 1 to year 9999.
 const EARLIEST_MS: i64 = -62_135_596_800_000;
 const LATEST_MS: i64 = 253_402_300_800_000;
 
 const FORMS: &str = "must be RFC 3339 such as 2026-01-31T09:00:00Z, a date, epoch seconds or \
                      milliseconds, or relative such as now, now-1h or now-7d/d";
 
-/// Reads an instant: RFC 3339, a date (its local midnight), epoch seconds or milliseconds, or `now` with
+/// Parses an instant: RFC 3339, a date (its local midnight), epoch seconds or milliseconds, or `now` with
 /// steps (`-1h`, `+30m`, `-7d`) and roundings down (`/d`) in `tz`.
 ///
 /// # Errors
-/// The reason, in words.
+/// The reason.
 pub(crate) fn parse_instant(text: &str, now: Timestamp, tz: Tz) -> Result<Timestamp, String> {
     let at = if let Some(steps) = text.strip_prefix("now") {
-        relative(steps, now, tz).ok_or_else(|| FORMS.to_owned())?
+        relative(steps, now, tz).ok_or(FORMS)?
     } else if let Ok(number) = text.parse::<f64>() {
-        from_epoch(number).ok_or_else(|| FORMS.to_owned())?
+        from_epoch(number).ok_or(FORMS)?
     } else if let Ok(date) = text.parse::<NaiveDate>() {
         day_start(date, tz)
     } else {
@@ -59,31 +59,21 @@ fn rfc3339(text: &str) -> Result<Timestamp, String> {
     Err(FORMS.to_owned())
 }
 
-/// The units of a relative instant.
-#[derive(Clone, Copy)]
-enum Unit {
-    /// Of this many milliseconds, always.
-    Fixed(i64),
-    /// Calendar days.
-    Days(u64),
-    /// Calendar months.
-    Months(u32),
-}
-
-fn unit(letter: char) -> Option<Unit> {
+/// The calendar months, calendar days and milliseconds of a unit; exactly one is not 0.
+fn unit(letter: char) -> Option<(u32, u64, i64)> {
     Some(match letter {
-        's' => Unit::Fixed(1_000),
-        'm' => Unit::Fixed(MINUTE_MS),
-        'h' => Unit::Fixed(HOUR_MS),
-        'd' => Unit::Days(1),
-        'w' => Unit::Days(7),
-        'M' => Unit::Months(1),
-        'y' => Unit::Months(12),
+        's' => (0, 0, 1_000),
+        'm' => (0, 0, MINUTE_MS),
+        'h' => (0, 0, HOUR_MS),
+        'd' => (0, 1, 0),
+        'w' => (0, 7, 0),
+        'M' => (1, 0, 0),
+        'y' => (12, 0, 0),
         _ => return None,
     })
 }
 
-/// Applies `-7d`, `+30m`, `/d`, ... from left to right; `None` when it is something else.
+/// Applies `-7d`, `+30m`, `/d`, ... from left to right; `None` for anything else.
 fn relative(steps: &str, now: Timestamp, tz: Tz) -> Option<Timestamp> {
     let mut at = now;
     let mut rest = steps.chars();
@@ -106,24 +96,27 @@ fn relative(steps: &str, now: Timestamp, tz: Tz) -> Option<Timestamp> {
     Some(at)
 }
 
-fn step(at: Timestamp, count: u32, back: bool, unit: Unit, tz: Tz) -> Option<Timestamp> {
+fn step(
+    at: Timestamp,
+    count: u32,
+    back: bool,
+    (months, days, ms): (u32, u64, i64),
+    tz: Tz,
+) -> Option<Timestamp> {
+    if ms != 0 {
+        let ms = i64::from(count).checked_mul(ms)?;
+        return Some(at.plus_ms(if back { -ms } else { ms }));
+    }
+    let months = Months::new(months.checked_mul(count)?);
+    let days = Days::new(days * u64::from(count));
     let local = tz.local(at);
-    let moved = match unit {
-        Unit::Fixed(ms) => {
-            let ms = i64::from(count).checked_mul(ms)?;
-            return Some(at.plus_ms(if back { -ms } else { ms }));
-        }
-        Unit::Days(days) => {
-            let days = Days::new(days * u64::from(count));
-            if back { local.checked_sub_days(days) } else { local.checked_add_days(days) }
-        }
-        Unit::Months(months) => {
-            let months = Months::new(months.checked_mul(count)?);
-            if back { local.checked_sub_months(months) } else { local.checked_add_months(months) }
-        }
+    let moved = if back {
+        local.checked_sub_months(months)?.checked_sub_days(days)?
+    } else {
+        local.checked_add_months(months)?.checked_add_days(days)?
     };
-    // Of a local time that is shown twice the first, and of one that never is the one as much later.
-    Some(tz.wall_time(moved?).nearest())
+    // The first of two instants with the same local time; a local time in a gap moves forward by the gap.
+    Some(tz.wall_time(moved).nearest())
 }
 
 fn round_down(at: Timestamp, letter: char, tz: Tz) -> Option<Timestamp> {
@@ -134,18 +127,15 @@ fn round_down(at: Timestamp, letter: char, tz: Tz) -> Option<Timestamp> {
         'd' => Aggregation::Daily.bucket_start(at, tz),
         'w' => Aggregation::Weekly.bucket_start(at, tz),
         'M' => Aggregation::Monthly.bucket_start(at, tz),
-        'y' => {
-            let new_year = NaiveDate::from_yo_opt(local_date(at, tz).year(), 1)?;
-            day_start(new_year, tz)
-        }
+        'y' => day_start(NaiveDate::from_yo_opt(local_date(at, tz).year(), 1)?, tz),
         _ => return None,
     })
 }
 
-/// Reads the name of an IANA time zone; its case matters.
+/// Parses the case-sensitive name of an IANA time zone.
 ///
 /// # Errors
-/// The reason, in words, with the name that may have been meant.
+/// The reason, with the name that was probably meant.
 pub(super) fn parse_zone(text: &str) -> Result<Tz, String> {
     if let Ok(tz) = text.parse::<Tz>() {
         return Ok(tz);

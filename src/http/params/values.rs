@@ -1,6 +1,9 @@
-//! Values of parameters that are neither plain text nor one of a list of words.
+//! Values of parameters other than plain text and words of a list.
 
-use serde::Deserialize;
+use std::fmt::Display;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -9,26 +12,25 @@ use super::time::{parse_instant, parse_zone};
 use crate::http::problem::Problem;
 use crate::model::{Timestamp, Tz};
 
-/// The forms of an instant; what they mean is checked where the time and the zone are known.
+/// The syntax of an instant; its value is checked where the time and the zone are known.
 const INSTANT_PATTERN: &str = r"^(now([-+ ][0-9]+[smhdwMy]|/[smhdwMy])*|[-+]?[0-9]+(\.[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[-+ ][0-9]{2}:[0-9]{2}))?)$";
 
-/// An instant as it was typed.
+/// An instant as sent.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Instant(String);
 
-impl Instant {
-    /// The instant that is meant, at `now` and in `tz`; `parameter` is its name.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub(crate) fn resolve(
-        &self,
-        parameter: &'static str,
-        now: Timestamp,
-        tz: Tz,
-    ) -> Result<Timestamp, Problem> {
-        parse_instant(&self.0, now, tz).map_err(|reason| Problem::parameter(parameter, reason))
-    }
+/// The instant that `parameter` gives, relative to `now` and in `tz`.
+///
+/// # Errors
+/// 400 if it is none.
+pub(crate) fn resolve(
+    parameter: &'static str,
+    given: Option<&Instant>,
+    now: Timestamp,
+    tz: Tz,
+) -> Result<Option<Timestamp>, Problem> {
+    let instant = given.map(|Instant(text)| parse_instant(text, now, tz));
+    instant.transpose().map_err(|reason| Problem::parameter(parameter, reason))
 }
 
 impl PartialSchema for Instant {
@@ -41,45 +43,40 @@ impl PartialSchema for Instant {
 
 impl ToSchema for Instant {}
 
-/// An IANA time zone.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct ZoneName(pub(crate) Tz);
-
-impl TryFrom<String> for ZoneName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_zone(&text).map(Self)
-    }
+/// Reads an optional value from its text with `parse`, whose error is the reason of the 400.
+fn parsed<'de, D: Deserializer<'de>, T, E: Display>(
+    value: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error> {
+    parse(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
 }
 
-/// A yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Flag(pub(crate) bool);
-
-impl TryFrom<String> for Flag {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        match text.as_str() {
-            "true" | "1" => Ok(Self(true)),
-            "false" | "0" => Ok(Self(false)),
-            _ => Err("must be true or false"),
-        }
-    }
+/// Reads an IANA time zone.
+pub(super) fn zone_name<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Tz>, D::Error> {
+    parsed(value, parse_zone)
 }
 
-/// A time in milliseconds.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Milliseconds(pub(crate) f64);
+/// Reads a boolean.
+pub(super) fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Error> {
+    parsed(value, |text| match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false"),
+    })
+}
 
-impl TryFrom<String> for Milliseconds {
-    type Error = &'static str;
+/// Reads a time in milliseconds.
+pub(super) fn milliseconds<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    parsed(value, |text| text.parse().map_err(|_| "must be a number from 0 up"))
+}
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        text.parse().map(Self).map_err(|_| "must be a number from 0 up")
-    }
+/// Maximum value of a limit of rows; the schemas of the parameters repeat it.
+const LIMIT_MAX: usize = 1_000;
+
+/// Reads a limit of rows.
+pub(crate) fn limit<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
+    parsed(value, |text| {
+        let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| format!("must be a number from 1 to {LIMIT_MAX}"))
+    })
 }

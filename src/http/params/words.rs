@@ -1,15 +1,47 @@
-//! Parameters whose value is one of a list of words.
+//! Types of parameters that accept a closed set of words, such as names of metrics and dimensions.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use super::range::Compare;
 use crate::http::problem::Problem;
 use crate::model::{
     Aggregation, Dimension, ErrorType, LatencyKind, MetricType, Outcome, Source, Stat, TimeWindow,
 };
 
-/// Declares types that hold one value of a list, read by its spelling and described by all spellings.
+/// Declares an enum and the API spelling of each value.
+macro_rules! api_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The spelling in the API.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+pub(crate) use api_enum;
+
+api_enum! {
+    /// The range that a query's range is compared with.
+    Compare {
+        /// The preceding range of the same calendar length.
+        Previous = "previous",
+        /// The range between the same local times, seven days earlier.
+        Week = "week",
+    }
+}
+
+/// Declares newtypes of parameters. Each deserialises one value of a list from its spelling, and lists all spellings in
+/// its OpenAPI schema.
+///
+/// `also` is a parser of further spellings (aliases), which the schema omits; `default` implements [`Default`].
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident($value:ty), $all:expr, $spell:expr $(, also $also:expr)? $(, default $default:expr)?;)+) => {$(
         $(#[$doc])*
@@ -53,37 +85,37 @@ pub(crate) use words;
 words! {
     /// A metric.
     MetricName(MetricType), MetricType::ALL, MetricType::as_str;
-    /// A metric to order or break down by; requests unless another is named.
+    /// A metric to order or break down by; the request rate by default.
     SortName(MetricType), MetricType::ALL, MetricType::as_str, default MetricType::RequestRate;
-    /// A latency; of the whole request unless another is named.
-    LatencyName(LatencyKind), LatencyKind::ALL, LatencyKind::stem, default LatencyKind::Total;
-    /// A statistic over latencies; the average unless another is named.
+    /// A latency; the total latency by default.
+    LatencyName(LatencyKind), LatencyKind::ALL, LatencyKind::as_str, default LatencyKind::Total;
+    /// A statistic over latencies; the average by default.
     StatName(Stat), Stat::ALL, Stat::as_str, also Stat::parse, default Stat::Average;
     /// A width of buckets.
     AggregationName(Aggregation), Aggregation::ALL, Aggregation::as_str;
     /// A dimension.
     DimensionName(Dimension), Dimension::ALL, Dimension::as_str;
-    /// A rolling window; an hour unless another is named.
+    /// A rolling window; an hour by default.
     WindowName(TimeWindow), TimeWindow::ALL, TimeWindow::as_str, default TimeWindow::Hour;
     /// A type of error.
     ErrorTypeName(ErrorType), ErrorType::ALL, ErrorType::as_str;
     /// A kind of outcome.
     OutcomeName(&'static str), Outcome::KINDS, std::convert::identity;
-    /// The route by which a record came.
+    /// The source of a record.
     SourceName(Source), Source::ALL, Source::as_str;
-    /// What a history is compared with.
+    /// The range that a query of historical metrics is compared with.
     HistoricalCompare(Compare), [Compare::Previous], Compare::as_str;
-    /// What a dashboard is compared with.
-    DashboardCompare(Compare), [Compare::Previous, Compare::Week], Compare::as_str;
-    /// How a result is written.
+    /// The range that a dashboard is compared with.
+    DashboardCompare(Compare), Compare::ALL, Compare::as_str;
+    /// The format of a response.
     FormatName(&'static str), ["json", "csv"], std::convert::identity;
 }
 
 impl StatName {
-    /// The statistic, which only latencies have.
+    /// The statistic, checked against the metric: a latency has every statistic, any other metric only the average.
     ///
     /// # Errors
-    /// When `metric` is no latency and another statistic than the average was named.
+    /// 400 if the metric is not a latency and the statistic is not the average.
     pub(crate) fn of(self, metric: MetricType) -> Result<Stat, Problem> {
         let Self(stat) = self;
         if metric.latency().is_none() && stat != Stat::Average {
@@ -97,10 +129,10 @@ impl StatName {
 /// Maximum number of dimensions to group by.
 const GROUP_BY_MAX: usize = 2;
 
-/// Dimensions to group by, from names that may be separated by commas.
+/// Parses the dimensions to group by. Each value of the parameter is one name or several, separated by commas.
 ///
 /// # Errors
-/// When a name is no dimension, one is named twice, or there are more than two.
+/// 400 for an unknown or repeated dimension, or for more than two dimensions.
 pub(crate) fn dimensions(
     parameter: &'static str,
     given: &[String],
@@ -121,7 +153,7 @@ pub(crate) fn dimensions(
     Ok(dimensions)
 }
 
-/// Says what is right.
+/// The reason of a rejected value: lists the accepted words.
 pub(crate) fn must_be(words: &[&str]) -> String {
     match words {
         [word] => format!("must be {word}"),
@@ -130,13 +162,13 @@ pub(crate) fn must_be(words: &[&str]) -> String {
     }
 }
 
-/// The schema of a value that is one of `words`.
+/// The OpenAPI schema of a string that is one of `words`.
 pub(crate) fn schema(words: Vec<&str>, default: Option<&str>) -> RefOr<Schema> {
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
     RefOr::T(schema.default(default.map(Into::into)).build().into())
 }
 
-/// The values without those that came before.
+/// The distinct values, in the order of their first occurrence.
 pub(crate) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
     for value in values {

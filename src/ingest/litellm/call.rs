@@ -1,174 +1,161 @@
-//! From what LiteLLM tells to the fields of a record.
+//! Turns an event of LiteLLM into the fields of a record.
 
-use super::event::{LitellmEvent, Told};
-use crate::ingest::otlp::fault::{code_of, outcome_of};
-use crate::ingest::otlp::provider::provider_name;
-use crate::ingest::wire::{Draft, Field, FieldCounts, RecordContext, RecordProblem, Scalar};
+use super::event::{LitellmEvent, Member};
+use crate::ingest::fault::{code_of, outcome_of};
+use crate::ingest::provider_name::provider_name;
+use crate::ingest::wire::{
+    Draft, Field, FieldCounts, LooseValue, RecordContext, RecordProblem, Scalar,
+};
 use crate::model::record::limits;
-use crate::model::{CostSource, ErrorType, Name, Outcome, RequestRecord, Timestamp};
+use crate::model::{CostSource, ErrorType, Outcome, RequestRecord, Timestamp};
 
 impl LitellmEvent {
     /// The record of the call.
     ///
     /// # Errors
-    /// When it breaks a rule of records, such as a start in the future, or says that a number is none.
+    /// If it violates a rule of records, such as a start in the future, or a number is not finite.
     pub fn to_record(&self, context: &RecordContext) -> Result<RequestRecord, RecordProblem> {
         self.check_numbers()?;
-        let mut draft = Draft::default();
-        for (field, value) in self.fields() {
-            draft.set(field, value);
-        }
+        let mut draft = self.draft();
         for tag in &self.tags {
             draft.add_listed_tag(tag.as_str());
         }
         let mut record = draft.check(context, &mut FieldCounts::default())?;
-        // LiteLLM asks the provider or its own table, not the app.
+        // LiteLLM takes the cost from the provider or its own price table, not from the application.
         record.cost_source = record.cost_nano_usd.map(|_| CostSource::Provider);
         Ok(record)
     }
 
-    /// The call as a JSON object of the contract.
+    /// Appends the call as a JSON object of the contract.
     pub fn write_json(&self, json: &mut Vec<u8>) {
-        let mut object = serde_json::Map::new();
-        for (field, value) in self.fields() {
-            object.insert(field.name().to_owned(), json_of(&value));
-        }
+        let draft = self.draft();
+        let sent = Field::ALL.into_iter().filter(|field| *draft.get(*field) != Scalar::Null);
+        let fields = sent.map(|field| (field.to_string(), serde_json::json!(draft.get(field))));
+        let mut object: serde_json::Map<_, _> = fields.collect();
         if !self.tags.is_empty() {
-            object.insert("tags".to_owned(), self.tags.iter().map(Name::as_str).collect());
+            object.insert("tags".to_owned(), serde_json::json!(self.tags));
         }
         json.extend_from_slice(serde_json::Value::Object(object).to_string().as_bytes());
     }
 
     /// Whether the event has an identity of its own.
     pub const fn has_id(&self) -> bool {
-        self.call_id.is_some() || self.request_id.is_some() || self.id.is_some()
+        self.get(Member::CallId).is_some()
+            || self.get(Member::RequestId).is_some()
+            || self.get(Member::Id).is_some()
     }
 
-    /// Whether the event tells when it began.
+    /// Whether the event has a start time.
     pub fn has_start(&self) -> bool {
-        self.started().is_some()
+        self.epoch_ms(Member::Started).is_some()
     }
 
     fn check_numbers(&self) -> Result<(), RecordProblem> {
-        for (field, told) in [
-            (Field::StartedAt, &self.started),
-            (Field::TotalLatency, &self.ended),
-            (Field::TimeToFirstToken, &self.first_token),
-            (Field::PromptTokens, &self.prompt_tokens),
-            (Field::CompletionTokens, &self.completion_tokens),
-            (Field::CachedPromptTokens, &self.cached_tokens),
-            (Field::ReasoningTokens, &self.reasoning_tokens),
-            (Field::Cost, &self.response_cost),
-            (Field::Cost, &self.spend),
+        for (field, member) in [
+            (Field::StartedAt, Member::Started),
+            (Field::TotalLatency, Member::Ended),
+            (Field::TimeToFirstToken, Member::FirstToken),
+            (Field::PromptTokens, Member::PromptTokens),
+            (Field::CompletionTokens, Member::CompletionTokens),
+            (Field::CachedPromptTokens, Member::CachedTokens),
+            (Field::ReasoningTokens, Member::ReasoningTokens),
+            (Field::Cost, Member::ResponseCost),
+            (Field::Cost, Member::Spend),
         ] {
-            let is_none = match told {
-                Some(Told::Number(number)) => !number.is_finite(),
-                Some(Told::Text(text)) => {
-                    text.parse::<f64>().is_ok_and(|number| !number.is_finite())
-                }
-                Some(Told::Bool(_)) | None => false,
+            let is_finite = match self.get(member) {
+                Some(LooseValue::Float(number)) => number.is_finite(),
+                Some(LooseValue::Text(text)) => text.parse().ok().is_none_or(f64::is_finite),
+                Some(LooseValue::Int(_) | LooseValue::Bool(_)) | None => true,
             };
-            if is_none {
-                return Err(RecordProblem::new(field.name(), "is not a finite number"));
+            if !is_finite {
+                return Err(field.problem("is not a finite number"));
             }
         }
         Ok(())
     }
 
-    fn fields(&self) -> Vec<(Field, Scalar<'static>)> {
-        let mut fields = Vec::with_capacity(24);
-        let mut put = |field: Field, value: Option<Scalar<'static>>| {
-            fields.extend(value.map(|value| (field, value)));
-        };
+    fn draft(&self) -> Draft<'_> {
+        let mut draft = Draft::default();
         let is_failure = self.is_failure();
-        let provider = text(&self.provider).map(provider_name);
-        put(Field::RequestId, first_text([&self.call_id, &self.request_id, &self.id]));
-        put(Field::StartedAt, self.started().map(|at| Scalar::Int(at.as_unix_ms())));
-        put(Field::Operation, self.operation().map(owned));
-        put(Field::Model, self.model(provider.as_deref()).map(owned));
-        put(Field::Provider, provider.as_deref().map(owned));
-        put(Field::User, self.user());
-        put(Field::Space, self.space());
-        put(Field::Session, text(&self.session).map(owned));
-        put(Field::CacheHit, boolean(&self.cache_hit).map(Scalar::Bool));
-        put(Field::Cost, self.cost_usd().map(Scalar::Float));
-        put(Field::Attempt, number(&self.retries).map(Scalar::Float));
-        // A failure that reports 0 tokens has not counted them.
+        let provider = self.text(Member::Provider).map(provider_name);
+        let id = self.first_text(&[Member::CallId, Member::RequestId, Member::Id]);
+        draft.set(Field::RequestId, id);
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; records check the range")]
+        draft.set(Field::StartedAt, self.epoch_ms(Member::Started).map(|ms| ms.floor() as i64));
+        draft.set(Field::Operation, self.operation());
+        draft.set(Field::Model, self.model(provider.as_deref()));
+        draft.set(Field::Provider, provider.map(String::from));
+        draft.set(Field::User, self.first_text(&USERS));
+        draft.set(Field::Space, self.first_text(&SPACES));
+        draft.set(Field::Session, self.text(Member::Session));
+        draft.set(Field::CacheHit, self.boolean(Member::CacheHit));
+        draft.set(Field::Cost, self.cost_usd());
+        draft.set(Field::Attempt, self.number(Member::Retries));
+        // A failure that reports 0 tokens did not count them.
         let is_counted = |tokens: &f64| !is_failure || *tokens > 0.0;
-        let prompt = number(&self.prompt_tokens).filter(is_counted);
-        let completion = number(&self.completion_tokens).filter(is_counted);
+        let prompt = self.number(Member::PromptTokens).filter(is_counted);
+        let completion = self.number(Member::CompletionTokens).filter(is_counted);
         let within = |part: &f64, all: Option<f64>| all.is_none_or(|all| *part <= all);
-        let cached = number(&self.cached_tokens).filter(|part| within(part, prompt));
-        let reasoning = number(&self.reasoning_tokens).filter(|part| within(part, completion));
-        put(Field::PromptTokens, prompt.map(Scalar::Float));
-        put(Field::CompletionTokens, completion.map(Scalar::Float));
-        put(Field::CachedPromptTokens, cached.map(Scalar::Float));
-        put(Field::ReasoningTokens, reasoning.map(Scalar::Float));
+        let cached = self.number(Member::CachedTokens).filter(|part| within(part, prompt));
+        let reasoning =
+            self.number(Member::ReasoningTokens).filter(|part| within(part, completion));
+        draft.set(Field::PromptTokens, prompt);
+        draft.set(Field::CompletionTokens, completion);
+        draft.set(Field::CachedPromptTokens, cached);
+        draft.set(Field::ReasoningTokens, reasoning);
         if is_failure {
-            self.put_error(&mut put);
+            self.set_error(&mut draft);
         } else {
-            put(Field::ProviderResponseId, first_text([&self.id, &self.request_id]));
+            let response_id = self.first_text(&[Member::Id, Member::RequestId]);
+            draft.set(Field::ProviderResponseId, response_id);
         }
-        self.put_times(&mut put);
-        fields
+        self.set_times(&mut draft);
+        draft
     }
 
-    fn put_times(&self, put: &mut impl FnMut(Field, Option<Scalar<'static>>)) {
-        let ms = |told: &Option<Told>| epoch_ms(told);
-        let (Some(start), Some(end)) = (ms(&self.started), ms(&self.ended)) else { return };
-        let first = ms(&self.first_token);
-        // Where nothing was streamed the first token is said to come at the end.
-        let streamed = boolean(&self.stream)
-            .or_else(|| first.map(|first| first < end).filter(|is_early| *is_early));
-        put(Field::Streamed, streamed.map(Scalar::Bool));
+    fn set_times(&self, draft: &mut Draft<'_>) {
+        let times = (self.epoch_ms(Member::Started), self.epoch_ms(Member::Ended));
+        let (Some(start), Some(end)) = times else { return };
+        let first = self.epoch_ms(Member::FirstToken);
+        // Without streaming, the time of the first token is the end.
+        let is_early = first.filter(|first| *first < end).map(|_| true);
+        let streamed = self.boolean(Member::Stream).or(is_early);
+        draft.set(Field::Streamed, streamed);
         if end <= start {
             return;
         }
-        put(Field::TotalLatency, Some(Scalar::Float(end - start)));
-        put(Field::LlmLatency, Some(Scalar::Float(end - start)));
-        if streamed == Some(true)
-            && let Some(first) = first.filter(|first| (start..end).contains(first))
-        {
-            put(Field::TimeToFirstToken, Some(Scalar::Float(first - start)));
-        }
+        draft.set(Field::TotalLatency, end - start);
+        draft.set(Field::LlmLatency, end - start);
+        let first = first.filter(|first| streamed == Some(true) && (start..end).contains(first));
+        draft.set(Field::TimeToFirstToken, first.map(|first| first - start));
     }
 
-    fn put_error(&self, put: &mut impl FnMut(Field, Option<Scalar<'static>>)) {
-        let status = number(&self.error_status).filter(|s| (100.0..600.0).contains(s));
+    fn set_error<'a>(&'a self, draft: &mut Draft<'a>) {
+        let status = self.number(Member::ErrorStatus).filter(|s| (100.0..600.0).contains(s));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
         let http_status = status.map(|status| status as u16);
-        let (normalized, class) = (text(&self.normalized_error), text(&self.error_class));
-        let other = Outcome::Error(ErrorType::Other);
+        let normalized = self.text(Member::NormalizedError);
+        let class = self.text(Member::ErrorClass);
         let outcome = [normalized, class]
             .into_iter()
             .map(|name| outcome_of(name, None))
-            .find(|outcome| *outcome != other)
+            .find(|outcome| *outcome != Outcome::Error(ErrorType::Other))
             .unwrap_or_else(|| outcome_of(None, http_status));
         match outcome {
-            Outcome::Cancelled => put(Field::Cancelled, Some(Scalar::Bool(true))),
-            Outcome::Error(kind) => put(Field::ErrorType, Some(owned(kind.as_str()))),
+            Outcome::Cancelled => draft.set(Field::Cancelled, true),
+            Outcome::Error(kind) => draft.set(Field::ErrorType, kind.as_str()),
             Outcome::Success => {}
         }
-        put(Field::ErrorCode, normalized.or(class.and_then(code_of)).map(owned));
-        put(Field::HttpStatus, status.map(Scalar::Float));
+        draft.set(Field::ErrorCode, normalized.or(class.and_then(code_of)));
+        draft.set(Field::HttpStatus, status);
     }
 
     fn is_failure(&self) -> bool {
-        text(&self.status).is_some_and(|status| status.eq_ignore_ascii_case("failure"))
-    }
-
-    fn started(&self) -> Option<Timestamp> {
-        let ms = epoch_ms(&self.started)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "saturates, and records check the range"
-        )]
-        Some(Timestamp::from_unix_ms(ms.floor() as i64))
+        self.text(Member::Status).is_some_and(|status| status.eq_ignore_ascii_case("failure"))
     }
 
     fn operation(&self) -> Option<&str> {
-        let call_type = text(&self.call_type)?;
-        Some(match call_type {
+        Some(match self.text(Member::CallType)? {
             "completion" | "acompletion" | "anthropic_messages" => "chat",
             "text_completion" | "atext_completion" => "completion",
             "embedding" | "aembedding" => "embeddings",
@@ -179,91 +166,61 @@ impl LitellmEvent {
 
     /// The name without LiteLLM's own prefix.
     fn model(&self, provider: Option<&str>) -> Option<&str> {
-        let name = text(&self.model).or_else(|| text(&self.model_group))?;
+        let name = self.first_text(&[Member::Model, Member::ModelGroup])?;
         let bare = provider.and_then(|provider| name.strip_prefix(provider)?.strip_prefix('/'));
         Some(bare.unwrap_or(name)).filter(|name| name.len() <= limits::NAME_BYTES)
     }
 
-    fn user(&self) -> Option<Scalar<'static>> {
-        first_text([
-            &self.end_user,
-            &self.metadata_end_user,
-            &self.metadata_user,
-            &self.internal_user,
-        ])
-    }
-
-    fn space(&self) -> Option<Scalar<'static>> {
-        first_text([
-            &self.metadata_team,
-            &self.team,
-            &self.metadata_project,
-            &self.metadata_organization,
-            &self.organization,
-        ])
-    }
-
-    /// LiteLLM says 0 for what it could not find out.
+    /// LiteLLM sends 0 for an unknown cost.
     fn cost_usd(&self) -> Option<f64> {
-        let is_hit = boolean(&self.cache_hit) == Some(true);
-        let is_known = |cost: &f64| {
-            let is_free = is_hit || (self.response_cost.is_some() && self.cost_failure.is_none());
-            *cost > 0.0 || (*cost == 0.0 && !self.is_failure() && is_free)
-        };
-        number(&self.response_cost).or_else(|| number(&self.spend)).filter(is_known)
+        let sent = self.get(Member::ResponseCost);
+        let is_free = self.boolean(Member::CacheHit) == Some(true)
+            || (sent.is_some() && self.get(Member::CostFailure).is_none());
+        let is_known = |cost: &f64| *cost > 0.0 || (*cost == 0.0 && is_free && !self.is_failure());
+        self.number(Member::ResponseCost).or_else(|| self.number(Member::Spend)).filter(is_known)
     }
-}
 
-fn owned(text: &str) -> Scalar<'static> {
-    Scalar::from(text.to_owned())
-}
-
-fn text(told: &Option<Told>) -> Option<&str> {
-    match told {
-        Some(Told::Text(text)) => Some(text),
-        _ => None,
+    fn text(&self, member: Member) -> Option<&str> {
+        self.get(member)?.as_text()
     }
-}
 
-fn first_text<const N: usize>(candidates: [&Option<Told>; N]) -> Option<Scalar<'static>> {
-    candidates.into_iter().find_map(text).map(owned)
-}
+    fn first_text(&self, members: &[Member]) -> Option<&str> {
+        members.iter().find_map(|member| self.text(*member))
+    }
 
-fn number(told: &Option<Told>) -> Option<f64> {
-    let number = match told.as_ref()? {
-        Told::Number(number) => *number,
-        Told::Text(text) => text.parse().ok()?,
-        Told::Bool(_) => return None,
-    };
-    (number.is_finite() && number >= 0.0).then_some(number)
-}
+    fn number(&self, member: Member) -> Option<f64> {
+        self.get(member)?.to_number().filter(|number| *number >= 0.0)
+    }
 
-fn boolean(told: &Option<Told>) -> Option<bool> {
-    match told.as_ref()? {
-        Told::Bool(value) => Some(*value),
-        Told::Text(text) if ["true", "t"].iter().any(|yes| text.eq_ignore_ascii_case(yes)) => {
-            Some(true)
+    /// PostgreSQL writes `t` and `f`.
+    fn boolean(&self, member: Member) -> Option<bool> {
+        match self.get(member)? {
+            LooseValue::Text(text) if text.eq_ignore_ascii_case("t") => Some(true),
+            LooseValue::Text(text) if text.eq_ignore_ascii_case("f") => Some(false),
+            value => value.to_bool(),
         }
-        Told::Text(text) if ["false", "f"].iter().any(|no| text.eq_ignore_ascii_case(no)) => {
-            Some(false)
-        }
-        Told::Text(_) | Told::Number(_) => None,
+    }
+
+    /// A time as Unix seconds with a fraction, or as PostgreSQL or JSON write it; UTC without a zone.
+    fn epoch_ms(&self, member: Member) -> Option<f64> {
+        let value = self.get(member)?;
+        let seconds = value.to_number().map(|seconds| seconds * 1e3);
+        let ms = seconds.or_else(|| Some(instant(value.as_text()?)?.as_unix_ms() as f64))?;
+        ms.is_finite().then_some(ms)
     }
 }
 
-/// Seconds since 1970 with a fraction, or an instant as PostgreSQL or JSON write it; UTC when it names no
-/// zone.
-fn epoch_ms(told: &Option<Told>) -> Option<f64> {
-    let ms = match told.as_ref()? {
-        Told::Number(seconds) => seconds * 1e3,
-        Told::Bool(_) => return None,
-        Told::Text(text) => match text.parse::<f64>() {
-            Ok(seconds) => seconds * 1e3,
-            Err(_) => instant(text)?.as_unix_ms() as f64,
-        },
-    };
-    ms.is_finite().then_some(ms)
-}
+/// Where the user is, by precedence.
+const USERS: [Member; 4] =
+    [Member::EndUser, Member::MetadataEndUser, Member::MetadataUser, Member::InternalUser];
+/// Where the space is, by precedence.
+const SPACES: [Member; 5] = [
+    Member::MetadataTeam,
+    Member::Team,
+    Member::MetadataProject,
+    Member::MetadataOrganization,
+    Member::Organization,
+];
 
 fn instant(text: &str) -> Option<Timestamp> {
     let mut text = text.trim().replacen(' ', "T", 1);
@@ -276,14 +233,4 @@ fn instant(text: &str) -> Option<Timestamp> {
         None => text.push('Z'),
     }
     Timestamp::parse_rfc3339(&text)
-}
-
-fn json_of(value: &Scalar<'_>) -> serde_json::Value {
-    match value {
-        Scalar::Null | Scalar::Complex => serde_json::Value::Null,
-        Scalar::Bool(value) => (*value).into(),
-        Scalar::Int(number) => (*number).into(),
-        Scalar::Float(number) => (*number).into(),
-        Scalar::Str(text) => text.as_ref().into(),
-    }
 }

@@ -1,14 +1,14 @@
-//! Structured texts (JSON, or Python's print of a dictionary) that are searched for numbers and a few names.
+//! Searches structured texts (JSON, or a printed Python dictionary) for numbers and a few names.
 
 use crate::model::Name;
 use crate::model::record::limits;
 
-/// Deepest nesting looked into.
+/// Maximum nesting that is searched.
 const DEPTH_MAX: usize = 16;
 
-/// What a leaf of the text is.
+/// A leaf of the text.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Leaf<'t> {
+pub(super) enum BlobValue<'t> {
     /// A number.
     Number(f64),
     /// A boolean.
@@ -17,8 +17,8 @@ pub(super) enum Leaf<'t> {
     Text(&'t str),
 }
 
-impl Leaf<'_> {
-    /// The number, when it is one.
+impl BlobValue<'_> {
+    /// The number, if it is one.
     pub(super) const fn number(self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(number),
@@ -26,7 +26,7 @@ impl Leaf<'_> {
         }
     }
 
-    /// A short text, when it is one.
+    /// The text, if it is short.
     pub(super) fn name(self) -> Option<Name> {
         match self {
             Self::Text(text) if !text.is_empty() && text.len() <= limits::HASHED_INPUT_BYTES => {
@@ -38,20 +38,20 @@ impl Leaf<'_> {
 }
 
 /// Calls `visit` with the parent's key (empty at the top), the key and the value of every leaf of the
-/// dictionaries in `text`, as far as it can be read. Arrays are passed over.
-pub(super) fn leaves<'t>(text: &'t str, mut visit: impl FnMut(&'t str, &'t str, Leaf<'t>)) {
-    let mut scanner = Scanner { text, at: 0 };
+/// dictionaries in `text`, up to the first syntax error. Arrays are skipped.
+pub(super) fn leaves<'t>(text: &'t str, mut visit: impl FnMut(&'t str, &'t str, BlobValue<'t>)) {
+    let mut scanner = BlobScanner { text, at: 0 };
     scanner.value("", "", 0, &mut visit);
 }
 
-struct Scanner<'t> {
+struct BlobScanner<'t> {
     text: &'t str,
     at: usize,
 }
 
-type Visit<'v, 't> = &'v mut dyn FnMut(&'t str, &'t str, Leaf<'t>);
+type OnLeaf<'v, 't> = &'v mut dyn FnMut(&'t str, &'t str, BlobValue<'t>);
 
-impl<'t> Scanner<'t> {
+impl<'t> BlobScanner<'t> {
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
@@ -60,13 +60,13 @@ impl<'t> Scanner<'t> {
         bytes.get(self.at).copied()
     }
 
-    /// `None` when nothing more can be made of the text.
+    /// `None` at a syntax error.
     fn value(
         &mut self,
         parent: &'t str,
         key: &'t str,
         depth: usize,
-        visit: Visit<'_, 't>,
+        visit: OnLeaf<'_, 't>,
     ) -> Option<()> {
         match self.peek()? {
             _ if depth > DEPTH_MAX => None,
@@ -74,18 +74,18 @@ impl<'t> Scanner<'t> {
             open @ (b'[' | b'(') => self.sequence(open, depth),
             quote @ (b'"' | b'\'') => {
                 if let Some(text) = self.string(quote)? {
-                    visit(parent, key, Leaf::Text(text));
+                    visit(parent, key, BlobValue::Text(text));
                 }
                 Some(())
             }
             _ => {
                 let word = self.word()?;
                 match word {
-                    "true" | "True" => visit(parent, key, Leaf::Bool(true)),
-                    "false" | "False" => visit(parent, key, Leaf::Bool(false)),
+                    "true" | "True" => visit(parent, key, BlobValue::Bool(true)),
+                    "false" | "False" => visit(parent, key, BlobValue::Bool(false)),
                     _ => {
                         if let Some(number) = word.parse().ok().filter(|n: &f64| n.is_finite()) {
-                            visit(parent, key, Leaf::Number(number));
+                            visit(parent, key, BlobValue::Number(number));
                         }
                     }
                 }
@@ -94,7 +94,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn dictionary(&mut self, name: &'t str, depth: usize, visit: Visit<'_, 't>) -> Option<()> {
+    fn dictionary(&mut self, name: &'t str, depth: usize, visit: OnLeaf<'_, 't>) -> Option<()> {
         self.at += 1;
         loop {
             match self.peek()? {
@@ -131,7 +131,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The text between quotation marks; the inner `None` when it has escapes.
+    /// The text between quotation marks; the inner `None` if it has escapes.
     fn string(&mut self, quote: u8) -> Option<Option<&'t str>> {
         let start = self.at + 1;
         let mut end = start;
@@ -150,7 +150,7 @@ impl<'t> Scanner<'t> {
         Some(if has_escapes { None } else { self.text.get(start..end) })
     }
 
-    /// Everything up to the next punctuation.
+    /// The text up to the next punctuation.
     fn word(&mut self) -> Option<&'t str> {
         let rest = self.text.get(self.at..)?;
         let length = rest

@@ -1,25 +1,27 @@
-//! From spans as they are read to calls and what surrounds them.
+//! Collects decoded spans into batches of calls and their surrounding spans.
 
 use std::hash::BuildHasher;
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
-use super::DecodeProblem;
 use super::call::{Call, http_status};
-use super::keys::{Keys, Slot, Wanted};
-use super::kind::{Kind, kind_of};
-use super::span::{RawSpan, Scope, SpanId, TraceId};
+use super::error_hints::ErrorHints;
+use super::input::{DecodeProblem, Decoded};
+use super::keys::{Attr, AttrKeys, MESSAGE_BYTES_MAX, RankedAttr};
+use super::kind::{SpanKind, kind_of};
+use super::span::{Instrumentation, RawSpan, SpanId, TraceId};
 use crate::config::OtlpConfig;
+use crate::ingest::wire::LooseValue;
 use crate::model::Name;
 use crate::model::record::limits;
 
-/// Most spans resolved together: what belongs together comes close together, and memory is bounded.
+/// Maximum number of spans in a batch, which bounds memory; related spans arrive close together.
 const SPANS_MAX: usize = 4_096;
 
-/// What is read of spans, and what is left out.
+/// Which attributes are read, and which scopes are ignored.
 #[derive(Debug)]
 pub struct Rules {
-    pub(super) keys: Keys,
+    pub(super) keys: AttrKeys,
     ignored_scopes: Vec<String>,
 }
 
@@ -27,13 +29,13 @@ impl Rules {
     /// The rules of a configuration.
     pub fn new(config: &OtlpConfig) -> Self {
         Self {
-            keys: Keys::new(&config.space_attributes),
+            keys: AttrKeys::new(&config.space_attributes),
             ignored_scopes: config.ignore_scopes.clone(),
         }
     }
 
-    fn scope(&self, name: &str) -> Scope {
-        Scope {
+    fn scope(&self, name: &str) -> Instrumentation {
+        Instrumentation {
             hash: FxBuildHasher.hash_one(name),
             is_litellm: name == "litellm",
             is_logfire: name.starts_with("logfire."),
@@ -43,52 +45,52 @@ impl Rules {
     }
 }
 
-/// Any span, as far as its place in the trace is concerned.
+/// Position and kind of any span in its trace.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct SpanNode {
     pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) parent_id: Option<SpanId>,
-    pub(super) kind: Kind,
+    pub(super) kind: SpanKind,
     pub(super) is_server: bool,
     pub(super) http_status: Option<u16>,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
 }
 
-/// Spans that were read together.
+/// Spans that were decoded together.
 #[derive(Clone, Debug, Default)]
 pub struct SpanBatch {
     pub(super) calls: Vec<Call>,
-    pub(super) places: Vec<Place>,
-    /// All spans, whatever they are.
+    pub(super) nodes: Vec<SpanNode>,
+    /// Number of spans of all kinds.
     pub spans: usize,
-    /// Calls without a valid identity or a time: they cannot be stored.
+    /// Number of calls that cannot be stored, because they have no valid identity or no start time.
     pub invalid: usize,
-    /// Where in the body the first of these is, counted over all spans from 0.
+    /// Position in the body of the first of these, counted over all spans from 0.
     pub first_invalid: Option<u64>,
 }
 
 impl SpanBatch {
-    /// Leaves out calls that cannot be stored.
-    pub fn leave_out(&mut self, refused: &[Call]) {
+    /// Removes calls that cannot be stored.
+    pub fn remove(&mut self, refused: &[Call]) {
         let identity = |call: &Call| (call.trace_id, call.span_id);
         let refused: FxHashSet<_> = refused.iter().map(identity).collect();
         self.retain(|call| !refused.contains(&identity(call)));
     }
 
-    /// Leaves in what `may_stay`.
+    /// Keeps only the calls that `may_stay`.
     pub fn retain(&mut self, may_stay: impl FnMut(&Call) -> bool) {
         self.calls.retain(may_stay);
     }
 }
 
-/// Takes a full batch; an error stops the reading.
+/// Receives a full batch; an error stops the decoding.
 pub type OnBatch<'b> = &'b mut dyn FnMut(SpanBatch) -> Result<(), DecodeProblem>;
 
-/// What an attribute belongs to.
+/// Owner of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum AttrOwner {
     /// The resource of the spans that follow.
     Resource,
     /// The span being read.
@@ -97,58 +99,59 @@ pub(super) enum Owner {
     Exception,
 }
 
-/// What is wanted of an attribute.
+/// Where the value of an attribute goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Take {
+pub(super) enum AttrTarget {
     /// A value of the resource.
-    Resource(Wanted),
-    /// A value of the span, or two.
-    Span(Wanted, Option<Wanted>),
+    Resource(RankedAttr),
+    /// One or two values of the span.
+    Span(RankedAttr, Option<RankedAttr>),
     /// The type of the exception.
     ExceptionType,
     /// Status and name in the exception's message.
     ExceptionMessage,
 }
 
-impl Take {
-    /// Bytes of a text that are looked at.
+impl AttrTarget {
+    /// Maximum length of a text that is read, in bytes.
     pub(super) const fn bytes_max(self) -> usize {
         match self {
-            Self::Resource(wanted) | Self::Span(wanted, _) => wanted.slot.reading().bytes_max(),
+            Self::Resource(wanted) | Self::Span(wanted, _) => wanted.attr.reading().bytes_max(),
             Self::ExceptionType => limits::NAME_BYTES,
-            Self::ExceptionMessage => super::keys::MESSAGE_BYTES_MAX,
+            Self::ExceptionMessage => MESSAGE_BYTES_MAX,
         }
     }
 
-    /// A text that is longer is cut rather than dropped.
+    /// Whether a longer text is truncated rather than dropped.
     pub(super) fn is_cut(self) -> bool {
         self == Self::ExceptionMessage
-            || matches!(self, Self::Span(wanted, _) if wanted.slot == Slot::StatusMessage)
+            || matches!(self, Self::Span(wanted, _) if wanted.attr == Attr::StatusMessage)
     }
 }
 
-/// Gathers what both decoders read.
-pub(super) struct Collector<'a> {
+/// Receives the values of both decoders.
+pub(super) struct SpanCollector<'a> {
     rules: &'a Rules,
     on_batch: OnBatch<'a>,
     /// The span being read.
     pub(super) span: RawSpan,
-    scope: Scope,
+    scope: Instrumentation,
     space: Option<(u8, Name)>,
-    /// Calls of the resource being read begin here.
+    /// Position in the batch of the first call of the current resource.
     resource_from: usize,
-    /// Spans of the body so far.
+    /// Number of spans of the body so far.
     spans: u64,
-    batch: SpanBatch,
+    /// The spans since the last full batch.
+    pub(super) batch: SpanBatch,
 }
 
-impl<'a> Collector<'a> {
+impl<'a> SpanCollector<'a> {
     pub(super) fn new(rules: &'a Rules, on_batch: OnBatch<'a>) -> Self {
         Self {
             rules,
             on_batch,
             span: RawSpan::default(),
-            scope: Scope::default(),
+            scope: Instrumentation::default(),
             space: None,
             resource_from: 0,
             spans: 0,
@@ -162,7 +165,7 @@ impl<'a> Collector<'a> {
     }
 
     pub(super) fn end_resource(&mut self) {
-        let Some((_, space)) = self.space.take() else { return };
+        let Some((_, space)) = &self.space else { return };
         for call in self.batch.calls.iter_mut().skip(self.resource_from) {
             if call.space.is_none() {
                 call.space = Some(space.clone());
@@ -170,57 +173,50 @@ impl<'a> Collector<'a> {
         }
     }
 
-    pub(super) fn begin_scope(&mut self) {
-        self.scope = self.rules.scope("");
-    }
-
     pub(super) fn name_scope(&mut self, name: &str) {
         self.scope = self.rules.scope(name);
     }
 
-    pub(super) fn begin_span(&mut self) {
-        self.span = RawSpan::default();
-    }
-
-    /// What to do with an attribute of this name; `None`: pass over it.
-    pub(super) fn wants(&self, owner: Owner, key: &str) -> Option<Take> {
+    /// Where the value of an attribute with this name goes; `None` to skip it.
+    pub(super) fn wants(&self, owner: AttrOwner, key: &str) -> Option<AttrTarget> {
+        let keys = &self.rules.keys;
         match owner {
-            Owner::Resource => self.rules.keys.of_resource(key).map(Take::Resource),
-            Owner::Span => {
-                let (first, second) = self.rules.keys.of_span(key)?;
-                Some(Take::Span(first, second))
+            AttrOwner::Resource => keys.resource.get(key).copied().map(AttrTarget::Resource),
+            AttrOwner::Span => {
+                let (first, second) = keys.span.get(key)?;
+                Some(AttrTarget::Span(*first, *second))
             }
-            Owner::Exception => match key {
-                "exception.type" => Some(Take::ExceptionType),
-                "exception.message" => Some(Take::ExceptionMessage),
+            AttrOwner::Exception => match key {
+                "exception.type" => Some(AttrTarget::ExceptionType),
+                "exception.message" => Some(AttrTarget::ExceptionMessage),
                 _ => None,
             },
         }
     }
 
-    /// Takes a text.
-    pub(super) fn take_text(&mut self, take: Take, text: &str) {
+    /// Receives a text.
+    pub(super) fn take_text(&mut self, take: AttrTarget, text: &str) {
         match take {
-            Take::Resource(wanted) => self.take_space(wanted, text),
-            Take::Span(first, second) => {
+            AttrTarget::Resource(wanted) => self.take_space(wanted, text),
+            AttrTarget::Span(first, second) => {
                 self.span.attributes.offer_text(first, text);
                 if let Some(second) = second {
                     self.span.attributes.offer_text(second, text);
                 }
             }
-            Take::ExceptionType => {
+            AttrTarget::ExceptionType => {
                 self.span.exception_type =
                     Some(text.trim()).filter(|t| !t.is_empty()).map(Name::new);
             }
-            Take::ExceptionMessage => {
-                self.span.exception_message = super::message::Message::search(text);
+            AttrTarget::ExceptionMessage => {
+                self.span.exception_message = ErrorHints::search(text);
             }
         }
     }
 
-    /// Takes a number or a boolean.
-    pub(super) fn take_value(&mut self, take: Take, value: super::value::Value) {
-        if let Take::Span(first, second) = take {
+    /// Receives a number or a boolean.
+    pub(super) fn take_value(&mut self, take: AttrTarget, value: LooseValue) {
+        if let AttrTarget::Span(first, second) = take {
             if let Some(second) = second {
                 self.span.attributes.offer(second, value.clone());
             }
@@ -228,7 +224,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn take_space(&mut self, wanted: Wanted, text: &str) {
+    fn take_space(&mut self, wanted: RankedAttr, text: &str) {
         let text = text.trim();
         let is_name = !text.is_empty()
             && text.len() <= limits::NAME_BYTES
@@ -239,11 +235,11 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Ends the span being read; hands the batch over when it is full.
-    pub(super) fn end_span(&mut self) -> Result<(), DecodeProblem> {
+    /// Ends the current span; passes on a full batch.
+    pub(super) fn end_span(&mut self) -> Decoded {
         let kind = kind_of(&self.span, &self.scope);
         self.batch.spans += 1;
-        if matches!(kind, Kind::Llm | Kind::Embedding) {
+        if matches!(kind, SpanKind::Llm | SpanKind::Embedding) {
             match Call::of(&self.span, &self.scope, kind).filter(|call| call.start_ns > 0) {
                 Some(call) => self.batch.calls.push(call),
                 None => {
@@ -253,13 +249,13 @@ impl<'a> Collector<'a> {
             }
         }
         if let (Some(trace_id), Some(span_id)) = (self.span.trace_id, self.span.span_id) {
-            self.batch.places.push(Place {
+            self.batch.nodes.push(SpanNode {
                 trace_id,
                 span_id,
                 parent_id: self.span.parent_id,
                 kind,
                 is_server: self.span.is_server,
-                http_status: self.span.attributes.number(Slot::HttpStatus).and_then(http_status),
+                http_status: self.span.attributes.number(Attr::HttpStatus).and_then(http_status),
                 start_ns: self.span.start_ns,
                 end_ns: self.span.end_ns,
             });
@@ -268,15 +264,8 @@ impl<'a> Collector<'a> {
         if self.batch.spans < SPANS_MAX {
             return Ok(());
         }
-        let space = self.space.clone();
         self.end_resource();
-        self.space = space;
         self.resource_from = 0;
         (self.on_batch)(std::mem::take(&mut self.batch))
-    }
-
-    /// The spans since the last full batch.
-    pub(super) fn finish(self) -> SpanBatch {
-        self.batch
     }
 }

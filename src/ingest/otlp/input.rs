@@ -1,28 +1,31 @@
-//! Reading a body in pieces: what is not wanted is passed over, not kept.
+//! Reads a body in pieces; unwanted bytes are skipped, not stored.
 
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
+
+use crate::ingest::wire::filled;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 32 << 10;
-/// Most bytes reserved before any of them has come.
-const RESERVE_BYTES: usize = 16 << 10;
 
-/// Why a body cannot be read on.
+/// Why a body cannot be decoded to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeProblem {
-    /// It is not what it says it is.
+    /// The body is malformed or cut off.
     #[error("{0}")]
     Malformed(String),
-    /// The bytes could not be had; whoever gives them knows why.
-    #[error("the body cannot be read on: {0}")]
+    /// The reader failed; its error says why.
+    #[error("the body cannot be read: {0}")]
     Input(#[from] std::io::Error),
-    /// Whoever takes the spans takes no more and knows why.
-    #[error("no more spans are taken")]
+    /// The receiver of the spans stopped the decoding and knows why.
+    #[error("no more spans are accepted")]
     Stopped,
 }
 
+/// The result of decoding.
+pub(super) type Decoded<T = ()> = Result<T, DecodeProblem>;
+
 impl DecodeProblem {
-    /// A body that is not what it says it is.
+    /// A malformed or cut off body.
     pub(super) fn malformed(reason: impl Into<String>) -> Self {
         Self::Malformed(reason.into())
     }
@@ -30,88 +33,71 @@ impl DecodeProblem {
 
 /// Bytes with a position.
 #[derive(Debug)]
-pub(super) struct Input<R> {
-    reader: R,
-    buffer: Vec<u8>,
-    next: usize,
-    filled: usize,
+pub(super) struct ByteInput<R> {
+    reader: BufReader<R>,
     position: u64,
 }
 
-impl<R: Read> Input<R> {
+impl<R: Read> ByteInput<R> {
     /// The bytes of `reader`.
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; BUFFER_BYTES], next: 0, filled: 0, position: 0 }
+        Self { reader: BufReader::with_capacity(BUFFER_BYTES, reader), position: 0 }
     }
 
-    /// Bytes read or passed over so far.
+    /// Number of bytes read or skipped so far.
     pub(super) const fn position(&self) -> u64 {
         self.position
     }
 
-    /// The bytes at hand; empty at the end.
-    fn at_hand(&mut self) -> Result<&[u8], DecodeProblem> {
-        if self.next == self.filled {
-            self.next = 0;
-            self.filled = loop {
-                match self.reader.read(&mut self.buffer) {
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    read => break read?,
-                }
-            };
+    /// The buffered bytes; empty at the end.
+    fn buffered(&mut self) -> Decoded<&[u8]> {
+        if self.reader.buffer().is_empty() {
+            filled(&mut self.reader)?;
         }
-        Ok(self.buffer.get(self.next..self.filled).unwrap_or_default())
+        Ok(self.reader.buffer())
     }
 
     fn advance(&mut self, bytes: usize) {
-        self.next += bytes;
-        self.position += u64::try_from(bytes).unwrap_or(0);
+        self.reader.consume(bytes);
+        self.position += bytes as u64;
     }
 
     /// The next byte; `None` at the end.
-    pub(super) fn byte(&mut self) -> Result<Option<u8>, DecodeProblem> {
-        let byte = self.at_hand()?.first().copied();
+    pub(super) fn byte(&mut self) -> Decoded<Option<u8>> {
+        let byte = self.buffered()?.first().copied();
         if byte.is_some() {
             self.advance(1);
         }
         Ok(byte)
     }
 
-    /// Passes over `count` bytes.
-    pub(super) fn skip(&mut self, count: u64) -> Result<(), DecodeProblem> {
+    /// Skips `count` bytes.
+    pub(super) fn skip(&mut self, count: u64) -> Decoded {
         self.each(count, |_| {})
     }
 
-    /// Reads `count` bytes into `out`, which is cleared first.
-    pub(super) fn read(&mut self, count: u64, out: &mut Vec<u8>) -> Result<(), DecodeProblem> {
-        out.clear();
-        out.reserve(usize::try_from(count).unwrap_or(RESERVE_BYTES).min(RESERVE_BYTES));
-        self.each(count, |bytes| out.extend_from_slice(bytes))
-    }
-
-    /// Reads the first of `count` bytes into `out`, at most `most`, and passes over the rest.
+    /// Reads the first of `count` bytes into `out`, at most `bytes_max`; the others are not consumed.
     pub(super) fn read_start(
         &mut self,
         count: u64,
-        most: usize,
+        bytes_max: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), DecodeProblem> {
-        let start = count.min(u64::try_from(most).unwrap_or(u64::MAX));
-        self.read(start, out)?;
-        self.skip(count - start)
+    ) -> Decoded {
+        out.clear();
+        self.each(count.min(bytes_max as u64), |bytes| out.extend_from_slice(bytes))
     }
 
-    fn each(&mut self, count: u64, mut take: impl FnMut(&[u8])) -> Result<(), DecodeProblem> {
+    fn each(&mut self, count: u64, mut take: impl FnMut(&[u8])) -> Decoded {
         let mut left = count;
         while left > 0 {
-            let at_hand = self.at_hand()?;
-            if at_hand.is_empty() {
+            let buffered = self.buffered()?;
+            if buffered.is_empty() {
                 return Err(DecodeProblem::malformed("the body is cut off"));
             }
-            let used = at_hand.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            take(at_hand.get(..used).unwrap_or_default());
+            let used = buffered.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            take(buffered.get(..used).unwrap_or_default());
             self.advance(used);
-            left -= u64::try_from(used).unwrap_or(left);
+            left -= used as u64;
         }
         Ok(())
     }

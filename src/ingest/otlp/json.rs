@@ -1,45 +1,45 @@
-//! Reading an `ExportTraceServiceRequest` in OTLP/JSON.
+//! Decodes an `ExportTraceServiceRequest` in OTLP/JSON.
 //!
-//! Lenient wherever one odd value must not cost the whole batch: a member of another type than expected is
-//! as good as absent. What is not wanted is never turned into a value.
+//! Lenient wherever one odd value must not cost the whole batch: a member of an unexpected type counts as absent.
+//! Unwanted members are never turned into values.
 
-use std::fmt;
 use std::io::{BufRead, Read};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::DeserializeSeed as _;
 use serde_json::error::Category;
 
-use super::DecodeProblem;
-use super::collect::{Collector, Owner, Take};
+use super::collect::{AttrOwner, AttrTarget, SpanCollector};
+use super::error_hints::ErrorHints;
+use super::input::{DecodeProblem, Decoded};
 use super::keys::MESSAGE_BYTES_MAX;
-use super::message::Message;
-use super::span::{RAW_REQUEST_SPAN, marks_first_token};
-use super::value::Value;
-use crate::ingest::wire::Lenient;
+use super::span::{RAW_REQUEST_SPAN, RawSpan, marks_first_token};
+use crate::ingest::wire::{Lenient, LooseValue, Walk, WalkTarget};
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 32 << 10;
-/// Deepest nesting that is looked at: no value that is read lies deeper.
-const DEPTH_MAX: usize = 64;
 /// `SPAN_KIND_SERVER`.
-const SERVER: i64 = 2;
+const SERVER: u64 = 2;
 /// `STATUS_CODE_ERROR`.
-const ERROR: i64 = 2;
+const ERROR: u64 = 2;
 
 /// Reads a body to its end; an empty one is an empty request.
-pub(super) fn read(reader: impl Read, collector: &mut Collector<'_>) -> Result<(), DecodeProblem> {
+pub(super) fn read(reader: impl Read, collector: &mut SpanCollector<'_>) -> Decoded {
     let mut reader = std::io::BufReader::with_capacity(BUFFER_BYTES, Lenient::new(reader));
     let Some(first) = first_byte(&mut reader)? else { return Ok(()) };
-    let first = [first];
-    if first != *b"{" {
+    if first != b'{' {
         return Err(DecodeProblem::malformed("it is not a JSON object"));
     }
-    let mut json = serde_json::Deserializer::from_reader(first.as_slice().chain(reader));
-    let mut state = State::new(collector);
-    let read = Walk { state: &mut state, place: Place::Request }.deserialize(&mut json);
-    match (read.and_then(|()| json.end()), state.stopped) {
+    let mut json = serde_json::Deserializer::from_reader(b"{".as_slice().chain(reader));
+    let mut request = TraceRequest {
+        collector,
+        stopped: None,
+        take: None,
+        event_ns: None,
+        is_first_token: false,
+    };
+    let walk = Walk { target: &mut request, place: SpanPlace::Request, depth: 0 };
+    let read = walk.deserialize(&mut json).and_then(|()| json.end());
+    match (read, request.stopped) {
         (_, Some(problem)) => Err(problem),
         (Ok(()), None) => Ok(()),
         (Err(error), None) => Err(problem_of(error)),
@@ -47,17 +47,12 @@ pub(super) fn read(reader: impl Read, collector: &mut Collector<'_>) -> Result<(
 }
 
 /// The first byte that is no white space.
-fn first_byte(reader: &mut impl BufRead) -> Result<Option<u8>, DecodeProblem> {
-    for byte in reader.bytes() {
-        let byte = byte?;
-        if !byte.is_ascii_whitespace() {
-            return Ok(Some(byte));
-        }
-    }
-    Ok(None)
+fn first_byte(reader: &mut impl BufRead) -> Decoded<Option<u8>> {
+    let is_space = |byte: &Result<u8, _>| byte.as_ref().is_ok_and(u8::is_ascii_whitespace);
+    Ok(reader.bytes().find(|byte| !is_space(byte)).transpose()?)
 }
 
-/// The parser's own words are not repeated, because some of them show what was sent.
+/// The parser's own words are not repeated, because some of them quote the body.
 fn problem_of(error: serde_json::Error) -> DecodeProblem {
     match error.classify() {
         Category::Io => DecodeProblem::Input(error.into()),
@@ -69,36 +64,22 @@ fn problem_of(error: serde_json::Error) -> DecodeProblem {
     }
 }
 
-struct State<'c, 'a> {
-    collector: &'c mut Collector<'a>,
-    /// Why the collector takes no more.
+/// Passes the values of a request to the collector.
+struct TraceRequest<'c, 'a> {
+    collector: &'c mut SpanCollector<'a>,
+    /// Why the collector accepts no more.
     stopped: Option<DecodeProblem>,
-    /// What is wanted of the attribute being read.
-    take: Option<Take>,
-    /// Objects and arrays around the value being read.
-    depth: usize,
-    /// When the event being read was.
+    /// Target of the current attribute's value; `None` to skip it.
+    take: Option<AttrTarget>,
+    /// Time of the current event.
     event_ns: Option<u64>,
-    /// The event being read marks the first generated token.
+    /// Whether the current event marks the first generated token.
     is_first_token: bool,
 }
 
-impl<'c, 'a> State<'c, 'a> {
-    fn new(collector: &'c mut Collector<'a>) -> Self {
-        Self {
-            collector,
-            stopped: None,
-            take: None,
-            depth: 0,
-            event_ns: None,
-            is_first_token: false,
-        }
-    }
-}
-
-/// Where in a request a value stands.
+/// Where in a request a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SpanPlace {
     Request,
     ResourceSpans,
     Resource,
@@ -119,173 +100,143 @@ enum Place {
     Status,
     StatusCode,
     StatusMessage,
-    Attribute(Owner),
-    Key(Owner),
+    Attribute(AttrOwner),
+    Key(AttrOwner),
     AnyValue,
     Scalar,
     Array,
-    /// Not looked at.
-    Nowhere,
 }
 
-impl Place {
-    /// The place of a member of the object at this place.
-    fn member(self, name: &str) -> Self {
-        match (self, name) {
-            (Self::Request, "resourceSpans") => Self::ResourceSpans,
-            (Self::ResourceSpans, "resource") => Self::Resource,
-            (Self::ResourceSpans, "scopeSpans") => Self::ScopeSpans,
-            (Self::Resource, "attributes") => Self::Attribute(Owner::Resource),
-            (Self::ScopeSpans, "scope") => Self::Scope,
-            (Self::ScopeSpans, "spans") => Self::Span,
-            (Self::Scope, "name") => Self::ScopeName,
-            (Self::Span, "traceId") => Self::TraceId,
-            (Self::Span, "spanId") => Self::SpanId,
-            (Self::Span, "parentSpanId") => Self::ParentSpanId,
-            (Self::Span, "name") => Self::SpanName,
-            (Self::Span, "kind") => Self::SpanKind,
-            (Self::Span, "startTimeUnixNano") => Self::Start,
-            (Self::Span, "endTimeUnixNano") => Self::End,
-            (Self::Span, "attributes") => Self::Attribute(Owner::Span),
-            (Self::Span, "events") => Self::Event,
-            (Self::Span, "status") => Self::Status,
-            (Self::Event, "timeUnixNano") => Self::EventTime,
-            (Self::Event, "name") => Self::EventName,
-            (Self::Event, "attributes") => Self::Attribute(Owner::Exception),
-            (Self::Status, "code") => Self::StatusCode,
-            (Self::Status, "message") => Self::StatusMessage,
-            (Self::Attribute(owner), "key") => Self::Key(owner),
-            (Self::Attribute(_), "value") => Self::AnyValue,
-            (Self::AnyValue, "stringValue" | "boolValue" | "intValue" | "doubleValue") => {
-                Self::Scalar
-            }
-            (Self::AnyValue, "arrayValue") => Self::Array,
-            (Self::Array, "values") => Self::AnyValue,
-            _ => Self::Nowhere,
-        }
-    }
-}
+impl WalkTarget for TraceRequest<'_, '_> {
+    type Place = SpanPlace;
 
-/// Takes the value at a place.
-struct Walk<'s, 'c, 'a> {
-    state: &'s mut State<'c, 'a>,
-    place: Place,
-}
-
-impl<'c, 'a> Walk<'_, 'c, 'a> {
-    fn at(&mut self, place: Place) -> Walk<'_, 'c, 'a> {
-        Walk { state: self.state, place }
+    fn member(place: SpanPlace, name: &str) -> Option<SpanPlace> {
+        use SpanPlace as P;
+        Some(match (place, name) {
+            (P::Request, "resourceSpans") => P::ResourceSpans,
+            (P::ResourceSpans, "resource") => P::Resource,
+            (P::ResourceSpans, "scopeSpans") => P::ScopeSpans,
+            (P::Resource, "attributes") => P::Attribute(AttrOwner::Resource),
+            (P::ScopeSpans, "scope") => P::Scope,
+            (P::ScopeSpans, "spans") => P::Span,
+            (P::Scope, "name") => P::ScopeName,
+            (P::Span, "traceId") => P::TraceId,
+            (P::Span, "spanId") => P::SpanId,
+            (P::Span, "parentSpanId") => P::ParentSpanId,
+            (P::Span, "name") => P::SpanName,
+            (P::Span, "kind") => P::SpanKind,
+            (P::Span, "startTimeUnixNano") => P::Start,
+            (P::Span, "endTimeUnixNano") => P::End,
+            (P::Span, "attributes") => P::Attribute(AttrOwner::Span),
+            (P::Span, "events") => P::Event,
+            (P::Span, "status") => P::Status,
+            (P::Event, "timeUnixNano") => P::EventTime,
+            (P::Event, "name") => P::EventName,
+            (P::Event, "attributes") => P::Attribute(AttrOwner::Exception),
+            (P::Status, "code") => P::StatusCode,
+            (P::Status, "message") => P::StatusMessage,
+            (P::Attribute(owner), "key") => P::Key(owner),
+            (P::Attribute(_), "value") => P::AnyValue,
+            (P::AnyValue, "stringValue" | "boolValue" | "intValue" | "doubleValue") => P::Scalar,
+            (P::AnyValue, "arrayValue") => P::Array,
+            (P::Array, "values") => P::AnyValue,
+            _ => return None,
+        })
     }
 
-    fn begin(&mut self) {
-        let state = &mut *self.state;
-        match self.place {
-            Place::ResourceSpans => state.collector.begin_resource(),
-            Place::ScopeSpans => state.collector.begin_scope(),
-            Place::Span => state.collector.begin_span(),
-            Place::Event => (state.event_ns, state.is_first_token) = (None, false),
-            Place::Attribute(_) => state.take = None,
+    fn element(place: SpanPlace) -> Option<SpanPlace> {
+        Some(place)
+    }
+
+    fn wants(&self, place: SpanPlace) -> bool {
+        self.take.is_some() || !matches!(place, SpanPlace::AnyValue | SpanPlace::Scalar)
+    }
+
+    fn begin(&mut self, place: SpanPlace) {
+        match place {
+            SpanPlace::ResourceSpans => self.collector.begin_resource(),
+            SpanPlace::ScopeSpans => self.collector.name_scope(""),
+            SpanPlace::Span => self.collector.span = RawSpan::default(),
+            SpanPlace::Event => (self.event_ns, self.is_first_token) = (None, false),
+            SpanPlace::Attribute(_) => self.take = None,
             _ => {}
         }
     }
 
-    fn end(&mut self) -> Result<(), DecodeProblem> {
-        let state = &mut *self.state;
-        match self.place {
-            Place::ResourceSpans => state.collector.end_resource(),
-            Place::Span => return state.collector.end_span(),
-            Place::Event if state.is_first_token => {
-                let first = &mut state.collector.span.first_token_ns;
-                *first = first.or(state.event_ns);
+    fn end(&mut self, place: SpanPlace) -> bool {
+        match place {
+            SpanPlace::ResourceSpans => self.collector.end_resource(),
+            SpanPlace::Span => self.stopped = self.collector.end_span().err(),
+            SpanPlace::Event if self.is_first_token => {
+                let first = &mut self.collector.span.first_token_ns;
+                *first = first.or(self.event_ns);
             }
             _ => {}
         }
-        Ok(())
+        self.stopped.is_none()
     }
 
-    fn text(self, text: &str) {
-        let state = self.state;
-        match self.place {
-            Place::ScopeName => state.collector.name_scope(text),
-            Place::TraceId => state.collector.span.trace_id = id(text),
-            Place::SpanId => state.collector.span.span_id = id(text),
-            Place::ParentSpanId => state.collector.span.parent_id = id(text),
-            Place::SpanName => state.collector.span.is_raw_request = text == RAW_REQUEST_SPAN,
-            Place::EventName => state.is_first_token = marks_first_token(text),
-            Place::StatusMessage => {
-                state.collector.span.status_message = Message::search(start(text));
+    fn value(&mut self, place: SpanPlace, value: LooseValue) {
+        let number = match (place, value) {
+            (SpanPlace::Scalar, value) => {
+                if let Some(take) = self.take {
+                    self.collector.take_value(take, value);
+                }
+                None
             }
-            Place::Key(owner) => state.take = state.collector.wants(owner, text),
-            Place::Scalar => scalar_text(state, text),
-            Place::Start | Place::End | Place::EventTime => {
+            (_, LooseValue::Int(number)) => u64::try_from(number).ok(),
+            (_, LooseValue::Float(number)) => whole(number),
+            (_, LooseValue::Bool(_) | LooseValue::Text(_)) => None,
+        };
+        if let Some(number) = number {
+            self.number(place, number);
+        }
+    }
+
+    fn text(&mut self, place: SpanPlace, text: &str, _depth: usize) {
+        let span = &mut self.collector.span;
+        match place {
+            SpanPlace::ScopeName => self.collector.name_scope(text),
+            SpanPlace::TraceId => span.trace_id = id(text),
+            SpanPlace::SpanId => span.span_id = id(text),
+            SpanPlace::ParentSpanId => span.parent_id = id(text),
+            SpanPlace::SpanName => span.is_raw_request = text == RAW_REQUEST_SPAN,
+            SpanPlace::EventName => self.is_first_token = marks_first_token(text),
+            SpanPlace::StatusMessage => span.status_message = ErrorHints::search(start(text)),
+            SpanPlace::Key(owner) => self.take = self.collector.wants(owner, text),
+            SpanPlace::Scalar => self.scalar_text(text),
+            // Numbers may be written as texts.
+            _ => {
                 let text = text.trim();
-                let whole = || text.parse().ok().and_then(whole);
-                if let Some(ns) = text.parse().ok().or_else(whole) {
-                    Walk { state, place: self.place }.nanoseconds(ns);
+                if let Some(number) = text.parse().ok().or_else(|| whole(text.parse().ok()?)) {
+                    self.number(place, number);
                 }
             }
-            Place::SpanKind | Place::StatusCode => {
-                if let Ok(number) = text.trim().parse() {
-                    Walk { state, place: self.place }.integer(number);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A number with a point or an exponent, which a whole one may be written with too.
-    fn float(self, number: f64) {
-        match self.place {
-            Place::Scalar => self.scalar(Value::Float(number)),
-            Place::Start | Place::End | Place::EventTime => {
-                if let Some(ns) = whole(number) {
-                    self.nanoseconds(ns);
-                }
-            }
-            _ => {
-                if let Some(number) = whole(number).and_then(|number| i64::try_from(number).ok()) {
-                    self.integer(number);
-                }
-            }
-        }
-    }
-
-    fn nanoseconds(self, ns: u64) {
-        match self.place {
-            Place::Start => self.state.collector.span.start_ns = ns,
-            Place::End => self.state.collector.span.end_ns = ns,
-            Place::EventTime => self.state.event_ns = Some(ns),
-            _ => {}
-        }
-    }
-
-    fn integer(self, number: i64) {
-        match self.place {
-            Place::SpanKind => self.state.collector.span.is_server = number == SERVER,
-            Place::StatusCode => self.state.collector.span.is_error = number == ERROR,
-            Place::Scalar => self.scalar(Value::Int(number)),
-            _ => {
-                if let Ok(ns) = u64::try_from(number) {
-                    self.nanoseconds(ns);
-                }
-            }
-        }
-    }
-
-    fn scalar(self, value: Value) {
-        if let (Place::Scalar, Some(take)) = (self.place, self.state.take) {
-            self.state.collector.take_value(take, value);
         }
     }
 }
 
-/// A text; of an array only the first one, because then the attribute is done with.
-fn scalar_text(state: &mut State<'_, '_>, text: &str) {
-    let Some(take) = state.take.take() else { return };
-    if text.len() <= take.bytes_max() {
-        state.collector.take_text(take, text);
-    } else if take.is_cut() {
-        state.collector.take_text(take, start(text));
+impl TraceRequest<'_, '_> {
+    fn number(&mut self, place: SpanPlace, number: u64) {
+        let span = &mut self.collector.span;
+        match place {
+            SpanPlace::SpanKind => span.is_server = number == SERVER,
+            SpanPlace::StatusCode => span.is_error = number == ERROR,
+            SpanPlace::Start => span.start_ns = number,
+            SpanPlace::End => span.end_ns = number,
+            SpanPlace::EventTime => self.event_ns = Some(number),
+            _ => {}
+        }
+    }
+
+    /// The text of an attribute; of an array only the first one.
+    fn scalar_text(&mut self, text: &str) {
+        let Some(take) = self.take.take() else { return };
+        if text.len() <= take.bytes_max() {
+            self.collector.take_text(take, text);
+        } else if take.is_cut() {
+            self.collector.take_text(take, start(text));
+        }
     }
 }
 
@@ -296,7 +247,7 @@ fn whole(number: f64) -> Option<u64> {
     is_whole.then_some(number as u64)
 }
 
-/// As much of a message as is looked at.
+/// The part of a message that is searched.
 fn start(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MESSAGE_BYTES_MAX)).unwrap_or_default()
 }
@@ -309,107 +260,4 @@ fn id<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     data_encoding::HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut id).ok()?;
     id.iter().any(|byte| *byte != 0).then_some(id)
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.place {
-            _ if self.state.depth >= DEPTH_MAX => {
-                deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
-            }
-            // Skipped without being read.
-            Place::Nowhere => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()),
-            Place::AnyValue | Place::Scalar if self.state.take.is_none() => {
-                deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
-            }
-            _ => deserializer.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(Value::Bool(value));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.integer(number);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        match i64::try_from(number) {
-            Ok(number) => self.integer(number),
-            Err(_) => self.nanoseconds(number),
-        }
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.float(number);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.text(text);
-        Ok(())
-    }
-
-    /// The elements of an array stand where the array stands.
-    fn visit_seq<S: SeqAccess<'de>>(mut self, mut seq: S) -> Result<(), S::Error> {
-        let place = self.place;
-        self.state.depth += 1;
-        while seq.next_element_seed(self.at(place))?.is_some() {}
-        self.state.depth -= 1;
-        Ok(())
-    }
-
-    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<(), M::Error> {
-        self.begin();
-        self.state.depth += 1;
-        while let Some(place) = map.next_key_seed(MemberOf(self.place))? {
-            map.next_value_seed(self.at(place))?;
-        }
-        self.state.depth -= 1;
-        self.end().map_err(|problem| {
-            self.state.stopped = Some(problem);
-            M::Error::custom("stopped")
-        })
-    }
-}
-
-/// Reads the name of a member.
-struct MemberOf(Place);
-
-impl<'de> DeserializeSeed<'de> for MemberOf {
-    type Value = Place;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for MemberOf {
-    type Value = Place;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Place, E> {
-        Ok(self.0.member(name))
-    }
 }

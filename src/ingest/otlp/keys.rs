@@ -1,33 +1,28 @@
-//! Which attributes are read, and in which order they are asked. Everything else is skipped unread.
+//! The attributes that are read, and their precedence. All others are skipped unread.
 
 use rustc_hash::FxHashMap;
 
-/// Longest key looked at, in bytes; every key in the table is shorter.
+/// Maximum length of a key that is looked up, in bytes; every key in the table is shorter.
 pub(super) const KEY_BYTES_MAX: usize = 72;
-/// Longest value kept as text, in bytes; a longer one is as good as absent.
+/// Maximum length of a text value, in bytes; a longer one counts as absent.
 pub(super) const TEXT_BYTES_MAX: usize = 512;
-/// Longest structured value that is searched for numbers, in bytes.
+/// Maximum length of a structured value that is searched for numbers, in bytes.
 const BLOB_BYTES_MAX: usize = 256 << 10;
-/// How much of an error message is searched for a status and a type, in bytes.
+/// Length of the part of an error message that is searched for a status and a type, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 200;
 
-macro_rules! slots {
-    ($($(#[$doc:meta])* $slot:ident: $($key:literal),+;)+) => {
-        /// Something that is asked of a span.
+macro_rules! attrs {
+    ($($(#[$doc:meta])* $attr:ident: $($key:literal),+;)+) => {
+        /// A property of a span, which emitters send under different keys.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub(super) enum Slot { $($(#[$doc])* $slot,)+ }
+        pub(super) enum Attr { $($(#[$doc])* $attr,)+ }
 
-        impl Slot {
-            /// How many there are.
-            pub(super) const COUNT: usize = [$(Self::$slot),+].len();
-        }
-
-        /// The keys of each slot: the first one that is there and not empty counts.
-        const CANDIDATES: [(Slot, &[&str]); Slot::COUNT] = [$((Slot::$slot, &[$($key),+]),)+];
+        /// The keys of each property by precedence: the first one with a value wins.
+        const CANDIDATES: &[(Attr, &[&str])] = &[$((Attr::$attr, &[$($key),+]),)+];
     };
 }
 
-slots! {
+attrs! {
     OpenInferenceKind: "openinference.span.kind";
     AiOperation: "ai.operationId";
     LangfuseType: "langfuse.observation.type";
@@ -45,7 +40,7 @@ slots! {
     Provider: "gen_ai.provider.name", "llm.provider", "langsmith.metadata.ls_provider", "gen_ai.system",
         "llm.system", "ai.model.provider", "error.llm_provider";
     RequestModel: "gen_ai.request.model", "llm.request.model_name", "ai.model.id";
-    /// Names of either the asked or the answering model.
+    /// Either the requested or the responding model.
     SomeModel: "llm.model_name", "embedding.model_name", "langfuse.observation.model.name";
     ResponseModel: "gen_ai.response.model", "llm.response.model_name", "ai.response.model";
     ResponseId: "gen_ai.response.id", "ai.response.id";
@@ -115,7 +110,7 @@ slots! {
     StatusMessage: "langfuse.observation.status_message";
 }
 
-/// Attributes of a resource that name a space, in order, after those that a span can have too.
+/// Attributes of a resource that name a space, by precedence.
 const RESOURCE_SPACES: [&str; 5] = [
     "chatgauge.space",
     "app.space",
@@ -124,34 +119,34 @@ const RESOURCE_SPACES: [&str; 5] = [
     "service.name",
 ];
 
-/// How a slot takes a text.
+/// How a text value is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// As it is, when it is short.
+pub(super) enum TextReading {
+    /// Kept as it is, if it is short.
     Short,
     /// Searched for numbers and a few names, then dropped.
     Structured,
-    /// Its beginning is searched for a status and a type, then dropped.
+    /// The beginning is searched for a status and a type, then dropped.
     Message,
 }
 
-impl Slot {
+impl Attr {
     /// How a text is read.
-    pub(super) const fn reading(self) -> Reading {
+    pub(super) const fn reading(self) -> TextReading {
         match self {
             Self::Invocation
             | Self::Usage
             | Self::InputDetails
             | Self::OutputDetails
-            | Self::CostDetails => Reading::Structured,
-            Self::StatusMessage => Reading::Message,
-            _ => Reading::Short,
+            | Self::CostDetails => TextReading::Structured,
+            Self::StatusMessage => TextReading::Message,
+            _ => TextReading::Short,
         }
     }
 }
 
-impl Reading {
-    /// Bytes of a text that are looked at; what is longer is cut (a message) or dropped.
+impl TextReading {
+    /// Maximum length of a text, in bytes; a longer message is truncated, any other longer text dropped.
     pub(super) const fn bytes_max(self) -> usize {
         match self {
             Self::Short => TEXT_BYTES_MAX,
@@ -161,32 +156,32 @@ impl Reading {
     }
 }
 
-/// Where a value goes, and its place among the candidates: the lowest rank counts.
+/// The property that a key gives, and its precedence: the lowest rank wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// What it tells.
-    pub(super) slot: Slot,
-    /// Its place among the keys of the slot.
+pub(super) struct RankedAttr {
+    /// The property.
+    pub(super) attr: Attr,
+    /// Position of the key among those of the property.
     pub(super) rank: u8,
 }
 
-/// The tables, with the keys of the configuration.
+/// The properties by key, including the keys of the configuration.
 #[derive(Debug)]
-pub(super) struct Keys {
-    /// Two slots at most share a key.
-    span: FxHashMap<Box<str>, (Wanted, Option<Wanted>)>,
-    resource: FxHashMap<Box<str>, Wanted>,
+pub(super) struct AttrKeys {
+    /// At most two properties share a key.
+    pub(super) span: FxHashMap<Box<str>, (RankedAttr, Option<RankedAttr>)>,
+    pub(super) resource: FxHashMap<Box<str>, RankedAttr>,
 }
 
-impl Keys {
-    /// The tables; `space_attributes` come before all others that name a space.
+impl AttrKeys {
+    /// The tables; `space_attributes` take precedence over all others that name a space.
     pub(super) fn new(space_attributes: &[String]) -> Self {
         let mut keys = Self { span: FxHashMap::default(), resource: FxHashMap::default() };
-        for (slot, names) in CANDIDATES {
-            let own: &[String] = if slot == Slot::Space { space_attributes } else { &[] };
+        for (attr, names) in CANDIDATES {
+            let own: &[String] = if *attr == Attr::Space { space_attributes } else { &[] };
             let names = own.iter().map(String::as_str).chain(names.iter().copied());
-            for (rank, name) in names.enumerate() {
-                let wanted = Wanted { slot, rank: u8::try_from(rank).unwrap_or(u8::MAX) };
+            for (rank, name) in (0..).zip(names) {
+                let wanted = RankedAttr { attr: *attr, rank };
                 keys.span
                     .entry(name.into())
                     .and_modify(|(_, second)| *second = second.or(Some(wanted)))
@@ -194,21 +189,10 @@ impl Keys {
             }
         }
         let spaces = space_attributes.iter().map(String::as_str).chain(RESOURCE_SPACES);
-        for (rank, name) in spaces.enumerate() {
-            let rank = u8::try_from(rank).unwrap_or(u8::MAX);
-            keys.resource.entry(name.into()).or_insert(Wanted { slot: Slot::Space, rank });
+        for (rank, name) in (0..).zip(spaces) {
+            keys.resource.entry(name.into()).or_insert(RankedAttr { attr: Attr::Space, rank });
         }
         keys
-    }
-
-    /// Where the value of a span's attribute goes.
-    pub(super) fn of_span(&self, key: &str) -> Option<(Wanted, Option<Wanted>)> {
-        self.span.get(key).copied()
-    }
-
-    /// Where the value of a resource's attribute goes.
-    pub(super) fn of_resource(&self, key: &str) -> Option<Wanted> {
-        self.resource.get(key).copied()
     }
 }
 
@@ -218,28 +202,28 @@ mod tests {
     use crate::privacy::is_content_field;
 
     #[test]
-    fn every_key_is_short_enough_and_listed_once_in_its_slot() {
-        for (slot, names) in CANDIDATES {
+    fn every_key_is_short_enough_and_listed_once_for_its_property() {
+        for (attr, names) in CANDIDATES {
             for (position, name) in names.iter().enumerate() {
                 assert!(name.len() <= KEY_BYTES_MAX, "{name}");
-                assert!(!names[..position].contains(name), "{slot:?} has {name} twice");
+                assert!(!names[..position].contains(name), "{attr:?} has {name} twice");
             }
         }
     }
 
     #[test]
     fn what_carries_content_is_read_only_for_its_numbers() {
-        // Their lists know these as prefixes of content; what is read of them is a name or a number.
+        // The redaction lists have prefixes of these keys, but their values are names and numbers.
         let harmless = [
             "gen_ai.completion.0.finish_reason",
             "langfuse.observation.metadata.finish_reason",
             "litellm.provider.error.code",
         ];
-        for (slot, names) in CANDIDATES {
+        for (attr, names) in CANDIDATES {
             let is_mapped_id =
-                matches!(slot, Slot::User | Slot::Session | Slot::Space | Slot::Provider);
+                matches!(attr, Attr::User | Attr::Session | Attr::Space | Attr::Provider);
             for name in names.iter().filter(|name| is_content_field(name)) {
-                let is_read_as_text = slot.reading() == Reading::Short;
+                let is_read_as_text = attr.reading() == TextReading::Short;
                 assert!(
                     !is_read_as_text || is_mapped_id || harmless.contains(name),
                     "{name} may carry content"
@@ -250,13 +234,13 @@ mod tests {
 
     #[test]
     fn the_configured_keys_come_first() {
-        let keys = Keys::new(&["tenant".to_owned()]);
-        let (space, _) = keys.of_span("tenant").unwrap();
-        assert_eq!(space, Wanted { slot: Slot::Space, rank: 0 });
-        assert_eq!(keys.of_span("chatgauge.space").unwrap().0.rank, 1);
-        assert_eq!(keys.of_resource("tenant").unwrap().rank, 0);
-        assert_eq!(keys.of_span("gen_ai.input.messages"), None);
-        let (system, provider) = keys.of_span("gen_ai.system").unwrap();
-        assert_eq!((system.slot, provider.unwrap().slot), (Slot::System, Slot::Provider));
+        let keys = AttrKeys::new(&["tenant".to_owned()]);
+        let (space, _) = keys.span["tenant"];
+        assert_eq!(space, RankedAttr { attr: Attr::Space, rank: 0 });
+        assert_eq!(keys.span["chatgauge.space"].0.rank, 1);
+        assert_eq!(keys.resource["tenant"].rank, 0);
+        assert_eq!(keys.span.get("gen_ai.input.messages"), None);
+        let (system, provider) = keys.span["gen_ai.system"];
+        assert_eq!((system.attr, provider.unwrap().attr), (Attr::System, Attr::Provider));
     }
 }

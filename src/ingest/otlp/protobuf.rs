@@ -1,16 +1,15 @@
-//! Reading an `ExportTraceServiceRequest` in protobuf: walks the bytes and passes over what is not wanted.
+//! Decodes an `ExportTraceServiceRequest` in protobuf; unwanted fields are skipped.
 
 use std::io::Read;
 
-use super::DecodeProblem;
-use super::collect::{Collector, Owner, Take};
-use super::input::Input;
-use super::keys::KEY_BYTES_MAX;
-use super::message::Message;
-use super::span::{RAW_REQUEST_SPAN, marks_first_token};
-use super::value::Value;
+use super::collect::{AttrOwner, AttrTarget, SpanCollector};
+use super::error_hints::ErrorHints;
+use super::input::{ByteInput, DecodeProblem, Decoded};
+use super::keys::{KEY_BYTES_MAX, MESSAGE_BYTES_MAX};
+use super::span::{RAW_REQUEST_SPAN, RawSpan, marks_first_token};
+use crate::ingest::wire::LooseValue;
 
-/// Longest name of an event or scope looked at, in bytes.
+/// Maximum length of the name of an event or scope that is looked at, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// `SPAN_KIND_SERVER`.
 const SERVER: u64 = 2;
@@ -19,71 +18,70 @@ const ERROR: u64 = 2;
 
 /// The content of a field; that of a `Bytes` follows in the input.
 #[derive(Clone, Copy, Debug)]
-enum Content {
+enum FieldContent {
     Varint(u64),
     Fixed64(u64),
     Fixed32,
     Bytes(u64),
 }
+use FieldContent::{Bytes, Fixed32, Fixed64, Varint};
 
 /// Reads a body to its end.
-pub(super) fn read(reader: impl Read, collector: &mut Collector<'_>) -> Result<(), DecodeProblem> {
-    let mut walker = Walker { input: Input::new(reader), text: Vec::new(), collector };
-    while let Some((number, content)) = walker.top_field()? {
-        match (number, content) {
-            (1, Content::Bytes(length)) => walker.resource_spans(length, u64::MAX)?,
-            _ => walker.pass(content, u64::MAX)?,
+pub(super) fn read(reader: impl Read, collector: &mut SpanCollector<'_>) -> Decoded {
+    let mut walker = TraceWalker { input: ByteInput::new(reader), text: Vec::new(), collector };
+    while let Some(first) = walker.input.byte()? {
+        match walker.content(first)? {
+            (1, Bytes(length)) => walker.resource_spans(length)?,
+            (_, Bytes(length)) => walker.input.skip(length)?,
+            _ => {}
         }
     }
     Ok(())
 }
 
-struct Walker<'w, 'a, R> {
-    input: Input<R>,
+struct TraceWalker<'w, 'a, R> {
+    input: ByteInput<R>,
     /// The text being read.
     text: Vec<u8>,
-    collector: &'w mut Collector<'a>,
+    collector: &'w mut SpanCollector<'a>,
 }
 
-impl<R: Read> Walker<'_, '_, R> {
-    /// The next field at the top; `None` at the end of the body.
-    fn top_field(&mut self) -> Result<Option<(u64, Content)>, DecodeProblem> {
-        match self.input.byte()? {
-            None => Ok(None),
-            Some(first) => {
-                let tag = self.varint_from(first)?;
-                self.content(tag).map(Some)
-            }
+impl<R: Read> TraceWalker<'_, '_, R> {
+    /// Passes every field of a message to `read`; content that `read` does not consume is skipped.
+    fn message(
+        &mut self,
+        length: u64,
+        mut read: impl FnMut(&mut Self, u64, FieldContent) -> Decoded,
+    ) -> Decoded {
+        let end = self.end_of(length, u64::MAX)?;
+        while self.input.position() != end {
+            let first = self.next_byte()?;
+            let (number, content) = self.content(first)?;
+            let length = if let Bytes(length) = content { length } else { 0 };
+            let content_end = self.end_of(length, end)?;
+            read(self, number, content)?;
+            self.input.skip(content_end.saturating_sub(self.input.position()))?;
         }
+        Ok(())
     }
 
-    /// The next field of a message that ends at `end`; `None` at its end.
-    fn field(&mut self, end: u64) -> Result<Option<(u64, Content)>, DecodeProblem> {
-        if self.input.position() == end {
-            return Ok(None);
-        }
-        let tag = self.varint()?;
-        let field = self.content(tag)?;
-        let length = if let Content::Bytes(length) = field.1 { length } else { 0 };
-        self.end_of(length, end)?;
-        Ok(Some(field))
-    }
-
-    /// Where a part of `length` bytes ends, which must not be after `limit`.
-    fn end_of(&self, length: u64, limit: u64) -> Result<u64, DecodeProblem> {
+    /// Position after a part of `length` bytes, which must not be after `limit`.
+    fn end_of(&self, length: u64, limit: u64) -> Decoded<u64> {
         let end = self.input.position().checked_add(length);
         end.filter(|end| *end <= limit)
             .ok_or_else(|| DecodeProblem::malformed("a part is longer than the whole"))
     }
 
-    fn content(&mut self, tag: u64) -> Result<(u64, Content), DecodeProblem> {
+    /// Number and content of the field whose tag begins with the byte `first`.
+    fn content(&mut self, first: u8) -> Decoded<(u64, FieldContent)> {
+        let tag = self.varint_from(first)?;
         let content = match tag & 7 {
-            0 => Content::Varint(self.varint()?),
-            1 => Content::Fixed64(self.fixed64()?),
-            2 => Content::Bytes(self.varint()?),
+            0 => Varint(self.varint()?),
+            1 => Fixed64(self.fixed64()?),
+            2 => Bytes(self.varint()?),
             5 => {
                 self.input.skip(4)?;
-                Content::Fixed32
+                Fixed32
             }
             _ => return Err(DecodeProblem::malformed("it is not protobuf")),
         };
@@ -93,12 +91,12 @@ impl<R: Read> Walker<'_, '_, R> {
         }
     }
 
-    fn varint(&mut self) -> Result<u64, DecodeProblem> {
+    fn varint(&mut self) -> Decoded<u64> {
         let first = self.next_byte()?;
         self.varint_from(first)
     }
 
-    fn varint_from(&mut self, first: u8) -> Result<u64, DecodeProblem> {
+    fn varint_from(&mut self, first: u8) -> Decoded<u64> {
         let mut value = u64::from(first & 0x7f);
         let mut byte = first;
         let mut shift = 7;
@@ -113,11 +111,11 @@ impl<R: Read> Walker<'_, '_, R> {
         Ok(value)
     }
 
-    fn next_byte(&mut self) -> Result<u8, DecodeProblem> {
+    fn next_byte(&mut self) -> Decoded<u8> {
         self.input.byte()?.ok_or_else(|| DecodeProblem::malformed("the body is cut off"))
     }
 
-    fn fixed64(&mut self) -> Result<u64, DecodeProblem> {
+    fn fixed64(&mut self) -> Decoded<u64> {
         let mut bytes = [0; 8];
         for byte in &mut bytes {
             *byte = self.next_byte()?;
@@ -125,188 +123,147 @@ impl<R: Read> Walker<'_, '_, R> {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Passes over a field inside a message that ends at `end`.
-    fn pass(&mut self, content: Content, end: u64) -> Result<(), DecodeProblem> {
-        if let Content::Bytes(length) = content {
-            self.end_of(length, end)?;
-            self.input.skip(length)?;
-        }
-        Ok(())
-    }
-
-    fn resource_spans(&mut self, length: u64, limit: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, limit)?;
+    fn resource_spans(&mut self, length: u64) -> Decoded {
         self.collector.begin_resource();
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.resource(length)?,
-                (2, Content::Bytes(length)) => self.scope_spans(length)?,
-                _ => self.pass(content, end)?,
-            }
-        }
+        self.message(length, |this, number, content| match (number, content) {
+            (1, Bytes(length)) => this.attributes(length, AttrOwner::Resource),
+            (2, Bytes(length)) => this.scope_spans(length),
+            _ => Ok(()),
+        })?;
         self.collector.end_resource();
         Ok(())
     }
 
-    fn resource(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.attribute(length, Owner::Resource)?,
-                _ => self.pass(content, end)?,
-            }
-        }
-        Ok(())
+    /// The attributes of a resource, its first field.
+    fn attributes(&mut self, length: u64, owner: AttrOwner) -> Decoded {
+        self.message(length, |this, number, content| match (number, content) {
+            (1, Bytes(length)) => this.attribute(length, owner),
+            _ => Ok(()),
+        })
     }
 
-    fn scope_spans(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        self.collector.begin_scope();
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.scope(length)?,
-                (2, Content::Bytes(length)) => self.span(length)?,
-                _ => self.pass(content, end)?,
-            }
-        }
-        Ok(())
+    fn scope_spans(&mut self, length: u64) -> Decoded {
+        self.collector.name_scope("");
+        self.message(length, |this, number, content| match (number, content) {
+            (1, Bytes(length)) => this.scope(length),
+            (2, Bytes(length)) => this.span(length),
+            _ => Ok(()),
+        })
     }
 
-    fn scope(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        while let Some((number, content)) = self.field(end)? {
+    fn scope(&mut self, length: u64) -> Decoded {
+        self.message(length, |this, number, content| {
+            if let (1, Bytes(length)) = (number, content) {
+                this.input.read_start(length, NAME_BYTES_MAX, &mut this.text)?;
+                this.collector.name_scope(utf8(&this.text));
+            }
+            Ok(())
+        })
+    }
+
+    fn span(&mut self, length: u64) -> Decoded {
+        self.collector.span = RawSpan::default();
+        self.message(length, |this, number, content| {
             match (number, content) {
-                (1, Content::Bytes(length)) => {
-                    self.input.read_start(length, NAME_BYTES_MAX, &mut self.text)?;
-                    self.collector.name_scope(std::str::from_utf8(&self.text).unwrap_or_default());
+                (1, Bytes(length)) => this.collector.span.trace_id = this.id(length)?,
+                (2, Bytes(length)) => this.collector.span.span_id = this.id(length)?,
+                (4, Bytes(length)) => this.collector.span.parent_id = this.id(length)?,
+                (5, Bytes(length)) => {
+                    this.input.read_start(length, NAME_BYTES_MAX, &mut this.text)?;
+                    let is_raw_request = this.text == RAW_REQUEST_SPAN.as_bytes();
+                    this.collector.span.is_raw_request = is_raw_request;
                 }
-                _ => self.pass(content, end)?,
+                (6, Varint(kind)) => this.collector.span.is_server = kind == SERVER,
+                (7, Fixed64(ns)) => this.collector.span.start_ns = ns,
+                (8, Fixed64(ns)) => this.collector.span.end_ns = ns,
+                (9, Bytes(length)) => this.attribute(length, AttrOwner::Span)?,
+                (11, Bytes(length)) => this.event(length)?,
+                (15, Bytes(length)) => this.status(length)?,
+                _ => {}
             }
-        }
-        Ok(())
-    }
-
-    fn span(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        self.collector.begin_span();
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.collector.span.trace_id = self.id(length)?,
-                (2, Content::Bytes(length)) => self.collector.span.span_id = self.id(length)?,
-                (4, Content::Bytes(length)) => self.collector.span.parent_id = self.id(length)?,
-                (5, Content::Bytes(length)) => {
-                    self.input.read_start(length, NAME_BYTES_MAX, &mut self.text)?;
-                    let is_raw_request = self.text == RAW_REQUEST_SPAN.as_bytes();
-                    self.collector.span.is_raw_request = is_raw_request;
-                }
-                (6, Content::Varint(kind)) => self.collector.span.is_server = kind == SERVER,
-                (7, Content::Fixed64(ns)) => self.collector.span.start_ns = ns,
-                (8, Content::Fixed64(ns)) => self.collector.span.end_ns = ns,
-                (9, Content::Bytes(length)) => self.attribute(length, Owner::Span)?,
-                (11, Content::Bytes(length)) => self.event(length)?,
-                (15, Content::Bytes(length)) => self.status(length)?,
-                _ => self.pass(content, end)?,
-            }
-        }
+            Ok(())
+        })?;
         self.collector.end_span()
     }
 
     /// An identity of `N` bytes that are not all zero.
-    fn id<const N: usize>(&mut self, length: u64) -> Result<Option<[u8; N]>, DecodeProblem> {
+    fn id<const N: usize>(&mut self, length: u64) -> Decoded<Option<[u8; N]>> {
         self.input.read_start(length, N + 1, &mut self.text)?;
         let id: Option<[u8; N]> = self.text.as_slice().try_into().ok();
         Ok(id.filter(|id| id.iter().any(|byte| *byte != 0)))
     }
 
-    fn event(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
+    fn event(&mut self, length: u64) -> Decoded {
         let mut at_ns = None;
-        while let Some((number, content)) = self.field(end)? {
+        self.message(length, |this, number, content| {
             match (number, content) {
-                (1, Content::Fixed64(ns)) => at_ns = Some(ns),
-                (2, Content::Bytes(length)) => {
-                    self.input.read_start(length, NAME_BYTES_MAX, &mut self.text)?;
-                    let name = std::str::from_utf8(&self.text).unwrap_or_default();
-                    let span = &mut self.collector.span;
-                    if marks_first_token(name) && span.first_token_ns.is_none() {
-                        span.first_token_ns = at_ns;
+                (1, Fixed64(ns)) => at_ns = Some(ns),
+                (2, Bytes(length)) => {
+                    this.input.read_start(length, NAME_BYTES_MAX, &mut this.text)?;
+                    let first_token_ns = &mut this.collector.span.first_token_ns;
+                    if marks_first_token(utf8(&this.text)) && first_token_ns.is_none() {
+                        *first_token_ns = at_ns;
                     }
                 }
-                (3, Content::Bytes(length)) => self.attribute(length, Owner::Exception)?,
-                _ => self.pass(content, end)?,
+                (3, Bytes(length)) => this.attribute(length, AttrOwner::Exception)?,
+                _ => {}
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn status(&mut self, length: u64) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        while let Some((number, content)) = self.field(end)? {
+    fn status(&mut self, length: u64) -> Decoded {
+        self.message(length, |this, number, content| {
             match (number, content) {
-                (2, Content::Bytes(length)) => {
-                    let message = self.start_of_text(length, super::keys::MESSAGE_BYTES_MAX)?;
-                    self.collector.span.status_message = message;
+                (2, Bytes(length)) => {
+                    this.input.read_start(length, MESSAGE_BYTES_MAX, &mut this.text)?;
+                    this.collector.span.status_message =
+                        ErrorHints::search(valid_start(&this.text));
                 }
-                (3, Content::Varint(code)) => self.collector.span.is_error = code == ERROR,
-                _ => self.pass(content, end)?,
+                (3, Varint(code)) => this.collector.span.is_error = code == ERROR,
+                _ => {}
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn start_of_text(&mut self, length: u64, most: usize) -> Result<Message, DecodeProblem> {
-        self.input.read_start(length, most, &mut self.text)?;
-        Ok(Message::search(valid_start(&self.text)))
-    }
-
-    fn attribute(&mut self, length: u64, owner: Owner) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
+    fn attribute(&mut self, length: u64, owner: AttrOwner) -> Decoded {
         let mut take = None;
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => {
-                    self.input.read_start(length, KEY_BYTES_MAX + 1, &mut self.text)?;
-                    let key = std::str::from_utf8(&self.text).unwrap_or_default();
-                    take = self.collector.wants(owner, key);
+        self.message(length, |this, number, content| {
+            match (number, content, take) {
+                (1, Bytes(length), _) => {
+                    this.input.read_start(length, KEY_BYTES_MAX + 1, &mut this.text)?;
+                    take = this.collector.wants(owner, utf8(&this.text));
                 }
-                (2, Content::Bytes(length)) => match take {
-                    Some(take) => self.value(length, take)?,
-                    None => self.input.skip(length)?,
-                },
-                _ => self.pass(content, end)?,
+                (2, Bytes(length), Some(take)) => this.value(length, take)?,
+                _ => {}
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn value(&mut self, length: u64, take: Take) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.text_value(length, take)?,
-                (2, Content::Varint(value)) => {
-                    self.collector.take_value(take, Value::Bool(value != 0));
-                }
-                (3, Content::Varint(value)) => {
-                    self.collector.take_value(take, Value::Int(value.cast_signed()));
-                }
-                (4, Content::Fixed64(bits)) => {
-                    self.collector.take_value(take, Value::Float(f64::from_bits(bits)));
-                }
-                (5, Content::Bytes(length)) => self.first_of_array(length, take)?,
-                _ => self.pass(content, end)?,
-            }
-        }
-        Ok(())
+    fn value(&mut self, length: u64, take: AttrTarget) -> Decoded {
+        self.message(length, |this, number, content| {
+            let value = match (number, content) {
+                (1, Bytes(length)) => return this.text_value(length, take),
+                (2, Varint(value)) => LooseValue::Bool(value != 0),
+                (3, Varint(value)) => LooseValue::Int(value.cast_signed()),
+                (4, Fixed64(bits)) => LooseValue::Float(f64::from_bits(bits)),
+                (5, Bytes(length)) => return this.first_of_array(length, take),
+                _ => return Ok(()),
+            };
+            this.collector.take_value(take, value);
+            Ok(())
+        })
     }
 
-    fn text_value(&mut self, length: u64, take: Take) -> Result<(), DecodeProblem> {
-        let most = take.bytes_max();
-        let is_too_long = length > u64::try_from(most).unwrap_or(u64::MAX);
+    fn text_value(&mut self, length: u64, take: AttrTarget) -> Decoded {
+        let bytes_max = take.bytes_max();
+        let is_too_long = length > bytes_max as u64;
         if is_too_long && !take.is_cut() {
-            return self.input.skip(length);
+            return Ok(());
         }
-        self.input.read_start(length, most, &mut self.text)?;
+        self.input.read_start(length, bytes_max, &mut self.text)?;
         let text =
             if is_too_long { Ok(valid_start(&self.text)) } else { std::str::from_utf8(&self.text) };
         if let Ok(text) = text {
@@ -315,40 +272,27 @@ impl<R: Read> Walker<'_, '_, R> {
         Ok(())
     }
 
-    fn first_of_array(&mut self, length: u64, take: Take) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
+    /// The text of the first value of an array.
+    fn first_of_array(&mut self, length: u64, take: AttrTarget) -> Decoded {
         let mut is_first = true;
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) if is_first => {
-                    is_first = false;
-                    self.text_in_array(length, take)?;
-                }
-                _ => self.pass(content, end)?,
+        self.message(length, |this, number, content| match (number, content) {
+            (1, Bytes(length)) if std::mem::take(&mut is_first) => {
+                this.message(length, |this, number, content| match (number, content) {
+                    (1, Bytes(length)) => this.text_value(length, take),
+                    _ => Ok(()),
+                })
             }
-        }
-        Ok(())
-    }
-
-    fn text_in_array(&mut self, length: u64, take: Take) -> Result<(), DecodeProblem> {
-        let end = self.end_of(length, u64::MAX)?;
-        while let Some((number, content)) = self.field(end)? {
-            match (number, content) {
-                (1, Content::Bytes(length)) => self.text_value(length, take)?,
-                _ => self.pass(content, end)?,
-            }
-        }
-        Ok(())
+            _ => Ok(()),
+        })
     }
 }
 
-/// The part of the bytes that is text.
+/// The text; empty if it is not UTF-8.
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The valid UTF-8 at the start of `bytes`.
 fn valid_start(bytes: &[u8]) -> &str {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => bytes
-            .get(..error.valid_up_to())
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default(),
-    }
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }

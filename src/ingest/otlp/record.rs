@@ -1,17 +1,17 @@
-//! From a call to a record, by the same rules as every other record.
+//! Turns a call into a record, by the same rules as every other record.
 
 use super::call::Call;
 use crate::ingest::wire::{Draft, Field, FieldCounts, RecordContext, RecordProblem};
-use crate::model::{Name, Outcome, RequestRecord};
+use crate::model::{Outcome, RequestRecord};
 
-/// Nanoseconds of a millisecond.
+/// Nanoseconds per millisecond.
 const NS_PER_MS: u64 = 1_000_000;
 
 impl Call {
-    /// The record of the call; `space` is its space when the span names none.
+    /// The record of the call; `space` is its space if the span names none.
     ///
     /// # Errors
-    /// When the call lies in the future or long ago; the problem says so.
+    /// If the call is too far in the future or the past; the problem says so.
     pub fn to_record(
         &self,
         context: &RecordContext,
@@ -21,33 +21,32 @@ impl Call {
         draft.set(Field::RequestId, self.id());
         draft.set(Field::StartedAt, self.start_ns / NS_PER_MS);
         draft.set(Field::Operation, self.operation);
-        set_name(&mut draft, Field::Provider, self.provider.as_ref());
-        set_name(&mut draft, Field::Model, self.model.as_ref());
-        set_name(&mut draft, Field::User, self.user.as_ref());
-        set_name(&mut draft, Field::Session, self.session.as_ref());
-        set_name(&mut draft, Field::ProviderResponseId, self.response_id.as_ref());
-        set_name(&mut draft, Field::FinishReason, self.finish_reason.as_ref());
-        set_name(&mut draft, Field::ErrorCode, self.error_code.as_ref());
-        if let Some(space) = self.space.as_deref().or(space) {
-            draft.set(Field::Space, space);
-        }
-        for (field, number) in [
-            (Field::PromptTokens, self.prompt_tokens),
-            (Field::CompletionTokens, self.completion_tokens),
-            (Field::CachedPromptTokens, self.cached_prompt_tokens),
-            (Field::ReasoningTokens, self.reasoning_tokens),
-            (Field::Cost, self.cost_usd),
-        ] {
-            if let Some(number) = number {
-                draft.set(field, number);
-            }
+        draft.set(Field::Provider, self.provider.as_deref());
+        draft.set(Field::Model, self.model.as_deref());
+        draft.set(Field::User, self.user.as_deref());
+        draft.set(Field::Session, self.session.as_deref());
+        draft.set(Field::Space, self.space.as_deref().or(space));
+        draft.set(Field::ProviderResponseId, self.response_id.as_deref());
+        draft.set(Field::FinishReason, self.finish_reason.as_deref());
+        draft.set(Field::ErrorCode, self.error_code.as_deref());
+        draft.set(Field::PromptTokens, self.prompt_tokens);
+        draft.set(Field::CompletionTokens, self.completion_tokens);
+        draft.set(Field::CachedPromptTokens, self.cached_prompt_tokens);
+        draft.set(Field::ReasoningTokens, self.reasoning_tokens);
+        draft.set(Field::Cost, self.cost_usd);
+        draft.set(Field::HttpStatus, self.http_status.map(u64::from));
+        draft.set(Field::Streamed, self.streamed);
+        draft.set(Field::CacheHit, self.cache_hit);
+        match self.outcome {
+            Outcome::Success => {}
+            Outcome::Error(kind) => draft.set(Field::ErrorType, kind.as_str()),
+            Outcome::Cancelled => draft.set(Field::Cancelled, true),
         }
         self.set_latencies(&mut draft);
-        self.set_outcome(&mut draft);
         draft.check(context, &mut FieldCounts::default())
     }
 
-    /// Trace and span in hexadecimal digits: a span that is sent again is the same request.
+    /// Trace id and span id in hexadecimal digits, so that a span sent again is the same request.
     pub fn id(&self) -> String {
         let hex = data_encoding::HEXLOWER;
         let mut id = hex.encode(&self.trace_id);
@@ -65,34 +64,7 @@ impl Call {
         let parts_ms = llm_ms + self.context_ms.unwrap_or(0.0);
         draft.set(Field::LlmLatency, llm_ms);
         draft.set(Field::TotalLatency, self.total_ms.unwrap_or(0.0).max(parts_ms));
-        if let Some(context_ms) = self.context_ms {
-            draft.set(Field::ContextLatency, context_ms);
-        }
-        if let Some(first_ms) = self.time_to_first_token_ms {
-            draft.set(Field::TimeToFirstToken, first_ms.min(llm_ms));
-        }
-    }
-
-    fn set_outcome(&self, draft: &mut Draft<'_>) {
-        match self.outcome {
-            Outcome::Success => {}
-            Outcome::Error(kind) => draft.set(Field::ErrorType, kind.as_str()),
-            Outcome::Cancelled => draft.set(Field::Cancelled, true),
-        }
-        if let Some(status) = self.http_status {
-            draft.set(Field::HttpStatus, u64::from(status));
-        }
-        if let Some(streamed) = self.streamed {
-            draft.set(Field::Streamed, streamed);
-        }
-        if let Some(hit) = self.cache_hit {
-            draft.set(Field::CacheHit, hit);
-        }
-    }
-}
-
-fn set_name<'a>(draft: &mut Draft<'a>, field: Field, name: Option<&'a Name>) {
-    if let Some(name) = name {
-        draft.set(field, name.as_str());
+        draft.set(Field::ContextLatency, self.context_ms);
+        draft.set(Field::TimeToFirstToken, self.time_to_first_token_ms.map(|ms| ms.min(llm_ms)));
     }
 }

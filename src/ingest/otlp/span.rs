@@ -1,9 +1,9 @@
-//! The view of a span that both encodings end in: identities, times, and the few values that are asked.
+//! A decoded span: identities, times, and the few attributes that are read.
 
-use super::blob::{Leaf, leaves};
-use super::keys::{Reading, Slot, Wanted};
-use super::message::Message;
-use super::value::Value;
+use super::blob::{BlobValue, leaves};
+use super::error_hints::ErrorHints;
+use super::keys::{Attr, RankedAttr, TextReading};
+use crate::ingest::wire::LooseValue;
 use crate::model::Name;
 
 /// Identity of a trace.
@@ -11,54 +11,54 @@ pub(super) type TraceId = [u8; 16];
 /// Identity of a span in its trace.
 pub(super) type SpanId = [u8; 8];
 
-/// Where the spans of a group come from.
+/// The instrumentation that sent a group of spans.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scope {
-    /// Stands for the name.
+pub(super) struct Instrumentation {
+    /// Hash of the name.
     pub(super) hash: u64,
-    /// `litellm`, whose spans are sent twice.
+    /// LiteLLM, which sends two spans for each call.
     pub(super) is_litellm: bool,
     /// Logfire, which streams a call as two spans.
     pub(super) is_logfire: bool,
     /// Strands, which measures in milliseconds.
     pub(super) is_strands: bool,
-    /// Its spans are not wanted.
+    /// The configuration ignores its spans.
     pub(super) is_ignored: bool,
 }
 
-/// The values that were found, each of the lowest rank.
+/// The values of a span, each from the key with the lowest rank.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attributes {
-    /// By slot; short, because a span has few of them.
-    values: Vec<(Wanted, Value)>,
-    /// What was found in structured values.
-    pub(super) details: Details,
-    /// What was found in messages.
-    pub(super) message: Message,
+    /// By property; a short list, because a span has few of them.
+    values: Vec<(RankedAttr, LooseValue)>,
+    /// Values found in structured attributes.
+    pub(super) details: SpanDetails,
+    /// Values found in messages.
+    pub(super) message: ErrorHints,
 }
 
 impl Attributes {
-    /// Takes a value, unless a better one is there.
-    pub(super) fn offer(&mut self, wanted: Wanted, value: Value) {
-        match self.values.iter_mut().find(|(known, _)| known.slot == wanted.slot) {
+    /// Stores a value, unless one of a lower rank is present.
+    pub(super) fn offer(&mut self, wanted: RankedAttr, value: LooseValue) {
+        match self.values.iter_mut().find(|(known, _)| known.attr == wanted.attr) {
             Some(known) if known.0.rank > wanted.rank => *known = (wanted, value),
             Some(_) => {}
             None => self.values.push((wanted, value)),
         }
     }
 
-    /// Takes a text as its slot wants it read.
-    pub(super) fn offer_text(&mut self, wanted: Wanted, text: &str) {
-        match wanted.slot.reading() {
-            Reading::Structured => self.details.search(wanted.slot, text),
-            Reading::Message => self.message.fill(Message::search(text)),
-            Reading::Short => {
+    /// Stores a text as its property is read.
+    pub(super) fn offer_text(&mut self, wanted: RankedAttr, text: &str) {
+        match wanted.attr.reading() {
+            TextReading::Structured => self.details.search(wanted.attr, text),
+            TextReading::Message => self.message.fill(ErrorHints::search(text)),
+            TextReading::Short => {
                 // Some emitters send an array as a text.
-                let text = match wanted.slot {
-                    Slot::FinishReason => first_of_list(text),
+                let text = match wanted.attr {
+                    Attr::FinishReason => first_of_list(text),
                     _ => text,
                 };
-                if let Some(value) = Value::text_of(text) {
+                if let Some(value) = LooseValue::text_of(text) {
                     self.offer(wanted, value);
                 }
             }
@@ -66,31 +66,28 @@ impl Attributes {
     }
 
     /// A value.
-    pub(super) fn get(&self, slot: Slot) -> Option<&Value> {
-        self.values.iter().find(|(known, _)| known.slot == slot).map(|(_, value)| value)
+    pub(super) fn get(&self, attr: Attr) -> Option<&LooseValue> {
+        self.values.iter().find(|(known, _)| known.attr == attr).map(|(_, value)| value)
     }
 
     /// A value as a text, when it is one.
-    pub(super) fn text(&self, slot: Slot) -> Option<&str> {
-        match self.get(slot)? {
-            Value::Text(text) => Some(text),
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => None,
-        }
+    pub(super) fn text(&self, attr: Attr) -> Option<&str> {
+        self.get(attr)?.as_text()
     }
 
     /// A value as an identifier.
-    pub(super) fn name(&self, slot: Slot) -> Option<Name> {
-        self.get(slot)?.to_name()
+    pub(super) fn name(&self, attr: Attr) -> Option<Name> {
+        self.get(attr)?.to_name()
     }
 
     /// A value as a number.
-    pub(super) fn number(&self, slot: Slot) -> Option<f64> {
-        self.get(slot)?.to_number()
+    pub(super) fn number(&self, attr: Attr) -> Option<f64> {
+        self.get(attr)?.to_number()
     }
 
     /// A value as a boolean.
-    pub(super) fn boolean(&self, slot: Slot) -> Option<bool> {
-        self.get(slot)?.to_bool()
+    pub(super) fn boolean(&self, attr: Attr) -> Option<bool> {
+        self.get(attr)?.to_bool()
     }
 }
 
@@ -102,14 +99,14 @@ fn first_of_list(text: &str) -> &str {
     first.trim_matches(['"', '\''])
 }
 
-/// What structured values told.
+/// Values found in structured attributes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Details {
-    /// The model that was asked.
+pub(super) struct SpanDetails {
+    /// The requested model.
     pub(super) model: Option<Name>,
-    /// Who asked.
+    /// The user.
     pub(super) user: Option<Name>,
-    /// Whether the answer was asked for as a stream.
+    /// Whether a streamed response was requested.
     pub(super) streamed: Option<bool>,
     /// Input tokens.
     pub(super) input: Option<f64>,
@@ -127,36 +124,36 @@ pub(super) struct Details {
     pub(super) cost: Option<f64>,
 }
 
-impl Details {
-    fn search(&mut self, slot: Slot, text: &str) {
-        leaves(text, |parent, key, leaf| match slot {
-            Slot::Invocation => self.invocation(parent, key, leaf),
-            Slot::Usage => self.usage(parent, key, leaf),
-            Slot::InputDetails => match key {
+impl SpanDetails {
+    fn search(&mut self, attr: Attr, text: &str) {
+        leaves(text, |parent, key, leaf| match attr {
+            Attr::Invocation => self.invocation(parent, key, leaf),
+            Attr::Usage => self.usage(parent, key, leaf),
+            Attr::InputDetails => match key {
                 "cache_read" => set(&mut self.cache_read, leaf.number()),
                 "cache_creation" => set(&mut self.cache_write, leaf.number()),
                 _ => {}
             },
-            Slot::OutputDetails if key == "reasoning" => set(&mut self.reasoning, leaf.number()),
-            Slot::CostDetails if parent.is_empty() && key == "total" => {
+            Attr::OutputDetails if key == "reasoning" => set(&mut self.reasoning, leaf.number()),
+            Attr::CostDetails if parent.is_empty() && key == "total" => {
                 set(&mut self.cost, leaf.number());
             }
             _ => {}
         });
     }
 
-    fn invocation(&mut self, parent: &str, key: &str, leaf: Leaf<'_>) {
+    fn invocation(&mut self, parent: &str, key: &str, leaf: BlobValue<'_>) {
         match (parent, key, leaf) {
             ("", "model", _) => set(&mut self.model, leaf.name()),
-            ("", "stream", Leaf::Bool(value)) => set(&mut self.streamed, Some(value)),
+            ("", "stream", BlobValue::Bool(value)) => set(&mut self.streamed, Some(value)),
             ("", "user", _) | ("metadata", "user_id", _) => set(&mut self.user, leaf.name()),
             _ => {}
         }
     }
 
-    fn usage(&mut self, parent: &str, key: &str, leaf: Leaf<'_>) {
+    fn usage(&mut self, parent: &str, key: &str, leaf: BlobValue<'_>) {
         let Some(number) = leaf.number() else { return };
-        let slot = match (parent, key) {
+        let value = match (parent, key) {
             ("", "prompt_tokens" | "input_tokens") => &mut self.input,
             ("", "input") => &mut self.uncached_input,
             ("", "completion_tokens" | "output_tokens" | "output") => &mut self.output,
@@ -171,49 +168,47 @@ impl Details {
             | ("output_token_details", "reasoning") => &mut self.reasoning,
             _ => return,
         };
-        set(slot, Some(number));
+        set(value, Some(number));
     }
 }
 
-/// The first value counts.
-fn set<T>(slot: &mut Option<T>, value: Option<T>) {
-    if slot.is_none() {
-        *slot = value;
-    }
+/// The first value wins.
+fn set<T>(target: &mut Option<T>, value: Option<T>) {
+    *target = target.take().or(value);
 }
 
-/// A span as it was read.
+/// A decoded span.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawSpan {
-    /// Identity of its trace; `None` when it has none that is valid.
+    /// Trace id; `None` if it is missing or invalid.
     pub(super) trace_id: Option<TraceId>,
-    /// Its identity.
+    /// Span id.
     pub(super) span_id: Option<SpanId>,
     /// The span around it.
     pub(super) parent_id: Option<SpanId>,
-    /// Start in nanoseconds since 1970; 0 when it is not known.
+    /// Start in Unix nanoseconds; 0 if unknown.
     pub(super) start_ns: u64,
-    /// End in nanoseconds since 1970.
+    /// End in Unix nanoseconds.
     pub(super) end_ns: u64,
     /// It is the server's side of a request.
     pub(super) is_server: bool,
-    /// Its status says so.
+    /// The status is an error.
     pub(super) is_error: bool,
-    /// Its name is the one of LiteLLM's second span of a call.
+    /// The name is that of LiteLLM's second span of a call.
     pub(super) is_raw_request: bool,
-    /// When the first generated token came.
+    /// Time of the first generated token, in Unix nanoseconds.
     pub(super) first_token_ns: Option<u64>,
-    /// Type of the exception that was recorded.
+    /// Type of the recorded exception.
     pub(super) exception_type: Option<Name>,
-    /// What the exception's message told.
-    pub(super) exception_message: Message,
-    /// What the status' message told.
-    pub(super) status_message: Message,
-    /// The values that are asked.
+    /// Values found in the exception's message.
+    pub(super) exception_message: ErrorHints,
+    /// Values found in the message of the status.
+    pub(super) status_message: ErrorHints,
+    /// The attributes that are read.
     pub(super) attributes: Attributes,
 }
 
-/// The names of events that mark the first generated token.
+/// Whether an event with this name marks the first generated token.
 pub(super) fn marks_first_token(event: &str) -> bool {
     matches!(
         event,

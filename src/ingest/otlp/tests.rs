@@ -1,4 +1,4 @@
-//! Bodies in both encodings: what is malformed never panics, and what is not wanted is never kept.
+//! Bodies in both encodings: malformed input never panics, and unknown attributes are never kept.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -213,7 +213,7 @@ fn times_are_read_however_json_writes_a_whole_number() {
         let batch = read(TraceFormat::Json, body.as_bytes()).unwrap();
         assert_eq!(batch.calls.first().map(|call| call.start_ns), start_ns, "{time}");
         assert_eq!(batch.invalid, usize::from(start_ns.is_none()), "{time}");
-        assert!(batch.places[0].is_server);
+        assert!(batch.nodes[0].is_server);
     }
 }
 
@@ -224,17 +224,17 @@ fn a_call_is_seen_when_it_is_kept_and_not_before() {
     let resolved = |sender: &str, batch: &SpanBatch| recent.resolve(sender, batch.clone());
     // Of a batch that failed nothing is known.
     drop(resolved("a", &outer).unwrap());
-    let (calls, held) = resolved("a", &inner).unwrap();
+    let (calls, pending) = resolved("a", &inner).unwrap();
     assert_eq!(calls.len(), 1);
-    drop(held);
+    drop(pending);
     // Nobody can say before the other batch is on disk, but another sender need not ask.
-    let (calls, held) = resolved("a", &outer).unwrap();
+    let (calls, pending) = resolved("a", &outer).unwrap();
     assert_eq!(calls.len(), 1);
-    let undecided = resolved("a", &inner).unwrap_err();
-    assert!(!recent.wait(undecided, Duration::from_millis(1)));
+    let awaited = resolved("a", &inner).unwrap_err();
+    assert!(!recent.wait(awaited, Duration::from_millis(1)));
     assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
-    held.keep();
-    assert!(recent.wait(undecided, Duration::from_millis(1)));
+    pending.keep();
+    assert!(recent.wait(awaited, Duration::from_millis(1)));
     assert_eq!(resolved("a", &inner).unwrap().0.len(), 0, "it is inside the other one");
     assert_eq!(resolved("b", &inner).unwrap().0.len(), 1);
 }
@@ -249,9 +249,9 @@ fn calls_inside_each_other_are_inside_nothing() {
         (&[(1, 0), (2, 1), (3, 2)], 1),
     ] {
         let recent = Arc::<RecentSpans>::default();
-        let (calls, held) = recent.resolve("a", chats(spans)).unwrap();
+        let (calls, pending) = recent.resolve("a", chats(spans)).unwrap();
         assert_eq!(calls.len(), stay, "{spans:?}");
-        held.keep();
+        pending.keep();
     }
 }
 

@@ -1,8 +1,9 @@
-//! A body as it arrives, its records as they become complete, and what is said about the others.
+//! Turns a body that arrives in pieces into records and rejections.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::BufRead;
 
 use super::draft::{as_text, parse_first};
+use super::inflated::filled;
 use super::scan::next_object;
 use super::{
     BodyProblem, Draft, FieldCounts, Framing, MAX_RECORD_BYTES, Piece, RecordContext,
@@ -10,9 +11,9 @@ use super::{
 };
 use crate::model::RequestRecord;
 
-/// Objects that may stand on one line of NDJSON: whoever writes more has forgotten the line ends.
+/// Maximum number of objects on one line of NDJSON; a sender of more has forgotten the line ends.
 const OBJECTS_ON_LINE_MAX: usize = 1_000;
-/// Bytes parsed at a time, after which full batches are handed over.
+/// Bytes parsed at a time, after which a full batch is passed on.
 const STEP_BYTES: usize = 16 << 10;
 
 /// Records in the order of the body, with their positions in it.
@@ -20,34 +21,34 @@ const STEP_BYTES: usize = 16 << 10;
 pub struct ParsedRecords {
     /// The records.
     pub records: Vec<RequestRecord>,
-    /// Position in the body of each of `records`, from 0.
+    /// Position in the body of each record, from 0.
     pub indexes: Vec<usize>,
 }
 
-/// What became of a body.
+/// The records and rejections of a body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BatchReport {
-    /// Records not yet taken.
+    /// Records that are not yet taken.
     pub parsed: ParsedRecords,
-    /// All records of the body, the rejected ones included.
+    /// Number of records in the body, including rejected ones.
     pub total_records: usize,
-    /// Records that were not accepted.
+    /// Rejected records.
     pub rejections: Rejections,
     /// Position of the first record that was not read, because [too many](Rejections::IN_A_ROW_MAX) in a row before it
     /// were rejected.
     pub unread_from: Option<usize>,
-    /// Fields that were not kept.
+    /// Fields that were not stored.
     pub fields: FieldCounts,
 }
 
-/// Takes the records that are complete; an error ends the reading.
+/// Receives complete records; an error stops the reading.
 pub type OnRecords<'e> = &'e mut dyn FnMut(ParsedRecords) -> Result<(), BodyProblem>;
 
-/// Reads a body to its end. Whenever at least `batch_records` are complete they go to `on_records`, and the last ones
-/// when the body has ended well.
+/// Reads a body to its end. Passes on every `batch_records` complete records or slightly more, and the last ones once
+/// the body has ended without an error.
 ///
 /// # Errors
-/// When the body cannot be read on or is not JSON at all, and whatever `on_records` returns.
+/// If the body cannot be read or is not JSON at all, and whatever `on_records` returns.
 pub fn read_records(
     mut reader: impl BufRead,
     context: RecordContext,
@@ -57,14 +58,12 @@ pub fn read_records(
 ) -> Result<BatchReport, BodyProblem> {
     let mut parser = BatchParser::new(context, framing);
     while !parser.has_given_up() {
-        let bytes = match reader.fill_buf() {
-            Ok([]) => break,
-            Ok(bytes) => bytes.get(..bytes.len().min(STEP_BYTES)).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let count = bytes.len();
-        parser.push(bytes)?;
+        let bytes = filled(&mut reader)?;
+        let count = bytes.len().min(STEP_BYTES);
+        if count == 0 {
+            break;
+        }
+        parser.push(bytes.get(..count).unwrap_or_default())?;
         reader.consume(count);
         if parser.waiting_records() >= batch_records {
             on_records(parser.take_records())?;
@@ -103,11 +102,11 @@ pub fn read_records(
 pub struct BatchParser {
     splitter: Splitter,
     framing: Framing,
-    batch: Batch,
+    batch: BatchBuilder,
 }
 
 #[derive(Debug)]
-struct Batch {
+struct BatchBuilder {
     context: RecordContext,
     report: BatchReport,
     any_object: bool,
@@ -116,14 +115,14 @@ struct Batch {
 impl BatchParser {
     /// A parser for one body.
     pub fn new(context: RecordContext, framing: Framing) -> Self {
-        let batch = Batch { context, report: BatchReport::default(), any_object: false };
+        let batch = BatchBuilder { context, report: BatchReport::default(), any_object: false };
         Self { splitter: Splitter::new(framing), framing, batch }
     }
 
-    /// Takes the next bytes of the body; after [giving up](Self::has_given_up) they are ignored.
+    /// Parses the next bytes of the body; after [giving up](Self::has_given_up) they are ignored.
     ///
     /// # Errors
-    /// When the body cannot be read on; records that were complete before may still be taken.
+    /// If the body cannot be read further; earlier records can still be taken.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), BodyProblem> {
         if self.has_given_up() {
             return Ok(());
@@ -132,17 +131,17 @@ impl BatchParser {
         splitter.push(bytes, &mut |piece| batch.add(piece))
     }
 
-    /// Records that became complete since the last call.
+    /// Removes and returns the complete records.
     pub fn take_records(&mut self) -> ParsedRecords {
         std::mem::take(&mut self.batch.report.parsed)
     }
 
-    /// Whether too many records in a row were rejected: the rest of the body is not read.
+    /// Whether too many records in a row were rejected, so that the rest of the body is not read.
     pub const fn has_given_up(&self) -> bool {
         self.batch.report.unread_from.is_some()
     }
 
-    /// How many records wait to be taken.
+    /// Number of records that are not yet taken.
     pub const fn waiting_records(&self) -> usize {
         self.batch.report.parsed.records.len()
     }
@@ -150,7 +149,7 @@ impl BatchParser {
     /// Ends the body.
     ///
     /// # Errors
-    /// When the body is empty, cut off or not JSON at all.
+    /// If the body is empty, cut off or not JSON at all.
     pub fn finish(mut self) -> Result<BatchReport, BodyProblem> {
         let given_up = self.has_given_up();
         let Self { splitter, batch, .. } = &mut self;
@@ -170,7 +169,7 @@ impl BatchParser {
     }
 }
 
-impl Batch {
+impl BatchBuilder {
     fn add(&mut self, piece: Piece<'_>) {
         if self.report.unread_from.is_some() {
             return;

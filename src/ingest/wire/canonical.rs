@@ -1,6 +1,8 @@
-//! A record as the flat JSON object of the contract.
+//! Writes a record as the flat JSON object of the ingest contract, and passes its fields to writers of other formats,
+//! such as CSV.
 //!
-//! Written by hand: an export writes ten fields and more of each of millions of records.
+//! The code writes JSON by hand instead of through serde, because an export has millions of records with more than ten
+//! fields each.
 
 use chrono::{Datelike, SecondsFormat, Timelike};
 use compact_str::format_compact;
@@ -10,24 +12,17 @@ use super::Field;
 use crate::model::{LatencyKind, Name, Outcome, RequestId, RequestRecord, Timestamp};
 use crate::privacy::session_name;
 
-/// The record as one line of JSON, without a line end.
-pub fn to_json(record: &RequestRecord) -> String {
-    let mut json = Vec::with_capacity(512);
-    write_json(record, &mut json);
-    String::from_utf8(json).unwrap_or_default()
-}
-
-/// Appends the record to `out` as one line of JSON, without a line end: the flat object of the contract, with `source` and
-/// `outcome`.
+/// Appends the record to `out` as one line of JSON, without a line break: the flat object of the ingest contract, plus
+/// `source`, `api_key` and `outcome`.
 ///
-/// Users show as pseudonyms and sessions as `s_...`; unknown values are left out. Sent back in, the
-/// object gives an equal record, but for its source and who said what it cost.
+/// Users are pseudonyms, sessions `s_...`; unknown values are omitted. Ingesting the object again yields an equal
+/// record, except for the source, the API key and the source of the cost.
 pub fn write_json(record: &RequestRecord, out: &mut Vec<u8>) {
     let start = out.len();
     each_field(record, &mut |name, value| {
         let Some(value) = value else { return };
         out.push(if out.len() == start { b'{' } else { b',' });
-        // Names of the contract need no escaping.
+        // Field names need no escaping.
         out.push(b'"');
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
@@ -39,20 +34,20 @@ pub fn write_json(record: &RequestRecord, out: &mut Vec<u8>) {
 /// The value of one field of a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FieldValue<'a> {
-    /// A text.
+    /// A string.
     Text(&'a str),
-    /// A whole number.
+    /// An integer.
     Number(u64),
-    /// A number with a fraction.
+    /// A decimal number, as the fraction `value / scale`.
     Decimal {
-        /// The number times `scale`.
+        /// The numerator: the number times `scale`.
         value: u64,
-        /// A power of ten.
+        /// The denominator, a power of ten.
         scale: u64,
     },
-    /// Yes or no.
+    /// A boolean.
     Flag(bool),
-    /// A JSON object.
+    /// A value that is already encoded as JSON; written without quotes.
     Object(&'a str),
 }
 
@@ -65,7 +60,7 @@ impl FieldValue<'_> {
         }
     }
 
-    /// Appends the value without the quotes and the escapes of JSON.
+    /// Appends the value as plain text: strings without the quotes and escapes of JSON.
     pub fn write_text(self, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) | Self::Object(text) => out.extend_from_slice(text.as_bytes()),
@@ -76,7 +71,7 @@ impl FieldValue<'_> {
     }
 }
 
-/// Hands every field of a record with its name to `visit`, unknown ones too, always in the same order.
+/// Calls `visit` with the name and value of every field of a record, always in the same order; an unknown value is `None`.
 pub fn each_field(
     record: &RequestRecord,
     visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
@@ -86,7 +81,7 @@ pub fn each_field(
     visit_outcome(record, visit);
 }
 
-/// Who sent what, and when.
+/// Visits the fields for identity, time and dimensions.
 fn visit_identity(
     record: &RequestRecord,
     visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
@@ -95,24 +90,24 @@ fn visit_identity(
         RequestId::Uuid(bytes) => {
             let mut buffer = uuid::Uuid::encode_buffer();
             let id = uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut buffer);
-            visit(Field::RequestId.name(), Some(FieldValue::Text(id)));
+            visit(Field::RequestId.as_str(), Some(FieldValue::Text(id)));
         }
-        RequestId::Text(id) => visit(Field::RequestId.name(), Some(FieldValue::Text(id))),
+        RequestId::Text(id) => visit(Field::RequestId.as_str(), Some(FieldValue::Text(id))),
     }
     let started_at = rfc3339_ms(record.started_at);
-    visit(Field::StartedAt.name(), Some(FieldValue::Text(&started_at)));
+    visit(Field::StartedAt.as_str(), Some(FieldValue::Text(&started_at)));
     visit("source", Some(FieldValue::Text(record.source.as_str())));
-    visit("api_key", text(record.api_key.as_ref()));
-    visit(Field::Operation.name(), text(record.operation.as_ref()));
-    visit(Field::User.name(), text(record.user.as_ref()));
-    visit(Field::Space.name(), text(record.space.as_ref()));
+    visit("api_key", text(record.api_key()));
+    visit(Field::Operation.as_str(), text(record.operation.as_ref()));
+    visit(Field::User.as_str(), text(record.user.as_ref()));
+    visit(Field::Space.as_str(), text(record.space.as_ref()));
     let session = record.session.map(session_name);
-    visit(Field::Session.name(), session.as_deref().map(FieldValue::Text));
-    visit(Field::Provider.name(), text(record.provider.as_ref()));
-    visit(Field::Model.name(), text(record.model.as_ref()));
+    visit(Field::Session.as_str(), session.as_deref().map(FieldValue::Text));
+    visit(Field::Provider.as_str(), text(record.provider.as_ref()));
+    visit(Field::Model.as_str(), text(record.model.as_ref()));
 }
 
-/// What it took.
+/// Visits the fields for latencies, tokens, cost and cache hit.
 fn visit_usage(
     record: &RequestRecord,
     visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
@@ -124,43 +119,44 @@ fn visit_usage(
         (Field::TimeToFirstToken, LatencyKind::TimeToFirstToken),
     ] {
         let ms = record.latency(kind).map(|value| FieldValue::Decimal { value, scale: 1_000 });
-        visit(field.name(), ms);
+        visit(field.as_str(), ms);
     }
     for (field, tokens) in [
         (Field::PromptTokens, record.prompt_tokens),
         (Field::CompletionTokens, record.completion_tokens),
         (Field::CachedPromptTokens, record.cached_prompt_tokens),
-        (Field::CacheWritePromptTokens, record.cache_write_prompt_tokens),
-        (Field::CacheWrite1hPromptTokens, record.cache_write_1h_prompt_tokens),
+        (Field::CacheWritePromptTokens, record.cache_write_prompt_tokens.map(u64::from)),
+        (Field::CacheWrite1hPromptTokens, record.cache_write_1h_prompt_tokens.map(u64::from)),
         (Field::ReasoningTokens, record.reasoning_tokens),
     ] {
-        visit(field.name(), tokens.map(FieldValue::Number));
+        visit(field.as_str(), tokens.map(FieldValue::Number));
     }
     let cost = record.cost_nano_usd.and_then(|nano| u64::try_from(nano).ok());
     let cost = cost.map(|value| FieldValue::Decimal { value, scale: 1_000_000_000 });
-    visit(Field::Cost.name(), cost);
-    visit(Field::CacheHit.name(), Some(FieldValue::Flag(record.cache_hit)));
+    visit(Field::Cost.as_str(), cost);
+    visit(Field::CacheHit.as_str(), Some(FieldValue::Flag(record.cache_hit)));
 }
 
-/// How it ended.
+/// Visits the fields for outcome, response, attempt and tags.
 fn visit_outcome(
     record: &RequestRecord,
     visit: &mut impl FnMut(&'static str, Option<FieldValue<'_>>),
 ) {
     visit("outcome", Some(FieldValue::Text(record.outcome.as_str())));
     let error_type = record.outcome.error_type().map(|kind| FieldValue::Text(kind.as_str()));
-    visit(Field::ErrorType.name(), error_type);
-    visit(Field::ErrorCode.name(), text(record.error_code.as_ref()));
+    visit(Field::ErrorType.as_str(), error_type);
+    visit(Field::ErrorCode.as_str(), text(record.error_code.as_ref()));
     let is_cancelled = record.outcome == Outcome::Cancelled;
-    visit(Field::Cancelled.name(), is_cancelled.then_some(FieldValue::Flag(true)));
+    visit(Field::Cancelled.as_str(), is_cancelled.then_some(FieldValue::Flag(true)));
     let status = record.http_status.map(|status| FieldValue::Number(status.into()));
-    visit(Field::HttpStatus.name(), status);
-    visit(Field::FinishReason.name(), text(record.finish_reason.as_ref()));
-    visit(Field::ServiceTier.name(), text(record.service_tier.as_ref()));
-    visit(Field::Attempt.name(), Some(FieldValue::Number(record.attempt.into())));
-    visit(Field::Streamed.name(), record.streamed.map(FieldValue::Flag));
-    visit(Field::ProviderResponseId.name(), text(record.provider_response_id.as_ref()));
-    // Tags that are not JSON were not written by this program.
+    visit(Field::HttpStatus.as_str(), status);
+    visit(Field::FinishReason.as_str(), text(record.finish_reason.as_ref()));
+    visit(Field::ServiceTier.as_str(), text(record.service_tier.as_ref()));
+    visit(Field::Attempt.as_str(), Some(FieldValue::Number(record.attempt.into())));
+    visit(Field::Streamed.as_str(), record.streamed.map(FieldValue::Flag));
+    visit(Field::ProviderResponseId.as_str(), text(record.provider_response_id.as_ref()));
+    // Omits tags that are not valid JSON, which would make the whole object invalid; only another program can have
+    // stored them.
     let is_json = |tags: &&str| serde_json::from_str::<IgnoredAny>(tags).is_ok();
     visit("tags", record.tags.as_deref().filter(is_json).map(FieldValue::Object));
 }
@@ -169,7 +165,7 @@ fn text(name: Option<&Name>) -> Option<FieldValue<'_>> {
     name.map(|name| FieldValue::Text(name))
 }
 
-/// RFC 3339 in UTC, with milliseconds.
+/// Formats an instant as RFC 3339 in UTC, with milliseconds.
 fn rfc3339_ms(at: Timestamp) -> Name {
     let utc = at.to_utc();
     let ms = utc.timestamp_subsec_millis();
@@ -200,7 +196,7 @@ fn write_json_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_number(number: u64, out: &mut Vec<u8>) {
-    // The digits from the last to the first; the largest number has twenty.
+    // Fills the buffer from its end; `u64::MAX` has 20 digits.
     let (mut digits, mut at, mut rest) = ([b'0'; 20], 20, number);
     loop {
         at -= 1;
@@ -212,7 +208,7 @@ fn write_number(number: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// `value / scale` in decimal, without zeros at its end and without a fraction where there is none.
+/// Appends `value / scale` as a decimal number, without trailing zeros, and without a decimal point if it is an integer.
 fn write_decimal(value: u64, scale: u64, out: &mut Vec<u8>) {
     write_number(value / scale, out);
     let mut rest = value % scale;
@@ -278,12 +274,14 @@ mod tests {
         let record = RequestRecord::new(RequestId::parse("r"), at, crate::model::Source::Rest);
         let mut names = Vec::new();
         each_field(&record, &mut |name, _| names.push(name));
-        let mut expected: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
+        let mut expected: Vec<_> = Field::ALL.iter().map(|field| field.as_str()).collect();
         expected.extend(["source", "api_key", "outcome", "tags"]);
         names.sort_unstable();
         expected.sort_unstable();
         assert_eq!(names, expected);
         let fields = r#"{"request_id":"r","started_at":"1970-01-01T00:00:00.000Z","source":"rest","cache_hit":false,"outcome":"success","attempt":0}"#;
-        assert_eq!(to_json(&record), fields);
+        let mut json = Vec::new();
+        write_json(&record, &mut json);
+        assert_eq!(String::from_utf8(json).unwrap(), fields);
     }
 }

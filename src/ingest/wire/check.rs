@@ -4,64 +4,53 @@ use std::sync::Arc;
 
 use super::numbers::{as_whole_i64, scaled, whole};
 use super::{Draft, Field, FieldCounts, RecordProblem, Scalar};
+use crate::model::dimension::NONE_NAME;
 use crate::model::record::limits;
 use crate::model::{
-    CostSource, ErrorType, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, Timestamp,
+    CostSource, ErrorType, Name, Outcome, RequestId, RequestRecord, Sender, Source, Timestamp,
 };
 use crate::privacy::{Pseudonymizer, is_label};
 
-/// How a missing dimension shows in answers; sent back in, it means missing.
-const NONE: &str = "(none)";
-/// From here on a time in the future is rather one in a finer unit: the year 4969 in milliseconds.
+/// Minimum time in the future, in Unix milliseconds, that is taken for one in a finer unit: the year 4969.
 const LOOKS_LIKE_MICROSECONDS: i64 = limits::EARLIEST_MS * 100;
 
-/// What the rules need to know besides the record.
+/// What the rules depend on besides the record.
 #[derive(Clone, Debug)]
 pub struct RecordContext {
     /// Time of arrival.
     pub now: Timestamp,
-    /// The latest start that is accepted.
+    /// Maximum accepted start.
     pub latest_start: Timestamp,
-    /// The route by which the records come.
+    /// The route by which the records arrive.
     pub source: Source,
-    /// Makes pseudonyms of identities.
+    /// Converts identities to pseudonyms.
     pub pseudonymizer: Pseudonymizer,
-    /// Makes the identity of a record that has none.
+    /// Generates the id of a record that has none.
     pub new_id: fn(Timestamp) -> RequestId,
-    /// The only spaces that the sender may send records of; `None`: all.
-    pub spaces: Option<Arc<[Name]>>,
-    /// The id of the API key that delivers the records.
-    pub api_key: Option<Name>,
+    /// Who sends the records.
+    pub sender: Option<Arc<Sender>>,
 }
 
 impl RecordContext {
-    /// A context whose new identities are [fresh](fresh_request_id); starts may be as far ahead of `now` as
-    /// [`limits::FUTURE_MS`] says.
+    /// A context with [random ids](fresh_request_id), and starts up to [`limits::FUTURE_MS`] ahead of `now`.
     pub fn new(now: Timestamp, source: Source, pseudonymizer: Pseudonymizer) -> Self {
         let latest_start = now.plus_ms(limits::FUTURE_MS);
         let new_id = fresh_request_id;
-        Self { now, latest_start, source, pseudonymizer, new_id, spaces: None, api_key: None }
+        Self { now, latest_start, source, pseudonymizer, new_id, sender: None }
     }
 
-    /// The same for a sender that may only send records of `spaces`; `None`: of all.
+    /// The same for the records of `sender`.
     #[must_use]
-    pub fn within(mut self, spaces: Option<&[Name]>) -> Self {
-        self.spaces = spaces.map(Arc::from);
-        self
-    }
-
-    /// The same for records that the API key with this id delivers.
-    #[must_use]
-    pub fn delivered_by(mut self, api_key: Option<&Name>) -> Self {
-        self.api_key = api_key.cloned();
+    pub fn sent_by(mut self, sender: Sender) -> Self {
+        self.sender = Some(Arc::new(sender));
         self
     }
 
     fn require_space(&self, space: Option<&Name>) -> Result<(), RecordProblem> {
-        match &self.spaces {
+        match self.sender.as_ref().and_then(|sender| sender.spaces.as_ref()) {
             Some(spaces) if !space.is_some_and(|space| spaces.contains(space)) => {
                 let reason = format!("this key may only send records of {}", spaces.join(", "));
-                Err(RecordProblem::new(Field::Space.name(), reason))
+                Err(Field::Space.problem(reason))
             }
             _ => Ok(()),
         }
@@ -76,44 +65,44 @@ pub fn fresh_request_id(at: Timestamp) -> RequestId {
 }
 
 impl Draft<'_> {
-    /// Makes a record of the draft; values that were dropped as possible content are counted.
+    /// Validates the draft as a record; counts values that are dropped as possible content.
     ///
     /// # Errors
-    /// When a field breaks a rule; the problem names it and says what would be right.
+    /// If a field violates a rule; the problem names the field and what would be right.
     pub fn check(
         self,
         context: &RecordContext,
         counts: &mut FieldCounts,
     ) -> Result<RequestRecord, RecordProblem> {
-        let mut check = Check { draft: &self, context, counts };
+        let mut check = RecordCheck { draft: &self, context, counts };
         let (request_id, started_at, dated_on_arrival) = check.identity()?;
         let mut record = RequestRecord::new(request_id, started_at, context.source);
         record.dated_on_arrival = dated_on_arrival;
-        record.sender_spaces.clone_from(&context.spaces);
-        record.api_key.clone_from(&context.api_key);
+        record.sender.clone_from(&context.sender);
         record.operation = check.label(Field::Operation)?;
-        record.user = check.hashed(Field::User)?.map(|id| context.pseudonymizer.user(id));
-        record.session = check.hashed(Field::Session)?.map(|id| context.pseudonymizer.session(id));
-        record.space = check.dimension(Field::Space)?;
-        record.provider = check.dimension(Field::Provider)?;
-        record.model = check.dimension(Field::Model)?;
+        let user = check.text(Field::User, limits::HASHED_INPUT_BYTES)?;
+        record.user = user.map(|id| context.pseudonymizer.user(id));
+        let session = check.text(Field::Session, limits::HASHED_INPUT_BYTES)?;
+        record.session = session.map(|id| context.pseudonymizer.session(id));
+        // Sent back in, the name of a missing dimension means missing.
+        let dimension = |field| check.name(field).map(|name| name.filter(|name| name != NONE_NAME));
+        record.space = dimension(Field::Space)?;
+        record.provider = dimension(Field::Provider)?;
+        record.model = dimension(Field::Model)?;
         record.latency_us = check.latencies()?;
         record.prompt_tokens = check.tokens(Field::PromptTokens)?;
         record.completion_tokens = check.tokens(Field::CompletionTokens)?;
-        record.cached_prompt_tokens =
-            check.part(Field::CachedPromptTokens, Field::PromptTokens, record.prompt_tokens)?;
-        record.cache_write_prompt_tokens =
-            check.part(Field::CacheWritePromptTokens, Field::PromptTokens, record.prompt_tokens)?;
-        record.cache_write_1h_prompt_tokens = check.part(
-            Field::CacheWrite1hPromptTokens,
-            Field::CacheWritePromptTokens,
-            record.cache_write_prompt_tokens,
-        )?;
-        record.reasoning_tokens = check.part(
-            Field::ReasoningTokens,
-            Field::CompletionTokens,
-            record.completion_tokens,
-        )?;
+        let prompt = (Field::PromptTokens, record.prompt_tokens);
+        record.cached_prompt_tokens = check.part(Field::CachedPromptTokens, prompt)?;
+        let cache_writes = check.part(Field::CacheWritePromptTokens, prompt)?;
+        let written = (Field::CacheWritePromptTokens, cache_writes);
+        let cache_writes_1h = check.part(Field::CacheWrite1hPromptTokens, written)?;
+        // `limits::TOKENS` is below 2^32.
+        record.cache_write_prompt_tokens = cache_writes.and_then(|count| count.try_into().ok());
+        record.cache_write_1h_prompt_tokens =
+            cache_writes_1h.and_then(|count| count.try_into().ok());
+        let completion = (Field::CompletionTokens, record.completion_tokens);
+        record.reasoning_tokens = check.part(Field::ReasoningTokens, completion)?;
         record.cost_nano_usd = check.cost()?;
         record.cost_source = record.cost_nano_usd.map(|_| CostSource::Client);
         record.cache_hit = check.boolean(Field::CacheHit)?.unwrap_or(false);
@@ -131,14 +120,14 @@ impl Draft<'_> {
     }
 }
 
-struct Check<'c, 'a> {
+struct RecordCheck<'c, 'a> {
     draft: &'c Draft<'a>,
     context: &'c RecordContext,
     counts: &'c mut FieldCounts,
 }
 
-impl<'c> Check<'c, '_> {
-    /// Identity, start, and whether the start is the arrival of an id that the sender chose.
+impl<'c> RecordCheck<'c, '_> {
+    /// Id, start, and whether the start is the arrival time although the sender chose the id.
     fn identity(&self) -> Result<(RequestId, Timestamp, bool), RecordProblem> {
         let id = self.name(Field::RequestId)?.map(|id| RequestId::parse(&id));
         let started_at = self.started_at()?;
@@ -155,18 +144,18 @@ impl<'c> Check<'c, '_> {
         }
     }
 
-    /// The start of a record that has none.
+    /// The arrival time, as the start of a record that has none.
     fn arrival(&self) -> Result<Timestamp, RecordProblem> {
         if self.context.now.as_unix_ms() >= limits::EARLIEST_MS {
             return Ok(self.context.now);
         }
         let reason =
             "is missing, and this server's clock is before 2000-01-01; send it, or set the clock";
-        Err(RecordProblem::new(Field::StartedAt.name(), reason))
+        Err(Field::StartedAt.problem(reason))
     }
 
     fn started_at(&self) -> Result<Option<Timestamp>, RecordProblem> {
-        let problem = |reason: &str| RecordProblem::new(Field::StartedAt.name(), reason);
+        let problem = |reason: &str| Field::StartedAt.problem(reason);
         let ms = match self.draft.get(Field::StartedAt) {
             Scalar::Null => return Ok(None),
             Scalar::Int(ms) => *ms,
@@ -194,7 +183,7 @@ impl<'c> Check<'c, '_> {
         }
         let reason = "is a UUIDv7 whose time is before 2000 or more than 48 hours ahead of this server's clock; \
                       send started_at";
-        Err(RecordProblem::new(Field::RequestId.name(), reason))
+        Err(Field::RequestId.problem(reason))
     }
 
     fn time_fault(&self, ms: i64) -> Option<&'static str> {
@@ -216,16 +205,15 @@ impl<'c> Check<'c, '_> {
         })
     }
 
-    /// A trimmed string without control characters, `None` when absent or empty.
+    /// A trimmed string without control characters; `None` if absent or empty.
     fn text(&self, field: Field, max_bytes: usize) -> Result<Option<&'c str>, RecordProblem> {
         let Some(text) = self.untrusted_text(field)? else { return Ok(None) };
-        let problem = |reason: String| RecordProblem::new(field.name(), reason);
         if text.len() > max_bytes {
             let found = text.len();
-            return Err(problem(format!("must have at most {max_bytes} bytes, has {found}")));
+            return Err(field.problem(format!("must have at most {max_bytes} bytes, has {found}")));
         }
         if has_control_characters(text) {
-            return Err(problem("must not contain control characters".to_owned()));
+            return Err(field.problem("must not contain control characters"));
         }
         Ok(Some(text))
     }
@@ -235,13 +223,9 @@ impl<'c> Check<'c, '_> {
             Scalar::Null => Ok(None),
             Scalar::Str(text) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Complex => {
-                Err(RecordProblem::new(field.name(), "must be a string"))
+                Err(field.problem("must be a string"))
             }
         }
-    }
-
-    fn hashed(&self, field: Field) -> Result<Option<&'c str>, RecordProblem> {
-        self.text(field, limits::HASHED_INPUT_BYTES)
     }
 
     fn name(&self, field: Field) -> Result<Option<Name>, RecordProblem> {
@@ -249,17 +233,13 @@ impl<'c> Check<'c, '_> {
         Ok(text.map(|text| self.context.pseudonymizer.identifier(text)))
     }
 
-    fn dimension(&self, field: Field) -> Result<Option<Name>, RecordProblem> {
-        Ok(self.name(field)?.filter(|name| name != NONE))
-    }
-
-    /// A short code. Anything else in its place may be a message, so it is dropped and counted.
+    /// A short code. Any other text may be a message, so it is dropped and counted.
     fn label(&mut self, field: Field) -> Result<Option<Name>, RecordProblem> {
         let Some(text) = self.untrusted_text(field)? else { return Ok(None) };
         if is_label(text) {
             return Ok(Some(self.context.pseudonymizer.identifier(text)));
         }
-        self.counts.dropped(field.name());
+        self.counts.dropped(field.as_str());
         Ok(None)
     }
 
@@ -268,28 +248,25 @@ impl<'c> Check<'c, '_> {
             Scalar::Null => Ok(None),
             Scalar::Bool(value) => Ok(Some(*value)),
             Scalar::Int(_) | Scalar::Float(_) | Scalar::Str(_) | Scalar::Complex => {
-                Err(RecordProblem::new(field.name(), "must be true or false"))
+                Err(field.problem("must be true or false"))
             }
         }
     }
 
-    fn latency(&self, field: Field) -> Result<Option<u64>, RecordProblem> {
-        scaled(field, self.draft.get(field), 1_000, limits::LATENCY_US)
-    }
-
-    /// The four latencies in microseconds, made to fit exactly where only rounding kept them apart.
+    /// The four latencies in microseconds, by `LatencyKind::index`; sums that differ only by rounding are made to fit.
     fn latencies(&self) -> Result<[Option<u64>; 4], RecordProblem> {
-        let total = self.latency(Field::TotalLatency)?;
-        let mut context = self.latency(Field::ContextLatency)?;
-        let sent_llm = self.latency(Field::LlmLatency)?;
+        let latency = |field| scaled(field, self.draft.get(field), 1_000, limits::LATENCY_US);
+        let total = latency(Field::TotalLatency)?;
+        let mut context = latency(Field::ContextLatency)?;
+        let sent_llm = latency(Field::LlmLatency)?;
         let mut llm = sent_llm;
-        let mut first_token = self.latency(Field::TimeToFirstToken)?;
+        let mut first_token = latency(Field::TimeToFirstToken)?;
         if let Some(total) = total {
             let parts = context.unwrap_or(0) + llm.unwrap_or(0);
             let excess = parts.saturating_sub(total);
             if excess > limits::ROUNDING_US {
                 let reason = "is less than context_latency_ms + llm_latency_ms";
-                return Err(RecordProblem::new(Field::TotalLatency.name(), reason));
+                return Err(Field::TotalLatency.problem(reason));
             }
             let from_llm = excess.min(llm.unwrap_or(0));
             llm = llm.map(|us| us - from_llm);
@@ -299,36 +276,27 @@ impl<'c> Check<'c, '_> {
             if first > sent_limit + limits::ROUNDING_US {
                 let limit =
                     if sent_llm.is_some() { Field::LlmLatency } else { Field::TotalLatency };
-                let reason = format!("is more than {}", limit.name());
-                return Err(RecordProblem::new(Field::TimeToFirstToken.name(), reason));
+                let reason = format!("is more than {}", limit.as_str());
+                return Err(Field::TimeToFirstToken.problem(reason));
             }
             first_token = llm.or(total).map(|limit| first.min(limit));
         }
-        let mut latency_us = [None; 4];
-        latency_us[LatencyKind::Total.index()] = total;
-        latency_us[LatencyKind::Context.index()] = context;
-        latency_us[LatencyKind::Llm.index()] = llm;
-        latency_us[LatencyKind::TimeToFirstToken.index()] = first_token;
-        Ok(latency_us)
+        Ok([total, context, llm, first_token])
     }
 
     fn tokens(&self, field: Field) -> Result<Option<u64>, RecordProblem> {
         whole(field, self.draft.get(field), limits::TOKENS)
     }
 
-    /// Tokens that are a part of others.
+    /// Tokens that are a part of those of another field.
     fn part(
         &self,
         field: Field,
-        of: Field,
-        all: Option<u64>,
+        (whole, all): (Field, Option<u64>),
     ) -> Result<Option<u64>, RecordProblem> {
         let part = self.tokens(field)?;
-        if let (Some(part), Some(all)) = (part, all)
-            && part > all
-        {
-            let reason = format!("is a part of {} and must not be more", of.name());
-            return Err(RecordProblem::new(field.name(), reason));
+        if part > all && all.is_some() {
+            return Err(field.problem(format!("is a part of {whole} and must not be more")));
         }
         Ok(part)
     }
@@ -345,23 +313,21 @@ impl<'c> Check<'c, '_> {
             return Ok(if cancelled { Outcome::Cancelled } else { Outcome::Success });
         };
         let kind = ErrorType::parse(kind).ok_or_else(|| {
-            let known: Vec<_> = ErrorType::ALL.iter().map(|kind| kind.as_str()).collect();
-            let reason = format!("must be one of {}", known.join(", "));
-            RecordProblem::new(Field::ErrorType.name(), reason)
+            let known = ErrorType::ALL.map(ErrorType::as_str).join(", ");
+            Field::ErrorType.problem(format!("must be one of {known}"))
         })?;
         if cancelled {
             let reason = "a cancelled request is no error: send either cancelled or error_type";
-            return Err(RecordProblem::new(Field::Cancelled.name(), reason));
+            return Err(Field::Cancelled.problem(reason));
         }
         Ok(Outcome::Error(kind))
     }
 
     fn http_status(&self) -> Result<Option<u16>, RecordProblem> {
         let field = Field::HttpStatus;
-        let Some(status) = whole(field, self.draft.get(field), 599)? else { return Ok(None) };
-        match u16::try_from(status) {
-            Ok(status @ 100..=599) => Ok(Some(status)),
-            _ => Err(RecordProblem::new(field.name(), "must be from 100 to 599")),
+        match whole(field, self.draft.get(field), 599)? {
+            Some(..100) => Err(field.problem("must be from 100 to 599")),
+            status => Ok(status.and_then(|status| u16::try_from(status).ok())),
         }
     }
 

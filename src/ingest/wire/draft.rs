@@ -1,73 +1,89 @@
-//! A record as it was sent: the fields of the contract, nothing checked but that it is JSON.
+//! A record as it was sent: the fields of the contract, not validated except as JSON.
 
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::tags::{Key, Tags};
+use super::tags::{BorrowedKey, Tags};
 use super::{FieldCounts, RecordProblem, Scalar};
+use crate::model::spelling::spelled_enum;
 
-macro_rules! fields {
-    ($($variant:ident = $name:literal),+ $(,)?) => {
-        /// A field of the contract that holds a single value: every one but `tags`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "the variants are the names of the contract")]
-        pub enum Field { $($variant,)+ }
-
-        impl Field {
-            /// Every field.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name in a record.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// The field with this name.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
+spelled_enum! {
+    /// A field of the contract that holds a single value: every one but `tags`.
+    pub enum Field {
+        /// Your id, up to 128 bytes; generated if it is absent.
+        RequestId = "request_id",
+        /// Start of the request: RFC 3339, or milliseconds since 1970 as a number. Default: arrival.
+        StartedAt = "started_at",
+        /// The user, up to 512 bytes; stored as a keyed hash.
+        User = "user",
+        /// Workspace, project or team, up to 128 bytes.
+        Space = "space",
+        /// The session, up to 512 bytes; stored as a keyed hash.
+        Session = "session",
+        /// The provider that runs the model, up to 128 bytes.
+        Provider = "provider",
+        /// Name of the model, up to 128 bytes.
+        Model = "model",
+        /// `chat`, `completion`, `responses`, `embeddings`, or another code of up to 64 bytes.
+        Operation = "operation",
+        /// Time from the start of the request to its end, in milliseconds; at most one day.
+        TotalLatency = "total_latency_ms",
+        /// Time to assemble the context, in milliseconds.
+        ContextLatency = "context_latency_ms",
+        /// Time inside the LLM call, in milliseconds.
+        LlmLatency = "llm_latency_ms",
+        /// Time from the start of the LLM call to the first generated delta, in milliseconds.
+        TimeToFirstToken = "time_to_first_token_ms",
+        /// Input tokens; at most 1,000,000,000.
+        PromptTokens = "prompt_tokens",
+        /// Output tokens; at most 1,000,000,000.
+        CompletionTokens = "completion_tokens",
+        /// The part of `prompt_tokens` served from the provider's prompt cache.
+        CachedPromptTokens = "cached_prompt_tokens",
+        /// The part of `prompt_tokens` written to the provider's prompt cache.
+        CacheWritePromptTokens = "cache_write_prompt_tokens",
+        /// The part of `cache_write_prompt_tokens` that is cached for an hour.
+        CacheWrite1hPromptTokens = "cache_write_1h_prompt_tokens",
+        /// The part of `completion_tokens` spent on reasoning.
+        ReasoningTokens = "reasoning_tokens",
+        /// Cost in US dollars, at most 1,000,000; stored to a billionth.
+        Cost = "cost_usd",
+        /// Whether the application's own response cache served the request; absent: no.
+        CacheHit = "cache_hit",
+        /// The type of the error; present exactly if the request failed.
+        ErrorType = "error_type",
+        /// A short code of the error, up to 64 bytes; never a sentence.
+        ErrorCode = "error_code",
+        /// Whether the caller disconnected: neither success nor error.
+        Cancelled = "cancelled",
+        /// HTTP status of the response, 100 to 599.
+        HttpStatus = "http_status",
+        /// Why the model stopped: `stop`, `length`, or another code of up to 64 bytes.
+        FinishReason = "finish_reason",
+        /// The service tier named in the provider's response, up to 64 bytes.
+        ServiceTier = "service_tier",
+        /// 0 for the first attempt, 1 for the first retry, and so on; at most 1,000.
+        Attempt = "attempt",
+        /// Whether the response was streamed.
+        Streamed = "streamed",
+        /// The provider's id of the response, up to 128 bytes.
+        ProviderResponseId = "provider_response_id",
+    }
 }
 
-fields! {
-    RequestId = "request_id",
-    StartedAt = "started_at",
-    User = "user",
-    Space = "space",
-    Session = "session",
-    Provider = "provider",
-    Model = "model",
-    Operation = "operation",
-    TotalLatency = "total_latency_ms",
-    ContextLatency = "context_latency_ms",
-    LlmLatency = "llm_latency_ms",
-    TimeToFirstToken = "time_to_first_token_ms",
-    PromptTokens = "prompt_tokens",
-    CompletionTokens = "completion_tokens",
-    CachedPromptTokens = "cached_prompt_tokens",
-    CacheWritePromptTokens = "cache_write_prompt_tokens",
-    CacheWrite1hPromptTokens = "cache_write_1h_prompt_tokens",
-    ReasoningTokens = "reasoning_tokens",
-    Cost = "cost_usd",
-    CacheHit = "cache_hit",
-    ErrorType = "error_type",
-    ErrorCode = "error_code",
-    Cancelled = "cancelled",
-    HttpStatus = "http_status",
-    FinishReason = "finish_reason",
-    ServiceTier = "service_tier",
-    Attempt = "attempt",
-    Streamed = "streamed",
-    ProviderResponseId = "provider_response_id",
+impl Field {
+    /// A problem with the value of this field.
+    pub(crate) fn problem(self, reason: impl Into<String>) -> RecordProblem {
+        RecordProblem::new(self.as_str(), reason)
+    }
 }
 
-/// A record as it was sent; [`check`](Draft::check) makes a
-/// [`RequestRecord`](crate::model::RequestRecord) of it.
+/// A record as it was sent; [`check`](Draft::check) validates it as a
+/// [`RequestRecord`](crate::model::RequestRecord).
 ///
-/// Other wire formats fill one with [`set`](Self::set) and get the same rules.
+/// Other wire formats fill a draft with [`set`](Self::set), so that the same rules apply.
 #[derive(Clone, Debug, Default)]
 pub struct Draft<'a> {
     values: [Scalar<'a>; Field::ALL.len()],
@@ -75,21 +91,9 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Sets a field; the last value counts.
+    /// Sets a field; the last value wins, and `None` is an absent field.
     pub fn set(&mut self, field: Field, value: impl Into<Scalar<'a>>) {
-        if let Some(slot) = self.values.get_mut(field as usize) {
-            *slot = value.into();
-        }
-    }
-
-    /// Adds a tag.
-    pub fn add_tag(&mut self, key: &'a str, value: impl Into<Scalar<'a>>) {
-        if !matches!(self.tags, Tags::Object(..)) {
-            self.tags = Tags::Object(Vec::new(), 0);
-        }
-        if let Tags::Object(pairs, _) = &mut self.tags {
-            pairs.push((key.into(), value.into()));
-        }
+        self.values[field as usize] = value.into();
     }
 
     /// Adds a tag that has no key.
@@ -102,16 +106,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A field; [`Scalar::Null`] when it is absent.
-    pub fn get(&self, field: Field) -> &Scalar<'a> {
-        self.values.get(field as usize).unwrap_or(&Scalar::Null)
+    /// The value of a field; [`Scalar::Null`] if it is absent.
+    pub const fn get(&self, field: Field) -> &Scalar<'a> {
+        &self.values[field as usize]
     }
 }
 
-/// Reads one record; fields that are not kept are counted by name and never allocated.
+/// Parses one record; fields that are not stored are counted by name and never allocated.
 ///
 /// # Errors
-/// When the bytes are not one JSON object in UTF-8.
+/// If the bytes are not one JSON object in UTF-8.
 pub fn parse_record<'a>(
     bytes: &'a [u8],
     counts: &mut FieldCounts,
@@ -128,7 +132,7 @@ pub(super) fn as_text(bytes: &[u8]) -> Result<&str, RecordProblem> {
     })
 }
 
-/// Reads the record at the start of `text`, and whether something follows it.
+/// Parses the record at the start of `text`; also returns whether something follows it.
 pub(super) fn parse_first<'a>(
     text: &'a str,
     counts: &mut FieldCounts,
@@ -144,7 +148,7 @@ pub(super) fn parse_first<'a>(
     }
 }
 
-/// The parser's own words are not repeated, because some of them show what was sent.
+/// The parser's own words are not repeated, because some of them quote the body.
 fn syntax_problem(error: &serde_json::Error, field: Option<Field>) -> RecordProblem {
     let (line, column) = (error.line(), error.column());
     let reason = match error.classify() {
@@ -154,14 +158,14 @@ fn syntax_problem(error: &serde_json::Error, field: Option<Field>) -> RecordProb
         }
     };
     match field {
-        Some(field) => RecordProblem::new(field.name(), reason),
+        Some(field) => field.problem(reason),
         None => RecordProblem::whole(reason),
     }
 }
 
 struct DraftVisitor<'c> {
     counts: &'c mut FieldCounts,
-    /// The field being read, for the message when that fails.
+    /// The current field, for the error message.
     field: &'c mut Option<Field>,
 }
 
@@ -174,7 +178,7 @@ impl<'de> Visitor<'de> for DraftVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut draft = Draft::default();
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(BorrowedKey(key)) = map.next_key()? {
             *self.field = Field::parse(&key);
             if let Some(field) = *self.field {
                 draft.set(field, map.next_value::<Scalar<'de>>()?);
@@ -183,7 +187,7 @@ impl<'de> Visitor<'de> for DraftVisitor<'_> {
             }
             match &*key {
                 "tags" => draft.tags = map.next_value()?,
-                // An exported record says these; they follow from the route and the other fields.
+                // Exported records have these members, which follow from the route and the other fields.
                 "source" | "outcome" | "api_key" => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -208,7 +212,7 @@ mod tests {
     #[test]
     fn every_name_reads_back() {
         for (position, field) in Field::ALL.iter().enumerate() {
-            assert_eq!(Field::parse(field.name()), Some(*field));
+            assert_eq!(Field::parse(field.as_str()), Some(*field));
             assert_eq!(*field as usize, position);
         }
         assert_eq!(Field::parse("tags"), None);

@@ -1,26 +1,26 @@
-//! Fields that were not kept, counted by name.
+//! Counts of fields that were not stored, by name.
 
 use std::collections::BTreeMap;
 
 use crate::model::record::limits;
 use crate::privacy::{is_content_field, is_identifier_text, is_sensitive};
 
-/// Most distinct names counted, `(other)` included: a sender must not make an answer large.
+/// Maximum number of distinct names including `(other)`, so that a sender cannot inflate the response.
 const MAX_NAMES: usize = 50;
-/// Stands for names that cannot be shown and for those past the limit.
+/// Name for names that cannot be shown and for those beyond the limit.
 const OTHER: &str = "(other)";
 
-/// Fields of a batch that were not kept, by name.
+/// Fields of a batch that were not stored, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldCounts {
-    /// Fields that the contract does not know.
+    /// Fields that are not in the contract.
     pub ignored: BTreeMap<String, u64>,
-    /// Fields that may carry content, and values that were no short codes where one belongs.
+    /// Fields that may carry content, and fields for short codes with other values.
     pub dropped_content: BTreeMap<String, u64>,
 }
 
 impl FieldCounts {
-    /// Counts a field that is not in the contract, as content when its name says so.
+    /// Counts a field that is not in the contract, as content if its name says so.
     pub fn unknown(&mut self, name: &str) {
         let counts =
             if is_content_field(name) { &mut self.dropped_content } else { &mut self.ignored };
@@ -33,7 +33,7 @@ impl FieldCounts {
     }
 }
 
-/// The name as it may be shown: short, identifier-like, and neither of a person nor a secret.
+/// The name to show: the first bytes of an identifier that is neither personal nor a secret.
 fn shown(name: &str) -> &str {
     if !is_identifier_text(name) || is_sensitive(name) {
         return OTHER;

@@ -1,4 +1,4 @@
-//! Decompression of a body that arrives in pieces, with bounded memory and a bounded result.
+//! Decompresses a body that arrives in pieces, with bounded memory and a bounded result.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,15 +8,15 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
 use super::BodyProblem;
 
-/// Largest zstd window as a power of two: 8 MiB, what RFC 8878 asks every decoder to support.
+/// Maximum zstd window as a power of two: 8 MiB, which RFC 8878 recommends every decoder to support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// Bytes decoded by zstd at a time.
+/// Size of the output buffer for zstd, in bytes.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// How a body is compressed.
+/// The compression of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentEncoding {
-    /// Not at all.
+    /// None.
     Identity,
     /// gzip, any number of members.
     Gzip,
@@ -27,7 +27,7 @@ pub enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    /// The encodings that are understood, for an `Accept-Encoding` header.
+    /// The supported encodings, for an `Accept-Encoding` header.
     pub const ACCEPTED: &'static str = "gzip, zstd, deflate";
 
     /// The encoding with this name in a `Content-Encoding` header; an empty one is no encoding.
@@ -52,33 +52,33 @@ impl ContentEncoding {
     }
 }
 
-/// Takes decompressed bytes; an error stops the decompression.
-pub type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), BodyProblem>;
+/// Receives decompressed bytes; an error stops the decompression.
+pub type InflateSink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), BodyProblem>;
 
 /// Decompresses one body.
 ///
-/// Decoded bytes are passed on in slices of at most 64 KiB, so that a bomb meets the limit before it
-/// meets the memory.
+/// Decompressed bytes are passed on in slices of at most 64 KiB, so that a decompression bomb hits the limit before
+/// it fills the memory.
 pub struct Inflater {
     encoding: ContentEncoding,
-    decoder: Decoder,
+    decoder: Inflate,
     inflated_bytes: u64,
     limit_bytes: u64,
 }
 
-enum Decoder {
+enum Inflate {
     Identity,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Deflate(Box<ZlibDecoder<Vec<u8>>>),
     Zstd(Box<Zstd>),
-    /// It failed; a decoder must not be asked again after that.
+    /// Failed; a failed decoder must not be used again.
     Failed,
 }
 
 struct Zstd {
     decoder: ZstdDecoder<'static>,
     output: Vec<u8>,
-    /// The bytes so far end between two frames, of which there was at least one.
+    /// The input so far ends after a complete frame.
     is_complete: bool,
 }
 
@@ -93,56 +93,56 @@ impl fmt::Debug for Inflater {
 }
 
 impl Inflater {
-    /// A decompressor whose result may have `limit_bytes` bytes.
+    /// A decompressor for at most `limit_bytes` bytes of output.
     ///
     /// # Errors
-    /// When there is no memory for the decoder.
+    /// If there is no memory for the decoder.
     pub fn new(encoding: ContentEncoding, limit_bytes: u64) -> Result<Self, BodyProblem> {
         let decoder = match encoding {
-            ContentEncoding::Identity => Decoder::Identity,
-            ContentEncoding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
-            ContentEncoding::Deflate => Decoder::Deflate(Box::new(ZlibDecoder::new(Vec::new()))),
-            ContentEncoding::Zstd => Decoder::Zstd(Box::new(
+            ContentEncoding::Identity => Inflate::Identity,
+            ContentEncoding::Gzip => Inflate::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            ContentEncoding::Deflate => Inflate::Deflate(Box::new(ZlibDecoder::new(Vec::new()))),
+            ContentEncoding::Zstd => Inflate::Zstd(Box::new(
                 Zstd::new().map_err(|error| BodyProblem::unreadable(error.to_string()))?,
             )),
         };
         Ok(Self { encoding, decoder, inflated_bytes: 0, limit_bytes })
     }
 
-    /// Decompresses the next bytes and passes the result on.
+    /// Decompresses the next bytes into `sink`.
     ///
     /// # Errors
-    /// When the data is damaged, the result is too large, or `sink` fails.
-    pub fn push(&mut self, bytes: &[u8], sink: Sink<'_>) -> Result<(), BodyProblem> {
-        let mut output = Output {
+    /// If the data is damaged, the output is too large, or `sink` fails.
+    pub fn push(&mut self, bytes: &[u8], sink: InflateSink<'_>) -> Result<(), BodyProblem> {
+        let mut output = LimitedOutput {
             inflated_bytes: &mut self.inflated_bytes,
             limit_bytes: self.limit_bytes,
             sink,
         };
         let encoding = self.encoding;
         let result = match &mut self.decoder {
-            Decoder::Identity => output.pass(bytes),
-            Decoder::Gzip(gzip) => {
+            Inflate::Identity => output.pass(bytes),
+            Inflate::Gzip(gzip) => {
                 write_through(gzip.as_mut(), MultiGzDecoder::get_mut, bytes, encoding, &mut output)
             }
-            Decoder::Deflate(zlib) => {
+            Inflate::Deflate(zlib) => {
                 write_through(zlib.as_mut(), ZlibDecoder::get_mut, bytes, encoding, &mut output)
             }
-            Decoder::Zstd(zstd) => zstd.push(bytes, &mut output),
-            Decoder::Failed => Err(damaged(encoding)),
+            Inflate::Zstd(zstd) => zstd.push(bytes, &mut output),
+            Inflate::Failed => Err(damaged(encoding)),
         };
         if result.is_err() {
-            self.decoder = Decoder::Failed;
+            self.decoder = Inflate::Failed;
         }
         result
     }
 
-    /// Ends the body and passes on what was left.
+    /// Ends the body and passes the rest to `sink`.
     ///
     /// # Errors
-    /// When the data is cut off, the result is too large, or `sink` fails.
-    pub fn finish(mut self, sink: Sink<'_>) -> Result<(), BodyProblem> {
-        let mut output = Output {
+    /// If the data is cut off, the output is too large, or `sink` fails.
+    pub fn finish(mut self, sink: InflateSink<'_>) -> Result<(), BodyProblem> {
+        let mut output = LimitedOutput {
             inflated_bytes: &mut self.inflated_bytes,
             limit_bytes: self.limit_bytes,
             sink,
@@ -150,20 +150,20 @@ impl Inflater {
         let name = self.encoding.as_str();
         let cut_off = || BodyProblem::unreadable(format!("its {name} data is cut off or damaged"));
         match &mut self.decoder {
-            Decoder::Identity => Ok(()),
-            Decoder::Gzip(gzip) => {
+            Inflate::Identity => Ok(()),
+            Inflate::Gzip(gzip) => {
                 let finished = gzip.try_finish();
                 output.pass(&std::mem::take(gzip.get_mut()))?;
                 finished.map_err(|_| cut_off())
             }
-            Decoder::Deflate(zlib) => {
+            Inflate::Deflate(zlib) => {
                 let finished = zlib.try_finish();
                 output.pass(&std::mem::take(zlib.get_mut()))?;
                 finished.map_err(|_| cut_off())
             }
-            Decoder::Zstd(zstd) if zstd.is_complete => Ok(()),
-            Decoder::Zstd(_) => Err(cut_off()),
-            Decoder::Failed => Err(damaged(self.encoding)),
+            Inflate::Zstd(zstd) if zstd.is_complete => Ok(()),
+            Inflate::Zstd(_) => Err(cut_off()),
+            Inflate::Failed => Err(damaged(self.encoding)),
         }
     }
 }
@@ -172,20 +172,19 @@ fn damaged(encoding: ContentEncoding) -> BodyProblem {
     BodyProblem::unreadable(format!("its {} data is damaged", encoding.as_str()))
 }
 
-/// Counts decoded bytes on their way to the sink.
-struct Output<'o> {
+/// Counts decompressed bytes and enforces the limit.
+struct LimitedOutput<'o> {
     inflated_bytes: &'o mut u64,
     limit_bytes: u64,
-    sink: Sink<'o>,
+    sink: InflateSink<'o>,
 }
 
-impl Output<'_> {
+impl LimitedOutput<'_> {
     fn pass(&mut self, bytes: &[u8]) -> Result<(), BodyProblem> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        *self.inflated_bytes = self.inflated_bytes.saturating_add(len);
+        *self.inflated_bytes = self.inflated_bytes.saturating_add(bytes.len() as u64);
         if *self.inflated_bytes > self.limit_bytes {
             return Err(BodyProblem::TooLarge { limit_bytes: self.limit_bytes });
         }
@@ -193,13 +192,13 @@ impl Output<'_> {
     }
 }
 
-/// Feeds a decoder that writes into a buffer, which each step fills with at most 32 KiB.
+/// Feeds a decoder that writes into a buffer, at most 32 KiB at each step.
 fn write_through<D: Write>(
     decoder: &mut D,
     buffer: fn(&mut D) -> &mut Vec<u8>,
     bytes: &[u8],
     encoding: ContentEncoding,
-    output: &mut Output<'_>,
+    output: &mut LimitedOutput<'_>,
 ) -> Result<(), BodyProblem> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -224,7 +223,7 @@ impl Zstd {
         Ok(Self { decoder, output: vec![0; OUTPUT_BYTES], is_complete: false })
     }
 
-    fn push(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Result<(), BodyProblem> {
+    fn push(&mut self, bytes: &[u8], output: &mut LimitedOutput<'_>) -> Result<(), BodyProblem> {
         let mut rest = bytes;
         while !rest.is_empty() {
             loop {

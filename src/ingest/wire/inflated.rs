@@ -4,12 +4,12 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::{BodyProblem, ContentEncoding, Inflater};
 
-/// Bytes decompressed at a time: at the highest ratio of deflate, 1,032, they become half a megabyte.
+/// Bytes decompressed at a time; at deflate's maximum ratio of 1,032 they become half a megabyte.
 const STEP_BYTES: usize = 512;
 
-/// Decompresses what a reader gives, up to a limit.
+/// Decompresses a reader, up to a limit.
 ///
-/// Its errors carry the [`BodyProblem`]: `BodyProblem::from(error)` has it back.
+/// Its errors carry the [`BodyProblem`], which `BodyProblem::from(error)` returns.
 #[derive(Debug)]
 pub struct Inflated<R> {
     reader: R,
@@ -57,7 +57,7 @@ fn inflate(
             inflated.extend_from_slice(bytes);
             Ok(())
         };
-        let step = retried(reader)?;
+        let step = filled(reader)?;
         let step = step.get(..step.len().min(STEP_BYTES)).unwrap_or_default();
         let count = step.len();
         if count > 0 {
@@ -70,8 +70,8 @@ fn inflate(
     Ok(())
 }
 
-/// The bytes at hand of a reader; interruptions are retried.
-fn retried(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+/// The buffered bytes of a reader, filled if there are none; empty at the end. Interruptions are retried.
+pub(crate) fn filled(reader: &mut impl BufRead) -> io::Result<&[u8]> {
     while let Err(error) = reader.fill_buf() {
         if error.kind() != ErrorKind::Interrupted {
             return Err(error);
@@ -84,8 +84,8 @@ impl<R: BufRead> BufRead for Inflated<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match &mut self.decoding {
             Decoding::Plain { left_bytes, limit_bytes } => {
-                let bytes = retried(&mut self.reader)?;
-                if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > *left_bytes {
+                let bytes = filled(&mut self.reader)?;
+                if bytes.len() as u64 > *left_bytes {
                     return Err(BodyProblem::TooLarge { limit_bytes: *limit_bytes }.into());
                 }
                 Ok(bytes)
@@ -103,7 +103,7 @@ impl<R: BufRead> BufRead for Inflated<R> {
     fn consume(&mut self, count: usize) {
         match &mut self.decoding {
             Decoding::Plain { left_bytes, .. } => {
-                *left_bytes = left_bytes.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+                *left_bytes = left_bytes.saturating_sub(count as u64);
                 self.reader.consume(count);
             }
             Decoding::Compressed { next, .. } => *next += count,

@@ -1,10 +1,11 @@
-//! Cuts a body that is read into its items, each of which is read to its end whatever is in it.
+//! Splits a body into items while it is read.
 //!
-//! Unlike the [`Splitter`](super::Splitter) it holds no item, so that items may be of any size.
+//! Unlike the [`Splitter`](super::Splitter) it buffers no item, so items may be of any size.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
-use super::scan::{Scan, Stop};
+use super::inflated::filled;
+use super::scan::{Scan, ScanStop};
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -14,25 +15,22 @@ const BUFFER_BYTES: usize = 32 << 10;
 pub enum Item {
     /// A value; [`Items`] reads it, and ends where the value ends.
     Value,
-    /// Something that is no value, which was passed over.
+    /// Something that is no value, skipped.
     Malformed(&'static str),
 }
 
-/// A body of one object, an array, objects one after the other, or one object on each line.
+/// The items of a body: one object, an array, consecutive objects, or one object per line.
 #[derive(Debug)]
 pub struct Items<R> {
-    reader: R,
-    buffer: Vec<u8>,
-    next: usize,
-    filled: usize,
-    place: Place,
+    reader: BufReader<R>,
+    place: ItemPlace,
     scan: Scan,
-    /// A line has ended after an item: what follows is one object on each line.
+    /// A line ended after an item: one object per line follows.
     has_lines: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum ItemPlace {
     Start,
     /// Between objects.
     Between,
@@ -48,70 +46,62 @@ enum Place {
     Cut,
 }
 
-/// What ends a body before its end.
+/// The error for a body that is cut off.
 const NO_END: &str = "it ends inside its last record or array";
 
 impl<R: Read> Items<R> {
-    /// The items of what `reader` gives.
+    /// The items in `reader`.
     pub fn new(reader: R) -> Self {
         Self {
-            reader,
-            buffer: vec![0; BUFFER_BYTES],
-            next: 0,
-            filled: 0,
-            place: Place::Start,
+            reader: BufReader::with_capacity(BUFFER_BYTES, reader),
+            place: ItemPlace::Start,
             scan: Scan::of_object(),
             has_lines: false,
         }
     }
 
-    /// What comes next; what is left of the value before is passed over. `None` at the end.
+    /// The next item; the unread rest of the previous value is skipped. `None` at the end.
     ///
     /// # Errors
-    /// When the reader fails, the body ends too early, or something follows its array.
+    /// If the reader fails, the body ends too early, or something follows its array.
     pub fn next_item(&mut self) -> io::Result<Option<Item>> {
         let mut rest = [0; 512];
-        while self.place == Place::Inside && self.read(&mut rest)? > 0 {}
-        if self.place == Place::Cut {
-            // On lines of their own an item is not cut for the others' sake.
+        while self.place == ItemPlace::Inside && self.read(&mut rest)? > 0 {}
+        if self.place == ItemPlace::Cut {
+            // With one object per line, a cut item is only its own error.
             return if self.is_cut() { Err(invalid(NO_END)) } else { Ok(None) };
         }
         let Some(byte) = self.skip_space()? else {
-            let is_over = matches!(self.place, Place::Start | Place::Between | Place::AfterArray);
-            return if is_over { Ok(None) } else { Err(invalid(NO_END)) };
+            let in_array = matches!(self.place, ItemPlace::FirstElement | ItemPlace::BeforeElement);
+            return if in_array { Err(invalid(NO_END)) } else { Ok(None) };
         };
         match (self.place, byte) {
-            (Place::Start, b'[') => {
-                self.next += 1;
-                self.place = Place::FirstElement;
+            (ItemPlace::Start, b'[') => {
+                self.pass(ItemPlace::FirstElement);
                 self.next_item()
             }
-            (Place::Start | Place::Between, b'{') => Ok(Some(self.begin(Scan::of_object()))),
-            (Place::Start, _) => Err(invalid("it is not JSON")),
-            (Place::Between, _) => {
+            (ItemPlace::Start | ItemPlace::Between, b'{') => self.begin(Scan::of_object()),
+            (ItemPlace::Start, _) => Err(invalid("it is not JSON")),
+            (ItemPlace::Between, _) => {
                 self.skip_line()?;
-                self.place = Place::Between;
                 Ok(Some(Item::Malformed("is not a JSON object")))
             }
-            (Place::FirstElement, b']') => {
-                self.next += 1;
-                self.place = Place::AfterArray;
+            (ItemPlace::FirstElement, b']') => {
+                self.pass(ItemPlace::AfterArray);
                 self.next_item()
             }
-            (Place::BeforeElement, b']') => {
-                self.next += 1;
-                self.place = Place::AfterArray;
+            (ItemPlace::BeforeElement, b']') => {
+                self.pass(ItemPlace::AfterArray);
                 Ok(Some(MISSING))
             }
-            (Place::FirstElement | Place::BeforeElement, b',') => {
-                self.next += 1;
-                self.place = Place::BeforeElement;
+            (ItemPlace::FirstElement | ItemPlace::BeforeElement, b',') => {
+                self.pass(ItemPlace::BeforeElement);
                 Ok(Some(MISSING))
             }
-            (Place::FirstElement | Place::BeforeElement, _) => {
-                Ok(Some(self.begin(Scan::of_element())))
+            (ItemPlace::FirstElement | ItemPlace::BeforeElement, _) => {
+                self.begin(Scan::of_element())
             }
-            (Place::AfterArray | Place::Inside | Place::Cut, _) => {
+            (ItemPlace::AfterArray | ItemPlace::Inside | ItemPlace::Cut, _) => {
                 Err(invalid("something follows the end of its array"))
             }
         }
@@ -119,22 +109,28 @@ impl<R: Read> Items<R> {
 
     /// Whether the body ended inside the last value, which is then an error of the body.
     pub fn is_cut(&self) -> bool {
-        self.place == Place::Cut && !self.has_lines
+        self.place == ItemPlace::Cut && !self.has_lines
     }
 
-    fn begin(&mut self, scan: Scan) -> Item {
-        (self.scan, self.place) = (scan, Place::Inside);
-        Item::Value
+    fn begin(&mut self, scan: Scan) -> io::Result<Option<Item>> {
+        (self.scan, self.place) = (scan, ItemPlace::Inside);
+        Ok(Some(Item::Value))
     }
 
-    /// The next byte that is no white space, which stays.
+    /// Consumes one byte.
+    fn pass(&mut self, next: ItemPlace) {
+        self.reader.consume(1);
+        self.place = next;
+    }
+
+    /// The next byte that is no white space; it is not consumed.
     fn skip_space(&mut self) -> io::Result<Option<u8>> {
         loop {
-            match self.at_hand()?.first() {
+            match filled(&mut self.reader)?.first() {
                 None => return Ok(None),
                 Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) => {
-                    self.has_lines |= *byte == b'\n' && self.place == Place::Between;
-                    self.next += 1;
+                    self.has_lines |= *byte == b'\n' && self.place == ItemPlace::Between;
+                    self.reader.consume(1);
                 }
                 Some(byte) => return Ok(Some(*byte)),
             }
@@ -143,28 +139,13 @@ impl<R: Read> Items<R> {
 
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
-            let bytes = self.at_hand()?;
+            let bytes = filled(&mut self.reader)?;
             let (count, end) = (bytes.len(), memchr::memchr(b'\n', bytes));
-            self.next += end.unwrap_or(count);
+            self.reader.consume(end.unwrap_or(count));
             if end.is_some() || count == 0 {
                 return Ok(());
             }
         }
-    }
-
-    /// The bytes at hand; empty at the end.
-    fn at_hand(&mut self) -> io::Result<&[u8]> {
-        while self.next == self.filled {
-            match self.reader.read(&mut self.buffer) {
-                Ok(count) => {
-                    (self.next, self.filled) = (0, count);
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(self.buffer.get(self.next..self.filled).unwrap_or_default())
     }
 }
 
@@ -177,28 +158,30 @@ fn invalid(reason: &'static str) -> io::Error {
 /// The bytes of the value that [`next_item`](Items::next_item) found.
 impl<R: Read> Read for Items<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.place != Place::Inside || buffer.is_empty() {
+        if self.place != ItemPlace::Inside || buffer.is_empty() {
             return Ok(0);
         }
         let mut scan = self.scan;
-        let at_hand = self.at_hand()?;
-        let most = at_hand.len().min(buffer.len());
-        let bytes = at_hand.get(..most).unwrap_or_default();
+        let bytes = filled(&mut self.reader)?;
+        let most = bytes.len().min(buffer.len());
+        let bytes = bytes.get(..most).unwrap_or_default();
         if bytes.is_empty() {
-            self.place = Place::Cut;
+            self.place = ItemPlace::Cut;
             return Ok(0);
         }
         let (end, passed, place, is_line) = match scan.run(bytes) {
-            Stop::OutOfBytes => (most, most, Place::Inside, false),
-            Stop::ObjectEnd(end) => (end, end, Place::Between, false),
-            Stop::BrokenLine(end) | Stop::NextLine(end) => (end, end, Place::Between, true),
-            Stop::Comma(end) => (end, end + 1, Place::BeforeElement, false),
-            Stop::ArrayEnd(end) => (end, end + 1, Place::AfterArray, false),
+            ScanStop::OutOfBytes => (most, most, ItemPlace::Inside, false),
+            ScanStop::ObjectEnd(end) => (end, end, ItemPlace::Between, false),
+            ScanStop::BrokenLine(end) | ScanStop::NextLine(end) => {
+                (end, end, ItemPlace::Between, true)
+            }
+            ScanStop::Comma(end) => (end, end + 1, ItemPlace::BeforeElement, false),
+            ScanStop::ArrayEnd(end) => (end, end + 1, ItemPlace::AfterArray, false),
         };
         if let (Some(target), Some(source)) = (buffer.get_mut(..end), bytes.get(..end)) {
             target.copy_from_slice(source);
         }
-        self.next += passed;
+        self.reader.consume(passed);
         self.has_lines |= is_line;
         (self.scan, self.place) = (scan, place);
         Ok(end)

@@ -1,46 +1,46 @@
-//! JSON as programs write it that do not keep to the rules: mended while it is read.
+//! Repairs malformed JSON while it is read.
 //!
-//! Python writes `NaN` and `Infinity`, JavaScript cuts a pair of surrogates in two, and numbers can be larger
-//! than a double. A parser refuses the whole body for any of these, although nobody may want that value.
+//! Python writes `NaN` and `Infinity`, JavaScript splits surrogate pairs, and numbers can be larger than a
+//! double. A parser rejects the whole body for any of these, although the value may not even be wanted.
 
 use std::io::{self, Read};
 
-use memchr::memmem;
+use memchr::memchr2;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 8 << 10;
-/// Longest number that is looked at; others are left to the parser.
+/// Maximum length of a number that is checked, in bytes; longer ones are left to the parser.
 const TOKEN_BYTES_MAX: usize = 512;
-/// Shortest number without an exponent that may be larger than a double.
+/// Minimum length of a number without exponent that may be larger than a double.
 const LARGE_DIGITS: usize = 308;
-/// Stands for half a pair of surrogates.
+/// Replacement for an unpaired surrogate.
 const REPLACEMENT: &[u8] = b"\\ufffd";
 
-/// Mends JSON.
+/// A reader that repairs JSON.
 ///
-/// What is no number, or too large a one, becomes a text; half a pair of surrogates becomes the replacement
-/// character; control characters inside texts become spaces. All else passes as it is, valid or not.
+/// `NaN` and numbers that are too large become texts, unpaired surrogates the replacement character, and control
+/// characters inside texts spaces. Everything else is unchanged, valid or not.
 #[derive(Debug)]
 pub struct Lenient<R> {
     reader: R,
     input: Vec<u8>,
     mended: Vec<u8>,
     next: usize,
-    state: State,
-    /// The number, word or escape being read.
+    state: LenientState,
+    /// The current number, word or escape.
     token: Vec<u8>,
-    /// The first half of a pair, whose second half has not come.
+    /// A high surrogate whose low surrogate has not arrived.
     high: Vec<u8>,
     is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum LenientState {
     /// Outside of texts, numbers and words.
     Outside,
     /// In a number or a word.
     Token,
-    /// In one that is too long to be looked at.
+    /// In a number or word that is too long to be checked.
     LongToken,
     /// In a text.
     Text,
@@ -49,21 +49,21 @@ enum State {
 }
 
 impl<R: Read> Lenient<R> {
-    /// Mends what `reader` gives.
+    /// Repairs the JSON of `reader`.
     pub fn new(reader: R) -> Self {
         Self {
             reader,
             input: vec![0; BUFFER_BYTES],
             mended: Vec::with_capacity(BUFFER_BYTES + TOKEN_BYTES_MAX),
             next: 0,
-            state: State::Outside,
+            state: LenientState::Outside,
             token: Vec::new(),
             high: Vec::new(),
             is_over: false,
         }
     }
 
-    /// Reads and mends the next bytes.
+    /// Reads and repairs the next bytes.
     fn fill(&mut self) -> io::Result<()> {
         let mut input = std::mem::take(&mut self.input);
         let read = self.reader.read(&mut input);
@@ -83,20 +83,20 @@ impl<R: Read> Lenient<R> {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.state {
-                State::Outside => self.outside(rest),
-                State::Token => self.token(rest),
-                State::LongToken => self.long_token(rest),
-                State::Text => self.text(rest),
-                State::Escape => self.escape(rest),
+                LenientState::Outside => self.outside(rest),
+                LenientState::Token => self.token(rest),
+                LenientState::LongToken => self.long_token(rest),
+                LenientState::Text => self.text(rest),
+                LenientState::Escape => self.escape(rest),
             };
         }
     }
 
     fn finish(&mut self) {
         match self.state {
-            State::Token => self.end_token(),
-            State::Escape => self.give_up_escape(),
-            State::Outside | State::LongToken | State::Text => self.end_pair(),
+            LenientState::Token => self.end_token(),
+            LenientState::Escape => self.give_up_escape(),
+            LenientState::Outside | LenientState::LongToken | LenientState::Text => self.end_pair(),
         }
     }
 
@@ -106,11 +106,11 @@ impl<R: Read> Lenient<R> {
         match rest.split_first() {
             Some((b'"', rest)) => {
                 self.mended.push(b'"');
-                self.state = State::Text;
+                self.state = LenientState::Text;
                 rest
             }
             _ => {
-                self.state = State::Token;
+                self.state = LenientState::Token;
                 rest
             }
         }
@@ -121,7 +121,7 @@ impl<R: Read> Lenient<R> {
         self.token.extend_from_slice(token);
         if self.token.len() > TOKEN_BYTES_MAX {
             self.mended.append(&mut self.token);
-            self.state = State::LongToken;
+            self.state = LenientState::LongToken;
         } else if !rest.is_empty() {
             self.end_token();
         }
@@ -132,7 +132,7 @@ impl<R: Read> Lenient<R> {
         let (token, rest) = bytes.split_at(token_length(bytes));
         self.mended.extend_from_slice(token);
         if !rest.is_empty() {
-            self.state = State::Outside;
+            self.state = LenientState::Outside;
         }
         rest
     }
@@ -146,7 +146,7 @@ impl<R: Read> Lenient<R> {
         if is_text {
             self.mended.push(b'"');
         }
-        self.state = State::Outside;
+        self.state = LenientState::Outside;
     }
 
     fn text<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
@@ -158,11 +158,11 @@ impl<R: Read> Lenient<R> {
         match byte {
             b'"' => {
                 self.mended.push(b'"');
-                self.state = State::Outside;
+                self.state = LenientState::Outside;
             }
             b'\\' => {
                 self.token.push(b'\\');
-                self.state = State::Escape;
+                self.state = LenientState::Escape;
             }
             _ => self.mended.push(b' '),
         }
@@ -177,7 +177,7 @@ impl<R: Read> Lenient<R> {
             _ => byte.is_ascii_hexdigit(),
         };
         if self.token.len() > 1 && !goes_on {
-            // No escape that JSON knows: the parser will say so, of the byte that follows too.
+            // Not an escape of JSON: the parser reports it, together with the byte that follows.
             self.give_up_escape();
             return bytes;
         }
@@ -190,15 +190,15 @@ impl<R: Read> Lenient<R> {
         rest
     }
 
-    /// An escape that is no code, or a cut one, passes as it is.
+    /// Passes on an escape that is no code or is cut off.
     fn give_up_escape(&mut self) {
         self.end_pair();
         self.mended.append(&mut self.token);
-        self.state = State::Text;
+        self.state = LenientState::Text;
     }
 
     fn end_code(&mut self) {
-        self.state = State::Text;
+        self.state = LenientState::Text;
         let digits = self.token.get(2..).and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
             Some(0xd800..=0xdbff) => {
@@ -220,7 +220,7 @@ impl<R: Read> Lenient<R> {
         }
     }
 
-    /// A first half without a second one.
+    /// Replaces a high surrogate without a low one.
     fn end_pair(&mut self) {
         if !self.high.is_empty() {
             self.high.clear();
@@ -241,14 +241,12 @@ fn token_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !belongs(byte)).unwrap_or(bytes.len())
 }
 
-/// Whether a parser would refuse it for its value.
+/// Whether a parser would reject the token because of its value.
 fn is_no_number(token: &[u8]) -> bool {
     if matches!(token, b"NaN" | b"Infinity" | b"-Infinity") {
         return true;
     }
-    let may_be_large = token.len() > LARGE_DIGITS
-        || memmem::find(token, b"e").is_some()
-        || memmem::find(token, b"E").is_some();
+    let may_be_large = token.len() > LARGE_DIGITS || memchr2(b'e', b'E', token).is_some();
     let begins_as_number = token.first().is_some_and(|byte| *byte == b'-' || byte.is_ascii_digit());
     may_be_large
         && begins_as_number
@@ -264,11 +262,7 @@ impl<R: Read> Read for Lenient<R> {
             }
             self.fill()?;
         }
-        let at_hand = self.mended.get(self.next..).unwrap_or_default();
-        let count = at_hand.len().min(buffer.len());
-        if let (Some(target), Some(source)) = (buffer.get_mut(..count), at_hand.get(..count)) {
-            target.copy_from_slice(source);
-        }
+        let count = self.mended.get(self.next..).unwrap_or_default().read(buffer)?;
         self.next += count;
         Ok(count)
     }
@@ -280,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives its bytes in pieces of so many.
+    /// Yields its bytes in chunks of at most the given size.
     struct Pieces<'b>(&'b [u8], usize);
 
     impl Read for Pieces<'_> {

@@ -1,32 +1,31 @@
-//! Numbers of a record: the units they are sent in and the integers they become.
+//! Converts the numbers of a record to integers in stored units.
 
 use super::{Field, RecordProblem, Scalar};
 
-/// A number that is neither negative nor above `max`, times `scale`, rounded.
+/// The number times `scale`, rounded; an error if it is negative or the result exceeds `max`.
 pub(super) fn scaled(
     field: Field,
     value: &Scalar<'_>,
     scale: u32,
     max: u64,
 ) -> Result<Option<u64>, RecordProblem> {
-    let limit = max / u64::from(scale);
-    let number = match value {
+    let scaled = match *value {
         Scalar::Null => return Ok(None),
+        Scalar::Int(..0) => return Err(field.problem("must not be negative")),
         Scalar::Int(number) => {
-            let number = u64::try_from(*number).map_err(|_| negative(field))?;
-            let scaled = number.checked_mul(u64::from(scale)).filter(|scaled| *scaled <= max);
-            return scaled.map(Some).ok_or_else(|| too_large(field, limit));
+            let scaled = number.unsigned_abs().checked_mul(u64::from(scale));
+            scaled.filter(|scaled| *scaled <= max)
         }
-        Scalar::Float(number) => *number,
-        Scalar::Bool(_) | Scalar::Str(_) | Scalar::Complex => return Err(not_a_number(field)),
+        Scalar::Float(number) if number.is_finite() && number < 0.0 => {
+            return Err(field.problem("must not be negative"));
+        }
+        Scalar::Float(number) if number.is_finite() => rounded(number * f64::from(scale), max),
+        Scalar::Float(_) | Scalar::Bool(_) | Scalar::Str(_) | Scalar::Complex => {
+            return Err(field.problem("must be a number"));
+        }
     };
-    if !number.is_finite() {
-        return Err(not_a_number(field));
-    }
-    if number < 0.0 {
-        return Err(negative(field));
-    }
-    rounded(number * f64::from(scale), max).map(Some).ok_or_else(|| too_large(field, limit))
+    let limit = max / u64::from(scale);
+    scaled.map(Some).ok_or_else(|| field.problem(format!("must be at most {limit}")))
 }
 
 /// A whole number from 0 to `max`; `123.0` is whole.
@@ -39,14 +38,14 @@ pub(super) fn whole(
         && number.is_finite()
         && number.fract() != 0.0
     {
-        return Err(RecordProblem::new(field.name(), "must be a whole number"));
+        return Err(field.problem("must be a whole number"));
     }
     scaled(field, value, 1, max)
 }
 
-/// The number as a whole number of `i64`, when it is one.
+/// The number as an `i64`, if it is whole.
 pub(super) fn as_whole_i64(number: f64) -> Option<i64> {
-    /// Up to here every whole number has its own `f64`.
+    /// Maximum magnitude up to which every whole number is exact as `f64`.
     const EXACT: u64 = 1 << 53;
     if number.fract() != 0.0 {
         return None;
@@ -55,7 +54,7 @@ pub(super) fn as_whole_i64(number: f64) -> Option<i64> {
     Some(if number < 0.0 { -magnitude } else { magnitude })
 }
 
-/// The nearest integer, when it is at most `max`.
+/// The nearest integer, if it is from 0 to `max`.
 fn rounded(number: f64, max: u64) -> Option<u64> {
     let number = number.round();
     if !(0.0..=max as f64).contains(&number) {
@@ -64,18 +63,6 @@ fn rounded(number: f64, max: u64) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let number = number as u64;
     Some(number)
-}
-
-fn not_a_number(field: Field) -> RecordProblem {
-    RecordProblem::new(field.name(), "must be a number")
-}
-
-fn negative(field: Field) -> RecordProblem {
-    RecordProblem::new(field.name(), "must not be negative")
-}
-
-fn too_large(field: Field, limit: u64) -> RecordProblem {
-    RecordProblem::new(field.name(), format!("must be at most {limit}"))
 }
 
 #[cfg(test)]

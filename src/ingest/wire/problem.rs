@@ -1,17 +1,17 @@
-//! What can be wrong with a record and with a body.
+//! Problems of records and of bodies.
 
 use crate::error::Error;
 
 /// The `field` of a problem with the record as a whole.
 pub(super) const WHOLE_RECORD: &str = "(record)";
 
-/// Why one record is not acceptable; the others of its batch are not affected.
+/// Why one record is rejected; the others of its batch are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct RecordProblem {
     /// Name of the field, or `(record)`.
     pub field: &'static str,
-    /// What is wrong and what would be right; never the value itself.
+    /// What is wrong and what would be right, without the value.
     pub reason: String,
 }
 
@@ -64,7 +64,7 @@ impl BodyProblem {
     }
 }
 
-/// The problem of a reader that gave one, else of a body that broke off.
+/// The problem that the reader reported; any other error is a body that broke off.
 impl From<std::io::Error> for BodyProblem {
     fn from(error: std::io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());

@@ -1,8 +1,8 @@
-//! What is said about the elements of a body that are not acceptable, and when the rest is not worth reading.
+//! The rejected elements of a body, and the limit after which the rest is not read.
 
 use serde::Serialize;
 
-/// One element that was not accepted.
+/// One rejected element.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejection {
     /// Position in the body, from 0.
@@ -13,7 +13,7 @@ pub struct Rejection {
     pub reason: String,
 }
 
-/// The rejections of one body: the first ones are listed, all are counted.
+/// The rejections of one body: all are counted, the first ones listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejections {
     listed: Vec<Rejection>,
@@ -22,10 +22,10 @@ pub struct Rejections {
 }
 
 impl Rejections {
-    /// Rejections that are listed.
+    /// Maximum number of listed rejections.
     pub const LISTED_MAX: usize = 1_000;
-    /// Rejected elements in a row after which reading stops: a few kilobytes of compressed nonsense must not keep a core
-    /// busy. A batch of real records with one mistake in all of them is smaller.
+    /// Number of rejected elements in a row after which the rest is not read, so that a few kilobytes of compressed
+    /// nonsense cannot keep a core busy. A batch of real records that all have one mistake is smaller.
     pub const IN_A_ROW_MAX: usize = 10_000;
 
     /// Notes an element that was accepted.
@@ -47,7 +47,7 @@ impl Rejections {
         self.in_a_row += elements;
     }
 
-    /// Whether so many elements in a row were rejected that the rest is not read.
+    /// Whether too many elements in a row were rejected, so that the rest is not read.
     pub const fn is_hopeless(&self) -> bool {
         self.in_a_row >= Self::IN_A_ROW_MAX
     }

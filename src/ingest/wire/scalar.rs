@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value as it was sent; strings without escapes borrow from the body.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Scalar<'a> {
     /// `null`, or the field is absent.
     #[default]
@@ -42,7 +44,7 @@ impl From<i64> for Scalar<'_> {
 }
 
 impl From<u64> for Scalar<'_> {
-    /// Numbers past `i64` become floats: no field takes one that large.
+    /// Numbers above `i64::MAX` become floats: no field accepts one that large.
     fn from(number: u64) -> Self {
         i64::try_from(number).map_or(Self::Float(number as f64), Self::Int)
     }
@@ -60,6 +62,23 @@ impl From<bool> for Scalar<'_> {
     }
 }
 
+impl<'a, T: Into<Self>> From<Option<T>> for Scalar<'a> {
+    /// `None` is an absent field.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Declares methods of a `Visitor` that convert a single value.
+macro_rules! visits {
+    ($self:ident; $($visit:ident($($value:ident: $type:ty)?) => $result:expr,)+) => {$(
+        fn $visit<E>($self $(, $value: $type)?) -> Result<Self::Value, E> {
+            Ok($result)
+        }
+    )+};
+}
+pub(super) use visits;
+
 impl<'de> Deserialize<'de> for Scalar<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ScalarVisitor)
@@ -75,32 +94,14 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Scalar::Null)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(text.to_owned().into())
+    visits! { self;
+        visit_unit() => Scalar::Null,
+        visit_bool(value: bool) => value.into(),
+        visit_i64(number: i64) => number.into(),
+        visit_u64(number: u64) => number.into(),
+        visit_f64(number: f64) => number.into(),
+        visit_borrowed_str(text: &'de str) => text.into(),
+        visit_str(text: &str) => text.to_owned().into(),
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {

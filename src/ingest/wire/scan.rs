@@ -2,7 +2,7 @@
 
 use memchr::memchr3;
 
-/// Where in the structure of a value the scan is; needs no stack, whatever the depth.
+/// Position in the structure of a value; needs no stack, whatever the depth.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
     /// The value is an element of an array and ends at a comma or bracket.
@@ -12,14 +12,14 @@ pub(super) struct Scan {
     escaped: bool,
     /// The last byte outside strings that was no white space.
     last: u8,
-    /// Nothing but a line end came since.
+    /// Since then there was only a line end.
     after_line_end: bool,
     has_line_ends: bool,
 }
 
-/// Why a scan stopped, and where.
-pub(super) enum Stop {
-    /// The value goes on after the bytes.
+/// Where and why a scan stopped.
+pub(super) enum ScanStop {
+    /// The value continues after the bytes.
     OutOfBytes,
     /// After the closing brace of an object.
     ObjectEnd(usize),
@@ -34,23 +34,23 @@ pub(super) enum Stop {
 }
 
 impl Scan {
-    /// Before an object.
+    /// A scan before an object.
     pub(super) fn of_object() -> Self {
         Self::default()
     }
 
-    /// Before an element of an array, whatever it is.
+    /// A scan before any element of an array.
     pub(super) fn of_element() -> Self {
         Self { in_array: true, ..Self::default() }
     }
 
-    /// Whether the value goes over several lines.
+    /// Whether the value spans several lines.
     pub(super) const fn has_line_ends(&self) -> bool {
         self.has_line_ends
     }
 
-    /// Scans on to the end of the value or of `bytes`.
-    pub(super) fn run(&mut self, bytes: &[u8]) -> Stop {
+    /// Continues to the end of the value or of `bytes`.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> ScanStop {
         // A local copy lives in registers.
         let mut scan = *self;
         let stop = scan.run_local(bytes);
@@ -58,7 +58,7 @@ impl Scan {
         stop
     }
 
-    fn run_local(&mut self, bytes: &[u8]) -> Stop {
+    fn run_local(&mut self, bytes: &[u8]) -> ScanStop {
         let mut at = 0;
         loop {
             if self.in_string {
@@ -67,25 +67,25 @@ impl Scan {
                     Err(stop) => return stop,
                 }
             }
-            let Some(&byte) = bytes.get(at) else { return Stop::OutOfBytes };
+            let Some(&byte) = bytes.get(at) else { return ScanStop::OutOfBytes };
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => {
                     if byte == b'{' && self.is_next_record() {
-                        return Stop::NextLine(at);
+                        return ScanStop::NextLine(at);
                     }
                     self.depth += 1;
                 }
                 b'}' | b']' => {
                     if self.in_array && self.depth == 0 && byte == b']' {
-                        return Stop::ArrayEnd(at);
+                        return ScanStop::ArrayEnd(at);
                     }
                     self.depth = self.depth.saturating_sub(1);
                     if !self.in_array && self.depth == 0 {
-                        return Stop::ObjectEnd(at + 1);
+                        return ScanStop::ObjectEnd(at + 1);
                     }
                 }
-                b',' if self.in_array && self.depth == 0 => return Stop::Comma(at),
+                b',' if self.in_array && self.depth == 0 => return ScanStop::Comma(at),
                 b'\n' => {
                     (self.after_line_end, self.has_line_ends) = (true, true);
                     at += 1;
@@ -105,7 +105,7 @@ impl Scan {
     }
 
     /// The position after the closing quote.
-    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
+    fn skip_string(&mut self, bytes: &[u8], mut at: usize) -> Result<usize, ScanStop> {
         if self.escaped && at < bytes.len() {
             self.escaped = false;
             at += 1;
@@ -113,7 +113,7 @@ impl Scan {
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(offset) = memchr3(b'"', b'\\', b'\n', rest) else {
-                return Err(Stop::OutOfBytes);
+                return Err(ScanStop::OutOfBytes);
             };
             at += offset;
             match rest.get(offset) {
@@ -123,20 +123,20 @@ impl Scan {
                 }
                 Some(b'\\') if at + 1 == bytes.len() => {
                     self.escaped = true;
-                    return Err(Stop::OutOfBytes);
+                    return Err(ScanStop::OutOfBytes);
                 }
                 Some(b'\\') => at += 2,
                 // In an array the parser of the element will say so.
                 _ if self.in_array => at += 1,
-                _ => return Err(Stop::BrokenLine(at)),
+                _ => return Err(ScanStop::BrokenLine(at)),
             }
         }
     }
 
-    /// Whether a brace here begins another record because the line before was cut off.
+    /// Whether a brace here begins another record, because the previous line was cut off.
     ///
-    /// That takes a brace at the start of a line where an object cannot stand. Directly inside the
-    /// record none can stand at the start of a line except after a colon, which nobody writes.
+    /// It does at the start of a line where no object is allowed. Directly inside the record an object is allowed
+    /// there only after a colon, which nobody writes.
     fn is_next_record(self) -> bool {
         !self.in_array
             && self.after_line_end
@@ -145,10 +145,12 @@ impl Scan {
     }
 }
 
-/// What follows the object at the start of `text`, when that is another object.
+/// The text after the object at the start of `text`, if it is another object.
 pub(super) fn next_object(text: &str) -> Option<&str> {
     match Scan::of_object().run(text.as_bytes()) {
-        Stop::ObjectEnd(end) => text.get(end..).map(str::trim_start).filter(|s| s.starts_with('{')),
+        ScanStop::ObjectEnd(end) => {
+            text.get(end..).map(str::trim_start).filter(|s| s.starts_with('{'))
+        }
         _ => None,
     }
 }

@@ -1,24 +1,26 @@
-//! Cuts a body that arrives in pieces into single records, in bounded memory.
+//! Splits a body that arrives in pieces into records, in bounded memory.
 
 use memchr::memchr;
 
-use super::scan::{Scan, Stop};
-use super::{BodyProblem, MAX_RECORD_BYTES};
+use super::BodyProblem;
+use super::scan::{Scan, ScanStop};
+
+/// Maximum length of a record as JSON, in bytes: 1 MiB.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// How records are set apart in a body.
+/// How records are separated in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Framing {
-    /// Found out from the body: one object, an array of objects, objects one after the other, or
-    /// one object on each line.
+    /// Detected from the body: one object, an array of objects, consecutive objects, or one object per line.
     #[default]
     Auto,
-    /// One record on each line, as a content type of NDJSON promises.
+    /// One record per line, as the content type of NDJSON says.
     Lines,
 }
 
-/// One record of a body, not parsed yet.
+/// One unparsed record of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// One value.
@@ -27,18 +29,18 @@ pub enum Piece<'a> {
     Line(&'a [u8]),
     /// A record longer than [`MAX_RECORD_BYTES`], skipped.
     TooLong,
-    /// Something that is no record.
+    /// Something that is not a record.
     Malformed(&'static str),
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum PieceKind {
     Record,
     Line,
     BrokenLine,
 }
 
-impl Kind {
+impl PieceKind {
     const fn piece(self, bytes: &[u8]) -> Piece<'_> {
         match self {
             Self::Record => Piece::Record(bytes),
@@ -48,32 +50,32 @@ impl Kind {
     }
 }
 
-/// Cuts a body into records; takes it in pieces of any size.
+/// Splits a body that arrives in pieces of any size into records.
 ///
-/// Holds at most one record of at most [`MAX_RECORD_BYTES`]; records that lie inside one piece are
-/// passed on without a copy. How the body is cut into pieces never changes what comes out.
+/// Buffers at most one record of at most [`MAX_RECORD_BYTES`]; records inside one piece are passed on without a copy.
+/// The sizes of the pieces do not affect the result.
 #[derive(Debug)]
 pub struct Splitter {
-    state: State,
+    state: SplitterState,
     scan: Scan,
     /// The beginning of a record whose end has not arrived.
     held: Vec<u8>,
-    /// The record is longer than may be held: it is skipped to its end.
+    /// The record is too long for the buffer and is skipped.
     too_long: bool,
     begins_as_json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Nothing but white space so far, and this many bytes of a byte order mark.
+enum SplitterState {
+    /// Only white space so far, and this many bytes of a byte order mark.
     Start { framing: Framing, bom_bytes: u8 },
     /// Between objects that are not on lines of their own.
     BetweenObjects,
-    /// After the first object, which was on one line; a line end now means one object on each line.
+    /// After a first object on one line; a line end here means one object per line.
     AfterFirst,
     /// Inside such an object.
     Object { is_first: bool },
-    /// Skipping what is no object, up to the end of the line.
+    /// Skipping to the end of the line.
     Garbage,
     /// Before a line.
     BeforeLine,
@@ -87,11 +89,13 @@ enum State {
     AfterArray,
 }
 
+use SplitterState as S;
+
 impl Splitter {
     /// A splitter for one body.
     pub fn new(framing: Framing) -> Self {
         Self {
-            state: State::Start { framing, bom_bytes: 0 },
+            state: S::Start { framing, bom_bytes: 0 },
             scan: Scan::of_object(),
             held: Vec::new(),
             too_long: false,
@@ -104,10 +108,10 @@ impl Splitter {
         self.begins_as_json
     }
 
-    /// Takes the next bytes of the body and passes on the records that end in them.
+    /// Splits the next bytes of the body and passes on the records that end in them.
     ///
     /// # Errors
-    /// When something follows the end of an array.
+    /// If something follows the end of an array.
     pub fn push(
         &mut self,
         bytes: &[u8],
@@ -116,21 +120,21 @@ impl Splitter {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.state {
-                State::Start { framing, bom_bytes } => self.start(rest, framing, bom_bytes),
-                State::BetweenObjects | State::AfterFirst => self.between_objects(rest, sink),
-                State::Object { is_first } => self.object(rest, is_first, sink),
-                State::Garbage => match memchr(b'\n', rest) {
-                    Some(at) => self.go(State::BetweenObjects, after(rest, at + 1)),
+                S::Start { framing, bom_bytes } => self.start(rest, framing, bom_bytes),
+                S::BetweenObjects | S::AfterFirst => self.between_objects(rest, sink),
+                S::Object { is_first } => self.object(rest, is_first, sink),
+                S::Garbage => match memchr(b'\n', rest) {
+                    Some(at) => self.go(S::BetweenObjects, after(rest, at + 1)),
                     None => &[],
                 },
-                State::BeforeLine => match skip_space(rest) {
+                S::BeforeLine => match skip_space(rest) {
                     [] => &[],
-                    rest => self.go(State::Line, rest),
+                    rest => self.go(S::Line, rest),
                 },
-                State::Line => self.line(rest, sink),
-                State::BeforeElement { is_first } => self.before_element(rest, is_first, sink),
-                State::Element => self.element(rest, sink),
-                State::AfterArray => self.after_array(rest)?,
+                S::Line => self.line(rest, sink),
+                S::BeforeElement { is_first } => self.before_element(rest, is_first, sink),
+                S::Element => self.element(rest, sink),
+                S::AfterArray => self.after_array(rest)?,
             };
         }
         Ok(())
@@ -139,30 +143,28 @@ impl Splitter {
     /// Ends the body.
     ///
     /// # Errors
-    /// When it is empty or ends inside an object or an array.
+    /// If it is empty or ends inside an object or an array.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Piece<'_>)) -> Result<(), BodyProblem> {
         match self.state {
-            State::Start { framing: Framing::Auto, .. } => {
-                Err(BodyProblem::unreadable("it is empty"))
-            }
-            State::Object { .. } => Err(BodyProblem::unreadable("it ends inside a record")),
-            State::BeforeElement { .. } | State::Element => {
+            S::Start { framing: Framing::Auto, .. } => Err(BodyProblem::unreadable("it is empty")),
+            S::Object { .. } => Err(BodyProblem::unreadable("it ends inside a record")),
+            S::BeforeElement { .. } | S::Element => {
                 Err(BodyProblem::unreadable("it ends before the end of its array"))
             }
-            State::Line => {
-                self.complete(&[], sink, Kind::Line);
+            S::Line => {
+                self.complete(&[], sink, PieceKind::Line);
                 Ok(())
             }
-            State::Start { framing: Framing::Lines, .. }
-            | State::BetweenObjects
-            | State::AfterFirst
-            | State::Garbage
-            | State::BeforeLine
-            | State::AfterArray => Ok(()),
+            S::Start { framing: Framing::Lines, .. }
+            | S::BetweenObjects
+            | S::AfterFirst
+            | S::Garbage
+            | S::BeforeLine
+            | S::AfterArray => Ok(()),
         }
     }
 
-    fn go<'b>(&mut self, state: State, rest: &'b [u8]) -> &'b [u8] {
+    fn go<'b>(&mut self, state: SplitterState, rest: &'b [u8]) -> &'b [u8] {
         self.state = state;
         rest
     }
@@ -170,25 +172,25 @@ impl Splitter {
     fn start<'b>(&mut self, bytes: &'b [u8], framing: Framing, bom_bytes: u8) -> &'b [u8] {
         let is_bom = BOM.get(usize::from(bom_bytes)) == bytes.first();
         if is_bom {
-            return self.go(State::Start { framing, bom_bytes: bom_bytes + 1 }, after(bytes, 1));
+            return self.go(S::Start { framing, bom_bytes: bom_bytes + 1 }, after(bytes, 1));
         }
         let rest = skip_space(bytes);
-        // White space ends the place where a byte order mark may stand.
+        // No byte order mark is allowed after white space.
         let bom_bytes = if rest.len() < bytes.len() { u8::MAX } else { bom_bytes };
         self.begins_as_json = matches!(rest.first(), Some(b'[' | b'{'));
         match (framing, rest.first()) {
-            (_, None) => self.go(State::Start { framing, bom_bytes }, rest),
+            (_, None) => self.go(S::Start { framing, bom_bytes }, rest),
             (Framing::Auto, Some(b'[')) => {
-                self.go(State::BeforeElement { is_first: true }, after(rest, 1))
+                self.go(S::BeforeElement { is_first: true }, after(rest, 1))
             }
             (Framing::Auto, Some(b'{')) => self.begin_object(true, rest),
-            _ => self.go(State::BeforeLine, rest),
+            _ => self.go(S::BeforeLine, rest),
         }
     }
 
     fn begin_object<'b>(&mut self, is_first: bool, rest: &'b [u8]) -> &'b [u8] {
         self.scan = Scan::of_object();
-        self.go(State::Object { is_first }, rest)
+        self.go(S::Object { is_first }, rest)
     }
 
     fn between_objects<'b>(
@@ -198,15 +200,15 @@ impl Splitter {
     ) -> &'b [u8] {
         let rest = skip_space(bytes);
         let (skipped, _) = bytes.split_at(bytes.len() - rest.len());
-        if self.state == State::AfterFirst && memchr(b'\n', skipped).is_some() {
-            return self.go(State::BeforeLine, rest);
+        if self.state == S::AfterFirst && memchr(b'\n', skipped).is_some() {
+            return self.go(S::BeforeLine, rest);
         }
         match rest.first() {
             None => rest,
             Some(b'{') => self.begin_object(false, rest),
             Some(_) => {
                 sink(Piece::Malformed("is not a JSON object"));
-                self.go(State::Garbage, rest)
+                self.go(S::Garbage, rest)
             }
         }
     }
@@ -218,21 +220,21 @@ impl Splitter {
         sink: &mut dyn FnMut(Piece<'_>),
     ) -> &'b [u8] {
         let (end, next) = match self.scan.run(bytes) {
-            Stop::ObjectEnd(end) => {
+            ScanStop::ObjectEnd(end) => {
                 let (record, rest) = bytes.split_at(end);
-                self.complete(record, sink, Kind::Record);
+                self.complete(record, sink, PieceKind::Record);
                 let on_one_line = is_first && !self.scan.has_line_ends();
-                let next = if on_one_line { State::AfterFirst } else { State::BetweenObjects };
+                let next = if on_one_line { S::AfterFirst } else { S::BetweenObjects };
                 return self.go(next, rest);
             }
-            Stop::BrokenLine(at) | Stop::NextLine(at) => (at, State::BeforeLine),
-            Stop::OutOfBytes | Stop::Comma(_) | Stop::ArrayEnd(_) => {
+            ScanStop::BrokenLine(at) | ScanStop::NextLine(at) => (at, S::BeforeLine),
+            _ => {
                 self.hold(bytes);
                 return &[];
             }
         };
         let (broken, rest) = bytes.split_at(end);
-        self.complete(broken, sink, Kind::BrokenLine);
+        self.complete(broken, sink, PieceKind::BrokenLine);
         self.go(next, rest)
     }
 
@@ -242,8 +244,8 @@ impl Splitter {
             return &[];
         };
         let (line, rest) = bytes.split_at(end);
-        self.complete(line, sink, Kind::Line);
-        self.go(State::BeforeLine, rest)
+        self.complete(line, sink, PieceKind::Line);
+        self.go(S::BeforeLine, rest)
     }
 
     fn before_element<'b>(
@@ -255,11 +257,11 @@ impl Splitter {
         let rest = skip_space(bytes);
         let (next, is_missing) = match rest.first() {
             None => return rest,
-            Some(b']') => (State::AfterArray, !is_first),
-            Some(b',') => (State::BeforeElement { is_first: false }, true),
+            Some(b']') => (S::AfterArray, !is_first),
+            Some(b',') => (S::BeforeElement { is_first: false }, true),
             Some(_) => {
                 self.scan = Scan::of_element();
-                return self.go(State::Element, rest);
+                return self.go(S::Element, rest);
             }
         };
         if is_missing {
@@ -270,15 +272,15 @@ impl Splitter {
 
     fn element<'b>(&mut self, bytes: &'b [u8], sink: &mut dyn FnMut(Piece<'_>)) -> &'b [u8] {
         let (end, next) = match self.scan.run(bytes) {
-            Stop::Comma(at) => (at, State::BeforeElement { is_first: false }),
-            Stop::ArrayEnd(at) => (at, State::AfterArray),
-            Stop::OutOfBytes | Stop::ObjectEnd(_) | Stop::BrokenLine(_) | Stop::NextLine(_) => {
+            ScanStop::Comma(at) => (at, S::BeforeElement { is_first: false }),
+            ScanStop::ArrayEnd(at) => (at, S::AfterArray),
+            _ => {
                 self.hold(bytes);
                 return &[];
             }
         };
         let (element, rest) = bytes.split_at(end);
-        self.complete(element, sink, Kind::Record);
+        self.complete(element, sink, PieceKind::Record);
         self.go(next, after(rest, 1))
     }
 
@@ -290,7 +292,7 @@ impl Splitter {
         Err(BodyProblem::unreadable("something follows the end of its array"))
     }
 
-    /// Keeps the beginning of a record, or notes that it is too long.
+    /// Buffers the beginning of a record, unless it is too long.
     fn hold(&mut self, bytes: &[u8]) {
         if self.held.len() + bytes.len() > MAX_RECORD_BYTES {
             self.too_long = true;
@@ -303,7 +305,7 @@ impl Splitter {
     }
 
     /// Passes on a record whose last bytes are `end`.
-    fn complete(&mut self, end: &[u8], sink: &mut dyn FnMut(Piece<'_>), kind: Kind) {
+    fn complete(&mut self, end: &[u8], sink: &mut dyn FnMut(Piece<'_>), kind: PieceKind) {
         if self.too_long || self.held.len() + end.len() > MAX_RECORD_BYTES {
             sink(Piece::TooLong);
         } else if self.held.is_empty() {

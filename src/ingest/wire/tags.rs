@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::scalar::visits;
 use super::{FieldCounts, RecordProblem, Scalar};
 use crate::model::Name;
 use crate::model::record::limits;
 use crate::privacy::{Pseudonymizer, is_label, is_tag_key};
 
 const FIELD: &str = "tags";
-/// Most tags of one record that are looked at; more are dropped unread.
-const MAX_LOOKED_AT: usize = 64;
+/// Maximum number of tags of one record that are looked at; more are dropped unread.
+const LOOKED_AT_MAX: usize = 64;
 
 /// Tags as they were sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,16 +24,16 @@ pub(super) enum Tags<'a> {
     Absent,
     /// Neither an object nor an array.
     Other,
-    /// Keys and values, and how many more there were.
+    /// Keys and values, and the number of tags dropped unread.
     Object(Vec<(Cow<'a, str>, Scalar<'a>)>, u64),
-    /// Values, and how many more there were.
+    /// Values, and the number of tags dropped unread.
     List(Vec<Scalar<'a>>, u64),
 }
 
 impl Tags<'_> {
-    /// The tags as canonical JSON: keys or entries sorted, each once, the last value of a key.
+    /// The tags as canonical JSON: sorted by key or entry, without duplicates; the last value of a key wins.
     ///
-    /// Tags that are not short identifiers are dropped and counted, so are those past the limit.
+    /// Tags that are not short identifiers, and those beyond the limit, are dropped and counted.
     pub(super) fn check(
         self,
         pseudonymizer: &Pseudonymizer,
@@ -146,33 +148,18 @@ impl<'de> Visitor<'de> for TagsVisitor {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Tags::Absent)
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Tags::Other)
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Tags::Other)
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Tags::Other)
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Tags::Other)
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Tags::Other)
+    visits! { self;
+        visit_unit() => Tags::Absent,
+        visit_bool(_value: bool) => Tags::Other,
+        visit_i64(_value: i64) => Tags::Other,
+        visit_u64(_value: u64) => Tags::Other,
+        visit_f64(_value: f64) => Tags::Other,
+        visit_str(_text: &str) => Tags::Other,
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let (mut values, mut more) = (Vec::new(), 0);
-        while values.len() < MAX_LOOKED_AT {
+        while values.len() < LOOKED_AT_MAX {
             match seq.next_element::<Scalar<'de>>()? {
                 Some(value) => values.push(value),
                 None => return Ok(Tags::List(values, more)),
@@ -186,9 +173,9 @@ impl<'de> Visitor<'de> for TagsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut pairs, mut more) = (Vec::new(), 0);
-        while pairs.len() < MAX_LOOKED_AT {
-            match map.next_key::<Key<'de>>()? {
-                Some(Key(key)) => pairs.push((key, map.next_value()?)),
+        while pairs.len() < LOOKED_AT_MAX {
+            match map.next_key::<BorrowedKey<'de>>()? {
+                Some(BorrowedKey(key)) => pairs.push((key, map.next_value()?)),
                 None => return Ok(Tags::Object(pairs, more)),
             }
         }
@@ -199,32 +186,10 @@ impl<'de> Visitor<'de> for TagsVisitor {
     }
 }
 
-/// A key that borrows from the body when it has no escapes.
-pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Key<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Owned(text.to_owned())))
-    }
-}
+/// A key that borrows from the body if it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct BorrowedKey<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -2,43 +2,26 @@
 
 use std::time::Duration;
 
+use crate::model::spelling::spelled_enum;
 use crate::model::{Aggregation, TimeRange, Timestamp, Tz};
 
-/// Comparison of a value with its threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operator {
-    /// `>`
-    Above,
-    /// `<`
-    Below,
-    /// `>=`
-    AtLeast,
-    /// `<=`
-    AtMost,
-    /// `==`
-    Equal,
+spelled_enum! {
+    /// Comparison of a value with its threshold.
+    pub enum Operator {
+        /// `>`
+        Above = ">",
+        /// `<`
+        Below = "<",
+        /// `>=`
+        AtLeast = ">=",
+        /// `<=`
+        AtMost = "<=",
+        /// `==`
+        Equal = "==",
+    }
 }
 
 impl Operator {
-    /// Every operator.
-    pub const ALL: [Self; 5] = [Self::Above, Self::Below, Self::AtLeast, Self::AtMost, Self::Equal];
-
-    /// The spelling in rules.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Above => ">",
-            Self::Below => "<",
-            Self::AtLeast => ">=",
-            Self::AtMost => "<=",
-            Self::Equal => "==",
-        }
-    }
-
-    /// The operator with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operator| operator.as_str() == text)
-    }
-
     /// Whether large values violate.
     pub const fn is_upward(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast)
@@ -78,35 +61,19 @@ impl Operator {
     }
 }
 
-/// Calendar period of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Period {
-    /// A local day.
-    Day,
-    /// Seven local days from Monday.
-    Week,
-    /// A local calendar month.
-    Month,
+spelled_enum! {
+    /// Calendar period of a budget.
+    pub enum Period {
+        /// A local day.
+        Day = "day",
+        /// Seven local days from Monday.
+        Week = "week",
+        /// A local calendar month.
+        Month = "month",
+    }
 }
 
 impl Period {
-    /// Every period.
-    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
-
-    /// The spelling in rules.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
-    /// The period with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|period| period.as_str() == text)
-    }
-
     const fn aggregation(self) -> Aggregation {
         match self {
             Self::Day => Aggregation::Daily,
@@ -146,6 +113,14 @@ impl EvaluationWindow {
                 TimeRange::new(end.plus_ms(-width_ms), end)
             }
             Self::Period(period) => TimeRange::new(period.containing(end, tz).start, end),
+        }
+    }
+
+    /// Name of the budget period that contains `at`; `None` for a rolling window.
+    pub fn period_at(self, at: Timestamp, tz: Tz) -> Option<String> {
+        match self {
+            Self::Period(period) => Some(period.name(at, tz)),
+            Self::Rolling(_) => None,
         }
     }
 

@@ -6,50 +6,23 @@ use sha2::{Digest as _, Sha256};
 
 use super::group::AlertGroup;
 use crate::model::Timestamp;
+use crate::model::spelling::spelled_enum;
 
-/// Reason for the end of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndReason {
-    /// The value was within the clear threshold for long enough.
-    Recovered,
-    /// There was no traffic for too long.
-    NoTraffic,
-    /// The budget period ended.
-    PeriodEnded,
-    /// The rule was removed.
-    RuleRemoved,
-    /// The definition of the rule changed.
-    RuleChanged,
-    /// The incident was closed manually.
-    Manual,
-}
-
-impl EndReason {
-    /// Every reason.
-    pub const ALL: [Self; 6] = [
-        Self::Recovered,
-        Self::NoTraffic,
-        Self::PeriodEnded,
-        Self::RuleRemoved,
-        Self::RuleChanged,
-        Self::Manual,
-    ];
-
-    /// The spelling in the database and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Recovered => "recovered",
-            Self::NoTraffic => "no_traffic",
-            Self::PeriodEnded => "period_ended",
-            Self::RuleRemoved => "rule_removed",
-            Self::RuleChanged => "rule_changed",
-            Self::Manual => "manual",
-        }
-    }
-
-    /// The reason with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+spelled_enum! {
+    /// Reason for the end of an incident.
+    pub enum EndReason {
+        /// The value was within the clear threshold for long enough.
+        Recovered = "recovered",
+        /// There was no traffic for too long.
+        NoTraffic = "no_traffic",
+        /// The budget period ended.
+        PeriodEnded = "period_ended",
+        /// The rule was removed.
+        RuleRemoved = "rule_removed",
+        /// The definition of the rule changed.
+        RuleChanged = "rule_changed",
+        /// The incident was closed manually.
+        Manual = "manual",
     }
 }
 
@@ -127,6 +100,33 @@ pub struct AlertEvent {
     pub note: Option<String>,
 }
 
+impl AlertEvent {
+    /// An event of a rule that is neither a transition nor about an incident.
+    pub fn remark(
+        at: Timestamp,
+        rule_id: &str,
+        reason: &str,
+        actor: &str,
+        note: Option<String>,
+    ) -> Self {
+        Self {
+            at,
+            incident_id: None,
+            rule_id: rule_id.to_owned(),
+            group_key: String::new(),
+            from_state: String::new(),
+            to_state: String::new(),
+            reason: reason.to_owned(),
+            value: None,
+            threshold: None,
+            samples: None,
+            events: None,
+            actor: actor.to_owned(),
+            note,
+        }
+    }
+}
+
 /// A message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingAlert {
@@ -156,7 +156,7 @@ impl AlertIncident {
 }
 
 /// A hash of several texts; each is followed by a zero byte, so that boundaries matter.
-pub(super) fn digest(parts: &[&str]) -> [u8; 32] {
+pub(crate) fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());

@@ -2,40 +2,25 @@
 
 use super::rule::RuleState;
 use crate::model::Timestamp;
+use crate::model::spelling::spelled_enum;
 
-/// Phase of an alert.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AlertPhase {
-    /// No violation.
-    #[default]
-    Ok,
-    /// Violations, but not enough consecutive ones yet.
-    Pending,
-    /// An incident is open.
-    Firing,
-    /// An incident is open, but clear evaluations have started.
-    Recovering,
+spelled_enum! {
+    /// Phase of an alert.
+    #[derive(Default)]
+    pub enum AlertPhase {
+        /// No violation.
+        #[default]
+        Ok = "ok",
+        /// Violations, but not enough consecutive ones yet.
+        Pending = "pending",
+        /// An incident is open.
+        Firing = "firing",
+        /// An incident is open, but clear evaluations have started.
+        Recovering = "recovering",
+    }
 }
 
 impl AlertPhase {
-    /// Every phase.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Pending, Self::Firing, Self::Recovering];
-
-    /// The spelling in the database and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Pending => "pending",
-            Self::Firing => "firing",
-            Self::Recovering => "recovering",
-        }
-    }
-
-    /// The phase with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|phase| phase.as_str() == text)
-    }
-
     /// Whether an incident is open.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Firing | Self::Recovering)

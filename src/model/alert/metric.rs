@@ -1,5 +1,6 @@
 //! Metrics of alert rules.
 
+use crate::model::spelling::spelled_enum;
 use crate::model::{Count, ErrorType, LatencyKind, Stat};
 
 /// The metric of a rule.
@@ -52,6 +53,15 @@ const PLAIN: [(&str, AlertMetric); 10] = [
     ("spike", AlertMetric::Spike),
 ];
 
+fn value_of<T: Copy>(table: &[(&str, T)], text: &str) -> Option<T> {
+    table.iter().find(|(spelling, _)| *spelling == text).map(|(_, value)| *value)
+}
+
+/// The spelling of a value; that of the first value for one that is not in the table.
+fn spelling_of<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table.iter().find(|(_, other)| *other == value).map_or(table[0].0, |(spelling, _)| *spelling)
+}
+
 impl AlertMetric {
     /// The metric with this spelling.
     ///
@@ -63,33 +73,21 @@ impl AlertMetric {
     /// assert_eq!(metric, Some(AlertMetric::Latency(LatencyKind::TimeToFirstToken, Stat::P95)));
     /// ```
     pub fn parse(text: &str) -> Option<Self> {
-        if let Some((_, metric)) = PLAIN.iter().find(|(name, _)| *name == text) {
-            return Some(*metric);
+        if let Some(plain) = value_of(&PLAIN, text) {
+            return Some(plain);
         }
         let (latency, stat) = text.rsplit_once('_')?;
-        let kind = LATENCIES.iter().find(|(name, _)| *name == latency)?.1;
-        let stat = STATS.iter().find(|(name, _)| *name == stat)?.1;
-        Some(Self::Latency(kind, stat))
+        Some(Self::Latency(value_of(&LATENCIES, latency)?, value_of(&STATS, stat)?))
     }
 
     /// The spelling in rules.
     pub fn name(self) -> String {
         match self {
             Self::Latency(kind, stat) => {
-                let latency = LATENCIES.iter().find(|(_, other)| *other == kind);
-                let stat = STATS.iter().find(|(_, other)| *other == stat);
-                let name = |found: Option<&'static str>| found.unwrap_or("latency");
-                format!(
-                    "{}_{}",
-                    name(latency.map(|(name, _)| *name)),
-                    stat.map_or("avg", |(name, _)| *name)
-                )
+                format!("{}_{}", spelling_of(&LATENCIES, kind), spelling_of(&STATS, stat))
             }
             Self::FailedEvaluations => "failed_evaluations".to_owned(),
-            plain => {
-                let found = PLAIN.iter().find(|(_, metric)| *metric == plain);
-                found.map_or("", |(name, _)| *name).to_owned()
-            }
+            plain => spelling_of(&PLAIN, plain).to_owned(),
         }
     }
 
@@ -121,31 +119,20 @@ impl AlertMetric {
     }
 }
 
-/// The errors that a rule counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ErrorScope {
-    /// All errors, as in all other figures.
-    #[default]
-    All,
-    /// Errors of the service and its providers, without those that a caller causes: `validation`
-    /// and `content_filter`.
-    Service,
+spelled_enum! {
+    /// The errors that a rule counts.
+    #[derive(Default)]
+    pub enum ErrorScope {
+        /// All errors, as in all other figures.
+        #[default]
+        All = "all",
+        /// Errors of the service and its providers, without those that a caller causes: `validation`
+        /// and `content_filter`.
+        Service = "service",
+    }
 }
 
 impl ErrorScope {
-    /// The spelling in rules.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Service => "service",
-        }
-    }
-
-    /// The scope with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::All, Self::Service].into_iter().find(|scope| scope.as_str() == text)
-    }
-
     /// Whether errors of this type count.
     pub const fn counts(self, kind: ErrorType) -> bool {
         match self {
@@ -156,7 +143,7 @@ impl ErrorScope {
 
     /// The counters of the errors that count.
     pub fn counters(self) -> impl Iterator<Item = Count> {
-        let counted = ErrorType::ALL.iter().copied().filter(move |kind| self.counts(*kind));
+        let counted = ErrorType::ALL.into_iter().filter(move |kind| self.counts(*kind));
         counted.map(Count::of_error)
     }
 }

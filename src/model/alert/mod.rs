@@ -1,5 +1,6 @@
 //! Alert types: rules, groups, states, incidents, silences.
 
+mod check;
 pub mod condition;
 pub mod group;
 pub mod group_names;
@@ -7,7 +8,6 @@ pub mod incident;
 pub mod instance;
 pub mod metric;
 pub mod outbox;
-mod possible;
 pub mod rule;
 pub mod silence;
 pub mod template;

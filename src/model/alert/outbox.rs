@@ -1,41 +1,21 @@
 //! Messages in the outbox and their delivery states.
 
 use crate::model::Timestamp;
+use crate::model::spelling::spelled_enum;
 
-/// Delivery state of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeliveryState {
-    /// Queued for its first or next attempt.
-    Queued,
-    /// Accepted by the receiver.
-    Sent,
-    /// Given up.
-    Dead,
-    /// Replaced by a later message.
-    Superseded,
-    /// Its channel is no longer configured; it is queued again when the channel is.
-    Undeliverable,
-}
-
-impl DeliveryState {
-    /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Queued, Self::Sent, Self::Dead, Self::Superseded, Self::Undeliverable];
-
-    /// The spelling in the database and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Dead => "dead",
-            Self::Superseded => "superseded",
-            Self::Undeliverable => "undeliverable",
-        }
-    }
-
-    /// The state with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
+spelled_enum! {
+    /// Delivery state of a message.
+    pub enum DeliveryState {
+        /// Queued for its first or next attempt.
+        Queued = "queued",
+        /// Accepted by the receiver.
+        Sent = "sent",
+        /// Given up.
+        Dead = "dead",
+        /// Replaced by a later message.
+        Superseded = "superseded",
+        /// Its channel is no longer configured; it is queued again when the channel is.
+        Undeliverable = "undeliverable",
     }
 }
 

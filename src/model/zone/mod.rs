@@ -12,7 +12,7 @@ use chrono::{Datelike, FixedOffset, NaiveDateTime, Offset as _, Timelike, Utc};
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
-use super::time::Timestamp;
+use super::Timestamp;
 pub use data::{ZoneData, ZoneSource};
 
 /// A time zone of the IANA database with its rules; cheap to copy.
@@ -20,16 +20,16 @@ pub use data::{ZoneData, ZoneSource};
 /// Two zones are equal if their names are, so the alias `GB` differs from `Europe/London`. The
 /// rules of a zone are read once and do not change within a process.
 #[derive(Clone, Copy)]
-pub struct Tz(&'static Zone);
+pub struct Tz(&'static ZoneRules);
 
 /// Name and rules of a zone.
 #[derive(Debug)]
-struct Zone {
+struct ZoneRules {
     name: &'static str,
     rules: TimeZone,
 }
 
-static UTC: Zone = Zone { name: "UTC", rules: TimeZone::UTC };
+static UTC: ZoneRules = ZoneRules { name: "UTC", rules: TimeZone::UTC };
 
 /// All zones used so far. Their number is bounded by the database, so they are never freed.
 static KNOWN: LazyLock<RwLock<HashMap<&'static str, Tz>>> = LazyLock::new(RwLock::default);
@@ -155,6 +155,14 @@ impl Tz {
     }
 }
 
+impl Timestamp {
+    /// Formats as RFC 3339 with the offset of `tz`; milliseconds only if not zero.
+    pub fn to_rfc3339_in(self, tz: Tz) -> String {
+        let local = self.to_utc().with_timezone(&tz.offset(self));
+        local.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+    }
+}
+
 fn instant(at: Timestamp) -> jiff::Timestamp {
     let nearest = if at.as_unix_ms() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_millisecond(at.as_unix_ms()).unwrap_or(nearest)
@@ -203,7 +211,7 @@ impl FromStr for Tz {
             return Ok(*known);
         }
         let name: &'static str = Box::leak(Box::from(name));
-        let zone = Self(Box::leak(Box::new(Zone { name, rules })));
+        let zone = Self(Box::leak(Box::new(ZoneRules { name, rules })));
         known.insert(name, zone);
         Ok(zone)
     }

@@ -129,7 +129,7 @@ fn instants_beyond_all_years_have_an_offset() {
 /// The zone with the bundled rules, whatever the system's are.
 fn bundled(name: &str) -> Tz {
     let rules = ZoneData::of(None, &[]).rules(name).unwrap_or_else(|| panic!("{name} is no zone"));
-    Tz(Box::leak(Box::new(Zone { name: String::from(name).leak(), rules })))
+    Tz(Box::leak(Box::new(ZoneRules { name: String::from(name).leak(), rules })))
 }
 
 fn at_minute(minute: i64) -> Timestamp {
@@ -141,7 +141,7 @@ fn the_bundled_offsets_of_every_zone_are_those_of_another_reading() {
     let offsets = Offsets::read();
     assert!(offsets.zones.len() > 590, "{} zones", offsets.zones.len());
     let release = ZoneData::bundled_version();
-    assert_eq!(offsets.release, release, "make the table anew, of the bundled release");
+    assert_eq!(offsets.release, release, "regenerate the table from the bundled release");
     let mut wrong = Vec::new();
     for (name, changes) in &offsets.zones {
         let tz = bundled(name);

@@ -25,13 +25,13 @@ static TABLE: Node<Leaf> = Node::step(
 );
 
 fn found_in(pieces: &[&[u8]]) -> (Vec<String>, bool) {
-    let mut scanner = Scanner::new(&TABLE);
+    let mut scanner = JsonScanner::new(&TABLE);
     let mut found = Vec::new();
     for piece in pieces {
         scanner.push(piece, &mut |leaf, value, span| {
             let value = match value {
-                Value::Text(_) => format!("{:?}", value.text()),
-                Value::Number(_) => format!("{:?}", value.count()),
+                JsonValue::Text(_) => format!("{:?}", value.text()),
+                JsonValue::Number(_) => format!("{:?}", value.count()),
                 other => format!("{other:?}"),
             };
             found.push(format!("{leaf:?} {value} {}..{}", span.start, span.end));
@@ -79,7 +79,7 @@ fn splitting_at_every_offset_changes_nothing() {
 
 #[test]
 fn skipped_text_is_nowhere_in_the_scanner() {
-    let mut scanner = Scanner::new(&TABLE);
+    let mut scanner = JsonScanner::new(&TABLE);
     for end in 0..DOCUMENT.len() {
         scanner.reset();
         scanner.push(&DOCUMENT.as_bytes()[..end], &mut |_, _, _| {});

@@ -14,7 +14,7 @@ use crate::model::{TimeRange, Timestamp};
 ///     buffer.add(Timestamp::from_unix_ms(minute * 60_000 + 5), |slot| *slot += 1);
 /// }
 /// let all = TimeRange::from_unix_ms(0, 600_000);
-/// assert_eq!(buffer.get_range(all).count(), 3, "the oldest minute made room");
+/// assert_eq!(buffer.get_range(all).count(), 3, "the oldest minute is overwritten");
 /// ```
 #[derive(Clone, Debug)]
 pub struct TimeSeriesBuffer<T> {
@@ -25,11 +25,6 @@ impl<T: Default> TimeSeriesBuffer<T> {
     /// A buffer that holds the latest `minutes` minutes; at least one.
     pub fn new(minutes: usize) -> Self {
         Self { slots: std::iter::repeat_with(|| None).take(minutes.max(1)).collect() }
-    }
-
-    /// Number of slots.
-    pub const fn capacity(&self) -> usize {
-        self.slots.len()
     }
 
     fn position(&self, minute_ms: i64) -> usize {
@@ -62,22 +57,15 @@ impl<T: Default> TimeSeriesBuffer<T> {
 
     /// Empties the slots of minutes before `before`; returns how many it emptied.
     pub fn cleanup(&mut self, before: Timestamp) -> usize {
-        let mut emptied = 0;
-        for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|(minute_ms, _)| *minute_ms < before.as_unix_ms()) {
-                *slot = None;
-                emptied += 1;
-            }
-        }
-        emptied
+        let is_old = |(minute_ms, _): &mut (i64, T)| *minute_ms < before.as_unix_ms();
+        self.slots.iter_mut().filter_map(|slot| slot.take_if(is_old)).count()
     }
 
     /// The filled slots whose minute starts before `before`.
     pub(super) fn before_mut(&mut self, before: Timestamp) -> impl Iterator<Item = &mut T> {
         let filled = self.slots.iter_mut().flatten();
-        filled
-            .filter(move |(minute_ms, _)| *minute_ms < before.as_unix_ms())
-            .map(|(_, value)| value)
+        let is_before = move |(minute_ms, _): &&mut (i64, T)| *minute_ms < before.as_unix_ms();
+        filled.filter(is_before).map(|(_, value)| value)
     }
 
     /// Whether no slot is filled.

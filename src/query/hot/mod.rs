@@ -1,13 +1,13 @@
-//! The hot cache: the last two hours at 1-minute resolution, in bounded memory.
+//! The hot cache: the last two hours by minute, in bounded memory.
 //!
-//! It is fed only with committed rows, read back from the file after each of the compactor's runs, and
-//! rebuilt from the file at start: losing it costs nothing but time.
+//! It holds only committed rows, which it reads back from the file after each run of the compactor. A restart loses
+//! nothing: the cache is rebuilt from the file.
 
 mod buffer;
+mod minute;
 mod slice;
-mod slot;
 mod store;
 
 pub use buffer::TimeSeriesBuffer;
 pub(super) use slice::HotSlice;
-pub use store::MetricsStore;
+pub(super) use store::MetricsStore;

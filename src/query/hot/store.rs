@@ -3,58 +3,61 @@
 use rustc_hash::FxHashMap;
 
 use super::buffer::TimeSeriesBuffer;
+use super::minute::MinuteAggregate;
 use super::slice::HotSlice;
-use super::slot::Slot;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Grouping, KeyColumn, TimeRange, Timestamp};
 use crate::store::{RequestRow, RollupKey};
 
-/// Minutes that can be answered.
+/// Minutes before now that queries can read.
 const COVERED_MINUTES: i64 = 120;
-/// Slots of a ring: what is covered, the running minute, and those that fast clocks are ahead.
+/// Slots of a buffer: the covered minutes, the current one, and a margin for starts ahead of the clock.
 const SLOTS: usize = 128;
-/// How far ahead of now a start may lie to be held, in milliseconds.
+/// Maximum time by which the start of a cached request may be ahead of now, in milliseconds.
 const AHEAD_MS: i64 = 5 * MINUTE_MS;
-/// After so many rows read at once, minutes that are over come to rest.
-const ROWS_UNTIL_REST: usize = 50_000;
-/// The groupings held.
+/// Number of rows added after which past minutes are packed, so that reading two hours at a start takes little memory.
+const ROWS_UNTIL_PACKED: usize = 50_000;
+/// The groupings in the cache.
 const GROUPINGS: [Grouping; 3] = [Grouping::All, Grouping::Space, Grouping::Model];
+/// Bytes of a group besides the contents of its slots.
+const GROUP_BYTES: usize =
+    size_of::<HotGroup>() + 48 + SLOTS * size_of::<Option<(i64, MinuteAggregate)>>();
 
 #[derive(Debug)]
-struct Group {
-    buffer: TimeSeriesBuffer<Slot>,
+struct HotGroup {
+    buffer: TimeSeriesBuffer<MinuteAggregate>,
     last_active_ms: i64,
     bytes: usize,
 }
 
-impl Group {
+impl HotGroup {
     fn count_bytes(&mut self) {
         let all = TimeRange::from_unix_ms(i64::MIN, i64::MAX);
-        let slots = self.buffer.get_range(all).map(|(_, slot)| slot.heap_bytes());
-        self.bytes = GROUP_BYTES + slots.sum::<usize>();
+        let minutes = self.buffer.get_range(all).map(|(_, minute)| minute.heap_bytes());
+        self.bytes = GROUP_BYTES + minutes.sum::<usize>();
     }
 }
 
-/// The measures of the last two hours by minute: of everything, and of every active space and model.
+/// The measures of the last two hours by minute: of all requests, and of every active space and model.
 #[derive(Debug)]
-pub struct MetricsStore {
-    groups: FxHashMap<(Grouping, i64), Group>,
+pub(in crate::query) struct MetricsStore {
+    groups: FxHashMap<(Grouping, i64), HotGroup>,
     bytes: usize,
     max_bytes: usize,
+    /// The last row in the cache.
     upto_seq: i64,
     covered_from: Option<Timestamp>,
     max_started_at_ms: i64,
-    /// The latest start in a group that had to leave, by grouping: until then, the absence of a group
-    /// does not mean that it had no requests.
+    /// The latest start in an evicted group, by grouping: up to it, a missing group may have had requests.
     evicted_ms: [i64; GROUPINGS.len()],
-    /// The earliest start that was too far ahead to be held.
+    /// The earliest start that was too far ahead of the clock to be cached.
     beyond_ms: i64,
-    /// Rows after `upto_seq` are added, and not all of them yet.
+    /// Whether only some of the rows after `upto_seq` have been added.
     is_partial: bool,
-    rows_until_rest: usize,
+    rows_until_packed: usize,
 }
 
-/// Rows that are being added to a store: those committed after `after_seq`, or without it all since `horizon`.
+/// Rows to be added: those committed after `after_seq`; without it, all that start at `horizon` or later.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::query) struct CatchUp {
     now: Timestamp,
@@ -62,12 +65,9 @@ pub(in crate::query) struct CatchUp {
     pub(in crate::query) after_seq: Option<i64>,
 }
 
-/// Bytes of a group besides its slots' contents.
-const GROUP_BYTES: usize = size_of::<Group>() + 48 + SLOTS * size_of::<Option<(i64, Slot)>>();
-
 impl MetricsStore {
-    /// An empty store that will hold at most `max_bytes`.
-    pub fn new(max_bytes: usize) -> Self {
+    /// An empty store that holds at most `max_bytes`.
+    pub(in crate::query) fn new(max_bytes: usize) -> Self {
         Self {
             groups: FxHashMap::default(),
             bytes: 0,
@@ -78,25 +78,25 @@ impl MetricsStore {
             evicted_ms: [i64::MIN; GROUPINGS.len()],
             beyond_ms: i64::MAX,
             is_partial: false,
-            rows_until_rest: ROWS_UNTIL_REST,
+            rows_until_packed: ROWS_UNTIL_PACKED,
         }
     }
 
     /// Bytes held.
-    pub const fn bytes(&self) -> usize {
+    pub(in crate::query) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Groups held.
-    pub fn groups(&self) -> usize {
+    /// Number of groups held.
+    pub(in crate::query) fn groups(&self) -> usize {
         self.groups.len()
     }
 
-    /// Begins to add the rows that were committed since the last time; the rows from the result on are to be
-    /// [added](Self::add_rows).
+    /// Begins to add the rows that were committed since the last time; returns which rows to
+    /// [add](Self::add_rows).
     pub(in crate::query) fn begin(&mut self, now: Timestamp) -> CatchUp {
         if self.covered_from.is_some_and(|from| now < from) {
-            // The clock was set back by hours: everything held is of the future.
+            // The clock was set back by hours: everything in the cache is in the future.
             self.reset();
         }
         let horizon = now.floor_to(MINUTE_MS).plus_ms(-COVERED_MINUTES * MINUTE_MS);
@@ -104,26 +104,26 @@ impl MetricsStore {
         CatchUp { now, horizon, after_seq }
     }
 
-    /// Adds some of the rows; until [`finish`](Self::finish) nothing is answered.
+    /// Adds some of the rows. Queries get no slice until [`finish`](Self::finish).
     pub(in crate::query) fn add_rows(&mut self, catch_up: &CatchUp, rows: &[RequestRow]) {
         self.is_partial = true;
         let ahead_ms = catch_up.now.plus_ms(AHEAD_MS).as_unix_ms();
         for row in rows {
             self.add(row, ahead_ms);
         }
-        self.rows_until_rest = self.rows_until_rest.saturating_sub(rows.len());
-        if self.rows_until_rest == 0 {
-            self.rows_until_rest = ROWS_UNTIL_REST;
-            self.rest(catch_up.now.floor_to(MINUTE_MS));
+        self.rows_until_packed = self.rows_until_packed.saturating_sub(rows.len());
+        if self.rows_until_packed == 0 {
+            self.rows_until_packed = ROWS_UNTIL_PACKED;
+            self.pack(catch_up.now.floor_to(MINUTE_MS));
         }
     }
 
-    /// Ends what [`begin`](Self::begin) began: all rows up to `upto_seq` were added.
+    /// Ends what [`begin`](Self::begin) began: all rows up to `upto_seq` have been added.
     pub(in crate::query) fn finish(&mut self, catch_up: &CatchUp, upto_seq: i64) {
         self.is_partial = false;
-        self.rest(catch_up.now.floor_to(MINUTE_MS));
+        self.pack(catch_up.now.floor_to(MINUTE_MS));
         self.upto_seq = upto_seq;
-        // A clock that was set back does not bring back the minutes that were emptied.
+        // Minutes that were emptied stay empty after the clock is set back.
         let horizon = catch_up.horizon;
         let covered_from = self.covered_from.map_or(horizon, |before| before.max(horizon));
         self.covered_from = Some(covered_from);
@@ -134,14 +134,14 @@ impl MetricsStore {
         self.enforce_limit();
     }
 
-    /// Empties the store; the next time it reads the last two hours.
+    /// Empties the store; the next catch-up reads the last two hours.
     pub(in crate::query) fn reset(&mut self) {
         *self = Self::new(self.max_bytes);
     }
 
     fn add(&mut self, row: &RequestRow, ahead_ms: i64) {
         if row.started_at_ms > ahead_ms {
-            // Its slot may hold a minute that is covered still.
+            // Its slot may still hold a covered minute.
             self.beyond_ms = self.beyond_ms.min(row.started_at_ms);
             return;
         }
@@ -156,17 +156,14 @@ impl MetricsStore {
         let total = &mut self.bytes;
         let group = self.groups.entry(key).or_insert_with(|| {
             *total += GROUP_BYTES;
-            Group {
-                buffer: TimeSeriesBuffer::new(SLOTS),
-                last_active_ms: i64::MIN,
-                bytes: GROUP_BYTES,
-            }
+            let buffer = TimeSeriesBuffer::new(SLOTS);
+            HotGroup { buffer, last_active_ms: i64::MIN, bytes: GROUP_BYTES }
         });
         group.last_active_ms = group.last_active_ms.max(row.started_at_ms);
-        let grown = group.buffer.add(Timestamp::from_unix_ms(row.started_at_ms), |slot| {
-            let before = slot.heap_bytes();
-            slot.add(row);
-            (before, slot.heap_bytes())
+        let grown = group.buffer.add(Timestamp::from_unix_ms(row.started_at_ms), |minute| {
+            let before = minute.heap_bytes();
+            minute.add(row);
+            (before, minute.heap_bytes())
         });
         if let Some((before, after)) = grown {
             group.bytes = group.bytes + after - before;
@@ -174,21 +171,19 @@ impl MetricsStore {
         }
     }
 
-    /// Minutes that are over come to rest.
-    fn rest(&mut self, before: Timestamp) {
+    /// Packs the minutes before `before`.
+    fn pack(&mut self, before: Timestamp) {
         for group in self.groups.values_mut() {
-            let mut is_changed = false;
-            for slot in group.buffer.before_mut(before) {
-                is_changed |= slot.rest();
-            }
-            if is_changed {
+            let minutes = group.buffer.before_mut(before);
+            let packed: usize = minutes.map(|minute| usize::from(minute.pack())).sum();
+            if packed > 0 {
                 group.count_bytes();
             }
         }
-        self.bytes = self.groups.values().map(|group| group.bytes).sum();
+        self.count_bytes();
     }
 
-    /// Empties old minutes and drops groups without any.
+    /// Empties the minutes before `horizon` and drops groups without any.
     fn cleanup(&mut self, horizon: Timestamp) {
         self.groups.retain(|_, group| {
             if group.buffer.cleanup(horizon) > 0 {
@@ -196,10 +191,14 @@ impl MetricsStore {
             }
             !group.buffer.is_empty()
         });
+        self.count_bytes();
+    }
+
+    fn count_bytes(&mut self) {
         self.bytes = self.groups.values().map(|group| group.bytes).sum();
     }
 
-    /// The least recently active groups leave until the limit holds; everything together leaves last.
+    /// Evicts the least recently active groups until the limit holds; the group of all requests last.
     fn enforce_limit(&mut self) {
         if self.bytes <= self.max_bytes {
             return;
@@ -221,27 +220,27 @@ impl MetricsStore {
         }
     }
 
-    /// What a query over `range` by `keys` needs; `None` when this store cannot answer it.
+    /// The part of the cache for a query over `range` by `keys`; `None` if the cache does not have all of it.
     ///
-    /// Take it before the snapshot is opened, so that the snapshot has every row that the slice has.
+    /// Call this before opening the snapshot, so that the snapshot has every row of the slice.
     pub(in crate::query) fn slice(&self, range: TimeRange, keys: &[KeyColumn]) -> Option<HotSlice> {
         let covered_from = self.covered_from.filter(|_| !self.is_partial)?;
         let place = GROUPINGS.iter().position(|grouping| grouping.keys() == keys)?;
-        let (start_ms, end_ms) = (range.start.as_unix_ms(), range.end.as_unix_ms());
-        if range.start < covered_from
-            || start_ms <= self.evicted_ms[place]
-            || end_ms > self.beyond_ms
-        {
+        let is_covered = range.start >= covered_from
+            && range.start.as_unix_ms() > self.evicted_ms[place]
+            && range.end.as_unix_ms() <= self.beyond_ms;
+        if !is_covered {
             return None;
         }
         let grouping = GROUPINGS[place];
-        let mut rows = Vec::new();
+        let mut minutes = Vec::new();
         for ((_, id), group) in self.groups.iter().filter(|((held, _), _)| *held == grouping) {
-            for (minute, slot) in group.buffer.get_range(range) {
+            for (minute, aggregate) in group.buffer.get_range(range) {
                 let key = RollupKey { bucket_ms: minute.as_unix_ms(), ids: [*id, 0] };
-                rows.push((key, slot.clone()));
+                minutes.push((key, aggregate.clone()));
             }
         }
-        Some(HotSlice::new(grouping, self.upto_seq, self.max_started_at_ms, rows))
+        let (upto_seq, max_started_at_ms) = (self.upto_seq, self.max_started_at_ms);
+        Some(HotSlice { grouping, upto_seq, max_started_at_ms, minutes })
     }
 }

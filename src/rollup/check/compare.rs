@@ -31,20 +31,19 @@ fn compare_rows(
     report: &mut CheckReport,
 ) -> Result<()> {
     let columns: Vec<Column> = Column::all().collect();
-    let filter = ResolvedFilter::default();
     let select = RollupSelect {
         grouping: part.grouping,
         level: part.level,
         range: range_of(day_ms),
         columns: &columns,
-        filter: &filter,
+        filter: &ResolvedFilter::default(),
     };
-    let table = part.grouping.table();
+    let location = |key: RollupKey| location(part.grouping.table(), part.level, key);
     let mut expected = part.rows.iter().peekable();
     reader.rollup_rows(&select, |key, values| {
         report.rollup_rows += 1;
         while let Some((missing, _)) = expected.next_if(|(wanted, _)| *wanted < key) {
-            report.differs(|| format!("{}: missing", location(table, part.level, *missing)));
+            report.differs(format_args!("{}: missing", location(*missing)));
         }
         let wanted = expected.next_if(|(wanted, _)| *wanted == key);
         let wanted = wanted.map(|(_, values)| values.unpack());
@@ -55,17 +54,14 @@ fn compare_rows(
             let want = wanted.map(|wanted| wanted[column.index()]);
             let have = values[column.index()];
             if want != Some(have) {
-                let name = column.name();
-                let location = location(table, part.level, key);
-                report.differs(|| {
-                    let want = want.map_or_else(|| "no row".to_owned(), |want| want.to_string());
-                    format!("{location}: {name} is {have}, recomputed: {want}")
-                });
+                let (at, name) = (location(key), column.name());
+                let want = want.map_or_else(|| "no row".to_owned(), |want| want.to_string());
+                report.differs(format_args!("{at}: {name} is {have}, recomputed: {want}"));
             }
         }
     })?;
     for (key, _) in expected {
-        report.differs(|| format!("{}: missing", location(table, part.level, *key)));
+        report.differs(format_args!("{}: missing", location(*key)));
     }
     Ok(())
 }
@@ -76,49 +72,41 @@ fn compare_sketches(
     part: &RollupPart,
     report: &mut CheckReport,
 ) -> Result<()> {
-    let filter = ResolvedFilter::default();
     let select = SketchSelect {
         grouping: part.grouping,
         level: part.level,
         range: range_of(day_ms),
-        kinds: &LatencyKind::ALL,
-        filter: &filter,
+        columns: &LatencyKind::ALL,
+        filter: &ResolvedFilter::default(),
     };
     let table = part.grouping.sketch_table();
     let mut expected = sketches(&part.sketches).peekable();
-    let differs = |report: &mut CheckReport, key, kind: LatencyKind, how| {
-        report.differs(|| {
-            format!("{}: the {} sketch {how}", location(table, part.level, key), kind.stem())
-        });
+    let differs = |report: &mut CheckReport, (key, kind): (RollupKey, LatencyKind), how: &str| {
+        let (at, kind) = (location(table, part.level, key), kind.as_str());
+        report.differs(format_args!("{at}: the {kind} sketch {how}"));
     };
     reader.sketches(&select, |key, kind, bytes| {
         report.rollup_rows += 1;
-        let at = (key, kind.index());
-        while let Some((_, key, kind, _)) = expected.next_if(|(wanted, ..)| *wanted < at) {
-            differs(report, key, kind, "is missing");
+        let at = (key, kind);
+        while let Some((missing, _)) = expected.next_if(|(wanted, _)| *wanted < at) {
+            differs(report, missing, "is missing");
         }
-        let wanted = expected.next_if(|(wanted, ..)| *wanted == at);
-        if wanted.is_none_or(|(.., sketch)| sketch.bytes() != bytes) {
-            differs(report, key, kind, "differs");
+        let wanted = expected.next_if(|(wanted, _)| *wanted == at);
+        if wanted.is_none_or(|(_, sketch)| sketch.bytes() != bytes) {
+            differs(report, at, "differs");
         }
     })?;
-    for (_, key, kind, _) in expected {
-        differs(report, key, kind, "is missing");
-    }
+    expected.for_each(|(missing, _)| differs(report, missing, "is missing"));
     Ok(())
 }
-
-type At = (RollupKey, usize);
 
 /// Non-empty sketches in storage order.
 fn sketches(
     rows: &[SketchRow],
-) -> impl Iterator<Item = (At, RollupKey, LatencyKind, &EncodedSketch)> {
+) -> impl Iterator<Item = ((RollupKey, LatencyKind), &EncodedSketch)> {
     rows.iter().flat_map(|row| {
         let kinds = LatencyKind::ALL.into_iter().zip(&row.sketches);
-        kinds.filter_map(|(kind, sketch)| {
-            Some(((row.key, kind.index()), row.key, kind, sketch.as_ref()?))
-        })
+        kinds.filter_map(|(kind, sketch)| Some(((row.key, kind), sketch.as_ref()?)))
     })
 }
 

@@ -1,12 +1,14 @@
 //! Checks one day within one snapshot: its requests against their indexes and its rollups.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::super::aggregate::Aggregate;
-use super::super::recompute::{find_day, kept_levels, range_of};
+use super::super::recompute::{find_day, kept_parts, range_of};
 use super::compare::compare_part;
 use super::{CheckReport, check_rollup_totals};
 use crate::error::Result;
 use crate::model::Timestamp;
-use crate::store::{DayRow, EntrySet, IndexEntry, Reader, pruned_flag};
+use crate::store::{EntrySet, IndexEntry, Reader, pruned_flag};
 
 /// Index entries buffered before their requests are read; each takes 24 bytes.
 const ENTRIES_PER_BATCH: usize = 1 << 18;
@@ -14,21 +16,30 @@ const ENTRIES_PER_BATCH: usize = 1 << 18;
 /// rows: a look-up costs about as much as reading ten rows in file order.
 const SCAN_GAP: i64 = 10;
 
-/// Compares one day; `rows_read` is called with the number of requests read.
+/// Compares one day; adds the number of requests read to `rows_read`.
 pub(super) fn check_day(
     reader: &Reader<'_>,
     day_ms: i64,
-    rows_read: &mut dyn FnMut(u64),
+    rows_read: &AtomicU64,
     report: &mut CheckReport,
 ) -> Result<()> {
     let Some(day) = find_day(reader, day_ms)? else { return Ok(()) };
-    let watermark_seq = reader.watermark_seq()?;
     if day.pruned & pruned_flag(None) != 0 {
         report.skipped_days += 1;
         return check_rollup_totals(reader, &day, report);
     }
     report.days += 1;
-    let mut requests = RequestCheck::new(reader, watermark_seq, report, rows_read);
+    let mut requests = RequestCheck {
+        reader,
+        watermark_seq: reader.watermark_seq()?,
+        report,
+        rows_read,
+        entries: Vec::new(),
+        aggregate: Aggregate::default(),
+        users: EntrySet::default(),
+        rolled_up: 0,
+        index_entries: 0,
+    };
     let mut last = IndexEntry::default();
     let mut in_order = true;
     let mut failed = None;
@@ -41,42 +52,29 @@ pub(super) fn check_day(
     })?;
     failed.map_or(Ok(()), Err)?;
     requests.read()?;
-    let RequestCheck { aggregate, users, rolled_up, index_entries, .. } = requests;
+    let RequestCheck { report, aggregate, users, rolled_up, index_entries, .. } = requests;
     report.rows += rolled_up;
     report.index_entries += index_entries;
     let at = Timestamp::from_unix_ms(day_ms);
     if !in_order {
-        report.differs(|| format!("requests__started_at_ms {at}: entries are not in order"));
+        report.differs(format_args!("requests__started_at_ms {at}: entries are not in order"));
     }
-    check_users(reader, day_ms, users, report)?;
-    if i64::try_from(rolled_up).unwrap_or(i64::MAX) != day.requests {
-        let stated = day.requests;
-        report.differs(|| {
-            format!("days {at}: {stated} requests, but there are {rolled_up} raw rows")
-        });
+    check_users(reader, day_ms, &users, report)?;
+    let stated = day.requests;
+    if i64::try_from(rolled_up) != Ok(stated) {
+        report.differs(format_args!(
+            "days {at}: {stated} requests, but there are {rolled_up} raw rows"
+        ));
     }
-    compare_rollups(reader, &day, aggregate, report)
-}
-
-fn compare_rollups(
-    reader: &Reader<'_>,
-    day: &DayRow,
-    aggregate: Aggregate,
-    report: &mut CheckReport,
-) -> Result<()> {
-    let levels = kept_levels(day);
-    let parts = aggregate.finish().parts;
-    for part in parts.iter().filter(|part| levels.contains(&part.level)) {
-        compare_part(reader, day.day_ms, part, report)?;
-    }
-    Ok(())
+    let parts = kept_parts(&day, aggregate.finish());
+    parts.iter().try_for_each(|part| compare_part(reader, day_ms, part, report))
 }
 
 /// Compares the index of users with the requests, as sets.
 fn check_users(
     reader: &Reader<'_>,
     day_ms: i64,
-    expected: EntrySet,
+    expected: &EntrySet,
     report: &mut CheckReport,
 ) -> Result<()> {
     // The user index rounds time steps towards 1970, so the steps next to the epoch hold requests
@@ -86,14 +84,13 @@ fn check_users(
     }
     let found = reader.user_index(day_ms)?;
     report.index_entries += found.entries;
-    if found != expected {
-        let at = Timestamp::from_unix_ms(day_ms);
-        report.differs(|| {
-            format!(
-                "requests__started_at_ms_user_id {at}: its {} entries are not those of the {} requests",
-                found.entries, expected.entries
-            )
-        });
+    if found != *expected {
+        report.differs(format_args!(
+            "requests__started_at_ms_user_id {}: its {} entries are not those of the {} requests",
+            Timestamp::from_unix_ms(day_ms),
+            found.entries,
+            expected.entries
+        ));
     }
     Ok(())
 }
@@ -103,7 +100,7 @@ struct RequestCheck<'a, 'r> {
     reader: &'a Reader<'a>,
     watermark_seq: i64,
     report: &'r mut CheckReport,
-    rows_read: &'r mut dyn FnMut(u64),
+    rows_read: &'r AtomicU64,
     entries: Vec<IndexEntry>,
     aggregate: Aggregate,
     users: EntrySet,
@@ -111,26 +108,7 @@ struct RequestCheck<'a, 'r> {
     index_entries: u64,
 }
 
-impl<'a, 'r> RequestCheck<'a, 'r> {
-    fn new(
-        reader: &'a Reader<'a>,
-        watermark_seq: i64,
-        report: &'r mut CheckReport,
-        rows_read: &'r mut dyn FnMut(u64),
-    ) -> Self {
-        Self {
-            reader,
-            watermark_seq,
-            report,
-            rows_read,
-            entries: Vec::new(),
-            aggregate: Aggregate::default(),
-            users: EntrySet::default(),
-            rolled_up: 0,
-            index_entries: 0,
-        }
-    }
-
+impl RequestCheck<'_, '_> {
     fn push(&mut self, entry: IndexEntry) -> Result<()> {
         self.entries.push(entry);
         if self.entries.len() < ENTRIES_PER_BATCH {
@@ -145,33 +123,28 @@ impl<'a, 'r> RequestCheck<'a, 'r> {
         // Requests arrive roughly in the order of their starts, so the stable sort mostly merges
         // long sorted runs.
         entries.sort_by_key(|entry| entry.seq);
-        self.index_entries += u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        self.index_entries += count;
         for run in entries.chunk_by(|a, b| b.seq - a.seq <= SCAN_GAP) {
             self.read_run(run)?;
         }
-        (self.rows_read)(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        self.rows_read.fetch_add(count, Ordering::Relaxed);
         entries.clear();
         self.entries = entries;
         Ok(())
     }
 
     fn read_run(&mut self, run: &[IndexEntry]) -> Result<()> {
-        let [first, .., last] = run else {
-            return run.first().map_or(Ok(()), |only| self.read_between(run, (only.seq, only.seq)));
-        };
-        self.read_between(run, (first.seq, last.seq))
-    }
-
-    fn read_between(&mut self, run: &[IndexEntry], seqs: (i64, i64)) -> Result<()> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
         let mut wanted = run.iter().peekable();
         let Self { reader, watermark_seq, report, aggregate, users, rolled_up, .. } = self;
         let missing = |report: &mut CheckReport, entry: &IndexEntry| {
             let seq = entry.seq;
-            report.differs(|| {
-                format!("requests__started_at_ms: names request {seq}, which is not there")
-            });
+            report.differs(format_args!(
+                "requests__started_at_ms: names request {seq}, which is not there"
+            ));
         };
-        reader.rows_between(seqs, |row, entry| {
+        reader.rows_between((first.seq, last.seq), |row, entry| {
             while let Some(absent) = wanted.next_if(|wanted| wanted.seq < row.seq) {
                 missing(report, absent);
             }
@@ -179,9 +152,9 @@ impl<'a, 'r> RequestCheck<'a, 'r> {
             let Some(named) = wanted.next_if(|wanted| wanted.seq == row.seq) else { return };
             if *named != entry {
                 let seq = entry.seq;
-                report.differs(|| {
-                    format!("requests__started_at_ms: its entry of request {seq} differs")
-                });
+                report.differs(format_args!(
+                    "requests__started_at_ms: its entry of request {seq} differs"
+                ));
             }
             users.add_user(row.started_at_ms, row.user_id, row.seq);
             if row.seq <= *watermark_seq {

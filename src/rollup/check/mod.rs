@@ -4,7 +4,7 @@ mod compare;
 mod day;
 mod report;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use self::day::check_day;
 pub use self::report::{CheckMode, CheckReport};
@@ -17,7 +17,7 @@ use crate::store::{DayRow, Reader, ResolvedFilter, RollupSelect, Store, pruned_f
 /// One part of a check. Each task reads its own snapshot, so that a long check does not keep the
 /// write-ahead log from being checkpointed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckTask {
+pub(crate) enum CheckTask {
     /// SQLite's check of the file structure.
     Structure,
     /// SQLite's check of the tables with indexes, except `requests`.
@@ -30,16 +30,16 @@ pub enum CheckTask {
 
 /// The tasks of a check, longest first.
 #[derive(Clone, Debug)]
-pub struct CheckPlan {
+pub(crate) struct CheckPlan {
     /// The tasks.
-    pub tasks: Vec<CheckTask>,
+    pub(crate) tasks: Vec<CheckTask>,
     /// Number of requests to read.
-    pub rows: u64,
+    pub(crate) rows: u64,
 }
 
 impl CheckPlan {
     /// Splits a check into tasks.
-    pub fn new(store: &Store, mode: CheckMode) -> Result<Self> {
+    pub(crate) fn new(store: &Store, mode: CheckMode) -> Result<Self> {
         let days = store.read(|reader| reader.days())?;
         let mut tasks = vec![CheckTask::Structure, CheckTask::Totals(mode)];
         if mode == CheckMode::Full {
@@ -59,25 +59,16 @@ impl CheckTask {
     ///
     /// # Errors
     /// When the file is busy, or the read was interrupted.
-    pub fn run(self, store: &Store, rows_read: &AtomicU64) -> Result<CheckReport> {
+    pub(crate) fn run(self, store: &Store, rows_read: &AtomicU64) -> Result<CheckReport> {
         let mut report = CheckReport::default();
         let outcome = store.read(|reader| match self {
-            Self::Structure => {
-                report.damage.extend(reader.damage()?);
-                Ok(())
-            }
+            Self::Structure => reader.damage().map(|damage| report.damage.extend(damage)),
             Self::SmallTables => {
-                report.damage.extend(reader.small_table_damage()?);
-                Ok(())
+                reader.small_table_damage().map(|damage| report.damage.extend(damage))
             }
             Self::Totals(mode) => check_totals(reader, mode, &mut report),
             Self::Day(CheckMode::Quick, day_ms) => check_day_totals(reader, day_ms, &mut report),
-            Self::Day(CheckMode::Full, day_ms) => {
-                let mut read = |rows| {
-                    rows_read.fetch_add(rows, Ordering::Relaxed);
-                };
-                check_day(reader, day_ms, &mut read, &mut report)
-            }
+            Self::Day(CheckMode::Full, day_ms) => check_day(reader, day_ms, rows_read, &mut report),
         });
         match outcome {
             Err(error) if is_damage(&error) => {
@@ -88,7 +79,7 @@ impl CheckTask {
                     Self::Day(_, day_ms) => Timestamp::from_unix_ms(day_ms).to_string(),
                 };
                 report.damage.push(format!("{what}: {error}"));
-                report.differs(|| format!("{what}: not compared, because it cannot be read"));
+                report.differs(format_args!("{what}: not compared, because it cannot be read"));
                 Ok(report)
             }
             outcome => outcome.map(|()| report),
@@ -128,24 +119,20 @@ fn check_totals(reader: &Reader<'_>, mode: CheckMode, report: &mut CheckReport) 
     let watermark_seq = reader.watermark_seq()?;
     let counts = reader.stored_counts()?;
     if counts.requests != counts.index_entries {
-        report.differs(|| {
-            format!(
-                "requests__started_at_ms: {} entries, but there are {} requests",
-                counts.index_entries, counts.requests
-            )
-        });
+        report.differs(format_args!(
+            "requests__started_at_ms: {} entries, but there are {} requests",
+            counts.index_entries, counts.requests
+        ));
     }
     if counts.given_seq < counts.max_seq.max(watermark_seq) {
-        report.differs(|| {
-            format!(
-                "sqlite_sequence: {} is below the last request or the watermark: the next request would be missing from the rollups",
-                counts.given_seq
-            )
-        });
+        report.differs(format_args!(
+            "sqlite_sequence: {} is below the last request or the watermark: the next request would be missing from the rollups",
+            counts.given_seq
+        ));
     }
     for day in days.iter().filter(|day| day.changed_seq > watermark_seq) {
         let at = Timestamp::from_unix_ms(day.day_ms);
-        report.differs(|| format!("days {at}: changed after the watermark {watermark_seq}"));
+        report.differs(format_args!("days {at}: changed after the watermark {watermark_seq}"));
     }
     match mode {
         CheckMode::Quick => {
@@ -175,12 +162,10 @@ fn check_between_days(
             let requests = reader.rolled_up_count(gap, watermark_seq)?;
             if requests > 0 {
                 let first_ms = reader.first_start(gap)?.unwrap_or(0);
-                let at = Timestamp::from_unix_ms(first_ms - first_ms.rem_euclid(DAY_MS));
-                report.differs(|| {
-                    format!(
-                        "days {at}: missing, possibly with later days: {requests} requests exist"
-                    )
-                });
+                let at = Timestamp::from_unix_ms(first_ms).floor_to(DAY_MS);
+                report.differs(format_args!(
+                    "days {at}: missing, possibly with later days: {requests} requests exist"
+                ));
             }
         }
         from_ms = next_ms;
@@ -194,18 +179,17 @@ fn check_rolled_up_days(
     days: &[DayRow],
     report: &mut CheckReport,
 ) -> Result<()> {
-    let filter = ResolvedFilter::default();
     let select = RollupSelect {
         grouping: Grouping::All,
         level: Level::Day,
         range: TimeRange::from_unix_ms(i64::MIN, i64::MAX),
         columns: &[Column::count(Count::Requests)],
-        filter: &filter,
+        filter: &ResolvedFilter::default(),
     };
     reader.rollup_rows(&select, |key, _| {
         if days.binary_search_by_key(&key.bucket_ms, |day| day.day_ms).is_err() {
             let at = Timestamp::from_unix_ms(key.bucket_ms);
-            report.differs(|| format!("_days {at}: missing, but _rollup_all has it"));
+            report.differs(format_args!("_days {at}: missing, but _rollup_all has it"));
         }
     })
 }
@@ -219,9 +203,10 @@ fn check_day_totals(reader: &Reader<'_>, day_ms: i64, report: &mut CheckReport) 
         let requests = reader.rolled_up_count(range_of(day_ms), reader.watermark_seq()?)?;
         report.rows += unsigned(requests);
         if requests != day.requests {
-            report.differs(|| {
-                format!("days {at}: {} requests, but there are {requests} raw rows", day.requests)
-            });
+            report.differs(format_args!(
+                "days {at}: {} requests, but there are {requests} raw rows",
+                day.requests
+            ));
         }
     }
     check_rollup_totals(reader, &day, report)
@@ -238,9 +223,9 @@ fn check_rollup_totals(reader: &Reader<'_>, day: &DayRow, report: &mut CheckRepo
         if requests != day.requests {
             let at = Timestamp::from_unix_ms(day.day_ms);
             let stated = day.requests;
-            report.differs(|| {
-                format!("{table} {minutes} min {at}: {requests} requests, days says {stated}")
-            });
+            report.differs(format_args!(
+                "{table} {minutes} min {at}: {requests} requests, days says {stated}"
+            ));
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! The result of a check.
 
+use std::fmt;
+
 /// How thorough a check is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckMode {
@@ -13,7 +15,7 @@ pub enum CheckMode {
 
 impl CheckMode {
     /// The name in the command-line output.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Quick => "quick",
             Self::Full => "full",
@@ -44,7 +46,7 @@ pub struct CheckReport {
     pub damage: Vec<String>,
 }
 
-/// Differences that are reported; further ones are dropped.
+/// Maximum number of differences that are reported; further ones are dropped.
 const MAX_MISMATCHES: usize = 100;
 
 impl CheckReport {
@@ -54,7 +56,7 @@ impl CheckReport {
     }
 
     /// How the requests after the watermark were checked.
-    pub const fn tail_check(&self) -> &'static str {
+    pub(crate) const fn tail_check(&self) -> &'static str {
         match self.mode {
             CheckMode::Quick => "counted",
             CheckMode::Full => "read and compared with the indexes",
@@ -62,14 +64,14 @@ impl CheckReport {
     }
 
     /// Records a difference, unless the limit is reached.
-    pub(super) fn differs(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn differs(&mut self, line: fmt::Arguments<'_>) {
         if self.mismatches.len() < MAX_MISMATCHES {
-            self.mismatches.push(line());
+            self.mismatches.push(line.to_string());
         }
     }
 
     /// Adds the result of another task.
-    pub fn add(&mut self, part: Self) {
+    pub(crate) fn add(&mut self, part: Self) {
         self.days += part.days;
         self.skipped_days += part.skipped_days;
         self.rows += part.rows;

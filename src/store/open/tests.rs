@@ -1,9 +1,9 @@
 //! Which files are opened, and which records are stored in them.
 
 use super::*;
-use crate::model::{Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp};
+use crate::model::{Name, Outcome, RequestId, RequestRecord, Sender, Source, TimeRange, Timestamp};
 use crate::store::migrate::APPLICATION_ID;
-use crate::store::{Appended, NameCache, PageSelect, ResolvedFilter};
+use crate::store::{AppendReport, NameCache, PageSelect, ResolvedFilter};
 
 const START_MS: i64 = 1_767_323_045_678;
 /// Begins with `START_MS`.
@@ -42,7 +42,7 @@ fn record(id: &str, started_at: Timestamp) -> RequestRecord {
     }
 }
 
-fn append(writer: &mut Writer, records: &[RequestRecord]) -> Appended {
+fn append(writer: &mut Writer, records: &[RequestRecord]) -> AppendReport {
     writer.append(&[records], start().plus_ms(30 * 86_400_000)).unwrap().remove(0)
 }
 
@@ -78,8 +78,8 @@ fn a_record_is_a_duplicate_only_of_one_in_a_space_that_its_sender_may_write() {
     let of = |id: &str, space: &str, writable: Option<&[&str]>| {
         let mut record = record(id, start());
         record.space = Some(Name::new(space));
-        record.sender_spaces =
-            writable.map(|names| names.iter().map(|name| Name::new(*name)).collect());
+        let spaces = writable.map(|names| names.iter().map(|name| Name::new(*name)).collect());
+        record.sender = Some(Sender { spaces, api_key: None }.into());
         record
     };
     // The id without a time, and the response id, follow the rule of the key.
@@ -123,7 +123,9 @@ fn a_space_past_the_limit_keeps_its_duplicates_over_a_restart() {
     place.config.max_spaces = 1;
     let of = |id: &str, dated_on_arrival| RequestRecord {
         space: Some(Name::new("past the limit")),
-        sender_spaces: Some([Name::new("past the limit")].into()),
+        sender: Some(
+            Sender { spaces: Some(vec![Name::new("past the limit")]), api_key: None }.into(),
+        ),
         dated_on_arrival,
         ..record(id, start())
     };

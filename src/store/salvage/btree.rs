@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::pages::{Pages, be_u32};
-use super::record::read_varint;
+use super::pages::Pages;
+use super::record::{be_u32, read_varint};
 
-/// What a page of a tree is.
+/// The kind of a page of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageKind {
-    /// Children of an index, with rows between them.
+    /// Children of an index page, with rows between them.
     IndexInterior,
-    /// Children of a table.
+    /// Children of a table page.
     TableInterior,
     /// Rows of an index, or of a table without rowid.
     IndexLeaf,
@@ -29,22 +29,22 @@ impl PageKind {
     }
 }
 
-/// A page whose header makes sense.
+/// A page with a valid header.
 #[derive(Debug)]
 pub(super) struct TreePage<'a> {
-    /// What it is.
     pub(super) kind: PageKind,
     bytes: &'a [u8],
     usable_bytes: usize,
     /// Where the header begins: after the header of the file on page 1.
     start: usize,
-    cells: usize,
+    /// Number of cells: rows, or on interior pages all children but the last.
+    pub(super) cells: usize,
 }
 
-/// A row as it lies on a page, the end of its payload perhaps on others.
+/// A row as it is stored on a page; the end of a long payload is on other pages.
 #[derive(Debug)]
-pub(super) struct Cell<'a> {
-    /// The rowid; 0 on pages without.
+pub(super) struct TreeCell<'a> {
+    /// The rowid; 0 on pages without rowids.
     pub(super) rowid: i64,
     payload_bytes: usize,
     local: &'a [u8],
@@ -52,7 +52,7 @@ pub(super) struct Cell<'a> {
 }
 
 impl<'a> TreePage<'a> {
-    /// Reads the header of a page; `None` when it is no page of a tree.
+    /// Reads the header of a page; `None` when it is not that of a page of a tree.
     pub(super) fn parse(bytes: &'a [u8], number: u32, usable_bytes: usize) -> Option<Self> {
         let start = if number == 1 { 100 } else { 0 };
         let kind = match bytes.get(start)? {
@@ -79,11 +79,6 @@ impl<'a> TreePage<'a> {
         self.start + if self.kind.is_interior() { 12 } else { 8 }
     }
 
-    /// Number of cells: rows, and on interior pages children but the last.
-    pub(super) const fn len(&self) -> usize {
-        self.cells
-    }
-
     fn cell_bytes(&self, position: usize) -> Option<&'a [u8]> {
         let at = self.array() + 2 * position;
         let cell =
@@ -92,16 +87,14 @@ impl<'a> TreePage<'a> {
         self.bytes.get(..self.usable_bytes)?.get(cell..).filter(|_| is_content)
     }
 
-    /// The children of an interior page, in order; those that are named; none of a leaf.
+    /// The readable children of an interior page, in order; none of a leaf.
     pub(super) fn children(&self) -> Vec<u32> {
         if !self.kind.is_interior() {
             return Vec::new();
         }
-        let child = |position| self.cell_bytes(position).filter(|cell| cell.len() >= 4);
-        let mut children: Vec<u32> =
-            (0..self.cells).filter_map(child).map(|cell| be_u32(cell, 0)).collect();
-        children.push(be_u32(self.bytes, self.start + 8));
-        children
+        let cells = (0..self.cells).filter_map(|position| self.cell_bytes(position));
+        let children = cells.filter(|cell| cell.len() >= 4).map(|cell| be_u32(cell, 0));
+        children.chain([be_u32(self.bytes, self.start + 8)]).collect()
     }
 
     /// Whether cells are rows.
@@ -110,7 +103,7 @@ impl<'a> TreePage<'a> {
     }
 
     /// One row; `None` where the page is damaged.
-    pub(super) fn cell(&self, position: usize) -> Option<Cell<'a>> {
+    pub(super) fn cell(&self, position: usize) -> Option<TreeCell<'a>> {
         let mut cell = self.cell_bytes(position)?;
         if self.kind == PageKind::IndexInterior {
             cell = cell.get(4..)?;
@@ -131,31 +124,31 @@ impl<'a> TreePage<'a> {
         } else {
             0
         };
-        Some(Cell { rowid, payload_bytes, local, overflow_page })
+        Some(TreeCell { rowid, payload_bytes, local, overflow_page })
     }
 
-    /// Bytes of a payload that lie on the page itself.
+    /// Bytes of a payload that are stored on the page itself.
     const fn local_bytes(&self, payload_bytes: usize) -> usize {
         let usable = self.usable_bytes;
-        let most = if self.kind.is_table() { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
-        if payload_bytes <= most {
+        let max = if self.kind.is_table() { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
+        if payload_bytes <= max {
             return payload_bytes;
         }
-        let least = (usable - 12) * 32 / 255 - 23;
-        let kept = least + (payload_bytes - least) % (usable - 4);
-        if kept <= most { kept } else { least }
+        let min = (usable - 12) * 32 / 255 - 23;
+        let local = min + (payload_bytes - min) % (usable - 4);
+        if local <= max { local } else { min }
     }
 }
 
-impl<'a> Cell<'a> {
+impl<'a> TreeCell<'a> {
     /// The whole payload; `None` when a page of it is missing.
     pub(super) fn payload(&self, pages: &mut Pages) -> Option<Cow<'a, [u8]>> {
         if self.overflow_page == 0 {
             return (self.local.len() == self.payload_bytes).then_some(Cow::Borrowed(self.local));
         }
-        let room = pages.usable_bytes() - 4;
+        let room = pages.usable_bytes - 4;
         let pages_of_rest = (self.payload_bytes - self.local.len()).div_ceil(room);
-        if pages_of_rest > usize::try_from(pages.count()).unwrap_or(usize::MAX) {
+        if pages_of_rest > usize::try_from(pages.count).unwrap_or(usize::MAX) {
             return None;
         }
         let mut payload = self.local.to_vec();
@@ -168,7 +161,7 @@ impl<'a> Cell<'a> {
             payload.extend_from_slice(bytes.get(4..4 + wanted)?);
             page = be_u32(&bytes, 0);
         }
-        // The last page of a chain names none; noise nearly always does.
+        // The last page of a chain has no successor; a damaged chain nearly always has one.
         (page == 0).then_some(Cow::Owned(payload))
     }
 }

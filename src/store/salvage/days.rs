@@ -1,49 +1,49 @@
-//! Which days keep their requests, and what is counted of them.
+//! The days of a damaged file: which have their requests, and counts of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::model::time::DAY_MS;
 use crate::model::{Level, Timestamp};
-use crate::store::prune::pruned_flag;
+use crate::store::pruned_days::pruned_flag;
 use crate::store::read::DayRow;
-use crate::store::rollups::replace_days;
+use crate::store::rebuild::replace_days;
 
-/// What was read of one UTC day's requests.
+/// Counts of the requests read of one UTC day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// Requests that the rollups of the damaged file had.
+pub(super) struct DayCounts {
+    /// Requests that the rollups of the damaged file included.
     pub(super) rolled_up: i64,
     min_started_at_ms: i64,
     max_started_at_ms: i64,
     changed_seq: i64,
 }
 
-/// The days of the damaged file: what it said, and what was read.
+/// The days of the damaged file, as stated and as read.
 #[derive(Debug, Default)]
-pub(super) struct Days {
-    /// As the damaged file says.
+pub(super) struct SalvageDays {
+    /// As stated by the damaged file.
     pub(super) stated: BTreeMap<i64, DayRow>,
     /// Requests read, up to the watermark.
-    pub(super) counted: BTreeMap<i64, Counted>,
+    pub(super) counted: BTreeMap<i64, DayCounts>,
 }
 
-impl Days {
-    /// Whether retention deleted requests of the day, as far as the file says.
+impl SalvageDays {
+    /// Whether retention deleted requests of the day, as far as is known.
     pub(super) fn is_pruned(&self, day_ms: i64) -> bool {
         self.stated.get(&day_ms).is_some_and(|day| day.pruned & pruned_flag(None) != 0)
     }
 
-    /// Whether rollups of the day are copied: its requests are gone, or nothing says whether they are.
+    /// Whether rollups of the day are copied, because its requests are deleted, or may be.
     pub(super) fn is_copied(&self, day_ms: i64) -> bool {
         let has_rows = self.counted.contains_key(&day_ms);
         self.is_pruned(day_ms) || !self.stated.contains_key(&day_ms) || !has_rows
     }
 
-    /// Counts a request that the rollups had.
+    /// Counts a request that the rollups included.
     pub(super) fn count(&mut self, day_ms: i64, started_at_ms: i64, seq: i64) {
-        let counted = self.counted.entry(day_ms).or_insert(Counted {
+        let counted = self.counted.entry(day_ms).or_insert(DayCounts {
             rolled_up: 0,
             min_started_at_ms: started_at_ms,
             max_started_at_ms: started_at_ms,
@@ -55,34 +55,32 @@ impl Days {
         counted.changed_seq = counted.changed_seq.max(seq);
     }
 
-    /// The watermark, where the file does not say it any more: rolling up moves it to the last change of a day.
+    /// A substitute for a lost watermark: the compactor sets it to the last change of a day.
     pub(super) fn last_change(&self) -> Option<i64> {
         self.stated.values().map(|day| day.changed_seq).max()
     }
 
-    /// Writes the rows of all days, after the rollups that are copied; gives those whose rollups are to be recomputed.
+    /// Writes the rows of all days after the copied rollups; returns the days whose rollups must be recomputed.
     pub(super) fn write(
         &self,
         connection: &Connection,
         now: Timestamp,
     ) -> rusqlite::Result<WrittenDays> {
         let mut written = WrittenDays::default();
-        let mut days: BTreeMap<i64, Option<&Counted>> =
-            self.stated.keys().map(|day_ms| (*day_ms, None)).collect();
-        let mut statement =
-            connection.prepare("select bucket_ms from _rollup_all where level_minutes = 1440")?;
-        let copied = statement.query_map([], |row| row.get(0))?;
-        days.extend(
-            copied.collect::<rusqlite::Result<Vec<i64>>>()?.into_iter().map(|day| (day, None)),
-        );
-        days.extend(self.counted.iter().map(|(day_ms, counted)| (*day_ms, Some(counted))));
-        for (day_ms, counted) in days {
-            let copied = rolled_up(connection, day_ms)?;
+        let sql = "select bucket_ms, requests from _rollup_all where level_minutes = 1440";
+        let mut statement = connection.prepare(sql)?;
+        let copied = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let copied: BTreeMap<i64, i64> = copied.collect::<rusqlite::Result<_>>()?;
+        let days: BTreeSet<i64> =
+            self.stated.keys().chain(self.counted.keys()).chain(copied.keys()).copied().collect();
+        for day_ms in days {
+            let copied = copied.get(&day_ms).copied();
+            let counted = self.counted.get(&day_ms);
             let stated = self.stated.get(&day_ms).copied();
             let is_kept = match (stated, counted) {
                 (_, None) => false,
                 (Some(_), Some(_)) => !self.is_pruned(day_ms),
-                // Nothing says whether retention deleted some: the rollups know of more than there are.
+                // Retention has deleted some if the rollups include more requests than there are.
                 (None, Some(counted)) => {
                     copied.is_none_or(|requests| requests <= counted.rolled_up)
                 }
@@ -111,17 +109,17 @@ impl Days {
     }
 }
 
-/// Days as they were written.
+/// The days that were written.
 #[derive(Debug, Default)]
 pub(super) struct WrittenDays {
-    /// Days whose rollups are to be recomputed.
+    /// Days whose rollups must be recomputed.
     pub(super) recomputed: Vec<DayRow>,
-    /// Days whose rollups are those of the damaged file.
+    /// Number of days with the rollups of the damaged file.
     pub(super) copied: usize,
 }
 
-impl Counted {
-    /// The row of a day whose rollups are recomputed from what was counted.
+impl DayCounts {
+    /// The row of a day whose rollups are recomputed from the counted requests.
     fn row(&self, day_ms: i64, stated: Option<DayRow>, now: Timestamp) -> DayRow {
         DayRow {
             day_ms,
@@ -135,27 +133,16 @@ impl Counted {
     }
 }
 
-/// Requests of a day by its rollup; `None` without one.
-fn rolled_up(connection: &Connection, day_ms: i64) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached(
-            "select requests from _rollup_all where level_minutes = 1440 and bucket_ms = ?1",
-        )?
-        .query_row([day_ms], |row| row.get(0))
-        .optional()
-}
-
-/// The finer levels that a day has no rollups of.
+/// The flags of the finer levels without rollups of a day.
 fn missing_levels(connection: &Connection, day_ms: i64) -> rusqlite::Result<i64> {
+    let sql = "select 1 from _rollup_all
+               where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3";
     let mut flags = 0;
     for level in [Level::Minute, Level::QuarterHour] {
-        let exists: bool = connection
-            .prepare_cached(
-                "select exists (select 1 from _rollup_all
-                     where level_minutes = ?1 and bucket_ms >= ?2 and bucket_ms < ?3)",
-            )?
-            .query_row((level.minutes(), day_ms, day_ms + DAY_MS), |row| row.get(0))?;
-        flags |= if exists { 0 } else { pruned_flag(Some(level)) };
+        let mut rollups = connection.prepare_cached(sql)?;
+        if !rollups.exists((level.minutes(), day_ms, day_ms + DAY_MS))? {
+            flags |= pruned_flag(Some(level));
+        }
     }
     Ok(flags)
 }

@@ -1,9 +1,9 @@
-//! The ids that rows point to, and names for those whose names are lost.
+//! The ids that rows refer to, and substitutes for lost names.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
-/// Columns that point to a dictionary.
+/// Columns that refer to a dictionary, with its position in [`DICTIONARIES`].
 pub(super) const ID_COLUMNS: [(&str, usize); 6] = [
     ("user_id", 0),
     ("space_id", 1),
@@ -13,32 +13,16 @@ pub(super) const ID_COLUMNS: [(&str, usize); 6] = [
     ("finish_reason_id", 3),
 ];
 
-/// The dictionaries, with statements that look for an id and that name one.
-const DICTIONARIES: [(&str, &str, &str); 4] = [
-    (
-        "users",
-        "select 1 from users where user_id = ?1",
-        "insert into users (user_id, name) values (?1, '(lost ' || ?1 || ')')",
-    ),
-    (
-        "spaces",
-        "select 1 from spaces where space_id = ?1",
-        "insert into spaces (space_id, name) values (?1, '(lost ' || ?1 || ')')",
-    ),
-    (
-        "models",
-        "select 1 from models where model_id = ?1",
-        "insert into models (model_id, provider, name) values (?1, '(lost)', '(lost ' || ?1 || ')')",
-    ),
-    (
-        "labels",
-        "select 1 from labels where label_id = ?1",
-        "insert into labels (label_id, name) values (?1, '(lost ' || ?1 || ')')",
-    ),
+/// The dictionaries, with the columns and values of a substitute for a lost name.
+pub(super) const DICTIONARIES: [(&str, &str, &str); 4] = [
+    ("users", "user_id, name", "?1, '(lost ' || ?1 || ')'"),
+    ("spaces", "space_id, name", "?1, '(lost ' || ?1 || ')'"),
+    ("models", "model_id, name, provider", "?1, '(lost ' || ?1 || ')', '(lost)'"),
+    ("labels", "label_id, name", "?1, '(lost ' || ?1 || ')'"),
 ];
 
-/// Ids below this are one bit each; greater ones, which only a damaged row has, are kept in a set.
-const MOST_BITS: i64 = 1 << 28;
+/// Ids below this are stored as bits; greater ones, which only damaged rows have, in a set.
+const MAX_BITS: i64 = 1 << 28;
 
 /// Ids of one dictionary.
 #[derive(Debug, Default)]
@@ -50,7 +34,7 @@ struct Ids {
 impl Ids {
     fn add(&mut self, id: i64) {
         match usize::try_from(id) {
-            Ok(bit) if id < MOST_BITS => {
+            Ok(bit) if id < MAX_BITS => {
                 if bit / 64 >= self.bits.len() {
                     self.bits.resize(bit / 64 + 1, 0);
                 }
@@ -71,31 +55,28 @@ impl Ids {
     }
 }
 
-/// The ids that rows of the new file point to.
+/// The ids that rows of the new file refer to.
 #[derive(Debug, Default)]
 pub(super) struct SeenIds([Ids; DICTIONARIES.len()]);
 
 impl SeenIds {
-    /// Notes an id of a dictionary, by its place in [`ID_COLUMNS`].
+    /// Notes an id of a dictionary, by its position in [`DICTIONARIES`].
     pub(super) fn add(&mut self, dictionary: usize, id: i64) {
         self.0[dictionary].add(id);
     }
 
-    /// Gives a name that says so to every id whose name is lost; how many there are, of dictionaries that have some.
+    /// Inserts a substitute for every lost name; returns the number by dictionary, without zeros.
     pub(super) fn name_the_lost(
         &self,
         connection: &Connection,
     ) -> rusqlite::Result<Vec<(&'static str, u64)>> {
         let mut lost = Vec::new();
-        for ((dictionary, find, name), ids) in DICTIONARIES.into_iter().zip(&self.0) {
-            let (mut find, mut name) = (connection.prepare(find)?, connection.prepare(name)?);
+        for ((dictionary, columns, values), ids) in DICTIONARIES.into_iter().zip(&self.0) {
+            let sql = format!("insert or ignore into {dictionary} ({columns}) values ({values})");
+            let mut insert = connection.prepare(&sql)?;
             let mut count = 0;
             for id in ids.iter() {
-                let is_known = find.query_row([id], |_| Ok(())).optional()?.is_some();
-                if !is_known {
-                    name.execute([id])?;
-                    count += 1;
-                }
+                count += u64::from(insert.execute([id])? > 0);
             }
             if count > 0 {
                 lost.push((dictionary, count));

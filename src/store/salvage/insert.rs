@@ -1,27 +1,18 @@
-//! Putting rows of the damaged file into the new one.
+//! Inserting rows of the damaged file into the new one.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, Statement, ToSql, ffi};
+use rusqlite::{Connection, ErrorCode, Statement, ffi};
 
 use super::OPERATION;
-use super::schema::Layout;
+use super::schema::RowLayout;
 use crate::error::Result;
 use crate::store::checkpoint::checkpoint;
-use crate::store::error::storage;
+use crate::store::error::{extended_code, storage};
 
 /// Rows of one transaction.
 const ROWS_PER_COMMIT: u32 = 50_000;
 
-/// A value as it was stored.
-struct Stored<'a>(ValueRef<'a>);
-
-impl ToSql for Stored<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.0))
-    }
-}
-
-/// Bounded transactions, one after the other.
+/// Consecutive transactions of limited size.
 #[derive(Debug)]
 pub(super) struct Batches<'c> {
     connection: &'c Connection,
@@ -35,7 +26,7 @@ impl<'c> Batches<'c> {
         Ok(Self { connection, rows: 0 })
     }
 
-    /// Counts a row, and commits when there are enough; then the write-ahead log is moved, which nobody else does.
+    /// Counts a row; after enough rows, commits and checkpoints the write-ahead log, which nothing else does.
     pub(super) fn row_done(&mut self) -> Result<()> {
         self.rows += 1;
         if self.rows < ROWS_PER_COMMIT {
@@ -53,25 +44,25 @@ impl<'c> Batches<'c> {
     }
 }
 
-/// Inserts rows of one table; a row whose key is there already stays as it is.
+/// Inserts rows into one table; a row whose key exists stays as it is.
 #[derive(Debug)]
 pub(super) struct Inserter<'c> {
     connection: &'c Connection,
     table: String,
     verb: &'static str,
-    /// Stored positions of the columns that the new table has too, with their names.
+    /// Stored positions and names of the columns that the new table has too.
     columns: Vec<(usize, String)>,
     rowid_column: Option<usize>,
-    /// The statement for rows of so many values: rows from before a column was added are shorter.
+    /// The statement for rows with this number of values: rows from before a column was added are shorter.
     statement: Option<(usize, Statement<'c>)>,
 }
 
 impl<'c> Inserter<'c> {
-    /// An inserter into `table` of rows with this layout.
+    /// An inserter of rows with this layout into `table`.
     pub(super) fn new(
         connection: &'c Connection,
         table: &str,
-        layout: &Layout,
+        layout: &RowLayout,
         verb: &'static str,
     ) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare("select name from pragma_table_xinfo(?1)")?;
@@ -88,8 +79,7 @@ impl<'c> Inserter<'c> {
         })
     }
 
-    /// Inserts a row; `None` when the table does not accept it, which only a damaged row can cause, and `Some(false)`
-    /// when its key is there.
+    /// Inserts a row; `Some(false)` when its key exists, `None` when the row is damaged and violates another constraint.
     pub(super) fn insert(
         &mut self,
         rowid: i64,
@@ -108,28 +98,24 @@ impl<'c> Inserter<'c> {
             if self.rowid_column == Some(*position) {
                 statement.raw_bind_parameter(place, rowid)?;
             } else {
-                statement.raw_bind_parameter(place, Stored(values[*position]))?;
+                statement.raw_bind_parameter(place, ToSqlOutput::Borrowed(values[*position]))?;
             }
         }
         match statement.raw_execute() {
             Ok(rows) => Ok(Some(rows > 0)),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Ok(is_key_there(&error).then_some(false))
+                // Many rows are found twice, on a page and in an index.
+                let is_duplicate = matches!(
+                    extended_code(&error),
+                    Some(
+                        ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                            | ffi::SQLITE_CONSTRAINT_ROWID
+                            | ffi::SQLITE_CONSTRAINT_UNIQUE
+                    )
+                );
+                Ok(is_duplicate.then_some(false))
             }
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether a row was not inserted because another one has its key: many rows are found twice, on a page and in an index.
-fn is_key_there(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    matches!(
-        code,
-        Some(
-            ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-                | ffi::SQLITE_CONSTRAINT_ROWID
-                | ffi::SQLITE_CONSTRAINT_UNIQUE
-        )
-    )
 }

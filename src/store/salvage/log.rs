@@ -1,7 +1,7 @@
 //! Whether the write-ahead log that a damaged file needs was read.
 //!
-//! Told as by a server that opens the file: by the row of `_store_state` as the file alone has it, and as it is through the
-//! log. A damaged file may not have that row any more; then only what the log itself shows is told.
+//! As when a server opens the file, this compares the row of `_store_state` in the file alone with the row as it is read
+//! through the log. If the row is damaged, only the log itself is examined.
 
 use std::path::Path;
 
@@ -9,27 +9,24 @@ use rusqlite::Connection;
 
 use super::pages::Pages;
 use super::report::SalvagedWal;
-use super::rows::{Positions, read_state};
+use super::rows::{ColumnPositions, read_state};
 use super::schema::find_tables;
-use super::source::Source;
+use super::source::DamagedFile;
 use super::{STORE_STATE, SalvageSource};
 use crate::error::{Error, Result};
 use crate::store::error::storage;
+use crate::store::paths::file_bytes;
 use crate::store::state::{InUse, StoreState};
 
-/// The row of `_store_state` of the database file without its log.
-pub(super) fn state_alone(path: &Path, new: &Connection) -> Result<Option<StoreState>> {
-    stored_state(Pages::open(path, None)?, new)
-}
-
-fn stored_state(pages: Pages, new: &Connection) -> Result<Option<StoreState>> {
+/// The row of `_store_state`.
+pub(super) fn stored_state(pages: Pages, new: &Connection) -> Result<Option<StoreState>> {
     let progress = &mut |_, _| {};
-    let mut source = Source::new(pages, progress);
+    let mut source = DamagedFile::new(pages, progress);
     let tables = find_tables(&mut source, new).map_err(storage("reading the schema"))?;
     let Some(table) = tables.iter().find(|table| table.name == STORE_STATE) else {
         return Ok(None);
     };
-    let (Some(root), positions) = (table.root, Positions::of(table)) else { return Ok(None) };
+    let (Some(root), positions) = (table.root, ColumnPositions::of(table)) else { return Ok(None) };
     let mut state = None;
     source.walk(table.id, table.layout.has_rowid, root, &mut |rowid, values| {
         state = read_state(&positions, rowid, values);
@@ -38,7 +35,7 @@ fn stored_state(pages: Pages, new: &Connection) -> Result<Option<StoreState>> {
     Ok(state)
 }
 
-/// What became of the log; `alone` is the state of the file without it.
+/// Whether the log was read; `alone` is the state of the file without it.
 ///
 /// # Errors
 /// When a log cannot be opened.
@@ -48,14 +45,14 @@ pub(super) fn judge(
     alone: Option<&StoreState>,
     new: &Connection,
 ) -> Result<SalvagedWal> {
-    let was_open = alone.is_some_and(|state| state.in_use == InUse::Open);
-    let is_closed = alone.is_some_and(|state| state.in_use == InUse::Closed);
-    let beside = SalvageSource::beside(&source.path).wal_path.filter(|path| has_bytes(path));
+    let in_use = alone.map(|state| state.in_use);
+    let (was_open, is_closed) = (in_use == Some(InUse::Open), in_use == Some(InUse::Closed));
+    let beside = SalvageSource::beside(&source.path).wal_path.filter(|path| file_bytes(path) > 0);
     let is_left_out = source.wal_path.is_none() && beside.is_some();
     Ok(match (&source.wal_path, &beside) {
-        (Some(_), _) if pages.wal_frames() > 0 && pages.wal_is_damaged() => SalvagedWal::Damaged,
-        (Some(_), _) if pages.wal_frames() > 0 => SalvagedWal::Read,
-        (Some(wal_path), _) if has_bytes(wal_path) && !is_closed => SalvagedWal::Unreadable,
+        (Some(_), _) if pages.wal.frames > 0 && pages.wal.is_damaged => SalvagedWal::Damaged,
+        (Some(_), _) if pages.wal.frames > 0 => SalvagedWal::Read,
+        (Some(wal_path), _) if file_bytes(wal_path) > 0 && !is_closed => SalvagedWal::Unreadable,
         (None, Some(wal_path)) if has_own_frames(&source.path, wal_path, alone, new)? => {
             SalvagedWal::LeftOut
         }
@@ -65,11 +62,7 @@ pub(super) fn judge(
     })
 }
 
-fn has_bytes(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.len() > 0)
-}
-
-/// Whether a log that is left out has transactions of the file, as far as can be told.
+/// Whether an ignored write-ahead log has transactions of the file, as far as is known.
 fn has_own_frames(
     path: &Path,
     wal_path: &Path,
@@ -77,19 +70,19 @@ fn has_own_frames(
     new: &Connection,
 ) -> Result<bool> {
     let pages = Pages::open(path, Some(wal_path))?;
-    if pages.wal_frames() == 0 || pages.wal_is_foreign() {
+    if pages.wal.frames == 0 || pages.wal_is_foreign {
         return Ok(false);
     }
     let through_wal = stored_state(pages, new)?;
     Ok(!alone.zip(through_wal.as_ref()).is_some_and(|(alone, state)| is_foreign(alone, state)))
 }
 
-/// Whether a log through which the state is `state` belongs to another file than the one with the state `alone`.
+/// Whether the log that gives a file the state `state` belongs to another file than the one with the state `alone`.
 pub(super) fn is_foreign(alone: &StoreState, state: &StoreState) -> bool {
     state.store_id != alone.store_id || !state.continues(alone)
 }
 
-/// A log that would mix another database into the new file.
+/// The error for a log that would mix another database into the new file.
 pub(super) fn foreign(source: &SalvageSource) -> Error {
     let path = source.wal_path.as_ref().unwrap_or(&source.path);
     let reason = format!(

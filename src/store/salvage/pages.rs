@@ -4,41 +4,37 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::record::be_u32;
 use super::wal::Wal;
 use crate::error::{Error, Result};
+use crate::store::held_file::SQLITE_MAGIC;
+use crate::store::paths::io_error;
 
-/// Missing pages at the end of a file that are looked for, beyond sixteen times those that are there: a damaged header may
-/// say any number, and each page costs memory. A file of 16 GiB can be cut to its first page.
+/// Maximum number of pages that a header may state beyond sixteen times those in the file: a damaged header may state any
+/// number, and each page costs memory. So a file of 16 GiB may be truncated to its first page.
 const MISSING_PAGES_READ: u32 = 1 << 22;
-/// What this program's files have, where the header does not tell.
+/// Page size of this program's files, for a file with an unreadable header.
 const USUAL_PAGE_BYTES: usize = 4_096;
-/// SQLite locks bytes from here on; the page that holds them is never used.
+/// Offset of the bytes that SQLite locks; the page with them is never used.
 const LOCK_BYTE: u64 = 0x4000_0000;
 /// Bytes of an entry of the pointer map: a type and a parent.
 const ENTRY_BYTES: usize = 5;
 
-/// A big-endian 32-bit number at a position that is there.
-pub(super) fn be_u32(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .map_or(0, |word| word.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
-}
-
-/// Pages that a header says the file has, also when the file was cut off since. SQLite believes the number only when the
-/// two change counters are the same.
+/// The number of pages that a header states, also if the file was truncated later. Like SQLite, this trusts the number only
+/// if the two change counters are the same.
 fn stated_pages(head: &[u8; 100]) -> Option<u32> {
     let stated = be_u32(head, 28);
     (stated > 0 && be_u32(head, 24) == be_u32(head, 92)).then_some(stated)
 }
 
-/// What the pointer map says of a page.
+/// The use of a page by the pointer map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageUse {
     /// The root of a table or an index.
     Root,
     /// On the free list.
     Free,
-    /// Holds the end of a row that is longer than a page.
+    /// The end of a row that is longer than a page.
     Overflow,
     /// Any other page of a tree, with its parent.
     Child(u32),
@@ -49,17 +45,20 @@ pub(super) enum PageUse {
 pub(super) struct Pages {
     file: File,
     wal_file: Option<File>,
-    wal: Wal,
+    pub(super) wal: Wal,
     page_bytes: usize,
-    usable_bytes: usize,
-    count: u32,
+    /// Bytes of a page that hold data.
+    pub(super) usable_bytes: usize,
+    /// Pages of the file, including those that are missing at its end.
+    pub(super) count: u32,
     /// Whole pages of the database file.
     stored: u32,
     /// Pages that the file should have by its header; `None` when that is unreadable.
     stated: Option<u32>,
-    wal_is_foreign: bool,
+    /// Whether the write-ahead log has pages of another size and is ignored.
+    pub(super) wal_is_foreign: bool,
     has_pointer_map: bool,
-    /// The last page of the pointer map that was read: its number, and its bytes when they make sense.
+    /// The last page of the pointer map that was read: its number, and its bytes if they are valid.
     map_page: Option<(u32, Option<Vec<u8>>)>,
 }
 
@@ -69,12 +68,10 @@ impl Pages {
     /// # Errors
     /// When a file cannot be opened.
     pub(super) fn open(path: &Path, wal_path: Option<&Path>) -> Result<Self> {
-        let open = |path: &Path| {
-            File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })
-        };
+        let open = |path: &Path| File::open(path).map_err(io_error(path));
         let mut file = open(path)?;
         let wal = match wal_path.map(Wal::read).transpose() {
-            // Whoever closed the file since it was seen moved the log into it.
+            // The log was checkpointed and deleted since it was seen.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
             read => read?,
         };
@@ -89,7 +86,7 @@ impl Pages {
             bytes => usize::from(bytes),
         };
         let is_header = is_readable
-            && head.starts_with(b"SQLite format 3\0")
+            && head.starts_with(SQLITE_MAGIC)
             && stated_page_bytes.is_power_of_two()
             && stated_page_bytes >= 512;
         // Pages of another size are pages of another database.
@@ -122,20 +119,10 @@ impl Pages {
             map_page: None,
         };
         let mut first = Vec::new();
-        if pages.read(1, &mut first) && first.starts_with(b"SQLite format 3\0") {
+        if pages.read(1, &mut first) && first.starts_with(SQLITE_MAGIC) {
             pages.has_pointer_map = be_u32(&first, 52) > 0;
         }
         Ok(pages)
-    }
-
-    /// Pages of the file, those that are missing at its end included.
-    pub(super) const fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Bytes of a page that hold data.
-    pub(super) const fn usable_bytes(&self) -> usize {
-        self.usable_bytes
     }
 
     /// Whether neither the file nor its log has a whole page.
@@ -143,14 +130,14 @@ impl Pages {
         self.stored == 0 && self.wal.frames == 0
     }
 
-    /// Pages that the file should have, or has when it has more.
+    /// Pages that the file should have, or has if these are more.
     pub(super) fn expected(&self) -> u32 {
         // The write-ahead log is newer than the header.
         let stated = self.stated.filter(|_| self.wal.database_pages == 0);
         self.count.max(stated.unwrap_or(0))
     }
 
-    /// Pages that should be there and are beyond the end of the file; `None` when nothing says how long it was.
+    /// Pages that are missing at the end of the file; `None` when its former size is unknown.
     pub(super) fn missing(&self) -> Option<u32> {
         let should =
             if self.wal.database_pages > 0 { self.wal.database_pages } else { self.stated? };
@@ -159,22 +146,7 @@ impl Pages {
         Some(beyond.saturating_sub(u32::try_from(in_wal.count()).unwrap_or(u32::MAX)))
     }
 
-    /// Whether a damaged frame of the write-ahead log hides committed transactions.
-    pub(super) const fn wal_is_damaged(&self) -> bool {
-        self.wal.is_damaged
-    }
-
-    /// Whether the write-ahead log has pages of another size, and was left out.
-    pub(super) const fn wal_is_foreign(&self) -> bool {
-        self.wal_is_foreign
-    }
-
-    /// Frames of the write-ahead log that count.
-    pub(super) const fn wal_frames(&self) -> u64 {
-        self.wal.frames
-    }
-
-    /// Reads a page; `false` when it is missing or the disk does not give it.
+    /// Reads a page; `false` when it is missing or the disk cannot read it.
     pub(super) fn read(&mut self, number: u32, into: &mut Vec<u8>) -> bool {
         into.resize(self.page_bytes, 0);
         if number == 0 || number > self.count {
@@ -187,7 +159,7 @@ impl Pages {
         file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(into)).is_ok()
     }
 
-    /// Pages of one page of the pointer map, itself included.
+    /// Number of pages described by one page of the pointer map, including itself.
     fn map_stride(&self) -> u32 {
         u32::try_from(self.usable_bytes / ENTRY_BYTES).unwrap_or(u32::MAX - 1) + 1
     }
@@ -203,13 +175,13 @@ impl Pages {
         u32::try_from(LOCK_BYTE / self.page_bytes as u64).unwrap_or(u32::MAX - 1) + 1
     }
 
-    /// Whether a page can hold rows: the pointer map and the page of the locks cannot.
+    /// Whether a page can contain rows: the pointer map and the page of the locks cannot.
     pub(super) fn may_hold_rows(&self, number: u32) -> bool {
         let is_map = self.has_pointer_map && number > 1 && self.map_page_of(number) == number;
         !is_map && number != self.lock_page()
     }
 
-    /// What the pointer map says of a page; `None` where it is damaged, or the file has none.
+    /// The use of a page by the pointer map; `None` if the map is damaged or missing there.
     pub(super) fn use_of(&mut self, number: u32) -> Option<PageUse> {
         if !self.has_pointer_map || number < 2 || number > self.count {
             return None;
@@ -232,10 +204,10 @@ impl Pages {
         }
     }
 
-    /// Noise has some entry that no page can have.
+    /// Whether every entry is valid; a damaged page nearly always has an invalid one.
     fn is_pointer_map(&self, map_page: u32, bytes: &[u8]) -> bool {
         let usable = &bytes[..self.usable_bytes.min(bytes.len())];
-        // Entries of pages that the file no longer has are left as they were.
+        // SQLite leaves the entries of removed pages as they were.
         let pages = usize::try_from(self.count.saturating_sub(map_page)).unwrap_or(usize::MAX);
         let mut entries = usable.chunks_exact(ENTRY_BYTES).take(pages);
         let is_possible = |entry: &[u8]| match entry[0] {

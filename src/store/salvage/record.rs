@@ -1,6 +1,13 @@
-//! SQLite's record format: a header of serial types, then the values ("Record Format" in SQLite's file format).
+//! SQLite's integers, and its record format: a header of serial types, then the values ("Record Format" in its file format).
 
 use rusqlite::types::ValueRef;
+
+/// A big-endian 32-bit number at a position that is there.
+pub(super) fn be_u32(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..at + 4)
+        .map_or(0, |word| word.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+}
 
 /// Reads SQLite's variable-length integer: big-endian, seven bits a byte, eight in the ninth; its value and length.
 pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
@@ -17,9 +24,9 @@ pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
-/// The values of a record; `None` unless every byte of `payload` is accounted for and every text is UTF-8.
+/// The values of a record; `None` unless they fill `payload` exactly and every text is UTF-8.
 ///
-/// A damaged page has no checksum that would tell: strictness here is what keeps noise out.
+/// Database pages have no checksums, so strictness keeps the contents of damaged pages out.
 pub(super) fn read_record(payload: &[u8]) -> Option<Vec<ValueRef<'_>>> {
     let (header_len, mut at) = read_varint(payload)?;
     let header_len = usize::try_from(header_len).ok()?;

@@ -1,87 +1,77 @@
-//! What a salvage read, and what is missing.
+//! The result of a salvage: the data that was read and the losses.
 
-/// What a salvage read of a damaged file, and what is missing.
+use serde::Serialize;
+
+/// The data that a salvage read of a damaged file, and the losses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SalvageReport {
-    /// Pages of the file, those missing at its end included.
+    /// Pages of the file, including those that are missing at its end.
     pub pages: u64,
-    /// Pages that the file should have and that are beyond its end; `None` when its header is unreadable and nothing
-    /// else says how long the file was.
+    /// Pages that are missing at the end of the file; `None` when its header is unreadable and its former size unknown.
     pub pages_missing: Option<u64>,
-    /// Unreadable pages of the schema: the tables on them were found by their places in a new file.
+    /// Unreadable pages of the schema; the tables on them were searched where a new file has them.
     pub schema_pages_damaged: u64,
-    /// What became of the write-ahead log.
+    /// Whether the write-ahead log was read.
     pub wal: SalvagedWal,
-    /// Frames of the write-ahead log that were read with it.
+    /// Frames of the write-ahead log that were read.
     pub wal_frames: u64,
-    /// Records that arrived after this instant, in Unix milliseconds, may be missing, because a write-ahead log was
-    /// missing now or when a server started earlier; the new file says so too.
+    /// Records that arrived after this instant, in Unix milliseconds, may be missing, because a write-ahead log is missing,
+    /// or was when a server started earlier. The new file contains this instant too.
     pub wal_missing_after_ms: Option<i64>,
-    /// What was read of each table, in the order of their names.
+    /// The tables, by name.
     pub tables: Vec<SalvagedTable>,
-    /// Days that have fewer requests than the damaged file said, in order.
+    /// Days with fewer requests than the damaged file states, in order.
     pub days: Vec<SalvagedDay>,
     /// Days whose rollups were recomputed from their requests.
     pub days_recomputed: usize,
     /// Days whose rollups were copied, because their requests are pruned or lost.
     pub days_copied: usize,
-    /// Of the requests that no rollup had yet, those that are missing, at most, as far as the file says.
+    /// Maximum number of missing requests among those that no rollup included yet.
     pub tail_lost: u64,
-    /// Names that are missing, by dictionary; what they name shows as `(lost 17)`.
+    /// Missing names by dictionary; a missing name is replaced by `(lost 17)`, for example.
     pub lost_names: Vec<(&'static str, u64)>,
-    /// Further losses that have no number, one sentence each.
+    /// Further losses, one sentence each.
     pub other_losses: Vec<String>,
 }
 
-/// What became of the write-ahead log of a damaged file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether the write-ahead log of a damaged file was read; serialized as programs know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SalvagedWal {
     /// There is none, and none is needed.
     #[default]
     NotNeeded,
     /// It was read to its last commit.
     Read,
-    /// A server had the file open when it ended, and its log is not beside the file.
+    /// A server did not close the file, and its log is missing.
     Missing,
-    /// It is beside the file and was left out on request.
+    /// It is beside the file and was ignored on request.
     LeftOut,
-    /// No committed transaction in it can be read.
+    /// No committed transaction in it is readable.
     Unreadable,
-    /// A frame is damaged: the transactions from it on cannot be read.
+    /// A frame is damaged; the transactions from it on are unreadable.
     Damaged,
 }
 
 impl SalvagedWal {
-    /// The name that programs know it by.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotNeeded => "not_needed",
-            Self::Read => "read",
-            Self::Missing => "missing",
-            Self::LeftOut => "left_out",
-            Self::Unreadable => "unreadable",
-            Self::Damaged => "damaged",
-        }
-    }
-
     /// Whether the latest records may be missing.
     pub const fn is_lossy(self) -> bool {
         !matches!(self, Self::NotNeeded | Self::Read)
     }
 }
 
-/// What was read of one table.
+/// The result for one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SalvagedTable {
     /// Its name.
     pub name: String,
     /// Rows in the new file.
     pub rows: u64,
-    /// Pages that were unreadable.
+    /// Unreadable pages.
     pub damaged_pages: u64,
-    /// Rows that were unreadable on readable pages.
+    /// Unreadable rows on readable pages.
     pub damaged_rows: u64,
-    /// Whether nothing told where the table is, so that nothing of it was read.
+    /// Whether the table was not found.
     pub is_missing: bool,
 }
 
@@ -96,25 +86,24 @@ impl SalvagedTable {
 pub struct SalvagedDay {
     /// Start of the day, in Unix milliseconds.
     pub day_ms: i64,
-    /// Requests that the damaged file said.
+    /// Requests that the damaged file states.
     pub expected: i64,
     /// Requests in the new file.
     pub found: i64,
 }
 
-/// Tables that say how many requests there were.
+/// Tables with the number of requests.
 const COUNTING: [&str; 3] = ["_days", "_rollup_state", "sqlite_sequence"];
 
 impl SalvageReport {
-    /// Requests of whole days that are missing, and at most so many after the watermark; `None` when what says how many
-    /// there were is lost itself.
+    /// Maximum number of missing requests; `None` when their former number is lost too.
     pub fn requests_lost(&self) -> Option<u64> {
         let lost = |day: &SalvagedDay| u64::try_from(day.expected - day.found).unwrap_or(0);
         self.counts_are_known()
             .then(|| self.days.iter().map(lost).sum::<u64>().saturating_add(self.tail_lost))
     }
 
-    /// Requests that no rollup had yet and that are missing, at most; `None` when that is unknown.
+    /// Maximum number of missing requests that no rollup included yet; `None` when it is unknown.
     pub fn tail_lost_at_most(&self) -> Option<u64> {
         self.counts_are_known().then_some(self.tail_lost)
     }

@@ -1,38 +1,36 @@
-//! What the rows of a damaged file say, and whether they go into the new one.
+//! The information in the rows of a damaged file, and the choice of the rows to insert into the new one.
 
 use std::collections::BTreeSet;
 
 use rusqlite::types::{FromSql as _, ValueRef};
 
-use super::days::Days;
-use super::dictionaries::{self, SeenIds};
-use super::schema::{Layout, SourceTable};
+use super::days::SalvageDays;
+use super::dictionaries::{ID_COLUMNS, SeenIds};
+use super::schema::{DamagedTable, RowLayout};
 use super::{REQUESTS, SCHEMA_HISTORY, STORE_STATE, is_rollup};
 use crate::model::time::DAY_MS;
 use crate::store::read::DayRow;
 use crate::store::state::{InUse, StoreState};
 
-/// Stored positions of the columns that are looked at.
-pub(super) struct Positions {
+/// Stored positions of the columns that are examined.
+pub(super) struct ColumnPositions {
     started_at: Option<usize>,
     bucket: Option<usize>,
+    /// Columns of ids, with the positions of their dictionaries.
     ids: Vec<(usize, usize)>,
-    layout: Layout,
+    layout: RowLayout,
 }
 
-impl Positions {
-    pub(super) fn of(table: &SourceTable) -> Self {
+impl ColumnPositions {
+    pub(super) fn of(table: &DamagedTable) -> Self {
         let layout = table.layout.clone();
-        let ids = dictionaries::ID_COLUMNS.into_iter();
+        let (is_requests, is_rollup) = (table.name == REQUESTS, is_rollup(&table.name));
+        let ids = ID_COLUMNS.into_iter().filter(|_| is_requests || is_rollup);
+        let ids = ids.filter_map(|(name, dictionary)| Some((layout.position(name)?, dictionary)));
         Self {
-            started_at: layout.position("started_at_ms").filter(|_| table.name == REQUESTS),
-            bucket: layout.position("bucket_ms").filter(|_| is_rollup(&table.name)),
-            ids: if table.name == REQUESTS || is_rollup(&table.name) {
-                ids.filter_map(|(column, dictionary)| Some((layout.position(column)?, dictionary)))
-                    .collect()
-            } else {
-                Vec::new()
-            },
+            started_at: layout.position("started_at_ms").filter(|_| is_requests),
+            bucket: layout.position("bucket_ms").filter(|_| is_rollup),
+            ids: ids.collect(),
             layout,
         }
     }
@@ -42,7 +40,7 @@ impl Positions {
         if self.layout.rowid_column == Some(position) {
             return Some(rowid);
         }
-        values.get(position)?.as_i64().ok()
+        integer(values, position)
     }
 
     fn value<'v>(&self, column: &str, values: &[ValueRef<'v>]) -> Option<ValueRef<'v>> {
@@ -50,18 +48,22 @@ impl Positions {
     }
 }
 
+fn integer(values: &[ValueRef<'_>], position: usize) -> Option<i64> {
+    values.get(position)?.as_i64().ok()
+}
+
 fn day_of(ms: i64) -> i64 {
     ms - ms.rem_euclid(DAY_MS)
 }
 
-/// What becomes of a row.
+/// The use of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowUse {
-    /// It goes into the new file as it is.
+    /// It is inserted into the new file.
     Inserted,
-    /// What it says is kept, or it is not wanted.
+    /// Its information is kept, or it is not needed.
     Noted,
-    /// A value in it is not what the column holds: the row is lost.
+    /// A value has the wrong type: the row is lost.
     Refused,
 }
 
@@ -75,36 +77,35 @@ impl RowUse {
     }
 }
 
-/// What the rows read so far say about the file and about other rows.
+/// The information about the file and other rows in the rows read so far.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) days: Days,
+pub(super) struct FileFacts {
+    pub(super) days: SalvageDays,
     pub(super) seen: SeenIds,
     pub(super) watermark_seq: Option<i64>,
-    /// The row that ties the file to its write-ahead log, its key and the clock.
+    /// The row of `_store_state`.
     pub(super) state: Option<StoreState>,
-    /// Versions of the schema that the file went through.
+    /// Versions in the history of the schema.
     pub(super) schema_versions: BTreeSet<i64>,
-    /// The greatest `seq` that was ever given.
+    /// Maximum `seq` ever assigned.
     pub(super) last_seq: i64,
-    /// Requests read that come after the watermark.
+    /// Requests read after the watermark.
     pub(super) tail_rows: u64,
 }
 
-impl Known {
-    /// Looks at a row before it is inserted.
-    pub(super) fn take(
+impl FileFacts {
+    /// Examines a row before it is inserted.
+    pub(super) fn examine(
         &mut self,
         table: &str,
-        positions: &Positions,
+        positions: &ColumnPositions,
         rowid: i64,
         values: &[ValueRef<'_>],
         is_stray: bool,
     ) -> RowUse {
         let number = |column| positions.number(column, rowid, values);
         if let Some(bucket) = positions.bucket {
-            let bucket_ms = values.get(bucket).and_then(|value| value.as_i64().ok());
-            return bucket_ms.map_or(RowUse::Refused, |ms| {
+            return integer(values, bucket).map_or(RowUse::Refused, |ms| {
                 RowUse::inserted_if(self.days.is_copied(day_of(ms)))
             });
         }
@@ -129,7 +130,7 @@ impl Known {
                 }
                 RowUse::noted_if(seq.is_some())
             }
-            // A new file has an id of its own, so that no log of the damaged one is taken for its log.
+            // A new file has an id of its own, so that a log of the damaged one is not mistaken for its own.
             STORE_STATE => {
                 self.state = read_state(positions, rowid, values);
                 RowUse::noted_if(self.state.is_some())
@@ -143,21 +144,19 @@ impl Known {
         }
     }
 
-    /// Remembers what a row of the new file says.
+    /// Keeps the information of a row that was inserted.
     pub(super) fn note(
         &mut self,
-        table: &str,
-        positions: &Positions,
+        positions: &ColumnPositions,
         rowid: i64,
         values: &[ValueRef<'_>],
     ) {
         for (position, dictionary) in &positions.ids {
-            if let Some(id) = values.get(*position).and_then(|value| value.as_i64().ok()) {
+            if let Some(id) = integer(values, *position) {
                 self.seen.add(*dictionary, id);
             }
         }
-        let started_at = positions.started_at.and_then(|at| values.get(at)?.as_i64().ok());
-        if let Some(started_at_ms) = started_at.filter(|_| table == REQUESTS) {
+        if let Some(started_at_ms) = positions.started_at.and_then(|at| integer(values, at)) {
             self.last_seq = self.last_seq.max(rowid);
             if self.watermark_seq.is_none_or(|seq| rowid <= seq) {
                 self.days.count(day_of(started_at_ms), started_at_ms, rowid);
@@ -181,9 +180,9 @@ fn read_day(number: &dyn Fn(&'static str) -> Option<i64>) -> Option<DayRow> {
     })
 }
 
-/// The row of `_store_state`; `None` when a value is not what its column holds.
+/// The row of `_store_state`; `None` when a value has the wrong type.
 pub(super) fn read_state(
-    positions: &Positions,
+    positions: &ColumnPositions,
     rowid: i64,
     values: &[ValueRef<'_>],
 ) -> Option<StoreState> {

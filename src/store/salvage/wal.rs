@@ -6,18 +6,19 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
-use super::pages::be_u32;
-use crate::error::{Error, Result};
+use super::record::be_u32;
+use crate::error::Result;
+use crate::store::paths::io_error;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 /// The magic number of a log whose checksums are little-endian; one more: big-endian.
 const MAGIC: u32 = 0x377f_0682;
 
-/// What a write-ahead log holds.
+/// The contents of a write-ahead log.
 #[derive(Debug, Default)]
 pub(super) struct Wal {
-    /// Where the newest committed version of each page begins, in bytes.
+    /// The offset of the newest committed version of each page, in bytes.
     pub(super) pages: FxHashMap<u32, u64>,
     /// Pages of the database after the last commit; 0 without one.
     pub(super) database_pages: u32,
@@ -25,7 +26,7 @@ pub(super) struct Wal {
     pub(super) page_bytes: usize,
     /// Frames of committed transactions.
     pub(super) frames: u64,
-    /// Whether a frame is damaged and a commit of the same log follows: what was committed there cannot be read.
+    /// Whether a frame is damaged and a commit of the same log follows, which cannot be read.
     pub(super) is_damaged: bool,
 }
 
@@ -47,13 +48,12 @@ impl Checksum {
 }
 
 impl Wal {
-    /// Reads a log up to its last commit; beyond a frame that does not belong to it nothing counts, as for SQLite.
+    /// Reads a log up to its last commit. Like SQLite, this ignores everything after a frame that does not belong to it.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let failed = |source| Error::Io { path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io_error(path))?);
         let mut wal = Self::default();
         let mut header = [0; HEADER_BYTES];
         if file.read_exact(&mut header).is_err() {
@@ -74,7 +74,7 @@ impl Wal {
         let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
         let mut at = HEADER_BYTES as u64;
         let (mut uncommitted, mut frames) = (FxHashMap::default(), 0);
-        // An unreadable sector ends the log like its end.
+        // An unreadable sector ends the log.
         while file.read_exact(&mut frame).is_ok() {
             sum = sum
                 .add(&frame[..8], is_big_endian)
@@ -99,8 +99,8 @@ impl Wal {
     }
 }
 
-/// Whether `frame`, or a later one, ends a transaction of the log with this header. Frames that an earlier use of the
-/// file left have other salts.
+/// Whether `frame`, or a later one, commits a transaction of the log with this header. Older frames of the file have other
+/// salts.
 fn has_commit(header: &[u8; HEADER_BYTES], mut frame: Vec<u8>, file: &mut impl Read) -> bool {
     loop {
         if frame[8..16] == header[16..24] && be_u32(&frame, 4) > 0 {

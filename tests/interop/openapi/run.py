@@ -46,6 +46,8 @@ CALLS = {
     "metrics_breakdown": {"by": "model"},
     "metrics_historical": {"type_": "total_latency"},
     "metrics_simulate": {"body": {"count": 10}},
+    "litellm_ingest": {"body": []},
+    "requests_ingest": {"body": {"user": "user-1", "total_latency_ms": 5, "prompt_tokens": 7, "error_type": "timeout", "tags": {"a": "b"}}},
     "sql_get": {"sql": "select 1 as one, 'two' as two, null as three"},
     "sql_post": {"body": {"sql": "select count(*) from request_log"}},
 }
@@ -95,6 +97,12 @@ def check(server, place):
     """What is wrong with the document or with what the client reads; nothing, when all is as it should be."""
     server.fill()
     document = server.get("/api/openapi.json")
+    # The generator writes broken code for a body that may have one of several types.
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            for other in set(content) - {"application/json"}:
+                del content[other]
     (place / "openapi.json").write_text(json.dumps(document))
     generated = subprocess.run(
         [sys.executable, "-m", "openapi_python_client", "generate", "--path", "openapi.json", "--meta", "none",

@@ -15,8 +15,8 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Waits, in real time, until the service has evaluated `more` times by itself.
 fn await_evaluations(gauge: &Chatgauge, more: u64) {
-    let wanted = gauge.alert_counts().evaluations_total + more;
-    while gauge.alert_counts().evaluations_total < wanted {
+    let wanted = gauge.monitor().counts().evaluations_total + more;
+    while gauge.monitor().counts().evaluations_total < wanted {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -33,13 +33,13 @@ fn a_jump_of_a_day_and_back_moves_no_evaluation() {
     await_evaluations(&gauge, 2);
     clock.advance_ms(MINUTE_MS);
     await_evaluations(&gauge, 2);
-    let evaluated_at = gauge.alert_counts().evaluated_at.unwrap();
+    let evaluated_at = gauge.monitor().counts().evaluated_at.unwrap();
     assert!(evaluated_at < at(NOON).plus_ms(2 * MINUTE_MS), "{evaluated_at}");
     let late = |gauge: &Chatgauge| gauge.alert_health().problems.join(" ").contains("ago");
     assert!(!late(&gauge), "a jump makes no evaluation late");
     clock.jump_ms(-DAY_MS);
     await_evaluations(&gauge, 2);
-    let evaluated_at = gauge.alert_counts().evaluated_at.unwrap();
+    let evaluated_at = gauge.monitor().counts().evaluated_at.unwrap();
     assert!(evaluated_at < at(NOON).plus_ms(2 * MINUTE_MS), "{evaluated_at}");
     // A clock that stays ahead is followed after five minutes.
     clock.jump_ms(DAY_MS);
@@ -47,7 +47,7 @@ fn a_jump_of_a_day_and_back_moves_no_evaluation() {
         clock.advance_ms(MINUTE_MS);
         await_evaluations(&gauge, 2);
     }
-    assert!(gauge.alert_counts().evaluated_at.unwrap() >= at(NOON).plus_ms(DAY_MS));
+    assert!(gauge.monitor().counts().evaluated_at.unwrap() >= at(NOON).plus_ms(DAY_MS));
     gauge.shutdown().unwrap();
 }
 
@@ -101,7 +101,7 @@ fn a_restart_and_a_close_by_hand_after_the_clock_was_set_back_are_stamped_now() 
     let mut stage = fired_a_day_ahead();
     stage.restart(0);
     let id = stage.incidents()[0].incident_id.clone();
-    stage.gauge().close_alert(&id, "admin", None).unwrap();
+    stage.gauge().monitor().close(&id, "admin", None).unwrap();
     let [incident] = stage.incidents().try_into().unwrap();
     let now = stage.now();
     assert!(incident.fired_at <= now && incident.ended_at.unwrap() <= now, "{incident:?}");
@@ -112,7 +112,7 @@ fn reminders_go_on_by_the_clock_that_was_set_back() {
     let stage = fired_a_day_ahead();
     let mut rule = stage.rule("error-rate");
     rule.repeat_interval = Duration::from_secs(3_600);
-    stage.gauge().register_alert(rule).unwrap();
+    stage.gauge().alert_monitor().register_alert(rule).unwrap();
     for _ in 0..130 {
         stage.send_errors(30, 100);
         stage.check_times(1);

@@ -121,7 +121,7 @@ fn run(seed: u64) -> usize {
                 let open =
                     stage.incidents().into_iter().find(|incident| incident.ended_at.is_none());
                 if let Some(open) = open {
-                    stage.gauge().close_alert(&open.incident_id, "admin", None).unwrap();
+                    stage.gauge().monitor().close(&open.incident_id, "admin", None).unwrap();
                 }
             }
             5 => {

@@ -232,23 +232,27 @@ fn an_acknowledged_incident_is_not_brought_up_again() {
     keep_firing(9);
     assert_eq!(stage.messages(), ["firing", "reminder", "reminder"]);
     let id = stage.incidents()[0].incident_id.clone();
-    let done = stage.gauge().acknowledge_alert(&id, "key:1", Some("on it")).unwrap();
+    let done = stage.gauge().monitor().acknowledge(&id, "key:1", Some("on it")).unwrap();
     assert!(
         matches!(&done, AckOutcome::Done(incident) if incident.acked_by.as_deref() == Some("key:1"))
     );
     keep_firing(9);
     assert_eq!(stage.messages().len(), 3);
-    assert_eq!(stage.gauge().acknowledge_alert("nothing", "x", None).unwrap(), AckOutcome::Unknown);
-    let (incident, events) = stage.gauge().alert_incident(&id).unwrap().unwrap();
+    assert_eq!(
+        stage.gauge().monitor().acknowledge("nothing", "x", None).unwrap(),
+        AckOutcome::Unknown
+    );
+    let incident = stage.gauge().monitor().incidents(vec![id.clone()]).unwrap().remove(0);
+    let events = stage.gauge().store().read(|reader| reader.incident_events(&id)).unwrap();
     assert_eq!(incident.acked_at, done_at(&done));
     assert!(
         events
             .iter()
             .any(|event| event.reason == "acknowledged" && event.note.as_deref() == Some("on it"))
     );
-    assert!(matches!(stage.gauge().close_alert(&id, "x", None).unwrap(), AckOutcome::Done(_)));
+    assert!(matches!(stage.gauge().monitor().close(&id, "x", None).unwrap(), AckOutcome::Done(_)));
     assert!(matches!(
-        stage.gauge().acknowledge_alert(&id, "x", None).unwrap(),
+        stage.gauge().monitor().acknowledge(&id, "x", None).unwrap(),
         AckOutcome::Over(_)
     ));
 }
@@ -299,7 +303,7 @@ fn a_filter_that_matches_nothing_is_said_and_patterns_are_spelt_out() {
     let fired = stage.check_times(3);
     assert_eq!(fired.len(), 1);
     assert_eq!(&*fired[0].rule_id, "g");
-    let status = stage.gauge().alert_rules().unwrap();
+    let status = stage.gauge().monitor().rules().unwrap();
     let nothing = status.iter().find(|status| status.rule.id == "n").unwrap();
     assert_eq!(
         (nothing.state.as_str(), nothing.detail.as_deref()),
@@ -312,7 +316,7 @@ fn a_filter_that_matches_nothing_is_said_and_patterns_are_spelt_out() {
     });
     for expected in ["pending", "pending", "firing"] {
         stage.check_times(1);
-        let status = stage.gauge().alert_rules().unwrap();
+        let status = stage.gauge().monitor().rules().unwrap();
         let seen = status.iter().find(|status| status.rule.id == "n").unwrap();
         assert_eq!((seen.state.as_str(), seen.detail.as_deref()), (expected, None));
     }

@@ -81,7 +81,7 @@ fn a_run_that_somebody_closed_begins_again_with_a_further_failure_only() {
         let id = stage.incidents()[0].incident_id.clone();
         // Seen by nobody before it is closed.
         fail(&stage, 1);
-        let closed = stage.gauge().close_alert(&id, "key:3", Some("known")).unwrap();
+        let closed = stage.gauge().monitor().close(&id, "key:3", Some("known")).unwrap();
         let AckOutcome::Done(incident) = closed else { panic!("{closed:?}") };
         assert_eq!(incident.end_reason.unwrap().as_str(), "manual");
         assert_eq!(stage.messages(), ["firing", "resolved"]);
@@ -100,7 +100,7 @@ fn a_run_that_somebody_closed_begins_again_with_a_further_failure_only() {
             stage.restart(INTERVAL_MS);
         }
         assert!(stage.check_times(3).is_empty(), "restarted: {restarted}");
-        let over = stage.gauge().close_alert(&id, "key:3", None).unwrap();
+        let over = stage.gauge().monitor().close(&id, "key:3", None).unwrap();
         assert!(matches!(over, AckOutcome::Over(_)), "{over:?}");
         fail(&stage, 1);
         let again = stage.check_times(1);

@@ -133,7 +133,8 @@ impl Stage {
     /// Every incident, oldest first.
     pub(super) fn incidents(&self) -> Vec<AlertIncident> {
         let query = IncidentQuery { limit: 10_000, ..IncidentQuery::default() };
-        let mut incidents = self.gauge().alert_incidents(&query).unwrap();
+        let mut incidents =
+            self.gauge().store().read(|reader| reader.alert_incidents(&query)).unwrap();
         incidents.reverse();
         incidents
     }
@@ -160,7 +161,7 @@ impl Stage {
 
     /// The state that is shown of a rule.
     pub(super) fn state(&self, rule_id: &str) -> &'static str {
-        let rules = self.gauge().alert_rules().unwrap();
+        let rules = self.gauge().monitor().rules().unwrap();
         rules.iter().find(|status| status.rule.id == rule_id).unwrap().state.as_str()
     }
 

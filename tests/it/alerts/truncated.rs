@@ -62,7 +62,7 @@ fn errors_of_more_types_than_are_watched_end_when_they_end() {
     let groups: Vec<String> = incidents.iter().map(|one| one.group.to_string()).collect();
     assert_eq!(groups, ["error_type=server space=a", "error_type=server space=b"]);
     assert!(incidents.iter().all(|one| one.ended_at.is_none()), "{incidents:?}");
-    let rules = stage.gauge().alert_rules().unwrap();
+    let rules = stage.gauge().monitor().rules().unwrap();
     assert!(rules[0].is_truncated);
 }
 

@@ -38,7 +38,7 @@ fn a_budget_is_explained_in_tokens_and_to_the_last_one() {
 fn a_rule_that_is_ok_shows_what_it_saw_last() {
     let stage = Stage::new(NOON, |_| {});
     let seen = |id: &str| {
-        let rules = stage.gauge().alert_rules().unwrap();
+        let rules = stage.gauge().monitor().rules().unwrap();
         let status = rules.into_iter().find(|status| status.rule.id == id).unwrap();
         (status.state, status.value, status.samples, status.value_at)
     };
@@ -72,7 +72,7 @@ fn more_groups_than_are_watched_are_told() {
             record.outcome = Outcome::Error(ErrorType::Server);
         });
         stage.check_times(1);
-        let rules = stage.gauge().alert_rules().unwrap();
+        let rules = stage.gauge().monitor().rules().unwrap();
         rules
             .iter()
             .filter(|status| status.is_truncated)
@@ -109,7 +109,7 @@ fn what_somebody_closes_is_told_and_recorded_in_the_unit_of_its_value() {
         record.prompt_tokens = Some(1_300_000);
     });
     let fired = stage.check_times(2);
-    stage.gauge().close_alert(&fired[0].incident_id, "key:3", None).unwrap();
+    stage.gauge().monitor().close(&fired[0].incident_id, "key:3", None).unwrap();
     let told = stage.sql(
         "select json_extract(payload, '$.threshold') || ' ' || json_extract(payload, '$.summary')
          from _alert_outbox where kind = 'resolved'",

@@ -33,7 +33,7 @@ fn sent(service: &TestService, records: &[Value]) -> Vec<RequestRecord> {
 
 fn requests(service: &TestService) -> i64 {
     let range = TimeRange::new(at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
-    service.query(&Query::total(range)).unwrap().into_total().requests()
+    service.engine().query(&Query::total(range)).unwrap().into_total().requests()
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn spaces_beyond_the_cap_are_counted_together() {
     let range = TimeRange::new(noon(), noon().plus_ms(1));
     let query = Query { group_by: vec![Dimension::Space], ..Query::total(range) };
     for _ in 0..2 {
-        let series = service.query(&query).unwrap().series;
+        let series = service.engine().query(&query).unwrap().series;
         let mut counts: Vec<(String, i64)> = series
             .into_iter()
             .map(|series| (series.group.concat(), series.buckets[0].requests()))

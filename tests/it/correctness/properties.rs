@@ -31,7 +31,7 @@ struct Case {
 
 impl Case {
     fn ask(&self, query: &Query) -> Measures {
-        self.service.query(query).unwrap().into_total()
+        self.service.engine().query(query).unwrap().into_total()
     }
 
     fn total(&self) -> Measures {
@@ -126,7 +126,7 @@ fn p2_a_window_counts_the_requests_whose_start_lies_in_it() {
                 let wanted = i64::try_from(records.iter().filter(inside).count()).unwrap();
                 let filter = Filter { spaces: vec![space.clone()], ..Filter::default() };
                 let query = Query { filter, ..Query::total(range) };
-                let found = service.query(&query).unwrap().into_total().requests();
+                let found = service.engine().query(&query).unwrap().into_total().requests();
                 prop_assert_eq!(found, wanted, "the {} before {}", window.as_str(), now);
             }
             Ok(())
@@ -152,7 +152,7 @@ fn p3_the_values_of_a_dimension_add_up_to_the_total() {
                 let (range, filter) = (case.range, Filter::default());
                 let query =
                     BreakdownQuery { by, metric, stat: Stat::Average, range, filter, limit: 3 };
-                let breakdown = case.service.breakdown(&query).unwrap();
+                let breakdown = case.service.engine().breakdown(&query).unwrap();
                 let parts = || breakdown.rows.iter().chain([&breakdown.other]);
                 let requests: i64 = parts().map(|row| row.requests).sum();
                 prop_assert_eq!(requests, breakdown.total.requests, "{:?}", by);
@@ -212,7 +212,7 @@ fn p4_no_stored_request_took_less_than_its_parts() {
 fn p5_the_average_is_sum_by_count_and_the_median_the_middle_value() {
     holds(60, |case| {
         let query = Query { quantiles: LatencyKind::ALL.to_vec(), ..Query::total(case.range) };
-        let answer = case.service.query(&query).unwrap();
+        let answer = case.service.engine().query(&query).unwrap();
         prop_assert!(answer.exact, "so few requests are answered exactly");
         let total = answer.into_total();
         let all = case.all();
@@ -252,7 +252,7 @@ fn p6_total_tokens_are_prompt_and_completion_tokens() {
         prop_assert_eq!(tokens.completion, sum(|record| record.completion_tokens));
         prop_assert_eq!(tokens.total, tokens.prompt + tokens.completion);
         let query = Query { group_by: vec![Dimension::User], ..Query::total(case.range) };
-        for series in case.service.query(&query).unwrap().series {
+        for series in case.service.engine().query(&query).unwrap().series {
             let user = TokenUsageStats::totals(&series.buckets[0]);
             prop_assert_eq!(user.total, user.prompt + user.completion);
         }
@@ -297,7 +297,7 @@ fn p8_every_error_is_of_exactly_one_type() {
             filter: Filter::default(),
             limit: 50,
         };
-        let breakdown = case.service.breakdown(&breakdown).unwrap();
+        let breakdown = case.service.engine().breakdown(&breakdown).unwrap();
         let rows = breakdown.rows.iter().map(|row| (row.name.as_str(), row.requests));
         prop_assert_eq!(rows.collect::<BTreeMap<_, _>>(), wanted);
         prop_assert_eq!(breakdown.total.requests, all);

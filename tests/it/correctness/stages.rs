@@ -1,7 +1,7 @@
 //! Every answer equals the naive one over the raw records, at every stage of the pipeline.
 
 use chatgauge::model::{RequestRecord, TimeRange};
-use chatgauge::query::{Answer, Query};
+use chatgauge::query::{Query, QueryResult};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -19,7 +19,7 @@ fn examine(
     questions: &mut Questions<'_>,
     oracle: &Oracle,
     count: usize,
-    ask: impl Fn(&Query) -> Answer,
+    ask: impl Fn(&Query) -> QueryResult,
 ) {
     for number in 0..count {
         let query = questions.next();

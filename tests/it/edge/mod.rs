@@ -7,7 +7,7 @@ use std::io::Write;
 
 use chatgauge::ingest::wire::{
     BatchParser, BatchReport, BodyProblem, ContentEncoding, FieldCounts, Framing, Inflater,
-    MAX_RECORD_BYTES, RecordContext, parse_record, to_json,
+    MAX_RECORD_BYTES, RecordContext, parse_record, write_json,
 };
 use chatgauge::model::{RequestId, RequestRecord, Source, Timestamp};
 use chatgauge::privacy::{Pseudonymizer, is_content_field};
@@ -26,6 +26,12 @@ const INFLATED_MAX_BYTES: u64 = 32 << 20;
 const SECRET: &str = "hunter2";
 
 const VALID: &str = r#"{"request_id":"hunter2-1","started_at":1759999999000,"user":"hunter2","space":"hunter2 team","session":"hunter2","provider":"openai","model":"gpt-4o","operation":"chat","total_latency_ms":900.5,"context_latency_ms":100,"llm_latency_ms":800,"time_to_first_token_ms":120.25,"prompt_tokens":100,"completion_tokens":50,"cached_prompt_tokens":10,"reasoning_tokens":5,"cost_usd":0.0123,"cache_hit":false,"http_status":200,"finish_reason":"stop","attempt":0,"streamed":true,"tags":{"env":"prod"}}"#;
+
+fn to_json(record: &RequestRecord) -> String {
+    let mut json = Vec::new();
+    write_json(record, &mut json);
+    String::from_utf8(json).unwrap()
+}
 
 fn context() -> RecordContext {
     let now = Timestamp::from_unix_ms(NOW_MS);

@@ -60,7 +60,7 @@ prop_compose! {
         (tokens, cost) in usage(),
         outcome in prop_oneof![
             Just(Outcome::Success), Just(Outcome::Cancelled),
-            proptest::sample::select(ErrorType::ALL).prop_map(Outcome::Error),
+            proptest::sample::select(ErrorType::ALL.to_vec()).prop_map(Outcome::Error),
         ],
         (cache_hit, streamed, status, attempt) in
             any::<(bool, Option<bool>)>().prop_flat_map(|(hit, streamed)| {
@@ -75,11 +75,13 @@ prop_compose! {
         [record.operation, record.error_code, record.finish_reason, record.service_tier] = labels;
         record.user = user.map(|user| super::context().pseudonymizer.user(&user));
         (record.session, record.latency_us, record.tags) = (session, latency_us, tags);
+        let [.., written, written_1h] = tokens;
         [
             record.prompt_tokens, record.completion_tokens, record.cached_prompt_tokens,
-            record.reasoning_tokens, record.cache_write_prompt_tokens,
-            record.cache_write_1h_prompt_tokens,
+            record.reasoning_tokens, _, _,
         ] = tokens;
+        record.cache_write_prompt_tokens = written.map(|count| count.try_into().unwrap());
+        record.cache_write_1h_prompt_tokens = written_1h.map(|count| count.try_into().unwrap());
         record.cost_nano_usd = cost;
         record.cost_source = cost.map(|_| CostSource::Client);
         (record.cache_hit, record.streamed, record.http_status) = (cache_hit, streamed, status);

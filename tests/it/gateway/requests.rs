@@ -245,7 +245,7 @@ fn too_many_and_too_large_requests_are_refused_at_once() {
     let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n");
     let mut slow = std::net::TcpStream::connect(gateway.address).unwrap();
     slow.write_all(head.as_bytes()).unwrap();
-    super::harness::wait_until(|| gateway.service.in_flight() == 1);
+    super::harness::wait_until(|| gateway.service.collector().stats().in_flight == 1);
     let busy = gateway.chat("{}");
     assert_eq!((busy.status(), busy.header("retry-after")), (503, Some("1")));
     drop(slow);

@@ -103,7 +103,7 @@ fn a_question_that_turns_out_too_large_is_the_clients_fault() {
         let answer = slow.answer();
         assert_eq!(answer.status(), 413, "{path}: {}", answer.text());
     }
-    wait_until(|| gateway.service.in_flight() == 0);
+    wait_until(|| gateway.service.collector().stats().in_flight == 0);
     let record = gateway.record();
     assert_eq!(record.outcome, Outcome::Error(ErrorType::Validation));
     assert_eq!(record.error_code.as_deref(), Some("request_too_large"));

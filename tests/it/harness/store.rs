@@ -10,9 +10,8 @@ use std::time::Duration;
 use chatgauge::config::Synchronous;
 use chatgauge::model::{ManualClock, RequestRecord, Timestamp};
 use chatgauge::query::Engine;
-use chatgauge::rollup::{Compactor, Progress, Retention, RetentionReport};
-use chatgauge::service::AppendReport;
-use chatgauge::store::{Appended, Store, WriteGate, WriteJob, Writer};
+use chatgauge::rollup::{Compactor, Retention, RetentionReport};
+use chatgauge::store::{AppendReport, Store, WriteGate, WriteJob, Writer};
 use chatgauge::{Chatgauge, Config, Result, SystemClock};
 use tempfile::TempDir;
 
@@ -156,18 +155,18 @@ impl Pipeline {
         }
     }
 
-    pub(crate) fn append(&self, records: &[RequestRecord], now: Timestamp) -> Appended {
+    pub(crate) fn append(&self, records: &[RequestRecord], now: Timestamp) -> AppendReport {
         let mut writer = self.gate.0.lock().unwrap();
         writer.append(&[records], now).unwrap().remove(0)
     }
 
     /// One transaction of the compactor: at most 1,000 rows.
-    pub(crate) fn compact_step(&mut self, now: Timestamp) -> Progress {
-        self.compactor.run_once(&self.gate, now).unwrap()
+    pub(crate) fn compact_step(&mut self, now: Timestamp) {
+        self.compactor.run(&self.gate, now, &mut |_, _| false).unwrap();
     }
 
     pub(crate) fn compact(&mut self, now: Timestamp) {
-        while self.compact_step(now).more {}
+        self.compactor.run(&self.gate, now, &mut |_, _| true).unwrap();
     }
 
     pub(crate) fn prune(&self, now: Timestamp) -> RetentionReport {

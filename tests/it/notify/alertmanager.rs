@@ -93,7 +93,7 @@ fn a_real_alertmanager_shows_our_alert_and_its_end() {
         notification.labels = [("on-call team".to_owned(), "a \"b\"".to_owned())].into();
         enqueue(&service.config, vec![outgoing("am", &notification)]);
         until("it was delivered", || {
-            let rows = service.deliveries("i1").unwrap();
+            let rows = service.store().read(|reader| reader.messages_of("i1")).unwrap();
             let row = rows.into_iter().find(|row| row.kind == kind.as_str())?;
             assert_ne!(row.state, DeliveryState::Dead, "{row:?}");
             (row.state == DeliveryState::Sent).then_some(())

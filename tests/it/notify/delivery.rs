@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chatgauge::Config;
-use chatgauge::alert::NotificationKind;
+use chatgauge::alert::{ChannelReport, ChannelState, NotificationKind};
 use chatgauge::config::{AlertingConfig, RawConfig};
 use chatgauge::model::alert::{DeliveryState, StoredMessage};
-use chatgauge::service::{ChannelReport, ChannelState};
 
 use super::outbox::{enqueue, notification, outgoing};
 use super::receiver::{Receiver, Reply, until};
@@ -39,19 +38,29 @@ fn tell(service: &TestService, channel: &str, incident_id: &str, kind: Notificat
 }
 
 fn message(service: &TestService, incident_id: &str, kind: &str) -> StoredMessage {
-    let rows = service.deliveries(incident_id).unwrap();
+    let rows = service.store().read(|reader| reader.messages_of(incident_id)).unwrap();
     rows.into_iter().find(|row| row.kind == kind).unwrap()
 }
 
 fn wait_for_state(service: &TestService, incident_id: &str, state: DeliveryState) -> StoredMessage {
     until(&format!("{incident_id} {}", state.as_str()), || {
-        service.deliveries(incident_id).unwrap().into_iter().find(|row| row.state == state)
+        service
+            .store()
+            .read(|reader| reader.messages_of(incident_id))
+            .unwrap()
+            .into_iter()
+            .find(|row| row.state == state)
     })
 }
 
 fn wait_for_attempts(service: &TestService, incident_id: &str, attempts: u32) -> StoredMessage {
     until(&format!("attempt {attempts}"), || {
-        let row = service.deliveries(incident_id).unwrap().into_iter().next();
+        let row = service
+            .store()
+            .read(|reader| reader.messages_of(incident_id))
+            .unwrap()
+            .into_iter()
+            .next();
         row.filter(|row| row.attempts >= attempts)
     })
 }

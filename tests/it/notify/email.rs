@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chatgauge::Config;
-use chatgauge::alert::NotificationKind;
+use chatgauge::alert::{ChannelState, NotificationKind};
 use chatgauge::model::alert::DeliveryState;
-use chatgauge::service::ChannelState;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -150,7 +149,13 @@ fn tell(service: &TestService) {
 
 fn wait_for(service: &TestService, state: DeliveryState, attempts: u32) -> Option<String> {
     until(&format!("mail {}", state.as_str()), || {
-        let row = service.deliveries("i1").unwrap().into_iter().next().unwrap();
+        let row = service
+            .store()
+            .read(|reader| reader.messages_of("i1"))
+            .unwrap()
+            .into_iter()
+            .next()
+            .unwrap();
         (row.state == state && row.attempts == attempts).then_some(row.last_error)
     })
 }
@@ -170,7 +175,7 @@ fn a_mail_reaches_its_recipients() {
     assert!(has("Subject: [chatgauge] Firing: High error rate (space space-i1)"), "{heard:#?}");
     assert!(has("Auto-Submitted: auto-generated"), "{heard:#?}");
     assert!(has("Date: Mon, 23 Nov 2026 02:00:00 +0000"), "{heard:#?}");
-    let id = &service.deliveries("i1").unwrap()[0].id;
+    let id = &service.store().read(|reader| reader.messages_of("i1")).unwrap()[0].id;
     assert!(has(&format!("Message-ID: <{id}@example.org>")), "{heard:#?}");
     assert!(has("Value: 23.1 %, limit > 10 %, 18 of 78 requests"), "{heard:#?}");
 }

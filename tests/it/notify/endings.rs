@@ -74,14 +74,15 @@ pub(super) fn pass_window(service: &TestService) {
 /// Ids of all incidents, oldest first.
 fn incidents(service: &TestService) -> Vec<String> {
     let query = IncidentQuery { limit: 100, ..IncidentQuery::default() };
-    let incidents = service.alert_incidents(&query).unwrap().into_iter().rev();
+    let incidents =
+        service.store().read(|reader| reader.alert_incidents(&query)).unwrap().into_iter().rev();
     incidents.map(|incident| incident.incident_id).collect()
 }
 
 /// Messages about an incident to a channel, without those to the log, once none waits for the dispatcher.
 fn settled(service: &TestService, incident_id: &str, channel: &str) -> Vec<StoredMessage> {
     until("nothing waits", || {
-        let rows = service.deliveries(incident_id).unwrap();
+        let rows = service.store().read(|reader| reader.messages_of(incident_id)).unwrap();
         let rows: Vec<_> = rows.into_iter().filter(|row| row.channel == channel).collect();
         let waits = |row: &StoredMessage| row.state == DeliveryState::Queued;
         (!rows.iter().any(waits)).then_some(rows)
@@ -157,7 +158,7 @@ fn whatever_ends_it_the_channel_that_heard_of_it_hears_of_its_end() {
             // The rule is gone meanwhile, and nothing has looked since.
             rules.clear();
             service.set_alert_rules(rules);
-            service.close_alert(incident, "admin", Some("known")).unwrap();
+            service.monitor().close(incident, "admin", Some("known")).unwrap();
         }),
     ];
     for (reason, end) in endings {
@@ -297,9 +298,8 @@ fn the_end_for_a_channel_that_is_gone_is_kept_and_sent_when_it_is_back() {
         [&["list", "--all"][..], &["history", "--start", "2026-11-01", "--end", "2027-01-01"]]
     {
         let list = command_line(&service, arguments);
-        let line = format!(
-            "{incident}: resolved is undeliverable: the channel a is not configured any more"
-        );
+        let line =
+            format!("{incident}: resolved is undeliverable: the channel a is no longer configured");
         assert!(list.contains(&line), "{list}");
     }
     let json: Value =
@@ -344,7 +344,7 @@ fn a_channel_that_is_back_and_fails_has_a_day_to_recover() {
     service.restart_stopped();
     a.wait_for(2);
     let waiting = until("the failure is noted", || {
-        let rows = service.deliveries(&incident).unwrap();
+        let rows = service.store().read(|reader| reader.messages_of(&incident)).unwrap();
         rows.into_iter()
             .find(|row| row.channel == "a" && row.attempts == 1 && row.kind == "resolved")
     });
@@ -464,7 +464,7 @@ fn a_silence_at_the_end_keeps_no_end_back_and_one_at_the_beginning_makes_none_du
     assert_eq!(spaces, ["loud", "loud"]);
     assert_eq!(kinds(&a), ["firing", "resolved"]);
     let everything = TimeRange { start: at(START), end: at("2030-01-01T00:00:00Z") };
-    let silent = service.alert_history(everything, 100).unwrap();
+    let silent = service.store().read(|reader| reader.alert_events(everything, 100)).unwrap();
     assert!(
         silent
             .iter()

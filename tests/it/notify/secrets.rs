@@ -39,7 +39,11 @@ fn secrets_stay_where_they_are() {
     let mut shown = format!("{:?} {}", server.service.config(), server.service.config().to_toml());
     for name in names {
         let rows = until(name, || {
-            let rows = server.service.deliveries(&format!("to-{name}")).unwrap();
+            let rows = server
+                .service
+                .store()
+                .read(|reader| reader.messages_of(&format!("to-{name}")))
+                .unwrap();
             (rows[0].attempts > 0 || rows[0].state == DeliveryState::Dead).then_some(rows)
         });
         write!(shown, "{rows:?} {:?}", server.service.test_channel(name)).unwrap();

@@ -65,12 +65,16 @@ fn slack_gets_attachments_one_message_a_second() {
     assert_eq!(body["attachments"][0]["title_link"], "https://cg.example/alerts?incident=i1");
     // The clock stands still: the second message waits, though the outbox is looked at.
     until("the first is noted", || {
-        (service.deliveries("i1").unwrap()[0].state == DeliveryState::Sent).then_some(())
+        (service.store().read(|reader| reader.messages_of("i1")).unwrap()[0].state
+            == DeliveryState::Sent)
+            .then_some(())
     });
     tell(&service, "chat", "i2", NotificationKind::Firing);
     tell(&service, "log", "i3", NotificationKind::Firing);
     until("the log is written", || {
-        (service.deliveries("i3").unwrap()[0].state == DeliveryState::Sent).then_some(())
+        (service.store().read(|reader| reader.messages_of("i3")).unwrap()[0].state
+            == DeliveryState::Sent)
+            .then_some(())
     });
     assert_eq!(receiver.received().len(), 1);
     service.clock.advance_ms(1_000);
@@ -117,7 +121,9 @@ fn alertmanager_is_reminded_every_minute_and_told_the_end_for_a_quarter_of_an_ho
     assert_eq!(alert["startsAt"], "2026-11-23T02:00:00Z");
     assert_eq!(alert["endsAt"], "2026-11-23T02:04:00Z");
     until("one server is enough", || {
-        (service.deliveries("i1").unwrap()[0].state == DeliveryState::Sent).then_some(())
+        (service.store().read(|reader| reader.messages_of("i1")).unwrap()[0].state
+            == DeliveryState::Sent)
+            .then_some(())
     });
 
     service.clock.advance_ms(61_000);
@@ -132,7 +138,7 @@ fn alertmanager_is_reminded_every_minute_and_told_the_end_for_a_quarter_of_an_ho
     let third = receiver.wait_for(3).remove(2);
     assert_eq!(third.json()[0]["endsAt"], "2026-11-23T02:01:01Z");
     until("the end is noted", || {
-        let rows = service.deliveries("i1").unwrap();
+        let rows = service.store().read(|reader| reader.messages_of("i1")).unwrap();
         rows.iter().all(|row| row.state == DeliveryState::Sent).then_some(())
     });
     service.clock.advance_ms(61_000);
@@ -141,7 +147,9 @@ fn alertmanager_is_reminded_every_minute_and_told_the_end_for_a_quarter_of_an_ho
     service.clock.advance_ms(16 * 60_000);
     tell(&service, "log", "i2", NotificationKind::Firing);
     until("the outbox was looked at", || {
-        (service.deliveries("i2").unwrap()[0].state == DeliveryState::Sent).then_some(())
+        (service.store().read(|reader| reader.messages_of("i2")).unwrap()[0].state
+            == DeliveryState::Sent)
+            .then_some(())
     });
     assert_eq!(receiver.received().len(), 4);
 }

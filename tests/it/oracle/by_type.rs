@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chatgauge::model::{Dimension, MetricType};
-use chatgauge::query::{Answer, Query};
+use chatgauge::query::{Query, QueryResult};
 
 use super::compare::compare_series;
 use super::{Cell, Expected};
@@ -31,7 +31,7 @@ fn errors(cells: &Cells) -> i64 {
 /// Says where series by error type differ from what they must be.
 pub(super) fn compare_by_type(
     query: &Query,
-    answer: &Answer,
+    answer: &QueryResult,
     expected: &Expected,
 ) -> Result<(), String> {
     let buckets = expected.boundaries.len().saturating_sub(1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chatgauge::model::{Dimension, LatencyKind, Measures, MetricType, Stat};
-use chatgauge::query::{Answer, Query, Series};
+use chatgauge::query::{Query, QueryResult, Series};
 
 use super::by_type::compare_by_type;
 use super::{Cell, Expected};
@@ -12,7 +12,11 @@ use super::{Cell, Expected};
 const SKETCH_ERROR: f64 = 0.01 * 1.000_001;
 
 /// Says where `answer` differs from what it must be.
-pub(crate) fn compare(query: &Query, answer: &Answer, expected: &Expected) -> Result<(), String> {
+pub(crate) fn compare(
+    query: &Query,
+    answer: &QueryResult,
+    expected: &Expected,
+) -> Result<(), String> {
     let buckets = expected.boundaries.len().saturating_sub(1);
     if answer.boundaries != expected.boundaries {
         return Err(format!("boundaries {:?}, not {:?}", answer.boundaries, expected.boundaries));
@@ -47,7 +51,7 @@ pub(crate) fn compare(query: &Query, answer: &Answer, expected: &Expected) -> Re
     if rest.is_empty() { Ok(()) } else { Err(format!("missing: {:?}", rest.keys())) }
 }
 
-fn has_other(query: &Query, answer: &Answer, expected: &Expected) -> bool {
+fn has_other(query: &Query, answer: &QueryResult, expected: &Expected) -> bool {
     expected.groups.len() > query.max_series
         && answer.series.len() == query.max_series + 1
         && answer.series.last().is_some_and(|last| last.group.iter().all(|name| name == "(other)"))
@@ -136,7 +140,7 @@ fn compare_latency(
     for stat in Stat::ALL {
         let (found, wanted) = (measures.latency_ms(kind, stat), cell.latency_ms(kind, stat));
         if exact || stat.quantile().is_none() {
-            same(kind.stem(), stat, found, wanted)?;
+            same(kind.as_str(), stat, found, wanted)?;
             continue;
         }
         let near = match (found, wanted) {
@@ -144,7 +148,7 @@ fn compare_latency(
             (found, wanted) => found == wanted,
         };
         if !near {
-            return Err(format!("{} {}: {found:?}, not {wanted:?}", kind.stem(), stat.as_str()));
+            return Err(format!("{} {}: {found:?}, not {wanted:?}", kind.as_str(), stat.as_str()));
         }
     }
     Ok(())

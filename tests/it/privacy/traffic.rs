@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use chatgauge::Chatgauge;
-use chatgauge::cli::import::{ImportCommand, Rejection, RowSink};
+use chatgauge::cli::import::{ImportCommand, RowSink};
 use chatgauge::collector::Completion;
-use chatgauge::ingest::wire::{FieldCounts, RecordContext, parse_record};
+use chatgauge::ingest::wire::{FieldCounts, RecordContext, RecordProblem, parse_record};
 use chatgauge::model::{ErrorType, Name, RequestRecord, Source};
 use chatgauge::service::AppendReport;
 use chatgauge::{RequestInfo, Result, Usage};
@@ -145,10 +145,9 @@ struct Sink<'s> {
 }
 
 impl RowSink for Sink<'_> {
-    fn parse(&mut self, json: &[u8]) -> std::result::Result<RequestRecord, Rejection> {
-        let parsed = parse_record(json, &mut self.fields)
-            .and_then(|draft| draft.check(&self.context, &mut self.fields));
-        parsed.map_err(|problem| Rejection::new(problem.field, problem.reason))
+    fn parse(&mut self, json: &[u8]) -> std::result::Result<RequestRecord, RecordProblem> {
+        parse_record(json, &mut self.fields)
+            .and_then(|draft| draft.check(&self.context, &mut self.fields))
     }
 
     fn store(&mut self, records: Vec<RequestRecord>, _rows: u64) -> Result<AppendReport> {

@@ -143,6 +143,12 @@ fn taking_in_rolling_up_and_answering_do_not_know_each_other() {
 }
 
 #[test]
+fn the_wire_formats_know_neither_the_store_nor_the_server() {
+    let known = ["ingest", "model", "privacy", "config", "error"];
+    assert_imports("ingest/", |module| known.contains(&module));
+}
+
+#[test]
 fn the_model_knows_nothing_but_itself_and_errors() {
     assert_imports("model/", |module| ["model", "error"].contains(&module));
 }
@@ -150,6 +156,12 @@ fn the_model_knows_nothing_but_itself_and_errors() {
 #[test]
 fn the_store_knows_only_the_model_the_configuration_and_errors() {
     assert_imports("store/", |module| ["model", "config", "error", "store"].contains(&module));
+}
+
+#[test]
+fn alerts_know_neither_the_service_nor_its_faces() {
+    let above = ["service", "http", "gateway", "cli"];
+    assert_imports("alert/", |module| !above.contains(&module));
 }
 
 #[test]

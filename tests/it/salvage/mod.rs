@@ -153,7 +153,7 @@ impl Damaged {
         let service = Chatgauge::open(quiet_config(&self.new_path())).unwrap();
         service.compact().unwrap();
         let kept = TimeRange::new(at("2026-03-03T00:00:00Z"), ten_days().end);
-        let counted = service.query(&Query::total(kept)).unwrap().into_total().requests();
+        let counted = service.engine().query(&Query::total(kept)).unwrap().into_total().requests();
         assert!(usize::try_from(counted).unwrap() >= requests, "{counted} of {requests}");
         let found = chatgauge::rollup::check(service.store(), &mut |_, _| {}).unwrap();
         assert_eq!(found.damage, Vec::<String>::new());

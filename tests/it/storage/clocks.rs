@@ -298,7 +298,12 @@ fn future_records_change_nothing_about_now_and_are_exact_when_their_time_comes()
     };
     assert_eq!(current(&service), 1);
     let count = |start: Timestamp, end: Timestamp| {
-        service.query(&Query::total(TimeRange::new(start, end))).unwrap().into_total().requests()
+        service
+            .engine()
+            .query(&Query::total(TimeRange::new(start, end)))
+            .unwrap()
+            .into_total()
+            .requests()
     };
     assert_eq!(count(noon().plus_ms(-DAY_MS), noon().plus_ms(3 * DAY_MS)), 41);
     for hour in [1, 7, 25] {

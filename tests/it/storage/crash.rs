@@ -150,7 +150,7 @@ fn what_was_acknowledged_survives_being_killed_at_any_moment() {
         assert_eq!(report.accepted, 0, "batch {number} was stored twice");
     }
     service.compact().unwrap();
-    let total = service.query(&Query::total(two_days())).unwrap().into_total();
+    let total = service.engine().query(&Query::total(two_days())).unwrap().into_total();
     let stored = stored(&service).len();
     assert_eq!(total.requests(), i64::try_from(stored).unwrap());
     service.shutdown().unwrap();

@@ -166,7 +166,7 @@ fn a_server_starts_with_a_damaged_page_of_requests_and_says_what_it_meets() {
     assert_eq!((seen.operation, seen.times), ("reading new requests", 1));
     assert!(seen.at.unwrap() >= now);
     // Rollups answer as before.
-    let total = service.query(&Query::total(days(6))).unwrap().into_total();
+    let total = service.engine().query(&Query::total(days(6))).unwrap().into_total();
     assert_eq!(total.requests(), 6_000);
     service.shutdown().unwrap();
 }

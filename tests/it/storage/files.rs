@@ -86,7 +86,7 @@ fn the_log_is_moved_into_the_file_while_records_come_in() {
     let sizes = service.store().file_sizes();
     assert!(sizes.database_bytes > 2 << 20, "{sizes:?}");
     assert!(sizes.wal_bytes < 32 << 20, "{sizes:?}");
-    let stored = service.query(&Query::total(day())).unwrap().into_total().requests();
+    let stored = service.engine().query(&Query::total(day())).unwrap().into_total().requests();
     assert_eq!(usize::try_from(stored).unwrap(), sent);
     service.shutdown().unwrap();
 }
@@ -196,7 +196,7 @@ fn child_that_fills_its_disk() {
             }
             Err(_) => failed += 1,
         }
-        let total = service.query(&Query::total(day())).unwrap().into_total().requests();
+        let total = service.engine().query(&Query::total(day())).unwrap().into_total().requests();
         assert_eq!(total, stored * i64::try_from(FILL_BATCH).unwrap());
         if failed == 3 {
             break;
@@ -238,7 +238,7 @@ fn a_full_disk_refuses_records_answers_questions_and_loses_nothing() {
         assert_eq!(report.accepted, 0, "batch {number} was lost");
     }
     service.compact().unwrap();
-    let total = service.query(&Query::total(day())).unwrap().into_total().requests();
+    let total = service.engine().query(&Query::total(day())).unwrap().into_total().requests();
     assert_eq!(total, i64::try_from(stored.len() * FILL_BATCH).unwrap());
     let found = chatgauge::rollup::check(service.store(), &mut |_, _| {}).unwrap();
     assert_eq!(found.mismatches, Vec::<String>::new());

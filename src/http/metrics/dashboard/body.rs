@@ -1,9 +1,9 @@
-//! The answer as it is written.
+//! The response as it is serialized.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Everything that a dashboard shows; parts that were not asked for are absent.
+/// Everything that a dashboard shows; parts that were not requested are absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DashboardBody {
     /// When, and over which ranges.
@@ -14,7 +14,7 @@ pub(crate) struct DashboardBody {
     pub(crate) content: ContentBody,
 }
 
-/// When, and over which ranges; what moves on by itself.
+/// The moment and the ranges of the figures, which move on by themselves.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StampBody {
     /// The moment of the figures.
@@ -58,7 +58,7 @@ pub(crate) struct ContentBody {
     pub(crate) aggregation: Option<&'static str>,
     /// Percentiles are exact, not within 1 %.
     pub(crate) exact: bool,
-    /// The first instant from which the answer is complete, when it is not `start`.
+    /// The first instant from which the result is complete, when it is not `start`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     pub(crate) complete_from: Option<String>,
@@ -146,7 +146,7 @@ pub(crate) struct TilesBody {
     pub(crate) tokens: TileBody,
     /// Cost.
     pub(crate) cost_usd: TileBody,
-    /// Requests served by the app's answer cache, in percent of all.
+    /// Requests served by the app's response cache, in percent of all.
     pub(crate) cache_hit_rate_percent: TileBody,
 }
 
@@ -212,7 +212,7 @@ pub(crate) struct LatencySeriesBody {
 /// Statistics of one latency over the whole range.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LatencyStatsBody {
-    /// Requests of which it is known.
+    /// Requests with a known latency.
     pub(crate) count: i64,
     /// Sum over count.
     #[schema(required)]
@@ -245,7 +245,7 @@ pub(crate) struct ShareBody {
     pub(crate) other_ms: Vec<Option<f64>>,
 }
 
-/// Average times of the phases over all requests; one without a phase, such as an answer from a cache without an
+/// Average times of the phases over all requests; one without a phase, such as a cached response without an
 /// LLM call, counts with none.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PhasesBody {
@@ -275,7 +275,7 @@ pub(crate) struct HeatmapPartBody {
     /// The latency.
     #[serde(rename = "type")]
     pub(crate) latency: &'static str,
-    /// Upper bounds of the rows; a row holds what is above the bound before it.
+    /// Upper bounds of the rows; a row counts values above the previous bound.
     pub(crate) bounds_ms: Vec<f64>,
     /// One list for each bucket, one number for each bound.
     pub(crate) counts: Vec<Vec<u64>>,
@@ -314,12 +314,12 @@ pub(crate) struct DayBody {
     pub(crate) incomplete: bool,
 }
 
-/// The leading groups of one dimension; rows and `other` add up to `total`.
+/// The leading groups of one dimension; `total` aggregates the rows and `other`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TopBody {
     /// The dimension.
     pub(crate) by: &'static str,
-    /// What the rows are ordered by.
+    /// Order of the rows.
     pub(crate) sort: &'static str,
     /// The statistic, for latencies.
     pub(crate) stat: &'static str,
@@ -382,7 +382,7 @@ pub(crate) struct TopRowBody {
     /// In percent of all cost.
     #[schema(required)]
     pub(crate) cost_share_percent: Option<f64>,
-    /// Requests served by the app's answer cache, in percent of its requests.
+    /// Requests served by the app's response cache, in percent of its requests.
     #[schema(required)]
     pub(crate) cache_hit_rate_percent: Option<f64>,
 }

@@ -1,38 +1,38 @@
-//! From the parts that the engine answers to those that are written.
+//! Builds the response from the results of the engine.
 
-use super::Part;
 use super::body::{
     ContentBody, DayBody, ErrorSeries, HeatmapPartBody, LatenciesBody, LatencySeriesBody,
     LatencyStatsBody, NowBody, PhasesBody, PreviousRangeBody, RequestSeriesBody, ShareBody,
     StampBody, TileBody, TilesBody, TokensBody, TopBody, TopRowBody,
 };
-use crate::http::params::Zone;
+use super::part::DashboardPart;
+use crate::http::params::ZoneView;
 use crate::model::dimension::OTHER_NAME;
 use crate::model::measures::{as_f64, percent};
 use crate::model::time::{MINUTE_MS, local_date};
 use crate::model::{
     Count, ErrorType, LatencyKind, Measures, MetricType, Stat, TimeRange, Timestamp,
 };
-use crate::query::{Answer, Dashboard, DashboardQuery, Top, TopQuery, heatmap_of};
+use crate::query::{Dashboard, DashboardQuery, QueryResult, Top, TopQuery, heatmap_of};
 
 /// The name of the total row.
 const TOTAL_NAME: &str = "(total)";
 
-/// What is shown of a dashboard, and how.
-pub(super) struct View {
-    pub(super) parts: Vec<Part>,
+/// Which parts of a dashboard are shown, and how.
+pub(super) struct DashboardView {
+    pub(super) parts: Vec<DashboardPart>,
     pub(super) latency: LatencyKind,
-    pub(super) zone: Zone,
-    /// The part of the range that has happened.
+    pub(super) zone: ZoneView,
+    /// The past part of the range.
     pub(super) covered: TimeRange,
 }
 
-/// The buckets of the only series of an answer.
-fn buckets(answer: &Answer) -> &[Measures] {
-    answer.series.first().map_or(&[], |series| &series.buckets)
+/// The buckets of the only series of a result.
+fn buckets(result: &QueryResult) -> &[Measures] {
+    result.series.first().map_or(&[], |series| &series.buckets)
 }
 
-/// Latencies are kept in microseconds; finer digits are only noise of the conversion.
+/// Rounds to microseconds, the resolution of stored latencies.
 fn whole_us(ms: f64) -> f64 {
     (ms * 1_000.0).round() / 1_000.0
 }
@@ -41,15 +41,11 @@ fn latency(measures: &Measures, kind: LatencyKind, stat: Stat) -> Option<f64> {
     measures.latency_ms(kind, stat).map(whole_us)
 }
 
-impl View {
-    fn wants(&self, part: Part) -> bool {
-        self.parts.contains(&part)
-    }
-
+impl DashboardView {
     /// When, and over which ranges.
     pub(super) fn stamp(&self, query: &DashboardQuery, dashboard: &Dashboard) -> StampBody {
         let show = |at| self.zone.show(at);
-        let of_series = dashboard.previous.as_ref().and_then(|answer| answer.complete_from);
+        let of_series = dashboard.previous.as_ref().and_then(|result| result.complete_from);
         let of_top = dashboard.top.as_ref().and_then(|top| top.previous_complete_from);
         StampBody {
             as_of: show(query.now),
@@ -65,84 +61,69 @@ impl View {
 
     /// The figures.
     pub(super) fn content(&self, query: &DashboardQuery, dashboard: &Dashboard) -> ContentBody {
-        let series = dashboard.series.as_ref();
-        let of = |part: Part| series.filter(|_| self.wants(part));
+        let Dashboard { series, previous, days, top, .. } = dashboard;
+        let (series, top) = (series.as_ref(), top.as_ref());
+        let of = |part| series.filter(|_| self.parts.contains(&part));
         let whole = Measures::sum(series.map_or(&[], buckets));
-        let answers = [&dashboard.series, &dashboard.days];
-        let mut complete_from: Vec<Timestamp> =
-            answers.iter().filter_map(|answer| answer.as_ref()?.complete_from).collect();
-        complete_from.extend(dashboard.top.as_ref().and_then(|top| top.complete_from));
-        let exact = series.is_none_or(|answer| answer.exact)
-            && dashboard.top.as_ref().is_none_or(|top| top.exact || !top.percentiles);
+        let complete_from = [series, days.as_ref()].map(|result| result?.complete_from);
+        let complete_from =
+            complete_from.into_iter().chain([top.and_then(|top| top.complete_from)]);
+        let empty = series.filter(|all| buckets(all).iter().all(|bucket| bucket.requests() == 0));
+        let open =
+            series.and_then(|all| all.boundaries.windows(2).find(|edge| edge[1] > query.now));
         ContentBody {
             tz: self.zone.tz.name(),
             aggregation: query.aggregation.map(|aggregation| aggregation.as_str()),
-            exact,
-            complete_from: complete_from.into_iter().max().map(|at| self.zone.show(at)),
-            incomplete_from: series.and_then(|answer| self.incomplete_from(answer, query.now)),
-            last_request_at: series
-                .filter(|answer| buckets(answer).iter().all(|bucket| bucket.requests() == 0))
-                .map(|_| dashboard.newest.map(|at| self.zone.show(at))),
+            exact: series.is_none_or(|result| result.exact)
+                && top.is_none_or(|top| top.exact || !top.percentiles),
+            complete_from: complete_from.max().flatten().map(|at| self.zone.show(at)),
+            incomplete_from: open.map(|edge| self.zone.show(edge[0])),
+            last_request_at: empty.map(|_| dashboard.newest.map(|at| self.zone.show(at))),
             now: now(dashboard),
-            timestamps: series.map(|answer| self.timestamps(answer)),
-            tiles: of(Part::Tiles).map(|answer| tiles(answer, &whole, dashboard.previous.as_ref())),
-            requests: of(Part::Requests)
-                .map(|answer| self.requests(answer, dashboard.previous.as_ref(), query)),
-            latency: of(Part::Latency).map(|answer| latencies(buckets(answer), &whole)),
-            share: of(Part::Share).map(|answer| share(buckets(answer), &whole)),
-            errors: of(Part::Errors).map(|answer| errors(buckets(answer))),
-            heatmap: of(Part::Heatmap).map(|answer| {
-                let heatmap = heatmap_of(answer, self.latency);
+            timestamps: series.map(|result| self.zone.starts(&result.boundaries)),
+            tiles: of(DashboardPart::Tiles).map(|result| tiles(result, &whole, previous.as_ref())),
+            requests: of(DashboardPart::Requests)
+                .map(|result| self.requests(result, previous.as_ref(), query)),
+            latency: of(DashboardPart::Latency).map(|result| latencies(buckets(result), &whole)),
+            share: of(DashboardPart::Share).map(|result| share(buckets(result), &whole)),
+            errors: of(DashboardPart::Errors).map(|result| errors(buckets(result))),
+            heatmap: of(DashboardPart::Heatmap).map(|result| {
+                let heatmap = heatmap_of(result, self.latency);
                 let (bounds_ms, counts) = (heatmap.bounds_ms, heatmap.counts);
-                HeatmapPartBody { latency: self.latency.stem(), bounds_ms, counts }
+                HeatmapPartBody { latency: self.latency.as_str(), bounds_ms, counts }
             }),
-            tokens: of(Part::Tokens).map(|answer| tokens(buckets(answer))),
-            cost: dashboard.days.as_ref().map(|answer| self.days(answer, query.now)),
-            top: dashboard
-                .top
-                .as_ref()
-                .zip(query.top.as_ref())
-                .map(|(top, query)| top_body(top, query, self.zone)),
+            tokens: of(DashboardPart::Tokens).map(|result| tokens(buckets(result))),
+            cost: days.as_ref().map(|result| self.days(result, query.now)),
+            top: top.zip(query.top.as_ref()).map(|(top, query)| top_body(top, query, self.zone)),
         }
-    }
-
-    fn timestamps(&self, answer: &Answer) -> Vec<String> {
-        let starts = answer.boundaries.len().saturating_sub(1);
-        answer.boundaries.iter().take(starts).map(|at| self.zone.show(*at)).collect()
-    }
-
-    fn incomplete_from(&self, answer: &Answer, now: Timestamp) -> Option<String> {
-        let open = answer.boundaries.windows(2).find(|edge| edge[1] > now);
-        open.map(|edge| self.zone.show(edge[0]))
     }
 
     fn requests(
         &self,
-        answer: &Answer,
-        previous: Option<&Answer>,
+        result: &QueryResult,
+        previous: Option<&QueryResult>,
         query: &DashboardQuery,
     ) -> RequestSeriesBody {
-        let shown = buckets(answer).len();
-        // The ranges can begin at different places of a bucket; what has no counterpart is unknown.
-        let fill = |values: Vec<Option<f64>>| {
-            let mut values = values;
-            values.resize(shown, None);
-            values
-        };
+        let shown = buckets(result).len();
+        // The ranges can start at different offsets in a bucket; a bucket without a counterpart is unknown.
         let before = previous.zip(query.previous);
         RequestSeriesBody {
-            count: buckets(answer).iter().map(Measures::requests).collect(),
-            per_minute: per_minute(answer, self.covered),
-            previous: before.map(|(answer, _)| {
-                let counts = buckets(answer).iter().map(|bucket| Some(bucket.requests()));
+            count: buckets(result).iter().map(Measures::requests).collect(),
+            per_minute: per_minute(result, self.covered),
+            previous: before.map(|(result, _)| {
+                let counts = buckets(result).iter().map(|bucket| Some(bucket.requests()));
                 counts.chain(std::iter::repeat(None)).take(shown).collect()
             }),
-            previous_per_minute: before.map(|(answer, range)| fill(per_minute(answer, range))),
+            previous_per_minute: before.map(|(result, range)| {
+                let mut rates = per_minute(result, range);
+                rates.resize(shown, None);
+                rates
+            }),
         }
     }
 
-    fn days(&self, answer: &Answer, now: Timestamp) -> Vec<DayBody> {
-        let edges = answer.boundaries.windows(2);
+    fn days(&self, result: &QueryResult, now: Timestamp) -> Vec<DayBody> {
+        let edges = result.boundaries.windows(2);
         let day = |(edge, measures): (&[Timestamp], &Measures)| DayBody {
             date: local_date(edge[0], self.zone.tz).to_string(),
             timestamp: self.zone.show(edge[0]),
@@ -151,14 +132,14 @@ impl View {
             cost_usd: measures.cost_usd(),
             incomplete: edge[1] > now,
         };
-        edges.zip(buckets(answer)).map(day).collect()
+        edges.zip(buckets(result)).map(day).collect()
     }
 }
 
-fn per_minute(answer: &Answer, covered: TimeRange) -> Vec<Option<f64>> {
-    let edges = answer.boundaries.windows(2);
+fn per_minute(result: &QueryResult, covered: TimeRange) -> Vec<Option<f64>> {
+    let edges = result.boundaries.windows(2);
     edges
-        .zip(buckets(answer))
+        .zip(buckets(result))
         .map(|(edge, bucket)| {
             let width_ms = TimeRange::new(edge[0], edge[1]).intersect(covered).width_ms();
             let rate = as_f64(bucket.requests()) * as_f64(MINUTE_MS) / as_f64(width_ms);
@@ -178,8 +159,8 @@ fn now(dashboard: &Dashboard) -> NowBody {
     }
 }
 
-fn tiles(answer: &Answer, whole: &Measures, previous: Option<&Answer>) -> TilesBody {
-    let before = previous.map(|answer| Measures::sum(buckets(answer)));
+fn tiles(result: &QueryResult, whole: &Measures, previous: Option<&QueryResult>) -> TilesBody {
+    let before = previous.map(|result| Measures::sum(buckets(result)));
     let tile = |metric: MetricType, stat: Stat| {
         let value = |measures: &Measures| {
             let value = measures.value(metric, stat);
@@ -188,7 +169,7 @@ fn tiles(answer: &Answer, whole: &Measures, previous: Option<&Answer>) -> TilesB
         TileBody {
             value: value(whole),
             previous: before.as_ref().map(value),
-            buckets: buckets(answer).iter().map(value).collect(),
+            buckets: buckets(result).iter().map(value).collect(),
         }
     };
     TilesBody {
@@ -232,8 +213,8 @@ fn metric_of(kind: LatencyKind) -> Option<MetricType> {
     MetricType::ALL.into_iter().find(|metric| metric.latency() == Some(kind))
 }
 
-/// How the time of an average request divides: sums over all requests, so that one that was served from a
-/// cache and made no LLM call counts with none.
+/// How the time of an average request divides. The averages are over all requests, so a request without a phase, such as
+/// one served from a cache, counts as 0.
 fn phases(measures: &Measures) -> PhasesBody {
     let known = |kind| metric_of(kind).map_or(0, |metric| measures.samples(metric));
     let kinds = [LatencyKind::Total, LatencyKind::Context, LatencyKind::Llm];
@@ -284,7 +265,7 @@ fn tokens(buckets: &[Measures]) -> TokensBody {
     }
 }
 
-fn top_body(top: &Top, query: &TopQuery, zone: Zone) -> TopBody {
+fn top_body(top: &Top, query: &TopQuery, zone: ZoneView) -> TopBody {
     let row = |name: &str, measures: &Measures, previous: Option<i64>| {
         let value = |metric| measures.value(metric, Stat::Average);
         let share = |count| percent(measures.get(count), top.total.get(count));
@@ -311,15 +292,13 @@ fn top_body(top: &Top, query: &TopQuery, zone: Zone) -> TopBody {
         let trend = top.trend.as_ref().and_then(|trend| trend.requests.get(&group.name).cloned());
         TopRowBody { trend, ..row(&group.name, &group.measures, previous) }
     });
-    let starts = top.trend.as_ref().and_then(|trend| trend.boundaries.split_last());
-    let show = |(_, starts): (_, &[Timestamp])| starts.iter().map(|at| zone.show(*at)).collect();
     TopBody {
         by: query.by.as_str(),
         sort: query.sort.as_str(),
         stat: query.stat.as_str(),
         percentiles: top.percentiles,
         groups: top.groups,
-        trend_timestamps: starts.map(show),
+        trend_timestamps: top.trend.as_ref().map(|trend| zone.starts(&trend.boundaries)),
         rows: rows.collect(),
         other: row(OTHER_NAME, &top.other, None),
         total: row(TOTAL_NAME, &top.total, None),

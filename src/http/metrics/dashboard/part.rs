@@ -1,58 +1,33 @@
-//! The parts of a dashboard that can be asked for by themselves.
+//! The parts of a dashboard that a request can select.
 
-/// A part of a dashboard: the tiles, or what one panel shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The figures of the whole range, beside those of the range before.
-    Tiles,
-    /// Requests over time.
-    Requests,
-    /// Statistics of the four latencies over time.
-    Latency,
-    /// How the latency divides into context, LLM and the rest.
-    Share,
-    /// Errors by type over time.
-    Errors,
-    /// Requests by latency over time.
-    Heatmap,
-    /// Tokens over time.
-    Tokens,
-    /// Cost by local day.
-    Cost,
-    /// The leading groups of one dimension.
-    Top,
+use crate::http::params::api_enum;
+
+api_enum! {
+    /// A part of a dashboard: the tiles, or the contents of one panel.
+    DashboardPart {
+        /// The figures of the whole range, beside those of the range compared with.
+        Tiles = "tiles",
+        /// Requests over time.
+        Requests = "requests",
+        /// Statistics of the four latencies over time.
+        Latency = "latency",
+        /// How the latency divides into context, LLM and the rest.
+        Share = "share",
+        /// Errors by type over time.
+        Errors = "errors",
+        /// Requests by latency over time.
+        Heatmap = "heatmap",
+        /// Tokens over time.
+        Tokens = "tokens",
+        /// Cost by local day.
+        Cost = "cost",
+        /// The leading groups of one dimension.
+        Top = "top",
+    }
 }
 
-impl Part {
-    /// Every part.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Tiles,
-        Self::Requests,
-        Self::Latency,
-        Self::Share,
-        Self::Errors,
-        Self::Heatmap,
-        Self::Tokens,
-        Self::Cost,
-        Self::Top,
-    ];
-
-    /// The spelling in the API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tiles => "tiles",
-            Self::Requests => "requests",
-            Self::Latency => "latency",
-            Self::Share => "share",
-            Self::Errors => "errors",
-            Self::Heatmap => "heatmap",
-            Self::Tokens => "tokens",
-            Self::Cost => "cost",
-            Self::Top => "top",
-        }
-    }
-
-    /// Whether it is made from the buckets of the range.
+impl DashboardPart {
+    /// Whether it is built from the buckets of the range.
     pub(crate) const fn is_series(self) -> bool {
         !matches!(self, Self::Cost | Self::Top)
     }

@@ -1,178 +1,119 @@
-//! The parts of a dashboard as tables: what the page shows under "Table", and what CSV holds.
+//! One part of a dashboard as a table: the contents of a CSV file.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Part;
-use super::body::{ContentBody, LatencySeriesBody, PhasesBody, TileBody, TopRowBody};
-use crate::http::csv::Table;
+use super::body::{ContentBody, HeatmapPartBody};
+use super::part::DashboardPart;
+use crate::http::csv::CsvTable;
 
-/// One part as a table.
-pub(super) fn table(part: Part, content: &ContentBody) -> Table {
-    let made = match part {
-        Part::Tiles => tiles(content),
-        Part::Requests => requests(content),
-        Part::Latency => latency(content),
-        Part::Share => share(content),
-        Part::Errors => errors(content),
-        Part::Heatmap => heatmap(content),
-        Part::Tokens => tokens(content),
-        Part::Cost => cost(content),
-        Part::Top => top(content),
+/// Members of a leading group as columns; the first one is named after the dimension.
+const TOP_COLUMNS: [&str; 16] = [
+    "name",
+    "requests",
+    "requests_share_percent",
+    "previous_requests",
+    "errors",
+    "error_rate_percent",
+    "average_ms",
+    "median_ms",
+    "p95_ms",
+    "context_ms",
+    "llm_ms",
+    "other_ms",
+    "tokens",
+    "cost_usd",
+    "cost_share_percent",
+    "cache_hit_rate_percent",
+];
+
+/// A column: its name, and one value for each bucket.
+type TableColumn = (String, Vec<Value>);
+
+/// The table of a part that the content includes.
+///
+/// # Errors
+/// If the content cannot be serialized.
+pub(super) fn table(part: DashboardPart, content: &ContentBody) -> serde_json::Result<CsvTable> {
+    let json = serde_json::to_value(content)?;
+    let values = &json[part.as_str()];
+    let columns = match part {
+        DashboardPart::Tiles => return Ok(tiles(values)),
+        DashboardPart::Cost => {
+            let days = elements(values).cloned().collect();
+            return Ok(CsvTable::of_objects(&["date", "cost_usd", "requests", "tokens"], days));
+        }
+        DashboardPart::Top => return Ok(top(values)),
+        DashboardPart::Requests => requests(values),
+        DashboardPart::Latency => members(values)
+            .flat_map(|(latency, series)| lists(&format!("{latency}_"), series))
+            .collect(),
+        DashboardPart::Share | DashboardPart::Tokens => lists("", values),
+        DashboardPart::Errors => elements(values)
+            .map(|series| {
+                (text(&series["error_type"]), elements(&series["count"]).cloned().collect())
+            })
+            .collect(),
+        DashboardPart::Heatmap => content.heatmap.as_ref().map(heatmap).unwrap_or_default(),
     };
-    // A part that was asked for is there.
-    made.unwrap_or_default()
+    Ok(by_time(&json["timestamps"], columns))
 }
 
-/// A column for each list, a row for each bucket.
-fn by_time(content: &ContentBody, lists: Vec<(String, Vec<Value>)>) -> Option<Table> {
-    let starts = content.timestamps.as_ref()?;
-    let (names, lists): (Vec<String>, Vec<Vec<Value>>) = lists.into_iter().unzip();
-    let columns = std::iter::once("timestamp".to_owned()).chain(names).collect();
-    let row = |(place, start): (usize, &String)| {
-        let values = lists.iter().map(|list| list.get(place).cloned().unwrap_or(Value::Null));
-        std::iter::once(json!(start)).chain(values).collect()
+fn elements(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The members of an object that are lists, with a prefix before their names.
+fn lists(prefix: &str, object: &Value) -> Vec<TableColumn> {
+    let column = |(name, list): (&String, &Value)| {
+        Some((format!("{prefix}{name}"), list.as_array()?.clone()))
     };
-    let rows = starts.iter().enumerate().map(row).collect();
-    Some(Table { columns, rows })
+    members(object).filter_map(column).collect()
 }
 
-fn list<T: Copy>(name: &str, values: &[T]) -> (String, Vec<Value>)
-where
-    Value: From<T>,
-{
-    (name.to_owned(), values.iter().map(|value| Value::from(*value)).collect())
+/// A column of timestamps, the other columns, and a row for each bucket.
+fn by_time(timestamps: &Value, columns: Vec<TableColumn>) -> CsvTable {
+    let starts: Vec<Value> = elements(timestamps).cloned().collect();
+    let buckets = starts.len();
+    let (columns, lists): (Vec<String>, Vec<Vec<Value>>) =
+        std::iter::once(("timestamp".to_owned(), starts)).chain(columns).unzip();
+    let row = |at: usize| lists.iter().map(move |list| list.get(at).cloned().unwrap_or_default());
+    CsvTable { columns, rows: (0..buckets).map(|at| row(at).collect()).collect() }
 }
 
-fn tiles(content: &ContentBody) -> Option<Table> {
-    let tiles = content.tiles.as_ref()?;
-    let named: [(&str, &TileBody); 7] = [
-        ("requests", &tiles.requests),
-        ("error_rate_percent", &tiles.error_rate_percent),
-        ("p95_ms", &tiles.p95_ms),
-        ("average_ms", &tiles.average_ms),
-        ("tokens", &tiles.tokens),
-        ("cost_usd", &tiles.cost_usd),
-        ("cache_hit_rate_percent", &tiles.cache_hit_rate_percent),
-    ];
-    let row = |(name, tile): &(&str, &TileBody)| {
-        vec![json!(name), json!(tile.value), json!(tile.previous.flatten())]
+fn tiles(tiles: &Value) -> CsvTable {
+    let row = |(name, tile): (&String, &Value)| {
+        vec![name.as_str().into(), tile["value"].clone(), tile["previous"].clone()]
     };
-    Some(Table::new(&["figure", "value", "previous"], named.iter().map(row).collect()))
+    CsvTable::new(&["figure", "value", "previous"], members(tiles).map(row).collect())
 }
 
-fn requests(content: &ContentBody) -> Option<Table> {
-    let requests = content.requests.as_ref()?;
-    let mut lists =
-        vec![list("requests", &requests.count), list("per_minute", &requests.per_minute)];
-    if let Some(previous) = &requests.previous {
-        lists.push(list("previous_requests", previous));
-    }
-    by_time(content, lists)
+fn requests(requests: &Value) -> Vec<TableColumn> {
+    [("requests", "count"), ("per_minute", "per_minute"), ("previous_requests", "previous")]
+        .into_iter()
+        .filter_map(|(name, member)| Some((name.to_owned(), requests[member].as_array()?.clone())))
+        .collect()
 }
 
-fn latency(content: &ContentBody) -> Option<Table> {
-    let latency = content.latency.as_ref()?;
-    let named: [(&str, &LatencySeriesBody); 4] = [
-        ("total", &latency.total),
-        ("context", &latency.context),
-        ("llm", &latency.llm),
-        ("time_to_first_token", &latency.time_to_first_token),
-    ];
-    let lists = named.iter().flat_map(|(name, body)| {
-        [
-            list(&format!("{name}_average_ms"), &body.average_ms),
-            list(&format!("{name}_median_ms"), &body.median_ms),
-            list(&format!("{name}_p95_ms"), &body.p95_ms),
-            list(&format!("{name}_p99_ms"), &body.p99_ms),
-        ]
-    });
-    by_time(content, lists.collect())
-}
-
-fn share(content: &ContentBody) -> Option<Table> {
-    let share = content.share.as_ref()?;
-    let lists = vec![
-        list("context_ms", &share.context_ms),
-        list("llm_ms", &share.llm_ms),
-        list("other_ms", &share.other_ms),
-    ];
-    by_time(content, lists)
-}
-
-fn errors(content: &ContentBody) -> Option<Table> {
-    let errors = content.errors.as_ref()?;
-    by_time(content, errors.iter().map(|one| list(one.error_type, &one.count)).collect())
-}
-
-fn heatmap(content: &ContentBody) -> Option<Table> {
-    let heatmap = content.heatmap.as_ref()?;
-    let of_bound = |(place, bound): (usize, &f64)| {
-        let counts = heatmap.counts.iter().map(|counts| json!(counts.get(place)));
+fn heatmap(heatmap: &HeatmapPartBody) -> Vec<TableColumn> {
+    let column = |(row, bound): (usize, &f64)| {
+        let counts = heatmap.counts.iter().map(|counts| counts.get(row).copied().into());
         (format!("up_to_{bound:.0}_ms"), counts.collect())
     };
-    by_time(content, heatmap.bounds_ms.iter().enumerate().map(of_bound).collect())
+    heatmap.bounds_ms.iter().enumerate().map(column).collect()
 }
 
-fn tokens(content: &ContentBody) -> Option<Table> {
-    let tokens = content.tokens.as_ref()?;
-    let lists = vec![
-        list("prompt", &tokens.prompt),
-        list("completion", &tokens.completion),
-        list("cached_prompt", &tokens.cached_prompt),
-        list("reasoning", &tokens.reasoning),
-    ];
-    by_time(content, lists)
-}
-
-fn cost(content: &ContentBody) -> Option<Table> {
-    let days = content.cost.as_ref()?.iter();
-    let rows = days.map(|day| {
-        vec![json!(day.date), json!(day.cost_usd), json!(day.requests), json!(day.tokens)]
-    });
-    Some(Table::new(&["date", "cost_usd", "requests", "tokens"], rows.collect()))
-}
-
-fn top(content: &ContentBody) -> Option<Table> {
-    let top = content.top.as_ref()?;
-    let columns = [
-        top.by,
-        "requests",
-        "requests_share_percent",
-        "previous_requests",
-        "errors",
-        "error_rate_percent",
-        "average_ms",
-        "median_ms",
-        "p95_ms",
-        "context_ms",
-        "llm_ms",
-        "other_ms",
-        "tokens",
-        "cost_usd",
-        "cost_share_percent",
-        "cache_hit_rate_percent",
-    ];
-    let row = |row: &TopRowBody| {
-        let PhasesBody { context_ms, llm_ms, other_ms } = row.phases;
-        vec![
-            json!(row.name),
-            json!(row.requests),
-            json!(row.requests_share_percent),
-            json!(row.previous_requests),
-            json!(row.errors),
-            json!(row.error_rate_percent),
-            json!(row.average_ms),
-            json!(row.median_ms),
-            json!(row.p95_ms),
-            json!(context_ms),
-            json!(llm_ms),
-            json!(other_ms),
-            json!(row.tokens),
-            json!(row.cost_usd),
-            json!(row.cost_share_percent),
-            json!(row.cache_hit_rate_percent),
-        ]
-    };
-    let rows = top.rows.iter().chain((top.other.requests > 0).then_some(&top.other));
-    Some(Table::new(&columns, rows.map(row).collect()))
+fn top(top: &Value) -> CsvTable {
+    let other = Some(&top["other"]).filter(|other| other["requests"] != 0);
+    let rows = elements(&top["rows"]).chain(other).cloned().collect();
+    let mut table = CsvTable::of_objects(&TOP_COLUMNS, rows);
+    table.columns[0] = text(&top["by"]);
+    table
 }

@@ -38,7 +38,7 @@ fn alerts() -> AlertHealth {
     use crate::model::alert::RuleState;
     AlertHealth {
         enabled: true,
-        counts: crate::service::AlertCounts {
+        counts: crate::alert::AlertCounts {
             missed_total: 3,
             evaluated_at: Some(Timestamp::from_unix_ms(1_767_323_045_500)),
             ..Default::default()
@@ -49,7 +49,7 @@ fn alerts() -> AlertHealth {
         ]),
         is_outbox_unread: false,
         truncated: vec!["per-user".into()],
-        channels: vec![crate::service::ChannelReport {
+        channels: vec![crate::alert::ChannelReport {
             name: "ops".into(),
             queued: 2,
             sent_total: 9,
@@ -141,8 +141,7 @@ impl Scrape {
 #[test]
 fn a_scraper_reads_what_was_measured() {
     let (totals, status) = ([totals("gpt-x")], status());
-    let scrape =
-        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
+    let scrape = Scrape::of(&render(Some(&totals), &status, &alerts()));
     let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
     let requests = "chatgauge_requests_total";
     assert_eq!(of(requests, &[("outcome", "success")]), Some(2.0));
@@ -159,8 +158,7 @@ fn a_scraper_reads_what_was_measured() {
 
 #[test]
 fn alerting_watches_itself() {
-    let scrape =
-        Scrape::of(&render(Snapshot { totals: Some(&[]), status: &status(), alerts: &alerts() }));
+    let scrape = Scrape::of(&render(Some(&[]), &status(), &alerts()));
     let of = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
     let state = |state| of("chatgauge_alert_state", &[("rule", "error-rate"), ("state", state)]);
     assert_eq!((state("firing"), state("ok")), (Some(1.0), Some(0.0)));
@@ -177,8 +175,7 @@ fn alerting_watches_itself() {
 #[test]
 fn histograms_are_cumulative_and_end_with_the_count() {
     let (totals, status) = ([totals("gpt-x")], status());
-    let scrape =
-        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
+    let scrape = Scrape::of(&render(Some(&totals), &status, &alerts()));
     let name = "gen_ai_client_operation_duration_seconds";
     let bucket = |le: &str| scrape.value(&format!("{name}_bucket"), &[("le", le)]);
     assert_eq!(bucket("0.01"), Some(1.0));
@@ -194,8 +191,7 @@ fn histograms_are_cumulative_and_end_with_the_count() {
 #[test]
 fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
     let (totals, status) = ([totals("a"), totals("b")], status());
-    let scrape =
-        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
+    let scrape = Scrape::of(&render(Some(&totals), &status, &alerts()));
     let mut seen = std::collections::HashSet::new();
     for (name, labels, _) in &scrape.samples {
         let family = ["_bucket", "_sum", "_count"]
@@ -220,8 +216,7 @@ fn every_sample_belongs_to_a_described_family_and_none_names_a_user() {
 fn names_of_models_cannot_break_the_format() {
     let name = "a\"b\\c\nd}e,f=\"g";
     let (totals, status) = ([totals(name)], status());
-    let scrape =
-        Scrape::of(&render(Snapshot { totals: Some(&totals), status: &status, alerts: &alerts() }));
+    let scrape = Scrape::of(&render(Some(&totals), &status, &alerts()));
     let labels = [("gen_ai_request_model", name)];
     assert_eq!(scrape.value("chatgauge_cache_misses_total", &labels), Some(4.0));
 }
@@ -232,7 +227,7 @@ fn what_cannot_be_read_is_left_out_and_said() {
     status.is_storage_unread = true;
     status.compactor.lag_ms = None;
     let health = AlertHealth { rules: None, is_outbox_unread: true, ..alerts() };
-    let text = render(Snapshot { totals: None, status: &status, alerts: &health });
+    let text = render(None, &status, &health);
     for missing in [
         "chatgauge_requests_total",
         "gen_ai_client_operation_duration_seconds",

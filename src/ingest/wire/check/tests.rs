@@ -32,7 +32,7 @@ fn an_empty_record_is_dated_on_arrival_with_a_fresh_identity() {
     let expected = RequestRecord::new(record.request_id.clone(), record.started_at, Source::Rest);
     assert_eq!(record, expected);
     assert_ne!(accepted("{}").request_id, record.request_id);
-    let nulls: Vec<_> = Field::ALL.iter().map(|f| format!("\"{}\":null", f.name())).collect();
+    let nulls: Vec<_> = Field::ALL.iter().map(|f| format!("\"{}\":null", f.as_str())).collect();
     let record = accepted(&format!("{{{},\"tags\":null}}", nulls.join(",")));
     assert_eq!(record.started_at.as_unix_ms(), NOW_MS);
 }
@@ -214,7 +214,7 @@ fn an_outcome_is_success_one_error_or_cancelled() {
     assert_eq!(accepted(r#"{"cancelled":true}"#).outcome, Outcome::Cancelled);
     for kind in ErrorType::ALL {
         let record = accepted(&format!(r#"{{"error_type":"{kind}","cancelled":false}}"#));
-        assert_eq!(record.outcome, Outcome::Error(*kind));
+        assert_eq!(record.outcome, Outcome::Error(kind));
     }
     let unknown = r#"{"error_type":"Bad secret"}"#;
     assert_rejected(unknown, "error_type", "network, timeout, rate_limit, server, validation");

@@ -55,7 +55,7 @@ fn an_older_system_copy_is_skipped_unless_configured() {
     let system = folder("Asia/Tokyo", &[("tzdata.zi", "# version 2019c\n")]);
     let data = ZoneData::of(None, &[system.path()]);
     assert_eq!((data.source(), data.folder()), (ZoneSource::Bundled, None));
-    assert_eq!(data.passed_over(), Some((system.path(), "2019c")));
+    assert_eq!(data.older_system(), Some((system.path(), "2019c")));
     assert!(data.to_string().ends_with("is older)"), "{data}");
     assert_eq!(offset_hours(&data, "Europe/Warsaw"), Some(1));
     assert_eq!(offset_hours(&data, "Europe/New_City"), Some(5), "only the system has it");
