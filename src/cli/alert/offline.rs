@@ -1,4 +1,5 @@
-//! Commands that need no server: rules, incidents in the file, a test message to a channel.
+//! Subcommands of `chatgauge alert` that need no running server: they read the configuration and the database file,
+//! or send a test message.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -24,13 +25,13 @@ use crate::model::{Clock as _, TimeWindow};
 use crate::store::{IncidentQuery, Reader, Store};
 use crate::system_clock::SystemClock;
 
-/// Maximum number of incidents in a list.
+/// Maximum number of incidents that are listed; older ones are omitted without a note.
 const LISTED_MAX: usize = 1_000;
-/// How recent an event about too many groups must be to be shown, in milliseconds: the monitor
-/// writes one every hour.
+/// Maximum age of a [`TOO_MANY_GROUPS`] event that is shown, in milliseconds: while a rule has too
+/// many groups, the monitor writes one an hour to the alert history.
 const TRUNCATED_MS: i64 = HOUR_MS + 5 * MINUTE_MS;
 
-/// Checks and lists the rules and channels of the configuration.
+/// Lists the rules and channels of the configuration, which `load` has validated.
 pub(super) fn check(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let rules = &config.alerting.rules;
@@ -116,7 +117,8 @@ fn rule_json(rule: &Rule) -> Value {
     shown
 }
 
-/// Lists the incidents in the file, only open ones unless `all` is set.
+/// Lists the incidents in the database file, only open ones unless `all` is set; the text output
+/// ends with the rules with too many groups.
 pub(super) fn list(all: bool, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let query = IncidentQuery {
         is_open: (!all).then_some(true),
@@ -127,8 +129,8 @@ pub(super) fn list(all: bool, common: &AlertArgs, out: &mut dyn Write) -> Result
     if common.json { Ok(()) } else { print_truncated(common, out) }
 }
 
-/// Prints the rules with too many groups, because the groups that are not evaluated have no
-/// incidents.
+/// Prints the rules with too many groups: some of their groups are not evaluated, so the list may
+/// lack incidents.
 fn print_truncated(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
@@ -141,7 +143,7 @@ fn print_truncated(common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     print(out, &lines.collect::<String>())
 }
 
-/// Lists the incidents in the file that were open in a window.
+/// Lists the incidents in the database file that were open in a window.
 pub(super) fn history(
     window: &WindowArgs,
     rule: Option<&str>,
@@ -188,7 +190,8 @@ fn undeliverable_text(
     shown.map(line).collect()
 }
 
-/// What the file and the configuration say about incidents now.
+/// Creates the view that adds current state, rule and silences to an incident, from the database
+/// file and the configuration.
 pub(super) fn incident_view(config: &Config, reader: &Reader<'_>) -> Result<IncidentView> {
     let now = open::now();
     let states = reader.alert_instances()?.into_iter().map(|stored| stored.instance);
@@ -197,8 +200,8 @@ pub(super) fn incident_view(config: &Config, reader: &Reader<'_>) -> Result<Inci
     Ok(IncidentView::new(now, states.collect(), rules, reader.alert_silences(now, false)?))
 }
 
-/// An incident as the API shows it; `undeliverable_to` are the channels for which messages about it
-/// are kept.
+/// Converts an incident to the JSON of the API, and adds `undeliverable_to`: the channels that are no
+/// longer configured and for which the outbox keeps messages about it.
 pub(super) fn incident_json(
     view: &IncidentView,
     incident: &AlertIncident,

@@ -17,7 +17,7 @@ use crate::http::state::App;
 use crate::model::Dimension;
 use crate::model::alert::{AlertGroup, AlertMetric, Rule};
 
-/// Which rule, and which of its groups.
+/// Query parameters: a rule and one of its groups.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExplainParams {
@@ -31,7 +31,7 @@ pub(crate) struct ExplainParams {
 }
 
 impl ExplainParams {
-    /// The values of `group` by their dimensions.
+    /// Parses `group` into a map from dimension to value.
     fn names(&self) -> Result<BTreeMap<String, String>, Problem> {
         let mut names = BTreeMap::new();
         for text in &self.group {
@@ -104,11 +104,12 @@ struct EvaluationBody {
     muted: bool,
 }
 
-/// The clear threshold, in the unit of the value.
+/// Returns the clear threshold of an evaluation, in the unit of the value.
 fn clear_line(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> f64 {
     let condition = &rule.condition;
     match rule.metric {
-        // The threshold moves with the day before.
+        // A spike's threshold is an absolute number of errors, computed from the preceding windows at
+        // each evaluation; the condition gives only the ratio of clear threshold to threshold.
         AlertMetric::Spike => {
             evaluation.judgement.threshold * condition.clear_threshold / condition.threshold
         }
@@ -200,7 +201,8 @@ pub(crate) async fn alerts_explain(
     Ok(Json(found.into()))
 }
 
-/// Error for a group whose dimensions are not the rule's; `None` if they are the same.
+/// Returns why a group is invalid for a rule: its dimensions are not those of the rule's `by`; `None`
+/// if they are the same.
 fn other_dimensions(rule: &Rule, group: &AlertGroup) -> Option<String> {
     let by: Vec<&str> = rule.by.iter().map(|dimension| dimension.as_str()).collect();
     if by.len() == group.names.len() && by.iter().all(|by| group.names.get(by).is_some()) {

@@ -24,11 +24,11 @@ const COMMENT_CHARS_MAX: usize = 500;
 const PATTERN_BYTES_MAX: usize = 256;
 
 words! {
-    /// Whether a silence is over.
+    /// Filter by state; `current` (the default) selects active and pending silences.
     SilenceState(&'static str), ["current", "expired"], std::convert::identity;
 }
 
-/// Which silences.
+/// Query parameters of the list.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SilencesParams {

@@ -19,7 +19,7 @@ use crate::query::{BreakdownQuery, BreakdownRow};
 const DEFAULT_ROWS: usize = 20;
 
 route_params! {
-    /// Which groups, of which requests.
+    /// Query parameters: the groups, and the requests that they aggregate.
     BreakdownParams {
         groups: GroupParams,
         range: RangeParams,
@@ -28,7 +28,7 @@ route_params! {
     }
 }
 
-/// Which groups, and how many.
+/// Parameters that select dimension, metric, statistic and number of rows.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct GroupParams {

@@ -1,4 +1,5 @@
-//! Collects decoded spans into batches of calls and their surrounding spans.
+//! Builds batches of spans from the events of the protobuf and the JSON decoder: the model calls, and
+//! the position of every span in its trace.
 
 use std::hash::BuildHasher;
 
@@ -15,10 +16,12 @@ use crate::ingest::wire::LooseValue;
 use crate::model::Name;
 use crate::model::record::limits;
 
-/// Maximum number of spans in a batch, which bounds memory; related spans arrive close together.
+/// Maximum number of spans in a batch. It bounds memory; calls are compared within a batch, and related
+/// spans arrive close together.
 const SPANS_MAX: usize = 4_096;
 
-/// Which attributes are read, and which scopes are ignored.
+/// The attributes that are read and the instrumentation scopes whose spans are ignored, from the
+/// configuration.
 #[derive(Debug)]
 pub struct Rules {
     pub(super) keys: AttrKeys,
@@ -45,7 +48,7 @@ impl Rules {
     }
 }
 
-/// Position and kind of any span in its trace.
+/// Position of a span in its trace, its times and its kind; every span with valid ids has one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpanNode {
     pub(super) trace_id: TraceId,
@@ -67,12 +70,12 @@ pub struct SpanBatch {
     pub spans: usize,
     /// Number of calls that cannot be stored, because they have no valid identity or no start time.
     pub invalid: usize,
-    /// Position in the body of the first of these, counted over all spans from 0.
+    /// Position of the first invalid call among all spans of the body, from 0.
     pub first_invalid: Option<u64>,
 }
 
 impl SpanBatch {
-    /// Removes calls that cannot be stored.
+    /// Removes the calls with the identities of `refused`.
     pub fn remove(&mut self, refused: &[Call]) {
         let identity = |call: &Call| (call.trace_id, call.span_id);
         let refused: FxHashSet<_> = refused.iter().map(identity).collect();
@@ -85,10 +88,10 @@ impl SpanBatch {
     }
 }
 
-/// Receives a full batch; an error stops the decoding.
+/// Callback that receives each full batch; an error from it stops the decoding.
 pub type OnBatch<'b> = &'b mut dyn FnMut(SpanBatch) -> Result<(), DecodeProblem>;
 
-/// Owner of an attribute.
+/// The part of the request that an attribute belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttrOwner {
     /// The resource of the spans that follow.
@@ -108,12 +111,12 @@ pub(super) enum AttrTarget {
     Span(RankedAttr, Option<RankedAttr>),
     /// The type of the exception.
     ExceptionType,
-    /// Status and name in the exception's message.
+    /// The exception's message, which is searched for an HTTP status and an error type.
     ExceptionMessage,
 }
 
 impl AttrTarget {
-    /// Maximum length of a text that is read, in bytes.
+    /// Maximum length of a text value, in bytes; see [`is_cut`](Self::is_cut) for a longer one.
     pub(super) const fn bytes_max(self) -> usize {
         match self {
             Self::Resource(wanted) | Self::Span(wanted, _) => wanted.attr.reading().bytes_max(),
@@ -129,7 +132,7 @@ impl AttrTarget {
     }
 }
 
-/// Receives the values of both decoders.
+/// Receives events from the decoder, protobuf or JSON: begin and end of resources and spans, and values.
 pub(super) struct SpanCollector<'a> {
     rules: &'a Rules,
     on_batch: OnBatch<'a>,
@@ -137,11 +140,11 @@ pub(super) struct SpanCollector<'a> {
     pub(super) span: RawSpan,
     scope: Instrumentation,
     space: Option<(u8, Name)>,
-    /// Position in the batch of the first call of the current resource.
+    /// Index in `batch.calls` of the first call of the current resource, or 0 if it is in an earlier batch.
     resource_from: usize,
-    /// Number of spans of the body so far.
+    /// Number of spans read from the body so far.
     spans: u64,
-    /// The spans since the last full batch.
+    /// The pending batch: the spans since the last full one.
     pub(super) batch: SpanBatch,
 }
 
@@ -194,7 +197,7 @@ impl<'a> SpanCollector<'a> {
         }
     }
 
-    /// Receives a text.
+    /// Stores a text value in `take`; structured values and messages are only searched.
     pub(super) fn take_text(&mut self, take: AttrTarget, text: &str) {
         match take {
             AttrTarget::Resource(wanted) => self.take_space(wanted, text),
@@ -214,7 +217,7 @@ impl<'a> SpanCollector<'a> {
         }
     }
 
-    /// Receives a number or a boolean.
+    /// Stores a number or a boolean; other targets than those of the span ignore it.
     pub(super) fn take_value(&mut self, take: AttrTarget, value: LooseValue) {
         if let AttrTarget::Span(first, second) = take {
             if let Some(second) = second {
@@ -235,7 +238,8 @@ impl<'a> SpanCollector<'a> {
         }
     }
 
-    /// Ends the current span; passes on a full batch.
+    /// Ends the current span: adds its node and, if it is a valid model call, the call; sends a full
+    /// batch to the callback. Calls of a sent batch do not get a space that their resource names later.
     pub(super) fn end_span(&mut self) -> Decoded {
         let kind = kind_of(&self.span, &self.scope);
         self.batch.spans += 1;
