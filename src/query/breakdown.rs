@@ -105,6 +105,10 @@ fn split(executed: Executed, query: &BreakdownQuery) -> Split {
     table.each(|_, key, row| {
         row.copy_to(&mut measures);
         errors.apply(&mut measures);
+        // All its errors are of other types.
+        if measures.requests() == 0 {
+            return;
+        }
         let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
         match top.offer((rank_of(value), Reverse(key)), || (key, measures.clone())) {
             Offered::Kept(None) => {}

@@ -139,7 +139,7 @@ fn equally_pruned(range: TimeRange, days: &[DayRow]) -> Vec<(TimeRange, i64)> {
 
 /// Cuts a range at the boundaries inside it, except the first and the last boundary, beyond which there is no data.
 fn cut(range: TimeRange, boundaries: &[Timestamp]) -> Vec<TimeRange> {
-    let boundaries = &boundaries[..boundaries.len().saturating_sub(1)];
+    let boundaries = boundaries.get(1..boundaries.len().saturating_sub(1)).unwrap_or_default();
     let mut pieces = Vec::new();
     let mut start = range.start;
     for at in boundaries.iter().filter(|at| range.start < **at && **at < range.end) {
@@ -253,6 +253,17 @@ mod tests {
         );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].level, Some(Level::Day));
+    }
+
+    #[test]
+    fn a_start_before_the_first_record_of_a_day_takes_the_whole_day() {
+        let mut first = day("2026-03-01", 0);
+        first.min_started_at_ms = at("2026-03-01T09:00:00Z").as_unix_ms();
+        for start in ["2026-03-01T00:00:00Z", "2026-03-01T08:59:59Z", "2026-02-01T00:00:00Z"] {
+            let found = segments(start, "2026-03-02T00:00:00Z", vec![KeyColumn::User], &[first]);
+            let levels: Vec<Option<Level>> = found.iter().map(|segment| segment.level).collect();
+            assert_eq!(levels, [Some(Level::Day)], "{start}");
+        }
     }
 
     #[test]

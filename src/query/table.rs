@@ -249,9 +249,14 @@ impl AggregateTable {
                 values.copy_from_slice(&self.values[position * columns.len()..][..columns.len()]);
                 distributions = &mut self.distributions[position * kinds.len()..][..kinds.len()];
             }
+            let mut has_ended = false;
             for head in heads.iter_mut().filter(|head| head.key == key) {
                 merge_next(&mut values, &mut head.reader, columns);
                 head.advance();
+                has_ended |= head.key == MergeKey::END;
+            }
+            if has_ended {
+                heads.retain(|head| head.key != MergeKey::END);
             }
             let (bucket, group) = key.bucket_and_group();
             read(bucket, group, AggregateRow { columns, values: &values, kinds, distributions });

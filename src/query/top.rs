@@ -43,7 +43,8 @@ impl Engine {
         // There can be many thousands of groups: of all of them, only what orders them is read.
         let ordering = Query {
             group_by: vec![by],
-            metrics: vec![wanted.sort],
+            // A second metric keeps error types in the filter, as in the queries of the rows and the total.
+            metrics: vec![wanted.sort, MetricType::RequestRate],
             quantiles: sorted_by.into_iter().collect(),
             ..Query::filtered(query.range, &query.filter)
         };

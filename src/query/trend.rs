@@ -68,7 +68,7 @@ const SPIKE_P_VALUE: f64 = 1e-4;
 /// Minimum number of buckets of a baseline.
 const BASELINE_BUCKETS: usize = 8;
 
-/// The buckets of the first series whose errors rise suddenly above those of the other buckets.
+/// The buckets of the first series whose errors rise suddenly above those of the range.
 ///
 /// A bucket is a spike if it has at least `max(median + 5 * 1.4826 * MAD, 2 * median, 5)` errors, over the buckets of the range,
 /// and the Poisson probability of as many errors is at most 1e-4 (MAD, the median absolute deviation, and the factor

@@ -205,8 +205,12 @@ fn put_rows<'r, T: Columns + 'r>(
     into: &str,
     rows: impl IntoIterator<Item = &'r T>,
 ) -> rusqlite::Result<()> {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
     let mut put = transaction.prepare_cached(&format!("{into} {}", T::values()))?;
-    rows.into_iter().try_for_each(|row| row.execute(&mut put).map(drop))
+    rows.try_for_each(|row| row.execute(&mut put).map(drop))
 }
 
 fn apply_instance(transaction: &Transaction<'_>, change: &InstanceChange) -> rusqlite::Result<()> {

@@ -174,14 +174,17 @@ impl Reader<'_> {
             ":limit": saturated(query.limit),
         };
         let from = include_str!("sql/find_alert_incidents.sql");
-        let mut incidents: Vec<AlertIncident> = self.select("reading incidents", from, values)?;
+        let sql = format!("select {} {from}", AlertIncident::NAMES.join(", "));
         let mut shared = SharedTexts::default();
-        for AlertIncident { rule_id, rule_name, metric, operator, severity, .. } in &mut incidents {
+        self.rows("reading incidents", &sql, values, |row| {
+            let mut incident = AlertIncident::of(row)?;
+            let AlertIncident { rule_id, rule_name, metric, operator, severity, .. } =
+                &mut incident;
             for text in [rule_id, rule_name, metric, operator, severity] {
                 shared.share(text);
             }
-        }
-        Ok(incidents)
+            Ok(incident)
+        })
     }
 
     /// The history of one incident, oldest first.

@@ -143,7 +143,8 @@ impl Interner {
         Ok(())
     }
 
-    /// The spaces in which the sender of a record may write. A space without a record has no id, and no duplicates.
+    /// The spaces in which the sender of a record may write. A space without a record has no id, and
+    /// no duplicates; past the limit of spaces it is `(other)`, whose duplicates count.
     pub(super) fn writable_spaces(
         &self,
         connection: &Connection,

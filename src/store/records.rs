@@ -41,6 +41,8 @@ pub struct NameCache {
     users: Names,
     spaces: Names,
     labels: Names,
+    /// By the label of the API key.
+    senders: FxHashMap<i64, Option<Arc<Sender>>>,
     models: FxHashMap<i64, (Option<Name>, Option<Name>)>,
 }
 
@@ -79,6 +81,22 @@ fn name(
     cached(names, id, || connection.prepare_cached(sql)?.query_row([id], |row| text(row, 0)))
 }
 
+/// The sender with this API key; `None` without one.
+fn sender(
+    senders: &mut FxHashMap<i64, Option<Arc<Sender>>>,
+    connection: &Connection,
+    label_id: i64,
+) -> rusqlite::Result<Option<Arc<Sender>>> {
+    if label_id == NONE_ID {
+        return Ok(None);
+    }
+    cached(senders, label_id, || {
+        let mut label = connection.prepare_cached(LABEL)?;
+        let api_key = label.query_row([label_id], |row| text(row, 0))?;
+        Ok(api_key.map(|api_key| Arc::new(Sender { api_key: Some(api_key), spaces: None })))
+    })
+}
+
 fn text(row: &Row<'_>, position: usize) -> rusqlite::Result<Option<Name>> {
     Ok(row.get::<_, Option<String>>(position)?.map(Name::from))
 }
@@ -99,8 +117,7 @@ pub(super) fn read_record(
         error_code: label(cells.next()?)?,
         finish_reason: label(cells.next()?)?,
         service_tier: label(cells.next()?)?,
-        sender: label(cells.next()?)?
-            .map(|api_key| Arc::new(Sender { api_key: Some(api_key), spaces: None })),
+        sender: sender(&mut names.senders, connection, cells.next()?)?,
         user: name(&mut names.users, connection, USER, cells.next()?)?,
         space: name(&mut names.spaces, connection, SPACE, cells.next()?)?,
         ..RequestRecord::new(request_id, started_at, source)

@@ -102,12 +102,16 @@ impl Reader<'_> {
 }
 
 /// Begins a session; `alone` is the session that the database file has without its write-ahead log.
+///
+/// If that is unknown (`None`), it is the session that the log has, which was in the file when it became *open*. A session
+/// that is still *opening* goes on instead, because the file alone may have it or the one before.
 pub(super) fn mark_opening(
     transaction: &Transaction<'_>,
-    alone: &[u8],
+    alone: Option<&[u8]>,
     wal_is_missing: bool,
 ) -> rusqlite::Result<()> {
-    let sql = "update _store_state set session = randomblob(16), previous_session = ?1, in_use = 2,
+    let sql = "update _store_state set session = iif(?1 is null and in_use = 2, session, randomblob(16)),
+                   previous_session = coalesce(?1, iif(in_use = 2, previous_session, session)), in_use = 2,
                    wal_missing_after_ms = iif(?2, clock_ms, wal_missing_after_ms)";
     transaction.execute(sql, (alone, wal_is_missing)).map(drop)
 }

@@ -31,8 +31,9 @@ pub(super) enum WalPresence {
 pub(super) struct WalFinding {
     /// The log beside it.
     pub(super) wal: WalPresence,
-    /// The session that the database file has without its log.
-    pub(super) session: Vec<u8>,
+    /// The session that the database file has without its log; `None` if it can only be read through its log, as after a
+    /// power cut during a checkpoint.
+    pub(super) session: Option<Vec<u8>>,
 }
 
 /// Examines a file that this process does not have open; nothing is written.
@@ -76,7 +77,8 @@ pub(super) fn find_wal_by(
             WalPresence::Own
         }
     };
-    Ok(WalFinding { wal, session: alone.map(|alone| alone.session).unwrap_or_default() })
+    let session = alone.map(|alone| alone.session);
+    Ok(WalFinding { wal, session: session.or_else(|| (wal != WalPresence::Own).then(Vec::new)) })
 }
 
 fn without_database(path: &Path, wal_path: &Path) -> Error {
@@ -111,7 +113,7 @@ fn compare(
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
                 foreign("the file can be read without it and not with it")
             }
-            // The caller, which opens the file next, reports the error.
+            // The caller, which reads the file next, reports the error.
             _ => Ok(()),
         },
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 
-use super::checkpoint::{CHECKPOINT, checkpoint};
+use super::checkpoint::{CHECKPOINT, WalPages, checkpoint};
 use super::cut_file::find_cut;
 use super::damage::named;
 use super::dedup::RecentResponses;
@@ -165,7 +165,7 @@ impl Writer {
         writer.session = Some(ServerSession { is_in_file: false, held: Arc::clone(held) });
         let wal_is_missing = found.wal == WalPresence::Missing;
         writer.write("noting that the file is in use", |transaction| {
-            state::mark_opening(transaction, &found.session, wal_is_missing)
+            state::mark_opening(transaction, found.session.as_deref(), wal_is_missing)
         })?;
         writer.checkpoint(i64::MAX)?;
         held.remember_companions()?;
@@ -326,19 +326,21 @@ impl Writer {
             return;
         }
         self.commits_since_look = 0;
-        if self.wal_pages("noop").is_ok_and(|pages| pages < self.checkpoint_pages) {
+        // The length, not the backlog, as SQLite's automatic checkpoints do: while another connection checkpoints, commits
+        // lengthen the log, and only a checkpoint right after a commit is complete.
+        if self.wal_pages("noop").is_ok_and(|pages| pages.log < self.checkpoint_pages) {
             return;
         }
         match self.wal_pages("passive") {
-            Ok(left) => self.wal_restarts = left == 0,
+            Ok(left) => self.wal_restarts = left.backlog == 0,
             Err(error) => {
                 tracing::debug!(%error, "WAL checkpoint failed; retrying after the next commits");
             }
         }
     }
 
-    /// The WAL backlog in pages, after a checkpoint in the mode.
-    fn wal_pages(&self, mode: &str) -> Result<i64> {
+    /// The WAL after a checkpoint in the mode.
+    fn wal_pages(&self, mode: &str) -> Result<WalPages> {
         self.health.is_whole(CHECKPOINT)?;
         self.health.note_checkpoint(checkpoint(self.connected()?, mode))
     }
@@ -388,10 +390,10 @@ impl Writer {
     /// # Errors
     /// When the file cannot be written.
     pub fn checkpoint(&mut self, max_pages: i64) -> Result<bool> {
-        if self.wal_pages("noop")? > max_pages {
+        if self.wal_pages("noop")?.backlog > max_pages {
             return Ok(false);
         }
-        if self.wal_pages("passive")? == 0 {
+        if self.wal_pages("passive")?.backlog == 0 {
             self.wal_restarts = true;
             self.note_session_in_file()?;
         }
@@ -406,7 +408,7 @@ impl Writer {
         if let Some(session) = &mut self.session {
             session.is_in_file = true;
         }
-        self.wal_restarts = self.wal_pages("passive")? == 0;
+        self.wal_restarts = self.wal_pages("passive")?.backlog == 0;
         Ok(())
     }
 

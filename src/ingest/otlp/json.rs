@@ -176,6 +176,11 @@ impl WalkTarget for TraceRequest<'_, '_> {
         self.stopped.is_none()
     }
 
+    /// A time, exact. As the value of an attribute it counts as absent.
+    fn large(&mut self, place: SpanPlace, number: u64) {
+        self.number(place, number);
+    }
+
     fn value(&mut self, place: SpanPlace, value: LooseValue) {
         let number = match (place, value) {
             (SpanPlace::Scalar, value) => {

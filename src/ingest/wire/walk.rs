@@ -37,6 +37,11 @@ pub(crate) trait WalkTarget {
     /// Receives a number or a boolean.
     fn value(&mut self, place: Self::Place, value: LooseValue);
 
+    /// Receives a whole number above [`i64::MAX`].
+    fn large(&mut self, place: Self::Place, number: u64) {
+        self.value(place, LooseValue::Float(number as f64));
+    }
+
     /// Receives a text inside `depth` objects and arrays.
     fn text(&mut self, place: Self::Place, text: &str, depth: usize);
 }
@@ -79,8 +84,10 @@ impl<'de, T: WalkTarget> Visitor<'de> for Walk<'_, T> {
         visit_bool(value: bool) => self.target.value(self.place, LooseValue::Bool(value)),
         visit_i64(number: i64) => self.target.value(self.place, LooseValue::Int(number)),
         visit_u64(number: u64) => {
-            let value = i64::try_from(number).map_or(LooseValue::Float(number as f64), LooseValue::Int);
-            self.target.value(self.place, value);
+            match i64::try_from(number) {
+                Ok(number) => self.target.value(self.place, LooseValue::Int(number)),
+                Err(_) => self.target.large(self.place, number),
+            }
         },
         visit_f64(number: f64) => self.target.value(self.place, LooseValue::Float(number)),
         visit_str(text: &str) => self.target.text(self.place, text, self.depth),

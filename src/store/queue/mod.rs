@@ -5,7 +5,7 @@ mod skew;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -19,6 +19,7 @@ use crate::config::IngestConfig;
 use crate::error::{Error, Result, StorageErrorKind};
 use crate::model::failure_log::FailureLog;
 use crate::model::{Clock, RequestRecord, Timestamp};
+use crate::store::health::locked;
 
 /// Called once with the outcome of a batch, on the writer's thread: it must be short.
 pub type OnCommitted = Box<dyn FnOnce(Result<AppendReport>) + Send>;
@@ -73,10 +74,6 @@ struct QueueShared {
     skew: Mutex<SkewWindow>,
     /// A copy of the writer's, updated after each of its works.
     dimension_caps: Mutex<[DimensionCaps; 4]>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The senders' end of the queue; clones share it.
@@ -138,7 +135,7 @@ impl Queue {
         let queued_records = shared.queued_records.fetch_add(count, Ordering::SeqCst);
         if queued_records > 0 && queued_records + count > self.max_records {
             shared.queued_records.fetch_sub(count, Ordering::SeqCst);
-            lock(&shared.stats).overloaded += count as u64;
+            locked(&shared.stats).overloaded += count as u64;
             return Err(Error::Overloaded { queued_records });
         }
         let batch = QueuedBatch { records, on_committed };
@@ -171,17 +168,17 @@ impl Queue {
     /// Distinct values of users, spaces, models and labels and their cardinality limits, after the writer's last work.
     /// Never waits for the writer.
     pub fn dimension_caps(&self) -> [DimensionCaps; 4] {
-        *lock(&self.shared.dimension_caps)
+        *locked(&self.shared.dimension_caps)
     }
 
     /// How far the latest records are dated ahead of this server's clock, at a monotonic instant.
     pub fn skew(&self, now_us: u64) -> ClockSkew {
-        lock(&self.shared.skew).skew(now_us)
+        locked(&self.shared.skew).skew(now_us)
     }
 
     /// Counters since the start.
     pub fn stats(&self) -> IngestStats {
-        let stats = lock(&self.shared.stats).clone();
+        let stats = locked(&self.shared.stats).clone();
         IngestStats { queued_records: self.queued_records(), ..stats }
     }
 }
@@ -225,7 +222,7 @@ impl QueueConsumer {
     }
 
     fn note_caps(&self, writer: &Writer) {
-        *lock(&self.shared.dimension_caps) = writer.dimension_caps().map(|(_, caps)| caps);
+        *locked(&self.shared.dimension_caps) = writer.dimension_caps().map(|(_, caps)| caps);
     }
 
     /// Waits for a command; after a batch also for the commit delay.
@@ -291,7 +288,7 @@ impl QueueConsumer {
                     let (failures, seconds) = (ended.failures, ended.lasted_s);
                     tracing::info!(failures, seconds, "commits succeed again");
                 }
-                let mut skew = lock(&self.shared.skew);
+                let mut skew = locked(&self.shared.skew);
                 batches.iter().for_each(|batch| skew.note(&batch.records, now, started_us));
                 drop(skew);
                 self.acknowledge(batches, reports);
@@ -319,7 +316,7 @@ impl QueueConsumer {
     }
 
     fn acknowledge(&self, batches: Vec<QueuedBatch>, reports: Vec<AppendReport>) {
-        let mut stats = lock(&self.shared.stats);
+        let mut stats = locked(&self.shared.stats);
         for report in &reports {
             stats.accepted += report.accepted as u64;
             stats.duplicates += report.duplicates.len() as u64;
@@ -332,7 +329,7 @@ impl QueueConsumer {
     }
 
     fn note_commit(&self, took_us: u64, now: Timestamp, is_ok: bool) {
-        let mut stats = lock(&self.shared.stats);
+        let mut stats = locked(&self.shared.stats);
         if !is_ok {
             stats.failed_commits += 1;
             return;

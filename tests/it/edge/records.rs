@@ -6,15 +6,19 @@ use chatgauge::model::{
 use chatgauge::privacy::is_sensitive;
 use proptest::prelude::*;
 
-fn identifier() -> impl Strategy<Value = Name> {
-    "[a-zA-Z][a-zA-Z0-9_.:/-]{0,30}".prop_map(Name::from)
+/// What is stored as it was sent: a text that reads like a sentence or a secret is not.
+fn stored(pattern: &'static str) -> impl Strategy<Value = Name> {
+    pattern
+        .prop_filter("reads like a sentence or a secret", |text| !is_sensitive(text))
+        .prop_map(Name::from)
 }
 
-/// What is stored as it was sent: a text of many short words reads like a sentence, and is not.
+fn identifier() -> impl Strategy<Value = Name> {
+    stored("[a-zA-Z][a-zA-Z0-9_.:/-]{0,30}")
+}
+
 fn any_text() -> impl Strategy<Value = Name> {
-    "[a-zA-Zé][a-zA-Z0-9é\"\\\\ _./-]{0,20}[a-zA-Z]"
-        .prop_filter("reads like a sentence", |text| !is_sensitive(text))
-        .prop_map(Name::from)
+    stored("[a-zA-Zé][a-zA-Z0-9é\"\\\\ _./-]{0,20}[a-zA-Z]")
 }
 
 prop_compose! {

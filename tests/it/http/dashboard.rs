@@ -138,6 +138,27 @@ fn the_table_has_leaders_others_and_a_total_by_every_dimension() {
 }
 
 #[test]
+fn with_an_error_type_only_groups_that_have_it_are_listed() {
+    let server = server();
+    for compacted in [false, true] {
+        if compacted {
+            server.service.compact().unwrap();
+        }
+        // Only requests of one user time out.
+        let filtered = format!("{RANGE}&error_type=timeout");
+        let path = format!("/api/metrics/dashboard?{filtered}&part=top&top=user");
+        let top = server.get(&path).json()["top"].clone();
+        assert_eq!(top["groups"], 1, "{top}");
+        let path = format!("/api/metrics/breakdown?{filtered}&by=user&metric=request_rate");
+        let breakdown = server.get(&path).json();
+        for rows in [&top["rows"], &breakdown["rows"]] {
+            assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+            assert_eq!(rows[0]["requests"], 8);
+        }
+    }
+}
+
+#[test]
 fn leaders_show_how_they_went_where_rollups_know() {
     let server = server();
     server.service.compact().unwrap();

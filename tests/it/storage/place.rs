@@ -393,6 +393,48 @@ fn starts_that_a_reader_keeps_from_their_checkpoint_are_told_from_foreign_logs()
     assert_eq!(stored(&path), 40);
 }
 
+/// A reader that keeps checkpoints from copying what is committed after it.
+fn reader_of(path: &Path) -> rusqlite::Connection {
+    let reader = rusqlite::Connection::open(path).unwrap();
+    reader.execute_batch("begin").unwrap();
+    reader.query_row("select count(*) from requests", [], |row| row.get::<_, i64>(0)).unwrap();
+    reader
+}
+
+/// Power fails in a checkpoint, which leaves the file unreadable without its log, and again in the checkpoint of the next
+/// start, when the file has one of the states from before.
+#[test]
+fn a_start_on_a_file_that_only_its_log_makes_readable_is_recognised_by_the_next_one() {
+    for has_session in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chat.db");
+        drop(open_with(&path, 1, 100));
+        let closed = std::fs::read(&path).unwrap();
+        let delaying = (!has_session).then(|| reader_of(&path));
+        let (store, writer) = open_with(&path, 2, 100);
+        // All pages are in the log again.
+        rusqlite::Connection::open(&path).unwrap().execute_batch("vacuum").unwrap();
+        let cut = directory.path().join("cut.db");
+        copy(&path, &cut, &["", "-wal"]);
+        drop((delaying, store, writer));
+        let opened = std::fs::read(&cut).unwrap();
+        let mut torn = opened.clone();
+        torn[100..4096].fill(0);
+        std::fs::write(&cut, &torn).unwrap();
+
+        let reader = reader_of(&cut);
+        let next = Store::open(&quiet_config(&cut).store).unwrap();
+        let again = directory.path().join("again.db");
+        copy(&cut, &again, &["-wal"]);
+        drop((reader, next));
+        let states = if has_session { vec![opened] } else { vec![opened, closed] };
+        for file in states {
+            std::fs::write(&again, file).unwrap();
+            drop(Store::open_read_only(&quiet_config(&again).store).unwrap());
+        }
+    }
+}
+
 #[test]
 fn readiness_answers_at_once_while_another_process_holds_the_file() {
     let server = TestServer::start();
