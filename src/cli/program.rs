@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    EXIT_STORE_FAILED, alert, backup, config, export, import, keys, report, salvage, select, serve,
+    EXIT_STORE_FAILED, alert, backup, config, export, import, keys, report, salvage, serve, sql,
     upkeep,
 };
 use crate::error::{Error, Result, StorageErrorKind};
@@ -46,7 +46,7 @@ pub(super) enum Command {
     Demo(serve::DemoCommand),
     Import(Box<import::ImportCommand>),
     Export(export::ExportCommand),
-    Sql(select::SqlCommand),
+    Sql(sql::SqlCommand),
     Report(report::ReportCommand),
     Check(upkeep::CheckCommand),
     Rebuild(upkeep::RebuildCommand),

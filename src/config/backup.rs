@@ -10,7 +10,7 @@ use super::settings::{ensure, settings};
 use crate::error::{Error, Result};
 
 /// Default throughput of a backup, in bytes per second. The WAL grows until the copy is complete (measured under 1,000
-/// single records a second: 17 MB a second), so a slower copy is not gentler.
+/// single records a second: 17 MB a second), so a slower copy costs a larger WAL.
 const BYTES_PER_S: u64 = 256_000_000;
 /// A day, in seconds.
 const DAY_S: u64 = 86_400;
@@ -18,21 +18,22 @@ const DAY_S: u64 = 86_400;
 settings! {
     /// Scheduled backups.
     BackupConfig, RawBackup {
-        /// Directory of the dated files, which must exist (`config check` looks); empty: no scheduled backups. Best on
-        /// another disk; for this database alone (docs/operations.md).
+        /// Directory for scheduled backups; empty: none. It must exist (`config check` verifies that). Use another disk, and
+        /// a directory for each database (docs/operations.md).
         directory: Option<PathBuf> as optional(path()) = None;
-        /// Time between two backups; empty when `at` is set.
-        // A backup of ten million requests takes about half a minute.
+        /// Time between two backups; must be empty or unset when `at` is set.
+        // At least a minute, because a backup of ten million requests takes about half a minute.
         every: Option<Duration> as optional(duration(60..=31 * DAY_S)) = Some(Duration::from_secs(DAY_S));
-        /// Time of day on the wall clock of `time_zone`, such as "03:30"; when the clocks skip it, the end of the gap.
+        /// Time of day on the wall clock of `time_zone`, such as "03:30"; where a change of clocks skips it, the end of the gap.
         /// Empty: by interval.
         at: Option<u16> as optional(time_of_day()) = None;
-        /// Backups that are kept; older ones are deleted once a newer one is verified.
+        /// Number of backups to keep; older ones are deleted once a newer one is verified.
         keep: usize as count(1..=10_000) = 7;
-        /// Copy the pseudonym key beside each backup (mode 0600). With both, anyone can test whether a user is known.
+        /// Copy the pseudonym key beside each backup (mode 0600). Whoever has both files can test whether a
+        /// user id occurs in the data.
         with_key: bool as flag() = false;
-        /// Maximum throughput of a backup in bytes per second, of `chatgauge backup` too. The WAL cannot shrink meanwhile.
-        // A slower copy would hold the WAL back for hours.
+        /// Maximum throughput in bytes per second, also the default of `chatgauge backup`. The WAL cannot restart meanwhile.
+        // Below the minimum, a copy of a few gigabytes would keep the WAL from restarting for hours.
         max_bytes_per_s "max_bytes_per_second": Option<u64> as limit(1_000_000) = Some(BYTES_PER_S);
     }
     check = BackupConfig::check;
@@ -41,7 +42,7 @@ settings! {
 /// When scheduled backups are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupSchedule {
-    /// This long after the previous one.
+    /// This long after the previous one; the first one at the start.
     Every(Duration),
     /// Once a day.
     Daily {
@@ -60,7 +61,7 @@ impl BackupConfig {
         }
     }
 
-    /// A time of day replaces the default interval, but not an interval that was typed.
+    /// A time of day replaces the default interval, but not an interval that was configured.
     fn check(&mut self, raw: &RawBackup) -> Result<()> {
         if self.at.is_none() {
             let reason = "is empty; set a duration such as \"24h\", or set backup.at";
@@ -72,8 +73,11 @@ impl BackupConfig {
         ensure(is_single, "backup.at", reason)
     }
 
-    /// Refuses a directory in which the server could not make backups: one that is missing, which the server does not
-    /// create, and one that this user cannot write to. A file is created there and removed to find out.
+    /// Checks for `config check` that this user can create files in the directory, by creating and removing one; the server
+    /// starts anyway.
+    ///
+    /// # Errors
+    /// If the directory is missing, is not one, or files cannot be created in it.
     pub fn check_directory(&self) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let shown = directory.display();

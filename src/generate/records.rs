@@ -30,7 +30,7 @@ mod chance {
     pub(super) const PROMPT_CACHED: u32 = 3_000;
 }
 
-/// Requests of one user within this time form a session, in milliseconds.
+/// Width of the aligned windows of time in which a user's requests share a session, in milliseconds.
 const SESSION_MS: i64 = 30 * MINUTE_MS;
 /// Additional time to first token per prompt token, in microseconds.
 const PROMPT_TOKEN_US: f64 = 25.0;
@@ -41,7 +41,7 @@ const FINISH_REASONS: [(&str, u64); 3] = [("stop", 90), ("length", 4), ("tool_ca
 const TAGS: [&str; 3] =
     [r#"{"env":"production"}"#, r#"{"env":"staging"}"#, r#"{"experiment":"b","env":"production"}"#];
 
-/// Generates records; holds the tables.
+/// Generates records from a seed.
 #[derive(Debug)]
 pub(super) struct RecordMaker {
     seed: u64,
@@ -50,9 +50,9 @@ pub(super) struct RecordMaker {
     failures: WeightedAliasIndex<u64>,
     routes: WeightedAliasIndex<u64>,
     finish_reasons: WeightedAliasIndex<u64>,
-    /// Variation of the application's own latencies.
+    /// Variation of the time of each token, and of the time until a failure.
     narrow: LogNormal,
-    /// Variation of provider latencies.
+    /// Variation of context, overhead and time to first token.
     medium: LogNormal,
     /// Variation of token counts.
     wide: LogNormal,
@@ -88,7 +88,7 @@ impl RecordMaker {
         record.model = Some(model.name.clone());
         record.operation = Some(model.operation.clone());
         record.streamed = Some(model.token_us > 0.0 && happens(rng, chance::STREAMED));
-        self.conclude(rng, &mut record, model);
+        self.set_outcome(rng, &mut record, model);
         if self.extras {
             add_extras(rng, &mut record);
         }
@@ -96,7 +96,7 @@ impl RecordMaker {
     }
 
     /// Picks an outcome and the matching latencies, tokens and cost.
-    fn conclude(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord, model: &Model) {
+    fn set_outcome(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord, model: &Model) {
         let context_us = self.medium.sample(rng, 140_000.0);
         let error_chance = if is_incident(self.seed, record.started_at) {
             chance::ERROR_IN_INCIDENT
@@ -108,23 +108,23 @@ impl RecordMaker {
             self.fail(rng, record, failure, context_us);
         } else if happens(rng, chance::CACHE_HIT) {
             // A cache hit ends the context assembly early and involves no LLM call.
-            self.finish(rng, record, context_us / 8, None);
+            self.set_latencies(rng, record, context_us / 8, None);
             record.cache_hit = true;
             record.http_status = Some(200);
         } else {
-            self.answer(rng, record, model, context_us);
+            self.complete(rng, record, model, context_us);
         }
     }
 
-    /// A request that the model answers, or that the caller cancels halfway.
-    fn answer(
+    /// A request that succeeds, or that the caller cancels after a third of the completion.
+    fn complete(
         &self,
         rng: &mut Pcg64Mcg,
         record: &mut RequestRecord,
         model: &Model,
         context_us: u64,
     ) {
-        let prompt = self.prompt_tokens(rng, record);
+        let prompt = self.set_prompt_tokens(rng, record);
         let cancelled = happens(rng, chance::CANCELLED);
         let mut completion = if model.token_us > 0.0 {
             self.wide.sample(rng, 210.0).clamp(1, limits::TOKENS)
@@ -139,7 +139,7 @@ impl RecordMaker {
         if record.streamed == Some(true) {
             record.latency_us[LatencyKind::TimeToFirstToken.index()] = Some(first_us);
         }
-        self.finish(rng, record, context_us, Some(first_us + rest_us));
+        self.set_latencies(rng, record, context_us, Some(first_us + rest_us));
         if happens(rng, chance::RETRIED) {
             record.attempt = 1 + u32::from(happens(rng, 2_000));
         }
@@ -151,7 +151,7 @@ impl RecordMaker {
             let reason = FINISH_REASONS[self.finish_reasons.sample(rng)].0;
             record.finish_reason = (model.token_us > 0.0).then(|| Name::const_new(reason));
         }
-        // Providers report usage at the end of the response.
+        // Completion tokens are reported at the end of the response.
         if !cancelled {
             if model.token_us > 0.0 {
                 record.completion_tokens = Some(completion);
@@ -159,7 +159,7 @@ impl RecordMaker {
             if model.reasoning_percent > 0 {
                 record.reasoning_tokens = Some(completion * model.reasoning_percent / 100);
             }
-            charge(record, model);
+            set_cost(record, model);
         }
     }
 
@@ -172,17 +172,17 @@ impl RecordMaker {
         context_us: u64,
     ) {
         let llm_us = failure.llm_ms.map(|ms| self.narrow.sample(rng, ms * 1_000.0));
-        self.finish(rng, record, context_us, llm_us);
+        self.set_latencies(rng, record, context_us, llm_us);
         record.outcome = Outcome::Error(failure.kind);
         record.error_code = Some(Name::const_new(failure.code));
         record.http_status = failure.http_status;
         if failure.prompt_counted {
-            self.prompt_tokens(rng, record);
+            self.set_prompt_tokens(rng, record);
         }
     }
 
-    /// Sets the partial latencies and a total that covers them.
-    fn finish(
+    /// Sets the latencies: the total is context, LLM and overhead together.
+    fn set_latencies(
         &self,
         rng: &mut Pcg64Mcg,
         record: &mut RequestRecord,
@@ -196,8 +196,8 @@ impl RecordMaker {
         record.latency_us[LatencyKind::Total.index()] = Some(total_us);
     }
 
-    /// Sets the prompt tokens and how many of them the provider's prompt cache served.
-    fn prompt_tokens(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord) -> u64 {
+    /// Sets and returns the prompt tokens, and sets how many of them the provider's prompt cache served.
+    fn set_prompt_tokens(&self, rng: &mut Pcg64Mcg, record: &mut RequestRecord) -> u64 {
         let prompt = self.wide.sample(rng, 1_150.0).clamp(1, limits::TOKENS);
         record.prompt_tokens = Some(prompt);
         // Providers cache prefixes in blocks of 128 tokens.
@@ -214,7 +214,7 @@ impl RecordMaker {
 }
 
 /// Sets the cost; a cached prompt token costs a tenth.
-fn charge(record: &mut RequestRecord, model: &Model) {
+fn set_cost(record: &mut RequestRecord, model: &Model) {
     let prompt = record.prompt_tokens.unwrap_or(0);
     let cached = record.cached_prompt_tokens.unwrap_or(0);
     let completion = record.completion_tokens.unwrap_or(0);

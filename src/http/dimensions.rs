@@ -43,8 +43,9 @@ pub(crate) struct DimensionValuesBody {
 struct DimensionValueBody {
     /// Its name; a pseudonym for users.
     name: String,
-    /// Requests of the last 30 days.
-    requests: i64,
+    /// Requests of the last 30 days; null if so many values have requests that this one was not counted.
+    #[schema(required)]
+    requests: Option<i64>,
 }
 
 /// Values of a dimension, busiest first

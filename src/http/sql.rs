@@ -18,13 +18,10 @@ use super::problem::Problem;
 use super::state::App;
 use crate::model::AuditAction;
 use crate::model::measures::as_f64;
-use crate::query::SqlValue;
+use crate::query::{SqlAnswer, SqlValue};
 
 /// Maximum length of a statement in the audit trail, in bytes.
 const AUDITED_CHARS: usize = 200;
-
-/// How to get the missing rows of a truncated result.
-const MORE_ROWS: &str = "there are more; narrow the statement, or raise query.sql_max_rows";
 
 route_params! {
     /// Statement and format of the result.
@@ -60,7 +57,7 @@ pub(crate) struct RowsBody {
     /// The values of each row: null, number or text; bytes are hexadecimal text.
     #[schema(schema_with = rows_schema)]
     rows: Vec<Vec<SqlValue>>,
-    /// There were more rows than the limit allows.
+    /// There were more rows than the limits, `query.sql_max_rows` and 16 MiB, allow.
     truncated: bool,
     /// Duration of the statement.
     elapsed_ms: f64,
@@ -131,7 +128,7 @@ async fn run(
     let result = app.statements.run(move |service| service.sql(&statement)).await?;
     let (columns, truncated) = (result.columns, result.truncated);
     if let Some(mut notes) = csv {
-        notes.truncated = truncated.then(|| MORE_ROWS.to_owned());
+        notes.truncated = truncated.then(|| SqlAnswer::MORE_ROWS.to_owned());
         let row = |row: Vec<SqlValue>| row.iter().map(|value| json!(value)).collect();
         let table = CsvTable { columns, rows: result.rows.into_iter().map(row).collect() };
         return Ok(csv::response("sql", &table, &notes));

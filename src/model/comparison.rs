@@ -1,4 +1,4 @@
-//! Comparison ranges.
+//! The ranges that `compare=previous` and `compare=week` compare with.
 
 use chrono::{Datelike, Days, Months};
 
@@ -15,25 +15,28 @@ impl TimeRange {
     /// - whole months are compared with as many whole months, e.g. February with January;
     /// - a range that starts and ends at the same local time of day is compared with as many local
     ///   days, so that a day of 23 hours is compared with the whole previous day;
-    /// - any other range, such as the last six hours, is compared with the same number of hours.
+    /// - any other range, such as the last six hours, is compared with the range of the same duration just before it.
     pub fn previous(self, tz: Tz) -> Self {
-        let start = self.start_by_months(tz).or_else(|| self.start_by_days(tz));
+        let start = self.previous_start_by_months(tz).or_else(|| self.previous_start_by_days(tz));
         let start = start.filter(|start| *start < self.start);
         Self::new(start.unwrap_or_else(|| self.start.plus_ms(-self.width_ms())), self.start)
     }
 
     /// The range between the same local times in `tz`, seven days earlier.
+    ///
+    /// Where the clocks change, these times can be equal or in the opposite order; then it is the range of the same duration
+    /// that starts at the earlier time.
     pub fn week_before(self, tz: Tz) -> Self {
         let earlier = |at: Timestamp| {
             let local = tz.local(at).checked_sub_days(WEEK);
             local.map_or_else(|| at.plus_ms(-7 * DAY_MS), |local| tz.wall_time(local).nearest())
         };
-        Self::new(earlier(self.start), earlier(self.end))
+        let (start, end) = (earlier(self.start), earlier(self.end));
+        Self::new(start, if start < end { end } else { start.plus_ms(self.width_ms()) })
     }
 
-    /// The start, moved back by the range's number of months, if the range consists of whole
-    /// months.
-    fn start_by_months(self, tz: Tz) -> Option<Timestamp> {
+    /// The start, moved back by the range's number of months, if the range consists of whole months.
+    fn previous_start_by_months(self, tz: Tz) -> Option<Timestamp> {
         let begins_month = |at| Aggregation::Monthly.bucket_start(at, tz) == at;
         if !begins_month(self.start) || !begins_month(self.end) {
             return None;
@@ -45,9 +48,9 @@ impl TimeRange {
         Some(day_start(start.checked_sub_months(Months::new(months))?, tz))
     }
 
-    /// The start, moved back by the range's number of days, if the range consists of whole local
-    /// days.
-    fn start_by_days(self, tz: Tz) -> Option<Timestamp> {
+    /// The start, moved back by the range's number of days, if the range starts and ends at the same local time of day, or
+    /// at the starts of local days.
+    fn previous_start_by_days(self, tz: Tz) -> Option<Timestamp> {
         let is_day_start = |at| day_start(local_date(at, tz), tz) == at;
         let are_days = is_day_start(self.start) && is_day_start(self.end);
         let (start, end) = (tz.local(self.start), tz.local(self.end));
@@ -104,7 +107,7 @@ mod tests {
         assert_eq!(before("2026-03-28T15:30:00", "2026-03-29T15:30:00"), "03-27T15:30 24 h");
         assert_eq!(before("2026-03-29T15:30:00", "2026-03-30T15:30:00"), "03-28T15:30 23 h");
         assert_eq!(before("2026-10-26T00:00:00", "2026-11-02T00:00:00"), "10-19T00:00 169 h");
-        // Part of a month that ends as many days after its start as another month has.
+        // A part of a month is compared by days.
         assert_eq!(before("2026-02-01T00:00:00", "2026-02-15T00:00:00"), "01-18T00:00 336 h");
     }
 
@@ -137,5 +140,24 @@ mod tests {
         let before = range.week_before(tz);
         assert_eq!(before.start, at("2026-03-23T10:00:00"));
         assert_eq!(before.end, at("2026-03-24T10:00:00"));
+    }
+
+    #[test]
+    fn a_week_earlier_is_never_empty() {
+        let tz: Tz = "Europe/Warsaw".parse().unwrap();
+        let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+        let ranges = [
+            // Over the end of summer time, so that the end shows an earlier time than the start.
+            ("2026-10-25T02:45:00+02:00", "2026-10-25T02:15:00+01:00"),
+            ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"),
+            // A week after 02:15 was skipped.
+            ("2026-04-05T02:15:00+02:00", "2026-04-05T03:05:00+02:00"),
+        ];
+        for (start, end) in ranges {
+            let range = TimeRange::new(at(start), at(end));
+            let before = range.week_before(tz);
+            assert_eq!(before.width_ms(), range.width_ms(), "{start}");
+            assert!(before.start < range.start, "{start}");
+        }
     }
 }

@@ -9,10 +9,15 @@ pub struct SqlAnswer {
     pub columns: Vec<String>,
     /// Rows, with one value per column.
     pub rows: Vec<Vec<SqlValue>>,
-    /// Whether rows beyond the limit were dropped.
+    /// Whether rows beyond the limit, or beyond 16 MiB, were dropped.
     pub truncated: bool,
     /// Duration in microseconds.
     pub elapsed_us: u64,
+}
+
+impl SqlAnswer {
+    /// How to get the missing rows of a truncated result.
+    pub(crate) const MORE_ROWS: &str = "there are more; narrow the statement, or raise query.sql_max_rows (the limit of 16 MiB stays)";
 }
 
 /// An SQLite value.

@@ -28,7 +28,7 @@ impl Engine {
             (Dimension::ErrorType, MetricType::ErrorRate) => {
                 return Err(Error::invalid_query(
                     "metric",
-                    "by error_type every request is an error; ask for request_rate, which counts them",
+                    "by error_type every request is an error; use metric=request_rate, which counts errors",
                 ));
             }
             _ => {}
@@ -57,7 +57,7 @@ impl Engine {
         })
     }
 
-    /// The numbers of errors by type; the total is all errors.
+    /// Counts errors by type from the counters of rollups; the total is over the requested types.
     fn count_errors(&self, query: &BreakdownQuery) -> Result<Breakdown> {
         let wanted = &query.filter.error_types;
         let plain = Query {
@@ -105,10 +105,11 @@ fn split(executed: Executed, query: &BreakdownQuery) -> Split {
     table.each(|_, key, row| {
         row.copy_to(&mut measures);
         errors.apply(&mut measures);
-        // All its errors are of other types.
+        // The group has no requests of these error types.
         if measures.requests() == 0 {
             return;
         }
+        // Groups without a value rank last.
         let value = measures.value(query.metric, query.stat).unwrap_or(f64::MIN);
         match top.offer((rank_of(value), Reverse(key)), || (key, measures.clone())) {
             Offered::Kept(None) => {}
@@ -116,6 +117,7 @@ fn split(executed: Executed, query: &BreakdownQuery) -> Split {
             Offered::Refused => row.add_to(&mut other),
         }
     });
+    // Nothing changes for the groups to which it was applied before.
     errors.apply(&mut other);
     let leading: Vec<(GroupKey, Measures)> = top.into_sorted().collect();
     let mut total = other.clone();

@@ -36,6 +36,7 @@ impl Engine {
         ];
         self.query_all(&queries, |_, results| {
             let exact = results.last().is_none_or(|result| result.exact);
+            let complete_from = results.iter().filter_map(|result| result.complete_from).max();
             let mut totals = results.into_iter().map(QueryResult::into_total);
             let mut next = || totals.next().unwrap_or_default();
             let [minute, hour, day]: [Measures; 3] = std::array::from_fn(|_| next());
@@ -50,6 +51,7 @@ impl Engine {
                 window,
                 errors,
                 exact,
+                complete_from,
             })
         })
     }

@@ -24,7 +24,7 @@ mod trend;
 pub mod types;
 mod values;
 
-pub(crate) use crate::model::SqlValue;
+pub(crate) use crate::model::{SqlAnswer, SqlValue};
 pub use crate::store::{NameCache, PageCursor};
 pub use aggregator::MetricsAggregator;
 pub use engine::Engine;

@@ -49,10 +49,7 @@ pub(super) fn trend(result: &QueryResult, metric: MetricType, stat: Stat, now: T
 
 /// The value over some buckets together, per bucket if it is additive.
 fn mean(buckets: &[Measures], metric: MetricType, stat: Stat) -> Option<f64> {
-    let (first, rest) = buckets.split_first()?;
-    let mut total = first.clone();
-    rest.iter().for_each(|bucket| total.merge(bucket));
-    let value = total.value(metric, stat)?;
+    let value = Measures::sum(buckets).value(metric, stat)?;
     let buckets = as_f64(i64::try_from(buckets.len()).unwrap_or(i64::MAX));
     Some(if metric.is_additive() { value / buckets } else { value })
 }
@@ -156,7 +153,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::Count;
+    use crate::model::{Count, Distribution, LatencyKind};
     use crate::query::Series;
 
     fn spikes_of(errors: &[i64]) -> Vec<SpikeReport> {
@@ -182,6 +179,20 @@ mod tests {
         assert_eq!((found[0].started_at.as_unix_ms(), found[0].errors), (8, 40));
         assert_eq!(found[0].by_type, BTreeMap::from([("server", 40)]));
         assert!(spikes_of(&[3, 2, 4, 3, 5, 2, 3, 4, 9, 3, 2]).is_empty());
+    }
+
+    #[test]
+    fn a_percentile_is_known_although_the_first_bucket_is_empty() {
+        let mut filled = Measures::default();
+        filled.bump(Count::Requests, 1);
+        let latency = LatencyKind::Total;
+        let mut distribution = Distribution::exact();
+        distribution.add(1_000_000);
+        filled.distributions[latency.index()] = Some(distribution);
+        let metric = MetricType::TotalLatency;
+        let value = mean(&[Measures::default(), filled.clone()], metric, Stat::P95);
+        assert_eq!(value, Some(1_000.0));
+        assert_eq!(value, mean(&[filled, Measures::default()], metric, Stat::P95));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::PageCursor;
 
-/// Which requests, by which buckets and groups, with which distributions.
+/// A query of time series: range, filter, buckets, grouping and percentiles.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Requests that started in this range.
@@ -21,13 +21,13 @@ pub struct Query {
     pub tz: Tz,
     /// Dimensions to group by; empty: one series.
     pub group_by: Vec<Dimension>,
-    /// Which requests.
+    /// Only requests that match.
     pub filter: Filter,
     /// Metrics that will be read from the result; empty: all.
     pub metrics: Vec<MetricType>,
     /// Latencies whose percentiles are needed.
     pub quantiles: Vec<LatencyKind>,
-    /// Maximum number of series of a grouped result; the smaller groups become one series `(other)`.
+    /// Maximum number of named series of a grouped result; the smaller groups are folded into one more, `(other)`.
     pub max_series: usize,
 }
 
@@ -61,12 +61,13 @@ pub struct QueryResult {
     /// Starts of the buckets followed by the end of the last one; for a query without aggregation
     /// `[range.start, range.end]`.
     pub boundaries: Vec<Timestamp>,
-    /// One series without grouping; else one for each group that has requests, largest first.
+    /// One series without grouping; else those of the largest groups with requests, largest first, then `(other)` if groups
+    /// are left.
     pub series: Vec<Series>,
-    /// Whether percentiles are exact, computed from raw rows, and not from sketches.
+    /// Whether percentiles are exact, from raw rows, and not from sketches; true without percentiles.
     pub exact: bool,
-    /// If retention deleted rows that an exact result for the range needs, the first instant from which the result is
-    /// complete.
+    /// If retention deleted rows that the query needs, the first instant from which the result is complete; `None`: all of
+    /// it is.
     pub complete_from: Option<Timestamp>,
 }
 
@@ -106,20 +107,20 @@ pub struct BreakdownQuery {
     pub stat: Stat,
     /// Requests that started in this range.
     pub range: TimeRange,
-    /// Which requests.
+    /// Only requests that match.
     pub filter: Filter,
     /// Maximum number of rows; the rest is `other`.
     pub limit: usize,
 }
 
-/// Rows, the rest and the total of the same snapshot: rows + other = total.
+/// The leading groups, the rest and the total, from one snapshot. For counts and sums, rows + other = total.
 #[derive(Clone, Debug)]
 pub struct Breakdown {
     /// The leading groups.
     pub rows: Vec<BreakdownRow>,
     /// The remaining groups.
     pub other: BreakdownRow,
-    /// All groups; by error type, all errors.
+    /// All groups; by error type, all errors of the requested types.
     pub total: BreakdownRow,
     /// See [`QueryResult::exact`].
     pub exact: bool,
@@ -134,7 +135,7 @@ pub struct BreakdownRow {
     pub name: String,
     /// Value of the metric in its unit.
     pub value: Option<f64>,
-    /// Share of the total in percent; `None` for metrics that are not additive.
+    /// Share of the total in percent; `None` for metrics that are not additive, and without a value or a total.
     pub share_percent: Option<f64>,
     /// Requests of the group.
     pub requests: i64,
@@ -162,9 +163,11 @@ pub struct CurrentMetrics {
     pub today_total_tokens: i64,
     /// See [`QueryResult::exact`].
     pub exact: bool,
+    /// See [`QueryResult::complete_from`]; of all these ranges.
+    pub complete_from: Option<Timestamp>,
 }
 
-/// Which requests, by which latency and which buckets.
+/// A query of a latency heatmap: range, filter, buckets of time and the latency.
 #[derive(Clone, Debug)]
 pub struct HeatmapQuery {
     /// Requests that started in this range.
@@ -175,7 +178,7 @@ pub struct HeatmapQuery {
     pub tz: Tz,
     /// The latency.
     pub kind: LatencyKind,
-    /// Which requests.
+    /// Only requests that match.
     pub filter: Filter,
 }
 
@@ -184,9 +187,9 @@ pub struct HeatmapQuery {
 pub struct Heatmap {
     /// Starts of the buckets followed by the end of the last one.
     pub boundaries: Vec<Timestamp>,
-    /// Upper bounds of the latency rows in milliseconds; a row holds what is above the previous bound.
+    /// Upper bounds of the latency bands in milliseconds, ascending.
     pub bounds_ms: Vec<f64>,
-    /// One row for each bucket of time, one count for each bound.
+    /// The requests in each latency band, for each bucket of time.
     pub counts: Vec<Vec<u64>>,
 }
 
@@ -197,11 +200,11 @@ pub struct DashboardQuery {
     pub range: TimeRange,
     /// The range to compare with.
     pub previous: Option<TimeRange>,
-    /// The buckets of the series; `None`: no series.
+    /// The buckets of the series; `None`: no series, of the range to compare with neither.
     pub aggregation: Option<Aggregation>,
-    /// The time zone of hours and days.
+    /// The time zone of hours, days, weeks and months.
     pub tz: Tz,
-    /// Which requests.
+    /// Only requests that match.
     pub filter: Filter,
     /// Latencies whose percentiles the series need.
     pub quantiles: Vec<LatencyKind>,
@@ -209,7 +212,7 @@ pub struct DashboardQuery {
     pub by_day: bool,
     /// The table of leading groups.
     pub top: Option<TopQuery>,
-    /// The end of the last minute, the last hour and today.
+    /// The present time: the last minute, the last hour and today end here, inclusive.
     pub now: Timestamp,
 }
 
@@ -218,7 +221,7 @@ pub struct DashboardQuery {
 pub struct TopQuery {
     /// The dimension.
     pub by: Dimension,
-    /// The metric that orders the groups, highest first.
+    /// The metric that orders the groups, highest first; error types are ordered by errors.
     pub sort: MetricType,
     /// The statistic, for latencies.
     pub stat: Stat,
@@ -231,7 +234,7 @@ pub struct TopQuery {
 pub struct Dashboard {
     /// The range in buckets, one series.
     pub series: Option<QueryResult>,
-    /// The range to compare with, in buckets of the same width.
+    /// The range to compare with, in buckets of the same width, with percentiles of the total latency only.
     pub previous: Option<QueryResult>,
     /// The range by local day.
     pub days: Option<QueryResult>,
@@ -243,7 +246,7 @@ pub struct Dashboard {
     pub last_minute_requests: i64,
     /// The local day so far.
     pub today: Measures,
-    /// If the range is empty, the start of the newest request in the file, whatever the filter.
+    /// If the series has no requests, the start of the newest request in the file, whatever the filter.
     pub newest: Option<Timestamp>,
 }
 
@@ -252,7 +255,7 @@ pub struct Dashboard {
 pub struct Top {
     /// The leading groups, in order.
     pub rows: Vec<TopRow>,
-    /// The remaining groups together, without minima and maxima.
+    /// The remaining groups together: counts and sums only.
     pub other: Measures,
     /// All groups together; by error type, errors only.
     pub total: Measures,
@@ -260,7 +263,7 @@ pub struct Top {
     pub groups: usize,
     /// Requests of the first leading groups over time, if rollups have them.
     pub trend: Option<TopTrend>,
-    /// Whether percentiles are known: if no rollup has them, they would require reading every raw row.
+    /// Whether rows have percentiles: not if that would require reading every raw row.
     pub percentiles: bool,
     /// See [`QueryResult::exact`].
     pub exact: bool,
@@ -277,7 +280,7 @@ pub struct TopRow {
     pub name: String,
     /// Its measures.
     pub measures: Measures,
-    /// Its measures in the range to compare with; empty if it had no requests there.
+    /// Its measures in the range to compare with, without requests if it had none there; `None` without such a range.
     pub previous: Option<Measures>,
 }
 
@@ -290,12 +293,12 @@ pub struct TopTrend {
     pub requests: BTreeMap<String, Vec<i64>>,
 }
 
-/// Which stored requests to list, newest first.
+/// A query of stored requests, newest first.
 #[derive(Clone, Debug)]
 pub struct RequestsQuery {
     /// Requests that started in this range.
     pub range: TimeRange,
-    /// Which requests.
+    /// Only requests that match.
     pub filter: Filter,
     /// Maximum number of requests of the page.
     pub limit: usize,
@@ -308,8 +311,8 @@ pub struct RequestsQuery {
 pub struct RequestsPage {
     /// Newest first.
     pub requests: Vec<StoredRequest>,
-    /// Where the next page begins; `None` at the end. A page with a next one may have fewer requests than its limit, even
-    /// none, if the query's time ended before enough requests matched.
+    /// Cursor of the next page; `None` at the end. If the time limit stops the query, a page may hold fewer requests than its
+    /// limit, even none, and still have a cursor.
     pub next_cursor: Option<PageCursor>,
 }
 
@@ -322,14 +325,14 @@ pub struct StoredRequest {
     pub record: RequestRecord,
 }
 
-/// The latest arrivals.
+/// What arrived since the last poll of a live stream.
 #[derive(Clone, Debug)]
 pub struct Tail {
     /// In order of arrival.
     pub requests: Vec<StoredRequest>,
-    /// The last arrival that was read, whether or not it matched the filter.
+    /// The `seq` after which the next poll begins.
     pub upto: i64,
-    /// Whether earlier requests were skipped because there were too many.
+    /// Whether older matching requests were skipped because there were too many.
     pub missed: bool,
 }
 
@@ -338,15 +341,15 @@ pub struct Tail {
 pub struct DimensionValue {
     /// Its name.
     pub name: String,
-    /// Requests of the last 30 days.
-    pub requests: i64,
+    /// Requests of the last 30 days; `None` if so many values have requests that this one was not counted.
+    pub requests: Option<i64>,
 }
 
 /// The direction of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrendDirection {
-    /// The second half is at least 5 % above the first.
+    /// The second half is at least 5 % above the first, or above 0 and the first is 0.
     Up,
     /// The second half is at least 5 % below the first.
     Down,
@@ -363,7 +366,8 @@ pub struct Trend {
     pub points: Vec<MetricDataPoint>,
     /// Whether the metric rises or falls.
     pub direction: TrendDirection,
-    /// Change from the first half to the second, in percent.
+    /// Change from the first half of the complete buckets to the second, in percent. Of an odd number of buckets, the middle
+    /// one belongs to neither half.
     pub change_percent: Option<f64>,
 }
 

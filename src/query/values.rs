@@ -31,16 +31,19 @@ impl Engine {
             filter: Filter::default(),
             limit: MAX_RANKED,
         };
-        let rows = self.breakdown(&query)?.rows.into_iter();
-        let mut values: Vec<DimensionValue> = rows
+        let breakdown = self.breakdown(&query)?;
+        let unranked = (breakdown.other.requests == 0).then_some(0);
+        let mut values: Vec<DimensionValue> = breakdown
+            .rows
+            .into_iter()
             .filter(|row| row.name.starts_with(prefix))
-            .map(|row| DimensionValue { name: row.name, requests: row.requests })
+            .map(|row| DimensionValue { name: row.name, requests: Some(row.requests) })
             .take(limit)
             .collect();
         if values.len() < limit {
             for name in self.known_names(dimension, prefix, limit)? {
                 if values.len() < limit && values.iter().all(|value| value.name != name) {
-                    values.push(DimensionValue { name, requests: 0 });
+                    values.push(DimensionValue { name, requests: unranked });
                 }
             }
         }

@@ -9,12 +9,11 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::store::{RollupDelta, Store, WriteGate, Writing};
 
-/// Largest step, in rows, whose rollup rows are merged with the stored ones in advance on the
-/// compactor's own thread, so that the writing thread only writes. Larger steps would take more
-/// memory; they occur when no sender is waiting.
+/// Largest step, in rows, whose rollup rows are merged with the stored ones in advance on the compactor's own thread, so
+/// that the writer thread only writes. For larger steps that would take too much memory; the writer thread merges them.
 const PREMERGE_ROWS: u32 = 5_000;
 
-/// Rolls up raw rows in steps that occupy the writing thread for a bounded time.
+/// Rolls up raw rows in steps that occupy the writer thread for a bounded time.
 #[derive(Debug)]
 pub struct Compactor {
     store: Store,
@@ -27,10 +26,11 @@ impl Compactor {
         Self { store, pace: CompactorPace::new(config.max_rows) }
     }
 
-    /// Rolls up until a step is not full or `merged`, called after each step, returns false.
+    /// Rolls up until a step is not full, `merged`, called after each step, returns false, or another process has moved the
+    /// watermark. `now` is noted as the time at which the rollups changed.
     ///
-    /// Aggregates on the calling thread, each step while the previous one is merged; only the merge
-    /// runs on the writing thread.
+    /// Steps are aggregated, and small ones merged with the stored rows, on the calling thread, each while the writer thread
+    /// writes the one before.
     ///
     /// # Errors
     /// When the file cannot be read or written; the steps before the failure remain done, and the
@@ -65,16 +65,15 @@ impl Compactor {
         self.pace.begin(now_us);
     }
 
-    /// Adapts the size of the next step to the last one, and returns how long to rest so that
-    /// senders' commits get through.
+    /// Adapts the size of the next step to be aggregated, and returns how long to rest so that senders' commits get through.
     ///
-    /// `load` is the senders' use of the writing thread since the start.
+    /// `load` is the senders' use of the writer thread since the process started.
     pub(crate) fn adapt(&mut self, step: StepDone, now_us: u64, load: SenderLoad) -> Duration {
         self.pace.step_done(step, now_us, load)
     }
 
-    /// Starts the merge on the writing thread; its result is false when the watermark has moved
-    /// since the step began.
+    /// Merges a small step with the stored rows, and starts the writing of any on the writer thread; its result is false
+    /// when the watermark has moved since the step began.
     fn merge(
         &self,
         gate: &dyn WriteGate,

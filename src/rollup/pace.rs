@@ -23,9 +23,9 @@ const HEADROOM: f64 = 1.5;
 const QUIET_US: u64 = 1_000_000;
 /// Time constant of the averages of record rate and writing-thread use, in microseconds.
 const AVERAGED_US: f64 = 1e6;
-/// Share of the time that the writing thread may be busy before the rests get longer.
+/// Share of the time that the writer thread may be busy before the rests get longer.
 const BUSY_SHARE: f64 = 0.7;
-/// Rest after a merge while the writing thread has spare time, in percent of the merge's duration.
+/// Rest after a merge while the writer thread has spare time, in percent of the merge's duration.
 const SHORT_REST_PERCENT: u64 = 50;
 /// Rest after a merge while it has none, in percent: senders get three quarters of the writing
 /// thread.
@@ -38,11 +38,11 @@ pub struct StepDone {
     pub rows: u32,
     /// Whether there may be more rows.
     pub is_full: bool,
-    /// Time that the merge occupied the writing thread, in microseconds.
+    /// Time that the merge occupied the writer thread, in microseconds.
     pub merge_us: u64,
 }
 
-/// The senders' use of the writing thread so far.
+/// The senders' use of the writer thread so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SenderLoad {
     /// Records received.
@@ -64,7 +64,7 @@ pub(super) struct CompactorPace {
     seen: SenderLoad,
     last_record_us: Option<u64>,
     records_per_us: f64,
-    /// The share of the time that the writing thread spends on commits and merges.
+    /// The share of the time that the writer thread spends on commits and merges.
     busy_share: f64,
 }
 

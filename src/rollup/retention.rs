@@ -11,14 +11,14 @@ use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Level, TimeRange, Timestamp};
 use crate::store::{DayRow, Store, WriteGate, Writer, pruned_flag};
 
-/// Target time that a step occupies the writing thread, in microseconds: senders wait meanwhile.
+/// Target time that a step occupies the writer thread, in microseconds: senders wait meanwhile.
 const STEP_US: u64 = 8_000;
 /// Rows deleted per transaction.
 const STEP_ROWS: RangeInclusive<u32> = 50..=2_000;
 /// Free pages returned to the file system per step.
 const STEP_PAGES: RangeInclusive<u32> = 16..=512;
 /// Rest after a step, as a multiple of its duration. The write-ahead log of the deletions is
-/// checkpointed meanwhile; otherwise it would grow until the writing thread must checkpoint it
+/// checkpointed meanwhile; otherwise it would grow until the writer thread must checkpoint it
 /// while senders wait.
 const REST_PER_STEP: u32 = 3;
 /// Longest rest.

@@ -163,7 +163,7 @@ impl<C> RollupSelect<'_, C> {
         let mut list = String::from("r.bucket_ms");
         keys.iter().for_each(|key| list.extend([", r.", key.column()]));
         columns.for_each(|name| list.extend([", r.", name.as_ref()]));
-        let buckets = self.range.width_ms() / self.level.width_ms();
+        let buckets = (self.range.width_ms() / self.level.width_ms()).max(1);
         let is_few = |ids: &&[i64]| buckets.saturating_mul(saturated(ids.len())) <= POINT_LOOKUPS;
         let first_ids = keys.first().and_then(|key| self.filter.ids(*key)).filter(is_few);
         let mut statement = match first_ids {
@@ -245,8 +245,8 @@ impl RawSelect<'_> {
         ids.iter().all(|id| *id > 1) && of_users_ms <= self.range.width_ms()
     }
 
-    /// Appends the index to use and the conditions. The tail after `after_seq` is read by `seq`, few users by the user
-    /// index, everything else by the time index. A unary plus keeps SQLite from using an index for a column.
+    /// Appends the index to use and the conditions. What came after `after_seq` is read by `seq`, few users by the user
+    /// index, everything else by the time index. A unary plus keeps SQLite from using another index for a column.
     fn conditions(&self, statement: &mut BoundSql) {
         let by_user = self.after_seq.is_none() && self.is_read_by_user();
         let (index, time) = match self.after_seq {
@@ -267,7 +267,8 @@ impl RawSelect<'_> {
             statement.push(" and seq > ?", [seq]);
         }
         if let Some(seq) = self.upto_seq {
-            statement.push(" and +seq <= ?", [seq]);
+            let column = if self.after_seq.is_some() { "seq" } else { "+seq" };
+            statement.push(&format!(" and {column} <= ?"), [seq]);
         }
         push_filter(statement, self.filter);
     }
@@ -337,4 +338,36 @@ pub(super) fn record_statement(
     push_filter(&mut statement, filter);
     statement.sql.push_str(" order by started_at_ms desc limit 1");
     statement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::store::Store;
+
+    #[test]
+    fn requests_between_two_arrivals_are_read_by_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = crate::Config::default().store;
+        config.path = directory.path().join("chat.db");
+        drop(Store::open(&config).unwrap());
+        let connection = rusqlite::Connection::open(&config.path).unwrap();
+        let range = TimeRange::new(Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(1));
+        let filter = &ResolvedFilter::default();
+        let plan = |after_seq, upto_seq| {
+            let select = RawSelect { range, after_seq, upto_seq, filter };
+            let statement = select.statement("seq");
+            let sql = format!("explain query plan {}", statement.sql);
+            let values = rusqlite::params_from_iter(statement.values);
+            connection.query_row(&sql, values, |row| row.get::<_, String>("detail")).unwrap()
+        };
+        let bounds = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+        assert!(plan(Some(1), Some(2)).contains(bounds), "{}", plan(Some(1), Some(2)));
+        let by_time = plan(None, Some(2));
+        assert!(
+            by_time.contains("requests__started_at_ms (started_at_ms>? AND started_at_ms<?)"),
+            "{by_time}"
+        );
+    }
 }

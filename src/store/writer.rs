@@ -82,7 +82,7 @@ pub trait WriteGate: Send + Sync {
 }
 
 impl dyn WriteGate + '_ {
-    /// Runs `work` on the writing thread and waits for its result.
+    /// Runs `work` on the writer thread and waits for its result.
     ///
     /// # Errors
     /// [`Error::Closed`] once the service is shutting down, and whatever `work` returns.
@@ -93,7 +93,7 @@ impl dyn WriteGate + '_ {
         self.start(work)?.wait()
     }
 
-    /// Like `write`, with the microseconds that the work kept the writing thread.
+    /// Like `write`, with the microseconds that the work kept the writer thread.
     ///
     /// # Errors
     /// As `write`.
@@ -123,7 +123,7 @@ impl dyn WriteGate + '_ {
     }
 }
 
-/// Work in flight on the writing thread.
+/// Work in flight on the writer thread.
 #[derive(Debug)]
 pub struct Writing<T> {
     outcome: Receiver<(Result<T>, u64)>,
@@ -138,12 +138,12 @@ impl<T> Writing<T> {
     /// Waits for the result.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the writing thread died, and whatever the work returned.
+    /// [`Error::Closed`] when the writer thread died, and whatever the work returned.
     pub fn wait(self) -> Result<T> {
         Ok(self.wait_timed()?.0)
     }
 
-    /// Waits for the result and the microseconds that the work kept the writing thread.
+    /// Waits for the result and the microseconds that the work kept the writer thread.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

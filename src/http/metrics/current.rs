@@ -61,6 +61,10 @@ pub(crate) struct CurrentBody {
     in_flight: u64,
     /// Percentiles are exact, not within 1 %.
     exact: bool,
+    /// The first instant from which all figures are complete, when retention has deleted rows that one needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    complete_from: Option<String>,
 }
 
 /// Numbers of requests over fixed windows, regardless of `window`.
@@ -191,6 +195,7 @@ impl CurrentBody {
             requests,
             in_flight,
             exact: current.exact,
+            complete_from: current.complete_from.map(|at| at.to_string()),
         }
     }
 }
@@ -233,6 +238,7 @@ mod tests {
             errors: Measures::default(),
             today_total_tokens: 4,
             exact: true,
+            complete_from: None,
         };
         let body = CurrentBody::new(&current, TimeWindow::Hour, 5);
         let body = serde_json::to_value(body).unwrap();

@@ -170,14 +170,15 @@ fn contexts_of(start_ns: u64, before: &TraceMemory) -> Vec<Interval> {
     contexts
 }
 
-/// Keeps one of nested model calls: the outer one, unless it contains several different ones and only sums them.
+/// Keeps one of nested model calls: the outer one, unless it contains several different successful calls, whose tokens it
+/// would count again.
 fn merge_nested(mut calls: Vec<Call>) -> Vec<Call> {
     let mut parents = parents_of(&calls);
     if parents.iter().all(Option::is_none) {
         return calls;
     }
     for member in members_of_cycles(&parents) {
-        // Spans inside each other are inside nothing.
+        // Calls that are each other's ancestors count as calls without a parent.
         if let (Some(call), Some(parent)) = (calls.get_mut(member), parents.get_mut(member)) {
             (call.parent_id, *parent) = (None, None);
         }
@@ -195,15 +196,34 @@ fn merge_nested(mut calls: Vec<Call>) -> Vec<Call> {
         .iter()
         .enumerate()
         .filter_map(|(child, parent)| parent.map(|parent| (parent, child)))
-        .filter(|(parent, child)| parent != child)
         .collect();
     // The innermost ones first, so that their values reach the outermost one.
     children.sort_by_key(|(parent, child)| (std::cmp::Reverse(depth(*child)), *parent, *child));
-    let mut calls: Vec<Option<Call>> = calls.into_iter().map(Some).collect();
+    let mut calls: Vec<Nested> = calls.into_iter().map(Nested::One).collect();
     for siblings in children.chunk_by(|(a, _), (b, _)| a == b) {
         merge_siblings(&mut calls, siblings);
     }
-    calls.into_iter().flatten().collect()
+    calls.into_iter().filter_map(Nested::one).collect()
+}
+
+/// A call while nested calls are merged.
+#[derive(Debug)]
+enum Nested {
+    /// The call, with the values of the calls inside it.
+    One(Call),
+    /// Merged into the call around it.
+    Merged,
+    /// Dropped, because it contains several different calls.
+    Several,
+}
+
+impl Nested {
+    fn one(self) -> Option<Call> {
+        match self {
+            Self::One(call) => Some(call),
+            Self::Merged | Self::Several => None,
+        }
+    }
 }
 
 /// Position of the parent of each call, if it is a call of the same kind.
@@ -222,7 +242,7 @@ fn parents_of(calls: &[Call]) -> Vec<Option<usize>> {
 
 /// The calls that are their own ancestors.
 fn members_of_cycles(parents: &[Option<usize>]) -> Vec<usize> {
-    // The walk that visited each call first; a walk that meets itself has found a cycle.
+    // The start of the walk that visited each call first; a walk that comes to a call of its own has found a cycle.
     let mut walks: Vec<Option<usize>> = vec![None; parents.len()];
     let mut members = Vec::new();
     for start in 0..parents.len() {
@@ -246,30 +266,35 @@ fn members_of_cycles(parents: &[Option<usize>]) -> Vec<usize> {
     members
 }
 
-fn merge_siblings(calls: &mut [Option<Call>], siblings: &[(usize, usize)]) {
+/// Merges the calls inside a call into it, or drops it if they are several different successful ones.
+fn merge_siblings(calls: &mut [Nested], siblings: &[(usize, usize)]) {
     let Some((parent, _)) = siblings.first().copied() else { return };
-    let responses: FxHashSet<String> = siblings
-        .iter()
-        .filter_map(|(_, child)| calls.get(*child)?.as_ref())
-        .filter(|call| call.is_success())
+    let inner = || siblings.iter().filter_map(|(_, child)| calls.get(*child));
+    let responses: FxHashSet<String> = inner()
+        .filter_map(|nested| match nested {
+            Nested::One(call) if call.is_success() => Some(call),
+            _ => None,
+        })
         .map(|call| match &call.response_id {
             Some(id) => id.to_string(),
             None => format!("{:?}", call.span_id),
         })
         .collect();
-    if responses.len() > 1 {
-        calls[parent] = None;
+    if responses.len() > 1 || inner().any(|nested| matches!(nested, Nested::Several)) {
+        calls[parent] = Nested::Several;
         return;
     }
     for (_, child) in siblings {
-        let inner = calls.get_mut(*child).and_then(Option::take);
-        if let (Some(inner), Some(Some(outer))) = (inner, calls.get_mut(parent)) {
+        let inner = calls.get_mut(*child).map(|call| std::mem::replace(call, Nested::Merged));
+        if let (Some(Nested::One(inner)), Some(Nested::One(outer))) = (inner, calls.get_mut(parent))
+        {
             outer.fill(inner);
         }
     }
 }
 
-/// Some instrumentations report only that a call failed; the HTTP request inside it has the status.
+/// Sets the HTTP status of failed calls from the span of the HTTP request inside them: some instrumentations report only
+/// that the call failed.
 fn add_http_statuses(calls: &mut [Call], nodes: &[SpanNode]) {
     if calls.iter().all(|call| call.is_success() || call.http_status.is_some()) {
         return;
@@ -286,7 +311,8 @@ fn add_http_statuses(calls: &mut [Call], nodes: &[SpanNode]) {
     }
 }
 
-/// Takes the total latency of a call from the outermost span of the same batch, if no other call is inside it.
+/// Raises the total latency of a model call to the duration of its outermost parent or server span of the same batch, if
+/// that contains no other model call.
 fn add_totals(calls: &mut [Call], nodes: &[SpanNode]) {
     let by_key: FxHashMap<SpanKey, &SpanNode> =
         nodes.iter().map(|node| ((node.trace_id, node.span_id), node)).collect();

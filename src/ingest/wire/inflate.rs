@@ -114,6 +114,21 @@ impl Inflater {
     /// # Errors
     /// If the data is damaged, the output is too large, or `sink` fails.
     pub fn push(&mut self, bytes: &[u8], sink: InflateSink<'_>) -> Result<(), BodyProblem> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = self.step(rest, sink)?;
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Decompresses as many of the next bytes as become at most one slice; returns their number, which is 0 while output of
+    /// earlier bytes is pending.
+    pub(super) fn step(
+        &mut self,
+        bytes: &[u8],
+        sink: InflateSink<'_>,
+    ) -> Result<usize, BodyProblem> {
         let mut output = LimitedOutput {
             inflated_bytes: &mut self.inflated_bytes,
             limit_bytes: self.limit_bytes,
@@ -121,14 +136,14 @@ impl Inflater {
         };
         let encoding = self.encoding;
         let result = match &mut self.decoder {
-            Inflate::Identity => output.pass(bytes),
+            Inflate::Identity => output.pass(bytes).map(|()| bytes.len()),
             Inflate::Gzip(gzip) => {
                 write_through(gzip.as_mut(), MultiGzDecoder::get_mut, bytes, encoding, &mut output)
             }
             Inflate::Deflate(zlib) => {
                 write_through(zlib.as_mut(), ZlibDecoder::get_mut, bytes, encoding, &mut output)
             }
-            Inflate::Zstd(zstd) => zstd.push(bytes, &mut output),
+            Inflate::Zstd(zstd) => zstd.step(bytes, &mut output),
             Inflate::Failed => Err(damaged(encoding)),
         };
         if result.is_err() {
@@ -161,8 +176,10 @@ impl Inflater {
                 output.pass(&std::mem::take(zlib.get_mut()))?;
                 finished.map_err(|_| cut_off())
             }
-            Inflate::Zstd(zstd) if zstd.is_complete => Ok(()),
-            Inflate::Zstd(_) => Err(cut_off()),
+            Inflate::Zstd(zstd) => {
+                zstd.flush(&mut output)?;
+                if zstd.is_complete { Ok(()) } else { Err(cut_off()) }
+            }
             Inflate::Failed => Err(damaged(self.encoding)),
         }
     }
@@ -192,28 +209,24 @@ impl LimitedOutput<'_> {
     }
 }
 
-/// Feeds a decoder that writes into a buffer, at most 32 KiB at each step.
+/// Feeds a decoder that writes into a buffer, at most 32 KiB; returns the number of bytes it took.
 fn write_through<D: Write>(
     decoder: &mut D,
     buffer: fn(&mut D) -> &mut Vec<u8>,
     bytes: &[u8],
     encoding: ContentEncoding,
     output: &mut LimitedOutput<'_>,
-) -> Result<(), BodyProblem> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let written = decoder.write(rest).map_err(|_| damaged(encoding))?;
-        let decoded = buffer(decoder);
-        output.pass(decoded)?;
-        decoded.clear();
-        if written == 0 {
-            let name = encoding.as_str();
-            let reason = format!("something follows the end of its {name} data");
-            return Err(BodyProblem::unreadable(reason));
-        }
-        rest = rest.get(written..).unwrap_or_default();
+) -> Result<usize, BodyProblem> {
+    let written = decoder.write(bytes).map_err(|_| damaged(encoding))?;
+    let decoded = buffer(decoder);
+    output.pass(decoded)?;
+    decoded.clear();
+    if written == 0 {
+        let name = encoding.as_str();
+        let reason = format!("something follows the end of its {name} data");
+        return Err(BodyProblem::unreadable(reason));
     }
-    Ok(())
+    Ok(written)
 }
 
 impl Zstd {
@@ -223,20 +236,23 @@ impl Zstd {
         Ok(Self { decoder, output: vec![0; OUTPUT_BYTES], is_complete: false })
     }
 
-    fn push(&mut self, bytes: &[u8], output: &mut LimitedOutput<'_>) -> Result<(), BodyProblem> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            loop {
-                let status = self
-                    .decoder
-                    .run_on_buffers(rest, &mut self.output)
-                    .map_err(|error| zstd_problem(&error))?;
-                self.is_complete = status.remaining == 0;
-                rest = rest.get(status.bytes_read..).unwrap_or_default();
-                output.pass(self.output.get(..status.bytes_written).unwrap_or_default())?;
-                if self.is_complete || status.bytes_written < self.output.len() {
-                    break;
-                }
+    fn step(&mut self, bytes: &[u8], output: &mut LimitedOutput<'_>) -> Result<usize, BodyProblem> {
+        let status = self
+            .decoder
+            .run_on_buffers(bytes, &mut self.output)
+            .map_err(|error| zstd_problem(&error))?;
+        self.is_complete = status.remaining == 0;
+        output.pass(self.output.get(..status.bytes_written).unwrap_or_default())?;
+        Ok(status.bytes_read)
+    }
+
+    /// Passes on what is still pending.
+    fn flush(&mut self, output: &mut LimitedOutput<'_>) -> Result<(), BodyProblem> {
+        while !self.is_complete {
+            let before = *output.inflated_bytes;
+            self.step(&[], output)?;
+            if *output.inflated_bytes == before {
+                break;
             }
         }
         Ok(())

@@ -1,15 +1,13 @@
-//! The decompressed bytes of a body, to read.
+//! A reader that decompresses a body, up to a limit.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::{BodyProblem, ContentEncoding, Inflater};
 
-/// Bytes decompressed at a time; at deflate's maximum ratio of 1,032 they become half a megabyte.
-const STEP_BYTES: usize = 512;
-
-/// Decompresses a reader, up to a limit.
+/// Decompresses a reader, up to a limit, in slices of at most 64 KiB.
 ///
-/// Its errors carry the [`BodyProblem`], which `BodyProblem::from(error)` returns.
+/// Errors of the limit and of the decompression carry a [`BodyProblem`], which `BodyProblem::from(error)` returns; those of
+/// the reader are returned unchanged.
 #[derive(Debug)]
 pub struct Inflated<R> {
     reader: R,
@@ -18,7 +16,7 @@ pub struct Inflated<R> {
 
 #[derive(Debug)]
 enum Decoding {
-    /// The bytes are those of the reader, which are not copied.
+    /// The reader's bytes are passed on without a copy.
     Plain { left_bytes: u64, limit_bytes: u64 },
     /// `inflater` is `None` after the end.
     Compressed { inflater: Option<Inflater>, inflated: Vec<u8>, next: usize },
@@ -44,7 +42,7 @@ impl<R: BufRead> Inflated<R> {
     }
 }
 
-/// Decompresses the next bytes into `inflated`, which is empty at the end only.
+/// Decompresses the next bytes into `inflated`, which stays empty only at the end.
 fn inflate(
     reader: &mut impl BufRead,
     inflater: &mut Option<Inflater>,
@@ -57,14 +55,14 @@ fn inflate(
             inflated.extend_from_slice(bytes);
             Ok(())
         };
-        let step = filled(reader)?;
-        let step = step.get(..step.len().min(STEP_BYTES)).unwrap_or_default();
-        let count = step.len();
-        if count > 0 {
-            decoder.push(step, &mut keep)?;
+        let bytes = filled(reader)?;
+        if bytes.is_empty() {
+            if let Some(decoder) = inflater.take() {
+                decoder.finish(&mut keep)?;
+            }
+        } else {
+            let count = decoder.step(bytes, &mut keep)?;
             reader.consume(count);
-        } else if let Some(decoder) = inflater.take() {
-            decoder.finish(&mut keep)?;
         }
     }
     Ok(())
@@ -72,12 +70,15 @@ fn inflate(
 
 /// The buffered bytes of a reader, filled if there are none; empty at the end. Interruptions are retried.
 pub(crate) fn filled(reader: &mut impl BufRead) -> io::Result<&[u8]> {
-    while let Err(error) = reader.fill_buf() {
-        if error.kind() != ErrorKind::Interrupted {
-            return Err(error);
+    loop {
+        match reader.fill_buf() {
+            Ok([]) => return Ok(&[]),
+            // The bytes stay buffered. Returned from here, they would be borrowed during the retries too.
+            Ok(_) => return reader.fill_buf(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    reader.fill_buf()
 }
 
 impl<R: BufRead> BufRead for Inflated<R> {
@@ -85,10 +86,11 @@ impl<R: BufRead> BufRead for Inflated<R> {
         match &mut self.decoding {
             Decoding::Plain { left_bytes, limit_bytes } => {
                 let bytes = filled(&mut self.reader)?;
-                if bytes.len() as u64 > *left_bytes {
+                if *left_bytes == 0 && !bytes.is_empty() {
                     return Err(BodyProblem::TooLarge { limit_bytes: *limit_bytes }.into());
                 }
-                Ok(bytes)
+                let left = usize::try_from(*left_bytes).unwrap_or(usize::MAX);
+                Ok(bytes.get(..left).unwrap_or(bytes))
             }
             Decoding::Compressed { inflater, inflated, next } => {
                 if *next == inflated.len() {
@@ -149,6 +151,25 @@ mod tests {
             assert!(read(length).unwrap() == plain, "{encoding:?}");
             let too_large = BodyProblem::TooLarge { limit_bytes: length - 1 };
             assert_eq!(read(length - 1).unwrap_err(), too_large, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_read_in_small_slices() {
+        let zeros = vec![0; 16 << 20];
+        let bombs = [
+            (ContentEncoding::Gzip, gzip(&zeros)),
+            (ContentEncoding::Zstd, zstd::encode_all(zeros.as_slice(), 1).unwrap()),
+        ];
+        for (encoding, bomb) in bombs {
+            let mut inflated = Inflated::new(bomb.as_slice(), encoding, u64::MAX).unwrap();
+            let (mut found, mut largest) = (0, 0);
+            while let count @ 1.. = inflated.fill_buf().unwrap().len() {
+                inflated.consume(count);
+                (found, largest) = (found + count, largest.max(count));
+            }
+            assert_eq!(found, zeros.len(), "{encoding:?}");
+            assert!(largest <= 128 << 10, "{encoding:?}: {largest}");
         }
     }
 

@@ -366,6 +366,27 @@ fn the_range_compared_with_says_from_when_on_it_is_complete() {
 }
 
 #[test]
+fn current_metrics_say_from_when_on_they_are_complete() {
+    const DAY_MS: i64 = 86_400_000;
+    let server = TestServer::start();
+    let now = server.service.now();
+    let started =
+        |at: chatgauge::model::Timestamp| json!({"started_at": at.to_string(), "provider": "p"});
+    server.ingest(&json!([started(now.plus_ms(-9 * DAY_MS)), started(now)]));
+    let today = now.floor_to(DAY_MS).to_string();
+    prune_before(&server, &today);
+    let current =
+        |query: &str| server.get(&format!("/api/metrics/current?window=month{query}")).json();
+    let by_provider = current("&provider=p");
+    assert_eq!(
+        (&by_provider["complete_from"], &by_provider["cache"]["misses"]),
+        (&json!(today), &json!(1))
+    );
+    let all = current("");
+    assert_eq!((all.get("complete_from"), &all["cache"]["misses"]), (None, &json!(2)));
+}
+
+#[test]
 fn every_comparison_is_with_the_same_range() {
     let server = server();
     for (range, start) in [

@@ -188,6 +188,19 @@ fn a_call_that_only_adds_up_several_others_is_dropped() {
     stored_of(&[request("a", &spans), request("a", &spans)], |rows| assert_eq!(ids(rows), [2, 3]));
 }
 
+/// At any depth, whatever else is inside.
+#[test]
+fn all_calls_around_several_others_are_dropped() {
+    let (outer, middle) = (span(1, 0, 0, 100, &[CHAT]), span(2, 1, 0, 90, &[CHAT]));
+    let inner = [span(3, 2, 0, 40, &[CHAT]), span(4, 2, 50, 90, &[CHAT])];
+    let beside = span(5, 1, 91, 99, &[CHAT]);
+    let spans = [&[outer, middle], &inner[..]].concat();
+    stored_of(&[request("a", &spans)], |rows| assert_eq!(ids(rows), [3, 4]));
+    stored_of(&[request("a", &[spans, vec![beside]].concat())], |rows| {
+        assert_eq!(ids(rows), [3, 4, 5]);
+    });
+}
+
 #[test]
 fn spans_that_repeat_tokens_of_others_are_never_counted() {
     let usage = ("gen_ai.usage.input_tokens", "240");

@@ -1,4 +1,4 @@
-//! `chatgauge sql`.
+//! `chatgauge sql`: runs one read-only statement and prints a table, CSV or NDJSON.
 
 use std::io::Write;
 
@@ -10,11 +10,8 @@ use super::table::{Cell, Table};
 use super::{open, print};
 use crate::csv_file::{self, CsvNotes};
 use crate::error::{Error, Result};
+use crate::query::SqlAnswer;
 use crate::store::{SqlLimits, Store};
-
-/// Hint for a truncated result.
-const MORE_ROWS: &str =
-    "there are more; narrow the statement or raise the limit with -o query.sql_max_rows=N";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +62,7 @@ impl SqlCommand {
     /// If the statement is invalid or not read-only, or the file cannot be read.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         if self.bom && self.format() != SqlFormat::Csv {
-            return Err(Error::invalid_config("--bom", "is for CSV; add --csv"));
+            return Err(Error::invalid_config("--bom", "applies to CSV only; use it with --csv"));
         }
         let config = self.config.load()?;
         let store = Store::open_read_only(&config.store)?;
@@ -77,7 +74,7 @@ impl SqlCommand {
             result.rows.into_iter().map(|row| row.into_iter().map(json).collect()).collect();
         print(out, &self.output(&result.columns, &rows, result.truncated))?;
         if result.truncated {
-            tracing::warn!("truncated after {} rows: {MORE_ROWS}", rows.len());
+            tracing::warn!("truncated after {} rows: {}", rows.len(), SqlAnswer::MORE_ROWS);
         }
         Ok(())
     }
@@ -95,7 +92,7 @@ impl SqlCommand {
         match self.format() {
             SqlFormat::Table => as_table(columns, rows),
             SqlFormat::Csv => {
-                let truncated = truncated.then(|| MORE_ROWS.to_owned());
+                let truncated = truncated.then(|| SqlAnswer::MORE_ROWS.to_owned());
                 let mut bytes = Vec::new();
                 // Writing to memory cannot fail, and every row has as many columns as the header.
                 let notes = CsvNotes { bom: self.bom, truncated };
@@ -120,9 +117,17 @@ fn as_table(columns: &[String], rows: &[Vec<Value>]) -> String {
     table.to_text()
 }
 
+/// One object per row. Of columns of one name, the second has `_2` appended, and so on: an object has each name once.
 fn as_ndjson(columns: &[String], rows: &[Vec<Value>]) -> String {
+    let mut names: Vec<String> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let numbered = (2..).map(|number| format!("{column}_{number}"));
+        let mut free =
+            std::iter::once(column.clone()).chain(numbered).filter(|name| !names.contains(name));
+        names.extend(free.next());
+    }
     let object = |row: &Vec<Value>| {
-        let members = columns.iter().cloned().zip(row.iter().cloned());
+        let members = names.iter().cloned().zip(row.iter().cloned());
         format!("{}\n", Value::Object(members.collect()))
     };
     rows.iter().map(object).collect()
@@ -161,5 +166,7 @@ mod tests {
             as_ndjson(&columns, &rows),
             "{\"model\":\"a,b\",\"requests\":12}\n{\"model\":null,\"requests\":7.5}\n"
         );
+        let same = ["a".to_owned(), "a".to_owned()];
+        assert_eq!(as_ndjson(&same, &[vec![json!(1), json!(2)]]), "{\"a\":1,\"a_2\":2}\n");
     }
 }
