@@ -122,20 +122,20 @@ impl Exchange<'_> {
         let headers = &self.parts.headers;
         let upload = upload::read(body, headers, injects, buffer_budget, max_bytes, silence).await;
         let read_us = self.now_us() - reading_us;
-        // A client that does not send its whole body has gone; dropping the recording records that.
         let provider = &self.upstream.config.provider;
-        let sent = match upload? {
-            Upload::Buffered(body, facts) => {
+        let sent = match upload {
+            Ok(Upload::Buffered(body, facts)) => {
                 recording.describe(&identity, &facts, has_space);
                 recording.sent(provider, facts.model.as_deref().unwrap_or_default());
                 self.send_buffered(body).await
             }
-            Upload::Streamed(body, facts) => {
+            Ok(Upload::Streamed(body, facts)) => {
                 recording.sent(provider, "");
                 let sent = self.send_streamed(body).await;
                 recording.describe(&identity, &facts.facts(), has_space);
                 sent
             }
+            Err(problem) => Err(UpstreamFailure::of_body(problem)),
         };
         match sent {
             Ok(head) => {

@@ -129,8 +129,11 @@ impl StreamedFacts {
 }
 
 /// Buffers a body of at most [`MAX_BUFFERED_BYTES`] if the memory budget permits; otherwise returns it as a stream that
-/// begins with the bytes already read. `max_bytes` limits a streamed body; `silence` is the idle timeout. With
-/// `adds_usage`, a buffered body is edited to request usage.
+/// begins with the bytes already read. `max_bytes` limits both; `silence` is the idle timeout. With `adds_usage`, a
+/// buffered body is edited to request usage.
+///
+/// # Errors
+/// If the body is too large, incomplete, or stops arriving.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
@@ -141,6 +144,7 @@ pub(super) async fn read(
 ) -> Result<Upload, GatewayProblem> {
     let mut observer = BodyObserver::new(headers, adds_usage);
     let mut buffered: Vec<Bytes> = Vec::new();
+    let mut left = max_bytes;
     let mut buffered_bytes = 0;
     let mut reserved: Option<OwnedSemaphorePermit> = None;
     let next = async |body: &mut Body| {
@@ -149,6 +153,7 @@ pub(super) async fn read(
     };
     while let Some(frame) = next(&mut body).await? {
         let Ok(bytes) = frame.map_err(|_| GatewayProblem::BAD_BODY)?.into_data() else { continue };
+        left = left.checked_sub(bytes.len() as u64).ok_or(GatewayProblem::TOO_LARGE)?;
         observer.push(&bytes);
         buffered_bytes += bytes.len();
         let has_memory = reserve_memory(buffer_budget, &mut reserved, bytes.len());
@@ -156,7 +161,6 @@ pub(super) async fn read(
         if buffered_bytes > MAX_BUFFERED_BYTES || !has_memory {
             observer.plain = None;
             let observer = StreamedFacts(Arc::new(Mutex::new(observer)));
-            let left = max_bytes.saturating_sub(buffered_bytes as u64);
             let body = UploadBody {
                 buffered: buffered.into_iter(),
                 observer: Some(observer.clone()),

@@ -151,16 +151,19 @@ impl UpstreamFailure {
         Self { problem, end: RequestEnd::Failed(kind, code) }
     }
 
+    /// Classifies a failure to read the client's body.
+    pub(super) fn of_body(problem: GatewayProblem) -> Self {
+        match problem {
+            GatewayProblem::TOO_LARGE => Self::failed(problem, ErrorType::Validation, problem.code),
+            // A client that does not send its whole body has gone.
+            _ => Self { problem, end: RequestEnd::ClientGone },
+        }
+    }
+
     /// Classifies a client error; `failure` is the reason why the body ended early.
     fn of(error: &ClientError, failure: Option<GatewayProblem>) -> Self {
-        match failure {
-            Some(GatewayProblem::TOO_LARGE) => {
-                let problem = GatewayProblem::TOO_LARGE;
-                return Self::failed(problem, ErrorType::Validation, problem.code);
-            }
-            // A client that does not send its whole body has gone.
-            Some(problem) => return Self { problem, end: RequestEnd::ClientGone },
-            None => {}
+        if let Some(problem) = failure {
+            return Self::of_body(problem);
         }
         let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
         if causes.any(|cause| cause.is::<Elapsed>()) {

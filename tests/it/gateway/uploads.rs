@@ -89,22 +89,57 @@ fn an_upstream_that_is_silent_after_a_long_question_is_too_slow() {
     assert_eq!(gateway.record().error_code.as_deref(), Some("first_byte_timeout"));
 }
 
-/// No length was told, so that it is found out on the way.
-#[test]
-fn a_question_that_turns_out_too_large_is_the_clients_fault() {
-    let upstream = Upstream::always(json(200, "{}"));
-    let gateway = TestGateway::with(upstream.address, |config| {
-        config.gateway.body_max_bytes = LONG_BYTES as u64;
-    });
-    for path in [CHAT, "/v1/files"] {
-        let mut slow = Slow::begin(&gateway, path);
-        slow.send(&vec![b'x'; LONG_BYTES]);
-        slow.send(b"y");
-        let answer = slow.answer();
-        assert_eq!(answer.status(), 413, "{path}: {}", answer.text());
-    }
+fn with_body_limit(upstream: &Upstream, max_bytes: usize) -> TestGateway {
+    TestGateway::with(upstream.address, |config| config.gateway.body_max_bytes = max_bytes as u64)
+}
+
+/// Sends a chunked request of one byte more than `max_bytes`.
+fn send_too_much(gateway: &TestGateway, path: &str, max_bytes: usize) {
+    let mut slow = Slow::begin(gateway, path);
+    slow.send(&vec![b'x'; max_bytes]);
+    slow.send(b"y");
+    let answer = slow.answer();
+    assert_eq!(answer.status(), 413, "{path}: {}", answer.text());
+}
+
+fn assert_recorded_as_too_large(gateway: &TestGateway) {
     wait_until(|| gateway.service.collector().stats().in_flight == 0);
     let record = gateway.record();
     assert_eq!(record.outcome, Outcome::Error(ErrorType::Validation));
     assert_eq!(record.error_code.as_deref(), Some("request_too_large"));
+}
+
+/// A chunked request has no `Content-Length`, so its size is known only once it has arrived.
+#[test]
+fn a_streamed_request_that_exceeds_the_limit_is_the_clients_fault() {
+    let upstream = Upstream::always(json(200, "{}"));
+    let gateway = with_body_limit(&upstream, LONG_BYTES);
+    for path in [CHAT, "/v1/files"] {
+        send_too_much(&gateway, path, LONG_BYTES);
+    }
+    assert_recorded_as_too_large(&gateway);
+}
+
+#[test]
+fn a_buffered_request_that_exceeds_the_limit_is_the_clients_fault() {
+    const MAX_BYTES: usize = 2_048;
+    let upstream = Upstream::always(json(200, "{}"));
+    let gateway = with_body_limit(&upstream, MAX_BYTES);
+    send_too_much(&gateway, CHAT, MAX_BYTES);
+    assert_recorded_as_too_large(&gateway);
+    assert!(upstream.seen.lock().unwrap().is_empty());
+    let mut fitting = Slow::begin(&gateway, CHAT);
+    fitting.send(&vec![b'x'; MAX_BYTES]);
+    fitting.send(b"");
+    assert_eq!(fitting.answer().status(), 200);
+}
+
+/// The chunk that ends buffering counts too.
+#[test]
+fn a_request_that_exceeds_the_limit_as_streaming_begins_is_the_clients_fault() {
+    const MAX_BYTES: usize = 8 << 20;
+    let upstream = Upstream::always(json(200, "{}"));
+    let gateway = with_body_limit(&upstream, MAX_BYTES);
+    send_too_much(&gateway, CHAT, MAX_BYTES);
+    assert_recorded_as_too_large(&gateway);
 }
