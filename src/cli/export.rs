@@ -10,12 +10,11 @@ use indicatif::ProgressBar;
 use rustc_hash::FxHashSet;
 
 use super::config::ConfigArgs;
-use super::import::TAGS;
 use super::open;
 use super::window::{FilterArgs, WindowArgs};
 use crate::csv_file::{self, guarded};
 use crate::error::{Error, Result};
-use crate::ingest::wire::{Field, FieldValue, each_field, write_json};
+use crate::ingest::wire::{Field, FieldValue, TAGS_FIELD, each_field, write_json};
 use crate::model::time::DAY_MS;
 use crate::model::{
     Clock, Filter, Name, RequestId, RequestRecord, Source, TimeRange, TimeWindow, Timestamp,
@@ -214,7 +213,7 @@ enum Exporter<W: Write> {
 }
 
 /// Columns of a CSV export after the record fields.
-const MORE_COLUMNS: [&str; 4] = [TAGS, "source", "outcome", "api_key"];
+const MORE_COLUMNS: [&str; 4] = [TAGS_FIELD, "source", "outcome", "api_key"];
 const COLUMNS: usize = Field::ALL.len() + MORE_COLUMNS.len();
 
 impl<W: Write> Exporter<W> {

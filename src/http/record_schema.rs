@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::ingest::wire::Field;
+use crate::ingest::wire::{Field, TAGS_FIELD, ValueType};
 use crate::model::ErrorType;
 use crate::model::spelling::Spelled as _;
 
@@ -49,7 +49,7 @@ impl PartialSchema for Record {
         let record = ObjectBuilder::new()
             .description(Some("One request. Every field is optional; `null` means unknown."))
             .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
-            .property("tags", tags);
+            .property(TAGS_FIELD, tags);
         let fields = Field::VALUES.iter();
         fields
             .fold(record, |record, (field, name, description)| {
@@ -65,40 +65,19 @@ impl ToSchema for Record {
     }
 }
 
-fn nullable<const N: usize>(types: [Type; N]) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::from_iter(types.into_iter().chain([Type::Null])))
-}
-
 fn of_field(field: Field) -> ObjectBuilder {
-    match field {
-        // RFC 3339, or milliseconds since 1970.
-        Field::StartedAt => nullable([Type::String, Type::Number]),
-        Field::ErrorType => nullable([Type::String])
-            .enum_values(Some(ErrorType::ALL.iter().map(|kind| Some(kind.as_str())).chain([None]))),
-        Field::TotalLatency
-        | Field::ContextLatency
-        | Field::LlmLatency
-        | Field::TimeToFirstToken
-        | Field::Cost => nullable([Type::Number]),
-        Field::PromptTokens
-        | Field::CompletionTokens
-        | Field::CachedPromptTokens
-        | Field::CacheWritePromptTokens
-        | Field::CacheWrite1hPromptTokens
-        | Field::ReasoningTokens
-        | Field::HttpStatus
-        | Field::Attempt => nullable([Type::Integer]),
-        Field::CacheHit | Field::Cancelled | Field::Streamed => nullable([Type::Boolean]),
-        Field::RequestId
-        | Field::User
-        | Field::Space
-        | Field::Session
-        | Field::Provider
-        | Field::Model
-        | Field::Operation
-        | Field::ErrorCode
-        | Field::FinishReason
-        | Field::ServiceTier
-        | Field::ProviderResponseId => nullable([Type::String]),
+    let types: &[Type] = match field.value_type() {
+        ValueType::Text => &[Type::String],
+        ValueType::Number => &[Type::Number],
+        ValueType::Integer => &[Type::Integer],
+        ValueType::Flag => &[Type::Boolean],
+        ValueType::Time => &[Type::String, Type::Number],
+    };
+    let types = types.iter().cloned().chain([Type::Null]);
+    let schema = ObjectBuilder::new().schema_type(SchemaType::from_iter(types));
+    if field != Field::ErrorType {
+        return schema;
     }
+    let words = ErrorType::ALL.iter().map(|kind| Some(kind.as_str()));
+    schema.enum_values(Some(words.chain([None])))
 }

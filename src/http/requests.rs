@@ -17,6 +17,7 @@ use super::params::{
 };
 use super::problem::Problem;
 use super::state::App;
+use crate::ingest::wire::TAGS_FIELD;
 use crate::model::measures::ratio;
 use crate::model::{
     Filter, LatencyKind, Name, Outcome, RequestId, RequestRecord, Source, TimeRange, Timestamp,
@@ -29,7 +30,7 @@ const MORE_REQUESTS: &str =
     "there are older ones; raise limit, follow the header Link, or use chatgauge export";
 
 /// Fields of a request that CSV does not have.
-const JSON_ONLY_FIELDS: [&str; 3] = ["cancelled", "provider_response_id", "tags"];
+const JSON_ONLY_FIELDS: [&str; 3] = ["cancelled", "provider_response_id", TAGS_FIELD];
 
 route_params! {
     /// Which requests, and how many.

@@ -3,10 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::csv_file::UNKNOWN;
-use crate::ingest::wire::{Field, RecordProblem};
-
-/// The name of the only object field; exports write it as one column after the others.
-pub(in crate::cli) const TAGS: &str = "tags";
+use crate::ingest::wire::{Field, RecordProblem, TAGS_FIELD, ValueType};
 
 /// The type of the cells of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +20,17 @@ pub(super) enum CellType {
     Object,
 }
 
+impl From<ValueType> for CellType {
+    fn from(value_type: ValueType) -> Self {
+        match value_type {
+            ValueType::Text => Self::Text,
+            ValueType::Number | ValueType::Integer => Self::Number,
+            ValueType::Flag => Self::Flag,
+            ValueType::Time => Self::Time,
+        }
+    }
+}
+
 /// A record field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MappedField {
@@ -34,33 +42,16 @@ pub(super) struct MappedField {
 
 /// The names of all fields.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    Field::ALL.iter().map(|field| field.as_str()).chain([TAGS])
+    Field::ALL.iter().map(|field| field.as_str()).chain([TAGS_FIELD])
 }
 
 /// The field with this name.
 pub(super) fn find(name: &str) -> Option<MappedField> {
-    if name == TAGS {
-        return Some(MappedField { name: TAGS, kind: CellType::Object });
+    if name == TAGS_FIELD {
+        return Some(MappedField { name: TAGS_FIELD, kind: CellType::Object });
     }
     let field = Field::parse(name)?;
-    let kind = match field {
-        Field::StartedAt => CellType::Time,
-        Field::CacheHit | Field::Cancelled | Field::Streamed => CellType::Flag,
-        Field::RequestId
-        | Field::User
-        | Field::Space
-        | Field::Session
-        | Field::Provider
-        | Field::Model
-        | Field::Operation
-        | Field::ErrorType
-        | Field::ErrorCode
-        | Field::FinishReason
-        | Field::ServiceTier
-        | Field::ProviderResponseId => CellType::Text,
-        _ => CellType::Number,
-    };
-    Some(MappedField { name: field.as_str(), kind })
+    Some(MappedField { name: field.as_str(), kind: field.value_type().into() })
 }
 
 /// Appends a cell as a JSON value of the field's type; numbers are multiplied by `scale`. Times are

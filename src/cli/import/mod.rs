@@ -32,7 +32,6 @@ use mapping::MappingRules;
 use rows::{CsvRows, NdjsonRows, RowReader};
 use sink::DatabaseSink;
 
-pub(super) use field::TAGS;
 pub use sink::RowSink;
 pub use summary::ImportSummary;
 pub(super) use time::TimeFormat;

@@ -4,7 +4,7 @@ use super::event::{LitellmEvent, Member};
 use crate::ingest::fault::{code_of, outcome_of};
 use crate::ingest::provider_name::provider_name;
 use crate::ingest::wire::{
-    Draft, Field, FieldCounts, LooseValue, RecordContext, RecordProblem, Scalar,
+    Draft, Field, FieldCounts, LooseValue, RecordContext, RecordProblem, Scalar, TAGS_FIELD,
 };
 use crate::model::record::limits;
 use crate::model::{CostSource, ErrorType, Outcome, RequestRecord, Timestamp};
@@ -33,7 +33,7 @@ impl LitellmEvent {
         let fields = sent.map(|field| (field.to_string(), serde_json::json!(draft.get(field))));
         let mut object: serde_json::Map<_, _> = fields.collect();
         if !self.tags.is_empty() {
-            object.insert("tags".to_owned(), serde_json::json!(self.tags));
+            object.insert(TAGS_FIELD.to_owned(), serde_json::json!(self.tags));
         }
         json.extend_from_slice(serde_json::Value::Object(object).to_string().as_bytes());
     }

@@ -8,7 +8,7 @@ use chrono::{Datelike, SecondsFormat, Timelike};
 use compact_str::format_compact;
 use serde::de::IgnoredAny;
 
-use super::Field;
+use super::{Field, TAGS_FIELD};
 use crate::model::{LatencyKind, Name, Outcome, RequestId, RequestRecord, Timestamp};
 use crate::privacy::session_name;
 
@@ -158,7 +158,7 @@ fn visit_outcome(
     // Omits tags that are not valid JSON, which would make the whole object invalid; only another program can have
     // stored them.
     let is_json = |tags: &&str| serde_json::from_str::<IgnoredAny>(tags).is_ok();
-    visit("tags", record.tags.as_deref().filter(is_json).map(FieldValue::Object));
+    visit(TAGS_FIELD, record.tags.as_deref().filter(is_json).map(FieldValue::Object));
 }
 
 fn text(name: Option<&Name>) -> Option<FieldValue<'_>> {

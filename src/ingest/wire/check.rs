@@ -14,6 +14,11 @@ use crate::privacy::{Pseudonymizer, is_label};
 /// Minimum time in the future, in Unix milliseconds, that is taken for one in a finer unit: the year 4969.
 const LOOKS_LIKE_MICROSECONDS: i64 = limits::EARLIEST_MS * 100;
 
+/// Reason of the rejection of an object such as `{"requests":[...]}`, which would otherwise be stored as a record without
+/// values.
+const FOREIGN: &str = "has none of a record's fields; send one record as an object, several as an array, or one on each \
+                       line (NDJSON)";
+
 /// What the rules depend on besides the record.
 #[derive(Clone, Debug)]
 pub struct RecordContext {
@@ -74,6 +79,9 @@ impl Draft<'_> {
         context: &RecordContext,
         counts: &mut FieldCounts,
     ) -> Result<RequestRecord, RecordProblem> {
+        if self.is_foreign {
+            return Err(RecordProblem::whole(FOREIGN));
+        }
         let mut check = RecordCheck { draft: &self, context, counts };
         let (request_id, started_at, dated_on_arrival) = check.identity()?;
         let mut record = RequestRecord::new(request_id, started_at, context.source);

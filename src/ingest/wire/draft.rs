@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::tags::{BorrowedKey, Tags};
+use super::tags::{BorrowedKey, TAGS_FIELD, Tags};
 use super::{FieldCounts, RecordProblem, Scalar};
 use crate::model::spelling::spelled_enum;
 
@@ -74,10 +74,58 @@ spelled_enum! {
 }
 
 impl Field {
+    /// The type of its values.
+    pub(crate) const fn value_type(self) -> ValueType {
+        match self {
+            Self::StartedAt => ValueType::Time,
+            Self::TotalLatency
+            | Self::ContextLatency
+            | Self::LlmLatency
+            | Self::TimeToFirstToken
+            | Self::Cost => ValueType::Number,
+            Self::PromptTokens
+            | Self::CompletionTokens
+            | Self::CachedPromptTokens
+            | Self::CacheWritePromptTokens
+            | Self::CacheWrite1hPromptTokens
+            | Self::ReasoningTokens
+            | Self::HttpStatus
+            | Self::Attempt => ValueType::Integer,
+            Self::CacheHit | Self::Cancelled | Self::Streamed => ValueType::Flag,
+            Self::RequestId
+            | Self::User
+            | Self::Space
+            | Self::Session
+            | Self::Provider
+            | Self::Model
+            | Self::Operation
+            | Self::ErrorType
+            | Self::ErrorCode
+            | Self::FinishReason
+            | Self::ServiceTier
+            | Self::ProviderResponseId => ValueType::Text,
+        }
+    }
+
     /// A problem with the value of this field.
     pub(crate) fn problem(self, reason: impl Into<String>) -> RecordProblem {
         RecordProblem::new(self.as_str(), reason)
     }
+}
+
+/// The type of the values of a field; each field may also be `null`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueType {
+    /// A string.
+    Text,
+    /// A number.
+    Number,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Flag,
+    /// An RFC 3339 string, or milliseconds since 1970 as a number.
+    Time,
 }
 
 /// A record as it was sent; [`check`](Draft::check) validates it as a
@@ -88,6 +136,8 @@ impl Field {
 pub struct Draft<'a> {
     values: [Scalar<'a>; Field::ALL.len()],
     pub(super) tags: Tags<'a>,
+    /// The object has fields, but none of a record and none named like content.
+    pub(super) is_foreign: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -178,25 +228,33 @@ impl<'de> Visitor<'de> for DraftVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut draft = Draft::default();
+        let (mut is_empty, mut is_record) = (true, false);
         while let Some(BorrowedKey(key)) = map.next_key()? {
+            is_empty = false;
             *self.field = Field::parse(&key);
             if let Some(field) = *self.field {
                 draft.set(field, map.next_value::<Scalar<'de>>()?);
                 *self.field = None;
+                is_record = true;
                 continue;
             }
-            match &*key {
-                "tags" => draft.tags = map.next_value()?,
+            is_record |= match &*key {
+                TAGS_FIELD => {
+                    draft.tags = map.next_value()?;
+                    true
+                }
                 // Exported records have these members, which follow from the route and the other fields.
                 "source" | "outcome" | "api_key" => {
                     map.next_value::<IgnoredAny>()?;
+                    true
                 }
                 name => {
                     map.next_value::<IgnoredAny>()?;
-                    self.counts.unknown(name);
+                    self.counts.unknown(name)
                 }
-            }
+            };
         }
+        draft.is_foreign = !is_empty && !is_record;
         Ok(draft)
     }
 }

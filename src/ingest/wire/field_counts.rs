@@ -20,11 +20,12 @@ pub struct FieldCounts {
 }
 
 impl FieldCounts {
-    /// Counts a field that is not in the contract, as content if its name says so.
-    pub fn unknown(&mut self, name: &str) {
-        let counts =
-            if is_content_field(name) { &mut self.dropped_content } else { &mut self.ignored };
+    /// Counts a field that is not in the contract, as content if its name says so; returns whether it does.
+    pub fn unknown(&mut self, name: &str) -> bool {
+        let is_content = is_content_field(name);
+        let counts = if is_content { &mut self.dropped_content } else { &mut self.ignored };
         add(counts, shown(name));
+        is_content
     }
 
     /// Counts a value that was dropped because it may be content.

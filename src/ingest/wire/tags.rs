@@ -12,7 +12,8 @@ use crate::model::Name;
 use crate::model::record::limits;
 use crate::privacy::{Pseudonymizer, is_label, is_tag_key};
 
-const FIELD: &str = "tags";
+/// Name of the field.
+pub(crate) const TAGS_FIELD: &str = "tags";
 /// Maximum number of tags of one record that are looked at; more are dropped unread.
 const LOOKED_AT_MAX: usize = 64;
 
@@ -42,7 +43,7 @@ impl Tags<'_> {
         match self {
             Self::Absent => Ok(None),
             Self::Other => Err(RecordProblem::new(
-                FIELD,
+                TAGS_FIELD,
                 "must be an object of short strings, numbers and booleans, or an array of short strings",
             )),
             Self::Object(pairs, more) => Ok(object(pairs, more, pseudonymizer, counts)),
@@ -68,10 +69,10 @@ fn object(
         match (value, kept.iter_mut().find(|(known, _)| known == key)) {
             (Some(value), Some((_, known))) => *known = value,
             (Some(value), None) if has_room => kept.push((Name::new(key), value)),
-            _ => counts.dropped(FIELD),
+            _ => counts.dropped(TAGS_FIELD),
         }
     }
-    (0..more).for_each(|_| counts.dropped(FIELD));
+    (0..more).for_each(|_| counts.dropped(TAGS_FIELD));
     kept.sort_unstable();
     let entries = kept.iter().map(|(key, value)| format!("\"{key}\":{value}"));
     joined(entries, '{', '}')
@@ -93,10 +94,10 @@ fn list(
         match text {
             Some(text) if kept.contains(&text) => {}
             Some(text) if kept.len() < limits::TAGS => kept.push(text),
-            _ => counts.dropped(FIELD),
+            _ => counts.dropped(TAGS_FIELD),
         }
     }
-    (0..more).for_each(|_| counts.dropped(FIELD));
+    (0..more).for_each(|_| counts.dropped(TAGS_FIELD));
     kept.sort_unstable();
     joined(kept.iter().map(Name::to_string), '[', ']')
 }

@@ -66,6 +66,29 @@ fn a_batch_is_answered_record_by_record() {
 }
 
 #[test]
+fn records_inside_another_object_are_rejected_and_counted() {
+    let server = TestServer::start();
+    let wrapped = json!({"requests": [{"model": "m"}, {"model": "n"}]});
+    let answer = server.post_json("/api/requests", &wrapped);
+    let report = answer.json();
+    assert_eq!((answer.status, &report["accepted"]), (422, &json!(0)), "{report}");
+    let rejected = &report["rejected"][0];
+    assert_eq!((&rejected["index"], &rejected["field"]), (&json!(0), &json!("(record)")));
+    let reason = rejected["reason"].as_str().unwrap();
+    assert!(reason.contains("array") && reason.contains("NDJSON"), "{reason}");
+    assert_eq!(report["ignored_fields"], json!({"requests": 1}));
+    let lines = b"{\"requests\":[]}\n{}\n{\"requests\":[],\"model\":\"m\"}\n{\"rows\":1}{\"model\":\"n\"}\n";
+    let report = server.post("/api/requests", &[NDJSON], lines).json();
+    assert_eq!(report["accepted"], 3, "{report}");
+    assert_eq!(
+        (&report["rejected"][0]["index"], &report["rejected"][1]["index"]),
+        (&json!(0), &json!(3))
+    );
+    let status = server.get("/api/status").json();
+    assert_eq!(status["ingest"]["rejected_total"], 3, "{status}");
+}
+
+#[test]
 fn lines_and_compressed_bodies_are_read() {
     let server = TestServer::start();
     let lines = b"{\"request_id\":\"a\"}\n{\"request_id\":\"b\"}\n";

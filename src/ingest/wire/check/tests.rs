@@ -38,6 +38,18 @@ fn an_empty_record_is_dated_on_arrival_with_a_fresh_identity() {
 }
 
 #[test]
+fn an_object_with_fields_but_none_of_a_record_is_rejected() {
+    for json in [r#"{"requests":[{"model":"m"}]}"#, r#"{"data":{}}"#, r#"{"a":1,"b":null}"#] {
+        assert_rejected(json, "(record)", "send one record as an object, several as an array");
+    }
+    let (_, counts) = check(r#"{"requests":[{"model":"m"}]}"#);
+    assert_eq!(counts.ignored, [("requests".to_owned(), 1)].into());
+    for known in ["model", "tags", "source", "outcome", "api_key", "messages"] {
+        accepted(&format!(r#"{{"requests":[],"{known}":null}}"#));
+    }
+}
+
+#[test]
 fn the_start_is_sent_or_in_the_id_or_the_arrival() {
     let ms = |json: &str| {
         let record = accepted(json);
