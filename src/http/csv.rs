@@ -27,8 +27,10 @@ impl CsvTable {
 
     /// A table of members of objects; a missing member is null.
     pub(crate) fn of_objects(columns: &[impl AsRef<str>], objects: Vec<Value>) -> Self {
-        let row =
-            |object: Value| columns.iter().map(|name| object[name.as_ref()].clone()).collect();
+        let row = |mut object: Value| {
+            let mut cell = |name: &str| object.get_mut(name).map(Value::take).unwrap_or_default();
+            columns.iter().map(|name| cell(name.as_ref())).collect()
+        };
         Self::new(columns, objects.into_iter().map(row).collect())
     }
 }

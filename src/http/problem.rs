@@ -12,7 +12,8 @@ use crate::error::{Error, StorageErrorKind};
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 const TYPE_PREFIX: &str = "urn:chatgauge:problem:";
 
-/// Declares the kinds of problems: the last part of their `type`, their `title` and their status.
+/// Declares [`ProblemKind`]. `NotFound = "not-found", "Not found", NOT_FOUND;` is a kind with the `type`
+/// `urn:chatgauge:problem:not-found`, the `title` "Not found" and the status 404.
 macro_rules! problem_kinds {
     ($($kind:ident = $slug:literal, $title:literal, $status:ident;)+) => {
         /// The kind of a problem; its type, title and status are stable.
@@ -23,7 +24,7 @@ macro_rules! problem_kinds {
             #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            /// Last part of the `type`, `title` and status.
+            /// The `type` after [`TYPE_PREFIX`], the `title`, and the status.
             const fn facts(self) -> (&'static str, &'static str, StatusCode) {
                 match self { $(Self::$kind => ($slug, $title, StatusCode::$status),)+ }
             }

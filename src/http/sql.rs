@@ -21,7 +21,7 @@ use crate::model::measures::as_f64;
 use crate::query::{SqlAnswer, SqlValue};
 
 /// Maximum length of a statement in the audit trail, in bytes.
-const AUDITED_CHARS: usize = 200;
+const AUDITED_BYTES: usize = 200;
 
 route_params! {
     /// Statement and format of the result.
@@ -137,12 +137,12 @@ async fn run(
     Ok(Json(RowsBody { columns, rows: result.rows, truncated, elapsed_ms }).into_response())
 }
 
-/// The statement without the text between quotes, on one line and truncated.
+/// The statement without the text between quotes, on one line, truncated to [`AUDITED_BYTES`].
 fn shape(statement: &str) -> String {
     let mut shape = String::new();
     let mut quote = None;
     for c in statement.chars() {
-        if shape.len() >= AUDITED_CHARS {
+        if shape.len() >= AUDITED_BYTES {
             break;
         }
         match quote {
@@ -159,6 +159,8 @@ fn shape(statement: &str) -> String {
             None => shape.push(c),
         }
     }
+    // The last character may have crossed the limit.
+    shape.truncate(shape.floor_char_boundary(AUDITED_BYTES));
     shape
 }
 
@@ -173,7 +175,14 @@ mod tests {
         assert_eq!(shape(text), expected);
         assert_eq!(shape("select 'it''s'"), "select '?''?'");
         assert_eq!(shape("select 'open"), "select '");
-        assert!(shape(&"x".repeat(1_000)).len() <= AUDITED_CHARS);
+    }
+
+    #[test]
+    fn a_long_statement_is_truncated_between_characters() {
+        assert_eq!(shape(&"x".repeat(1_000)), "x".repeat(AUDITED_BYTES));
+        // 199 bytes and the first of two bytes of the next character.
+        assert_eq!(shape(&format!("x{}", "é".repeat(1_000))), format!("x{}", "é".repeat(99)));
+        assert_eq!(shape(&format!("{}''", "x".repeat(198))), format!("{}'?", "x".repeat(198)));
     }
 
     #[test]

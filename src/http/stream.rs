@@ -49,7 +49,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 words! {
     /// A topic of a stream.
-    TopicName(&'static str), ["requests", "alerts"], std::convert::identity;
+    TopicName(&'static str) in ["requests", "alerts"], std::convert::identity;
 }
 
 /// The topics of a stream.

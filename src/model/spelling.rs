@@ -11,43 +11,43 @@ pub(crate) trait Spelled: Copy + PartialEq + 'static {
 /// `Median = "median" | "p50"` adds a spelling that is only parsed. `Server = 4 => "server"` for every variant adds
 /// `code` and `from_code`, the number in the database.
 macro_rules! spelled_enum {
-    ($(#[$($meta:tt)*])* pub enum $name:ident {
+    ($(#[$($meta:tt)*])* $vis:vis enum $name:ident {
         $($(#[$($attribute:tt)*])* $variant:ident = $code:literal => $text:literal,)+
     }) => {
         $crate::model::spelling::spelled_enum! {
-            $(#[$($meta)*])* pub enum $name { $($(#[$($attribute)*])* $variant = $text,)+ }
+            $(#[$($meta)*])* $vis enum $name { $($(#[$($attribute)*])* $variant = $text,)+ }
         }
 
         impl $name {
             /// The code in the database.
-            pub const fn code(self) -> i64 {
+            $vis const fn code(self) -> i64 {
                 match self { $(Self::$variant => $code,)+ }
             }
 
             /// The value with this code in the database.
-            pub const fn from_code(code: i64) -> Option<Self> {
+            $vis const fn from_code(code: i64) -> Option<Self> {
                 match code { $($code => Some(Self::$variant),)+ _ => None }
             }
         }
     };
-    ($(#[$($meta:tt)*])* pub enum $name:ident {
+    ($(#[$($meta:tt)*])* $vis:vis enum $name:ident {
         $($(#[$($attribute:tt)*])* $variant:ident = $text:literal $(| $alias:literal)*,)+
     }) => {
         $(#[$($meta)*])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$($attribute)*])* $variant,)+ }
+        $vis enum $name { $($(#[$($attribute)*])* $variant,)+ }
 
         impl $name {
             /// Every value, in the order of declaration.
-            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+            $vis const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
 
             /// The spelling in the API, the configuration and the database.
-            pub const fn as_str(self) -> &'static str {
+            $vis const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
 
             /// The value with this spelling.
-            pub fn parse(text: &str) -> Option<Self> {
+            $vis fn parse(text: &str) -> Option<Self> {
                 match text { $($text $(| $alias)* => Some(Self::$variant),)+ _ => None }
             }
         }

@@ -32,7 +32,7 @@ const NOTE_CHARS_MAX: usize = 500;
 
 words! {
     /// State of an incident.
-    IncidentState(&'static str), ["open", "firing", "recovering", "flapping", "resolved"], std::convert::identity;
+    IncidentState(&'static str) in ["open", "firing", "recovering", "flapping", "resolved"], std::convert::identity;
 }
 
 /// Which incidents.

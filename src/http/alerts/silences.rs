@@ -25,7 +25,7 @@ const PATTERN_BYTES_MAX: usize = 256;
 
 words! {
     /// Filter by state; `current` (the default) selects active and pending silences.
-    SilenceState(&'static str), ["current", "expired"], std::convert::identity;
+    SilenceState(&'static str) in ["current", "expired"], std::convert::identity;
 }
 
 /// Query parameters of the list.

@@ -58,7 +58,7 @@ impl UploadLimits {
         Self { bodies: ConcurrencyLimit::new(CONCURRENT_BODIES, "uploads"), decoders, clock }
     }
 
-    /// The bytes of a body that contains no records.
+    /// The bytes of a body, read within `limits`. Takes no permit: only [`read`] limits the number of bodies.
     pub(crate) fn bytes(&self, body: Body, limits: BodyLimits) -> BodyBytes {
         BodyBytes::new(body, limits.sent_bytes_max, limits.silence_max, &self.clock)
     }

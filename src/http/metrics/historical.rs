@@ -159,11 +159,16 @@ struct HistoryView {
 type Figures = (Option<Vec<DataPoint>>, Option<Vec<SeriesBody>>);
 
 impl HistoryView {
-    fn points(&self, boundaries: &[Timestamp], buckets: &[Measures]) -> Vec<DataPoint> {
-        let ends = boundaries.get(1..).unwrap_or_default();
-        let rows = self.zone.starts(boundaries).into_iter().zip(ends).zip(buckets);
-        rows.map(|((timestamp, end), measures)| DataPoint {
-            timestamp,
+    /// One point for each bucket; `starts` are the formatted starts of the buckets and `ends` their ends.
+    fn points(
+        &self,
+        starts: &[String],
+        ends: &[Timestamp],
+        buckets: &[Measures],
+    ) -> Vec<DataPoint> {
+        let rows = starts.iter().zip(ends).zip(buckets);
+        rows.map(|((start, end), measures)| DataPoint {
+            timestamp: start.clone(),
             value: measures.value(self.metric, self.stat),
             count: measures.samples(self.metric),
             incomplete: *end > self.now,
@@ -172,16 +177,19 @@ impl HistoryView {
     }
 
     fn figures(&self, query: &query::Query, result: &QueryResult) -> Figures {
+        // Formatting a local time costs more than copying it to each series.
+        let starts = self.zone.starts(&result.boundaries);
+        let ends = result.boundaries.get(1..).unwrap_or_default();
         if query.group_by.is_empty() {
             let buckets = result.series.first().map_or(&[][..], |series| &series.buckets);
-            return (Some(self.points(&result.boundaries, buckets)), None);
+            return (Some(self.points(&starts, ends, buckets)), None);
         }
         let series = result.series.iter().map(|series| {
             let names = query.group_by.iter().zip(&series.group);
             let group = names
                 .map(|(dimension, name)| (dimension.as_str().to_owned(), name.clone().into()))
                 .collect();
-            SeriesBody { group, data_points: self.points(&result.boundaries, &series.buckets) }
+            SeriesBody { group, data_points: self.points(&starts, ends, &series.buckets) }
         });
         (None, Some(series.collect()))
     }

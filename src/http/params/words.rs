@@ -4,33 +4,14 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::http::problem::Problem;
+use crate::model::spelling::spelled_enum;
 use crate::model::{
     Aggregation, Dimension, ErrorType, LatencyKind, MetricType, Outcome, Source, Stat, TimeWindow,
 };
 
-/// Declares an enum and the API spelling of each value.
-macro_rules! api_enum {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name { $($(#[$doc])* $variant,)+ }
-
-        impl $name {
-            /// Every value.
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The spelling in the API.
-            pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-pub(crate) use api_enum;
-
-api_enum! {
+spelled_enum! {
     /// The range that a query's range is compared with.
-    Compare {
+    pub(crate) enum Compare {
         /// The preceding range of the same calendar length.
         Previous = "previous",
         /// The range between the same local times, seven days earlier.
@@ -41,24 +22,30 @@ api_enum! {
 /// Declares newtypes of parameters. Each deserialises one value of a list from its spelling, and lists all spellings in
 /// its OpenAPI schema.
 ///
-/// `also` is a parser of further spellings (aliases), which the schema omits; `default` implements [`Default`].
+/// The list is every value of an enum declared by `spelled_enum!`, which may have aliases that the schema omits. After
+/// `in` it is another list, with a function that spells its values. `default` implements [`Default`].
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident($value:ty), $all:expr, $spell:expr $(, also $also:expr)? $(, default $default:expr)?;)+) => {$(
+    (@parse $text:expr, $value:ty) => { <$value>::parse($text) };
+    (@parse $text:expr, $value:ty, $all:expr, $spell:expr) => {
+        $all.iter().copied().find(|value| $spell(*value) == $text)
+    };
+    (@spellings $value:ty) => { <$value>::ALL.map(<$value>::as_str).to_vec() };
+    (@spellings $value:ty, $all:expr, $spell:expr) => { $all.iter().copied().map($spell).collect() };
+    ($($(#[$doc:meta])* $name:ident($value:ty) $(in $all:expr, $spell:expr)? $(, default $default:expr)?;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) struct $name(pub(crate) $value);
 
         impl $name {
             fn words() -> Vec<&'static str> {
-                $all.iter().copied().map($spell).collect()
+                $crate::http::params::words!(@spellings $value $(, $all, $spell)?)
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <String as serde::Deserialize>::deserialize(deserializer)?;
-                let value = $all.iter().copied().find(|value| $spell(*value) == text);
-                $(let value = value.or_else(|| $also(&text));)?
+                let value = $crate::http::params::words!(@parse &text, $value $(, $all, $spell)?);
                 let refusal = || $crate::http::params::words::must_be(&Self::words());
                 value.map(Self).ok_or_else(|| serde::de::Error::custom(refusal()))
             }
@@ -66,7 +53,7 @@ macro_rules! words {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                let default: Option<&str> = None$(.or(Some($spell($default))))?;
+                let default: Option<&str> = None$(.or(Some(<$value>::as_str($default))))?;
                 $crate::http::params::words::schema(Self::words(), default)
             }
         }
@@ -84,31 +71,31 @@ pub(crate) use words;
 
 words! {
     /// A metric.
-    MetricName(MetricType), MetricType::ALL, MetricType::as_str;
+    MetricName(MetricType);
     /// A metric to order or break down by; the request rate by default.
-    SortName(MetricType), MetricType::ALL, MetricType::as_str, default MetricType::RequestRate;
+    SortName(MetricType), default MetricType::RequestRate;
     /// A latency; the total latency by default.
-    LatencyName(LatencyKind), LatencyKind::ALL, LatencyKind::as_str, default LatencyKind::Total;
+    LatencyName(LatencyKind), default LatencyKind::Total;
     /// A statistic over latencies; the average by default.
-    StatName(Stat), Stat::ALL, Stat::as_str, also Stat::parse, default Stat::Average;
+    StatName(Stat), default Stat::Average;
     /// A width of buckets.
-    AggregationName(Aggregation), Aggregation::ALL, Aggregation::as_str;
+    AggregationName(Aggregation);
     /// A dimension.
-    DimensionName(Dimension), Dimension::ALL, Dimension::as_str;
+    DimensionName(Dimension);
     /// A rolling window; an hour by default.
-    WindowName(TimeWindow), TimeWindow::ALL, TimeWindow::as_str, default TimeWindow::Hour;
+    WindowName(TimeWindow), default TimeWindow::Hour;
     /// A type of error.
-    ErrorTypeName(ErrorType), ErrorType::ALL, ErrorType::as_str;
+    ErrorTypeName(ErrorType);
     /// A kind of outcome.
-    OutcomeName(&'static str), Outcome::KINDS, std::convert::identity;
+    OutcomeName(&'static str) in Outcome::KINDS, std::convert::identity;
     /// The source of a record.
-    SourceName(Source), Source::ALL, Source::as_str;
+    SourceName(Source);
     /// The range that a query of historical metrics is compared with.
-    HistoricalCompare(Compare), [Compare::Previous], Compare::as_str;
+    HistoricalCompare(Compare) in [Compare::Previous], Compare::as_str;
     /// The range that a dashboard is compared with.
-    DashboardCompare(Compare), Compare::ALL, Compare::as_str;
+    DashboardCompare(Compare);
     /// The format of a response.
-    FormatName(&'static str), ["json", "csv"], std::convert::identity;
+    FormatName(&'static str) in ["json", "csv"], std::convert::identity;
 }
 
 impl StatName {

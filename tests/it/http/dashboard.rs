@@ -272,6 +272,42 @@ fn csv_is_one_table_and_safe_for_spreadsheets() {
     assert_eq!(server.get("/api/sql?format=csv&sql=select%201%20as%20one").body, b"one\n1\n");
 }
 
+/// The cells of one column of a part's CSV, as numbers.
+fn csv_column(server: &TestServer, part: &str, name: &str) -> Vec<Option<f64>> {
+    let body = server.get(&format!("/api/metrics/dashboard?{RANGE}&part={part}&format=csv")).body;
+    let mut reader = csv::Reader::from_reader(body.as_slice());
+    let at = reader.headers().unwrap().iter().position(|column| column == name).unwrap();
+    reader.records().map(|row| row.unwrap()[at].parse().ok()).collect()
+}
+
+#[test]
+fn csv_of_each_part_has_the_figures_of_the_json() {
+    let server = server();
+    let json = server.get(&format!("/api/metrics/dashboard?{RANGE}")).json();
+    for (part, column, pointer) in [
+        ("requests", "requests", "/requests/count"),
+        ("requests", "per_minute", "/requests/per_minute"),
+        ("latency", "time_to_first_token_p99_ms", "/latency/time_to_first_token/p99_ms"),
+        ("share", "llm_ms", "/share/llm_ms"),
+        ("errors", "timeout", "/errors/0/count"),
+        ("tokens", "completion", "/tokens/completion"),
+    ] {
+        let list = json.pointer(pointer).unwrap().as_array().unwrap();
+        let expected: Vec<_> = list.iter().map(Value::as_f64).collect();
+        assert_eq!(csv_column(&server, part, column), expected, "{pointer}");
+    }
+    let heatmap = &json["heatmap"];
+    let bound = heatmap["bounds_ms"].as_array().unwrap().last().unwrap().as_f64().unwrap();
+    let counts = heatmap["counts"].as_array().unwrap().iter();
+    let last: Vec<_> = counts.map(|row| row.as_array().unwrap().last().unwrap().as_f64()).collect();
+    assert_eq!(csv_column(&server, "heatmap", &format!("up_to_{bound:.0}_ms")), last);
+    assert_eq!(csv_column(&server, "cost", "requests"), [Some(80.0)]);
+    assert_eq!(
+        csv_column(&server, "tiles", "value")[0],
+        json["tiles"]["requests"]["value"].as_f64()
+    );
+}
+
 #[test]
 fn csv_that_lacks_rows_says_so_to_programs_and_to_people() {
     let server = TestServer::with(|config| config.query.sql_max_rows = 3);

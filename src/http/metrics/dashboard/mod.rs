@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
+use crate::csv_file::CsvNotes;
 use crate::http::auth::Principal;
 use crate::http::csv;
 use crate::http::openapi::ReadProblems;
@@ -25,7 +26,7 @@ use crate::http::problem::Problem;
 use crate::http::state::{App, AppState};
 use crate::model::{Dimension, LatencyKind, TimeRange};
 use crate::query::{DashboardQuery, TopQuery};
-use body::{ContentBody, DashboardBody};
+use body::{ContentBody, DashboardBody, StampBody};
 use make::DashboardView;
 use part::DashboardPart;
 
@@ -36,9 +37,9 @@ const TAG_BYTES: usize = 12;
 
 words! {
     /// A part of a dashboard.
-    PartName(DashboardPart), DashboardPart::ALL, DashboardPart::as_str;
+    PartName(DashboardPart);
     /// The dimension of the table; models unless another is named.
-    TopName(Dimension), Dimension::ALL, Dimension::as_str, default Dimension::Model;
+    TopName(Dimension), default Dimension::Model;
 }
 
 route_params! {
@@ -131,15 +132,32 @@ pub(crate) async fn metrics_dashboard(
         }
         (None, _) => None,
     };
-    let dashboard = app.queries.run(move |service| {
+    let response = app.queries.run(move |service| {
         let dashboard = service.engine().dashboard(&query)?;
-        Ok((view.stamp(&query, &dashboard), view.content(&query, &dashboard)))
+        let content = view.content(&query, &dashboard);
+        Ok(match csv {
+            Some((part, notes)) => csv_response(part, content, &notes),
+            None => json_response(view.stamp(&query, &dashboard), content, &headers),
+        })
     });
-    let (stamp, content) = dashboard.await?;
-    if let Some((part, notes)) = csv {
-        let table = tables::table(part, &content).map_err(unwritable)?;
-        return Ok(csv::response(part.as_str(), &table, &notes));
-    }
+    response.await?
+}
+
+fn csv_response(
+    part: DashboardPart,
+    content: ContentBody,
+    notes: &CsvNotes,
+) -> Result<Response, Problem> {
+    let table = tables::table(part, content).map_err(unwritable)?;
+    Ok(csv::response(part.as_str(), &table, notes))
+}
+
+/// The figures, or 304 if `headers` name their tag.
+fn json_response(
+    stamp: StampBody,
+    content: ContentBody,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let previous = stamp.previous.as_ref();
     let tag = tag_of(&content, previous.and_then(|range| range.complete_from.as_deref()))?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());

@@ -1,10 +1,10 @@
 //! The parts of a dashboard that a request can select.
 
-use crate::http::params::api_enum;
+use crate::model::spelling::spelled_enum;
 
-api_enum! {
+spelled_enum! {
     /// A part of a dashboard: the tiles, or the contents of one panel.
-    DashboardPart {
+    pub(crate) enum DashboardPart {
         /// The figures of the whole range, beside those of the range compared with.
         Tiles = "tiles",
         /// Requests over time.
