@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
-
 /// Delay between the first and the second log line, in microseconds; it doubles with each line.
 const FIRST_DELAY_US: u64 = 10_000_000;
 /// Maximum delay between log lines about a continuing failure, in microseconds.
@@ -68,29 +66,6 @@ impl FailureLog {
         Some(self.failures)
     }
 
-    /// Records an outcome: logs a failure as an error unless it is throttled, and the first success
-    /// after failures.
-    pub(crate) fn report<T>(
-        &mut self,
-        now_us: u64,
-        outcome: &Result<T>,
-        failure: &str,
-        recovery: &str,
-    ) {
-        match outcome {
-            Ok(_) => {
-                if let Some(Ended { failures, lasted_s }) = self.succeeded(now_us) {
-                    tracing::info!(failures, seconds = lasted_s, "{recovery}");
-                }
-            }
-            Err(error) => {
-                if let Some(failures) = self.failed(now_us) {
-                    tracing::error!(%error, failures, "{failure}");
-                }
-            }
-        }
-    }
-
     /// Records a success; returns the series of failures that it ended, if any.
     pub(crate) const fn succeeded(&mut self, now_us: u64) -> Option<Ended> {
         if self.failures == 0 {
@@ -102,6 +77,27 @@ impl FailureLog {
         Some(ended)
     }
 }
+
+/// Records an outcome in a [`FailureLog`]: logs a failure at the level unless it is throttled, and
+/// the first success after failures. A macro, so that the target of the lines is the calling module.
+macro_rules! report {
+    ($log:expr, $now_us:expr, $outcome:expr, $level:ident: $failure:literal, $recovery:literal) => {
+        match $outcome {
+            Ok(_) => {
+                if let Some(ended) = $log.succeeded($now_us) {
+                    let (failures, seconds) = (ended.failures, ended.lasted_s);
+                    tracing::info!(failures, seconds, $recovery);
+                }
+            }
+            Err(error) => {
+                if let Some(failures) = $log.failed($now_us) {
+                    tracing::$level!(%error, failures, $failure);
+                }
+            }
+        }
+    };
+}
+pub(crate) use report;
 
 #[cfg(test)]
 mod tests {

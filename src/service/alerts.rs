@@ -13,7 +13,7 @@ use crate::alert::view::IncidentView;
 use crate::config::{Config, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertGroup, AlertIncident, Rule};
-use crate::model::failure_log::FailureLog;
+use crate::model::failure_log::{FailureLog, report};
 use crate::model::time::DAY_MS;
 use crate::model::{Dimension, TimeRange, Timestamp};
 use crate::privacy::Pseudonymizer;
@@ -60,8 +60,11 @@ pub(super) fn evaluation_loop(shared: &ServiceCore) {
         let in_grace = started_us.saturating_sub(shared.started_us) < grace_us;
         let evaluated = shared.monitor.evaluate(shared.steady_now(), in_grace);
         let now_us = shared.clock.monotonic_us();
-        let failure = "evaluating alerts failed; retrying at the next interval";
-        log.report(now_us, &evaluated, failure, "alert evaluation works again");
+        report!(
+            log, now_us, &evaluated,
+            error: "evaluating alerts failed; retrying at the next interval",
+            "alert evaluation works again"
+        );
         let missed = now_us.saturating_sub(started_us) / interval_us;
         shared.monitor.missed.fetch_add(missed, Ordering::Relaxed);
     }
@@ -73,9 +76,11 @@ impl ServiceCore {
         let Some(now) = self.trusted.read().ages_at() else { return };
         let days = self.config.alerting.history_days;
         let pruned = self.gate().write(move |writer| writer.prune_alerts(days, now));
-        let now_us = self.clock.monotonic_us();
-        let failure = "deleting old alert history failed; retrying at the next interval";
-        log.report(now_us, &pruned, failure, "old alert history is deleted again");
+        report!(
+            log, self.clock.monotonic_us(), &pruned,
+            error: "deleting old alert history failed; retrying at the next interval",
+            "old alert history is deleted again"
+        );
         if let Some(rows) = pruned.ok().filter(|rows| *rows > 0) {
             tracing::info!(rows, "old alert history deleted");
         }

@@ -7,8 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Chatgauge, ServiceCore};
 use crate::error::{Error, Result};
+use crate::model::failure_log::report;
 use crate::model::time::MINUTE_MS;
 use crate::model::{CreatedKey, KeyGrant, KeyInfo, Name, NewKey, Timestamp};
+use crate::store::Writer;
 
 /// Lifetime of a cached key in microseconds: the maximum time until a revocation by another process
 /// takes effect. Revocations by this process take effect immediately.
@@ -145,10 +147,14 @@ impl ServiceCore {
             known.info.last_used_at = Some(now);
         }
         let key_id = info.key_id.clone();
-        let texts =
-            ["recording the use of an API key failed", "uses of API keys are recorded again"];
-        let queued =
-            self.hand_over(&self.key_use_log, texts, move |writer| writer.touch_key(&key_id, now));
+        let touch = move |writer: &mut Writer| writer.touch_key(&key_id, now);
+        let queued = self.hand_over(&self.key_use_log, touch, |log, now_us, outcome| {
+            report!(
+                log, now_us, outcome,
+                warn: "recording the use of an API key failed",
+                "uses of API keys are recorded again"
+            );
+        });
         if queued.is_err() {
             tracing::debug!("the use of an API key during shutdown was not recorded");
         }

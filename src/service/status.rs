@@ -112,7 +112,7 @@ impl Chatgauge {
 impl ServiceCore {
     fn ingest_status(&self) -> IngestStatus {
         let stats = self.queue.stats();
-        let mut commit_us = stats.commit_us;
+        let mut commit_us = self.queue.commit_us();
         let mut quantile_ms = |q| exact_quantile(commit_us.make_contiguous(), q).map(ms);
         IngestStatus {
             queue_records: as_u64(stats.queued_records),

@@ -10,7 +10,7 @@ use super::ServiceCore;
 use crate::alert::delivery::DeliveryContext;
 use crate::collector::{CollectorQueue, FinishedRequest, Identify};
 use crate::error::{Error, Result};
-use crate::model::failure_log::FailureLog;
+use crate::model::failure_log::{FailureLog, report};
 use crate::model::{Name, RequestRecord};
 use crate::privacy::Pseudonymizer;
 use crate::rollup::SenderLoad;
@@ -246,8 +246,10 @@ fn compaction_loop(shared: &ServiceCore) {
     let mut wait = interval;
     loop {
         let compacted = compact(shared);
-        let now_us = shared.clock.monotonic_us();
-        log.report(now_us, &compacted, "compaction failed; retrying", "compaction succeeds again");
+        report!(
+            log, shared.clock.monotonic_us(), &compacted,
+            error: "compaction failed; retrying", "compaction succeeds again"
+        );
         if compacted.is_ok() {
             wait = interval;
         } else {
@@ -302,8 +304,10 @@ fn retention_loop(shared: &ServiceCore) {
 /// Prunes everything beyond its retention and logs the result.
 fn prune(shared: &ServiceCore, log: &mut FailureLog) {
     let pruned = shared.prune();
-    let failure = "retention failed; retrying at the next interval";
-    log.report(shared.clock.monotonic_us(), &pruned, failure, "retention succeeds again");
+    report!(
+        log, shared.clock.monotonic_us(), &pruned,
+        error: "retention failed; retrying at the next interval", "retention succeeds again"
+    );
     let Ok(report) = pruned else { return };
     if report.raw_rows + report.rollup_rows > 0 {
         tracing::info!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ServiceCore;
 use crate::error::{Error, Result, StorageError, StorageErrorKind};
-use crate::model::failure_log::FailureLog;
+use crate::model::failure_log::{FailureLog, report};
 use crate::store::Writing;
 
 /// Interval of the checks.
@@ -170,9 +170,10 @@ impl Watch {
     fn log_readiness(&mut self, shared: &ServiceCore) {
         let ready = shared.readiness();
         if !matches!(ready, Err(Error::Closed)) {
-            let now_us = shared.clock.monotonic_us();
-            let failure = "not ready: records cannot be committed";
-            self.not_ready.report(now_us, &ready, failure, "ready again");
+            report!(
+                self.not_ready, shared.clock.monotonic_us(), &ready,
+                error: "not ready: records cannot be committed", "ready again"
+            );
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::model::Timestamp;
 use crate::model::alert::{FirstMessage, SetAside, StoredMessage, UndeliverableMessage};
 
-columns!(FirstMessage { incident_id, channel, payload });
-columns!(UndeliverableMessage { incident_id, channel, kind });
+columns!(read FirstMessage { incident_id, channel, payload });
+columns!(read UndeliverableMessage { incident_id, channel, kind });
 
 /// Kinds of messages that report an open incident, as an SQL list.
 const OPEN_KINDS: &str = "('firing', 'reminder', 'flapping')";

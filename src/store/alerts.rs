@@ -6,7 +6,7 @@ use rusqlite::{Transaction, named_params};
 
 use super::alert_runs::{RunsChange, put_runs};
 use super::audit::put_entries;
-use super::columns::{Columns, columns};
+use super::columns::{StoredColumns, columns};
 use super::writer::Writer;
 use crate::error::Result;
 use crate::model::alert::{
@@ -200,7 +200,7 @@ impl Writer {
 }
 
 /// Runs an insert of rows; `into` is the statement up to the list of columns.
-fn put_rows<'r, T: Columns + 'r>(
+fn put_rows<'r, T: StoredColumns + 'r>(
     transaction: &Transaction<'_>,
     into: &str,
     rows: impl IntoIterator<Item = &'r T>,

@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 
-use super::columns::{Columns, RowCells, columns, saturated, to_name};
+use super::columns::{Columns, RowCells, StoredColumns as _, columns, saturated, to_name};
 use super::read::Reader;
 use super::writer::Writer;
 use crate::error::Result;

@@ -65,7 +65,7 @@ pub struct StoredCounts {
     pub given_seq: i64,
 }
 
-columns!(StoredCounts { requests, index_entries, max_seq, given_seq });
+columns!(read StoredCounts { requests, index_entries, max_seq, given_seq });
 
 fn id_end(value: ValueRef<'_>) -> u32 {
     let mut hasher = FxHasher::default();

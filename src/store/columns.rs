@@ -35,7 +35,7 @@ impl<'r, 's> RowCells<'r, 's> {
     }
 }
 
-/// A type that is stored as a row; [`columns!`] implements it.
+/// A type that is read from a row; [`columns!`] implements it.
 pub(super) trait Columns: Sized {
     /// Names of the columns, in the order of the cells of a row.
     const NAMES: &'static [&'static str];
@@ -43,13 +43,16 @@ pub(super) trait Columns: Sized {
     /// Reads the cells that come next.
     fn read(cells: &mut RowCells<'_, '_>) -> rusqlite::Result<Self>;
 
-    /// Binds every field to the parameter that is called like its column.
-    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()>;
-
     /// Reads a row that begins with the columns.
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Self::read(&mut RowCells::of(row))
     }
+}
+
+/// A type that is stored as a row; [`columns!`] implements it.
+pub(super) trait StoredColumns: Columns {
+    /// Binds every field to the parameter that is called like its column.
+    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()>;
 
     /// The columns and parameters of an insert: `(a, b) values (:a, :b)`.
     fn values() -> String {
@@ -63,30 +66,37 @@ pub(super) trait Columns: Sized {
     }
 }
 
-/// Implements [`Columns`] for a struct. An entry is a field, a field and its column (`at: at_ms`), or one of these with
-/// two functions, the first of which reads the field from a column value and the second writes it (compare serde's
-/// `with`): `samples as (count, stored_count)`.
+/// Implements [`Columns`] and [`StoredColumns`] for a struct; with `read` before its name only [`Columns`]. An entry is a
+/// field, a field and its column (`at: at_ms`), or one of these with two functions, the first of which reads the field
+/// from a column value and the second writes it (compare serde's `with`): `samples as (count, stored_count)`.
 macro_rules! columns {
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $column:ident) => { stringify!($column) };
     (@read $cells:ident) => { $cells.next()? };
-    (@read $cells:ident $read:path, $write:path) => { $read($cells.next()?) };
+    (@read $cells:ident $read:path) => { $read($cells.next()?) };
     (@value $self:ident $field:ident) => { &$self.$field };
-    (@value $self:ident $field:ident $read:path, $write:path) => { $write(&$self.$field) };
-    ($type:ident { $($field:ident $(: $column:ident)? $(as ($read:path, $write:path))?),+ $(,)? }) => {
+    (@value $self:ident $field:ident $write:path) => { $write(&$self.$field) };
+    ($type:ident $fields:tt) => {
+        columns!(read $type $fields);
+        columns!(write $type $fields);
+    };
+    (read $type:ident { $($field:ident $(: $column:ident)? $(as ($read:path $(, $write:path)?))?),+ $(,)? }) => {
         impl $crate::store::columns::Columns for $type {
             const NAMES: &'static [&'static str] = &[$(columns!(@name $field $($column)?)),+];
 
             fn read(
                 cells: &mut $crate::store::columns::RowCells<'_, '_>,
             ) -> rusqlite::Result<Self> {
-                Ok(Self { $($field: columns!(@read cells $($read, $write)?)),+ })
+                Ok(Self { $($field: columns!(@read cells $($read)?)),+ })
             }
-
+        }
+    };
+    (write $type:ident { $($field:ident $(: $column:ident)? $(as ($read:path, $write:path))?),+ $(,)? }) => {
+        impl $crate::store::columns::StoredColumns for $type {
             fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
                 $(statement.raw_bind_parameter(
                     concat!(":", columns!(@name $field $($column)?)),
-                    columns!(@value self $field $($read, $write)?),
+                    columns!(@value self $field $($write)?),
                 )?;)+
                 Ok(())
             }

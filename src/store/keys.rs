@@ -1,6 +1,8 @@
 //! API keys, stored hashed.
 
-use super::columns::{Columns, RowCells, columns, from_json, to_json, to_name};
+use super::columns::{
+    Columns as _, RowCells, StoredColumns as _, columns, from_json, to_json, to_name,
+};
 use super::read::Reader;
 use super::writer::Writer;
 use crate::error::Result;

@@ -21,7 +21,7 @@ pub struct ModelRow {
     pub name: Name,
 }
 
-columns!(ModelRow { model_id, provider as (to_name, Name::as_str), name as (to_name, Name::as_str) });
+columns!(read ModelRow { model_id, provider as (to_name), name as (to_name) });
 
 impl Reader<'_> {
     /// All providers and models, by id.

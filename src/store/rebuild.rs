@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
-use super::columns::Columns as _;
+use super::columns::StoredColumns as _;
 use super::error::storage;
 use super::read::{DayRow, Reader};
 use super::rollup_part::{RollupPart, tables_of};

@@ -57,7 +57,7 @@ pub struct StoreState {
     pub pseudonym_key_check: Option<Vec<u8>>,
 }
 
-columns!(StoreState {
+columns!(read StoreState {
     store_id,
     session,
     previous_session,

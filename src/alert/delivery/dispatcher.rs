@@ -14,7 +14,7 @@ use crate::alert::{Monitor, NotificationKind};
 use crate::config::{AlertingConfig, LOG_CHANNEL};
 use crate::error::{Error, Result};
 use crate::model::alert::{DeliveryOutcome, DeliveryState, SetAside, StoredMessage};
-use crate::model::failure_log::FailureLog;
+use crate::model::failure_log::{FailureLog, report};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Clock, Timestamp, TrustedClock};
 use crate::store::{Joining, Store, WriteGate};
@@ -118,8 +118,11 @@ impl DeliveryContext<'_> {
 
 /// Logs a failed poll, and the first successful one after failures.
 fn log_poll(log: &mut FailureLog, now_us: u64, polled: &Result<()>) {
-    let failure = "reading the alert outbox failed; retrying";
-    log.report(now_us, polled, failure, "reading the alert outbox works again");
+    report!(
+        log, now_us, polled,
+        error: "reading the alert outbox failed; retrying",
+        "reading the alert outbox works again"
+    );
 }
 
 struct Dispatcher<'a> {
@@ -433,5 +436,6 @@ mod tests {
         let lines = log.matches("reading the alert outbox failed").count();
         assert_eq!(lines, 4, "{log}");
         assert_eq!(log.matches("works again").count(), 1, "{log}");
+        assert_eq!(log.matches(module_path!().trim_end_matches("::tests")).count(), 5, "{log}");
     }
 }

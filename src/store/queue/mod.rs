@@ -39,7 +39,7 @@ enum QueueCommand {
 const REMEMBERED_COMMITS: usize = 1_024;
 
 /// Counters since the start.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IngestStats {
     /// Records in the queue.
     pub queued_records: usize,
@@ -55,8 +55,6 @@ pub struct IngestStats {
     pub commits: u64,
     /// Transactions that failed and were rolled back.
     pub failed_commits: u64,
-    /// Durations of the latest transactions, in microseconds, oldest first.
-    pub commit_us: VecDeque<u64>,
     /// Total duration of all transactions, in microseconds.
     pub commit_total_us: u64,
     /// End of the last successful transaction.
@@ -71,6 +69,8 @@ struct QueueShared {
     /// Start of the writer's current work, in monotonic microseconds; 0 while it is idle.
     working_since_us: AtomicU64,
     stats: Mutex<IngestStats>,
+    /// Durations of the latest transactions, in microseconds, oldest first.
+    commit_us: Mutex<VecDeque<u64>>,
     skew: Mutex<SkewWindow>,
     /// A copy of the writer's, updated after each of its works.
     dimension_caps: Mutex<[DimensionCaps; 4]>,
@@ -178,8 +178,12 @@ impl Queue {
 
     /// Counters since the start.
     pub fn stats(&self) -> IngestStats {
-        let stats = locked(&self.shared.stats).clone();
-        IngestStats { queued_records: self.queued_records(), ..stats }
+        IngestStats { queued_records: self.queued_records(), ..*locked(&self.shared.stats) }
+    }
+
+    /// Durations of the latest transactions, in microseconds, oldest first.
+    pub fn commit_us(&self) -> VecDeque<u64> {
+        locked(&self.shared.commit_us).clone()
     }
 }
 
@@ -337,10 +341,12 @@ impl QueueConsumer {
         stats.commits += 1;
         stats.commit_total_us += took_us;
         stats.last_commit_at = Some(now);
-        if stats.commit_us.len() == REMEMBERED_COMMITS {
-            stats.commit_us.pop_front();
+        drop(stats);
+        let mut commit_us = locked(&self.shared.commit_us);
+        if commit_us.len() == REMEMBERED_COMMITS {
+            commit_us.pop_front();
         }
-        stats.commit_us.push_back(took_us);
+        commit_us.push_back(took_us);
     }
 }
 
