@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::time::day_start;
 use crate::model::{
-    Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp, Tz,
+    Dimension, Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp, Tz,
 };
+use crate::privacy::is_stored_as_typed;
 use crate::service::all_time;
 
 /// Flags for a time range of request starts.
@@ -84,27 +85,37 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The filter, with users replaced by their pseudonyms.
+    /// The filter with names as stored.
     ///
     /// # Errors
-    /// If the latency bounds exclude everything, or a user is given and the key cannot be read.
+    /// If the latency bounds exclude everything, or the stored form of a name needs the key and the
+    /// key cannot be read.
     pub(super) fn resolve(&self, config: &Config) -> Result<Filter> {
         let kind = self.latency.unwrap_or(LatencyKind::Total);
         let latency = LatencyBounds::from_ms(kind, self.min_ms, self.max_ms)
             .map_err(|reason| Error::invalid_config("--min-ms and --max-ms", reason))?;
-        let mut users = self.user.clone();
-        if !users.is_empty() {
-            let pseudonymizer = open::pseudonymizer(config)?;
-            users.iter_mut().for_each(|user| *user = pseudonymizer.user(user));
+        let [spaces, users, models, providers] = self.stored_names(config)?;
+        Ok(Filter { latency, spaces, users, models, providers, ..Filter::default() })
+    }
+
+    /// The stored spaces, users, models and providers.
+    fn stored_names(&self, config: &Config) -> Result<[Vec<Name>; 4]> {
+        let typed = [
+            (Dimension::Space, &self.space),
+            (Dimension::User, &self.user),
+            (Dimension::Model, &self.model),
+            (Dimension::Provider, &self.provider),
+        ];
+        let is_stored = |(dimension, names): &(Dimension, &Vec<Name>)| {
+            names.iter().all(|name| is_stored_as_typed(*dimension, name))
+        };
+        if typed.iter().all(is_stored) {
+            return Ok(typed.map(|(_, names)| names.clone()));
         }
-        Ok(Filter {
-            latency,
-            users,
-            spaces: self.space.clone(),
-            models: self.model.clone(),
-            providers: self.provider.clone(),
-            ..Filter::default()
-        })
+        let pseudonymizer = open::pseudonymizer(config)?;
+        Ok(typed.map(|(dimension, names)| {
+            names.iter().map(|name| pseudonymizer.stored_name(dimension, name)).collect()
+        }))
     }
 }
 
@@ -164,6 +175,25 @@ mod tests {
         assert_eq!((bounds.kind, bounds.min_us), (LatencyKind::Total, 5_000));
         let error = args(Some(5.0)).resolve(&Config::default()).unwrap_err();
         assert!(error.to_string().starts_with("--min-ms and --max-ms: "), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_stored_as_typed_need_no_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.path = directory.path().join("chat.db");
+        let names = |names: &[&str]| names.iter().copied().map(Name::new).collect::<Vec<_>>();
+        let plain = FilterArgs {
+            space: names(&["acme"]),
+            user: names(&["(none)", "(other)", "u_abcdefghij234567"]),
+            ..FilterArgs::default()
+        };
+        let filter = plain.resolve(&config).unwrap();
+        assert_eq!((filter.spaces, filter.users), (plain.space, plain.user));
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+        let personal = FilterArgs { space: names(&["alice@example.com"]), ..FilterArgs::default() };
+        let filter = personal.resolve(&config).unwrap();
+        assert!(filter.spaces[0].starts_with("h_"), "{:?}", filter.spaces);
     }
 
     #[test]

@@ -17,5 +17,7 @@ pub use identifier::{is_identifier_text, is_label, is_sensitive, is_tag_key};
 pub use key_file::{holds_key, install_key, load_key, load_or_create_key};
 pub use personal::looks_personal;
 pub use prose::reads_like_prose;
-pub use pseudonym::{Pseudonymizer, is_pseudonym, may_be_pseudonym, session_name};
+pub use pseudonym::{
+    Pseudonymizer, is_pseudonym, is_stored_as_typed, may_be_pseudonym, session_name,
+};
 pub use secret::looks_secret;

@@ -8,7 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::identifier::is_sensitive;
-use crate::model::Name;
+use crate::model::dimension::{NONE_NAME, OTHER_NAME};
+use crate::model::{Dimension, Name};
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -104,6 +105,31 @@ impl Pseudonymizer {
             Name::new(text)
         }
     }
+
+    /// The stored form of a filter value that a person typed: a user becomes a pseudonym, a value
+    /// of another dimension an [`identifier`](Self::identifier). Error types and the reserved names
+    /// `(none)` and `(other)` stay as they are.
+    pub fn stored_name(&self, dimension: Dimension, text: &str) -> Name {
+        if is_stored_as_typed(dimension, text) {
+            Name::new(text)
+        } else if dimension == Dimension::User {
+            self.user(text)
+        } else {
+            self.identifier(text)
+        }
+    }
+}
+
+/// Whether [`stored_name`](Pseudonymizer::stored_name) does not change `text`, so that a filter by
+/// it needs no key.
+pub fn is_stored_as_typed(dimension: Dimension, text: &str) -> bool {
+    let is_reserved = matches!(text, NONE_NAME | OTHER_NAME);
+    is_reserved
+        || match dimension {
+            Dimension::ErrorType => true,
+            Dimension::User => is_pseudonym(text),
+            Dimension::Space | Dimension::Model | Dimension::Provider => !is_sensitive(text),
+        }
 }
 
 /// Whether `text` has the form of a user pseudonym.
@@ -199,6 +225,24 @@ mod tests {
         let identifier = pseudonymizer().identifier("alice@example.com");
         assert!(identifier.starts_with("h_"));
         assert_ne!(user.get(2..), identifier.get(2..));
+    }
+
+    #[test]
+    fn filter_values_take_their_stored_form() {
+        let stored = |dimension, text| pseudonymizer().stored_name(dimension, text).to_string();
+        for dimension in Dimension::ALL {
+            assert_eq!(stored(dimension, NONE_NAME), NONE_NAME);
+            assert_eq!(stored(dimension, OTHER_NAME), OTHER_NAME);
+        }
+        assert_eq!(stored(Dimension::User, "alice"), "u_os2kjtfjnp5vltea");
+        assert_eq!(stored(Dimension::User, "u_os2kjtfjnp5vltea"), "u_os2kjtfjnp5vltea");
+        assert_eq!(stored(Dimension::ErrorType, "timeout"), "timeout");
+        assert_eq!(stored(Dimension::Space, "acme"), "acme");
+        for dimension in [Dimension::Space, Dimension::Model, Dimension::Provider] {
+            assert!(stored(dimension, "alice@example.com").starts_with("h_"));
+        }
+        assert!(is_stored_as_typed(Dimension::User, OTHER_NAME));
+        assert!(!is_stored_as_typed(Dimension::User, "acme"));
     }
 
     #[test]

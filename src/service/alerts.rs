@@ -18,19 +18,27 @@ use crate::model::time::DAY_MS;
 use crate::model::{Dimension, TimeRange, Timestamp};
 use crate::privacy::Pseudonymizer;
 
-/// Replaces the user ids of a rule by pseudonyms, and its other names by what is stored for them.
-pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
-    let user = |id: &str| pseudonymizer.user(id).to_string();
-    let identifier = |text: &str| pseudonymizer.identifier(text).to_string();
+/// The names in a rule's filter and limits, as typed, with their dimensions; patterns are omitted.
+pub(crate) fn typed_names(rule: &mut Rule) -> impl Iterator<Item = (Dimension, &mut String)> {
     let filter = &mut rule.filter;
-    filter.users.iter_mut().for_each(|id| *id = user(id));
-    let names = filter.spaces.iter_mut().chain(&mut filter.models).chain(&mut filter.providers);
-    names.filter(|name| !name.contains('*')).for_each(|name| *name = identifier(name));
-    for limit in &mut rule.limits {
-        limit.value = match limit.dimension {
-            Dimension::User => user(&limit.value),
-            _ => identifier(&limit.value),
-        };
+    let lists = [
+        (Dimension::Space, &mut filter.spaces),
+        (Dimension::Model, &mut filter.models),
+        (Dimension::Provider, &mut filter.providers),
+    ];
+    let names = lists.into_iter().flat_map(|(dimension, names)| {
+        names.iter_mut().filter(|name| !name.contains('*')).map(move |name| (dimension, name))
+    });
+    // Users have no patterns.
+    let users = filter.users.iter_mut().map(|user| (Dimension::User, user));
+    let limits = rule.limits.iter_mut().map(|limit| (limit.dimension, &mut limit.value));
+    names.chain(users).chain(limits)
+}
+
+/// Replaces the names in a rule's filter and limits by their stored form.
+pub(crate) fn identified(mut rule: Rule, pseudonymizer: &Pseudonymizer) -> Rule {
+    for (dimension, name) in typed_names(&mut rule) {
+        *name = pseudonymizer.stored_name(dimension, name).to_string();
     }
     rule
 }
@@ -138,18 +146,19 @@ impl Chatgauge {
     }
 
     /// Explains why a rule did or did not fire for a group: its state and its latest evaluations
-    /// since startup. `None` if the rule does not exist. User ids in the group are replaced by
-    /// pseudonyms.
+    /// since startup. `None` if the rule does not exist. The values of the group take their stored
+    /// form.
     pub fn explain_alert(&self, rule_id: &str, group: &AlertGroup) -> Result<Option<Explanation>> {
-        let mut group = group.clone();
-        let user = Dimension::User.as_str();
-        if let Some(pseudonym) = group.names.get(user).map(|id| self.pseudonymizer().user(id)) {
-            group.names.replace(user, &pseudonym);
-        }
-        self.monitor().explain(rule_id, group)
+        let stored = |(name, value): (&str, &str)| {
+            let stored = |dimension| self.pseudonymizer().stored_name(dimension, value).to_string();
+            (name.to_owned(), Dimension::parse(name).map_or_else(|| value.to_owned(), stored))
+        };
+        let names = group.names.iter().map(stored).collect();
+        self.monitor().explain(rule_id, AlertGroup { names, period: group.period.clone() })
     }
 
-    /// Backtests a rule on the stored history; user ids are replaced by pseudonyms.
+    /// Backtests a rule on the stored history; names in its filter and limits take their stored
+    /// form.
     ///
     /// # Errors
     /// [`InvalidQuery`](Error::InvalidQuery) if the range is empty or longer than 35 days, or the

@@ -40,7 +40,7 @@ use crate::store::{Queue, Store, WriteGate};
 use crate::system_clock::SystemClock;
 pub use alert_health::AlertHealth;
 pub use alert_monitor::AlertMonitor;
-pub(crate) use alerts::identified;
+pub(crate) use alerts::{identified, typed_names};
 pub use check::{check, check_threads};
 pub use gateway_counters::GatewayCounters;
 pub use keys::{make_key, random_text};

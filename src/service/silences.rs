@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::alert::{
     AlertEvent, AlertSilence, NOT_ONE_LINE, NewSilence, Rule, RuleFilter, glob_matches,
 };
-use crate::model::dimension::NONE_NAME;
+use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::time::DAY_MS;
 use crate::model::{Dimension, ErrorType, Timestamp};
 use crate::privacy::may_be_pseudonym;
@@ -30,20 +30,21 @@ impl Chatgauge {
     /// Field and reason why no alert of the current rules can match a silence; `None` if one can.
     pub fn unmatchable_silence(&self, new: &NewSilence) -> Option<(&'static str, String)> {
         let rules = self.shared().monitor.all_rules();
-        unmatchable(&rules, &new.rule_glob, &self.pseudonymised(new.group_match.clone()))
+        unmatchable(&rules, &new.rule_glob, &self.stored_globs(new.group_match.clone()))
     }
 
-    /// The globs of a silence, with user ids replaced by pseudonyms.
-    fn pseudonymised(&self, mut globs: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let user = globs.get_mut(Dimension::User.as_str());
-        if let Some(user) = user.filter(|user| !user.contains('*') && *user != NONE_NAME) {
-            *user = self.pseudonymizer().user(user).to_string();
+    /// The globs of a silence; those without `*` in their stored form.
+    fn stored_globs(&self, mut globs: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        for (name, glob) in globs.iter_mut().filter(|(_, glob)| !glob.contains('*')) {
+            if let Some(dimension) = Dimension::parse(name) {
+                *glob = self.pseudonymizer().stored_name(dimension, glob).to_string();
+            }
         }
         globs
     }
 
-    /// Creates a silence, which suppresses notifications; user ids in `group_match` become
-    /// pseudonyms.
+    /// Creates a silence, which suppresses notifications; values in `group_match` take their stored
+    /// form.
     ///
     /// # Errors
     /// [`InvalidQuery`](Error::InvalidQuery) if the silence ends before it starts, has already
@@ -67,7 +68,7 @@ impl Chatgauge {
             let reason = format!("at most {MAX_SILENCE_DAYS} days after starts_at");
             return Err(Error::invalid_query("ends_at", reason));
         }
-        let group_match = self.pseudonymised(new.group_match.clone());
+        let group_match = self.stored_globs(new.group_match.clone());
         let silence = AlertSilence {
             silence_id: random_text::<SILENCE_ID_BYTES>(),
             silence: NewSilence { group_match, ..new },
@@ -150,9 +151,7 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
         Dimension::Space => texts(&filter.spaces),
         Dimension::Model => texts(&filter.models),
         Dimension::Provider => texts(&filter.providers),
-        Dimension::User if may_be_pseudonym(glob) || glob_matches(glob, NONE_NAME) => {
-            texts(&filter.users)
-        }
+        Dimension::User if may_be_user(glob) => texts(&filter.users),
         Dimension::User => {
             let reason = format!(
                 "{glob:?} matches no user: they are stored as pseudonyms such as u_abcdefghij234567; \
@@ -169,6 +168,11 @@ fn value_fault(name: &str, glob: &str, filter: &RuleFilter) -> Option<String> {
     let known = known.join(", ");
     (!is_possible)
         .then(|| format!("no {name} of the rule matches {glob:?}; the values are {known}"))
+}
+
+/// Whether a glob can match a user as stored: a pseudonym or a reserved name.
+fn may_be_user(glob: &str) -> bool {
+    may_be_pseudonym(glob) || [NONE_NAME, OTHER_NAME].iter().any(|name| glob_matches(glob, name))
 }
 
 fn texts(globs: &[String]) -> Vec<&str> {
@@ -224,6 +228,8 @@ mod tests {
             ("errors-user", &[("user", "u_*"), ("error_type", "time*")]),
             ("errors-user", &[("user", "u_abcdefghij234567")]),
             ("errors-user", &[("user", "(none)")]),
+            ("errors-user", &[("user", "(other)")]),
+            ("errors-user", &[("user", "(*)")]),
             ("filtered", &[("space", "beta-1")]),
             ("filtered", &[("space", "a*")]),
             ("filtered", &[("space", "*x")]),

@@ -15,8 +15,9 @@ use crate::config::{Config, RawAmount, RawRule};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertGroup, Rule};
 use crate::model::time::DAY_MS;
-use crate::model::{Clock as _, Dimension, TimeWindow};
-use crate::service::identified;
+use crate::model::{Clock as _, TimeWindow};
+use crate::privacy::is_stored_as_typed;
+use crate::service::{identified, typed_names};
 use crate::system_clock::SystemClock;
 
 /// Maximum number of incidents in the text output.
@@ -56,9 +57,7 @@ impl BacktestArgs {
             return Err(Error::invalid_config("--start", format!("at most {MAX_DAYS} days")));
         }
         let mut rule = self.rule(&config)?;
-        if !rule.filter.users.is_empty()
-            || rule.limits.iter().any(|l| l.dimension == Dimension::User)
-        {
+        if !typed_names(&mut rule).all(|(dimension, name)| is_stored_as_typed(dimension, name)) {
             rule = identified(rule, &open::pseudonymizer(&config)?);
         }
         let (store, engine) = open::engine(&config)?;

@@ -6,9 +6,8 @@ use utoipa::IntoParams;
 use super::values::{flag, milliseconds};
 use super::words::{ErrorTypeName, LatencyName, OutcomeName, SourceName, distinct};
 use crate::http::problem::Problem;
-use crate::model::dimension::{NONE_NAME, OTHER_NAME};
 use crate::model::record::limits;
-use crate::model::{Filter, LatencyBounds, Name};
+use crate::model::{Dimension, Filter, LatencyBounds, Name};
 use crate::privacy::Pseudonymizer;
 
 /// Which requests a query is about; values of one parameter are alternatives.
@@ -48,16 +47,12 @@ impl FilterParams {
     /// # Errors
     /// 400 for a name longer than stored names can be.
     pub(crate) fn filter(&self, pseudonymizer: &Pseudonymizer) -> Result<Filter, Problem> {
-        let user = |text: &str| match text {
-            NONE_NAME | OTHER_NAME => Name::new(text),
-            _ => pseudonymizer.user(text),
-        };
-        let identifier = |text: &str| pseudonymizer.identifier(text);
+        let names = |dimension, given| names(dimension, given, pseudonymizer);
         Ok(Filter {
-            spaces: names("space", &self.space, limits::NAME_BYTES, identifier)?,
-            users: names("user", &self.user, limits::HASHED_INPUT_BYTES, user)?,
-            models: names("model", &self.model, limits::NAME_BYTES, identifier)?,
-            providers: names("provider", &self.provider, limits::NAME_BYTES, identifier)?,
+            spaces: names(Dimension::Space, &self.space)?,
+            users: names(Dimension::User, &self.user)?,
+            models: names(Dimension::Model, &self.model)?,
+            providers: names(Dimension::Provider, &self.provider)?,
             error_types: distinct(self.error_type.iter().map(|name| name.0)),
             outcomes: distinct(self.outcome.iter().map(|name| name.0)),
             streamed: self.streamed,
@@ -67,19 +62,23 @@ impl FilterParams {
     }
 }
 
+/// The stored names of a dimension's parameter, which is called like the dimension.
 fn names(
-    parameter: &'static str,
+    dimension: Dimension,
     given: &[String],
-    bytes_max: usize,
-    stored: impl Fn(&str) -> Name,
+    pseudonymizer: &Pseudonymizer,
 ) -> Result<Vec<Name>, Problem> {
+    let bytes_max = match dimension {
+        Dimension::User => limits::HASHED_INPUT_BYTES,
+        _ => limits::NAME_BYTES,
+    };
     // Values of records are trimmed before they are stored or hashed.
     let given = given.iter().map(|text| text.trim());
     if given.clone().any(|text| text.len() > bytes_max) {
         let reason = format!("is longer than {bytes_max} bytes, so nothing can match");
-        return Err(Problem::parameter(parameter, reason));
+        return Err(Problem::parameter(dimension.as_str(), reason));
     }
-    Ok(distinct(given.map(stored)))
+    Ok(distinct(given.map(|text| pseudonymizer.stored_name(dimension, text))))
 }
 
 /// A range of one latency.

@@ -84,11 +84,11 @@ fn ranges_have_defaults_and_are_not_empty() {
 #[test]
 fn filters_are_alternatives_and_users_are_hashed() {
     let pseudonymizer = crate::privacy::Pseudonymizer::from_key([7; 32]);
-    let query = "space=a&space=b&space=a&user=alice&user=(none)&error_type=timeout&error_type=auth\
+    let query = "space=a&space=b&space=a&user=alice&user=(none)&user=(other)&error_type=timeout&error_type=auth\
                  &outcome=error&source=rest&streamed=1&provider=p&model=m";
     let filter = read::<FilterParams>(query).unwrap().filter(&pseudonymizer).unwrap();
     assert_eq!(filter.spaces, ["a", "b"]);
-    assert_eq!(filter.users, [pseudonymizer.user("alice"), crate::model::Name::new("(none)")]);
+    assert_eq!(filter.users, [&*pseudonymizer.user("alice"), "(none)", "(other)"]);
     assert_eq!(filter.error_types, [ErrorType::Timeout, ErrorType::Auth]);
     assert_eq!((filter.outcomes, filter.streamed), (vec!["error"], Some(true)));
     assert_eq!(filter.sources, [Source::Rest]);

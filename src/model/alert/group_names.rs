@@ -25,13 +25,6 @@ impl GroupNames {
         self.iter().find_map(|(own, value)| (own == name).then_some(value))
     }
 
-    /// Replaces the value of a dimension, if present.
-    pub fn replace(&mut self, name: &str, value: &str) {
-        if let Some((_, own)) = self.0.iter_mut().find(|(own, _)| **own == *name) {
-            *own = value.into();
-        }
-    }
-
     /// Dimensions and values, ordered by dimension.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))

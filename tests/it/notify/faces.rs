@@ -88,6 +88,24 @@ fn what_triggered_is_shown_delivered_and_acknowledged() {
 }
 
 #[test]
+fn a_group_is_found_by_the_name_that_was_sent() {
+    let receiver = Receiver::willing();
+    let server = server(&receiver);
+    let space = "team@example.com";
+    fire(&server, space);
+    let stored = one_alert(&server)["group"]["space"].clone();
+    assert!(stored.as_str().unwrap().starts_with("h_"), "{stored}");
+    let explained =
+        server.get(&format!("/api/alerts/explain?rule=errors&group=space:{space}")).json();
+    assert_eq!((&explained["state"], &explained["group"]["space"]), (&json!("firing"), &stored));
+    let silence = json!({ "group": { "space": space }, "duration_s": 60, "comment": "known" });
+    let silence = server.post_json("/api/alerts/silences", &silence);
+    assert_eq!(silence.status, 201, "{}", silence.json());
+    assert_eq!(silence.json()["group"]["space"], stored);
+    assert!(!one_alert(&server)["silenced_until"].is_null());
+}
+
+#[test]
 fn an_incident_is_closed_once_and_its_receiver_hears_by_whom() {
     let receiver = Receiver::willing();
     let server = server(&receiver);
