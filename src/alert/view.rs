@@ -12,7 +12,6 @@ use super::summary::unit_of;
 use crate::model::Timestamp;
 use crate::model::alert::{
     AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
-    RuleState,
 };
 
 /// One time that a rule fired for a group.
@@ -186,9 +185,9 @@ impl IncidentView {
     }
 }
 
-/// A rule and its state.
+/// A rule as it is configured.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RuleBody {
+pub(crate) struct RuleDefinitionBody {
     /// Rule id.
     id: String,
     /// Display name.
@@ -238,6 +237,14 @@ pub(crate) struct RuleBody {
     dry_run: bool,
     /// Whether it is one of the default rules.
     is_default: bool,
+}
+
+/// A rule and its state.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleBody {
+    /// Its definition.
+    #[serde(flatten)]
+    definition: RuleDefinitionBody,
     /// The worst state of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
     /// `error`; or `inactive`.
     state: &'static str,
@@ -262,15 +269,14 @@ pub(crate) struct RuleBody {
     last_evaluated_at: Option<Timestamp>,
 }
 
-impl RuleBody {
-    /// A rule without figures.
+impl RuleDefinitionBody {
+    /// The definition of a rule.
     pub(crate) fn of(rule: &Rule) -> Self {
         let condition = &rule.condition;
         let (window_s, period) = match condition.window {
             EvaluationWindow::Rolling(width) => (Some(width.as_secs_f64()), None),
             EvaluationWindow::Period(period) => (None, Some(period.as_str())),
         };
-        let state = if rule.inactive.is_some() { RuleState::Inactive } else { RuleState::Ok };
         Self {
             id: rule.id.clone(),
             name: rule.name.clone(),
@@ -294,14 +300,6 @@ impl RuleBody {
             labels: rule.labels.clone(),
             dry_run: rule.dry_run,
             is_default: rule.is_default,
-            state: state.as_str(),
-            state_detail: rule.inactive.clone(),
-            states: BTreeMap::new(),
-            is_truncated: false,
-            last_value: None,
-            last_samples: 0,
-            last_value_at: None,
-            last_evaluated_at: None,
         }
     }
 }
@@ -310,6 +308,7 @@ impl From<RuleStatus> for RuleBody {
     fn from(status: RuleStatus) -> Self {
         let counts = status.counts.into_iter();
         Self {
+            definition: RuleDefinitionBody::of(&status.rule),
             state: status.state.as_str(),
             state_detail: status.detail,
             states: counts.map(|(state, count)| (state.as_str(), count)).collect(),
@@ -318,7 +317,6 @@ impl From<RuleStatus> for RuleBody {
             last_samples: status.samples,
             last_value_at: status.value_at,
             last_evaluated_at: status.evaluated_at,
-            ..Self::of(&status.rule)
         }
     }
 }

@@ -187,6 +187,15 @@ impl Reader<'_> {
         })
     }
 
+    /// One incident; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alert_incident(&self, incident_id: &str) -> Result<Option<AlertIncident>> {
+        let from = "from alert_incidents where incident_id = ?1";
+        Ok(self.select("reading an incident", from, [incident_id])?.pop())
+    }
+
     /// The history of one incident, oldest first.
     ///
     /// # Errors

@@ -785,7 +785,7 @@ export interface components {
             /** @description Incidents, in order of their start. */
             incidents: components["schemas"]["BacktestIncidentBody"][];
             /** @description The rule. */
-            rule: components["schemas"]["RuleBody"];
+            rule: components["schemas"]["RuleDefinitionBody"];
             /**
              * Format: date-time
              * @description Start of the range, inclusive.
@@ -2356,7 +2356,43 @@ export interface components {
             truncated: boolean;
         };
         /** @description A rule and its state. */
-        RuleBody: {
+        RuleBody: components["schemas"]["RuleDefinitionBody"] & {
+            /** @description Whether there are more groups than `max_groups`; only the largest are evaluated then. */
+            is_truncated: boolean;
+            /**
+             * Format: date-time
+             * @description Time of the last evaluation.
+             */
+            last_evaluated_at: string | null;
+            /**
+             * Format: int64
+             * @description Number of requests behind it.
+             */
+            last_samples: number;
+            /**
+             * Format: double
+             * @description Last value of the worst group, or of the largest if all are `ok`; null without data.
+             */
+            last_value: number | null;
+            /**
+             * Format: date-time
+             * @description Time of the value.
+             */
+            last_value_at: string | null;
+            /**
+             * @description The worst state of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
+             *     `error`; or `inactive`.
+             */
+            state: string;
+            /** @description Why the rule is inactive, or another remark. */
+            state_detail: string | null;
+            /** @description Number of groups by state, without plain `ok` ones. */
+            states: {
+                [key: string]: number;
+            };
+        };
+        /** @description A rule as it is configured. */
+        RuleDefinitionBody: {
             /** @description Dimensions to group by, with one alert per group. */
             by: string[];
             /** @description Channels for notifications, in addition to the log. */
@@ -2387,32 +2423,10 @@ export interface components {
             id: string;
             /** @description Whether it is one of the default rules. */
             is_default: boolean;
-            /** @description Whether there are more groups than `max_groups`; only the largest are evaluated then. */
-            is_truncated: boolean;
             /** @description Labels passed to receivers. */
             labels: {
                 [key: string]: string;
             };
-            /**
-             * Format: date-time
-             * @description Time of the last evaluation.
-             */
-            last_evaluated_at: string | null;
-            /**
-             * Format: int64
-             * @description Number of requests behind it.
-             */
-            last_samples: number;
-            /**
-             * Format: double
-             * @description Last value of the worst group, or of the largest if all are `ok`; null without data.
-             */
-            last_value: number | null;
-            /**
-             * Format: date-time
-             * @description Time of the value.
-             */
-            last_value_at: string | null;
             /**
              * Format: double
              * @description The limit that the threshold of a budget or a capacity is a share of.
@@ -2440,17 +2454,6 @@ export interface components {
             runbook: string | null;
             /** @description Severity. */
             severity: string;
-            /**
-             * @description The worst state of its groups: `ok`, `no_data`, `pending`, `recovering`, `flapping`, `firing`,
-             *     `error`; or `inactive`.
-             */
-            state: string;
-            /** @description Why the rule is inactive, or another remark. */
-            state_detail: string | null;
-            /** @description Number of groups by state, without plain `ok` ones. */
-            states: {
-                [key: string]: number;
-            };
             /**
              * Format: double
              * @description The threshold.

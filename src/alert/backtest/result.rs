@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::alert::view::RuleBody;
+use crate::alert::view::RuleDefinitionBody;
 use crate::model::alert::{GroupNames, Rule};
 use crate::model::measures::ratio;
 use crate::model::time::MINUTE_MS;
@@ -95,7 +95,7 @@ pub struct BacktestTally {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BacktestedBody {
     /// The rule.
-    rule: RuleBody,
+    rule: RuleDefinitionBody,
     /// Start of the range, inclusive.
     #[schema(value_type = String, format = DateTime)]
     start: Timestamp,
@@ -144,7 +144,7 @@ impl Backtest {
         elapsed_us: u64,
     ) -> BacktestedBody {
         BacktestedBody {
-            rule: RuleBody::of(rule),
+            rule: RuleDefinitionBody::of(rule),
             start: range.start,
             end: range.end,
             exact: self.exact,

@@ -39,7 +39,8 @@ pub(super) struct Circumstances<'a> {
 }
 
 impl<'a> Circumstances<'a> {
-    /// The circumstances of a group that is closed at `now` and notified of it.
+    /// The circumstances of a group that is closed at `now`: channels are notified of its end at
+    /// once, nothing fires, and no wider alert inhibits it.
     pub(super) const fn closing(
         group: &'a AlertGroup,
         group_key: &'a str,
@@ -97,6 +98,9 @@ struct Transition<'a> {
     judgement: &'a Judgement,
     before: &'a AlertInstance,
     after: &'a AlertInstance,
+    /// Channels that effects other than an end do not notify: inhibited ones, and those that are
+    /// notified because they are no longer inhibited.
+    excluded: &'a [String],
 }
 
 impl Transition<'_> {
@@ -143,9 +147,9 @@ impl AlertDraft {
         let observation = Observation { at, group_key, judgement, is_muted, may_fire };
         let (mut after, effects) = step(before, &observation, rule);
         let released = release_withheld(rule, about, before, &mut after);
-        let notified = [about.inhibited, &released[..]].concat();
-        let about = Circumstances { inhibited: &notified, ..about };
-        let change = Transition { rule, about, judgement: &judgement, before, after: &after };
+        let excluded = &[about.inhibited, &released[..]].concat();
+        let change =
+            Transition { rule, about, judgement: &judgement, before, after: &after, excluded };
         if !released.is_empty() {
             let kind = match after.flapping_since {
                 Some(_) => NotificationKind::Flapping,
@@ -222,7 +226,7 @@ impl AlertDraft {
                 let audience = if kind.is_end() {
                     Audience::Notified(all.collect())
                 } else {
-                    let is_due = |channel: &String| !change.about.inhibited.contains(channel);
+                    let is_due = |channel: &String| !change.excluded.contains(channel);
                     Audience::These(all.filter(is_due).collect())
                 };
                 self.follow_up(change, kind, audience);

@@ -95,7 +95,9 @@ pub(super) fn lines(item: &MessageItem) -> Vec<String> {
     }
     lines.push(format!("Since: {}", time(notification.fired_at, &notification.zone)));
     if let Some(ended_at) = notification.ended_at {
-        let lasted = duration_text(ended_at.as_unix_ms() - notification.fired_at.as_unix_ms());
+        // The start of an incident may lie ahead of a clock that was set back.
+        let lasted_ms = ended_at.as_unix_ms() - notification.fired_at.as_unix_ms();
+        let lasted = duration_text(lasted_ms.max(0));
         let reason = end_reason(notification);
         let at = time(ended_at, &notification.zone);
         lines.push(format!("Ended: {at}, after {lasted}: {reason}"));
@@ -145,6 +147,14 @@ mod tests {
             lines(&resolved("i1", "acme")).last().unwrap(),
             "Ended: 2026-11-23T03:31:10+01:00 (Europe/Warsaw), after 31 min: recovered"
         );
+    }
+
+    #[test]
+    fn an_end_before_the_start_lasts_no_time() {
+        let mut item = resolved("i1", "acme");
+        item.notification.ended_at = Some(item.notification.fired_at.plus_ms(-60_000));
+        let text = lines(&item).pop().unwrap();
+        assert!(text.ends_with("after 0 s: recovered"), "{text}");
     }
 
     #[test]

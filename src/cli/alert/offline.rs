@@ -12,7 +12,7 @@ use super::{AlertArgs, json_line};
 use crate::alert::delivery::try_channel;
 use crate::alert::monitor::TOO_MANY_GROUPS;
 use crate::alert::summary::{pair_text, unit_of, value_text, window_text};
-use crate::alert::view::{IncidentView, RuleBody};
+use crate::alert::view::{IncidentView, RuleDefinitionBody};
 use crate::cli::table::{Cell, Table};
 use crate::cli::window::WindowArgs;
 use crate::cli::{open, print};
@@ -111,7 +111,7 @@ fn condition_text(rule: &Rule) -> String {
 }
 
 fn rule_json(rule: &Rule) -> Value {
-    let mut shown = json!(RuleBody::of(rule));
+    let mut shown = json!(RuleDefinitionBody::of(rule));
     shown["window"] = window_text(rule.condition.window).into();
     shown["inactive"] = json!(rule.inactive);
     shown
@@ -200,8 +200,13 @@ pub(super) fn incident_view(config: &Config, reader: &Reader<'_>) -> Result<Inci
     Ok(IncidentView::new(now, states.collect(), rules, reader.alert_silences(now, false)?))
 }
 
-/// Converts an incident to the JSON of the API, and adds `undeliverable_to`: the channels that are no
-/// longer configured and for which the outbox keeps messages about it.
+/// Figures of an open incident's latest evaluation, which only the running server knows: the file has
+/// those of the last change of state.
+const LATEST_FIGURES: [&str; 3] = ["actual_value", "samples", "events"];
+
+/// Converts an incident to the JSON of the API, with null for [`LATEST_FIGURES`] while it is open.
+/// Adds `undeliverable_to`: the channels that are no longer configured and for which the outbox keeps
+/// messages about it.
 pub(super) fn incident_json(
     view: &IncidentView,
     incident: &AlertIncident,
@@ -210,6 +215,9 @@ pub(super) fn incident_json(
     let about = undeliverable.iter().filter(|it| it.incident_id == incident.incident_id);
     let channels: BTreeSet<&str> = about.map(|it| &*it.channel).collect();
     let mut shown = json!(view.body(incident.clone()));
+    if incident.ended_at.is_none() {
+        LATEST_FIGURES.into_iter().for_each(|figure| shown[figure] = Value::Null);
+    }
     shown["undeliverable_to"] = json!(channels);
     shown
 }

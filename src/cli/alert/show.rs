@@ -10,20 +10,15 @@ use crate::alert::summary::{pair_text, unit_of};
 use crate::cli::table::{Cell, Table, printable};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertEvent, AlertIncident, AlertMetric, StoredMessage};
-use crate::store::{IncidentQuery, Store};
+use crate::store::Store;
 
 /// Prints one incident.
 pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> Result<()> {
     let config = common.config.load()?;
     let store = Store::open_read_only(&config.store)?;
-    let query = IncidentQuery {
-        incident_ids: vec![incident.to_owned()],
-        limit: 1,
-        ..IncidentQuery::default()
-    };
     let (found, events, messages, undeliverable, view) = store.read(|reader| {
         Ok((
-            reader.alert_incidents(&query)?.pop(),
+            reader.alert_incident(incident)?,
             reader.incident_events(incident)?,
             reader.messages_of(incident)?,
             reader.undeliverable_messages()?,

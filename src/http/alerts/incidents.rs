@@ -361,17 +361,16 @@ pub(crate) async fn alerts_incident(
     _: NoQuery,
 ) -> Result<Json<IncidentDetailBody>, Problem> {
     let body = app.queries.run(move |service| {
-        let found = service.monitor().incidents(vec![id.clone()])?.pop();
-        let Some(incident) = found else { return Ok(None) };
-        let (history, deliveries) = service
-            .store()
-            .read(|reader| Ok((reader.incident_events(&id)?, reader.messages_of(&id)?)))?;
         let view = service.incident_view()?;
-        Ok(Some(IncidentDetailBody {
-            incident: view.body(incident),
-            history: history.into_iter().map(HistoryBody::from).collect(),
-            deliveries: deliveries.into_iter().map(DeliveryBody::from).collect(),
-        }))
+        service.store().read(|reader| {
+            let Some(incident) = reader.alert_incident(&id)? else { return Ok(None) };
+            let (history, deliveries) = (reader.incident_events(&id)?, reader.messages_of(&id)?);
+            Ok(Some(IncidentDetailBody {
+                incident: view.body(incident),
+                history: history.into_iter().map(HistoryBody::from).collect(),
+                deliveries: deliveries.into_iter().map(DeliveryBody::from).collect(),
+            }))
+        })
     });
     body.await?.map(Json).ok_or_else(unknown_incident)
 }

@@ -419,11 +419,19 @@ fn the_command_line_does_the_same() {
     assert!(shown.contains("tokens > 1.2 x its limit in day, 2 in a row"), "{text}");
     assert!(shown.contains("request_rate > 1.5 x its capacity in 1m, 3 in a row"), "{text}");
     assert!(shown.contains("consecutive_failures >= 5, 1 in a row"), "{text}");
-    assert!(json(&["check"])["rules"].as_array().unwrap().len() > 4);
+    let rules = json(&["check"])["rules"].take();
+    assert!(rules.as_array().unwrap().len() > 4);
+    // Only the running server knows these.
+    let of_the_server = ["state", "states", "is_truncated", "last_value", "last_samples"];
+    let has_none = |rule: &Value| of_the_server.iter().all(|field| rule.get(field).is_none());
+    assert!(rules.as_array().unwrap().iter().all(has_none), "{rules}");
 
     let list = json(&["list"]);
     let id = list[0]["alert_id"].as_str().unwrap();
     assert_eq!(list[0]["group"], json!({ "space": "acme" }));
+    let unknown = ["actual_value", "samples", "events"];
+    assert!(unknown.iter().all(|figure| list[0].get(figure).is_some_and(Value::is_null)), "{list}");
+    assert_eq!((&list[0]["state"], &list[0]["triggered_value"]), (&json!("firing"), &json!(0.4)));
     assert!(run(&["list"]).1.contains(id));
     assert_eq!(json(&["history", "day"])[0]["alert_id"], id);
     assert_eq!(json(&["history", "day", "--rule", "others"]), json!([]));
@@ -438,6 +446,7 @@ fn the_command_line_does_the_same() {
 
     let tried = json(&["backtest", "errors", "hour", "--threshold", "0.99"]);
     assert_eq!((&tried["exact"], &tried["summary"]["incidents"]), (&json!(true), &json!(0)));
+    assert!(has_none(&tried["rule"]), "{tried}");
     assert!(run(&["backtest", "errors", "hour"]).1.contains("would have fired"));
     assert!(run(&["backtest", "nope"]).1.contains("there are"));
 
@@ -455,6 +464,7 @@ fn the_command_line_does_the_same() {
     assert_eq!(json(&with_url(&["ack", id, "--note", "on it"], &url))["acknowledged_by"], "admin");
     let closed = json(&with_url(&["close", id, "--comment", "known"], &url));
     assert_eq!((&closed["state"], &closed["reason"]), (&json!("resolved"), &json!("manual")));
+    assert_eq!(json(&["show", id])["actual_value"], 0.4, "an incident that is over has its own");
     let (code, text) = run(&with_url(&["close", id], &url));
     assert!(code == 1 && text.contains("409"), "{code} {text}");
     let add = ["silence", "add", "--rule", "err*", "--for", "2h", "--comment", "deploy"];
