@@ -153,7 +153,7 @@ fn figures(rule: &Rule, limit: Option<f64>, facts: &GroupFigures) -> Judgement {
     };
     let threshold = facts.spike_line.unwrap_or(threshold);
     let events = unsigned(events);
-    Judgement { value, threshold, samples, events, ..Judgement::bare(Verdict::Insufficient) }
+    Judgement { verdict: Verdict::Insufficient, value, threshold, samples, events }
 }
 
 /// Burn rate of the error budget: the lower of the two windows' error rates divided by the allowed
@@ -191,7 +191,7 @@ fn verdict(rule: &Rule, limit: Option<f64>, facts: &GroupFigures, figures: &Judg
     let is_proven = !too_few && figures.events >= rule.min_events && is_significant(rule, figures);
     if is_beyond && is_proven {
         Verdict::Violation
-    } else if condition.operator.clears(share, clear_threshold) {
+    } else if !is_beyond && condition.operator.clears(share, clear_threshold) {
         Verdict::Clear
     } else {
         Verdict::Between

@@ -6,13 +6,14 @@ use crate::model::alert::{EndReason, NoData, Rule};
 /// The verdict of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The value is beyond the threshold and all guards pass.
+    /// The value is beyond the threshold, and `min_samples`, `min_events` and `confidence` are met.
     Violation,
-    /// Neither a violation nor beyond the clear threshold.
+    /// Neither a violation nor clear: between the thresholds, beyond the threshold but not proven, or a run of failures that
+    /// was closed manually.
     Between,
-    /// At or beyond the clear threshold.
+    /// Back at the clear threshold or within it.
     Clear,
-    /// Too few requests for a verdict.
+    /// No verdict: too few samples, no value, no baseline of a spike, or no traffic before.
     Insufficient,
     /// The evaluation failed.
     Failed,
@@ -22,8 +23,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether a group without a state stays without one.
-    pub(super) fn leaves_ok(self, rule: &Rule) -> bool {
+    /// Whether a group without a stored state needs none after this verdict.
+    pub(super) fn needs_no_state(self, rule: &Rule) -> bool {
         match self {
             Self::Violation => false,
             Self::Insufficient => rule.no_data != NoData::Fire,
@@ -31,7 +32,7 @@ impl Verdict {
         }
     }
 
-    /// The spelling in explanations.
+    /// The `decision` of `/api/alerts/explain`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Violation => "violation",
@@ -55,18 +56,18 @@ pub struct Judgement {
     pub threshold: f64,
     /// Number of requests behind the value.
     pub samples: u64,
-    /// Number of these requests that count as events.
+    /// Number of these that the metric counts: errors, cache hits, requests, or the failures of a run.
     pub events: u64,
 }
 
 impl Judgement {
-    /// A verdict without figures.
-    pub const fn bare(verdict: Verdict) -> Self {
-        Self { verdict, value: None, threshold: 0.0, samples: 0, events: 0 }
+    /// A verdict without a value.
+    pub const fn bare(verdict: Verdict, threshold: f64) -> Self {
+        Self { verdict, value: None, threshold, samples: 0, events: 0 }
     }
 }
 
-/// The result of one evaluation of one group.
+/// The input of one [`step`](super::step()).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// Time of the evaluation.
@@ -75,8 +76,9 @@ pub struct Observation<'a> {
     pub group_key: &'a str,
     /// Verdict and figures.
     pub judgement: Judgement,
-    /// Whether notifications are suppressed, by a silence or an inhibiting alert.
+    /// Whether notifications are suppressed: by a silence, by inhibition on every channel, or because the rule has changed or
+    /// is removed. That an incident has ended is sent all the same.
     pub is_muted: bool,
-    /// Whether an incident may start; not during the grace period after startup.
+    /// Whether an incident may start; false during the grace period after a start, and while closing.
     pub may_fire: bool,
 }

@@ -1,4 +1,4 @@
-//! Texts of notifications: values with units, and the rendered template of the rule.
+//! Texts of values, durations and windows, for people; the summary and the notification of an incident.
 
 use super::notification::{Notification, NotificationKind, Unit};
 use super::observation::Judgement;
@@ -24,12 +24,12 @@ pub const fn unit_of(metric: AlertMetric) -> Unit {
     }
 }
 
-/// Number of decimals of a number of at least one.
+/// Number of decimals of numbers of 1 or more, and minimum for smaller ones.
 const DECIMALS: usize = 2;
-/// Maximum number of decimals: a billionth of a dollar has nine, and a double about 17 digits.
+/// Maximum number of decimals; a double has about 17 digits.
 const DECIMALS_MAX: usize = 17;
 
-/// Number of decimals for three significant digits, at least two.
+/// Number of decimals: two, or for numbers below 1 as many as three significant digits need.
 fn decimals_of(value: f64) -> usize {
     let mut decimals = DECIMALS;
     let mut scaled = value.abs();
@@ -40,53 +40,56 @@ fn decimals_of(value: f64) -> usize {
     decimals
 }
 
-/// Formats a number with thousands separators and at most `decimals` decimals.
+/// Formats a number of 0 or more with thousands separators and at most `decimals` decimals.
 fn with_decimals(value: f64, decimals: usize) -> String {
     let rounded = format!("{value:.decimals$}");
     let (whole, decimals) = rounded.split_once('.').unwrap_or((&rounded, ""));
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
     let decimals = decimals.trim_end_matches('0');
     let point = if decimals.is_empty() { "" } else { "." };
-    format!("{sign}{text}{point}{decimals}")
+    format!("{text}{point}{decimals}")
 }
 
 /// A number format: factor, prefix and suffix.
 #[derive(Clone, Copy)]
 struct NumberFormat {
-    scale: f64,
-    before: &'static str,
-    after: &'static str,
+    factor: f64,
+    prefix: &'static str,
+    suffix: &'static str,
 }
 
 impl NumberFormat {
     /// The format that a template requests, or that of the unit.
     fn new(value: f64, unit: Unit, requested: Option<&str>) -> Self {
-        let (scale, before, after) = match (requested, unit) {
+        let (factor, prefix, suffix) = match (requested, unit) {
             (Some("pct"), _) | (None, Unit::Ratio) => (100.0, "", " %"),
             (Some("s"), _) => (1e-3, "", " s"),
             (None, Unit::Ms) if value.abs() >= 1_000.0 => (1e-3, "", " s"),
             (Some("ms"), _) | (None, Unit::Ms) => (1.0, "", " ms"),
             (None, Unit::Usd) => (1.0, "$", ""),
-            (Some(_), _) | (None, Unit::PerMinute | Unit::Count) => (1.0, "", ""),
+            (None, Unit::PerMinute) => (1.0, "", " /min"),
+            (Some(_), _) | (None, Unit::Count) => (1.0, "", ""),
         };
-        Self { scale, before, after }
+        Self { factor, prefix, suffix }
     }
 
     fn text(self, value: f64, more_decimals: usize) -> String {
-        let scaled = if self.scale < 1.0 { value / self.scale.recip() } else { value * self.scale };
+        // A division by 1,000 is exact where a multiplication by 0.001 is not.
+        let scaled =
+            if self.factor < 1.0 { value / self.factor.recip() } else { value * self.factor };
         let decimals = (decimals_of(scaled) + more_decimals).min(DECIMALS_MAX);
-        format!("{}{}{}", self.before, with_decimals(scaled, decimals), self.after)
+        let sign = if scaled < 0.0 { "-" } else { "" };
+        format!("{sign}{}{}{}", self.prefix, with_decimals(scaled.abs(), decimals), self.suffix)
     }
 
     /// Formats `value` with enough decimals to differ from `other`.
-    fn text_beside(self, value: f64, other: f64) -> String {
+    fn text_distinct_from(self, value: f64, other: f64) -> String {
         let is_same = value.partial_cmp(&other) == Some(std::cmp::Ordering::Equal);
         let is_distinct =
             |more: &usize| is_same || self.text(value, *more) != self.text(other, *more);
@@ -100,20 +103,21 @@ pub fn value_text(value: f64, unit: Unit) -> String {
     NumberFormat::new(value, unit, None).text(value, 0)
 }
 
-/// Formats a value, or `no value`, and its limit; different numbers have different texts.
-pub fn pair_text(value: Option<f64>, limit: f64, unit: Unit) -> (String, String) {
-    let Some(value) = value else { return ("no value".to_owned(), value_text(limit, unit)) };
-    let beside = |value, other| NumberFormat::new(value, unit, None).text_beside(value, other);
-    (beside(value, limit), beside(limit, value))
+/// Formats a value, or `no value`, and its threshold; different numbers have different texts.
+pub fn pair_text(value: Option<f64>, threshold: f64, unit: Unit) -> (String, String) {
+    let Some(value) = value else { return ("no value".to_owned(), value_text(threshold, unit)) };
+    let distinct =
+        |value, other| NumberFormat::new(value, unit, None).text_distinct_from(value, other);
+    (distinct(value, threshold), distinct(threshold, value))
 }
 
 /// Formats a value as the template requests; it differs from `other` if the numbers differ.
 fn formatted(value: Option<f64>, other: Option<f64>, unit: Unit, format: Option<&str>) -> String {
-    let Some(value) = value else { return "unknown".to_owned() };
-    let style = NumberFormat::new(value, unit, format);
+    let Some(value) = value else { return "no value".to_owned() };
+    let number = NumberFormat::new(value, unit, format);
     match other {
-        Some(other) => style.text_beside(value, other),
-        None => style.text(value, 0),
+        Some(other) => number.text_distinct_from(value, other),
+        None => number.text(value, 0),
     }
 }
 
@@ -134,7 +138,7 @@ pub fn window_text(window: EvaluationWindow) -> String {
     }
 }
 
-/// Formats a duration in its largest unit, plus the next one if relevant.
+/// Formats a duration in its largest unit, hours with minutes and days with hours.
 pub(crate) fn duration_text(ms: i64) -> String {
     let ms = ms.saturating_abs();
     let (days, hours, minutes) = (ms / DAY_MS, ms % DAY_MS / HOUR_MS, ms % HOUR_MS / MINUTE_MS);
@@ -148,14 +152,18 @@ pub(crate) fn duration_text(ms: i64) -> String {
     }
 }
 
-/// Renders the rule's template; the group is prepended if the template does not contain it.
+/// Renders the rule's template; the group is prepended if the template has no field `group`.
 pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String {
     let unit = unit_of(rule.metric);
     let group_text = group.to_string();
+    let mut has_group = rule.by.is_empty();
     let text = template::render(&rule.summary, |field, format| match field {
         "name" => rule.name.clone(),
         "rule" => rule.id.clone(),
-        "group" => group_text.clone(),
+        "group" => {
+            has_group = true;
+            group_text.clone()
+        }
         "metric" => rule.metric.name(),
         "op" => rule.condition.operator.as_str().to_owned(),
         "window" => window_text(rule.condition.window),
@@ -166,7 +174,6 @@ pub fn summary(rule: &Rule, group: &AlertGroup, judgement: &Judgement) -> String
         "events" => formatted(Some(as_f64(judgement.events)), None, Unit::Count, format),
         _ => String::new(),
     });
-    let has_group = rule.summary.contains("{group") || rule.by.is_empty();
     if has_group { text } else { format!("{group_text}: {text}") }
 }
 
@@ -217,7 +224,7 @@ mod tests {
         assert_eq!(value_text(5_100.0, Unit::Ms), "5.1 s");
         assert_eq!(value_text(312.456, Unit::Ms), "312.46 ms");
         assert_eq!(value_text(1_200_001.0, Unit::Count), "1,200,001");
-        assert_eq!(value_text(-1_234.5, Unit::Usd), "$-1,234.5");
+        assert_eq!(value_text(-1_234.5, Unit::Usd), "-$1,234.5");
     }
 
     #[test]
@@ -227,14 +234,14 @@ mod tests {
             (0.0002, Unit::Usd, "$0.0002"),
             (1e-9, Unit::Usd, "$0.000000001"),
             (0.000_012_345, Unit::Usd, "$0.0000123"),
-            (-0.000_12, Unit::Usd, "$-0.00012"),
+            (-0.000_12, Unit::Usd, "-$0.00012"),
             (0.0, Unit::Usd, "$0"),
             (0.999_6, Unit::Usd, "$1"),
             (0.123_4, Unit::Usd, "$0.123"),
             (12.345_6, Unit::Usd, "$12.35"),
             (0.000_05, Unit::Ratio, "0.005 %"),
             (0.042, Unit::Ms, "0.042 ms"),
-            (0.003, Unit::PerMinute, "0.003"),
+            (0.003, Unit::PerMinute, "0.003 /min"),
         ] {
             assert_eq!(value_text(value, unit), text, "{value}");
         }
@@ -265,11 +272,8 @@ mod tests {
             AlertCondition::new(Operator::Above, 0.000_2, std::time::Duration::from_secs(3_600), 1);
         let mut rule = Rule::new("spend", AlertMetric::Cost, condition);
         rule.summary = "{value} {op} {threshold}, {value:num}".to_owned();
-        let judgement = Judgement {
-            value: Some(0.000_42),
-            threshold: 0.000_2,
-            ..Judgement::bare(Verdict::Violation)
-        };
+        let judgement =
+            Judgement { value: Some(0.000_42), ..Judgement::bare(Verdict::Violation, 0.000_2) };
         assert_eq!(
             summary(&rule, &AlertGroup::default(), &judgement),
             "$0.00042 > $0.0002, 0.00042"

@@ -222,7 +222,7 @@ mod tests {
             let mut expected = VecDeque::new();
             for (number, (samples, is_muted, is_looked_at)) in seen.into_iter().enumerate() {
                 let at = Timestamp::from_unix_ms(i64::try_from(number).unwrap() * 30_000);
-                let judgement = Judgement { samples, ..Judgement::bare(Verdict::Clear) };
+                let judgement = Judgement { samples, ..Judgement::bare(Verdict::Clear, 0.0) };
                 // Another group is evaluated every time.
                 traces.record("rule", "other", at, &judgement, None, false);
                 if is_looked_at {

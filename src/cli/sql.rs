@@ -62,7 +62,7 @@ impl SqlCommand {
     /// If the statement is invalid or not read-only, or the file cannot be read.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         if self.bom && self.format() != SqlFormat::Csv {
-            return Err(Error::invalid_config("--bom", "applies to CSV only; use it with --csv"));
+            return Err(Error::invalid_config("--bom", "is for CSV; use it with --csv"));
         }
         let config = self.config.load()?;
         let store = Store::open_read_only(&config.store)?;

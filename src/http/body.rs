@@ -44,13 +44,24 @@ async fn read(request: Request) -> Result<axum::body::Bytes, Problem> {
 /// Reads a small JSON object.
 ///
 /// # Errors
-/// 400 with the position of the mistake.
+/// 400 with the field, or else the position, of the mistake.
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // serde would read an array as the fields in order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::new(ProblemKind::InvalidBody, "send a JSON object"));
     }
-    serde_json::from_slice(body).map_err(|error| {
-        Problem::new(ProblemKind::InvalidBody, format!("not the JSON expected: {error}"))
-    })
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        match path.as_str() {
+            "." | "?" => unexpected(&error),
+            _ => Problem::field(path, error.to_string()),
+        }
+    })?;
+    json.end().map_err(|error| unexpected(&error))?;
+    Ok(value)
+}
+
+fn unexpected(error: &serde_json::Error) -> Problem {
+    Problem::new(ProblemKind::InvalidBody, format!("not the JSON expected: {error}"))
 }

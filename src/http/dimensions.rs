@@ -43,7 +43,7 @@ pub(crate) struct DimensionValuesBody {
 struct DimensionValueBody {
     /// Its name; a pseudonym for users.
     name: String,
-    /// Requests of the last 30 days; null if so many values have requests that this one was not counted.
+    /// Requests of the last 30 days; null if it is not among the 10,000 busiest values.
     #[schema(required)]
     requests: Option<i64>,
 }

@@ -11,7 +11,7 @@ use super::auth::Principal;
 use super::body::JsonBody;
 use super::extract::Path;
 use super::openapi::AdminProblems;
-use super::params::{NoQuery, PageParams, Query, distinct, encode_cursor};
+use super::params::{NoQuery, PageParams, Query, ScopeName, distinct, encode_cursor};
 use super::problem::Problem;
 use super::state::App;
 use crate::model::record::limits;
@@ -30,7 +30,7 @@ pub(crate) struct NewKeyBody {
     name: String,
     /// Its scopes: ingest, read, metrics, admin.
     #[schema(min_items = 1)]
-    scopes: Vec<String>,
+    scopes: Vec<ScopeName>,
     /// The only spaces it may send to and query; all by default.
     #[serde(default)]
     spaces: Option<Vec<String>>,
@@ -133,9 +133,7 @@ fn check(body: &NewKeyBody, now: Timestamp) -> Result<NewKey, Problem> {
             format!("must be 1 to {} letters, digits and any of _ . : / -", limits::LABEL_BYTES);
         return Err(Problem::field("name", reason));
     }
-    let unknown = || Problem::field("scopes", "each must be one of ingest, read, metrics, admin");
-    let scopes = body.scopes.iter().map(|text| Scope::parse(text).ok_or_else(unknown));
-    let scopes = distinct(scopes.collect::<Result<Vec<_>, _>>()?);
+    let scopes = distinct(body.scopes.iter().map(|ScopeName(scope)| *scope));
     if scopes.is_empty() {
         return Err(Problem::field("scopes", "must name at least one"));
     }

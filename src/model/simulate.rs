@@ -13,5 +13,5 @@ pub struct SimulateRequest {
     /// The requests start within this many minutes before now.
     pub minutes: u32,
     /// Random seed.
-    pub seed: u64,
+    pub seed: u32,
 }

@@ -153,7 +153,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::{Count, Distribution, LatencyKind};
+    use crate::model::{Count, Distribution, LatencyKind, RequestId, RequestRecord, Source};
     use crate::query::Series;
 
     fn spikes_of(errors: &[i64]) -> Vec<SpikeReport> {
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn a_percentile_is_known_although_the_first_bucket_is_empty() {
+        let at = Timestamp::from_unix_ms(0);
+        let mut record = RequestRecord::new(RequestId::Uuid([0; 16]), at, Source::Rest);
+        record.latency_us[LatencyKind::Total.index()] = Some(1_000_000);
         let mut filled = Measures::default();
-        filled.bump(Count::Requests, 1);
-        let latency = LatencyKind::Total;
-        let mut distribution = Distribution::exact();
-        distribution.add(1_000_000);
-        filled.distributions[latency.index()] = Some(distribution);
+        filled.distributions[LatencyKind::Total.index()] = Some(Distribution::exact());
+        filled.add(&record);
         let metric = MetricType::TotalLatency;
         let value = mean(&[Measures::default(), filled.clone()], metric, Stat::P95);
         assert_eq!(value, Some(1_000.0));

@@ -341,7 +341,7 @@ pub struct Tail {
 pub struct DimensionValue {
     /// Its name.
     pub name: String,
-    /// Requests of the last 30 days; `None` if so many values have requests that this one was not counted.
+    /// Requests of the last 30 days; `None` if it is not among the 10,000 busiest values.
     pub requests: Option<i64>,
 }
 

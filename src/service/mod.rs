@@ -323,7 +323,7 @@ impl Chatgauge {
         let end = self.now();
         let start = end.plus_ms(-i64::from(request.minutes.max(1)) * MINUTE_MS);
         let range = TimeRange::new(start, end);
-        let workload = Workload::new(request.seed, range, u64::from(request.requests));
+        let workload = Workload::new(u64::from(request.seed), range, u64::from(request.requests));
         let size = self.config().ingest.commit_max_records.max(1);
         let mut records = workload.records();
         let mut report = AppendReport::default();

@@ -6,12 +6,12 @@ const INDEX: &str = "index.html";
 /// Every file of the page.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/app-535b16909ec5.js",
+        path: "assets/app-012e1ae2bf5c.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "535b16909ec5",
-        plain: include_bytes!("app-535b16909ec5.js"),
-        gzip: include_bytes!("app-535b16909ec5.js.gz"),
-        brotli: include_bytes!("app-535b16909ec5.js.br"),
+        hash: "012e1ae2bf5c",
+        plain: include_bytes!("app-012e1ae2bf5c.js"),
+        gzip: include_bytes!("app-012e1ae2bf5c.js.gz"),
+        brotli: include_bytes!("app-012e1ae2bf5c.js.br"),
     },
     Asset {
         path: "assets/style-9b4ca8431781.css",
@@ -40,7 +40,7 @@ static ASSETS: &[Asset] = &[
     Asset {
         path: "index.html",
         content_type: "text/html; charset=utf-8",
-        hash: "d9ce25f86e8f",
+        hash: "4c4c95343b08",
         plain: include_bytes!("index.html"),
         gzip: include_bytes!("index.html.gz"),
         brotli: include_bytes!("index.html.br"),

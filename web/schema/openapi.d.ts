@@ -705,11 +705,11 @@ export interface components {
         /** @description The backtest to run. */
         BacktestBody: {
             /** @description End of the range, exclusive. Default: now. */
-            end?: string;
+            end?: components["schemas"]["Instant"];
             /** @description The id of a rule, or a whole rule with the keys of the configuration file. */
             rule: unknown;
             /** @description Start of the range, inclusive, in the forms of other routes. Default: `now-7d`. */
-            start?: string;
+            start?: components["schemas"]["Instant"];
         };
         /** @description An incident in a backtest. */
         BacktestIncidentBody: {
@@ -1155,6 +1155,11 @@ export interface components {
             /** @description The app's own response cache. */
             cache: components["schemas"]["Cache"];
             /**
+             * Format: date-time
+             * @description The first instant from which all figures are complete, when retention has deleted rows that one needs.
+             */
+            complete_from?: string;
+            /**
              * Format: double
              * @description Sum of the known costs in US dollars; null when none is known.
              */
@@ -1283,9 +1288,9 @@ export interface components {
             name: string;
             /**
              * Format: int64
-             * @description Requests of the last 30 days.
+             * @description Requests of the last 30 days; null if it is not among the 10,000 busiest values.
              */
-            requests: number;
+            requests: number | null;
         };
         /** @description Values of a dimension, busiest first. */
         DimensionValuesBody: {
@@ -1820,6 +1825,12 @@ export interface components {
              */
             rejected_total: number;
         };
+        /**
+         * @example 2026-01-31T09:00:00Z
+         * @example 2026-01-31
+         * @example now-7d/d
+         */
+        Instant: string;
         /** @description An API key without its secret. */
         KeyBody: {
             /**
@@ -1954,7 +1965,7 @@ export interface components {
             /** @description Its name: letters, digits and `_ . : / -`. */
             name: string;
             /** @description Its scopes: ingest, read, metrics, admin. */
-            scopes: string[];
+            scopes: components["schemas"]["ScopeName"][];
             /** @description The only spaces it may send to and query; all by default. */
             spaces?: string[] | null;
         };
@@ -2352,7 +2363,7 @@ export interface components {
              */
             elapsed_ms: number;
             rows: (null | number | string)[][];
-            /** @description There were more rows than the limit allows. */
+            /** @description There were more rows than the limits, `query.sql_max_rows` and 16 MiB, allow. */
             truncated: boolean;
         };
         /** @description A rule and its state. */
@@ -2498,6 +2509,8 @@ export interface components {
             /** @description The default rules, then the others in the order of the configuration. */
             rules: components["schemas"]["RuleBody"][];
         };
+        /** @enum {string} */
+        ScopeName: "ingest" | "read" | "metrics" | "admin";
         /** @description The points of one group. */
         SeriesBody: {
             /** @description One for each bucket. */

@@ -106,7 +106,7 @@ function RangeDialog(props: { state: State; zone: string; open: boolean; onClose
 function FilterDialog(props: { state: State; open: boolean; onClose: () => void }) {
     const [dimension, setDimension] = useState<DimensionName>('space');
     const [text, setText] = useState('');
-    const [values, setValues] = useState<{ name: string; requests?: number }[]>([]);
+    const [values, setValues] = useState<{ name: string; requests?: number | null }[]>([]);
     const [problem, setProblem] = useState<Problem | null>(null);
     useEffect(() => {
         if (!props.open) return;
@@ -177,7 +177,7 @@ function FilterDialog(props: { state: State; open: boolean; onClose: () => void 
                         <button key={value.name} type="button" onClick={() => choose(value.name)}>
                             <Name text={value.name} />
                             <span class="muted">
-                                {value.requests === undefined ? '' : `${show.compact(value.requests)} in 30 days`}
+                                {value.requests == null ? '' : `${show.compact(value.requests)} in 30 days`}
                             </span>
                         </button>
                     ))}

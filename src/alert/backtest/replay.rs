@@ -291,7 +291,8 @@ impl<'a> Replay<'a> {
         let name = crate::model::time::local_date(period.start, self.rule.tz).to_string();
         for index in 0..self.groups.len() {
             if self.groups[index].instance.is_some() {
-                let closed = Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
+                let threshold = self.rule.threshold_of(&self.groups[index].group);
+                let closed = Judgement::bare(Verdict::Closed(EndReason::PeriodEnded), threshold);
                 self.observe(index, closed, at_ms);
             }
             let slot_ms = self.slot_ms;
@@ -306,7 +307,7 @@ impl<'a> Replay<'a> {
 
     fn observe(&mut self, index: usize, judgement: Judgement, at_ms: i64) {
         let group = &mut self.groups[index];
-        if group.instance.is_none() && judgement.verdict.leaves_ok(self.rule) {
+        if group.instance.is_none() && judgement.verdict.needs_no_state(self.rule) {
             return;
         }
         let before = group.instance.take().unwrap_or_default();

@@ -119,7 +119,6 @@ impl Transition<'_> {
         match self.judgement.verdict {
             Verdict::Closed(PeriodEnded | RuleRemoved | RuleChanged) => Judgement {
                 value: self.before.value,
-                threshold: self.rule.threshold_of(self.about.group),
                 samples: self.before.samples,
                 events: self.before.events,
                 ..*self.judgement
@@ -138,7 +137,7 @@ impl AlertDraft {
         about: Circumstances<'_>,
         known: Option<&KnownState>,
     ) -> Option<Observed> {
-        if known.is_none() && judgement.verdict.leaves_ok(rule) {
+        if known.is_none() && judgement.verdict.needs_no_state(rule) {
             return None;
         }
         let none = AlertInstance::default();
@@ -190,7 +189,8 @@ impl AlertDraft {
         let group = AlertGroup::parse_key(group_key).unwrap_or_default();
         let closing = Circumstances::closing(&group, group_key, &known.identity, now);
         let about = Circumstances { at, is_muted: true, ..closing };
-        self.observe(rule, Judgement::bare(Verdict::Closed(reason)), about, Some(known));
+        let closed = Judgement::bare(Verdict::Closed(reason), rule.threshold_of(&group));
+        self.observe(rule, closed, about, Some(known));
     }
 
     /// Converts follow-ups to notifications; receivers and labels depend on what was sent before.

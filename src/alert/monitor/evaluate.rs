@@ -308,10 +308,8 @@ impl Round<'_> {
 
     fn observe_failure(&mut self, rule: &Rule) -> Result<()> {
         let keys = self.state.not_evaluated(&rule.id);
-        let failed = |group: &AlertGroup| Judgement {
-            threshold: rule.threshold_of(group),
-            ..Judgement::bare(Verdict::Failed)
-        };
+        let failed =
+            |group: &AlertGroup| Judgement::bare(Verdict::Failed, rule.threshold_of(group));
         let identity = rule.identity().into();
         if keys.is_empty() {
             let judgement = failed(&AlertGroup::default());
@@ -376,9 +374,10 @@ fn values_of(rule: &Rule, key: &str) -> Option<Vec<String>> {
 
 /// Judges a group that has a state but no requests in the window.
 fn judge_absent(rule: &Rule, group: &AlertGroup, end: Timestamp) -> Judgement {
+    let closed = |reason| Judgement::bare(Verdict::Closed(reason), rule.threshold_of(group));
     if group.period != rule.condition.window.period_at(end, rule.tz) {
-        return Judgement::bare(Verdict::Closed(EndReason::PeriodEnded));
+        return closed(EndReason::PeriodEnded);
     }
     let judged = judge(rule, group, &GroupFigures::default());
-    judged.unwrap_or(Judgement::bare(Verdict::Closed(EndReason::RuleChanged)))
+    judged.unwrap_or_else(|| closed(EndReason::RuleChanged))
 }

@@ -277,12 +277,12 @@ impl Monitor {
         let group = AlertGroup::parse_key(&group_key).unwrap_or_default();
         let about = Circumstances::closing(&group, &group_key, &known.identity, now);
         let judgement = Judgement {
+            verdict: Verdict::Closed(EndReason::Manual),
             value: known.instance.value,
             // The incident's own threshold, which may be a budget in tokens or a past spike line.
             threshold: incident.map_or(rule.condition.threshold, |incident| incident.threshold),
             samples: known.instance.samples,
             events: known.instance.events,
-            ..Judgement::bare(Verdict::Closed(EndReason::Manual))
         };
         let comment = comment.map(str::to_owned);
         let closing = Some(Closing { actor: actor.to_owned(), comment });

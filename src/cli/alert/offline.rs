@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{AlertArgs, json_line};
 use crate::alert::delivery::try_channel;
 use crate::alert::monitor::TOO_MANY_GROUPS;
+use crate::alert::notification::Unit;
 use crate::alert::summary::{pair_text, unit_of, value_text, window_text};
 use crate::alert::view::{IncidentView, RuleDefinitionBody};
 use crate::cli::table::{Cell, Table};
@@ -88,14 +89,14 @@ fn state_text(rule: &Rule) -> String {
 fn condition_text(rule: &Rule) -> String {
     let condition = &rule.condition;
     let unit = unit_of(rule.metric);
-    let threshold = value_text(condition.threshold, unit);
+    let factor = value_text(condition.threshold, Unit::Count);
     let threshold = match rule.limit {
-        Some(limit) => format!("{threshold} x {}", value_text(limit, unit)),
-        None if rule.is_budget() || !rule.limits.is_empty() => format!("{threshold} x its limit"),
+        Some(limit) => format!("{factor} x {}", value_text(limit, unit)),
+        None if rule.is_budget() || !rule.limits.is_empty() => format!("{factor} x its limit"),
         None if rule.inactive.is_some() && rule.metric == AlertMetric::RequestRate => {
-            format!("{threshold} x its capacity")
+            format!("{factor} x its capacity")
         }
-        None => threshold,
+        None => value_text(condition.threshold, unit),
     };
     let window = match rule.metric {
         // A failure run has no window.

@@ -169,6 +169,9 @@ impl RuleCheck<'_> {
         };
         let is_beyond = operator.is_upward() && clear_threshold > threshold
             || operator.is_downward() && clear_threshold < threshold;
+        let is_equal = operator == Operator::Equal && raw.clear_threshold.is_some();
+        let reason = "does not go with \"==\", of which every other value is clear; remove it";
+        self.ensure(!is_equal, "clear_threshold", reason)?;
         let reason = format!("{clear_threshold} is on the wrong side of the threshold {threshold}");
         // A negative threshold gets its own error later.
         self.ensure(threshold < 0.0 || !is_beyond, "clear_threshold", reason)?;

@@ -11,7 +11,7 @@ use crate::config::RawRule;
 use crate::http::auth::Principal;
 use crate::http::body::JsonBody;
 use crate::http::openapi::AdminProblems;
-use crate::http::params::{NoQuery, instant};
+use crate::http::params::{Instant, NoQuery, instant};
 use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::model::alert::Rule;
@@ -26,9 +26,11 @@ pub(crate) struct BacktestBody {
     rule: Value,
     /// Start of the range, inclusive, in the forms of other routes. Default: `now-7d`.
     #[serde(default = "a_week_ago")]
+    #[schema(value_type = Instant)]
     start: String,
     /// End of the range, exclusive. Default: now.
     #[serde(default = "now")]
+    #[schema(value_type = Instant)]
     end: String,
 }
 

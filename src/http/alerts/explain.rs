@@ -137,10 +137,15 @@ fn detail(rule: &Rule, group: &AlertGroup, evaluation: &Evaluation) -> String {
             evaluation.clears, condition.clear_consecutive
         ),
         Verdict::Clear => format!("{value} is clear of {threshold}"),
-        Verdict::Insufficient => format!(
-            "too little to say: {} requests (min_samples {}), {} events (min_events {})",
-            judgement.samples, rule.min_samples, judgement.events, rule.min_events
-        ),
+        Verdict::Insufficient
+            if rule.metric.needs_samples() && judgement.samples < rule.min_samples =>
+        {
+            format!("too few requests: {} (min_samples {})", judgement.samples, rule.min_samples)
+        }
+        Verdict::Insufficient if judgement.value.is_none() => {
+            "no request has this value".to_owned()
+        }
+        Verdict::Insufficient => "no traffic before to compare with".to_owned(),
         Verdict::Failed => "the figures could not be read".to_owned(),
         Verdict::Closed(reason) => format!("closed: {}", reason.as_str()),
     }
@@ -232,13 +237,16 @@ mod tests {
         rule.limit = Some(60.0);
         let words = |rule: &Rule, threshold: f64, value: f64| {
             let judgement =
-                Judgement { value: Some(value), threshold, ..Judgement::bare(Verdict::Between) };
+                Judgement { value: Some(value), ..Judgement::bare(Verdict::Between, threshold) };
             let at = Timestamp::from_unix_ms(0);
             let evaluation =
                 Evaluation { at, judgement, violations: 0, clears: 0, is_muted: false };
             detail(rule, &AlertGroup::default(), &evaluation)
         };
-        assert_eq!(words(&rule, 90.0, 80.0), "80 is neither > 90 for sure nor back at 72");
+        assert_eq!(
+            words(&rule, 90.0, 80.0),
+            "80 /min is neither > 90 /min for sure nor back at 72 /min"
+        );
         rule.metric = AlertMetric::Spike;
         rule.condition = AlertCondition::new(Operator::AtLeast, 1.0, Duration::from_secs(60), 3);
         rule.limit = None;

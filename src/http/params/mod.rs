@@ -30,7 +30,7 @@ pub(crate) use time::parse_instant as instant;
 pub(crate) use values::{Instant, limit, resolve};
 pub(crate) use words::{
     AggregationName, DashboardCompare, DimensionName, HistoricalCompare, LatencyName, MetricName,
-    SortName, StatName, WindowName, dimensions, distinct, words,
+    ScopeName, SortName, StatName, WindowName, dimensions, distinct, words,
 };
 
 /// The parameters of a route, read from its query string.

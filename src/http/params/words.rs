@@ -6,7 +6,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::http::problem::Problem;
 use crate::model::spelling::spelled_enum;
 use crate::model::{
-    Aggregation, Dimension, ErrorType, LatencyKind, MetricType, Outcome, Source, Stat, TimeWindow,
+    Aggregation, Dimension, ErrorType, LatencyKind, MetricType, Outcome, Scope, Source, Stat,
+    TimeWindow,
 };
 
 spelled_enum! {
@@ -88,6 +89,8 @@ words! {
     ErrorTypeName(ErrorType);
     /// A kind of outcome.
     OutcomeName(&'static str) in Outcome::KINDS, std::convert::identity;
+    /// A scope of an API key.
+    ScopeName(Scope);
     /// The source of a record.
     SourceName(Source);
     /// The range that a query of historical metrics is compared with.

@@ -208,6 +208,7 @@ fn merge_nested(mut calls: Vec<Call>) -> Vec<Call> {
 
 /// A call while nested calls are merged.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are calls")]
 enum Nested {
     /// The call, with the values of the calls inside it.
     One(Call),

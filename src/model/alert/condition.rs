@@ -22,12 +22,12 @@ spelled_enum! {
 }
 
 impl Operator {
-    /// Whether large values violate.
+    /// Whether values above the threshold violate.
     pub const fn is_upward(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast)
     }
 
-    /// Whether small values violate.
+    /// Whether values below the threshold violate.
     pub const fn is_downward(self) -> bool {
         matches!(self, Self::Below | Self::AtMost)
     }
@@ -51,7 +51,7 @@ impl Operator {
         }
     }
 
-    /// Whether `value` is back within the clear threshold.
+    /// Whether `value` is back at the clear threshold or within it; for `==` any other value is.
     pub fn clears(self, value: f64, clear_threshold: f64) -> bool {
         match self {
             Self::Above | Self::AtLeast => value <= clear_threshold,
@@ -88,17 +88,17 @@ impl Period {
         TimeRange::new(start, self.aggregation().next_start(start, tz))
     }
 
-    /// Name of the period: its first date, e.g. `2026-11-23`.
+    /// Name of the period in keys of groups: its first local date, e.g. `2026-11-23`.
     pub fn name(self, at: Timestamp, tz: Tz) -> String {
         let start = self.containing(at, tz).start;
         crate::model::time::local_date(start, tz).to_string()
     }
 }
 
-/// The requests that an evaluation covers.
+/// The range of time that an evaluation covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EvaluationWindow {
-    /// The last part of this duration.
+    /// This duration before the evaluation.
     Rolling(Duration),
     /// From the start of the current local period.
     Period(Period),
@@ -138,25 +138,25 @@ impl EvaluationWindow {
 pub struct AlertCondition {
     /// Comparison of value and threshold.
     pub operator: Operator,
-    /// Threshold in the unit of the metric; for budgets a share of the limit.
+    /// Threshold in the unit of the metric; a multiple of the limit for budgets and for a `request_rate` with a capacity.
     pub threshold: f64,
     /// The requests that the value covers.
     pub window: EvaluationWindow,
-    /// Number of consecutive violations before it fires.
+    /// Number of consecutive violations with which it fires.
     pub consecutive: u32,
-    /// The value at which an incident may end.
+    /// The value at which an incident may end: apart from the threshold, so that a value near it does not flap.
     pub clear_threshold: f64,
-    /// Number of consecutive clear evaluations before an incident ends.
+    /// Number of consecutive clear evaluations with which an incident ends.
     pub clear_consecutive: u32,
 }
 
 /// Default ratio of the clear threshold to the threshold.
-const CLEAR_SHARE: f64 = 0.8;
+const CLEAR_RATIO: f64 = 0.8;
 
 impl AlertCondition {
-    /// The condition `operator threshold` over the last `window`, for `consecutive` evaluations. An
-    /// incident ends after ten evaluations at or below 0.8 times the threshold (for `<`: at or
-    /// above 1.25 times).
+    /// The condition `operator threshold` over the last `window`, for `consecutive` evaluations. An incident ends after ten
+    /// consecutive evaluations at or below 0.8 times the threshold (`<`, `<=`: at or above 1.25 times; `==`: at any other
+    /// value).
     pub fn new(operator: Operator, threshold: f64, window: Duration, consecutive: u32) -> Self {
         Self {
             operator,
@@ -171,17 +171,17 @@ impl AlertCondition {
     /// The default clear threshold.
     pub fn default_clear(operator: Operator, threshold: f64) -> f64 {
         if operator.is_upward() {
-            as_written(threshold * CLEAR_SHARE)
+            as_written(threshold * CLEAR_RATIO)
         } else if operator.is_downward() {
-            as_written(threshold / CLEAR_SHARE)
+            as_written(threshold / CLEAR_RATIO)
         } else {
             threshold
         }
     }
 }
 
-/// Rounds to the decimal number a person would write: 0.8 x 0.35 is 0.28, so that a share of 28 in
-/// 100 is not above it.
+/// Rounds to 14 significant digits: in binary 0.8 x 0.35 is slightly less than 0.28, and a share of 28 in 100 would not be
+/// clear.
 fn as_written(value: f64) -> f64 {
     format!("{value:.13e}").parse().unwrap_or(value)
 }

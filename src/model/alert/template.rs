@@ -10,7 +10,7 @@ pub const FORMATS: [&str; 4] = ["pct", "ms", "s", "num"];
 
 /// Replaces every placeholder by `value(field, format)`. Values are inserted as they are and never
 /// interpreted as a template.
-pub fn render(template: &str, value: impl Fn(&str, Option<&str>) -> String) -> String {
+pub fn render(template: &str, mut value: impl FnMut(&str, Option<&str>) -> String) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {

@@ -221,7 +221,7 @@ impl QueueConsumer {
             }
             let now_us = clock.monotonic_us();
             self.shared.working_since_us.store(0, Ordering::Relaxed);
-            pace.stalled(now_us, now_us - began_us);
+            pace.was_busy(now_us, now_us - began_us);
         }
     }
 

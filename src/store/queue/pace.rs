@@ -5,17 +5,18 @@ use std::time::Duration;
 
 /// Minimum time from the start of one commit to the start of the next, in microseconds, while delays are fruitful.
 ///
-/// A commit costs the processor and the disk nearly the same for one record as for ten. Records that arrive less often
-/// than this are never delayed.
+/// A commit costs the processor and the disk nearly the same for one record as for ten. Records more than this apart are
+/// never delayed.
 const SPACING_US: u64 = 3_000;
-/// Number of fruitless delays in a row after which the commit delay switches itself off, if those before were fruitful.
+/// Maximum credit. Each fruitful delay adds one and each fruitless one takes one; without credit the delay is off. A delay
+/// is fruitful if something arrives in its second half: senders that were acknowledged together may return in the first.
 const CREDIT_MAX: u32 = 8;
-/// Number of commits without delay between two trial delays while the delay is off.
+/// While the delay is off, one in this many of the commits that could be delayed is delayed as a trial.
 const TRIAL_COMMITS: u32 = 32;
-/// Number of commits in a row before which the writer sleeps without polling the queue, while delays are fruitful; then
-/// it polls once.
-const BLIND_SLEEPS: u32 = 16;
-/// After a stall commits are not delayed for this many times its duration.
+/// Maximum number of commits in a row before which the writer sleeps without polling the queue, at full credit; then it polls
+/// once without a sleep, so that arrivals are measured again.
+const SLEEPS_MAX: u32 = 16;
+/// After the writer was busy for at least [`SPACING_US`], commits are not delayed for this many times as long.
 const CATCH_UP: u64 = 3;
 
 /// Decides how long to delay each commit, and learns from the arrivals during a delay whether it is fruitful.
@@ -28,10 +29,10 @@ pub(super) struct CommitPace {
     catch_up_until_us: u64,
     /// Fruitful delays minus fruitless ones, from 0 to [`CREDIT_MAX`].
     credit: u32,
-    /// Commits without delay since the last delayed one.
+    /// Commits that could have been delayed since the last one that was.
     undelayed: u32,
-    /// Commits since the writer last polled the queue.
-    blind: u32,
+    /// Sleeps since the writer last polled the queue without one.
+    sleeps: u32,
 }
 
 impl CommitPace {
@@ -39,11 +40,11 @@ impl CommitPace {
     ///
     /// Waking for the first arrival costs about as much as processing it, so the writer sleeps until the delay has passed.
     pub(super) fn sleep(&mut self, now_us: u64) -> Duration {
-        if self.credit < CREDIT_MAX || self.blind >= BLIND_SLEEPS {
-            self.blind = 0;
+        if self.credit < CREDIT_MAX || self.sleeps >= SLEEPS_MAX {
+            self.sleeps = 0;
             return Duration::ZERO;
         }
-        self.blind += 1;
+        self.sleeps += 1;
         self.until_due(now_us)
     }
 
@@ -67,7 +68,7 @@ impl CommitPace {
         Duration::from_micros(if is_due { 0 } else { due_us - now_us })
     }
 
-    /// Records whether batches arrived until the end of a delay.
+    /// Records whether a delay was fruitful.
     pub(super) fn delayed(&mut self, is_fruitful: bool) {
         self.credit = if is_fruitful {
             CREDIT_MAX.min(self.credit + 1)
@@ -81,11 +82,11 @@ impl CommitPace {
         self.last_start_us = Some(now_us);
     }
 
-    /// Records that the writer was busy for `took_us` until now. After a long stall, the requests that piled up at the
-    /// senders arrive one after the other.
-    pub(super) fn stalled(&mut self, now_us: u64, took_us: u64) {
+    /// Records that the last command kept the writer busy for `took_us` until now. After a long one, the requests that piled
+    /// up at the senders arrive one after the other, and a delay of each would slow the recovery down.
+    pub(super) fn was_busy(&mut self, now_us: u64, took_us: u64) {
         if took_us >= SPACING_US {
-            self.catch_up_until_us = now_us + CATCH_UP * took_us;
+            self.catch_up_until_us = self.catch_up_until_us.max(now_us + CATCH_UP * took_us);
         }
     }
 }
@@ -94,7 +95,8 @@ impl CommitPace {
 mod tests {
     use super::*;
 
-    /// Counts the delayed ones of commits that take 400 µs, of records that arrive one at a time `gap_us` after each commit.
+    /// Simulates one sender whose next record arrives `gap_us` after each commit of 400 µs; returns the number of delayed
+    /// commits.
     fn delayed_with_one_sender(gap_us: u64, commits: u32) -> u32 {
         let mut pace = CommitPace::default();
         let (mut now_us, mut delayed) = (0, 0);
@@ -125,8 +127,8 @@ mod tests {
             now_us = asleep_until_us.max(next * every_us);
             let wait = as_us(pace.delay(now_us));
             if wait > 0 {
-                let came = |until_us: u64| until_us / every_us;
-                pace.delayed(came(now_us + wait) > came(now_us + wait / 2));
+                let arrived = |until_us: u64| until_us / every_us;
+                pace.delayed(arrived(now_us + wait) > arrived(now_us + wait / 2));
                 now_us += wait;
             }
             pace.commit_starts(now_us);
@@ -161,9 +163,13 @@ mod tests {
         (0..CREDIT_MAX).for_each(|_| pace.delayed(true));
         pace.commit_starts(0);
         assert_eq!(pace.delay(1_000), Duration::from_micros(SPACING_US - 1_000));
-        pace.stalled(20_000, 10_000);
+        pace.was_busy(20_000, 10_000);
         pace.commit_starts(20_000);
         assert_eq!(pace.delay(21_000), Duration::ZERO);
+        // A shorter one does not end this.
+        pace.was_busy(25_000, 4_000);
+        pace.commit_starts(45_000);
+        assert_eq!(pace.delay(46_000), Duration::ZERO);
         pace.commit_starts(50_000);
         assert_eq!(pace.delay(51_000), Duration::from_micros(SPACING_US - 1_000));
     }

@@ -49,8 +49,12 @@ fn play(rule: &Rule, seen: &[Seen]) -> Vec<(AlertInstance, Verdict, AlertInstanc
     let mut steps = Vec::new();
     for (gap_ms, verdict, value, is_muted) in seen {
         at = at.plus_ms(*gap_ms);
-        let judgement =
-            Judgement { value: Some(*value), samples: 10, events: 5, ..Judgement::bare(*verdict) };
+        let judgement = Judgement {
+            value: Some(*value),
+            samples: 10,
+            events: 5,
+            ..Judgement::bare(*verdict, 0.0)
+        };
         let observation =
             Observation { at, group_key: "", judgement, is_muted: *is_muted, may_fire: true };
         let (after, effects) = step(&state, &observation, rule);
