@@ -279,4 +279,30 @@ mod tests {
             "$0.00042 > $0.0002, 0.00042"
         );
     }
+    #[test]
+    fn default_summaries_count_events_only_where_there_are_some() {
+        use crate::alert::observation::Verdict;
+        use crate::model::alert::{AlertCondition, Operator};
+        use crate::model::{LatencyKind, Stat};
+        let latency = AlertMetric::Latency(LatencyKind::Total, Stat::Average);
+        for (metric, value, threshold, events, expected) in [
+            (latency, 500.0, 100.0, 0, "a: 500 ms > 100 ms in 1m (120 requests)"),
+            (AlertMetric::RequestRate, 120.0, 100.0, 120, "a: 120 /min > 100 /min in 1m"),
+            (AlertMetric::Tokens, 500.0, 100.0, 0, "a: 500 > 100 in 1m"),
+            (AlertMetric::Cost, 5.0, 1.0, 0, "a: $5 > $1 in 1m"),
+            (AlertMetric::ErrorRate, 0.5, 0.1, 60, "a: 50 % > 10 % (60 of 120) in 1m"),
+            (AlertMetric::ConsecutiveFailures, 120.0, 5.0, 120, "a: 120 errors in a row, limit 5"),
+        ] {
+            let width = std::time::Duration::from_secs(60);
+            let rule =
+                Rule::new("a", metric, AlertCondition::new(Operator::Above, threshold, width, 1));
+            let judgement = Judgement {
+                value: Some(value),
+                samples: 120,
+                events,
+                ..Judgement::bare(Verdict::Violation, threshold)
+            };
+            assert_eq!(summary(&rule, &AlertGroup::default(), &judgement), expected);
+        }
+    }
 }

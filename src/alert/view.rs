@@ -11,7 +11,8 @@ use super::notification::Unit;
 use super::summary::unit_of;
 use crate::model::Timestamp;
 use crate::model::alert::{
-    AlertIncident, AlertInstance, AlertMetric, AlertSilence, EndReason, EvaluationWindow, Rule,
+    AlertEvent, AlertIncident, AlertInstance, AlertMetric, AlertSilence, DeliveryState, EndReason,
+    EvaluationWindow, Rule, StoredMessage,
 };
 
 /// One time that a rule fired for a group.
@@ -87,6 +88,133 @@ impl IncidentBody {
     /// What users are notified of at once when it changes; values change all the time.
     pub(crate) fn stage(&self) -> String {
         format!("{} {:?} {:?}", self.state, self.acknowledged_at, self.silenced_until)
+    }
+}
+
+/// An incident with its history and its notifications.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncidentDetailBody {
+    /// The incident.
+    incident: IncidentBody,
+    /// Oldest first.
+    history: Vec<HistoryBody>,
+    /// Oldest first.
+    deliveries: Vec<DeliveryBody>,
+}
+
+/// Something that happened to an incident.
+#[derive(Debug, Serialize, ToSchema)]
+struct HistoryBody {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The state before.
+    from: String,
+    /// The state after.
+    to: String,
+    /// Why.
+    reason: String,
+    /// The value then.
+    #[schema(required)]
+    value: Option<f64>,
+    /// The threshold that the value was compared with.
+    #[schema(required)]
+    threshold: Option<f64>,
+    /// Requests behind the value.
+    #[schema(required)]
+    samples: Option<u64>,
+    /// Samples that count against the objective.
+    #[schema(required)]
+    events: Option<u64>,
+    /// `monitor`, or who did it.
+    actor: String,
+    /// Note of the actor.
+    #[schema(required)]
+    note: Option<String>,
+}
+
+/// A message about an incident.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeliveryBody {
+    /// The same for every attempt; `webhook-id` unless it travelled with others.
+    id: String,
+    /// The message that it travelled in: `webhook-id`.
+    #[schema(required)]
+    message_id: Option<String>,
+    /// The channel.
+    channel: String,
+    /// `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`.
+    kind: String,
+    /// queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
+    /// configured any more; it is sent once it is again).
+    state: &'static str,
+    /// Attempts so far.
+    attempts: u32,
+    /// Status of the last response.
+    #[schema(required)]
+    status: Option<u16>,
+    /// Error of the last attempt.
+    #[schema(required)]
+    error: Option<String>,
+    /// When it was written.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// End of the last attempt.
+    #[schema(format = DateTime, required)]
+    attempted_at: Option<String>,
+    /// The next attempt is not before.
+    #[schema(format = DateTime, required)]
+    next_attempt_at: Option<String>,
+}
+
+impl IncidentDetailBody {
+    /// The detail of an incident; `history` and `deliveries` are ordered by time.
+    pub(crate) fn new(
+        incident: IncidentBody,
+        history: Vec<AlertEvent>,
+        deliveries: Vec<StoredMessage>,
+    ) -> Self {
+        Self {
+            incident,
+            history: history.into_iter().map(HistoryBody::from).collect(),
+            deliveries: deliveries.into_iter().map(DeliveryBody::from).collect(),
+        }
+    }
+}
+
+impl From<AlertEvent> for HistoryBody {
+    fn from(event: AlertEvent) -> Self {
+        Self {
+            at: event.at.to_string(),
+            from: event.from_state,
+            to: event.to_state,
+            reason: event.reason,
+            value: event.value,
+            threshold: event.threshold,
+            samples: event.samples,
+            events: event.events,
+            actor: event.actor,
+            note: event.note,
+        }
+    }
+}
+
+impl From<StoredMessage> for DeliveryBody {
+    fn from(message: StoredMessage) -> Self {
+        let is_queued = message.state == DeliveryState::Queued;
+        Self {
+            id: message.id,
+            message_id: message.batch_id,
+            channel: message.channel,
+            kind: message.kind,
+            state: message.state.as_str(),
+            attempts: message.attempts,
+            status: message.last_status,
+            error: message.last_error,
+            created_at: message.created_at.to_string(),
+            attempted_at: message.attempted_at.map(|at| at.to_string()),
+            next_attempt_at: is_queued.then(|| message.not_before.to_string()),
+        }
     }
 }
 

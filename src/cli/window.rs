@@ -1,6 +1,6 @@
 //! Flags that select requests: a time range and filters.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use clap::Args;
 
 use super::config::spelled;
@@ -9,6 +9,7 @@ use super::open;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::time::day_start;
+use crate::model::zone::parse_zone;
 use crate::model::{
     Dimension, Filter, LatencyBounds, LatencyKind, Name, TimeRange, TimeWindow, Timestamp, Tz,
 };
@@ -28,7 +29,7 @@ pub(super) struct WindowArgs {
     #[arg(long, value_name = "TIME", requires = "start")]
     end: Option<String>,
     /// Time zone of days and of times without an offset [default: `time_zone`]
-    #[arg(long, value_name = "ZONE")]
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
     pub(super) tz: Option<Tz>,
 }
 
@@ -124,10 +125,17 @@ fn parse_instant(flag: &str, text: &str, tz: Tz) -> Result<Timestamp> {
         // The start of the day, because some days have no midnight in their zone.
         return Ok(day_start(date, tz));
     }
-    TimeFormat::Auto.parse(text, tz).ok_or_else(|| {
+    TimeFormat::Auto.parse(text, tz).or_else(|| parse_skipped(text, tz)).ok_or_else(|| {
         let reason = format!("{text:?} is not a time such as 2026-01-02 or 2026-01-02T03:04:05Z");
         Error::invalid_config(flag, reason)
     })
+}
+
+/// Parses a local time that the clocks of `tz` skip: it is moved forward by the length of the gap.
+fn parse_skipped(text: &str, tz: Tz) -> Option<Timestamp> {
+    let text = text.replacen(' ', "T", 1);
+    let local = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    Some(tz.wall_time(local).nearest())
 }
 
 #[cfg(test)]
@@ -165,6 +173,30 @@ mod tests {
         assert_eq!(range("1767323045", "2026-01-03"), "2026-01-02T03:04:05Z 2026-01-02T18:30:00Z");
         assert_eq!(range("2026-01-03", "2026-01-02"), "--end: must be after --start");
         assert!(range("soon", "2026-01-02").starts_with("--start: \"soon\" is not a time"));
+    }
+
+    #[test]
+    fn a_local_time_that_clocks_skip_is_moved_forward() {
+        let warsaw = "Europe/Warsaw".parse::<Tz>().unwrap();
+        for text in ["2026-03-29T02:30:00", "2026-03-29 02:30:00.0"] {
+            let at = parse_instant("--start", text, warsaw).unwrap();
+            assert_eq!(at.to_string(), "2026-03-29T01:30:00Z", "{text}");
+        }
+        assert!(parse_instant("--start", "2026-03-29T24:30:00", warsaw).is_err());
+    }
+
+    #[test]
+    fn a_mistyped_zone_is_recognised() {
+        use clap::Parser as _;
+        #[derive(Debug, clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            window: WindowArgs,
+        }
+        let error = Flags::try_parse_from(["report", "--tz", "europe/warsaw"]).unwrap_err();
+        assert!(error.to_string().contains("did you mean Europe/Warsaw?"), "{error}");
+        let flags = Flags::try_parse_from(["report", "--tz", "Europe/Warsaw"]).unwrap();
+        assert_eq!(flags.window.tz, "Europe/Warsaw".parse().ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::duration::{duration_text, parse_duration};
 use super::secret::{HIDDEN, Secret};
 use crate::model::Tz;
 use crate::model::spelling::Spelled;
+use crate::model::zone::parse_zone;
 
 type Read<V, R> = Box<dyn Fn(&R) -> Result<V, String>>;
 type Write<V, R> = Box<dyn Fn(&V) -> R>;
@@ -196,10 +197,7 @@ pub(super) fn listener() -> Kind<Option<SocketAddr>> {
 
 /// IANA name of a time zone.
 pub(super) fn zone() -> Kind<Tz> {
-    let read = |raw: &String| {
-        raw.parse::<Tz>()
-            .map_err(|_| format!("{raw:?} is not an IANA time zone such as Europe/Warsaw"))
-    };
+    let read = |raw: &String| parse_zone(raw).map_err(|reason| format!("{raw:?} {reason}"));
     Kind::new(read, |zone| zone.name().to_owned())
 }
 

@@ -8,6 +8,9 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::channels::SECRETS;
+use super::reasons::{
+    array_for_table, in_words, line_of, near, out_of_range, oversized_integer, read_text,
+};
 use super::service_links::is_service_link;
 use super::{Config, RawConfig};
 use crate::error::{Error, Result};
@@ -99,8 +102,7 @@ struct Layers {
 
 impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = read_text(path)?;
         let place = |span: Option<Range<usize>>| match span {
             Some(span) => format!("{}, line {}", path.display(), line_of(&text, span.start)),
             None => path.display().to_string(),
@@ -109,16 +111,30 @@ impl Layers {
         let table = DeTable::parse(&text).map_err(|error| {
             Error::invalid_config(place(error.span()), error.message().to_owned())
         })?;
+        // Serde would read an array as the values of a table without their keys.
+        if let Some((key, span)) = array_for_table("", table.get_ref(), &defaults()) {
+            let reason = format!("is an array; write `[{key}]`, which is a single table");
+            return Err(Error::invalid_config(format!("{}: {key}", place(Some(span))), reason));
+        }
         let mut keys = Vec::new();
         add_positions("", table.get_ref(), &mut keys);
         let layer: RawConfig = toml::from_str(&text).map_err(|error| {
             let line = error.span().map(|span| line_of(&text, span.start));
-            let key = keys.iter().find(|(_, span)| line == Some(line_of(&text, span.start)));
+            let key = keys
+                .iter()
+                .find(|(_, span)| error.span().as_ref() == Some(span))
+                .or_else(|| keys.iter().find(|(_, at)| line == Some(line_of(&text, at.start))))
+                .map(|(key, _)| key.as_str());
             let place = place(error.span());
-            let place = key.map_or_else(|| place.clone(), |(key, _)| format!("{place}: {key}"));
-            // Without the names of Rust's types.
-            let reason = error.message().replace("expected i64", "expected a whole number");
-            Error::invalid_config(place, reason.replace("expected f64", "expected a number"))
+            let place = key.map_or_else(|| place.clone(), |key| format!("{place}: {key}"));
+            let oversized = key.and_then(|key| {
+                oversized_integer(key, table.get_ref()).map(|number| (key, number))
+            });
+            let reason = match oversized {
+                Some((key, number)) => out_of_range(key, &number),
+                None => in_words(error.message(), key),
+            };
+            Error::invalid_config(place, reason)
         })?;
         for (key, span) in keys {
             self.origins.insert(key, place(Some(span)));
@@ -143,7 +159,10 @@ impl Layers {
                 if is_service_link(name, value) {
                     continue;
                 }
-                let reason = format!("there is no such variable; {}", near(name, known.keys()));
+                let reason = format!(
+                    "there is no such variable; {}",
+                    near(name, known.keys().map(String::as_str))
+                );
                 return Err(Error::invalid_config(name, reason));
             };
             if let Some(other) = set_by.insert(key.clone(), name) {
@@ -173,11 +192,17 @@ impl Layers {
     fn add_text(&mut self, key: &str, text: &str, origin: String) -> Result<()> {
         let known = known_keys();
         let Some(kind) = known.get(key) else {
-            let reason = format!("there is no such key; {}", near(key, known.keys()));
+            let reason =
+                format!("there is no such key; {}", near(key, known.keys().map(String::as_str)));
             return Err(Error::invalid_config(format!("{origin}: {key}"), reason));
         };
         let value = read_as(kind, text).map_err(|reason| {
-            Error::invalid_config(format!("{origin}: {key}"), format!("{text:?} {reason}"))
+            let typed = text.trim().replace('_', "");
+            let reason = match kind {
+                Value::Integer(_) if is_whole_number(&typed) => out_of_range(key, &typed),
+                _ => format!("{text:?} {reason}"),
+            };
+            Error::invalid_config(format!("{origin}: {key}"), reason)
         })?;
         // A known key is a valid dotted key of TOML.
         let layer = toml::from_str(&format!("{key} = {value}"));
@@ -204,10 +229,14 @@ impl Layers {
     }
 }
 
+/// The default configuration as typed.
+fn defaults() -> toml::Table {
+    toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default()
+}
+
 /// Every key with its default.
 fn known_keys() -> BTreeMap<String, Value> {
-    let defaults = toml::Table::try_from(RawConfig::from(&Config::default())).unwrap_or_default();
-    keys_of("", defaults).into_iter().collect()
+    keys_of("", defaults()).into_iter().collect()
 }
 
 /// The dotted keys of a table.
@@ -230,6 +259,12 @@ fn known_variables() -> BTreeMap<String, String> {
     long.chain(SHORT_NAMES.map(|(name, key)| (name.to_owned(), key.to_owned()))).collect()
 }
 
+/// Whether text is a whole number of any size.
+fn is_whole_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Converts text to the type of a key's default.
 fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
     match kind {
@@ -244,17 +279,6 @@ fn read_as(kind: &Value, text: &str) -> Result<Value, &'static str> {
         },
         _ => Ok(Value::String(text.to_owned())),
     }
-}
-
-/// "did you mean": the known names closest to `name` by edit distance.
-fn near<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
-    const NAMES_MAX: usize = 3;
-    let mut by_distance: Vec<_> =
-        known.map(|other| (strsim::levenshtein(name, other), other)).collect();
-    by_distance.sort_unstable();
-    by_distance.truncate(NAMES_MAX);
-    let names: Vec<_> = by_distance.into_iter().map(|(_, other)| &**other).collect();
-    format!("did you mean {}?", names.join(" or "))
 }
 
 /// Adds the dotted keys of a table with their positions, inner ones before outer ones; the tables of an array are
@@ -275,8 +299,4 @@ fn add_positions(prefix: &str, table: &DeTable<'_>, found: &mut Vec<(String, Ran
         }
         found.push((name, key.span()));
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

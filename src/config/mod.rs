@@ -14,6 +14,7 @@ mod gateway;
 mod kinds;
 mod layer;
 mod layers;
+mod reasons;
 mod secret;
 mod sections;
 mod service_links;

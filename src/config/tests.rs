@@ -144,7 +144,7 @@ fn errors_name_the_place_the_key_and_what_is_allowed() {
         "\
 chatgauge.toml, line 2: http.listen: invalid type: integer `5`, expected a string
 chatgauge.toml, line 3: http.listen: \"nowhere\" is not an IP address and a port such as 127.0.0.1:8089 or [::1]:8089
-chatgauge.toml, line 1: htp: unknown field `htp`, expected one of `time_zone`, `store`, `ingest`, `compactor`, `retention`, `backup`, `query`, `http`, `otlp`, `gateway`, `alerting`
+chatgauge.toml, line 1: htp: there is no such key; did you mean http or otlp or store?
 chatgauge.toml, line 2: retention.max_bytes: 5 is neither 0 (no limit) nor at least 10000000
 chatgauge.toml, line 1: unclosed table, expected `]`
 CHATGAUGE_QUERY_HOT_CACHE_MAX_BYTES: query.hot_cache_max_bytes: 50000001 is not between 1000000 and 50000000
@@ -152,9 +152,90 @@ CHATGAUGE_LISTN: there is no such variable; did you mean CHATGAUGE_LISTEN or CHA
 CHATGAUGE_STORE_READERS: store.readers: \"many\" is not a whole number
 CHATGAUGE_STORE_PATH: CHATGAUGE_DB sets the same key, store.path; set one of them
 --option: retention.raw_day: there is no such key; did you mean retention.raw_days or retention.max_bytes or retention.minute_days?
-chatgauge.toml, line 1: time_zone: \"Mars\" is not an IANA time zone such as Europe/Warsaw
+chatgauge.toml, line 1: time_zone: \"Mars\" is not an IANA time zone such as UTC or Europe/Warsaw
 "
     );
+}
+
+#[test]
+fn errors_of_the_file_say_what_to_write() {
+    let huge = "99999999999999999999";
+    for (toml, expected) in [
+        (
+            "[retention]\nraw_dayz = 5".to_owned(),
+            "line 2: retention.raw_dayz: there is no such key; did you mean raw_days or max_bytes or minute_days?",
+        ),
+        (
+            "[retension]".to_owned(),
+            "line 1: retension: there is no such key; did you mean retention or ",
+        ),
+        (
+            "store = { readers = 2, reader = 3 }".to_owned(),
+            "line 1: store.reader: there is no such key; did you mean readers or ",
+        ),
+        (
+            "retention = 5".to_owned(),
+            "line 1: retention: invalid type: integer `5`, expected a table",
+        ),
+        (
+            "[[retention]]\nraw_days = 5".to_owned(),
+            "line 1: retention: is an array; write `[retention]`, which is a single table",
+        ),
+        (
+            "\nretention = [5]".to_owned(),
+            "line 2: retention: is an array; write `[retention]`, which is a single table",
+        ),
+        (
+            "[alerting.rule]\nid = \"a\"".to_owned(),
+            "line 1: alerting.rule: invalid type: table, expected an array; write `[[alerting.rule]]` above each rule",
+        ),
+        (
+            format!("[store]\nreaders = {huge}"),
+            "line 2: store.readers: 99999999999999999999 is not between 1 and 64",
+        ),
+        (
+            format!("[store]\nreaders = -{huge}"),
+            "line 2: store.readers: -99999999999999999999 is not between 1 and 64",
+        ),
+        (
+            "[store]\nreaders = 9223372036854775808".to_owned(),
+            "line 2: store.readers: 9223372036854775808 is not between 1 and 64",
+        ),
+        (
+            format!("[retention]\nmax_bytes = {huge}"),
+            "line 2: retention.max_bytes: 99999999999999999999 is not between -9223372036854775808 and ",
+        ),
+    ] {
+        let error = load(&toml, &[], &[]).unwrap_err();
+        let expected = format!("chatgauge.toml, {expected}");
+        assert!(error.starts_with(&expected), "{error}\n{expected}");
+    }
+    let option = load("", &[], &[("-o", "store.readers", huge)]).unwrap_err();
+    assert_eq!(option, "-o: store.readers: 99999999999999999999 is not between 1 and 64");
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = |path: &Path| Config::load(Some(path), [], []).unwrap_err().to_string();
+    let error = refusal(directory.path());
+    assert!(
+        error.ends_with(": is a directory; give the file in it, such as chatgauge.toml"),
+        "{error}"
+    );
+    let path = directory.path().join("chatgauge.toml");
+    for (bytes, line) in [(&b"# a\ntime_zone = \"\xe9\""[..], 2), (&b"\xff\xfea\0"[..], 1)] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = refusal(&path);
+        let expected = format!("chatgauge.toml, line {line}: is not UTF-8; save the file as UTF-8");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_mistyped_time_zone_is_recognised() {
+    let error = load("time_zone = \"europe/warsaw\"", &[], &[]).unwrap_err();
+    assert!(error.ends_with("is not an IANA time zone; did you mean Europe/Warsaw?"), "{error}");
 }
 
 #[test]

@@ -120,6 +120,7 @@ documented_problems! {
         ("400", "The body is not acceptable."),
         ("401", "The token is not the admin token."),
         ("403", "The request comes from another site."),
+        ("408", "The body stopped arriving."),
         ("413", "The body is over 64 KiB."),
         ("429", "Too many bad tokens; `Retry-After` says when to come back."),
     ];
@@ -129,6 +130,7 @@ documented_problems! {
         BAD_TOKEN,
         ("403", "The key lacks the scope admin."),
         ("404", "There is no such thing."),
+        ("408", "The body stopped arriving."),
         ("409", "The current state does not allow this."),
         ("413", "The body is over 64 KiB."),
         RATE_LIMITED,

@@ -141,6 +141,15 @@ impl Problem {
         Self::violation(ProblemKind::InvalidBody, field, reason)
     }
 
+    /// Makes a problem of a parameter one of a field of the body, where the service was given values of the body.
+    #[must_use]
+    pub(crate) fn of_body(mut self) -> Self {
+        if self.kind == ProblemKind::InvalidQuery {
+            self.kind = ProblemKind::InvalidBody;
+        }
+        self
+    }
+
     /// A problem with one parameter or field.
     pub(crate) fn violation(
         kind: ProblemKind,

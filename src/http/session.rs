@@ -64,7 +64,7 @@ pub(crate) async fn session_create(
 ) -> Result<Response, Problem> {
     only_same_origin(request.headers())?;
     let (peer, headers) = (peer_of(&request), request.headers().clone());
-    let JsonBody(LoginBody { token }) = JsonBody::from_request(request, &()).await?;
+    let JsonBody(LoginBody { token }) = JsonBody::from_request(request, &app).await?;
     let now_us = app.service.monotonic_us();
     app.auth
         .authenticate(Some(token.trim()), &peer, now_us, |_| Ok(None))

@@ -16,6 +16,7 @@ use super::openapi::AdminProblems;
 use super::params::{FormatParams, Query, route_params};
 use super::problem::Problem;
 use super::state::App;
+use crate::csv_file::CsvNotes;
 use crate::model::AuditAction;
 use crate::model::measures::as_f64;
 use crate::query::{SqlAnswer, SqlValue};
@@ -89,7 +90,7 @@ pub(crate) async fn sql_get(
     Query(params): Query<SqlParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    run(&app, &principal, params.statement.sql, (params.format, &headers)).await
+    run(&app, &principal, params.statement.sql, params.format.csv(&headers)?).await
 }
 
 /// Run a statement given in the body
@@ -113,16 +114,15 @@ pub(crate) async fn sql_post(
     headers: HeaderMap,
     JsonBody(StatementBody { sql }): JsonBody<StatementBody>,
 ) -> Result<Response, Problem> {
-    run(&app, &principal, sql, (format, &headers)).await
+    run(&app, &principal, sql, format.csv(&headers)?).await.map_err(Problem::of_body)
 }
 
 async fn run(
     app: &App,
     principal: &Principal,
     statement: String,
-    (format, headers): (FormatParams, &HeaderMap),
+    csv: Option<CsvNotes>,
 ) -> Result<Response, Problem> {
-    let csv = format.csv(headers)?;
     // A literal can name a user; the audit trail keeps only the shape of the statement.
     app.audit(&principal.actor, AuditAction::Sql, None, Some(&shape(&statement)));
     let result = app.statements.run(move |service| service.sql(&statement)).await?;

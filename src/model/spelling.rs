@@ -79,3 +79,17 @@ macro_rules! description {
     };
 }
 pub(crate) use description;
+
+/// The candidate with the smallest edit distance to the given name, at most a third of its length.
+pub(crate) fn closest<'a>(
+    typed: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let typed = typed.to_ascii_lowercase();
+    let edits_max = typed.len().div_ceil(3).max(1);
+    candidates
+        .map(|candidate| (strsim::levenshtein(&typed, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(edits, _)| *edits <= edits_max)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}

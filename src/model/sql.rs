@@ -15,6 +15,7 @@ pub struct SqlAnswer {
     pub elapsed_us: u64,
 }
 
+#[cfg(feature = "server")]
 impl SqlAnswer {
     /// How to get the missing rows of a truncated result.
     pub(crate) const MORE_ROWS: &str = "there are more; narrow the statement or raise query.sql_max_rows (the limit of 16 MiB stays)";

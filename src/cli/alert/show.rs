@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::AlertArgs;
 use super::offline::{incident_json, incident_view, incidents_text};
 use crate::alert::summary::{pair_text, unit_of};
+use crate::alert::view::IncidentDetailBody;
 use crate::cli::table::{Cell, Table, printable};
 use crate::error::{Error, Result};
 use crate::model::alert::{AlertEvent, AlertIncident, AlertMetric, StoredMessage};
@@ -31,9 +32,9 @@ pub(super) fn show(incident: &str, common: &AlertArgs, out: &mut dyn Write) -> R
         return Err(Error::invalid_query("incident", reason));
     };
     let json = || {
-        let mut shown = incident_json(&view, &found, &undeliverable);
-        shown["history"] = events.iter().map(event_json).collect();
-        shown["messages"] = messages.iter().map(message_json).collect();
+        let incident = view.body(found.clone());
+        let mut shown = json!(IncidentDetailBody::new(incident, events.clone(), messages.clone()));
+        shown["incident"] = incident_json(&view, &found, &undeliverable);
         shown
     };
     let text = || {
@@ -81,21 +82,4 @@ fn messages_text(messages: &[StoredMessage]) -> String {
         ]);
     }
     table.to_text()
-}
-
-fn event_json(event: &AlertEvent) -> Value {
-    json!({
-        "at": event.at, "from": event.from_state, "to": event.to_state, "reason": event.reason,
-        "value": event.value, "threshold": event.threshold, "samples": event.samples,
-        "events": event.events, "actor": event.actor, "note": event.note,
-    })
-}
-
-fn message_json(message: &StoredMessage) -> Value {
-    json!({
-        "id": message.id, "message_id": message.batch_id, "channel": message.channel,
-        "kind": message.kind, "state": message.state.as_str(), "attempts": message.attempts,
-        "status": message.last_status, "error": message.last_error,
-        "created_at": message.created_at, "attempted_at": message.attempted_at,
-    })
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::alert::backtest::BacktestedBody;
 use crate::config::RawRule;
 use crate::http::auth::Principal;
-use crate::http::body::JsonBody;
+use crate::http::body::{JsonBody, misfit};
 use crate::http::openapi::AdminProblems;
 use crate::http::params::{Instant, NoQuery, instant};
 use crate::http::problem::Problem;
@@ -50,8 +50,12 @@ async fn rule_of(app: &App, rule: Value) -> Result<Rule, Problem> {
         let found = found.ok_or_else(|| Problem::not_found("there is no such rule"))?;
         return Ok(Rule::clone(&found.rule));
     }
-    let raw: RawRule = serde_json::from_value(rule)
-        .map_err(|error| Problem::field("rule", format!("is no rule: {error}")))?;
+    // serde would read an array as the fields in order.
+    if !rule.is_object() {
+        return Err(Problem::field("rule", "must be the id of a rule or an object"));
+    }
+    let raw: RawRule =
+        serde_path_to_error::deserialize(rule).map_err(|error| misfit("rule", error))?;
     Ok(app.service.config().alerting.check_rule(&raw)?)
 }
 
@@ -83,5 +87,5 @@ pub(crate) async fn backtest(
         let elapsed_us = service.monotonic_us().saturating_sub(started_us);
         Ok(found.into_body(&rule, range, elapsed_us))
     });
-    Ok(Json(body.await?))
+    Ok(Json(body.await.map_err(Problem::of_body)?))
 }

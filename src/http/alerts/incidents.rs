@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{IncidentBody, IncidentView, OpenCounts};
 use crate::alert::AckOutcome;
+use crate::alert::view::IncidentDetailBody;
 use crate::http::auth::Principal;
 use crate::http::body::OptionalJsonBody;
 use crate::http::extract::{AllSpaces, Path};
@@ -18,7 +19,7 @@ use crate::http::params::{
 };
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::state::App;
-use crate::model::alert::{AlertEvent, AlertIncident, DeliveryState, NOT_ONE_LINE, StoredMessage};
+use crate::model::alert::{AlertIncident, NOT_ONE_LINE};
 use crate::model::{AuditAction, Timestamp};
 use crate::service::Chatgauge;
 use crate::store::IncidentQuery;
@@ -102,82 +103,6 @@ pub(crate) struct IncidentsBody {
     next_cursor: Option<String>,
 }
 
-/// An incident with its history and its notifications.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct IncidentDetailBody {
-    /// The incident.
-    incident: IncidentBody,
-    /// Oldest first.
-    history: Vec<HistoryBody>,
-    /// Oldest first.
-    deliveries: Vec<DeliveryBody>,
-}
-
-/// Something that happened to an incident.
-#[derive(Debug, Serialize, ToSchema)]
-struct HistoryBody {
-    /// When.
-    #[schema(format = DateTime)]
-    at: String,
-    /// The state before.
-    from: String,
-    /// The state after.
-    to: String,
-    /// Why.
-    reason: String,
-    /// The value then.
-    #[schema(required)]
-    value: Option<f64>,
-    /// The threshold that the value was compared with.
-    #[schema(required)]
-    threshold: Option<f64>,
-    /// Requests behind the value.
-    #[schema(required)]
-    samples: Option<u64>,
-    /// Samples that count against the objective.
-    #[schema(required)]
-    events: Option<u64>,
-    /// `monitor`, or who did it.
-    actor: String,
-    /// Note of the actor.
-    #[schema(required)]
-    note: Option<String>,
-}
-
-/// A message about an incident.
-#[derive(Debug, Serialize, ToSchema)]
-struct DeliveryBody {
-    /// The same for every attempt; `webhook-id` unless it travelled with others.
-    id: String,
-    /// The message that it travelled in: `webhook-id`.
-    #[schema(required)]
-    message_id: Option<String>,
-    /// The channel.
-    channel: String,
-    /// `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`.
-    kind: String,
-    /// queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
-    /// configured any more; it is sent once it is again).
-    state: &'static str,
-    /// Attempts so far.
-    attempts: u32,
-    /// Status of the last response.
-    #[schema(required)]
-    status: Option<u16>,
-    /// Error of the last attempt.
-    #[schema(required)]
-    error: Option<String>,
-    /// When it was written.
-    #[schema(format = DateTime)]
-    created_at: String,
-    /// End of the last attempt.
-    #[schema(format = DateTime, required)]
-    attempted_at: Option<String>,
-    /// The next attempt is not before.
-    #[schema(format = DateTime, required)]
-    next_attempt_at: Option<String>,
-}
-
 /// Note for an acknowledgement.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -196,42 +121,6 @@ pub(crate) struct CloseBody {
     #[serde(default)]
     #[schema(max_length = 500)]
     comment: Option<String>,
-}
-
-impl From<AlertEvent> for HistoryBody {
-    fn from(event: AlertEvent) -> Self {
-        Self {
-            at: event.at.to_string(),
-            from: event.from_state,
-            to: event.to_state,
-            reason: event.reason,
-            value: event.value,
-            threshold: event.threshold,
-            samples: event.samples,
-            events: event.events,
-            actor: event.actor,
-            note: event.note,
-        }
-    }
-}
-
-impl From<StoredMessage> for DeliveryBody {
-    fn from(message: StoredMessage) -> Self {
-        let is_queued = message.state == DeliveryState::Queued;
-        Self {
-            id: message.id,
-            message_id: message.batch_id,
-            channel: message.channel,
-            kind: message.kind,
-            state: message.state.as_str(),
-            attempts: message.attempts,
-            status: message.last_status,
-            error: message.last_error,
-            created_at: message.created_at.to_string(),
-            attempted_at: message.attempted_at.map(|at| at.to_string()),
-            next_attempt_at: is_queued.then(|| message.not_before.to_string()),
-        }
-    }
 }
 
 /// A query of incidents and the states to keep; all if empty.
@@ -365,11 +254,7 @@ pub(crate) async fn alerts_incident(
         service.store().read(|reader| {
             let Some(incident) = reader.alert_incident(&id)? else { return Ok(None) };
             let (history, deliveries) = (reader.incident_events(&id)?, reader.messages_of(&id)?);
-            Ok(Some(IncidentDetailBody {
-                incident: view.body(incident),
-                history: history.into_iter().map(HistoryBody::from).collect(),
-                deliveries: deliveries.into_iter().map(DeliveryBody::from).collect(),
-            }))
+            Ok(Some(IncidentDetailBody::new(view.body(incident), history, deliveries)))
         })
     });
     body.await?.map(Json).ok_or_else(unknown_incident)

@@ -206,7 +206,11 @@ pub(crate) async fn alerts_silence(
         return Err(Problem::violation(ProblemKind::UnknownName, field, reason));
     }
     let actor = principal.actor.to_string();
-    let made = app.changes.run(move |service| service.create_alert_silence(new, &actor)).await?;
+    let made = app
+        .changes
+        .run(move |service| service.create_alert_silence(new, &actor))
+        .await
+        .map_err(Problem::of_body)?;
     app.audit(&principal.actor, AuditAction::Alert, Some(&made.silence_id), Some("silenced"));
     Ok((StatusCode::CREATED, Json(SilenceBody::new(made, now))))
 }

@@ -13,7 +13,7 @@ use crate::model::RequestRecord;
 use crate::service::{AppendReport, Chatgauge, OnCommitted};
 
 /// Maximum number of records in a batch. A body with at most this number is stored completely or, if it is unreadable, not
-/// at all.
+/// at all; of an unreadable body of LiteLLM, which does not send again, what comes before the fault is stored.
 pub(crate) const BATCH_RECORDS_MAX: usize = 10_000;
 /// Maximum number of batches in flight while the next one is decoded.
 const IN_FLIGHT_MAX: usize = 1;

@@ -103,9 +103,11 @@ fn decode(
     let inflated = inflated.map_err(Problem::from)?;
     let mut spans = 0;
     let mut on_batch = |batch: SpanBatch| {
+        if is_hopeless.load(Ordering::Relaxed) {
+            return Err(DecodeProblem::Stopped);
+        }
         spans += batch.spans;
-        emit.send(batch).map_err(|_| DecodeProblem::Stopped)?;
-        if is_hopeless.load(Ordering::Relaxed) { Err(DecodeProblem::Stopped) } else { Ok(()) }
+        emit.send(batch).map_err(|_| DecodeProblem::Stopped)
     };
     let read = read_traces(inflated, encoding.format, rules, &mut on_batch);
     let mut check = |inflating: Option<Problem>| {

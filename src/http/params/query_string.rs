@@ -5,6 +5,7 @@ use utoipa::openapi::schema::{ArrayItems, Schema, Type};
 use utoipa::openapi::{RefOr, Required};
 
 use crate::http::problem::Problem;
+use crate::model::spelling::closest;
 
 /// Maximum length of a value, in bytes, after decoding.
 pub(super) const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -94,18 +95,4 @@ fn unknown(name: &str, allowed: &[Parameter]) -> Problem {
         format!("is not a parameter of this route; {meant}it has {}", names.join(", "))
     };
     Problem::parameter(shown, reason)
-}
-
-/// The candidate with the smallest edit distance to the given name, at most a third of its length.
-pub(super) fn closest<'c>(
-    typed: &str,
-    candidates: impl Iterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let typed = typed.to_ascii_lowercase();
-    let edits_max = typed.len().div_ceil(3).max(1);
-    candidates
-        .map(|candidate| (strsim::levenshtein(&typed, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(edits, _)| *edits <= edits_max)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
 }

@@ -1,6 +1,5 @@
 //! Tests of typed query strings.
 
-use super::query_string::closest;
 use super::*;
 use crate::http::metrics::breakdown::BreakdownParams;
 use crate::http::metrics::current::CurrentParams;
@@ -8,6 +7,7 @@ use crate::http::metrics::heatmap::HeatmapParams;
 use crate::http::metrics::historical::HistoricalParams;
 use crate::http::requests::RequestsParams;
 use crate::model::record::limits;
+use crate::model::spelling::closest;
 use crate::model::{
     Aggregation, Dimension, ErrorType, LatencyBounds, LatencyKind, MetricType, Source, Stat,
     TimeRange, Timestamp, Tz,

@@ -1,10 +1,8 @@
-//! Parses instants and time zones as typed by people.
+//! Parses instants as typed by people.
 
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveDateTime};
 
-use super::query_string::closest;
 use crate::model::time::{HOUR_MS, MINUTE_MS, day_start, local_date};
-use crate::model::zone::UnknownZone;
 use crate::model::{Aggregation, Timestamp, Tz};
 
 /// Epoch numbers from this on are milliseconds, smaller ones seconds: as seconds it is the year 5138, as milliseconds 1973.
@@ -132,28 +130,6 @@ fn round_down(at: Timestamp, letter: char, tz: Tz) -> Option<Timestamp> {
     })
 }
 
-/// Parses the case-sensitive name of an IANA time zone.
-///
-/// # Errors
-/// The reason, with the name that was probably meant.
-pub(super) fn parse_zone(text: &str) -> Result<Tz, String> {
-    if let Ok(tz) = text.parse::<Tz>() {
-        return Ok(tz);
-    }
-    let names = Tz::bundled_names;
-    let city = |name: &&str| {
-        name.rsplit_once('/').is_some_and(|(_, city)| city.eq_ignore_ascii_case(text))
-    };
-    let meant = names()
-        .find(|name| name.eq_ignore_ascii_case(text))
-        .or_else(|| names().find(city))
-        .or_else(|| closest(text, names()));
-    Err(match meant {
-        Some(name) => format!("is not an IANA time zone; did you mean {name}?"),
-        None => UnknownZone.to_string(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,21 +205,5 @@ mod tests {
         let now = at("2026-03-30T00:30:00Z");
         let tz = "Europe/Warsaw".parse::<Tz>().unwrap();
         assert_eq!(parse_instant("now-1d", now, tz), Ok(at("2026-03-29T01:30:00Z")));
-    }
-
-    #[test]
-    fn a_mistyped_zone_is_recognised() {
-        assert_eq!(parse_zone("Asia/Kathmandu"), Ok("Asia/Kathmandu".parse::<Tz>().unwrap()));
-        for (typed, meant) in [
-            ("europe/warsaw", "Europe/Warsaw"),
-            ("warsaw", "Europe/Warsaw"),
-            ("Europe/Warswa", "Europe/Warsaw"),
-            ("America/New_Yrok", "America/New_York"),
-        ] {
-            let reason = parse_zone(typed).unwrap_err();
-            assert!(reason.contains(&format!("did you mean {meant}?")), "{reason}");
-        }
-        assert!(parse_zone("qqqqqqqqqqqq").is_err());
-        assert!(parse_zone("").is_err());
     }
 }

@@ -8,8 +8,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::time::{parse_instant, parse_zone};
+use super::time::parse_instant;
 use crate::http::problem::Problem;
+use crate::model::zone::parse_zone;
 use crate::model::{Timestamp, Tz};
 
 /// The syntax of an instant; its value is checked where the time and the zone are known.

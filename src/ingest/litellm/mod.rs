@@ -22,7 +22,7 @@ use crate::model::RequestRecord;
 #[derive(Debug, thiserror::Error)]
 pub enum LitellmProblem {
     /// It is not JSON; the reason does not quote it.
-    #[error("{0}")]
+    #[error("the body cannot be read: {0}")]
     Malformed(String),
     /// Its bytes cannot be read.
     #[error("{0}")]
@@ -77,7 +77,7 @@ fn read_event<R: Read>(
 fn unreadable(error: std::io::Error) -> LitellmProblem {
     match error.kind() {
         ErrorKind::InvalidData => LitellmProblem::Malformed(error.to_string()),
-        ErrorKind::UnexpectedEof => LitellmProblem::Malformed("the body is cut off".to_owned()),
+        ErrorKind::UnexpectedEof => LitellmProblem::Malformed("it is cut off".to_owned()),
         _ => LitellmProblem::Body(error.into()),
     }
 }
@@ -106,6 +106,10 @@ pub fn read_batches(
     let mut stopped = None;
     let read = read_events(reader, &mut |event| {
         let index = events;
+        if report.rejections.is_hopeless() {
+            report.unread_from = Some(index);
+            return false;
+        }
         events += 1;
         match event.and_then(|event| record_of(&event, context)) {
             Ok(record) => {
@@ -120,10 +124,7 @@ pub fn read_batches(
         if batch.records.len() >= batch_records {
             stopped = on_records(std::mem::take(&mut batch)).err();
         }
-        if report.rejections.is_hopeless() {
-            report.unread_from = Some(events);
-        }
-        stopped.is_none() && report.unread_from.is_none()
+        stopped.is_none()
     });
     if stopped.is_none() && !batch.records.is_empty() {
         stopped = on_records(batch).err();

@@ -219,6 +219,10 @@ impl BatchBuilder {
     fn add_draft(&mut self, draft: Result<Draft<'_>, RecordProblem>) {
         let report = &mut self.report;
         let index = report.total_records;
+        if report.rejections.is_hopeless() {
+            report.unread_from.get_or_insert(index);
+            return;
+        }
         report.total_records += 1;
         self.any_object |= draft.is_ok();
         match draft.and_then(|draft| draft.check(&self.context, &mut report.fields)) {
@@ -229,9 +233,6 @@ impl BatchBuilder {
             }
             Err(RecordProblem { field, reason }) => {
                 report.rejections.add(Rejection { index, field, reason });
-                if report.rejections.is_hopeless() {
-                    report.unread_from = Some(report.total_records);
-                }
             }
         }
     }

@@ -152,8 +152,12 @@ pub struct Rule {
     pub is_default: bool,
 }
 
-/// Default summary template.
+/// Default summary template of metrics that count some of the requests: errors or cache hits.
 const SUMMARY: &str = "{name}: {value} {op} {threshold} ({events} of {samples}) in {window}";
+/// Default summary template of latencies.
+const LATENCY_SUMMARY: &str = "{name}: {value} {op} {threshold} in {window} ({samples} requests)";
+/// Default summary template of metrics over all requests, and of the monitor's own.
+const PLAIN_SUMMARY: &str = "{name}: {value} {op} {threshold} in {window}";
 /// Default summary template of failure runs, which have no window.
 const RUN_SUMMARY: &str = "{name}: {value} errors in a row, limit {threshold}";
 
@@ -181,7 +185,17 @@ impl Rule {
         };
         let summary = match metric {
             AlertMetric::ConsecutiveFailures => RUN_SUMMARY,
-            _ => SUMMARY,
+            AlertMetric::Latency(..) => LATENCY_SUMMARY,
+            AlertMetric::ErrorRate
+            | AlertMetric::ErrorCount
+            | AlertMetric::CacheHitRate
+            | AlertMetric::BurnRate
+            | AlertMetric::Spike => SUMMARY,
+            AlertMetric::RequestRate
+            | AlertMetric::Tokens
+            | AlertMetric::Cost
+            | AlertMetric::NoTraffic
+            | AlertMetric::FailedEvaluations => PLAIN_SUMMARY,
         };
         Self {
             id: id.to_owned(),

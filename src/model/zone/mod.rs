@@ -13,6 +13,7 @@ use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::Timestamp;
+use super::spelling::closest;
 pub use data::{ZoneData, ZoneSource};
 
 /// A time zone of the IANA database with its rules; cheap to copy.
@@ -191,6 +192,39 @@ fn civil_of(local: NaiveDateTime) -> Option<civil::DateTime> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not an IANA time zone such as UTC or Europe/Warsaw")]
 pub struct UnknownZone;
+
+/// Parses the case-sensitive name of an IANA time zone, as typed by people.
+///
+/// # Errors
+/// The reason, with the name that was probably meant: the same name in another case, a zone with
+/// this city, or the name with the smallest edit distance.
+pub(crate) fn parse_zone(text: &str) -> Result<Tz, String> {
+    if let Ok(tz) = text.parse::<Tz>() {
+        return Ok(tz);
+    }
+    let names = Tz::bundled_names;
+    let has_city = |name: &&str| {
+        name.rsplit_once('/').is_some_and(|(_, city)| city.eq_ignore_ascii_case(text))
+    };
+    let meant = names()
+        .find(|name| name.eq_ignore_ascii_case(text))
+        .or_else(|| names().find(has_city))
+        .or_else(|| nearest_name(text));
+    Err(match meant {
+        Some(name) => format!("is not an IANA time zone; did you mean {name}?"),
+        None => UnknownZone.to_string(),
+    })
+}
+
+/// The name of a zone closest to `typed`.
+fn nearest_name(typed: &str) -> Option<&'static str> {
+    /// Maximum length of a name that is compared, in bytes; the longest name of a zone has 32.
+    const TYPED_MAX: usize = 64;
+    if typed.len() > TYPED_MAX {
+        return None;
+    }
+    closest(typed, Tz::bundled_names())
+}
 
 impl FromStr for Tz {
     type Err = UnknownZone;

@@ -66,6 +66,22 @@ fn names_are_exact_and_aliases_are_names() {
 }
 
 #[test]
+fn a_mistyped_zone_is_recognised() {
+    assert_eq!(parse_zone("Asia/Kathmandu"), Ok("Asia/Kathmandu".parse::<Tz>().unwrap()));
+    for (typed, meant) in [
+        ("europe/warsaw", "Europe/Warsaw"),
+        ("warsaw", "Europe/Warsaw"),
+        ("Europe/Warswa", "Europe/Warsaw"),
+        ("America/New_Yrok", "America/New_York"),
+    ] {
+        let reason = parse_zone(typed).unwrap_err();
+        assert!(reason.contains(&format!("did you mean {meant}?")), "{reason}");
+    }
+    assert!(parse_zone("qqqqqqqqqqqq").is_err());
+    assert!(parse_zone("").is_err());
+}
+
+#[test]
 fn every_bundled_name_is_a_zone() {
     let names: Vec<&str> = Tz::bundled_names().collect();
     assert!(names.len() > 500);

@@ -323,6 +323,49 @@ fn the_scrape_and_the_sql_console_see_the_same_requests() {
 }
 
 #[test]
+fn a_problem_says_whether_a_parameter_or_a_field_of_the_body_is_invalid() {
+    let server = TestServer::start();
+    let kind_and_name = |answer: crate::harness::Answer| {
+        let problem = answer.json();
+        assert_eq!(answer.status, 400, "{problem}");
+        (problem["type"].clone(), problem["errors"][0]["parameter"].clone())
+    };
+    let of_body = |name: &str| (json!("urn:chatgauge:problem:invalid-body"), json!(name));
+    let of_query = |name: &str| (json!("urn:chatgauge:problem:invalid-query"), json!(name));
+    for (path, body, field) in [
+        ("/api/sql", json!({"sql": "  "}), "sql"),
+        ("/api/sql", json!({"sql": "select"}), "sql"),
+        ("/api/sql", json!({}), "sql"),
+        ("/api/alerts/silences", json!({"comment": " ", "duration_s": 60}), "comment"),
+        (
+            "/api/alerts/silences",
+            json!({"comment": "x", "ends_at": "2020-01-01T00:00:00Z"}),
+            "ends_at",
+        ),
+        (
+            "/api/alerts/silences",
+            json!({"comment": "x", "duration_s": 4_000_000_000_u32}),
+            "ends_at",
+        ),
+        ("/api/alerts/silences", json!({"duration_s": 60}), "comment"),
+        (
+            "/api/alerts/backtest",
+            json!({"rule": "error-rate", "start": "2026-01-02", "end": "2026-01-01"}),
+            "end",
+        ),
+        ("/api/alerts/backtest", json!({"rule": []}), "rule"),
+        ("/api/alerts/backtest", json!({"rule": {"id": "x", "window": 5}}), "rule.window"),
+        ("/api/alerts/backtest", json!({"rule": {"id": "x", "windw": "5m"}}), "rule.windw"),
+    ] {
+        let found = kind_and_name(server.post_json(path, &body));
+        assert_eq!(found, of_body(field), "{path} {body}");
+    }
+    assert_eq!(kind_and_name(server.get("/api/sql?sql=%20%20")), of_query("sql"));
+    let answer = server.post_json("/api/sql?bom=true", &json!({"sql": "select 1"}));
+    assert_eq!(kind_and_name(answer), of_query("bom"));
+}
+
+#[test]
 fn a_key_bound_to_a_space_sees_and_sends_only_that() {
     let server = TestServer::start();
     server.ingest(&some_traffic());

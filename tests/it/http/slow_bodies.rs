@@ -12,11 +12,16 @@ use crate::harness::{ADMIN_TOKEN, TestServer};
 const UPLOADS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+fn connect(server: &TestServer) -> TcpStream {
+    let url = server.url("");
+    let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 /// Begins an upload of many bytes and sends `sent` of them.
 fn begin(server: &TestServer, path: &str, sent: usize) -> TcpStream {
-    let url = server.url("");
-    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(server);
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n\
          content-type: application/json\r\ncontent-length: 9000000\r\n\r\n"
@@ -66,4 +71,36 @@ fn a_trickle_is_no_body() {
         String::from_utf8(answer).unwrap()
     });
     assert_eq!(answer, "HTTP/1.1 408");
+}
+
+#[test]
+fn a_body_that_is_no_record_must_arrive_in_time_and_whole_too() {
+    let server = TestServer::with(|config| config.http.body_timeout = Duration::from_millis(100));
+    let token = format!("authorization: Bearer {ADMIN_TOKEN}\r\n");
+    for (path, token) in [
+        // A login needs no token.
+        ("/api/session", ""),
+        ("/api/sql", &*token),
+        ("/api/metrics/simulate", &*token),
+    ] {
+        for (rest, status, detail) in [
+            ("content-length: 50\r\n\r\n{", 408, "timed out reading the body"),
+            ("transfer-encoding: chunked\r\n\r\nzz\r\n", 400, "the body is incomplete"),
+        ] {
+            let mut stream = connect(&server);
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                 sec-fetch-site: same-origin\r\n{token}{rest}"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            // The server may reset the connection after the response, because it has not read the whole body.
+            drop(stream.read_to_end(&mut answer));
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+            assert!(answer.contains(detail), "{path}: {answer}");
+        }
+    }
+    let large = vec![b' '; 65 * 1024];
+    assert_eq!(server.post("/api/sql", &[], &large).status, 413);
 }

@@ -436,9 +436,19 @@ fn the_command_line_does_the_same() {
     assert_eq!(json(&["history", "day"])[0]["alert_id"], id);
     assert_eq!(json(&["history", "day", "--rule", "others"]), json!([]));
     let shown = json(&["show", id]);
-    assert_eq!((&shown["alert_id"], &shown["undeliverable_to"]), (&json!(id), &json!([])));
-    assert!(shown["messages"].as_array().unwrap().iter().any(|sent| sent["channel"] == "ops"));
+    let incident = &shown["incident"];
+    assert_eq!((&incident["alert_id"], &incident["undeliverable_to"]), (&json!(id), &json!([])));
+    assert!(shown["deliveries"].as_array().unwrap().iter().any(|sent| sent["channel"] == "ops"));
     assert!(shown["history"].as_array().unwrap().iter().any(|event| event["to"] == "firing"));
+    let detail = server.get(&format!("/api/alerts/incidents/{id}")).json();
+    let names = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&shown), names(&detail), "{shown}");
+    for list in ["history", "deliveries"] {
+        assert_eq!(names(&shown[list][0]), names(&detail[list][0]), "{list}");
+    }
+    let mut of_the_api = detail["incident"].clone();
+    of_the_api["undeliverable_to"] = json!([]);
+    assert_eq!(names(incident), names(&of_the_api), "{shown}");
     let (code, text) = run(&["show", id]);
     assert!(code == 0 && text.contains("violation") && text.contains("ops"), "{text}");
     let (code, text) = run(&["show", "nope"]);
@@ -464,7 +474,11 @@ fn the_command_line_does_the_same() {
     assert_eq!(json(&with_url(&["ack", id, "--note", "on it"], &url))["acknowledged_by"], "admin");
     let closed = json(&with_url(&["close", id, "--comment", "known"], &url));
     assert_eq!((&closed["state"], &closed["reason"]), (&json!("resolved"), &json!("manual")));
-    assert_eq!(json(&["show", id])["actual_value"], 0.4, "an incident that is over has its own");
+    assert_eq!(
+        json(&["show", id])["incident"]["actual_value"],
+        0.4,
+        "an incident that is over has its own"
+    );
     let (code, text) = run(&with_url(&["close", id], &url));
     assert!(code == 1 && text.contains("409"), "{code} {text}");
     let add = ["silence", "add", "--rule", "err*", "--for", "2h", "--comment", "deploy"];
