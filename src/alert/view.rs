@@ -136,17 +136,17 @@ struct HistoryBody {
 /// A message about an incident.
 #[derive(Debug, Serialize, ToSchema)]
 struct DeliveryBody {
-    /// The same for every attempt; `webhook-id` unless it travelled with others.
+    /// The same for every attempt; `webhook-id` unless it was sent together with others.
     id: String,
-    /// The message that it travelled in: `webhook-id`.
+    /// The message that it was sent in: `webhook-id`.
     #[schema(required)]
     message_id: Option<String>,
     /// The channel.
     channel: String,
     /// `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`.
     kind: String,
-    /// queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
-    /// configured any more; it is sent once it is again).
+    /// queued, sent, dead (no more attempts), superseded (replaced by a later message) or undeliverable (the channel is no
+    /// longer configured; it is sent once the channel is configured again).
     state: &'static str,
     /// Attempts so far.
     attempts: u32,

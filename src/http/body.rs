@@ -31,8 +31,8 @@ impl<T: DeserializeOwned> FromRequest<App> for OptionalJsonBody<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let body = read(request, app).await?;
-        let is_left_out = matches!(body.trim_ascii(), b"" | b"null");
-        parse_json(if is_left_out { b"{}" } else { &body }).map(Self)
+        let is_omitted = matches!(body.trim_ascii(), b"" | b"null");
+        parse_json(if is_omitted { b"{}" } else { &body }).map(Self)
     }
 }
 
@@ -175,14 +175,14 @@ mod tests {
     }
 
     /// The detail of the problem and its `errors`.
-    fn told(problem: &Problem) -> (String, Value) {
+    fn shown(problem: &Problem) -> (String, Value) {
         assert_eq!(problem.kind, ProblemKind::InvalidBody);
         let body: Value = serde_json::from_slice(&problem.body("id")).unwrap();
         (problem.detail.clone(), body["errors"].clone())
     }
 
     fn refused(body: &str) -> (String, Value) {
-        told(&parse_json::<Outer>(body.as_bytes()).unwrap_err())
+        shown(&parse_json::<Outer>(body.as_bytes()).unwrap_err())
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
     fn a_value_inside_a_field_has_the_whole_path() {
         let of = |value: Value| {
             let read: Result<Outer, _> = serde_path_to_error::deserialize(value);
-            told(&misfit("rule", read.unwrap_err())).0
+            shown(&misfit("rule", read.unwrap_err())).0
         };
         assert_eq!(of(json!({})), "rule.name: is required");
         assert_eq!(

@@ -1260,11 +1260,11 @@ export interface components {
             created_at: string;
             /** @description Error of the last attempt. */
             error: string | null;
-            /** @description The same for every attempt; `webhook-id` unless it travelled with others. */
+            /** @description The same for every attempt; `webhook-id` unless it was sent together with others. */
             id: string;
             /** @description `firing`, `resolved`, `reminder`, `flapping` or `fired_and_resolved`. */
             kind: string;
-            /** @description The message that it travelled in: `webhook-id`. */
+            /** @description The message that it was sent in: `webhook-id`. */
             message_id: string | null;
             /**
              * Format: date-time
@@ -1272,8 +1272,8 @@ export interface components {
              */
             next_attempt_at: string | null;
             /**
-             * @description queued, sent, dead (given up), superseded (another message said it) or undeliverable (the channel is not
-             *     configured any more; it is sent once it is again).
+             * @description queued, sent, dead (no more attempts), superseded (replaced by a later message) or undeliverable (the channel is no
+             *     longer configured; it is sent once the channel is configured again).
              */
             state: string;
             /**

@@ -10,6 +10,7 @@ use crate::csv_file::unguarded;
 use crate::error::{Error, Result};
 use crate::ingest::wire::RecordProblem;
 use crate::model::Tz;
+use crate::model::zone::parse_zone;
 
 /// Flags for how columns become fields.
 #[derive(Clone, Debug, Default, Args)]
@@ -27,7 +28,7 @@ pub(super) struct MappingRules {
     #[arg(long, value_enum, default_value_t)]
     time_format: TimeFormat,
     /// Time zone of times without an offset
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_zone)]
     tz: Tz,
 }
 
